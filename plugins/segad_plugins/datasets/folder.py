@@ -1,0 +1,95 @@
+"""Any folder of good and bad images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from segad_core.contracts import Dataset, InputFolder, Parameters, Sample
+from segad_core.errors import RecipeError
+
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+_EXPECTED = """\
+It should look like this (names of images and defects are free; what is in [] may be absent):
+    ROOT/[CATEGORY/][train/]good/*.png
+    ROOT/[CATEGORY/][train/]bad/[DEFECT/]*.png
+    ROOT/[CATEGORY/][test/]good/*.png
+    ROOT/[CATEGORY/][test/]bad/[DEFECT/]*.png"""
+
+
+class Folder(Dataset):
+    """Any folder with good/ and bad/, or with train/ and test/ that hold them; categories are sub-folders.
+
+    Sub-folders of the bad folder are types of defect. A root that holds good/ (or train/ or test/) itself
+    is one category, named after the root. Every file with an image's ending is taken, whether it can be
+    read or not: what cannot is reported. Links are followed once; hidden files are left out.
+    """
+
+    class Params(Parameters):
+        """Where the images are, and what the folders are called."""
+
+        root: InputFolder = Field(description="the folder of the data set")
+        good: str = Field("good", description="name of the folders of good images")
+        bad: str = Field("bad", description="name of the folders of bad images")
+
+    params: Params
+
+    def categories(self) -> Sequence[str]:
+        root = self.params.root
+        if self._parts(root):
+            return (root.resolve().name,)
+        found = [folder.name for folder in _folders(root) if self._parts(folder)]
+        if not found:
+            raise RecipeError(
+                f"data set folder: no category in {root}: neither it nor a folder in it holds "
+                f"'{self.params.good}'",
+                _EXPECTED,
+            )
+        return found
+
+    def samples(self, category: str) -> Sequence[Sample]:
+        root = self.params.root
+        home = root if self._parts(root) else root / category
+        return [sample for part in self._parts(home) for sample in self._part(home, part)]
+
+    def _parts(self, home: Path) -> list[Literal["train", "test"] | None]:
+        """The official parts that a category has: train and test, or none where it is undivided."""
+        if (home / self.params.good).is_dir():
+            return [None]
+        parts: tuple[Literal["train", "test"], ...] = ("train", "test")
+        return [part for part in parts if (home / part / self.params.good).is_dir()]
+
+    def _part(self, home: Path, part: Literal["train", "test"] | None) -> Iterator[Sample]:
+        base = home / part if part else home
+        labels: tuple[tuple[str, Literal[0, 1]], ...] = ((self.params.good, 0), (self.params.bad, 1))
+        for name, label in labels:
+            for path in _images(base / name):
+                inside = path.relative_to(base / name).parent
+                defect = inside.as_posix() if label == 1 and inside != Path() else ""
+                yield Sample(path.relative_to(home).as_posix(), path, label, split=part, defect=defect)
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    """The image files below a folder, sorted; a folder is entered once, whatever links lead to it."""
+    waiting, seen = [folder], set()
+    found = []
+    while waiting:
+        current = waiting.pop()
+        if not current.is_dir() or current.resolve() in seen:
+            continue
+        seen.add(current.resolve())
+        for path in current.iterdir():
+            if path.name.startswith("."):
+                continue
+            if path.is_dir():
+                waiting.append(path)
+            elif path.suffix.lower() in _SUFFIXES:
+                found.append(path)
+    yield from sorted(found)

@@ -1,0 +1,180 @@
+"""PatchCore: distance of each patch to the nearest of a coreset of good patches (spec section 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from segad_core.contracts import Detector, ImageBatch, ImageSet, Parameters, Run
+from segad_core.errors import PluginError
+from segad_plugins.detectors import coreset
+from segad_plugins.detectors.nearest import nearest, squared_distances
+from segad_plugins.torch_tools import tensor, torch_device
+
+_BLOCK = 64  # training images embedded at a time
+
+
+class PatchCore(Detector):
+    """PatchCore (Roth et al., CVPR 2022) as the paper sets it: layers 2 and 3, coreset 1 %, 9 neighbours.
+
+    Where implementations differ, the defaults are those of the one that the paper used (anomalib, October
+    2023): neighbouring patches pooled 3 x 3 by average, coarser layers brought to the finest by bilinear
+    interpolation, Euclidean distance to one nearest neighbour, nearest-neighbour upsampling, Gaussian blur
+    of sigma 4, the re-weighted image score. Two quirks of it are not the default: the random first pick
+    belongs to the memory bank here, and no epsilon is added to differences.
+
+    The number of neighbours changes the image score only, never the map.
+    """
+
+    class Params(Parameters):
+        """PatchCore's choices."""
+
+        layers: tuple[str, ...] = Field(("layer2", "layer3"), min_length=1, description="from fine to coarse")
+        coreset_ratio: float = Field(0.01, gt=0, le=1, description="share of patches kept")
+        neighbours: int = Field(9, ge=1, description="bank vectors that re-weight the image score")
+        projection_eps: float = Field(0.9, gt=0, lt=1, description="distortion of the random projection")
+        layer_resize: Literal["bilinear", "nearest"] = "bilinear"
+        upsampling: Literal["nearest", "bilinear"] = "nearest"
+        distance: Literal["euclidean", "squared"] = "euclidean"
+        blur_sigma: float = Field(4.0, ge=0, description="0 for none; radius 4 sigma")
+        image_score: Literal["reweighted", "maximum"] = "reweighted"
+
+    params: Params
+
+    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
+        super().__init__(params, device)
+        self._bank: Tensor | None = None
+
+    def layers(self) -> tuple[str, ...]:
+        return self.params.layers
+
+    def cost(self, images: int, shapes: Mapping[str, tuple[int, int, int]]) -> str:
+        height, width = next(iter(shapes.values()))[1:]
+        dimension = sum(channels for channels, _, _ in shapes.values())
+        patches = images * height * width
+        picks = self._picks(patches)
+        projected = coreset.projected_dimension(patches, dimension, self.params.projection_eps)
+        work = coreset.estimate_cost(patches, projected, picks)
+        memory = work.total_bytes + (4 * patches * dimension if projected < dimension else 0)
+        return (
+            f"{picks:,} picks out of {patches:,} patches of {dimension} values: {memory / 2**30:.2f} GiB of "
+            f"memory, at most {work.distance_evaluations:.1e} distances of {projected} values"
+        )
+
+    def fit(self, images: ImageSet, run: Run) -> None:
+        device = torch_device(self.device)
+        features = images.features()
+        blocks = []
+        for start in range(0, len(images), _BLOCK):
+            chosen = {name: tensor(features[name][start : start + _BLOCK], device) for name in self.layers()}
+            blocks.append(self._embed(chosen).flatten(0, 2).cpu().numpy())
+        patches = np.concatenate(blocks)
+        projection_seed, start_seed = run.seed.generate_state(2)
+        points = coreset.project(patches, self.params.projection_eps, int(projection_seed))
+        picks = coreset.greedy_coreset(
+            points,
+            self._picks(len(points)),
+            int(start_seed) % len(points),
+            lambda done, total: run.progress("coreset picks", done, total),
+        )
+        self._bank = torch.from_numpy(patches[picks]).to(device)
+
+    def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            squared, _ = self._patch_distances(batch)
+            distances = squared if self.params.distance == "squared" else squared.sqrt()
+            maps = _upsample(distances, batch.pixels.shape[1:3], self.params.upsampling)
+            if self.params.blur_sigma:
+                maps = gaussian_blur(maps, self.params.blur_sigma)
+            return maps.cpu().numpy()
+
+    def image_scores(self, batch: ImageBatch, maps: NDArray[np.float32]) -> NDArray[np.float64]:
+        if self.params.image_score == "maximum":
+            return super().image_scores(batch, maps)
+        with torch.inference_mode():
+            squared, neighbours = self._patch_distances(batch)
+            patches = self._patches(batch)
+            scores = [self._reweighted(*image) for image in zip(patches, squared, neighbours, strict=True)]
+            return np.array(scores, np.float64)
+
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
+        return {"bank": self._fitted().cpu().numpy()}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        self._bank = tensor(state["bank"], torch_device(self.device))
+
+    def _picks(self, patches: int) -> int:
+        return max(1, int(self.params.coreset_ratio * patches))
+
+    def _fitted(self) -> Tensor:
+        if self._bank is None:
+            raise PluginError("patchcore: is not fitted yet")
+        return self._bank
+
+    def _embed(self, features: Mapping[str, Tensor]) -> Tensor:
+        """Patch vectors (N, h, w, D): pooled over 3 x 3, layers side by side at the finest one's size."""
+        pooled = [F.avg_pool2d(features[name], 3, stride=1, padding=1) for name in self.layers()]
+        size = pooled[0].shape[-2:]
+        corners = False if self.params.layer_resize == "bilinear" else None
+        resized = [pooled[0]] + [
+            F.interpolate(p, size=size, mode=self.params.layer_resize, align_corners=corners)
+            for p in pooled[1:]
+        ]
+        return torch.cat(resized, dim=1).permute(0, 2, 3, 1).contiguous()
+
+    def _patches(self, batch: ImageBatch) -> Tensor:
+        device = torch_device(self.device)
+        features = batch.features()
+        return self._embed({name: tensor(features[name], device) for name in self.layers()})
+
+    def _patch_distances(self, batch: ImageBatch) -> tuple[Tensor, Tensor]:
+        """Squared distance of each patch to the bank (N, h, w), and which vector is nearest."""
+        memo = ("patchcore distances", id(self))
+        if memo not in batch.memo:
+            patches = self._patches(batch)
+            squared, index = nearest(patches.flatten(0, 2), self._fitted())
+            batch.memo[memo] = (squared.view(patches.shape[:3]), index.view(patches.shape[:3]))
+        distances: tuple[Tensor, Tensor] = batch.memo[memo]
+        return distances
+
+    def _reweighted(self, patches: Tensor, squared: Tensor, neighbours: Tensor) -> float:
+        """The image score of Roth et al., equation 7, as anomalib computes it.
+
+        s* (1 - softmax over the neighbourhood of m*, at m*): s* is the largest nearest-neighbour distance,
+        m* that neighbour, and the softmax runs over the distances from the patch to m*'s neighbours in the
+        bank, m* itself first.
+        """
+        bank = self._fitted()
+        worst = int(squared.flatten().argmax())
+        score = squared.flatten()[worst]
+        score = score if self.params.distance == "squared" else score.sqrt()
+        neighbour = bank[neighbours.flatten()[worst]]
+        count = min(self.params.neighbours, len(bank))
+        if count == 1:
+            return float(score)  # a neighbourhood of one says nothing: the weight would always be 0
+        around = squared_distances(neighbour[None], bank)[0].topk(count, largest=False).indices
+        distances = squared_distances(patches.flatten(0, 1)[worst][None], bank[around])[0].sqrt()
+        return float(score * (1 - torch.softmax(distances.double(), dim=0)[0]))
+
+
+def _upsample(maps: Tensor, size: tuple[int, ...], mode: str) -> Tensor:
+    corners = False if mode == "bilinear" else None
+    return F.interpolate(maps[:, None], size=tuple(size), mode=mode, align_corners=corners)[:, 0]
+
+
+def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
+    """Blurs (N, H, W) with a normalised Gaussian of radius 4 sigma; mirrored without repeating the edge."""
+    radius = int(4 * sigma + 0.5)
+    offsets = torch.arange(-radius, radius + 1, dtype=torch.float64, device=maps.device)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = (kernel / kernel.sum()).to(maps.dtype)
+    values = F.pad(maps[:, None], (radius,) * 4, mode="reflect")
+    values = F.conv2d(values, kernel.view(1, 1, 1, -1))
+    return F.conv2d(values, kernel.view(1, 1, -1, 1))[:, 0]

@@ -1,0 +1,94 @@
+"""Any backbone of timm that gives feature maps, with timm's own weights or with a local file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import timm
+from pydantic import Field
+from torch import Tensor, nn
+
+from segad_core.contracts import InputFile, Layer, Parameters
+from segad_core.digest import file_digest
+from segad_core.errors import PluginError
+from segad_core.registry import suggest
+from segad_plugins.encoders.network import NetworkEncoder
+from segad_plugins.torch_tools import read_weights
+
+
+class Timm(NetworkEncoder):
+    """Any backbone of timm, by its name there, such as wide_resnet50_2.racm_in1k.
+
+    Layers are `layer0` (stride 2) to `layer4` (stride 32) by their strides, as far as the backbone has
+    them; where several have the same stride (vision transformers) they are `block0`, `block1`, ...
+    Normalisation is the one that timm states for the weights.
+    """
+
+    class Params(Parameters):
+        """Which network, and where its weights are."""
+
+        model: str = Field(description="timm's name, with the tag of the weights")
+        file: InputFile | None = Field(None, description="a local weights file instead of timm's own source")
+        sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{64}$", description="its digest")
+
+    params: Params
+
+    def layers(self) -> Mapping[str, Layer]:
+        info = self._skeleton.feature_info
+        strides = info.reduction()
+        unique = len(set(strides)) == len(strides)
+        names = [f"layer{s.bit_length() - 2}" if unique else f"block{i}" for i, s in enumerate(strides)]
+        return {n: Layer(c, s) for n, c, s in zip(names, info.channels(), strides, strict=True)}
+
+    def digest(self) -> str:
+        if self.params.file is not None:
+            return file_digest(self.params.file)
+        config = self._skeleton.pretrained_cfg
+        source = config.get("hf_hub_id") or config.get("url") or "none"
+        return f"timm {source} {config.get('architecture')} {config.get('tag')}"
+
+    @property
+    def mean(self) -> tuple[float, ...]:  # type: ignore[override]
+        return tuple(self._skeleton.pretrained_cfg["mean"])
+
+    @property
+    def std(self) -> tuple[float, ...]:  # type: ignore[override]
+        return tuple(self._skeleton.pretrained_cfg["std"])
+
+    def build(self) -> nn.Module:
+        if self.params.file is not None:
+            read_weights(self.params.file, self.params.sha256)  # digest and format first, in our words
+            overlay = {"file": str(self.params.file)}
+        else:
+            overlay = {}
+        try:
+            return self._create(pretrained=True, pretrained_cfg_overlay=overlay)
+        except Exception as error:  # download, format and shape errors come in many classes
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            source = self.params.file or self.digest()
+            raise PluginError(
+                f"encoder timm: the weights of {self.params.model} cannot be had from {source} ({reason})",
+                "Download them where there is a network and name the file in the recipe: "
+                f"encoder: {{use: timm, params: {{model: {self.params.model}, file: PATH}}}}.",
+            ) from error
+
+    def forward(self, network: nn.Module, pixels: Tensor, layers: Sequence[str]) -> Mapping[str, Tensor]:
+        return dict(zip(self.layers(), network(pixels), strict=True))
+
+    @cached_property
+    def _skeleton(self) -> nn.Module:
+        """The network without weights: what it is asked for its layers."""
+        return self._create(pretrained=False)
+
+    def _create(self, **options: object) -> nn.Module:
+        try:
+            return timm.create_model(self.params.model, features_only=True, **options)
+        except (RuntimeError, AttributeError) as error:
+            if self.params.model.partition(".")[0] in timm.list_models():
+                raise
+            raise PluginError(
+                f"encoder timm: there is no model '{self.params.model}'"
+                f"{suggest(self.params.model, timm.list_models()).partition(' known:')[0]}",
+                "timm.list_models() names them all.",
+            ) from error

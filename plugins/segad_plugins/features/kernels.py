@@ -1,0 +1,230 @@
+"""Compiled statistics of the segments of one anomaly map.
+
+The statistics take the pixel values of a map grouped by segment: ``values`` is a contiguous
+float32 vector of finite numbers and segment ``l`` is ``values[offsets[l]:offsets[l + 1]]``,
+possibly empty. Results are float64. An empty segment yields zeros.
+
+Loops run over an index, not over the array itself, where they should become vector instructions.
+Sums may be reassociated for the same reason, but no flag lets the compiler assume anything about
+NaN or infinity: what needs an order works on integer keys, whose maximum needs no such flag.
+Nothing is cached on disk, as that cache is pickle: a process compiles a kernel at its first call.
+"""
+
+from typing import Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Int32 = NDArray[np.int32]
+Int64 = NDArray[np.int64]
+
+_SUMS: Final = {"reassoc", "contract"}
+_LOWEST: Final = np.int32(-(2**31))
+_BLOCK: Final = 32  # values compared at once before looking at any single one
+_BINS: Final = 256  # per round of the selection
+_DIRECT: Final = 512  # segments up to this size are not worth a sample
+
+
+@njit(nogil=True, fastmath=_SUMS)
+def central_moments(values: Float32, offsets: Int64) -> Float64:
+    """Mean and population central moments 2, 3 and 4 of each segment, as rows of (L, 4).
+
+    Two passes: deviations from the mean keep their digits where the mean dwarfs the spread.
+    """
+    moments = np.zeros((offsets.size - 1, 4))
+    for row in range(offsets.size - 1):
+        segment = values[offsets[row] : offsets[row + 1]]
+        if segment.size == 0:
+            continue
+        total = 0.0
+        for index in range(segment.size):
+            total += np.float64(segment[index])
+        mean = total / segment.size
+        second, third, fourth = 0.0, 0.0, 0.0
+        for index in range(segment.size):
+            deviation = np.float64(segment[index]) - mean
+            square = deviation * deviation
+            second += square
+            third += square * deviation
+            fourth += square * square
+        moments[row, 0] = mean
+        moments[row, 1] = second / segment.size
+        moments[row, 2] = third / segment.size
+        moments[row, 3] = fourth / segment.size
+    return moments
+
+
+def skewness(moments: Float64) -> Float64:
+    """Biased skewness of each segment from its central moments; 0 where nothing spreads."""
+    return _standardised(moments, moments[:, 2], 1.5)
+
+
+def excess_kurtosis(moments: Float64) -> Float64:
+    """Biased kurtosis minus the normal distribution's 3; 0 where nothing spreads."""
+    return _standardised(moments, moments[:, 3] - 3.0 * moments[:, 1] ** 2, 2.0)
+
+
+def _standardised(moments: Float64, numerator: Float64, power: float) -> Float64:
+    """Divide by a power of the variance; 0 for a segment that is empty or (nearly) constant.
+
+    scipy gives NaN there, by the same criterion, which a tree takes for a missing value. The
+    shape of a distribution without spread is called neutral here.
+    """
+    mean, variance = moments[:, 0], moments[:, 1]
+    spreads = variance > (np.finfo(np.float64).eps * mean) ** 2
+    return np.divide(numerator, variance**power, out=np.zeros_like(variance), where=spreads)
+
+
+@njit(nogil=True)
+def maxima(values: Float32, offsets: Int64) -> Float64:
+    """Largest value of each segment."""
+    result = np.zeros(offsets.size - 1)
+    bits = _bits(values)
+    for row in range(offsets.size - 1):
+        segment = bits[offsets[row] : offsets[row + 1]]
+        if segment.size == 0:
+            continue
+        best = _LOWEST
+        for index in range(segment.size):
+            best = max(best, _flip(segment[index]))
+        result[row] = _value(best)
+    return result
+
+
+@njit(nogil=True)
+def quantiles(values: Float32, offsets: Int64, q: float) -> Float64:
+    """Quantile ``q`` of each segment, linear between neighbours, as ``numpy.quantile`` defines it.
+
+    A high quantile depends only on the few largest values. A sample suggests a threshold, one
+    pass collects what reaches it and the order statistics are selected among those. Where the
+    sample misled, too few values reach the threshold; this is noticed, and everything is taken.
+    """
+    if not 0.0 <= q <= 1.0:
+        raise ValueError("a quantile lies between 0 and 1")
+    result = np.zeros(offsets.size - 1)
+    bits = _bits(values)
+    keys = np.empty(bits.size, np.int32)
+    scratch = np.empty(bits.size, np.int32)
+    for row in range(offsets.size - 1):
+        segment = bits[offsets[row] : offsets[row + 1]]
+        if segment.size == 0:
+            continue
+        position = q * (segment.size - 1)
+        rank = int(np.floor(position))
+        wanted = segment.size - rank
+        count = 0
+        if segment.size > _DIRECT:
+            count = _collect(segment, _threshold(segment, wanted, keys, scratch), keys)
+        if count < wanted:
+            count = _collect(segment, _LOWEST, keys)
+        lower = _select(keys[:count], scratch, count - wanted)
+        upper = _next(keys[:count], lower, count - wanted)
+        result[row] = _between(_value(lower), _value(upper), position - rank)
+    return result
+
+
+@njit(nogil=True)
+def _bits(values: Float32) -> Int32:
+    if values.itemsize != 4:
+        raise TypeError("float32 values expected")
+    return values.view(np.int32)
+
+
+@njit(nogil=True)
+def _flip(bits: int) -> int:
+    """A float32's bits as an int32 of the same order, and back: the map is its own inverse."""
+    return np.int32(bits ^ ((bits >> 31) & 0x7FFFFFFF))
+
+
+@njit(nogil=True)
+def _value(key: int) -> float:
+    return np.float64(np.int32(_flip(key)).view(np.float32))
+
+
+@njit(nogil=True)
+def _threshold(bits: Int32, wanted: int, keys: Int32, scratch: Int32) -> int:
+    """A key that the ``wanted`` largest of a segment probably reach, and few others."""
+    # Odd, so that a sample of image rows of even length does not stay in a few columns.
+    stride = int(bits.size ** (1.0 / 3.0)) | 1
+    size = 0
+    for index in range(0, bits.size, stride):
+        keys[size] = _flip(bits[index])
+        size += 1
+    expected = wanted * size / bits.size
+    rank = size - int(expected + 3.0 * np.sqrt(expected) + 2.0)
+    return _select(keys[:size], scratch, rank) if rank > 0 else _LOWEST
+
+
+@njit(nogil=True)
+def _collect(bits: Int32, threshold: int, keys: Int32) -> int:
+    """Put the keys that reach ``threshold`` in front of ``keys``; returns their number."""
+    count = 0
+    for start in range(0, bits.size, _BLOCK):
+        block = bits[start : start + _BLOCK]
+        best = _LOWEST
+        for index in range(block.size):
+            best = max(best, _flip(block[index]))
+        if best >= threshold:
+            for index in range(block.size):
+                key = _flip(block[index])
+                keys[count] = key  # kept only if the count moves on: cheaper than a branch
+                count += key >= threshold
+    return count
+
+
+@njit(nogil=True)
+def _select(keys: Int32, scratch: Int32, rank: int) -> int:
+    """Key number ``rank`` in ascending order. Overwrites ``scratch``, not ``keys``.
+
+    Each round spreads the range of the remaining keys over bins and keeps the bin that holds the
+    rank. It settles eight bits, so no input takes more than four linear rounds.
+    """
+    counts = np.empty(_BINS, np.int64)
+    rest = keys
+    while True:
+        low, high = rest[0], rest[0]
+        for index in range(rest.size):
+            low = min(low, rest[index])
+            high = max(high, rest[index])
+        if low == high:
+            return low
+        shift = 0
+        while (np.int64(high) - low) >> shift >= _BINS:
+            shift += 1
+        counts[:] = 0
+        for index in range(rest.size):
+            counts[(np.int64(rest[index]) - low) >> shift] += 1
+        chosen = 0
+        while rank >= counts[chosen]:
+            rank -= counts[chosen]
+            chosen += 1
+        kept = 0
+        for index in range(rest.size):
+            key = rest[index]
+            scratch[kept] = key
+            kept += (np.int64(key) - low) >> shift == chosen
+        rest = scratch[:kept]
+
+
+@njit(nogil=True)
+def _next(keys: Int32, key: int, rank: int) -> int:
+    """The key after ``key``, which has ``rank``, in ascending order; the largest follows itself."""
+    reached = 0
+    follower = np.int32(0x7FFFFFFF)
+    for other in keys:
+        reached += other <= key
+        if other > key:
+            follower = min(follower, other)
+    return key if reached > rank + 1 or reached == keys.size else follower
+
+
+@njit(nogil=True)
+def _between(lower: float, upper: float, weight: float) -> float:
+    """Linear interpolation with numpy's rounding: from the nearer end, and never contracted."""
+    step = upper - lower
+    if weight >= 0.5:
+        return upper - step * (1.0 - weight)
+    return lower + step * weight

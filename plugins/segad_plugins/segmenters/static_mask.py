@@ -1,0 +1,89 @@
+"""One drawn segmentation map for all images: for objects that always lie the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from segad_core.contracts import ImageBatch, InputFile, Parameters, Segmenter
+from segad_core.errors import RecipeError
+from segad_core.images import read_labels
+
+_MOST = 255
+
+
+class StaticMask(Segmenter):
+    """One segmentation map, drawn once, for every image (the paper's choice for VAD, section 5).
+
+    The mask is an indexed or grey PNG, or an npy array, whose pixel values are labels: label 0 is the
+    first name, label 1 the second. It is brought to the images' size by nearest neighbour, so it must
+    have their aspect ratio, or the shape that `size` states.
+    """
+
+    class Params(Parameters):
+        """The mask and the names of its segments."""
+
+        mask: InputFile = Field(description="indexed or grey PNG, or npy, of labels")
+        segments: list[str] = Field(min_length=1, max_length=_MOST, description="names in label order")
+        size: tuple[int, int] | None = Field(
+            None, description="height and width that the mask must have, if it has to be an exact size"
+        )
+
+        @field_validator("segments")
+        @classmethod
+        def _distinct(cls, names: list[str]) -> list[str]:
+            if len(set(names)) != len(names):
+                raise ValueError("two segments have the same name")
+            if bad := [n for n in names if not n or "." in n or n == "image"]:
+                raise ValueError(f"'{bad[0]}' cannot name a segment: it is empty, has a dot, or means all")
+            return names
+
+    params: Params
+
+    def segments(self) -> Sequence[str]:
+        return self.params.segments
+
+    def segment(self, batch: ImageBatch) -> NDArray[np.uint8]:
+        labels = _labels(self.params.mask, tuple(self.params.segments), self.params.size)
+        return _nearest(labels, batch.pixels.shape[1], batch.pixels.shape[2])[None]
+
+
+@cache
+def _labels(path: Path, names: tuple[str, ...], size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    """The mask's labels, checked.
+
+    Raises:
+        RecipeError: the mask does not fit its names or its size.
+    """
+    labels = read_labels(path)
+    if size is not None and labels.shape != size:
+        raise RecipeError(
+            f"mask {path}: is {labels.shape[0]} x {labels.shape[1]} pixels, not {size[0]} x {size[1]}",
+            "Draw it at the stated size, or correct 'size' in the recipe.",
+        )
+    present = np.unique(labels)
+    if int(present[-1]) >= len(names):
+        raise RecipeError(
+            f"mask {path}: has the label {present[-1]}, but only {len(names)} segments have names "
+            f"(labels 0 to {len(names) - 1})",
+            "Name every label in 'segments', or save the mask as an indexed image whose values are labels.",
+        )
+    if len(present) < len(names):
+        absent = [names[i] for i in range(len(names)) if i not in present]
+        raise RecipeError(
+            f"mask {path}: has no pixel of {', '.join(absent)}",
+            "Draw it, or take the name out of 'segments'.",
+        )
+    return labels
+
+
+def _nearest(labels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Nearest neighbour at pixel centres."""
+    rows = ((np.arange(height) + 0.5) * labels.shape[0] / height).astype(np.intp)
+    columns = ((np.arange(width) + 0.5) * labels.shape[1] / width).astype(np.intp)
+    return labels[rows[:, None], columns]

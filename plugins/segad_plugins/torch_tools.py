@@ -1,0 +1,133 @@
+"""What the plugins that use torch share: devices, arrays, weights files, batch-norm folding."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from segad_core.digest import file_digest
+from segad_core.errors import PluginError, UsageError
+
+log = logging.getLogger("segad.plugins")
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@cache
+def torch_device(name: str) -> torch.device:
+    """The device that `auto`, `cpu` or `cuda` means; `auto` says what it chose.
+
+    Distances are computed in full float32: TF32 is switched off, as it costs them most (spec section 0).
+
+    Raises:
+        UsageError: `cuda` is asked for and there is no GPU that torch can use.
+    """
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise UsageError(
+            "--device cuda: torch finds no GPU on this machine",
+            "Use --device cpu, or install a driver and a torch build that see the GPU.",
+        )
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    chosen = "cuda" if name == "cuda" or (name == "auto" and available) else "cpu"
+    if name == "auto":
+        log.info("device auto: %s", chosen if available else "cpu, as torch finds no GPU")
+    return torch.device(chosen)
+
+
+def tensor(array: Any, device: torch.device) -> Tensor:
+    """An array of any library as a tensor on a device; shares memory where it can."""
+    if isinstance(array, Tensor):
+        return array.to(device)
+    values = np.asarray(array)
+    if not values.flags.writeable:
+        values = values.copy()
+    return torch.from_numpy(values).to(device)
+
+
+def normalised(
+    pixels: NDArray[np.uint8], mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> Tensor:
+    """Pixels (N, H, W, 3) uint8 as a normalised float32 tensor (N, 3, H, W), channels last in memory."""
+    scale = [1 / (255 * s) for s in std]
+    shift = [-m / s for m, s in zip(mean, std, strict=True)]
+    values = tensor(pixels, device).float() * torch.tensor(scale, device=device)
+    values += torch.tensor(shift, device=device)
+    return values.permute(0, 3, 1, 2)
+
+
+def read_weights(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
+    """A state dict from a local file (safetensors, or torch's format without code), checked before parsing.
+
+    Raises:
+        PluginError: the digest is another, or the file is not a state dict.
+    """
+    if sha256 is not None and (found := file_digest(path)) != sha256.lower():
+        raise PluginError(
+            f"weights file {path}: its SHA-256 is {found}, not {sha256}",
+            "Get the file again, or correct the digest in the recipe.",
+        )
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and safetensors raise many kinds for a bad file
+        raise PluginError(
+            f"weights file {path}: cannot be read as weights ({type(error).__name__}: "
+            f"{str(error).splitlines()[0] if str(error) else 'no reason given'})",
+            "Give a .safetensors file, or a state dict saved by torch.save.",
+        ) from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise PluginError(f"weights file {path}: does not hold a state dict", "Save model.state_dict().")
+    return state
+
+
+def load_into(module: nn.Module, state: dict[str, Tensor], source: str, ignore: tuple[str, ...] = ()) -> None:
+    """Loads weights into a network; keys that begin with one of `ignore` may be there or not.
+
+    Raises:
+        PluginError: keys are missing, left over or of other shapes.
+    """
+    own = module.state_dict()
+    given = {key: value for key, value in state.items() if not key.startswith(ignore or ("\0",))}
+    missing = [key for key in own if key not in given and not key.startswith(ignore or ("\0",))]
+    extra = [key for key in given if key not in own]
+    shapes = [key for key, value in given.items() if key in own and own[key].shape != value.shape]
+    for keys, what in ((missing, "lacks"), (extra, "has unknown"), (shapes, "has other shapes for")):
+        if keys:
+            raise PluginError(
+                f"{source}: does not fit the network: it {what} {len(keys)} entries, the first '{keys[0]}'",
+                "Give the weights of the model that the recipe names.",
+            )
+    module.load_state_dict({**own, **{key: value for key, value in given.items() if key in own}})
+
+
+def fold_batch_norm(module: nn.Module) -> None:
+    """Folds each batch norm into the convolution registered right before it; an activation in it stays.
+
+    The network must be in eval mode; results change by rounding only, and it runs about twice as fast on
+    a CPU.
+    """
+    children = list(module.named_children())
+    for (_, first), (name, second) in pairwise(children):
+        if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+            scale = second.weight.double() / (second.running_var.double() + second.eps).sqrt()
+            bias = torch.zeros(()) if first.bias is None else first.bias.double()
+            shift = second.bias.double() + (bias - second.running_mean.double()) * scale
+            first.weight = nn.Parameter((first.weight.double() * scale[:, None, None, None]).float(), False)
+            first.bias = nn.Parameter(shift.float(), False)
+            setattr(module, name, getattr(second, "act", nn.Identity()))
+    for child in module.children():
+        fold_batch_norm(child)

@@ -1,0 +1,33 @@
+"""The command `segad`: one small file per command, each importing what it needs when it runs."""
+
+from __future__ import annotations
+
+import click
+
+from segad_core import __version__
+from segad_core.cli.check import check
+from segad_core.cli.list_plugins import list_plugins
+from segad_core.cli.run import run
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="segad")
+def main() -> None:
+    """Supervised anomaly detection for industrial images.
+
+    A recipe says which data, detectors, segments and classifier make up a table; `run` fills it.
+
+    \b
+    segad run elpv                a shipped recipe by name, or a path to one
+    segad check my_recipe.yaml    what would be computed, without computing it
+    segad list-plugins            what is installed
+
+    Exit codes: 0 done, 1 failed, 2 the recipe or the command line is wrong, 3 done but some images could
+    not be read.
+    """
+
+
+for _command in (run, check, list_plugins):
+    main.add_command(_command)

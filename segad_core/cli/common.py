@@ -1,0 +1,69 @@
+"""What commands share: options, and the one place where an error becomes a sentence and an exit code."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+RECIPE = click.argument("recipe")
+SET = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="A.B=VALUE",
+    help="Change a value of the recipe, as in split.seeds=[0]. May be given again.",
+)
+STORE = click.option(
+    "--store",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="SEGAD_STORE",
+    default=Path("store"),
+    show_default=True,
+    help="Folder of computed artifacts; safe to delete, slow to fill again.",
+)
+NO_PLUGINS = click.option(
+    "--no-plugins",
+    is_flag=True,
+    help="Leave out every plugin that does not come with segad, before any import.",
+)
+DEBUG = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+
+
+def reports_errors(command: Callable[..., int]) -> Callable[..., None]:
+    """Wraps a command: its result is the exit code, and an error is a sentence, never a traceback.
+
+    The option --debug shows the traceback as well.
+    """
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, debug: bool, **kwargs: Any) -> None:
+        from segad_core.errors import SegadError
+
+        try:
+            sys.exit(command(*args, **kwargs))
+        except SegadError as error:
+            if debug:
+                raise
+            click.echo(f"error: {error}", err=True)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("interrupted: what is finished is in the store; the same command goes on", err=True)
+            sys.exit(1)
+        except (click.ClickException, click.Abort):
+            raise
+        except Exception as error:
+            if debug:
+                raise
+            click.echo(
+                f"error: unexpected {type(error).__name__}: {error}\n"
+                f"  This is a defect in segad or in a plugin: run again with --debug and report what it shows.",
+                err=True,
+            )
+            sys.exit(1)
+
+    return wrapped

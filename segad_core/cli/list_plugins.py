@@ -1,0 +1,78 @@
+"""`segad list-plugins`: what is installed, from metadata alone; with --check, whether it works."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from segad_core.cli.common import DEBUG, NO_PLUGINS, reports_errors
+
+_KINDS = (
+    "datasets",
+    "encoders",
+    "detectors",
+    "segmenters",
+    "features",
+    "final_classifiers",
+    "executors",
+    "hooks",
+)
+
+
+@click.command("list-plugins")
+@click.option("--kind", type=click.Choice(_KINDS), help="Only plugins of this kind.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--check", is_flag=True, help="Import each plugin and check it against its contract.")
+@NO_PLUGINS
+@DEBUG
+@reports_errors
+def list_plugins(kind: str | None, as_json: bool, check: bool, no_plugins: bool) -> int:
+    """List the installed plugins.
+
+    Without --check nothing is imported. A name that two distributions provide is marked; a recipe then
+    has to say `distribution:name`. With --check the exit code is 1 if a plugin is broken.
+    """
+    from collections import Counter
+
+    from segad_core.errors import PluginError
+    from segad_core.registry import Registry, contract_problems
+
+    providers = Registry(third_parties=not no_plugins).providers(kind)
+    namesakes = Counter((p.kind, p.name) for p in providers)
+    lines = []
+    for provider in providers:
+        status = "ambiguous" if namesakes[provider.kind, provider.name] > 1 else "found"
+        about = ""
+        if check:
+            try:
+                loaded = provider.load()
+                problems = contract_problems(provider, loaded)
+                status = "broken" if problems else "ok" if status == "found" else status
+                about = "; ".join(problems) or (loaded.__doc__ or "").strip().partition("\n")[0]
+            except PluginError as error:
+                status, about = "broken", error.what
+        lines.append(
+            {
+                "kind": provider.kind,
+                "name": provider.name,
+                "distribution": provider.distribution,
+                "version": provider.version,
+                "target": provider.target,
+                "status": status,
+                **({"about": about} if check else {}),
+            }
+        )
+    if as_json:
+        click.echo(json.dumps(lines, indent=1))
+    else:
+        _print(lines)
+    return int(any(line["status"] == "broken" for line in lines))
+
+
+def _print(lines: list[dict[str, str]]) -> None:
+    columns = ["kind", "name", "distribution", "version", "status"]
+    last = "about" if lines and "about" in lines[0] else "target"
+    widths = {c: max([len(c), *(len(line[c]) for line in lines)]) for c in columns}
+    for line in [{c: c for c in [*columns, last]}, *lines]:
+        click.echo("  ".join([*(line[c].ljust(widths[c]) for c in columns), line[last]]).rstrip())

@@ -1,0 +1,62 @@
+"""`segad run`: from a recipe to a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, reports_errors
+
+
+@click.command()
+@RECIPE
+@SET
+@STORE
+@click.option(
+    "--runs",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder in which the run gets a folder of its own, named after the recipe.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where networks run; auto takes a GPU where there is one.",
+)
+@NO_PLUGINS
+@DEBUG
+@reports_errors
+def run(
+    recipe: str, overrides: tuple[str, ...], store: Path, runs: Path, device: str, no_plugins: bool
+) -> int:
+    """Run RECIPE, a path or the name of a shipped recipe, and print its table.
+
+    What is in the store is not computed again: a run that was stopped goes on where it was.
+    """
+    from segad_core.recipe import load_recipe
+    from segad_core.registry import Registry
+
+    registry = Registry(third_parties=not no_plugins)
+    checked = load_recipe(recipe, registry, overrides)
+
+    from segad_core import engine, hooks
+    from segad_core.cli.progress import Progress
+    from segad_core.store import Store
+
+    observers = hooks.manager()
+    for provider in registry.providers("hooks"):
+        loaded = provider.load()
+        observers.register(loaded() if isinstance(loaded, type) else loaded)
+    observers.check_pending()
+    with Progress() as progress:
+        observers.register(progress)
+        result = engine.run(checked, Store(store), runs, device, observers.hook)
+    click.echo(result.table)
+    click.echo(f"run folder: {result.folder}")
+    for image in result.unreadable:
+        click.echo(f"not read: {image}", err=True)
+    return 3 if result.unreadable else 0

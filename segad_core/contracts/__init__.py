@@ -1,0 +1,47 @@
+"""The contracts between the engine and its plugins: one short file per kind of plugin."""
+
+from segad_core.contracts.component import Component, InputFile, InputFolder, Parameters
+from segad_core.contracts.dataset import Dataset, Sample
+from segad_core.contracts.detector import Detector, Run
+from segad_core.contracts.encoder import Array, Encoder, Layer
+from segad_core.contracts.executor import Executor, Outcome
+from segad_core.contracts.feature import Feature, ScalarFeature, SegmentValues
+from segad_core.contracts.final_classifier import FinalClassifier
+from segad_core.contracts.images import ImageBatch, ImageSet
+from segad_core.contracts.segmenter import IGNORED, Segmenter
+
+__all__ = [
+    "IGNORED",
+    "KINDS",
+    "Array",
+    "Component",
+    "Dataset",
+    "Detector",
+    "Encoder",
+    "Executor",
+    "Feature",
+    "FinalClassifier",
+    "ImageBatch",
+    "ImageSet",
+    "InputFile",
+    "InputFolder",
+    "Layer",
+    "Outcome",
+    "Parameters",
+    "Run",
+    "Sample",
+    "ScalarFeature",
+    "SegmentValues",
+    "Segmenter",
+]
+
+KINDS: dict[str, type[Component]] = {
+    "datasets": Dataset,
+    "encoders": Encoder,
+    "detectors": Detector,
+    "segmenters": Segmenter,
+    "features": Feature,
+    "final_classifiers": FinalClassifier,
+    "executors": Executor,
+}
+"""Every kind of component: the part after `segad.` in its entry-point group, and its contract."""

@@ -1,0 +1,32 @@
+"""Segmenters: which part of the object each pixel belongs to."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segad_core.contracts.component import Component
+from segad_core.contracts.images import ImageBatch
+
+IGNORED = 255
+"""The label of a pixel that belongs to no segment and is left out of all statistics."""
+
+
+class Segmenter(Component):
+    """Splits images into named segments (entry-point group `segad.segmenters`)."""
+
+    @abstractmethod
+    def segments(self) -> Sequence[str]:
+        """The segments' names; label l of a segmentation map is the l-th name."""
+
+    @abstractmethod
+    def segment(self, batch: ImageBatch) -> NDArray[np.uint8]:
+        """Segmentation maps at the batch's size.
+
+        Returns:
+            (N, H, W) uint8 labels below the number of segments, or `IGNORED`; or (1, H, W) where one
+            map holds for every image, which is faster.
+        """

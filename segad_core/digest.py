@@ -1,0 +1,34 @@
+"""SHA-256 digests of files, arrays and plain data: the names of everything in the store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def file_digest(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def bytes_digest(data: bytes) -> str:
+    """Hex SHA-256 of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def array_digest(array: NDArray[Any]) -> str:
+    """Hex SHA-256 of an array's shape, dtype and values."""
+    header = f"{array.shape}{array.dtype.str}".encode()
+    return hashlib.sha256(header + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def digest_of(value: Any) -> str:
+    """Hex SHA-256 of plain data (what JSON can hold), independent of the order of dictionary keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return bytes_digest(text.encode())

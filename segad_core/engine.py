@@ -1,0 +1,159 @@
+"""Runs a plan: submits tasks whose needs are met, collects rows as they end, writes the run folder."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pluggy
+
+from segad_core.contracts import Executor, Outcome
+from segad_core.errors import ImageError
+from segad_core.evaluate import Figures, auroc, fpr_at_tpr, threshold_at_tpr
+from segad_core.plan import RowTask, Task
+from segad_core.prepare import Prepared, prepare
+from segad_core.recipe import Recipe
+from segad_core.run_folder import RunFolder, ScoredImage
+from segad_core.store import Store
+from segad_core.tasks import execute, read_scores
+
+log = logging.getLogger("segad.engine")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to."""
+
+    folder: Path
+    table: str
+    figures: tuple[Figures, ...]
+    unreadable: tuple[ImageError, ...]
+
+
+def run(recipe: Recipe, store: Store, runs: Path, device: str, hook: pluggy.HookRelay) -> Result:
+    """Runs a recipe: computes what the store lacks and writes the run folder.
+
+    Raises:
+        SegadError: something is wrong; what was finished before is in the store.
+    """
+    prepared = prepare(
+        recipe, store, lambda what, n, of: hook.task_progress(name="", what=what, done=n, total=of)
+    )
+    with RunFolder(runs / recipe.name) as folder:
+        folder.begin(recipe, prepared, device)
+        tasks = [task for plan in prepared.plans for task in plan.tasks]
+        ledger = _Ledger(prepared, store, folder, hook)
+        pending = [t for t in tasks if not all(store.has(cell.key) for cell in t.cells)]
+        hook.run_started(title=recipe.skeleton.title or recipe.name, folder=folder.path, tasks=len(pending))
+        executor: Executor = recipe.executor.build(device=device)
+        try:
+            _work_off(tasks, executor, store, device, hook, ledger)
+        finally:
+            executor.close()
+        table = folder.finish(recipe, ledger.figures, prepared)
+        hook.run_finished(folder=folder.path)
+        lost = tuple(error for errors in prepared.unreadable.values() for error in errors.values())
+        return Result(folder.path, table, tuple(ledger.figures), lost)
+
+
+def _work_off(
+    tasks: Sequence[Task],
+    executor: Executor,
+    store: Store,
+    device: str,
+    hook: pluggy.HookRelay,
+    ledger: _Ledger,
+) -> None:
+    waiting = dict(enumerate(tasks))
+    # a need that no task of this plan makes must be in the store already; the store says so when read
+    unmade = {cell.key for task in tasks for cell in task.cells}
+    running: dict[int, float] = {}
+    while waiting or running:
+        ready = [t for t, task in waiting.items() if not unmade.intersection(task.needs)]
+        for ticket in ready[: max(executor.capacity() - len(running), 0)]:
+            task = waiting.pop(ticket)
+            hook.task_started(name=task.name)
+            running[ticket] = time.monotonic()
+            executor.submit(ticket, partial(execute, task, store, device, _reporter(hook, task.name)))
+        outcome: Outcome = next(executor.as_completed())
+        task = tasks[outcome.ticket]
+        if outcome.error is not None:
+            executor.cancel()
+            raise outcome.error
+        unmade.difference_update(outcome.keys)
+        hook.task_finished(name=task.name, seconds=time.monotonic() - running.pop(outcome.ticket))
+        if isinstance(task, RowTask):
+            ledger.enter(task)
+
+
+def _reporter(hook: pluggy.HookRelay, name: str) -> partial[None]:
+    return partial(_report, hook, name)
+
+
+def _report(hook: pluggy.HookRelay, name: str, what: str, done: int, total: int) -> None:
+    hook.task_progress(name=name, what=what, done=done, total=total)
+
+
+@dataclass
+class _Ledger:
+    """The figures of the rows that are finished, in the order in which the table shows them."""
+
+    prepared: Prepared
+    store: Store
+    folder: RunFolder
+    hook: pluggy.HookRelay
+    figures: list[Figures] = field(default_factory=list)
+    _done: dict[tuple[str, int, str], tuple[Figures, list[ScoredImage]]] = field(default_factory=dict)
+
+    def enter(self, task: RowTask) -> None:
+        """Measures a finished row and writes the results so far."""
+        images = self._scored_images(task)
+        figures = _measure(task, images)
+        self._done[(task.category, task.seed, task.row.name)] = (figures, images)
+        ordered = [
+            self._done[place]
+            for plan in self.prepared.plans
+            for row in plan.rows()
+            if (place := (row.category, row.seed, row.row.name)) in self._done
+        ]
+        self.figures = [f for f, _ in ordered]
+        self.folder.write_results(self.figures, [image for _, some in ordered for image in some])
+        self.hook.row_finished(
+            category=task.category,
+            seed=task.seed,
+            row=task.row.name,
+            auroc=figures.auroc,
+            fpr95=figures.fpr95,
+        )
+
+    def _scored_images(self, task: RowTask) -> list[ScoredImage]:
+        samples = self.prepared.samples[task.category]
+        scores = read_scores(task, self.store)
+        return [
+            ScoredImage(task.category, task.seed, task.row.name, samples[i], float(score))
+            for i, score in zip(task.scored_ids, scores, strict=True)
+        ]
+
+
+def _measure(task: RowTask, images: Sequence[ScoredImage]) -> Figures:
+    """The figures over the labelled images; the doubtful are counted against the threshold, apart."""
+    judged = [image for image in images if image.sample.label is not None]
+    labels = np.array([image.sample.label for image in judged], np.int64)
+    scores = np.array([image.score for image in judged])
+    apart = np.array([image.score for image in images if image.sample.label is None])
+    return Figures(
+        category=task.category,
+        seed=task.seed,
+        row=task.row.name,
+        auroc=auroc(labels, scores),
+        fpr95=fpr_at_tpr(labels, scores),
+        n_good=int((labels == 0).sum()),
+        n_bad=int((labels == 1).sum()),
+        n_apart=len(apart),
+        apart_above=int((apart >= threshold_at_tpr(labels, scores)).sum()),
+    )

@@ -1,0 +1,48 @@
+"""Image-level metrics: AUROC, and the share of good parts rejected when 95 % of the bad are caught."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+
+def auroc(labels: Labels, scores: Scores) -> float:
+    """Area under the ROC curve: the chance that a bad image outscores a good one, ties counting half.
+
+    Args:
+        labels: (n,) 0 good, 1 bad; both present.
+        scores: (n,) finite, higher is worse.
+    """
+    good, bad = _parted(labels, scores)
+    ordered = np.sort(good)
+    below = np.searchsorted(ordered, bad, side="left")
+    up_to = np.searchsorted(ordered, bad, side="right")
+    return float((below + up_to).sum() / (2.0 * len(good) * len(bad)))
+
+
+def threshold_at_tpr(labels: Labels, scores: Scores, tpr: float = 0.95) -> float:
+    """The threshold of the paper's official code: the linear (1 - tpr) quantile of the bad scores."""
+    _, bad = _parted(labels, scores)
+    return float(np.quantile(bad, 1.0 - tpr))
+
+
+def fpr_at_tpr(labels: Labels, scores: Scores, tpr: float = 0.95) -> float:
+    """False-positive rate at a true-positive rate, as the paper's official code computes it.
+
+    A good image at or above the threshold is a false positive, so ties with it count. Where at least
+    5 % of the bad share the lowest score of all, this is 1.
+    """
+    good, _ = _parted(labels, scores)
+    return float(1.0 - np.mean(good < threshold_at_tpr(labels, scores, tpr)))
+
+
+def _parted(labels: Labels, scores: Scores) -> tuple[Scores, Scores]:
+    good, bad = scores[labels == 0], scores[labels == 1]
+    if not len(good) or not len(bad):
+        raise ValueError("both good and bad images are needed")
+    if not np.isfinite(scores).all():
+        raise ValueError("scores must be finite")
+    return good, bad

@@ -1,0 +1,18 @@
+"""Images: the one decoder, the sets that plugins go through, and the audit that finds leaks."""
+
+from segad_core.images.decode import Decoded, decode, resize
+from segad_core.images.image_set import FileImageSet
+from segad_core.images.inventory import Facts, Inventory, audit, take_inventory
+from segad_core.images.labels import read_labels
+
+__all__ = [
+    "Decoded",
+    "Facts",
+    "FileImageSet",
+    "Inventory",
+    "audit",
+    "decode",
+    "read_labels",
+    "resize",
+    "take_inventory",
+]

@@ -1,0 +1,111 @@
+"""The one decoder: a file becomes 8-bit RGB correctly, or an error that says why it cannot."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from segad_core.errors import ImageError
+
+MAX_PIXELS = 100_000_000
+"""Larger images are refused from their header, before any pixel is decoded."""
+
+_PLAIN = ("RGB", "L", "1", "CMYK", "YCbCr", "LAB", "HSV")
+_WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
+_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An image as (H, W, 3) uint8 RGB, and whether its 16 bits were scaled down to 8."""
+
+    pixels: NDArray[np.uint8]
+    scaled: bool = False
+
+
+def decode(path: Path, white: int = 65535) -> Decoded:
+    """Decodes an image file: EXIF orientation applied, grey repeated, 16 bits scaled so that `white` is 255.
+
+    Raises:
+        ImageError: the file is missing, empty, truncated, not an image, too large, or holds what has no
+            one meaning in 8-bit RGB (transparent pixels, floating point, several frames).
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise ImageError(f"{path}: the file is empty", "Copy it again from its source, or remove it.")
+        with warnings.catch_warnings(), path.open("rb") as file:
+            warnings.simplefilter("ignore")
+            image: Image.Image = Image.open(file)
+            check_header(path, image)
+            image.load()
+            return _to_rgb(path, image, white)
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{path}: is not an image that can be read", "Convert it to PNG, or remove it."
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, str(error)) from error
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: there is no such file", "Restore it, or correct the path.") from error
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
+        raise ImageError(
+            f"{path}: is damaged or truncated ({error})", "Copy it again from its source, or remove it."
+        ) from error
+
+
+def resize(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resizes (H, W, 3) to (height, width) with PIL's antialiased bilinear filter."""
+    height, width = size
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
+def check_header(path: Path, image: Image.Image) -> None:
+    """Refuses an image whose header alone says that it cannot be decoded as one picture of sane size."""
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_large(path, f"{image.width} x {image.height} pixels")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise ImageError(f"{path}: holds {frames} frames", "Save the one that counts as a single image.")
+
+
+def _too_large(path: Path, what: str) -> ImageError:
+    return ImageError(
+        f"{path}: is too large to decode ({what}; the limit is {MAX_PIXELS} pixels)",
+        "Crop or shrink it, or remove it.",
+    )
+
+
+def _to_rgb(path: Path, image: Image.Image, white: int) -> Decoded:
+    image = ImageOps.exif_transpose(image)
+    if image.mode in _SIXTEEN_BIT:
+        grey = np.asarray(image.convert("I"), np.float64)
+        if grey.max(initial=0) > white:
+            raise ImageError(
+                f"{path}: has the value {int(grey.max())}, above the recipe's white of {white}",
+                "Raise image.white in the recipe.",
+            )
+        scaled = np.rint(grey * (255.0 / white)).astype(np.uint8)
+        return Decoded(np.repeat(scaled[:, :, None], 3, axis=2), scaled=True)
+    if image.mode in _WITH_ALPHA or "transparency" in image.info:
+        image = image.convert("RGBA")
+        if np.asarray(image.getchannel("A")).min() < 255:
+            raise ImageError(
+                f"{path}: has transparent pixels, and what lies behind them is unknown",
+                "Save it without an alpha channel.",
+            )
+    elif image.mode not in (*_PLAIN, "P"):
+        raise ImageError(
+            f"{path}: holds '{image.mode}' pixels, whose black and white are unknown",
+            "Save it with 8 or 16 bits per channel.",
+        )
+    return Decoded(np.asarray(image.convert("RGB")))

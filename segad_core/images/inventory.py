@@ -1,0 +1,149 @@
+"""What each file really holds: digests of bytes and of pixels, what cannot be read, and who leaks where."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from segad_core.contracts import Sample
+from segad_core.digest import array_digest, digest_of, file_digest
+from segad_core.errors import ImageError, LeakageError
+from segad_core.images.decode import decode
+from segad_core.store import Store
+
+_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Facts:
+    """An image by its content: digest of the file's bytes, digest of the decoded pixels."""
+
+    file: str
+    pixels: str
+    scaled: bool = False
+
+
+@dataclass
+class Inventory:
+    """The readable images of a category, and why the others are not.
+
+    Attributes:
+        samples: what can be read, sorted by id.
+        facts: by id.
+        unreadable: the error, by id.
+    """
+
+    samples: list[Sample] = field(default_factory=list)
+    facts: dict[str, Facts] = field(default_factory=dict)
+    unreadable: dict[str, ImageError] = field(default_factory=dict)
+
+
+def take_inventory(
+    samples: Sequence[Sample],
+    white: int,
+    store: Store,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> Inventory:
+    """Reads and decodes every image once; what was decoded before is remembered in the store by its bytes."""
+    result = Inventory()
+    ordered = sorted(samples, key=lambda sample: sample.id)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        digests = dict(zip([s.id for s in ordered], pool.map(_file_digest, ordered), strict=True))
+        known = _remembered(store, digests, white)
+        missing = [
+            s for s in ordered if digests[s.id] not in known and not isinstance(digests[s.id], ImageError)
+        ]
+        for done, (sample, outcome) in enumerate(
+            zip(missing, pool.map(lambda s: _examine(s, white), missing), strict=True), start=1
+        ):
+            known[str(digests[sample.id])] = outcome
+            progress("images examined", done, len(missing))
+    if missing:
+        _remember(store, digests, white, known)
+    for sample in ordered:
+        digest = digests[sample.id]
+        outcome = digest if isinstance(digest, ImageError) else known[digest]
+        if isinstance(outcome, ImageError):
+            result.unreadable[sample.id] = outcome
+        else:
+            result.samples.append(sample)
+            result.facts[sample.id] = Facts(str(digest), outcome[0], outcome[1])
+    return result
+
+
+def audit(purposes: Mapping[str, str], facts: Mapping[str, Facts], context: str) -> None:
+    """Makes sure that no image stands in two purposes, by its bytes or by its pixels.
+
+    Args:
+        purposes: the purpose of each image id.
+        facts: the content of each.
+        context: the category and the seed, for the message.
+
+    Raises:
+        LeakageError: naming the pairs.
+    """
+    leaks: list[str] = []
+    for attribute, how in (("file", "the same file"), ("pixels", "the same pixels")):
+        alike: dict[str, list[str]] = defaultdict(list)
+        for image in sorted(purposes):
+            alike[getattr(facts[image], attribute)].append(image)
+        for images in alike.values():
+            first = images[0]
+            for other in images[1:]:
+                if purposes[other] != purposes[first] and not any(other in leak for leak in leaks):
+                    leaks.append(f"'{first}' ({purposes[first]}) and '{other}' ({purposes[other]}) are {how}")
+    if leaks:
+        more = f"; and {len(leaks) - 5} more" if len(leaks) > 5 else ""
+        raise LeakageError(
+            f"{context}: the same image stands in two purposes that must be disjoint: "
+            f"{'; '.join(leaks[:5])}{more}",
+            "Remove one image of each pair, or put both into the same part of the data set.",
+        )
+
+
+def _file_digest(sample: Sample) -> str | ImageError:
+    try:
+        return file_digest(sample.path)
+    except OSError as error:
+        return ImageError(
+            f"{sample.path}: cannot be read ({error.strerror})", "Restore it, or correct its permissions."
+        )
+
+
+def _examine(sample: Sample, white: int) -> tuple[str, bool] | ImageError:
+    try:
+        decoded = decode(sample.path, white)
+    except ImageError as error:
+        return error
+    return array_digest(decoded.pixels), decoded.scaled
+
+
+def _key(digests: Mapping[str, str | ImageError], white: int) -> str:
+    return digest_of(
+        ["inventory", _SCHEMA, white, sorted({d for d in digests.values() if isinstance(d, str)})]
+    )
+
+
+def _remembered(
+    store: Store, digests: Mapping[str, str | ImageError], white: int
+) -> dict[str, tuple[str, bool] | ImageError]:
+    files = store.get(_key(digests, white))
+    if files is None:
+        return {}
+    return {digest: (pixels, scaled) for digest, (pixels, scaled) in json.loads(files["facts.json"]).items()}
+
+
+def _remember(
+    store: Store,
+    digests: Mapping[str, str | ImageError],
+    white: int,
+    known: Mapping[str, tuple[str, bool] | ImageError],
+) -> None:
+    """Unreadable images are left out: whether they can be read is tried again each time."""
+    plain = {
+        digest: outcome for digest, outcome in sorted(known.items()) if not isinstance(outcome, ImageError)
+    }
+    store.put(_key(digests, white), "inventory", {"facts.json": json.dumps(plain).encode()})

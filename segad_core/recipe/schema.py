@@ -1,0 +1,209 @@
+"""The skeleton of a recipe: its shape and the names in it, checked without importing a plugin."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from segad_core.recipe.document import Document, Place
+from segad_core.registry import suggest
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Use(_Strict):
+    """A plugin by name, with its parameters; `name` alone is short for `{use: name}`."""
+
+    use: str
+    params: dict[str, Any] = {}
+    per_category: dict[str, dict[str, Any]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: object) -> object:
+        return {"use": value} if isinstance(value, str) else value
+
+
+class ImageSpec(_Strict):
+    """How images come to the detectors' size.
+
+    Attributes:
+        size: height and width in pixels; the aspect ratio is not kept (paper section 5).
+        resize: PIL's bilinear filter, antialiased.
+        white: the value that is white in images of 16 bits, which are scaled to 8.
+    """
+
+    size: tuple[Annotated[int, Field(ge=16, le=4096)], Annotated[int, Field(ge=16, le=4096)]] = (256, 256)
+    resize: Literal["pil_bilinear"] = "pil_bilinear"
+    white: Annotated[int, Field(ge=255, le=65535)] = 65535
+
+
+def _share_or_count(value: object) -> object:
+    if value == "rest":
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PydanticCustomError("share", "is neither a share between 0 and 1, a count, nor 'rest'")
+    if value < 0 or (isinstance(value, float) and value >= 1):
+        raise PydanticCustomError(
+            "share", "a share lies between 0 and 1, as in 0.5; a count is a whole number; 'rest' takes all"
+        )
+    return value
+
+
+Amount = Annotated[int | float | Literal["rest"], BeforeValidator(_share_or_count)]
+"""Some of a pool of images: a share of it (0.5), a count (10), or all that is left (`rest`)."""
+
+
+class TestSpec(_Strict):
+    """The images set aside for the test, first of all, where the data set has no official test part."""
+
+    __test__ = False
+    good: Amount
+    bad: Amount
+
+
+class DetectorSplit(_Strict):
+    """The good images that detectors train on; with a seed of its own, one training serves all seeds."""
+
+    good: Amount = 0.5
+    seed: int | None = None
+
+
+class BadSpec(_Strict):
+    """The bad images that the final classifier trains on: taken from the training or from the test part."""
+
+    origin: Literal["train", "test"] = Field("train", alias="from")
+    amount: Amount = "rest"
+
+
+class FinalSplit(_Strict):
+    """The images that the final classifier trains on."""
+
+    good: Amount = "rest"
+    bad: BadSpec = BadSpec()
+
+
+class SplitSpec(_Strict):
+    """Which image serves which purpose (paper section 4.1); drawn anew for each seed."""
+
+    seeds: Annotated[list[int], Field(min_length=1)] = [0]
+    test: TestSpec | None = None
+    detectors: DetectorSplit = DetectorSplit()
+    final: FinalSplit = FinalSplit()
+
+
+class RowSpec(_Strict):
+    """A setup to measure: one score alone, or detectors + SegAD; what is absent is the recipe's default."""
+
+    name: str
+    score: str | None = None
+    detectors: list[str] | None = None
+    segmenter: Use | None = None
+    features: list[Use] | None = None
+    image_features: list[Use] | None = None
+    final: Use | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all(cls, value: object) -> object:
+        if isinstance(value, dict) and value.get("detectors") == "all":
+            return {**value, "detectors": ["all"]}
+        return value
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> RowSpec:
+        if (self.score is None) == (self.detectors is None):
+            raise PydanticCustomError(
+                "row", "a row has either 'score' (one detector alone) or 'detectors' (detectors + SegAD)"
+            )
+        if self.score is not None and any((self.segmenter, self.features, self.image_features, self.final)):
+            raise PydanticCustomError(
+                "row", "a row with 'score' has no segmenter, features, image_features or final of its own"
+            )
+        return self
+
+
+class Skeleton(_Strict):
+    """A whole recipe."""
+
+    segad: Literal[1]
+    title: str = ""
+    dataset: Use
+    categories: list[str] | None = None
+    image: ImageSpec = ImageSpec()
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
+    encoder: Use | None = None
+    split: SplitSpec = SplitSpec()
+    detectors: Annotated[dict[str, Use], Field(min_length=1)]
+    segmenter: Use | None = None
+    features: list[Use] = []
+    image_features: list[Use] = []
+    final: Use | None = None
+    executor: Use = Use(use="serial")
+    rows: Annotated[list[RowSpec], Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all(cls, value: object) -> object:
+        if isinstance(value, dict) and value.get("categories") == "all":
+            return {key: v for key, v in value.items() if key != "categories"}
+        return value
+
+
+def check(model: type[BaseModel], data: Any, document: Document, place: Place = (), **context: Any) -> Any:
+    """Validates data that stands at a place of a recipe.
+
+    Returns:
+        The model, or the list of problems as sentences.
+    """
+    try:
+        return model.model_validate(data, context=context)
+    except ValidationError as error:
+        return [_sentence(model, e, document, place) for e in error.errors(include_url=False)]
+
+
+def _sentence(model: type[BaseModel], error: Any, document: Document, place: Place) -> str:
+    location = tuple(part for part in error["loc"] if not _is_tag(part))
+    where = (*place, *location)
+    kind, given = error["type"], error.get("input")
+    if kind == "extra_forbidden":
+        unknown, known = str(location[-1]), _fields_at(model, location[:-1])
+        return document.problem(where[:-1], f"there is no '{unknown}' here{suggest(unknown, known)}")
+    if kind == "missing":
+        return document.problem(where[:-1], f"'{location[-1]}' is missing")
+    if kind in ("share", "row", "value_error"):
+        return document.problem(where, str(error["msg"]).removeprefix("Value error, "))
+    shown = "" if isinstance(given, dict | list) else f" (it is {given!r})"
+    message = str(error["msg"])
+    return document.problem(where, message[:1].lower() + message[1:] + shown)
+
+
+def _is_tag(part: object) -> bool:
+    """Whether pydantic put a part of a location in to name a branch of a union or a function."""
+    return isinstance(part, str) and ("[" in part or part in ("int", "float", "str"))
+
+
+def _fields_at(model: type[BaseModel], location: Place) -> list[str]:
+    for part in location:
+        field = next((f for n, f in model.model_fields.items() if part in (n, f.alias)), None)
+        if field is not None:
+            inner = _models_in(field.annotation)
+            model = inner[0] if inner else model
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models_in(inner)]

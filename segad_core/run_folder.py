@@ -1,0 +1,223 @@
+"""The folder of a run: what was asked, where it ran, the figures, the score of every image, the table."""
+
+from __future__ import annotations
+
+import csv
+import importlib.metadata
+import io
+import json
+import logging
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from segad_core.contracts import Sample
+from segad_core.errors import StoreError
+from segad_core.evaluate import Figures, markdown_table, results_frame
+from segad_core.files import write_atomic
+from segad_core.prepare import Prepared
+from segad_core.recipe import Recipe
+
+_LIBRARIES = ("numpy", "pandas", "pillow", "scipy", "numba", "torch", "torchvision", "timm", "xgboost")
+_SCORE_COLUMNS = ("category", "seed", "row", "image", "label", "defect", "unseen", "score")
+
+
+@dataclass(frozen=True)
+class ScoredImage:
+    """One line of `scores.csv`."""
+
+    category: str
+    seed: int
+    row: str
+    sample: Sample
+    score: float
+
+    def cells(self) -> tuple[str, ...]:
+        """The line's cells; the label of a doubtful image is empty, the score keeps every digit."""
+        label = "" if self.sample.label is None else str(self.sample.label)
+        known = (self.category, str(self.seed), self.row, self.sample.id, label, self.sample.defect)
+        return (*known, str(int(self.sample.unseen)), repr(self.score))
+
+
+class RunFolder:
+    """A run's folder, held against a second run of the same recipe while it is open."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(path / ".lock")
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise StoreError(
+                f"another run is writing to {path}", "Wait for it, or name another folder with --runs."
+            ) from error
+        except OSError as error:
+            raise self._failure(error) from error
+        self._handler: logging.Handler | None = None
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._handler is not None:
+            logger = logging.getLogger("segad")
+            if error is not None:
+                logger.error("the run stopped: %s", error)
+            logger.removeHandler(self._handler)
+            self._handler.close()
+        self._lock.release()
+
+    def begin(self, recipe: Recipe, prepared: Prepared, device: str) -> None:
+        """Writes what is known before the work starts; results of an earlier run are taken away."""
+        for stale in ("results.csv", "scores.csv", "table.md", "unreadable.csv"):
+            (self.path / stale).unlink(missing_ok=True)
+        self._write("recipe.resolved.yaml", recipe.resolved())
+        self._write("environment.json", json.dumps(_environment(recipe, device), indent=1) + "\n")
+        self._write("splits.json", json.dumps(_splits(prepared), indent=1) + "\n")
+        lost = [(c, i, e.what) for c, errors in prepared.unreadable.items() for i, e in errors.items()]
+        if lost:
+            self._write("unreadable.csv", _csv(("category", "image", "reason"), lost))
+        try:
+            self._handler = logging.FileHandler(self.path / "run.log", mode="w", encoding="utf-8")
+        except OSError as error:
+            raise self._failure(error) from error
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logging.getLogger("segad").addHandler(self._handler)
+
+    def write_results(self, figures: Sequence[Figures], scores: Sequence[ScoredImage]) -> None:
+        """Writes the figures and scores of the rows finished so far."""
+        self._write("results.csv", results_frame(figures).to_csv(index=False))
+        self._write("scores.csv", _csv(_SCORE_COLUMNS, [image.cells() for image in scores]))
+
+    def finish(self, recipe: Recipe, figures: Sequence[Figures], prepared: Prepared) -> str:
+        """Writes the table, and returns it."""
+        text = table_text(recipe, figures, prepared)
+        self._write("table.md", text)
+        return text
+
+    def _write(self, name: str, text: str) -> None:
+        try:
+            write_atomic(self.path / name, text)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"the run folder {self.path} cannot be written: {error.strerror or error}",
+            "Free some space or correct its permissions, or name another folder with --runs.",
+        )
+
+
+def table_text(recipe: Recipe, figures: Sequence[Figures], prepared: Prepared) -> str:
+    """The results in Markdown: both metrics, what they rest on, and the doubtful images apart."""
+    seeds = recipe.skeleton.split.seeds
+    text = f"# {recipe.skeleton.title or recipe.name}\n\n"
+    text += markdown_table(figures, "auroc") + "\n" + markdown_table(figures, "fpr95") + "\n"
+    spread = ", mean ± sample standard deviation" if len(set(seeds)) > 1 else ""
+    text += (
+        f"Per cent, over {len(set(seeds))} seed{'s' * (len(set(seeds)) > 1)} ({_listed(seeds)}){spread}.\n"
+    )
+    text += "Test images: " + "; ".join(_counts(figures)) + ".\n"
+    if any(f.n_apart for f in figures):
+        text += (
+            "\nDoubtful images (scored, never trained on, in none of the figures above), and how many of\n"
+        )
+        text += "them lie at or above the threshold that catches 95 % of the bad, mean over seeds:\n\n"
+        text += _apart_table(figures)
+    lost = sum(map(len, prepared.unreadable.values()))
+    if lost:
+        text += f"\n{lost} image{'s' * (lost > 1)} could not be read and took no part: see unreadable.csv.\n"
+    if prepared.licence:
+        text += f"\nData: {prepared.licence}\n"
+    return text
+
+
+def _counts(figures: Sequence[Figures]) -> list[str]:
+    frame = results_frame(figures)
+    parts = []
+    for category, own in frame.groupby("category", sort=False):
+        good, bad = (_range(own[column]) for column in ("n_good", "n_bad"))
+        parts.append(f"{category} {good} good, {bad} bad")
+    return parts
+
+
+def _range(values: Any) -> str:
+    low, high = int(values.min()), int(values.max())
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _apart_table(figures: Sequence[Figures]) -> str:
+    frame = results_frame(figures)
+    lines = ["| row | category | doubtful | above |", "| --- | --- | ---: | ---: |"]
+    for (row, category), own in frame.groupby(["row", "category"], sort=False):
+        share = 100 * (own["apart_above"] / own["n_apart"]).mean()
+        lines.append(f"| {row} | {category} | {_range(own['n_apart'])} | {share:.0f} % |")
+    return "\n".join(lines) + "\n"
+
+
+def _listed(values: Sequence[int]) -> str:
+    return ", ".join(str(v) for v in dict.fromkeys(values))
+
+
+def _splits(prepared: Prepared) -> dict[str, Any]:
+    return {
+        category: {
+            str(seed): {
+                purpose: list(getattr(split, purpose))
+                for purpose in ("detectors", "final", "test", "apart", "unused")
+            }
+            for seed, split in splits.items()
+        }
+        for category, splits in prepared.splits.items()
+    }
+
+
+def _environment(recipe: Recipe, device: str) -> dict[str, Any]:
+    choices = [recipe.dataset, recipe.encoder, recipe.executor, *recipe.detectors.values()]
+    for row in recipe.rows:
+        choices += [row.segmenter, *row.features, *row.image_features, row.final]
+    plugins = {f"{c.provider.kind}/{c.provider.qualified}": c.provider.version for c in choices if c}
+    return {
+        "segad": importlib.metadata.version("segad"),
+        "plugins": dict(sorted(plugins.items())),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "device": device,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def _csv(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(lines)
+    return buffer.getvalue()

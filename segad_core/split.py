@@ -1,0 +1,149 @@
+"""Which image serves which purpose, for a category and a seed (paper sections 4.1 and 5.4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from segad_core.contracts import Sample
+from segad_core.errors import DataError, RecipeError
+from segad_core.recipe.schema import Amount, SplitSpec
+
+Purpose = Literal["detectors", "final", "test", "apart", "unused"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """The purposes of the images of one category under one seed, by id, each list sorted.
+
+    Attributes:
+        detectors: good images that the detectors train on.
+        final: good and bad images that the final classifier trains on.
+        test: good and bad images that make the figures.
+        apart: doubtful images: scored and reported apart.
+        unused: good and bad images with no purpose under this recipe.
+    """
+
+    detectors: tuple[str, ...]
+    final: tuple[str, ...]
+    test: tuple[str, ...]
+    apart: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def purposes(self) -> dict[str, Purpose]:
+        """The purpose of each image; one that has none is left out."""
+        names: tuple[Purpose, ...] = ("detectors", "final", "test", "apart")
+        return {image: name for name in names for image in getattr(self, name)}
+
+
+def draw(ids: Sequence[str], held_out: int, seed: int) -> tuple[list[str], list[str]]:
+    """Splits sorted ids into those held out and the rest, as scikit-learn's `train_test_split` does.
+
+    The permutation is that of NumPy's legacy generator, because published protocols are stated in it:
+    the first `held_out` of it are the test part of `train_test_split(ids, test_size=held_out,
+    random_state=seed)`, the others its training part.
+
+    Returns:
+        The held-out ids and the others, each sorted.
+    """
+    ordered = sorted(ids)
+    permutation = np.random.RandomState(seed).permutation(len(ordered))
+    held = [ordered[i] for i in permutation[:held_out]]
+    rest = [ordered[i] for i in permutation[held_out:]]
+    return sorted(held), sorted(rest)
+
+
+def make_split(samples: Sequence[Sample], spec: SplitSpec, seed: int, category: str) -> Split:
+    """Draws the split of a category for a seed.
+
+    The test part comes first: the official one, or as `test` says. Then the detectors' good images, then
+    the final classifier's good images from what is left, and its bad images from the training part or,
+    as in the paper's VisA benchmark, moved over from the test part.
+
+    Raises:
+        DataError: a part that is needed comes out empty, or has fewer images than asked for.
+    """
+    good, bad, apart = (sorted(s.id for s in samples if s.label == label) for label in (0, 1, None))
+    for label, ids in (("good", good), ("bad", bad)):
+        if not ids:
+            raise DataError(
+                f"category '{category}' has no {label} image",
+                f"Add {label} images, or leave the category out of the recipe's categories.",
+            )
+    train_good, test_good, train_bad, test_bad = _parts(samples, spec, seed, category, good, bad)
+
+    detectors_seed = seed if spec.detectors.seed is None else spec.detectors.seed
+    count = _count(spec.detectors.good, len(train_good), f"{category}: good images for detectors")
+    left, detectors = draw(train_good, len(train_good) - count, detectors_seed)
+
+    count = _count(spec.final.good, len(left), f"{category}: good images for the final classifier")
+    _, final_good = draw(left, len(left) - count, seed)
+
+    pool = train_bad if spec.final.bad.origin == "train" else test_bad
+    count = _count(spec.final.bad.amount, len(pool), f"{category}: bad images for the final classifier")
+    kept, final_bad = draw(pool, len(pool) - count, seed)
+    if spec.final.bad.origin == "test":
+        test_bad = kept
+
+    split = Split(
+        detectors=tuple(detectors),
+        final=tuple(sorted(final_good + final_bad)),
+        test=tuple(sorted(test_good + test_bad)),
+        apart=tuple(apart),
+        unused=(),
+    )
+    for what, ids in (
+        ("good image for the detectors", detectors),
+        ("good image for the test", test_good),
+        ("bad image for the test", test_bad),
+    ):
+        if not ids:
+            raise DataError(
+                f"category '{category}', seed {seed}: the split leaves no {what}",
+                "Change the recipe's split, or give the category more images.",
+            )
+    used = split.purposes()
+    return Split(
+        split.detectors, split.final, split.test, split.apart, tuple(sorted({*good, *bad} - used.keys()))
+    )
+
+
+def _parts(
+    samples: Sequence[Sample], spec: SplitSpec, seed: int, category: str, good: list[str], bad: list[str]
+) -> tuple[list[str], list[str], list[str], list[str]]:
+    """Training and test part of the good, training and test part of the bad."""
+    if spec.test is not None:
+        n_good = _count(spec.test.good, len(good), f"{category}: good images for the test")
+        n_bad = _count(spec.test.bad, len(bad), f"{category}: bad images for the test")
+        test_good, train_good = draw(good, n_good, seed)
+        test_bad, train_bad = draw(bad, n_bad, seed)
+        return train_good, test_good, train_bad, test_bad
+    parts = {s.id: s.split for s in samples if s.label is not None}
+    if None in parts.values():
+        raise RecipeError(
+            f"the data set has no official test part for category '{category}'",
+            "Say how many images to set aside, for example split: {test: {good: 0.25, bad: 0.5}}.",
+        )
+    return (
+        [i for i in good if parts[i] == "train"],
+        [i for i in good if parts[i] == "test"],
+        [i for i in bad if parts[i] == "train"],
+        [i for i in bad if parts[i] == "test"],
+    )
+
+
+def _count(amount: Amount, available: int, what: str) -> int:
+    if amount == "rest":
+        return available
+    if isinstance(amount, float):
+        # the share that is left over is rounded up, as scikit-learn rounds a test share
+        return available - math.ceil(round((1 - amount) * available, 9))
+    if int(amount) > available:
+        raise DataError(
+            f"{what}: {amount} are asked for, {available} are there", "Ask for fewer, or for a share."
+        )
+    return int(amount)

@@ -1,0 +1,266 @@
+"""The tasks themselves: functions of plain data that write cells to the store and return their keys."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial, singledispatch
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from segad_core.contracts import Detector, Feature, FinalClassifier, ImageBatch, Run, Segmenter
+from segad_core.errors import NonFiniteError, PluginError, StoreError
+from segad_core.images import FileImageSet
+from segad_core.plan import FitTask, RowTask, StatisticsCell, StatisticsTask, Task, fit_cost
+from segad_core.recipe import Choice
+from segad_core.segments import SegmentOrder
+from segad_core.store import Store
+
+Progress = Callable[[str, int, int], None]
+
+log = logging.getLogger("segad.tasks")
+
+_STATE = "state.safetensors"
+
+
+def execute(task: Task, store: Store, device: str, progress: Progress) -> tuple[str, ...]:
+    """Makes those of a task's cells that the store lacks; returns the keys of all."""
+    missing = [cell for cell in task.cells if store.get(cell.key) is None]
+    if missing:
+        with store.lock(missing[0].key):
+            _make(task, store, device, progress)
+    return tuple(cell.key for cell in task.cells)
+
+
+@singledispatch
+def _make(task: Task, store: Store, device: str, progress: Progress) -> None:
+    raise TypeError(f"no such task: {type(task).__name__}")
+
+
+@_make.register
+def _fit(task: FitTask, store: Store, device: str, progress: Progress) -> None:
+    missing = [cell for cell in task.cells if not store.has(cell.key)]
+    detectors = {cell.key: cell.detector.build(task.category, device) for cell in missing}
+    images = _image_set(task, list(detectors.values()), device, progress)
+    for cell in missing:
+        detector = detectors[cell.key]
+        if cost := fit_cost(detector, len(images), images.encoder, task.preprocessing.size):
+            log.info("%s %s: %s", task.name, cell.alias, cost)
+        run = Run(
+            np.random.SeedSequence(cell.seed),
+            partial(_named, progress, cell.alias),
+        )
+        detector.fit(images, run)
+        state = {name: np.ascontiguousarray(array) for name, array in detector.state().items()}
+        store.put(cell.key, "fit", {_STATE: save_arrays(state)})
+
+
+def _named(progress: Progress, alias: str, what: str, done: int, total: int) -> None:
+    progress(f"{alias}: {what}", done, total)
+
+
+@dataclass
+class _Pass:
+    """One cell being filled during a pass: what it needs beside the maps, and the lines so far."""
+
+    cell: StatisticsCell
+    segmenter: Segmenter | None
+    features: list[Feature]
+    columns: list[tuple[str, str]]
+    lines: list[NDArray[np.float64]] = field(default_factory=list)
+
+
+@_make.register
+def _statistics(task: StatisticsTask, store: Store, device: str, progress: Progress) -> None:
+    missing = [cell for cell in task.cells if not store.has(cell.key)]
+    detectors = {
+        c.fit.key: _restored(c.fit.key, c.fit.detector, store, task.category, device) for c in missing
+    }
+    passes = [_open_pass(cell, task.category, device) for cell in missing]
+    images = _image_set(task, list(detectors.values()), device, progress)
+    orders: dict[bytes, SegmentOrder] = {}
+    done = 0
+    for batch in images.batches():
+        for fit_key, detector in detectors.items():
+            own = [p for p in passes if p.cell.fit.key == fit_key]
+            _score_batch(batch, detector, own, orders)
+        done += len(batch)
+        progress("images scored", done, len(task.samples))
+    for filled in passes:
+        values = np.concatenate(filled.lines)
+        columns = json.dumps(filled.columns).encode()
+        store.put(filled.cell.key, "statistics", {"values.npy": _npy(values), "columns.json": columns})
+
+
+def _open_pass(cell: StatisticsCell, category: str, device: str) -> _Pass:
+    features: list[Feature] = [choice.build(category, device) for choice in cell.features]
+    segmenter: Segmenter | None = cell.segmenter.build(category, device) if cell.segmenter else None
+    names = ["image"] if segmenter is None else list(segmenter.segments())
+    statistics = [name for feature in features for name in feature.statistics()] or ["score"]
+    return _Pass(cell, segmenter, features, [(segment, s) for segment in names for s in statistics])
+
+
+def _score_batch(
+    batch: ImageBatch, detector: Detector, passes: Sequence[_Pass], orders: dict[bytes, SegmentOrder]
+) -> None:
+    alias = passes[0].cell.fit.alias
+    maps = np.asarray(detector.anomaly_maps(batch))
+    expected = (len(batch), *batch.pixels.shape[1:3])
+    if maps.shape != expected or maps.dtype != np.float32:
+        raise PluginError(
+            f"detector '{alias}' gave maps {maps.shape} of {maps.dtype}, not {expected} of float32"
+        )
+    _stop_non_finite(maps.reshape(len(batch), -1), batch, f"the anomaly map of detector '{alias}'")
+    for own in passes:
+        if not own.features:
+            lines = np.asarray(detector.image_scores(batch, maps), np.float64).reshape(len(batch), 1)
+            what = f"the image score of detector '{alias}'"
+        else:
+            lines = np.stack([_describe(own, batch, maps[i], i, orders) for i in range(len(batch))])
+            what = f"a feature of detector '{alias}' (one of {', '.join(c[1] for c in own.columns[:8])})"
+        if lines.shape[1] != len(own.columns):
+            raise PluginError(f"{what}: {lines.shape[1]} values per image for {len(own.columns)} names")
+        _stop_non_finite(lines, batch, what)
+        own.lines.append(lines)
+
+
+def _describe(
+    own: _Pass, batch: ImageBatch, anomaly_map: NDArray[np.float32], i: int, orders: dict[bytes, SegmentOrder]
+) -> NDArray[np.float64]:
+    """The statistics of one map: a line ordered by segment, then by statistic."""
+    values = _order_of(own, batch, i, orders).group(anomaly_map)
+    return np.concatenate([feature.compute(values) for feature in own.features], axis=1).reshape(-1)
+
+
+def _order_of(own: _Pass, batch: ImageBatch, i: int, orders: dict[bytes, SegmentOrder]) -> SegmentOrder:
+    """The order of a segmentation map; that of a static one is worked out once for a whole pass."""
+    height, width = batch.pixels.shape[1:3]
+    if own.segmenter is None or own.cell.segmenter is None:
+        key = b"whole"
+        if key not in orders:
+            orders[key] = SegmentOrder.whole(height * width)
+        return orders[key]
+    memo = ("segmentation maps", own.cell.segmenter.provider.qualified, id(own.segmenter))
+    if memo not in batch.memo:
+        batch.memo[memo] = np.asarray(own.segmenter.segment(batch))
+    maps = batch.memo[memo]
+    if maps.dtype != np.uint8 or maps.shape not in ((len(batch), height, width), (1, height, width)):
+        raise PluginError(
+            f"segmenter '{own.cell.segmenter.provider.name}' gave maps of shape {maps.shape} and type "
+            f"{maps.dtype}, not {(len(batch), height, width)} uint8"
+        )
+    try:
+        if len(maps) == len(batch) > 1:
+            return SegmentOrder.of(maps[i], len(own.segmenter.segments()))
+        key = maps.tobytes()
+        if key not in orders:
+            orders[key] = SegmentOrder.of(maps[0], len(own.segmenter.segments()))
+        return orders[key]
+    except ValueError as error:
+        name = own.cell.segmenter.provider.name
+        raise PluginError(f"segmenter '{name}', image '{batch.samples[i].id}': {error}") from error
+
+
+@_make.register
+def _row(task: RowTask, store: Store, device: str, progress: Progress) -> None:
+    key = task.cells[0].key
+    scored, train = list(task.scored), list(task.train)
+    if task.row.score:
+        values, _ = _read(store, task.image_keys[0])
+        scores, files = values[scored, 0], {}
+    else:
+        features, names = _feature_table(task, store)
+        assert task.row.final is not None
+        final: FinalClassifier = task.row.final.build(task.category, device)
+        final.fit(features[train], names, np.array(task.train_labels, np.int64), task.seed)
+        scores = np.asarray(final.margins(features[scored]), np.float64)
+        files = {**final.state(), "names.json": json.dumps(names).encode()}
+    if scores.shape != (len(scored),):
+        raise PluginError(f"{task.name}: {scores.shape} scores for {len(scored)} images")
+    if not np.isfinite(scores).all():
+        image = task.scored_ids[int(np.flatnonzero(~np.isfinite(scores))[0])]
+        raise NonFiniteError(f"{task.name}: the score of '{image}' is not finite")
+    store.put(key, "row", {"scores.npy": _npy(scores), **files})
+
+
+def _feature_table(task: RowTask, store: Store) -> tuple[NDArray[np.float64], list[str]]:
+    """The feature vectors of a row, and the names of their entries.
+
+    Order (spec of the official code): for each segment, for each detector, each statistic; then for each
+    detector the features of its whole map.
+    """
+    aliases = task.row.detectors
+    tables = [_read(store, key) for key in task.segment_keys]
+    columns = tables[0][1]
+    segments = list(dict.fromkeys(segment for segment, _ in columns))
+    parts, names = [], []
+    for segment in segments:
+        own = [i for i, (name, _) in enumerate(columns) if name == segment]
+        for alias, (values, _) in zip(aliases, tables, strict=True):
+            parts.append(values[:, own])
+            names += [f"{segment}.{alias}.{columns[i][1]}" for i in own]
+    for alias, key in zip(aliases, task.image_keys, strict=bool(task.image_keys)):
+        values, image_columns = _read(store, key)
+        parts.append(values)
+        names += [f"image.{alias}.{statistic}" for _, statistic in image_columns]
+    return np.concatenate(parts, axis=1), names
+
+
+def read_scores(task: RowTask, store: Store) -> NDArray[np.float64]:
+    """The scores that a finished row task left, in the order of its `scored_ids`."""
+    return _load(_files(store, task.cells[0].key)["scores.npy"])
+
+
+def _read(store: Store, key: str) -> tuple[NDArray[np.float64], list[tuple[str, str]]]:
+    files = _files(store, key)
+    return _load(files["values.npy"]), [(s, n) for s, n in json.loads(files["columns.json"])]
+
+
+def _files(store: Store, key: str) -> Mapping[str, bytes]:
+    files = store.get(key)
+    if files is None:
+        raise StoreError(
+            f"the artifact {key} is not in the store {store.root} any more", "Run the same command again."
+        )
+    return files
+
+
+def _restored(key: str, choice: Choice, store: Store, category: str, device: str) -> Detector:
+    detector: Detector = choice.build(category, device)
+    detector.restore(load_arrays(_files(store, key)[_STATE]))
+    return detector
+
+
+def _image_set(
+    task: FitTask | StatisticsTask, detectors: Sequence[Detector], device: str, progress: Progress
+) -> FileImageSet:
+    layers = tuple(dict.fromkeys(layer for detector in detectors for layer in detector.layers()))
+    encoder = task.encoder.build(device=device) if task.encoder and layers else None
+    return FileImageSet(task.samples, task.preprocessing, encoder, layers, progress)
+
+
+def _stop_non_finite(values: NDArray[np.floating], batch: ImageBatch, what: str) -> None:
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        image = batch.samples[int(np.flatnonzero(~finite)[0])].id
+        raise NonFiniteError(
+            f"{what} is not finite for image '{image}'",
+            "Look at the image; if it is sound, the plugin is at fault: report it to its authors.",
+        )
+
+
+def _npy(array: NDArray[np.float64]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _load(data: bytes) -> NDArray[np.float64]:
+    array: NDArray[np.float64] = np.load(io.BytesIO(data), allow_pickle=False)
+    return array
