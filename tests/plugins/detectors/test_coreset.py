@@ -78,19 +78,6 @@ def lattice() -> NDArray[np.float32]:
     return np.random.default_rng(5).permutation(grid)
 
 
-def midpoints() -> NDArray[np.float32]:
-    """Two ends, and points halfway up to rounding, where both bounds hold with equality."""
-    rng = np.random.default_rng(6)
-    middle, half = rng.normal(size=(2, 30))
-    ends = middle + np.array([[1.0], [-1.0]]) * half
-    return np.concatenate([ends, middle + rng.uniform(-1e-6, 1e-6, size=(3000, 1)) * half]).astype(np.float32)
-
-
-def tiny_midpoints() -> NDArray[np.float32]:
-    """Squares below the smallest normal float32 lose digits, which no relative margin covers."""
-    return midpoints() * np.float32(1e-21)
-
-
 DATA = [random, clustered, far_from_origin, tiny, duplicated, collinear, lattice]
 
 
@@ -106,13 +93,33 @@ def test_picks_are_those_of_the_plain_loop(data, dtype):
     np.testing.assert_array_equal(picks, expected)
 
 
-@pytest.mark.parametrize("data", [*DATA, midpoints, tiny_midpoints])
+@pytest.mark.parametrize("data", DATA)
 def test_pruning_changes_nothing(data):
     points = data()
     pruned, full = select(points, 200, 0), select(points, 200, 0, prune=False)
     np.testing.assert_array_equal(pruned.indices, full.indices)
     assert pruned.evaluated <= pruned.sketched <= full.sketched == full.evaluated == 200 * len(points)
     assert pruned.between_picks == 200 * 199 // 2
+
+
+@pytest.mark.parametrize(
+    ("size", "spread", "far"),
+    [
+        (1, 1e-7, 0),  # relative rounding error of the distances
+        (3e-22, 1e-3, 0),  # squares below the smallest normal float32 lose digits as well
+        (1e-3, 1e-3, 1000),  # the sketch rounds to the size of the whole set
+    ],
+)
+def test_rounding_cannot_hide_an_update(size, spread, far):
+    """Points halfway between two ends meet both bounds with equality; without a margin up to half fail."""
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        middle, half = rng.normal(size=(2, 30))
+        ends = middle + np.array([[1], [-1]]) * half
+        between = middle + rng.uniform(-spread, spread, size=(100, 1)) * half
+        points = np.concatenate([size * ends, size * between, np.full((100, 30), far)]).astype(np.float32)
+        unpruned = select(points, 5, 0, prune=False).indices
+        assert greedy_coreset(points, 5, 0).tolist() == unpruned.tolist()
 
 
 def test_pruning_saves_most_distances_on_clusters():

@@ -1,0 +1,196 @@
+"""What the zoo's tests share: environments, plugins made on the fly, tiny pictures, and segad as a process."""
+
+import csv
+import json
+import os
+import re
+import site
+import subprocess
+import sys
+import textwrap
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+EXAMPLE = Path(__file__).parents[2] / "plugins" / "segad-plugin-example"
+
+# a detector in five lines; importing it leaves a trace
+TINY = '''
+import os
+import pathlib
+
+import numpy as np
+from segad_core.contracts import Detector
+
+pathlib.Path(os.environ["ZOO_TRACES"], __name__).touch()
+
+
+class Tiny(Detector):
+    """Distance to the mean picture."""
+
+    def fit(self, images, run):
+        self.mean = np.concatenate([b.pixels for b in images.batches()]).mean(0).astype(np.float32)
+
+    def anomaly_maps(self, batch):
+        return np.abs(batch.pixels - self.mean).mean(-1)
+
+    def state(self):
+        return {"mean": self.mean}
+
+    def restore(self, state):
+        self.mean = state["mean"]
+'''
+
+
+@dataclass
+class Answer:
+    """How a process ended; `out` and `err` without the line breaks that only fit a screen."""
+
+    code: int
+    out: str
+    err: str
+
+    def plugins(self):
+        """The lines of `list-plugins --json`, by kind and distribution:name."""
+        return {(p["kind"], f"{p['distribution']}:{p['name']}"): p for p in json.loads(self.out)}
+
+    def line(self, *words):
+        """The cells of the one printed line that begins with these words."""
+        rows = [re.split(r"\s{2,}", line.strip()) for line in self.out.splitlines()]
+        (found,) = [row for row in rows if tuple(row[: len(words)]) == words]
+        return found
+
+
+@dataclass
+class House:
+    """A Python to run segad with, the folder to run it in, and what its path holds beside the usual."""
+
+    home: Path
+    python: Path = Path(sys.executable)
+
+    def __post_init__(self):
+        (self.home / "path").mkdir(parents=True, exist_ok=True)
+        (self.home / "traces").mkdir(exist_ok=True)
+
+    @property
+    def traces(self):
+        """The modules made on the fly that some process has imported."""
+        return {path.name for path in (self.home / "traces").iterdir()}
+
+    def run(self, *command, **environment):
+        """Runs this house's Python in its home."""
+        done = subprocess.run(
+            [self.python, *map(str, command)],
+            cwd=self.home,
+            env={
+                **{k: v for k, v in os.environ.items() if not k.startswith(("SEGAD", "PYTHON", "COV"))},
+                "PYTHONPATH": str(self.home / "path"),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "ZOO_TRACES": str(self.home / "traces"),
+                "OMP_NUM_THREADS": "1",
+                "COLUMNS": "1000",
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    def segad(self, *words, **environment):
+        """Runs `segad` with these words."""
+        return self.run("-m", "segad_core.cli", *words, **environment)
+
+    def results(self, recipe):
+        """The lines of a run's results.csv, by row."""
+        with (self.home / "runs" / recipe / "results.csv").open() as file:
+            return {line["row"]: line for line in csv.DictReader(file)}
+
+    def plugin(self, distribution, entry_points, module=None, source="", version="1.2"):
+        """Puts an installed distribution on the path: metadata, and a module if it has one."""
+        path = self.home / "path"
+        info = path / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        metadata = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+        (info / "METADATA").write_text(metadata)
+        (info / "entry_points.txt").write_text(textwrap.dedent(entry_points))
+        if module:
+            (path / f"{module}.py").write_text(textwrap.dedent(source))
+        return info
+
+    def pictures(self, good=14, bad=8, size=48):
+        """A folder data set, `parts`: grey noise, the bad with a bright blot."""
+        rng = np.random.default_rng(7)
+        for label, count in (("good", good), ("bad", bad)):
+            folder = self.home / "parts" / label
+            folder.mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.integers(100, 130, (size, size, 3), np.uint8)
+                if label == "bad":
+                    y, x = rng.integers(4, size - 12, 2)
+                    pixels[y : y + 8, x : x + 8] = 220
+                Image.fromarray(pixels).save(folder / f"{i:02}.png")
+
+    def recipe(self, detectors, name="recipe", rows=None, more=""):
+        """A recipe over `parts` with a row for each detector alone, unless told otherwise.
+
+        Args:
+            detectors: the recipe's `detectors` in YAML, by alias.
+            rows: the recipe's rows in YAML.
+            more: further parts of the recipe.
+        """
+        rows = rows or [f"{{name: {alias}, score: {alias}}}" for alias in detectors]
+        text = "segad: 1\ndataset: {use: folder, params: {root: parts}}\nimage: {size: [48, 48]}\n"
+        text += "split: {seeds: [0], test: {good: 0.3, bad: 0.5}, detectors: {good: 0.6}}\n"
+        text += "detectors:\n" + "".join(f"  {alias}: {use}\n" for alias, use in detectors.items())
+        text += "rows:\n" + "".join(f"  - {row}\n" for row in rows)
+        (self.home / f"{name}.yaml").write_text(text + textwrap.dedent(more))
+        return f"{name}.yaml"
+
+
+@pytest.fixture
+def house(tmp_path):
+    """The test's own Python; plugins are put on its path as installed distributions."""
+    return House(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def environments(tmp_path_factory):
+    """Makes virtual environments that also see what the test's own environment has."""
+
+    def make(name):
+        home = tmp_path_factory.mktemp(name)
+        venv.create(home / "venv", symlinks=os.name != "nt")
+        python = next((home / "venv").glob("bin/python")) if os.name != "nt" else home / "venv/Scripts/python.exe"
+        found = House(home, python)
+        own = found.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").out.strip()
+        # addsitedir reads the .pth files there too: an editable segad is found like any other
+        folders = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]
+        lines = [f"import site; site.addsitedir({folder!r})\n" for folder in folders if Path(folder).is_dir()]
+        Path(own, "outer.pth").write_text("".join(lines))
+        return found
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def example_wheel(tmp_path_factory):
+    """The example plugin, built as a wheel from a copy of its sources, without a network."""
+    import shutil
+
+    folder = tmp_path_factory.mktemp("wheel")
+    shutil.copytree(EXAMPLE, folder / "source", ignore=shutil.ignore_patterns("build", "*.egg-info", "__*"))
+    options = ["--no-build-isolation", "--no-index", "--no-deps", "--disable-pip-version-check"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", *options, "-w", folder, folder / "source"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (wheel,) = folder.glob("*.whl")
+    return wheel

@@ -1,0 +1,170 @@
+"""The encoders: weights that mean something, layers of the right depth, errors that name the file."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torchvision
+from sklearn.datasets import load_sample_images
+
+from segad_core.digest import file_digest
+from segad_core.errors import PluginError
+from segad_core.images import resize
+from segad_plugins.encoders.efficientnet_lite0 import EfficientNetLite0, _weights_path, translate
+from segad_plugins.encoders.timm import Timm
+from segad_plugins.encoders.torchvision import TorchVision
+from segad_plugins.torch_tools import fold_batch_norm, load_into, normalised, read_weights
+
+
+def _photographs() -> np.ndarray:
+    """A Chinese temple and a dahlia, cut square."""
+    return np.stack([resize(image[:427, 106:533], (256, 256)) for image in load_sample_images().images])
+
+
+def test_lite0_weights_recognise_photographs() -> None:
+    """The weights are mapped onto the right places: ImageNet classes 698 (palace) and 985 (daisy)."""
+    network = timm.create_model("tf_efficientnet_lite0").eval()
+    load_into(network, translate(read_weights(_weights_path()), network), "lite0")
+    with torch.inference_mode():
+        pixels = normalised(_photographs(), *[(0.5,) * 3] * 2, torch.device("cpu"))
+        best = network(pixels).topk(5).indices.tolist()
+    assert 698 in best[0]
+    assert 985 in best[1]
+
+
+def test_lite0_layers_are_those_of_the_unfolded_network() -> None:
+    network = timm.create_model("tf_efficientnet_lite0", features_only=True).eval()
+    plain = timm.create_model("tf_efficientnet_lite0").eval()
+    load_into(plain, translate(read_weights(_weights_path()), plain), "lite0")
+    network.load_state_dict(plain.state_dict(), strict=False)
+    encoder = EfficientNetLite0()
+    found = encoder.encode(_photographs(), list(encoder.layers()))
+    with torch.inference_mode():
+        wanted = network(normalised(_photographs(), *[(0.5,) * 3] * 2, torch.device("cpu")))
+    for (name, layer), values in zip(encoder.layers().items(), wanted, strict=True):
+        assert found[name].shape[1] == layer.channels
+        assert found[name].shape[2] == 256 // layer.stride
+        torch.testing.assert_close(found[name], values, rtol=1e-3, atol=1e-4)
+
+
+def test_folding_changes_rounding_only() -> None:
+    torch.manual_seed(0)
+    network = torchvision.models.resnet18().eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        before = network(images)
+        fold_batch_norm(network)
+        after = network(images)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+    torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-4)
+
+
+def test_torchvision_from_a_local_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = torchvision.models.resnet18().eval()
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    digest = file_digest(tmp_path / "weights.pth")
+    params = TorchVision.Params(model="resnet18", file=tmp_path / "weights.pth", sha256=digest)
+    encoder = TorchVision(params)
+    assert encoder.digest() == digest
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    found = encoder.encode(pixels, ["layer2"])["layer2"]
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    with torch.inference_mode():
+        x = ((torch.from_numpy(pixels) / 255 - mean) / std).permute(0, 3, 1, 2)
+        x = network.maxpool(network.relu(network.bn1(network.conv1(x))))
+        wanted = network.layer2(network.layer1(x))
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("model", "widths"), [("wide_resnet50_2", [256, 512, 1024, 2048])])
+def test_wide_resnet_has_the_papers_layers(model: str, widths: list[int]) -> None:
+    layers = TorchVision(TorchVision.Params(model=model)).layers()
+    assert [(layer.channels, layer.stride) for layer in layers.values()] == list(
+        zip(widths, [4, 8, 16, 32], strict=True)
+    )
+
+
+def test_torchvision_tags_are_told_apart_without_the_files() -> None:
+    v1 = TorchVision(TorchVision.Params()).digest()
+    v2 = TorchVision(TorchVision.Params(weights="IMAGENET1K_V2")).digest()
+    assert v1 == "wide_resnet50_2-95faca4d.pth"
+    assert v2 == "wide_resnet50_2-9ba9bcbe.pth"
+
+
+def test_torchvision_unknown_tag() -> None:
+    with pytest.raises(PluginError, match="has no weights 'V9'") as caught:
+        TorchVision(TorchVision.Params(weights="V9")).digest()
+    assert "IMAGENET1K_V1" in caught.value.remedy
+
+
+def test_torchvision_weights_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError("no route")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    with pytest.raises(PluginError) as caught:
+        TorchVision().encode(np.zeros((1, 32, 32, 3), np.uint8), ["layer1"])
+    assert "wide_resnet50_2-95faca4d.pth cannot be had from https://" in caught.value.what
+    assert str(tmp_path / "hub" / "checkpoints") in caught.value.remedy
+
+
+def test_weights_files_are_checked_before_they_are_parsed(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"not weights")
+    with pytest.raises(PluginError, match="its SHA-256 is"):
+        read_weights(path, "0" * 64)
+    with pytest.raises(PluginError, match="cannot be read as weights"):
+        read_weights(path)
+    torch.save({"a": [1, 2]}, path)
+    with pytest.raises(PluginError, match="does not hold a state dict"):
+        read_weights(path)
+
+
+def test_weights_of_another_network(tmp_path: Path) -> None:
+    torch.save(torchvision.models.resnet34().state_dict(), tmp_path / "w.pth")
+    encoder = TorchVision(TorchVision.Params(model="resnet18", file=tmp_path / "w.pth"))
+    with pytest.raises(PluginError, match=r"does not fit the network: it has unknown \d+ entries"):
+        encoder.encode(np.zeros((1, 32, 32, 3), np.uint8), ["layer1"])
+
+
+def test_timm_from_a_local_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = timm.create_model("resnet18").eval()
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    encoder = Timm(Timm.Params(model="resnet18", file=tmp_path / "w.pth"))
+    assert [(n, v.channels, v.stride) for n, v in encoder.layers().items()] == [
+        ("layer0", 64, 2),
+        ("layer1", 64, 4),
+        ("layer2", 128, 8),
+        ("layer3", 256, 16),
+        ("layer4", 512, 32),
+    ]
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    found = encoder.encode(pixels, ["layer1", "layer3"])
+    assert list(found) == ["layer1", "layer3"]
+    with torch.inference_mode():
+        x = normalised(pixels, encoder.mean, encoder.std, torch.device("cpu"))
+        x = network.maxpool(network.act1(network.bn1(network.conv1(x))))
+        wanted = network.layer3(network.layer2(network.layer1(x)))
+    torch.testing.assert_close(found["layer3"], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_timm_unknown_model_and_unreachable_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PluginError, match="there is no model 'resnet81' - did you mean 'resnet"):
+        Timm(Timm.Params(model="resnet81")).layers()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    encoder = Timm(Timm.Params(model="resnet10t.c3_in1k"))
+    assert "timm/resnet10t.c3_in1k" in encoder.digest()
+    with pytest.raises(PluginError, match=r"weights of resnet10t.c3_in1k cannot be had") as caught:
+        encoder.encode(np.zeros((1, 32, 32, 3), np.uint8), ["layer1"])
+    assert "file: PATH" in caught.value.remedy

@@ -1,0 +1,122 @@
+"""Splits: the published draws, disjointness, and what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
+
+from segad_core.contracts import Sample
+from segad_core.errors import DataError, RecipeError
+from segad_core.recipe.schema import SplitSpec
+from segad_core.split import draw, make_split
+
+
+def _samples(good: int, bad: int, doubtful: int = 0, split: str | None = None) -> list[Sample]:
+    kinds = [("good", good, 0), ("bad", bad, 1), ("doubtful", doubtful, None)]
+    return [
+        Sample(f"{name}/{i:04}.png", Path(f"{name}/{i:04}.png"), label, split=split)
+        for name, count, label in kinds
+        for i in range(count)
+    ]
+
+
+def _spec(**parts: object) -> SplitSpec:
+    return SplitSpec.model_validate(parts)
+
+
+@pytest.mark.parametrize("seed", [333, 576, 725])
+@pytest.mark.parametrize(("n", "held_out"), [(100, 90), (55, 6), (7, 3)])
+def test_draw_is_that_of_scikit_learn(n: int, held_out: int, seed: int) -> None:
+    ids = [f"{i:03}.JPG" for i in range(n)]
+    rest, held = train_test_split(ids, test_size=held_out, random_state=seed)
+    assert draw(reversed(ids), held_out, seed) == (sorted(held), sorted(rest))
+
+
+def test_visa_moves_the_last_ten_of_the_permutation() -> None:
+    """The paper's VisA benchmark: 90 bad images stay in the test, the last 10 drawn train (spec section 9)."""
+    samples = [s for part in ("train", "test") for s in _samples(20, 0, split=part)]
+    samples = [Sample(f"{s.split}/{s.id}", s.path, s.label, split=s.split) for s in samples]
+    samples += _samples(0, 100, split="test")
+    spec = _spec(
+        detectors={"good": 0.9, "seed": 333}, final={"good": "rest", "bad": {"from": "test", "amount": 10}}
+    )
+    split = make_split(samples, spec, 576, "pcb1")
+    permutation = np.random.RandomState(576).permutation(100)
+    moved = {f"bad/{i:04}.png" for i in permutation[90:]}
+    assert {i for i in split.final if i.startswith("bad/")} == moved
+    assert len([i for i in split.test if i.startswith("bad/")]) == 90
+    assert len(split.detectors) == 18
+
+
+def test_shares_round_as_scikit_learn_rounds() -> None:
+    """542 good images, a tenth held out rounded up: 55, as for VisA's capsules."""
+    samples = [*_samples(542, 0, split="train"), *_samples(0, 20, split="test")]
+    samples.append(Sample("test/good.png", Path("x"), 0, split="test"))
+    spec = _spec(detectors={"good": 0.9}, final={"bad": {"from": "test", "amount": 10}})
+    split = make_split(samples, spec, 0, "capsules")
+    assert len(split.detectors) == 542 - 55
+    assert len([i for i in split.final if i.startswith("good/")]) == 55
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    good=st.integers(8, 60),
+    bad=st.integers(4, 40),
+    doubtful=st.integers(0, 9),
+    test_good=st.floats(0.2, 0.5),
+    test_bad=st.floats(0.3, 0.7),
+    share=st.floats(0.3, 0.8),
+    seed=st.integers(0, 2**31),
+)
+def test_purposes_are_disjoint_and_complete(
+    good: int, bad: int, doubtful: int, test_good: float, test_bad: float, share: float, seed: int
+) -> None:
+    samples = _samples(good, bad, doubtful)
+    spec = _spec(test={"good": test_good, "bad": test_bad}, detectors={"good": share})
+    split = make_split(samples, spec, seed, "c")
+    parts = [split.detectors, split.final, split.test, split.apart, split.unused]
+    assert sorted(i for part in parts for i in part) == sorted(s.id for s in samples)
+    assert all(i.startswith("good/") for i in split.detectors)
+    assert {i for i in split.apart} == {s.id for s in samples if s.label is None}
+    assert make_split(list(reversed(samples)), spec, seed, "c") == split
+
+
+def test_counts_and_unused() -> None:
+    spec = _spec(
+        test={"good": 10, "bad": 5}, detectors={"good": 7}, final={"good": 3, "bad": {"amount": 4}}
+    )
+    split = make_split(_samples(30, 20), spec, 1, "c")
+    assert len(split.detectors) == 7
+    assert len(split.final) == 7
+    assert len(split.test) == 15
+    assert len(split.unused) == 30 + 20 - 7 - 7 - 15
+
+
+def test_one_detector_seed_keeps_the_training_images_where_the_test_part_is_official() -> None:
+    samples = [*_samples(30, 12, split="train"), Sample("t", Path("t"), 0, split="test")]
+    samples.append(Sample("u", Path("u"), 1, split="test"))
+    spec = _spec(detectors={"good": 0.5, "seed": 333})
+    assert make_split(samples, spec, 1, "c").detectors == make_split(samples, spec, 2, "c").detectors
+    spec = _spec(detectors={"good": 0.5})
+    assert make_split(samples, spec, 1, "c").detectors != make_split(samples, spec, 2, "c").detectors
+
+
+@pytest.mark.parametrize(
+    ("samples", "parts", "error", "words"),
+    [
+        (_samples(9, 0), {"test": {"good": 2, "bad": 0}}, DataError, "category 'c' has no bad image"),
+        (_samples(0, 9), {"test": {"good": 0, "bad": 2}}, DataError, "category 'c' has no good image"),
+        (_samples(9, 9), {}, RecipeError, "no official test part for category 'c'"),
+        (_samples(9, 9), {"test": {"good": 10, "bad": 2}}, DataError, "10 are asked for, 9 are there"),
+        (_samples(9, 9), {"test": {"good": "rest", "bad": 2}}, DataError, "no good image for the detectors"),
+        (_samples(9, 9), {"test": {"good": 2, "bad": 0}}, DataError, "no bad image for the test"),
+    ],
+)
+def test_what_cannot_be_split_is_named(
+    samples: list[Sample], parts: dict[str, object], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        make_split(samples, _spec(**parts), 0, "c")
