@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import site
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import textwrap
 import venv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -48,7 +50,7 @@ class Tiny(Detector):
 
 @dataclass
 class Answer:
-    """How a process ended; `out` and `err` without the line breaks that only fit a screen."""
+    """How a process ended."""
 
     code: int
     out: str
@@ -71,6 +73,7 @@ class House:
 
     home: Path
     python: Path = Path(sys.executable)
+    TINY: ClassVar[str] = TINY
 
     def __post_init__(self):
         (self.home / "path").mkdir(parents=True, exist_ok=True)
@@ -92,7 +95,7 @@ class House:
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "ZOO_TRACES": str(self.home / "traces"),
                 "OMP_NUM_THREADS": "1",
-                "COLUMNS": "1000",
+                "COLUMNS": "120",
                 **environment,
             },
             capture_output=True,
@@ -104,6 +107,22 @@ class House:
     def segad(self, *words, **environment):
         """Runs `segad` with these words."""
         return self.run("-m", "segad_core.cli", *words, **environment)
+
+    def pip(self, *words):
+        """Runs the test environment's pip on this house's Python, without a network."""
+        quiet = ["--disable-pip-version-check", "--no-input"]
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "--python", self.python, *quiet, *map(str, words)],
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def install(self, wheel):
+        """Installs a wheel, and nothing that it depends on."""
+        self.pip("install", "--no-index", "--no-deps", wheel)
 
     def results(self, recipe):
         """The lines of a run's results.csv, by row."""
@@ -165,8 +184,8 @@ def environments(tmp_path_factory):
     def make(name):
         home = tmp_path_factory.mktemp(name)
         venv.create(home / "venv", symlinks=os.name != "nt")
-        python = next((home / "venv").glob("bin/python")) if os.name != "nt" else home / "venv/Scripts/python.exe"
-        found = House(home, python)
+        python = Path("Scripts", "python.exe") if os.name == "nt" else Path("bin", "python")
+        found = House(home, home / "venv" / python)
         own = found.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").out.strip()
         # addsitedir reads the .pth files there too: an editable segad is found like any other
         folders = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]
@@ -180,8 +199,6 @@ def environments(tmp_path_factory):
 @pytest.fixture(scope="session")
 def example_wheel(tmp_path_factory):
     """The example plugin, built as a wheel from a copy of its sources, without a network."""
-    import shutil
-
     folder = tmp_path_factory.mktemp("wheel")
     shutil.copytree(EXAMPLE, folder / "source", ignore=shutil.ignore_patterns("build", "*.egg-info", "__*"))
     options = ["--no-build-isolation", "--no-index", "--no-deps", "--disable-pip-version-check"]

@@ -1,0 +1,93 @@
+"""Two distributions, one name: an error only for who uses the bare name, and a way to say which."""
+
+import pytest
+
+RIVAL = "[segad.detectors]\npatchcore = tiny_module:Tiny\n"
+
+
+@pytest.fixture
+def rivals(house):
+    """A house in which `patchcore` is also the name of a plugin of the distribution `rival`."""
+    house.plugin("rival", RIVAL, "tiny_module", house.TINY, version="3.0")
+    house.pictures()
+    return house
+
+
+def test_both_are_marked_and_none_is_imported(rivals):
+    listed = rivals.segad("list-plugins", "--json")
+    assert listed.code == 0
+    plugins = listed.plugins()
+    assert plugins["detectors", "segad:patchcore"]["status"] == "ambiguous"
+    assert plugins["detectors", "rival:patchcore"]["status"] == "ambiguous"
+    assert {line["status"] for (kind, _), line in plugins.items() if kind != "detectors"} == {"found"}
+    text = rivals.segad("list-plugins", "--kind", "detectors").out
+    assert text.count("ambiguous") == 2
+    assert not rivals.traces
+
+
+def test_the_bare_name_is_an_error_that_lists_every_provider(rivals):
+    answer = rivals.segad("check", rivals.recipe({"one": "patchcore"}))
+    assert answer.code == 2
+    assert "recipe.yaml:6: detectors.one.use: 'patchcore' is provided by " in answer.err
+    assert "rival:patchcore 3.0, segad:patchcore 0." in answer.err
+    assert "Pick one by its full name, such as 'rival:patchcore'." in answer.err
+    assert not rivals.traces
+
+
+def test_a_full_name_picks_the_rival(rivals):
+    answer = rivals.segad("run", rivals.recipe({"one": "rival:patchcore"}))
+    assert answer.code == 0, answer.err
+    assert rivals.traces == {"tiny_module"}
+    assert list(rivals.results("recipe")) == ["one"]
+
+
+@pytest.mark.slow
+def test_a_full_name_picks_ours(rivals):
+    use = "{use: 'segad:patchcore', params: {coreset_ratio: 0.1}}"
+    recipe = rivals.recipe({"one": use}, more="encoder: efficientnet_lite0\n")
+    answer = rivals.segad("run", recipe, "--device", "cpu")
+    assert answer.code == 0, answer.err
+    assert not rivals.traces
+
+
+def test_both_stand_in_one_recipe(rivals):
+    detectors = {"ours": "'segad:patchcore'", "theirs": "'rival:patchcore'"}
+    answer = rivals.segad("check", rivals.recipe(detectors, more="encoder: efficientnet_lite0\n"))
+    assert answer.code == 0, answer.err
+
+
+def test_without_third_parties_there_is_no_clash(rivals):
+    listed = rivals.segad("list-plugins", "--no-plugins", "--json").plugins()
+    assert listed["detectors", "segad:patchcore"]["status"] == "found"
+    recipe = rivals.recipe({"one": "patchcore"}, more="encoder: efficientnet_lite0\n")
+    assert rivals.segad("check", recipe, "--no-plugins").code == 0
+    assert not rivals.traces
+
+
+def test_a_name_that_nobody_shares_is_not_touched(rivals):
+    rivals.plugin("other", "[segad.detectors]\ntiny = tiny_module:Tiny\n")
+    assert rivals.segad("run", rivals.recipe({"tiny": "tiny"})).code == 0
+
+
+def test_the_same_name_of_another_kind_is_no_clash(house):
+    house.plugin("rival", "[segad.encoders]\npatchcore = tiny_module:Tiny\n", "tiny_module", house.TINY)
+    plugins = house.segad("list-plugins", "--json").plugins()
+    assert plugins["detectors", "segad:patchcore"]["status"] == "found"
+    assert plugins["encoders", "rival:patchcore"]["status"] == "found"
+
+
+@pytest.mark.xfail(strict=True, reason="a name with a colon is taken for a full name: registry.py, find")
+def test_a_name_that_looks_like_a_full_name_does_not_get_in_its_way(house):
+    house.plugin("rival", "[segad.detectors]\nsegad:patchcore = tiny_module:Tiny\n")
+    house.pictures()
+    recipe = house.recipe({"one": "'segad:patchcore'"}, more="encoder: efficientnet_lite0\n")
+    answer = house.segad("check", recipe)
+    assert answer.code == 0, answer.err
+
+
+@pytest.mark.xfail(strict=True, reason="distributions are compared letter by letter: registry.py, find")
+def test_a_distribution_is_known_by_any_spelling_of_its_name(house):
+    house.plugin("My.Own-Rival", RIVAL, "tiny_module", house.TINY)
+    house.pictures()
+    answer = house.segad("check", house.recipe({"one": "'my_own_rival:patchcore'"}))
+    assert answer.code == 0, answer.err
