@@ -1,6 +1,6 @@
 """How long `segad run elpv` takes with an empty store and with a full one, and how much memory.
 
-    python benchmarks/elpv_run.py
+python benchmarks/elpv_run.py
 """
 
 from __future__ import annotations

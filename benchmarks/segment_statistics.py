@@ -1,12 +1,13 @@
-"""Throughput of the segment statistics on one core: the straightforward loop against the kernels.
+"""Throughput of the segment statistics on one core: the straightforward loop against the plugins.
 
-    PYTHONPATH=plugins python benchmarks/statistics.py [--maps 128]
+    python benchmarks/segment_statistics.py [--maps 128]
 
 Per map and segment: quantile .995, skewness, kurtosis and mean of 256x256 float32 maps with 7
-segments. The loop picks a segment's pixels with a mask and asks numpy and scipy. The kernels read
-values grouped by one ``take``: where objects lie alike in all images ("static") its order is
-computed once, else ("per image") finding it is part of the measured work. Compilation is timed
-apart. The script fails where a result differs from the loop's in float64 by more than 1e-6.
+segments. The loop picks a segment's pixels with a mask and asks numpy and scipy. The plugins are
+called as a run calls them: one map at a time, its values grouped by segment. Where one
+segmentation map holds for all images ("static") its order is computed once, else ("per image")
+finding it is part of the measured work. Compilation is timed apart. The script fails where a
+result differs from the loop's in float64 by more than 1e-6.
 """
 
 import os
@@ -27,17 +28,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.stats import kurtosis, skew
 
-from segad_plugins.features.kernels import (
-    central_moments,
-    excess_kurtosis,
-    group_order,
-    quantiles,
-    skewness,
-)
+from segad_core.segments import SegmentOrder
+from segad_plugins.features.moments import Kurtosis, Mean, Skew
+from segad_plugins.features.order import Quantile995
 
 Maps = Sequence[NDArray[np.floating]]
 LabelMaps = Sequence[NDArray[np.uint8]]
-Grouping = tuple[NDArray[np.int64], NDArray[np.int64]]
 Table = NDArray[np.float64]
 
 SIDE = 256
@@ -45,6 +41,7 @@ REPEATS = 5
 # A large body on the background and ever smaller parts on it: (row, column, radius).
 PARTS = ((128, 128, 120), (90, 80, 45), (90, 180, 40), (190, 120, 30), (60, 128, 16), (200, 200, 11))
 SEGMENTS = len(PARTS) + 1
+FEATURES = (Quantile995(), Skew(), Kurtosis(), Mean())
 
 
 def draw_map(rng: np.random.Generator) -> NDArray[np.float32]:
@@ -70,25 +67,16 @@ def loop(maps: Maps, label_maps: LabelMaps) -> Table:
     return np.array(rows, np.float64)
 
 
-def kernels(maps: Maps, groupings: Iterable[Grouping]) -> Table:
-    tops, moments = [], []
-    values = np.empty(SIDE * SIDE, np.float32)
-    for each, (order, offsets) in zip(maps, groupings, strict=True):
-        each.take(order, out=values, mode="clip")  # the default mode would copy through a buffer
-        tops.append(quantiles(values, offsets, 0.995))
-        moments.append(central_moments(values, offsets))
-    joined = np.concatenate(moments)
-    return np.stack([np.concatenate(tops), skewness(joined), excess_kurtosis(joined), joined[:, 0]], axis=1)
+def plugins(maps: Maps, orders: Iterable[SegmentOrder]) -> Table:
+    rows = []
+    for each, order in zip(maps, orders, strict=True):
+        values = order.group(each)
+        rows.append(np.concatenate([feature.compute(values) for feature in FEATURES], axis=1))
+    return np.concatenate(rows)
 
 
-def group_by_argsort(labels: NDArray[np.uint8]) -> Grouping:
-    """The grouping order without a compiler."""
-    sizes = np.bincount(labels.ravel(), minlength=SEGMENTS)
-    return np.argsort(labels, axis=None, kind="stable"), np.concatenate([[0], np.cumsum(sizes)])
-
-
-def group_by_kernel(labels: NDArray[np.uint8]) -> Grouping:
-    return group_order(labels, SEGMENTS)
+def order_of(labels: NDArray[np.uint8]) -> SegmentOrder:
+    return SegmentOrder.of(labels, SEGMENTS)
 
 
 def rate(work: Callable[[], Table], maps: int) -> float:
@@ -115,15 +103,14 @@ def main() -> None:
     moving = [draw_labels(*rng.integers(-8, 9, 2)) for _ in range(count)]
 
     start = time.perf_counter()
-    static = [group_by_kernel(same[0])] * count
-    kernels(maps[:1], static[:1])
+    static = [order_of(same[0])] * count
+    plugins(maps[:1], static[:1])
     compilation = time.perf_counter() - start
 
     ways: dict[str, tuple[LabelMaps, Callable[[], Table]]] = {
         "loop": (same, lambda: loop(maps, same)),
-        "kernels, static": (same, lambda: kernels(maps, static)),
-        "kernels, per image by argsort": (moving, lambda: kernels(maps, map(group_by_argsort, moving))),
-        "kernels, per image": (moving, lambda: kernels(maps, map(group_by_kernel, moving))),
+        "plugins, static": (same, lambda: plugins(maps, static)),
+        "plugins, per image": (moving, lambda: plugins(maps, map(order_of, moving))),
     }
     exact = [each.astype(np.float64) for each in maps]
     for name, (label_maps, work) in ways.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def code_digest(component: type) -> str:
         source = _source(name)
         if source is not None:
             modules[name] = bytes_digest(source)
-            waiting += [n for n in _imports(name, source) if n.partition(".")[0] == top]
+            waiting += [n for n in _imports(_home(name), source) if n.partition(".")[0] == top]
     return digest_of(modules)
 
 
@@ -41,7 +42,14 @@ def _source(name: str) -> bytes | None:
     return Path(spec.origin).read_bytes()
 
 
-def _imports(name: str, source: bytes) -> set[str]:
+def _home(name: str) -> list[str]:
+    """The package that a module's relative imports start from: the module itself if it is a package."""
+    spec = importlib.util.find_spec(name)
+    package = spec is not None and spec.submodule_search_locations is not None
+    return name.split(".") if package else name.split(".")[:-1]
+
+
+def _imports(home: Sequence[str], source: bytes) -> set[str]:
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):  # a compiled module: its bytes are its version
@@ -51,7 +59,7 @@ def _imports(name: str, source: bytes) -> set[str]:
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join(name.split(".")[: -node.level] if node.level else [])
+            base = ".".join(home[: len(home) + 1 - node.level] if node.level else [])
             module = ".".join(part for part in (base, node.module or "") if part)
             found.add(module)
             found.update(f"{module}.{alias.name}" for alias in node.names)

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pluggy
 
+from segad_core.cells import RowTask, Task
 from segad_core.contracts import Executor, Outcome
-from segad_core.errors import ImageError
+from segad_core.errors import ImageError, PluginError, SegadError
 from segad_core.evaluate import Figures, auroc, fpr_at_tpr, threshold_at_tpr
-from segad_core.plan import RowTask, Task
 from segad_core.prepare import Prepared, prepare
 from segad_core.recipe import Recipe
 from segad_core.run_folder import RunFolder, ScoredImage
@@ -41,10 +41,10 @@ def run(recipe: Recipe, store: Store, runs: Path, device: str, hook: pluggy.Hook
     Raises:
         SegadError: something is wrong; what was finished before is in the store.
     """
-    prepared = prepare(
-        recipe, store, lambda what, n, of: hook.task_progress(name="", what=what, done=n, total=of)
-    )
     with RunFolder(runs / recipe.name) as folder:
+        prepared = prepare(
+            recipe, store, lambda what, n, of: hook.task_progress(name="", what=what, done=n, total=of)
+        )
         folder.begin(recipe, prepared, device)
         tasks = [task for plan in prepared.plans for task in plan.tasks]
         ledger = _Ledger(prepared, store, folder, hook)
@@ -84,11 +84,23 @@ def _work_off(
         task = tasks[outcome.ticket]
         if outcome.error is not None:
             executor.cancel()
-            raise outcome.error
+            raise _named(outcome.error, task)
         unmade.difference_update(outcome.keys)
         hook.task_finished(name=task.name, seconds=time.monotonic() - running.pop(outcome.ticket))
         if isinstance(task, RowTask):
             ledger.enter(task)
+
+
+def _named(error: Exception, task: Task) -> SegadError:
+    """An error that a plugin did not put into words, with the task in which it arose."""
+    if isinstance(error, SegadError):
+        return error
+    named = PluginError(
+        f"{task.name}: stopped by an unexpected {type(error).__name__}: {error}",
+        "This is a defect in a plugin or in segad: run again with --debug, and report what it shows.",
+    )
+    named.__cause__ = error
+    return named
 
 
 def _reporter(hook: pluggy.HookRelay, name: str) -> partial[None]:

@@ -6,12 +6,29 @@ import os
 from pathlib import Path
 
 
+def is_file(path: Path) -> bool:
+    """Whether a path leads to a file; one that the system can't follow (too long, forbidden) does not."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path leads to a folder; one that the system can't follow (too long, forbidden) does not."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Writes a file under a temporary name in the same folder, syncs it, and puts it in place in one step."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with temporary.open("wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            # names of files can hold bytes that are no text
+            file.write(data.encode(errors="backslashreplace") if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

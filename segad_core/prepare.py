@@ -48,6 +48,10 @@ def prepare(
         SegadError: the recipe and the data do not fit; nothing has been trained.
     """
     dataset, categories = recipe.open_dataset()
+    for category in categories:
+        for row in recipe.rows:
+            if row.segmenter:  # one that cannot work here says so now, not after a detector's training
+                row.segmenter.build(category).segments()
     result = Prepared(dataset.licence, (), {}, {}, {})
     plans = []
     for category in categories:
@@ -55,6 +59,7 @@ def prepare(
         _check_ids(samples, category)
         white = recipe.skeleton.image.white
         inventory = take_inventory(samples, white, store, partial(_in_category, progress, category))
+        _report_unreadable(inventory, category)
         _report_scaled(inventory, category, white)
         splits = {}
         for seed in dict.fromkeys(recipe.skeleton.split.seeds):
@@ -78,8 +83,24 @@ def _check_ids(samples: Sequence[Sample], category: str) -> None:
     seen: set[str] = set()
     for sample in samples:
         if sample.id in seen:
-            raise DataError(f"category '{category}': the data set gives the image '{sample.id}' twice")
+            raise DataError(
+                f"category '{category}': the data set gives the image '{sample.id}' twice",
+                "Every image of a category needs an id of its own: report this to the data set's authors.",
+            )
         seen.add(sample.id)
+
+
+def _report_unreadable(inventory: Inventory, category: str) -> None:
+    lost = list(inventory.unreadable.values())
+    if lost:
+        plural = "s" * (len(lost) > 1)
+        log.warning(
+            "category '%s': %d image%s cannot be read and take no part (the first: %s)",
+            category,
+            len(lost),
+            plural,
+            lost[0].what,
+        )
 
 
 def _report_scaled(inventory: Inventory, category: str, white: int) -> None:

@@ -43,7 +43,7 @@ class Provider:
         """
         try:
             return EntryPoint(self.name, self.target, f"segad.{self.kind}").load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"{self.kind}: the plugin '{self.name}' of {self.distribution} {self.version} cannot be "
                 f"imported with segad {__version__}: {type(error).__name__}: {error}",
@@ -67,10 +67,11 @@ class Registry:
         if self._providers is None:
             kinds = [*KINDS, HOOKS]
             found = {
-                Provider(kind, point.name, point.dist.name, point.dist.version, point.value)
+                # metadata can lack a name or a version: an interrupted uninstall leaves such folders
+                Provider(kind, point.name, dist.name or "unnamed", dist.version or "unknown", point.value)
                 for kind in kinds
                 for point in entry_points(group=f"segad.{kind}")
-                if point.dist is not None and (self.third_parties or point.dist.name == _OWN)
+                if (dist := point.dist) is not None and (self.third_parties or dist.name == _OWN)
             }
             self._providers = sorted(found, key=lambda p: (kinds.index(p.kind), p.name, p.distribution))
         return [p for p in self._providers if kind in (None, p.kind)]
@@ -82,7 +83,9 @@ class Registry:
             PluginError: there is none, or more than one.
         """
         known = self.providers(kind)
-        matches = [p for p in known if name in (p.name, p.qualified)]
+        distribution, _, plain = name.rpartition(":")
+        full = [p for p in known if p.name == plain and _same(p.distribution, distribution)]
+        matches = full or [p for p in known if p.name == name]
         if len(matches) == 1:
             return matches[0]
         if matches:
@@ -90,7 +93,10 @@ class Registry:
                 f"'{name}' is provided by {', '.join(f'{p.qualified} {p.version}' for p in matches)}",
                 f"Pick one by its full name, such as '{matches[0].qualified}'.",
             )
-        raise PluginError(f"no {_singular(kind)} is called '{name}'{suggest(name, [p.name for p in known])}")
+        raise PluginError(
+            f"no {_singular(kind)} is called '{name}'{suggest(name, [p.name for p in known])}",
+            "" if self.third_parties else "--no-plugins leaves out all plugins that do not come with segad.",
+        )
 
     def component(self, provider: Provider) -> type[Component]:
         """Imports a component and makes sure that it is one.
@@ -112,7 +118,9 @@ class Registry:
 def contract_problems(provider: Provider, loaded: object) -> list[str]:
     """What an imported plugin's class lacks of its kind's contract; cheap, and runs none of its methods."""
     if provider.kind == HOOKS:
-        return []
+        from segad_core import hooks  # pluggy is not needed to list plugins
+
+        return hooks.problems(loaded)
     contract = KINDS[provider.kind]
     if not isinstance(loaded, type) or not issubclass(loaded, contract):
         return [f"{provider.target} is not a subclass of segad_core.contracts.{contract.__name__}"]
@@ -134,6 +142,15 @@ def suggest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     hint = f" - did you mean '{near[0]}'?" if near else "."
     return f"{hint} known: {', '.join(names) or 'none'}"
+
+
+def _canonical(distribution: str) -> str:
+    """A distribution's name as PEP 503 spells it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _same(one: str, other: str) -> bool:
+    return _canonical(one) == _canonical(other)
 
 
 def _singular(kind: str) -> str:

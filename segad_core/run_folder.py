@@ -46,6 +46,13 @@ class ScoredImage:
         return (*known, str(int(self.sample.unseen)), repr(self.score))
 
 
+class _LogFile(logging.FileHandler):
+    """A log that stops nothing where it cannot be written: what matters is written elsewhere, and checked."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+
 class RunFolder:
     """A run's folder, held against a second run of the same recipe while it is open."""
 
@@ -64,6 +71,13 @@ class RunFolder:
         self._handler: logging.Handler | None = None
 
     def __enter__(self) -> RunFolder:
+        try:
+            self._handler = _LogFile(self.path / "run.log", "w", "utf-8", errors="backslashreplace")
+        except OSError as error:
+            self._lock.release()
+            raise self._failure(error) from error
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logging.getLogger("segad").addHandler(self._handler)
         return self
 
     def __exit__(
@@ -71,28 +85,28 @@ class RunFolder:
     ) -> None:
         if self._handler is not None:
             logger = logging.getLogger("segad")
-            if error is not None:
-                logger.error("the run stopped: %s", error)
+            if error is not None:  # for the log alone: the terminal is told by who catches it
+                what = {"name": logger.name, "levelno": logging.ERROR, "levelname": "ERROR"}
+                self._handler.handle(logging.makeLogRecord({**what, "msg": f"the run stopped: {error}"}))
             logger.removeHandler(self._handler)
             self._handler.close()
         self._lock.release()
 
     def begin(self, recipe: Recipe, prepared: Prepared, device: str) -> None:
         """Writes what is known before the work starts; results of an earlier run are taken away."""
-        for stale in ("results.csv", "scores.csv", "table.md", "unreadable.csv"):
-            (self.path / stale).unlink(missing_ok=True)
+        try:
+            for stale in ("results.csv", "scores.csv", "table.md", "unreadable.csv"):
+                (self.path / stale).unlink(missing_ok=True)
+            for part in self.path.glob(".*.part"):  # what a killed run was writing
+                part.unlink()
+        except OSError as error:
+            raise self._failure(error) from error
         self._write("recipe.resolved.yaml", recipe.resolved())
         self._write("environment.json", json.dumps(_environment(recipe, device), indent=1) + "\n")
         self._write("splits.json", json.dumps(_splits(prepared), indent=1) + "\n")
         lost = [(c, i, e.what) for c, errors in prepared.unreadable.items() for i, e in errors.items()]
         if lost:
             self._write("unreadable.csv", _csv(("category", "image", "reason"), lost))
-        try:
-            self._handler = logging.FileHandler(self.path / "run.log", mode="w", encoding="utf-8")
-        except OSError as error:
-            raise self._failure(error) from error
-        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        logging.getLogger("segad").addHandler(self._handler)
 
     def write_results(self, figures: Sequence[Figures], scores: Sequence[ScoredImage]) -> None:
         """Writes the figures and scores of the rows finished so far."""

@@ -21,6 +21,10 @@ _FORMAT = 1
 log = logging.getLogger("segad.store")
 
 
+class _Corrupt(Exception):
+    """An artifact is there, and is not what was written."""
+
+
 class Store:
     """Artifacts by key: a folder of plain files each, with a manifest that holds their digests.
 
@@ -45,26 +49,15 @@ class Store:
 
         What is corrupt is set aside, so that it is computed again and can be looked at.
         """
-        folder = self._folder(key)
         try:
-            manifest = json.loads((folder / _MANIFEST).read_bytes())
-            digests = dict(manifest["files"])
-            files = {name: (folder / name).read_bytes() for name in digests}
-            sound = manifest["format"] == _FORMAT and all(
-                bytes_digest(files[name]) == digest for name, digest in digests.items()
-            )
-        except FileNotFoundError:
-            if not folder.exists():
-                return None
-            sound = False
-        except (ValueError, TypeError, KeyError):
-            sound = False
-        except OSError as error:
-            raise self._failure("cannot be read", error) from error
-        if sound:
-            return files
-        self._set_aside(folder)
-        return None
+            return self._read(self._folder(key))
+        except _Corrupt:
+            with self.lock(f"{key}.put"):
+                try:  # another process may have set it aside, and even made it anew, by now
+                    return self._read(self._folder(key))
+                except _Corrupt:
+                    self._set_aside(self._folder(key))
+                    return None
 
     def put(self, key: str, kind: str, files: Mapping[str, bytes]) -> None:
         """Writes an artifact durably; one that is there already stays.
@@ -72,30 +65,11 @@ class Store:
         Raises:
             StoreError: the disk is full or the store cannot be written; nothing is left behind.
         """
-        folder = self._folder(key)
         if self.has(key):
             return
-        part = folder.with_name(f".{key}.part")
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(part, ignore_errors=True)  # what a killed writer of this key left
-            part.mkdir()
-            for name, data in files.items():
-                (part / name).write_bytes(data)
-                sync_file(part / name)
-            manifest = {
-                "format": _FORMAT,
-                "kind": kind,
-                "files": {name: bytes_digest(data) for name, data in files.items()},
-            }
-            (part / _MANIFEST).write_text(json.dumps(manifest, indent=1))
-            sync_file(part / _MANIFEST)
-            sync_folder(part)
-            part.rename(folder)
-            sync_folder(folder.parent)
-        except OSError as error:
-            shutil.rmtree(part, ignore_errors=True)
-            raise self._failure("cannot be written", error) from error
+        with self.lock(f"{key}.put"):
+            if not self.has(key):  # another process may have written it while this one waited
+                self._write(self._folder(key), kind, files)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
@@ -112,6 +86,53 @@ class Store:
 
     def _folder(self, key: str) -> Path:
         return self.root / "objects" / key[:2] / key
+
+    def _read(self, folder: Path) -> dict[str, bytes] | None:
+        try:
+            manifest = json.loads((folder / _MANIFEST).read_bytes())
+            digests = dict(manifest["files"])
+            files = {name: (folder / name).read_bytes() for name in digests}
+            sound = manifest["format"] == _FORMAT and all(
+                bytes_digest(files[name]) == digest for name, digest in digests.items()
+            )
+        except FileNotFoundError as error:
+            if not folder.exists():
+                return None
+            raise _Corrupt from error
+        except (ValueError, TypeError, KeyError) as error:
+            raise _Corrupt from error
+        except OSError as error:
+            raise StoreError(
+                f"the store {self.root} cannot be read: {error.strerror or error}",
+                f"Look after its disk and permissions. If this artifact alone is lost, delete {folder}: "
+                "it will be computed again.",
+            ) from error
+        if not sound:
+            raise _Corrupt
+        return files
+
+    def _write(self, folder: Path, kind: str, files: Mapping[str, bytes]) -> None:
+        part = folder.with_name(f".{folder.name}.part")
+        manifest = {
+            "format": _FORMAT,
+            "kind": kind,
+            "files": {name: bytes_digest(data) for name, data in files.items()},
+        }
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(part, ignore_errors=True)  # what a killed writer of this key left
+            part.mkdir()
+            for name, data in files.items():
+                (part / name).write_bytes(data)
+                sync_file(part / name)
+            (part / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+            sync_file(part / _MANIFEST)
+            sync_folder(part)
+            part.rename(folder)
+            sync_folder(folder.parent)
+        except OSError as error:
+            shutil.rmtree(part, ignore_errors=True)
+            raise self._failure("cannot be written", error) from error
 
     def _set_aside(self, folder: Path) -> None:
         try:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
+from segad_core.cells import FitTask, RowTask, StatisticsCell, StatisticsTask, Task
 from segad_core.contracts import Detector, Feature, FinalClassifier, ImageBatch, Run, Segmenter
 from segad_core.errors import NonFiniteError, PluginError, StoreError
 from segad_core.images import FileImageSet
-from segad_core.plan import FitTask, RowTask, StatisticsCell, StatisticsTask, Task, fit_cost
+from segad_core.plan import fit_cost
 from segad_core.recipe import Choice
 from segad_core.segments import SegmentOrder
 from segad_core.store import Store
@@ -57,7 +58,7 @@ def _fit(task: FitTask, store: Store, device: str, progress: Progress) -> None:
             partial(_named, progress, cell.alias),
         )
         detector.fit(images, run)
-        state = {name: np.ascontiguousarray(array) for name, array in detector.state().items()}
+        state = {name: np.asarray(array, order="C") for name, array in detector.state().items()}
         store.put(cell.key, "fit", {_STATE: save_arrays(state)})
 
 
@@ -192,7 +193,7 @@ def _row(task: RowTask, store: Store, device: str, progress: Progress) -> None:
 def _feature_table(task: RowTask, store: Store) -> tuple[NDArray[np.float64], list[str]]:
     """The feature vectors of a row, and the names of their entries.
 
-    Order (spec of the official code): for each segment, for each detector, each statistic; then for each
+    Order (that of the official code): for each segment, for each detector, each statistic; then for each
     detector the features of its whole map.
     """
     aliases = task.row.detectors

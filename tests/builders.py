@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import struct
 import subprocess
@@ -53,7 +54,7 @@ def picture(number: int, bad: bool = False) -> NDArray[np.uint8]:
 
 
 def data_set(root: Path, categories: Sequence[str] = ("a",), good: int = 12, bad: int = 7) -> Path:
-    """A folder data set of undivided categories: `root/CATEGORY/good/000.png`, `root/CATEGORY/bad/000.png`."""
+    """A folder data set, undivided: `root/CATEGORY/good/000.png`, `root/CATEGORY/bad/000.png`."""
     for place, category in enumerate(categories):
         for name, count in (("good", good), ("bad", bad)):
             (root / category / name).mkdir(parents=True, exist_ok=True)
@@ -87,7 +88,9 @@ def segad(*words: str | Path) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
-def run_command(recipe: Path, *words: str | Path, store: Path | None = None, runs: Path | None = None) -> Result:
+def run_command(
+    recipe: Path, *words: str | Path, store: Path | None = None, runs: Path | None = None
+) -> Result:
     """`segad run`, on the CPU, with store and runs beside the recipe unless told otherwise."""
     return segad("run", recipe, *_places(recipe, store, runs), *words)
 
@@ -143,3 +146,9 @@ def encoded(image: Image.Image, form: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, form, **options)
     return buffer.getvalue()
+
+
+def kinds(store: Path) -> list[str]:
+    """The kinds of the artifacts in a store, sorted."""
+    manifests = store.glob("objects/*/*/manifest.json")
+    return sorted(json.loads(path.read_text())["kind"] for path in manifests if path.parent.name[0] != ".")

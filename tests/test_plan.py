@@ -11,7 +11,8 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from segad_core.plan import CategoryPlan, RowTask
+from segad_core.cells import RowTask
+from segad_core.plan import CategoryPlan
 from segad_core.prepare import prepare
 from segad_core.recipe import load_recipe
 from segad_core.registry import Registry

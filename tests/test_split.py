@@ -36,7 +36,7 @@ def test_draw_is_that_of_scikit_learn(n: int, held_out: int, seed: int) -> None:
 
 
 def test_visa_moves_the_last_ten_of_the_permutation() -> None:
-    """The paper's VisA benchmark: 90 bad images stay in the test, the last 10 drawn train (spec section 9)."""
+    """The VisA benchmark: 90 bad images stay in the test, the last 10 drawn train (paper 5.4)."""
     samples = [s for part in ("train", "test") for s in _samples(20, 0, split=part)]
     samples = [Sample(f"{s.split}/{s.id}", s.path, s.label, split=s.split) for s in samples]
     samples += _samples(0, 100, split="test")
@@ -80,14 +80,12 @@ def test_purposes_are_disjoint_and_complete(
     parts = [split.detectors, split.final, split.test, split.apart, split.unused]
     assert sorted(i for part in parts for i in part) == sorted(s.id for s in samples)
     assert all(i.startswith("good/") for i in split.detectors)
-    assert {i for i in split.apart} == {s.id for s in samples if s.label is None}
+    assert set(split.apart) == {s.id for s in samples if s.label is None}
     assert make_split(list(reversed(samples)), spec, seed, "c") == split
 
 
 def test_counts_and_unused() -> None:
-    spec = _spec(
-        test={"good": 10, "bad": 5}, detectors={"good": 7}, final={"good": 3, "bad": {"amount": 4}}
-    )
+    spec = _spec(test={"good": 10, "bad": 5}, detectors={"good": 7}, final={"good": 3, "bad": {"amount": 4}})
     split = make_split(_samples(30, 20), spec, 1, "c")
     assert len(split.detectors) == 7
     assert len(split.final) == 7

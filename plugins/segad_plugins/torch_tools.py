@@ -26,7 +26,7 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 def torch_device(name: str) -> torch.device:
     """The device that `auto`, `cpu` or `cuda` means; `auto` says what it chose.
 
-    Distances are computed in full float32: TF32 is switched off, as it costs them most (spec section 0).
+    Distances are computed in full float32: TF32 is switched off, as it costs them most.
 
     Raises:
         UsageError: `cuda` is asked for and there is no GPU that torch can use.

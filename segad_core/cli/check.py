@@ -26,8 +26,9 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
 
     checked = load_recipe(recipe, Registry(third_parties=not no_plugins), overrides)
 
+    from segad_core.cells import FitTask, StatisticsTask
     from segad_core.cli.progress import Progress
-    from segad_core.plan import FitTask, StatisticsTask, fit_costs
+    from segad_core.plan import fit_costs
     from segad_core.prepare import prepare
     from segad_core.store import Store
 
@@ -39,8 +40,9 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
         click.echo(plan.category)
         for seed, split in prepared.splits[plan.category].items():
             click.echo(
-                f"  seed {seed}: images for detectors {len(split.detectors)}, final classifier "
-                f"{len(split.final)}, test {len(split.test)}, apart {len(split.apart)}, unused {len(split.unused)}"
+                f"  seed {seed}: images for detectors {len(split.detectors)}, "
+                f"final classifier {len(split.final)}, test {len(split.test)}, "
+                f"apart {len(split.apart)}, unused {len(split.unused)}"
             )
         for task in plan.tasks:
             missing = sum(not opened.has(cell.key) for cell in task.cells)

@@ -54,14 +54,14 @@ def reports_errors(command: Callable[..., int]) -> Callable[..., None]:
         except KeyboardInterrupt:
             click.echo("interrupted: what is finished is in the store; the same command goes on", err=True)
             sys.exit(1)
-        except (click.ClickException, click.Abort):
-            raise
+        except (click.ClickException, click.Abort, BrokenPipeError):
+            raise  # click knows what to do
         except Exception as error:
             if debug:
                 raise
             click.echo(
                 f"error: unexpected {type(error).__name__}: {error}\n"
-                f"  This is a defect in segad or in a plugin: run again with --debug and report what it shows.",
+                "  This is a defect in segad or in a plugin: run again with --debug, report what it shows.",
                 err=True,
             )
             sys.exit(1)

@@ -7,11 +7,22 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from segad_core import hooks
+
+
+class _Warnings(logging.Handler):
+    """Prints warnings as commands print errors; long lines stay whole, so that a path can be copied."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = f"{record.levelname.lower()}: {record.getMessage()}"
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class Progress:
@@ -35,8 +46,7 @@ class Progress:
         self.begun = time.monotonic()
 
     def __enter__(self) -> Progress:
-        self.handler = RichHandler(console=self.console, show_time=False, show_path=False, markup=False)
-        self.handler.setLevel(logging.WARNING)
+        self.handler = _Warnings(self.console)
         logger = logging.getLogger("segad")
         logger.setLevel(logging.INFO)
         logger.propagate = False

@@ -45,15 +45,18 @@ def run(
 
     from segad_core import engine, hooks
     from segad_core.cli.progress import Progress
+    from segad_core.errors import PluginError
     from segad_core.store import Store
 
     observers = hooks.manager()
-    for provider in registry.providers("hooks"):
-        loaded = provider.load()
-        observers.register(loaded() if isinstance(loaded, type) else loaded)
-    observers.check_pending()
     with Progress() as progress:
-        observers.register(progress)
+        hooks.add(observers, progress, "of segad's progress bars")
+        for provider in registry.providers("hooks"):
+            whose = f"'{provider.name}' of {provider.distribution} {provider.version}"
+            try:
+                hooks.add(observers, provider.load(), whose)
+            except PluginError as error:
+                hooks.left_out(whose, error.__cause__ or error)
         result = engine.run(checked, Store(store), runs, device, observers.hook)
     click.echo(result.table)
     click.echo(f"run folder: {result.folder}")

@@ -19,7 +19,7 @@ class Array(Protocol):
     @property
     def shape(self) -> Any: ...
 
-    def __dlpack__(self, **kwargs: Any) -> Any: ...
+    def __dlpack__(self, *args: Any, **kwargs: Any) -> Any: ...
 
     def __dlpack_device__(self) -> Any: ...
 
@@ -52,7 +52,7 @@ class Encoder(Component):
             layers: the names of the layers wanted.
 
         Returns:
-            For each layer a float32 array (N, C, H / stride, W / stride).
+            For each layer a float32 array (N, C, H / stride, W / stride), sizes rounded up.
         """
 
     @abstractmethod

@@ -51,10 +51,12 @@ def decode(path: Path, white: int = 65535) -> Decoded:
             f"{path}: is not an image that can be read", "Convert it to PNG, or remove it."
         ) from error
     except Image.DecompressionBombError as error:
-        raise _too_large(path, str(error)) from error
+        raise _too_large(path, f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels") from error
     except FileNotFoundError as error:
         raise ImageError(f"{path}: there is no such file", "Restore it, or correct the path.") from error
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
+    except PermissionError as error:
+        raise ImageError(f"{path}: may not be read", "Correct its permissions.") from error
+    except Exception as error:  # Pillow's parsers raise whatever a damaged file makes them stumble over
         raise ImageError(
             f"{path}: is damaged or truncated ({error})", "Copy it again from its source, or remove it."
         ) from error
@@ -76,6 +78,11 @@ def check_header(path: Path, image: Image.Image) -> None:
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise ImageError(f"{path}: holds {frames} frames", "Save the one that counts as a single image.")
+    if image.mode not in _SIXTEEN_BIT and any(";16" in str(tile.args) for tile in getattr(image, "tile", ())):
+        raise ImageError(
+            f"{path}: holds colours of 16 bits, of which half would be cut off",
+            "Save it with 8 bits per channel, or as a grey image of 16 bits.",
+        )
 
 
 def _too_large(path: Path, what: str) -> ImageError:

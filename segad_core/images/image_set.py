@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.contracts import Array, Encoder, ImageBatch, Sample
+from segad_core.errors import StoreError
 from segad_core.images.decode import decode, resize
 
 FEATURES_IN_MEMORY = 2 << 30
@@ -94,7 +96,17 @@ def _to_numpy(values: Array) -> NDArray[np.float32]:
 
 
 def _room(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    if 4 * int(np.prod(shape, dtype=np.int64)) <= FEATURES_IN_MEMORY:
+    size = 4 * int(np.prod(shape, dtype=np.int64))
+    if size <= FEATURES_IN_MEMORY:
         return np.empty(shape, np.float32)
-    with tempfile.TemporaryFile() as file:  # the mapping outlives the name and goes with the process
-        return np.memmap(file, np.float32, "w+", shape=shape)
+    try:
+        with tempfile.TemporaryFile() as file:  # the mapping outlives the name and goes with the process
+            if hasattr(os, "posix_fallocate"):  # a full disk is an error here, and would be a crash later
+                os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, np.float32, "w+", shape=shape)
+    except OSError as error:
+        raise StoreError(
+            f"the temporary folder {tempfile.gettempdir()} has no room for {size / 2**30:.1f} GiB of encoder "
+            f"features: {error.strerror}",
+            "Free some space, or name a larger folder in the environment variable TMPDIR.",
+        ) from error

@@ -52,25 +52,26 @@ def take_inventory(
     ordered = sorted(samples, key=lambda sample: sample.id)
     with ThreadPoolExecutor(max_workers=2) as pool:
         digests = dict(zip([s.id for s in ordered], pool.map(_file_digest, ordered), strict=True))
+        errors = {image: outcome for image, outcome in digests.items() if isinstance(outcome, ImageError)}
         known = _remembered(store, digests, white)
-        missing = [
-            s for s in ordered if digests[s.id] not in known and not isinstance(digests[s.id], ImageError)
-        ]
+        missing = [s for s in ordered if digests[s.id] not in known and s.id not in errors]
         for done, (sample, outcome) in enumerate(
             zip(missing, pool.map(lambda s: _examine(s, white), missing), strict=True), start=1
         ):
-            known[str(digests[sample.id])] = outcome
+            if isinstance(outcome, ImageError):
+                errors[sample.id] = outcome
+            else:
+                known[str(digests[sample.id])] = outcome
             progress("images examined", done, len(missing))
     if missing:
         _remember(store, digests, white, known)
     for sample in ordered:
-        digest = digests[sample.id]
-        outcome = digest if isinstance(digest, ImageError) else known[digest]
-        if isinstance(outcome, ImageError):
-            result.unreadable[sample.id] = outcome
+        if sample.id in errors:
+            result.unreadable[sample.id] = errors[sample.id]
         else:
+            digest = str(digests[sample.id])
             result.samples.append(sample)
-            result.facts[sample.id] = Facts(str(digest), outcome[0], outcome[1])
+            result.facts[sample.id] = Facts(digest, *known[digest])
     return result
 
 
@@ -85,7 +86,7 @@ def audit(purposes: Mapping[str, str], facts: Mapping[str, Facts], context: str)
     Raises:
         LeakageError: naming the pairs.
     """
-    leaks: list[str] = []
+    leaks: dict[tuple[str, str], str] = {}
     for attribute, how in (("file", "the same file"), ("pixels", "the same pixels")):
         alike: dict[str, list[str]] = defaultdict(list)
         for image in sorted(purposes):
@@ -93,19 +94,22 @@ def audit(purposes: Mapping[str, str], facts: Mapping[str, Facts], context: str)
         for images in alike.values():
             first = images[0]
             for other in images[1:]:
-                if purposes[other] != purposes[first] and not any(other in leak for leak in leaks):
-                    leaks.append(f"'{first}' ({purposes[first]}) and '{other}' ({purposes[other]}) are {how}")
+                if purposes[other] != purposes[first]:
+                    pair = f"'{first}' ({purposes[first]}) and '{other}' ({purposes[other]}) are {how}"
+                    leaks.setdefault((first, other), pair)
     if leaks:
         more = f"; and {len(leaks) - 5} more" if len(leaks) > 5 else ""
         raise LeakageError(
             f"{context}: the same image stands in two purposes that must be disjoint: "
-            f"{'; '.join(leaks[:5])}{more}",
+            f"{'; '.join(list(leaks.values())[:5])}{more}",
             "Remove one image of each pair, or put both into the same part of the data set.",
         )
 
 
 def _file_digest(sample: Sample) -> str | ImageError:
     try:
+        if sample.path.exists() and not sample.path.is_file():
+            return ImageError(f"{sample.path}: is not a file", "Take it out of the data set.")
         return file_digest(sample.path)
     except OSError as error:
         return ImageError(
@@ -129,7 +133,7 @@ def _key(digests: Mapping[str, str | ImageError], white: int) -> str:
 
 def _remembered(
     store: Store, digests: Mapping[str, str | ImageError], white: int
-) -> dict[str, tuple[str, bool] | ImageError]:
+) -> dict[str, tuple[str, bool]]:
     files = store.get(_key(digests, white))
     if files is None:
         return {}
@@ -137,13 +141,7 @@ def _remembered(
 
 
 def _remember(
-    store: Store,
-    digests: Mapping[str, str | ImageError],
-    white: int,
-    known: Mapping[str, tuple[str, bool] | ImageError],
+    store: Store, digests: Mapping[str, str | ImageError], white: int, known: Mapping[str, tuple[str, bool]]
 ) -> None:
     """Unreadable images are left out: whether they can be read is tried again each time."""
-    plain = {
-        digest: outcome for digest, outcome in sorted(known.items()) if not isinstance(outcome, ImageError)
-    }
-    store.put(_key(digests, white), "inventory", {"facts.json": json.dumps(plain).encode()})
+    store.put(_key(digests, white), "inventory", {"facts.json": json.dumps(known, sort_keys=True).encode()})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from segad_core.errors import ImageError
 from segad_core.images.decode import check_header
@@ -19,10 +19,10 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
         ImageError: the file cannot be read, holds colours, or labels outside 0 to 255.
     """
     try:
-        labels = np.load(path, allow_pickle=False) if path.suffix == ".npy" else _read_image(path)
+        labels = _read_npy(path) if path.suffix.lower() == ".npy" else _read_image(path)
     except ImageError:
         raise
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, EOFError) as error:
+    except Exception as error:  # parsers raise whatever a damaged file makes them stumble over
         raise ImageError(
             f"{path}: cannot be read as labels ({error})", "Save it as an indexed or grey PNG, or as npy."
         ) from error
@@ -34,6 +34,12 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     if labels.min() < 0 or labels.max() > 255:
         raise ImageError(f"{path}: has labels outside 0 to 255", "Number the segments from 0.")
     return labels.astype(np.uint8)
+
+
+def _read_npy(path: Path) -> NDArray[np.generic]:
+    with path.open("rb") as file:
+        array: NDArray[np.generic] = np.lib.format.read_array(file, allow_pickle=False)
+        return array
 
 
 def _read_image(path: Path) -> NDArray[np.generic]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -13,10 +14,12 @@ import yaml
 
 from segad_core.errors import RecipeError, UsageError
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 200_000
 MAX_DEPTH = 20
 MAX_NODES = 20_000
 
+_WORD_TAG = "tag:yaml.org,2002:str"
+_PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 Place = tuple[str | int, ...]
@@ -38,15 +41,30 @@ class Document:
     lines: dict[Place, int] = field(default_factory=dict)
     overrides: dict[Place, str] = field(default_factory=dict)
 
-    def problem(self, place: Sequence[str | int], message: str) -> str:
-        """One problem as a sentence: `file:line: path: what is wrong`."""
+    def problem(
+        self,
+        place: Sequence[str | int],
+        message: str,
+        *,
+        line: int | None = None,
+        shown: Sequence[str | int] | None = None,
+    ) -> str:
+        """One problem as a sentence: `file:line: path: what is wrong`.
+
+        Args:
+            place: the value that is wrong.
+            message: what is wrong with it.
+            line: its line, where that is not the one noted for the place.
+            shown: the path to show, where that is not the place itself.
+        """
         path = tuple(place)
-        for end in range(len(path), -1, -1):
-            if path[:end] in self.overrides:
-                return f"--set {self.overrides[path[:end]]}: {message}"
-            if path[:end] in self.lines:
-                where = dotted(path)
-                return f"{self.source}:{self.lines[path[:end]]}: {where + ': ' if where else ''}{message}"
+        where = dotted(path if shown is None else shown)
+        holders = [path[:end] for end in range(len(path), -1, -1)]
+        if word := next((self.overrides[p] for p in holders if p in self.overrides), None):
+            return f"--set {word}: {message}"
+        line = line or next((self.lines[p] for p in holders if p in self.lines), None)
+        if line:
+            return f"{self.source}:{line}: {where + ': ' if where else ''}{message}"
         return f"{self.source}: {message}"
 
 
@@ -66,14 +84,15 @@ def read_document(path: Path, source: str, overrides: Sequence[str] = ()) -> Doc
         UsageError: a `--set` word is not of the form a.b=c, or names a place that cannot be.
     """
     try:
-        raw = path.read_bytes()
-        text = raw.decode()
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            raise RecipeError(f"{source}: has more than the {MAX_BYTES} bytes that a recipe may have")
+        text = raw.decode("utf-8-sig")
     except OSError as error:
         raise RecipeError(f"{source}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise RecipeError(f"{source}: is not UTF-8 text (byte {error.start})") from error
-    if len(raw) > MAX_BYTES:
-        raise RecipeError(f"{source}: has {len(raw)} bytes; a recipe may have {MAX_BYTES}")
+        raise RecipeError(f"{source}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     document = Document(source, {})
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -82,9 +101,10 @@ def read_document(path: Path, source: str, overrides: Sequence[str] = ()) -> Doc
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        what = getattr(error, "problem", None) or str(error).splitlines()[0]
+        parts = (getattr(error, "context", None), getattr(error, "problem", None))
+        what = ", ".join(part for part in parts if part) or str(error).splitlines()[0]
         raise RecipeError(f"{source}{line}: is not valid YAML: {what}") from error
-    data = _Builder(document).build(root, ()) if root is not None else None
+    data = _Builder(document).plain(root)
     if not isinstance(data, dict):
         raise RecipeError(f"{source}: a recipe is a mapping; begin with 'segad: 1'")
     document.data = data
@@ -98,17 +118,34 @@ class _Builder:
 
     def __init__(self, document: Document) -> None:
         self.document = document
+        self.problems: list[str] = []
         self.nodes = 0
         self.loader = yaml.SafeLoader("")
+
+    def plain(self, root: yaml.Node | None) -> Any:
+        """The data below a node.
+
+        Raises:
+            RecipeError: with every problem found.
+        """
+        data = self.build(root, ()) if root is not None else None
+        if self.problems:
+            raise RecipeError(self.problems)
+        return data
 
     def build(self, node: yaml.Node, place: Place) -> Any:
         line = node.start_mark.line + 1
         self.document.lines[place] = line
         self.nodes += 1  # an aliased node counts each time it is used: alias bombs end here
         if self.nodes > MAX_NODES or len(place) > MAX_DEPTH:
-            raise RecipeError(
-                f"{self.document.source}:{line}: is too large once aliases are expanded: a recipe may have "
-                f"{MAX_NODES} values nested {MAX_DEPTH} deep"
+            message = (
+                f"is too large or nested too deeply: a recipe may have {MAX_NODES} values, {MAX_DEPTH} deep, "
+                "and what an alias names counts at each use"
+            )
+            raise RecipeError(self.document.problem(place, message, shown=()))
+        if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
+            self.problems.append(
+                self.document.problem(place, f"has the tag '{node.tag}', and recipes have none")
             )
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place)
@@ -119,15 +156,18 @@ class _Builder:
     def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = self.loader.construct_object(key_node) if isinstance(key_node, yaml.ScalarNode) else None
             line = key_node.start_mark.line + 1
-            if not isinstance(key, str):
-                raise RecipeError(
-                    f"{self.document.source}:{line}: the key '{getattr(key_node, 'value', '')}' is not a "
-                    f"plain word; put it in quotes"
-                )
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != _WORD_TAG:
+                name = f"key '{key_node.value}'" if isinstance(key_node, yaml.ScalarNode) else "key"
+                message = f"the {name} is not a plain word; put it in quotes"
+                self.problems.append(self.document.problem(place, message, line=line))
+                continue
+            key = key_node.value
             if key in mapping:
-                raise RecipeError(f"{self.document.source}:{line}: {dotted((*place, key))}: is given twice")
+                first = self.document.lines[(*place, key)]
+                message = f"is given twice, first in line {first}"
+                self.problems.append(self.document.problem((*place, key), message, line=line))
+                continue
             mapping[key] = self.build(value_node, (*place, key))
             self.document.lines[(*place, key)] = line
         return mapping
@@ -137,23 +177,20 @@ class _Builder:
             value = self.loader.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
             what = getattr(error, "problem", None) or str(error)
-            raise RecipeError(self.document.problem(place, f"is not a plain value: {what}")) from error
+            self.problems.append(self.document.problem(place, f"is not a plain value: {what}"))
+            return None
+        if isinstance(value, float) and not math.isfinite(value):
+            self.problems.append(self.document.problem(place, f"{node.value} is not a finite number"))
         if not isinstance(value, str | int | float | bool | None):
             return str(node.value)  # dates and the like stay the text they are
-        return _substitute(value, self.document, place) if isinstance(value, str) else value
+        return self._substitute(value, place) if isinstance(value, str) else value
 
-
-def _substitute(text: str, document: Document, place: Place) -> str:
-    def value_of(match: re.Match[str]) -> str:
-        name = match.group(1)
-        if name not in os.environ:
-            raise RecipeError(
-                document.problem(place, f"the environment variable {name} is not set"),
-                f"Set it, for example: export {name}=...",
-            )
-        return os.environ[name]
-
-    return _VARIABLE.sub(value_of, text)
+    def _substitute(self, text: str, place: Place) -> str:
+        for name in dict.fromkeys(_VARIABLE.findall(text)):
+            if name not in os.environ:
+                message = f"the environment variable {name} is not set: export {name}=..."
+                self.problems.append(self.document.problem(place, message))
+        return _VARIABLE.sub(lambda match: os.environ.get(match.group(1), ""), text)
 
 
 def _override(document: Document, word: str) -> None:
@@ -162,23 +199,24 @@ def _override(document: Document, word: str) -> None:
         raise UsageError(
             f"--set {word}: is not of the form a.b=value", "For example: --set split.seeds=[0,1]"
         )
-    inner = Document(f"--set {word}", {})
+    inner = Document("", {}, overrides={(): word})
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        value = _Builder(inner).build(node, ()) if node is not None else None
-    except yaml.YAMLError as error:
+        value = _Builder(inner).plain(node)
+    except (yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"--set {word}: the value is not valid YAML") from error
     place: list[str | int] = []
     target: Any = document.data
     *parents, last = path.split(".")
     for part in parents:
         key = _key(target, part, word)
-        if isinstance(target, dict) and not isinstance(target.get(str(key)), dict | list):
-            # `detectors.patchcore.coreset_ratio` may meet a shorthand or nothing: a mapping begins there
-            short = target.get(str(key))
-            target[str(key)] = {"use": short} if isinstance(short, str) else {}
-        target = target[key]
         place.append(key)
+        held = target.get(key) if isinstance(target, dict) else target[key]
+        if held is None or isinstance(held, str):
+            # `encoder.params.model` may meet a shorthand or nothing: a mapping begins there
+            target[key] = {} if held is None else {"use": held}
+            document.overrides[tuple(place)] = word
+        target = target[key]
     key = _key(target, last, word)
     target[key] = value
     document.overrides[(*place, key)] = word
@@ -189,4 +227,8 @@ def _key(target: Any, part: str, word: str) -> str | int:
         return part
     if isinstance(target, list) and part.isdecimal() and int(part) < len(target):
         return int(part)
-    raise UsageError(f"--set {word}: there is no '{part}' to set")
+    what = f"a list of {len(target)}" if isinstance(target, list) else f"the value {target!r}"
+    raise UsageError(
+        f"--set {word}: '{part}' is looked for in {what}",
+        "Name keys of mappings, and entries of lists by their number from 0.",
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +18,13 @@ from segad_core.contracts import Component, Dataset, Parameters
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
 from segad_core.digest import file_digest
 from segad_core.errors import PluginError, RecipeError, SegadError
+from segad_core.files import is_file, is_folder
 from segad_core.recipe.document import Document, Place, read_document
 from segad_core.recipe.schema import RowSpec, Skeleton, Use, check
 from segad_core.registry import Provider, Registry, suggest
+
+_ALIAS = re.compile(r"[A-Za-z0-9_-]+")
+"""Names of detectors are parts of feature names (`wires.patchcore.q995`), where a dot parts them."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +79,21 @@ class Choice:
 
 
 def _identity_of(params: BaseModel) -> dict[str, Any]:
+    """Parameters as plain data: input files by their content, input folders left out."""
     plain = params.model_dump(mode="json")
     for name, info in type(params).model_fields.items():
-        value = getattr(params, name)
-        if not isinstance(value, Path):
-            continue
         if has_mark(info, IsInputFolder):
             del plain[name]
         elif has_mark(info, IsInputFile):
-            plain[name] = file_digest(value) if value.is_file() else None
+            plain[name] = [
+                file_digest(path) if is_file(path) else None for path in _paths(getattr(params, name))
+            ]
     return plain
+
+
+def _paths(value: Path | Iterable[Path] | None) -> list[Path]:
+    """The paths that a parameter holds: one, several, or none."""
+    return [] if value is None else [value] if isinstance(value, Path) else list(value)
 
 
 @dataclass(frozen=True)
@@ -128,10 +138,11 @@ class Recipe:
         ]
         problems += [
             self.document.problem(
-                place, f"there is no category '{place[-1]}'{suggest(str(place[-1]), known)}"
+                (*place, "per_category", name), f"there is no category '{name}'{suggest(name, known)}"
             )
-            for place in sorted(self.document.lines, key=str)
-            if len(place) >= 2 and place[-2] == "per_category" and place[-1] not in known
+            for _, place, use in _uses(self.skeleton)
+            for name in use.per_category
+            if name not in known
         ]
         if problems:
             raise RecipeError(problems)
@@ -179,13 +190,15 @@ def locate(recipe: str) -> Path:
         RecipeError: there is no such file and no shipped recipe of that name.
     """
     path = Path(recipe)
-    if path.is_file():
+    if is_file(path):
         return path
+    if is_folder(path):
+        raise RecipeError(f"'{recipe}' is a folder, not a recipe", "Name a YAML file in it.")
     if recipe in shipped_recipes():
         return Path(str(importlib.resources.files("segad_recipes") / f"{recipe}.yaml"))
     raise RecipeError(
         f"there is no recipe file '{recipe}', and no shipped recipe of that name"
-        f"{suggest(recipe, shipped_recipes())}"
+        f"{suggest(Path(recipe).stem, shipped_recipes())}"
     )
 
 
@@ -198,7 +211,7 @@ def load_recipe(recipe: str, registry: Registry, overrides: Sequence[str] = ()) 
         RecipeError: with every problem of the phase that failed.
     """
     path = locate(recipe)
-    document = read_document(path, recipe if Path(recipe).is_file() else path.name, overrides)
+    document = read_document(path, recipe if is_file(Path(recipe)) else path.name, overrides)
     skeleton = check(Skeleton, document.data, document)
     if isinstance(skeleton, list):
         raise RecipeError(skeleton)
@@ -218,11 +231,12 @@ class _Resolver:
         self.registry = registry
         self.base = base
         self.problems: list[str] = []
+        self.cause: PluginError | None = None
         self.choices: dict[tuple[str, Place], Choice | None] = {}
 
     def stop_if_problems(self) -> None:
         if self.problems:
-            raise RecipeError(self.problems)
+            raise RecipeError(self.problems) from self.cause
 
     def problem(self, place: Place, message: str) -> None:
         self.problems.append(self.document.problem(place, message))
@@ -234,6 +248,14 @@ class _Resolver:
                 self.registry.find(kind, use.use)
             except PluginError as error:
                 self.problem((*place, "use"), str(error))
+            if use.per_category and kind in ("datasets", "encoders", "executors"):
+                self.problem((*place, "per_category"), "one serves all categories here: give 'params' alone")
+        for alias in skeleton.detectors:
+            if alias == "all" or not _ALIAS.fullmatch(alias):
+                self.problem(
+                    ("detectors", alias),
+                    "cannot name a detector: use letters, digits, '_' and '-', and not the word 'all'",
+                )
         names = [row.name for row in skeleton.rows]
         for i, row in enumerate(skeleton.rows):
             if row.name in names[:i]:
@@ -246,7 +268,7 @@ class _Resolver:
                     self.problem(("rows", i, key), f"the recipe has no detector '{name}'{hint}")
             if row.score is None:
                 for key in ("segmenter", "features", "final"):
-                    if not getattr(row, key) and not getattr(skeleton, key):
+                    if not getattr(row, key) and not getattr(skeleton, key):  # a row's list is never empty
                         self.problem(("rows", i), f"has no '{key}', and neither has the recipe")
 
     def recipe(self, name: str, skeleton: Skeleton) -> Recipe:
@@ -298,6 +320,7 @@ class _Resolver:
         try:
             component = self.registry.component(provider)
         except PluginError as error:
+            self.cause = error
             self.problem((*place, "use"), str(error))
             return None
         per_category = {
@@ -322,14 +345,16 @@ class _Resolver:
             return None
         result: Parameters = checked
         for name, info in component.Params.model_fields.items():
-            value = getattr(result, name)
-            if not isinstance(value, Path):
-                continue
-            if has_mark(info, IsInputFile) and not value.is_file():
-                self.problem((*place, name), f"there is no file '{value}'")
-            if has_mark(info, IsInputFolder) and not value.is_dir():
-                self.problem((*place, name), f"there is no folder '{value}'")
+            if has_mark(info, IsInputFile):
+                absent = [path for path in _paths(getattr(result, name)) if not is_file(path)]
+                self.problems += [self._absent((*place, name), "file", path) for path in absent]
+            elif has_mark(info, IsInputFolder):
+                absent = [path for path in _paths(getattr(result, name)) if not is_folder(path)]
+                self.problems += [self._absent((*place, name), "folder", path) for path in absent]
         return result
+
+    def _absent(self, place: Place, kind: str, path: Path) -> str:
+        return self.document.problem(place, f"there is no {kind} '{path}'")
 
     def check_layers(self, detectors: dict[str, Choice], encoder: Choice | None) -> None:
         """Every layer that a detector reads exists in the encoder."""
@@ -339,12 +364,19 @@ class _Resolver:
             self.problem(("encoder",), str(error))
             return
         for alias, choice in detectors.items():
-            for layer in choice.build().layers():
-                if layer not in known:
-                    reason = suggest(layer, known) if encoder else ", because the recipe has no encoder"
-                    self.problem(
-                        ("detectors", alias), f"wants the encoder layer '{layer}', which is not there{reason}"
-                    )
+            places: dict[Place, Parameters | None] = {("detectors", alias): choice.params}
+            for category, params in choice.per_category.items():
+                places[("detectors", alias, "per_category", category)] = params
+            wanted = {
+                place: choice.component(params).layers()  # type: ignore[attr-defined]
+                for place, params in places.items()
+                if params is not None
+            }
+            for place, layers in wanted.items():
+                for layer in layers:
+                    if layer not in known:
+                        reason = suggest(layer, known) if encoder else ", because the recipe has no encoder"
+                        self.problem(place, f"wants the encoder layer '{layer}', which is not there{reason}")
 
     def _one(self, kind: str, place: Place) -> Choice:
         choice = self.choices[(kind, place)]

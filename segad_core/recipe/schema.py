@@ -32,7 +32,11 @@ class Use(_Strict):
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: object) -> object:
-        return {"use": value} if isinstance(value, str) else value
+        if isinstance(value, str):
+            return {"use": value}
+        if not isinstance(value, dict | Use):
+            raise PydanticCustomError("use", "is neither the name of a plugin nor {use: NAME, params: ...}")
+        return value
 
 
 class ImageSpec(_Strict):
@@ -54,13 +58,14 @@ def _share_or_count(value: object) -> object:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise PydanticCustomError("share", "is neither a share between 0 and 1, a count, nor 'rest'")
-    if value < 0 or (isinstance(value, float) and value >= 1):
+    if not (0 <= value < 1 if isinstance(value, float) else value >= 0):
         raise PydanticCustomError(
             "share", "a share lies between 0 and 1, as in 0.5; a count is a whole number; 'rest' takes all"
         )
     return value
 
 
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Amount = Annotated[int | float | Literal["rest"], BeforeValidator(_share_or_count)]
 """Some of a pool of images: a share of it (0.5), a count (10), or all that is left (`rest`)."""
 
@@ -77,7 +82,7 @@ class DetectorSplit(_Strict):
     """The good images that detectors train on; with a seed of its own, one training serves all seeds."""
 
     good: Amount = 0.5
-    seed: int | None = None
+    seed: Seed | None = None
 
 
 class BadSpec(_Strict):
@@ -97,7 +102,7 @@ class FinalSplit(_Strict):
 class SplitSpec(_Strict):
     """Which image serves which purpose (paper section 4.1); drawn anew for each seed."""
 
-    seeds: Annotated[list[int], Field(min_length=1)] = [0]
+    seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
     test: TestSpec | None = None
     detectors: DetectorSplit = DetectorSplit()
     final: FinalSplit = FinalSplit()
@@ -108,9 +113,9 @@ class RowSpec(_Strict):
 
     name: str
     score: str | None = None
-    detectors: list[str] | None = None
+    detectors: Annotated[list[str], Field(min_length=1)] | None = None
     segmenter: Use | None = None
-    features: list[Use] | None = None
+    features: Annotated[list[Use], Field(min_length=1)] | None = None
     image_features: list[Use] | None = None
     final: Use | None = None
 
@@ -140,7 +145,7 @@ class Skeleton(_Strict):
     segad: Literal[1]
     title: str = ""
     dataset: Use
-    categories: list[str] | None = None
+    categories: Annotated[list[str], Field(min_length=1)] | None = None
     image: ImageSpec = ImageSpec()
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
     encoder: Use | None = None
@@ -179,12 +184,16 @@ def _sentence(model: type[BaseModel], error: Any, document: Document, place: Pla
     kind, given = error["type"], error.get("input")
     if kind == "extra_forbidden":
         unknown, known = str(location[-1]), _fields_at(model, location[:-1])
-        return document.problem(where[:-1], f"there is no '{unknown}' here{suggest(unknown, known)}")
+        return document.problem(
+            where, f"there is no '{unknown}' here{suggest(unknown, known)}", shown=where[:-1]
+        )
     if kind == "missing":
         return document.problem(where[:-1], f"'{location[-1]}' is missing")
-    if kind in ("share", "row", "value_error"):
+    if kind in ("share", "row", "use", "value_error"):
         return document.problem(where, str(error["msg"]).removeprefix("Value error, "))
     shown = "" if isinstance(given, dict | list) else f" (it is {given!r})"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return document.problem(where, f"is not a mapping{shown}")
     message = str(error["msg"])
     return document.problem(where, message[:1].lower() + message[1:] + shown)
 

@@ -31,7 +31,7 @@ def test_fpr_is_the_official_formula(pairs: list[tuple[int, int]]) -> None:
 
 
 def test_threshold_lies_where_the_spec_says() -> None:
-    """90 bad images: position 4.45, between the fifth and the sixth smallest (spec section 8)."""
+    """90 bad images: position 4.45, between the fifth and the sixth smallest."""
     labels = np.r_[np.zeros(1, int), np.ones(90, int)]
     scores = np.r_[0.0, np.arange(90.0)]
     assert threshold_at_tpr(labels, scores) == pytest.approx(4.45)
@@ -44,7 +44,7 @@ def test_good_images_tied_with_the_threshold_are_false_positives() -> None:
 
 
 def test_bad_images_tied_at_the_lowest_score_give_100_per_cent() -> None:
-    """The likely cause of "100 ± 0" in the paper's Table 2 (spec section 8)."""
+    """The likely cause of "100 ± 0" in the paper's Table 2."""
     labels = np.r_[np.zeros(50, int), np.ones(100, int)]
     scores = np.r_[np.linspace(0, 1, 50), np.zeros(10), np.full(90, 2.0)]
     assert fpr_at_tpr(labels, scores) == 1.0

@@ -115,7 +115,11 @@ def test_flipped_bits_of_a_png_are_refused(tmp_path: Path) -> None:
 def test_empty_absent_and_foreign_files(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("not a picture")
-    for name, words in (("empty.png", "is empty"), ("text.png", "is not an image"), ("no.png", "no such file")):
+    for name, words in (
+        ("empty.png", "is empty"),
+        ("text.png", "is not an image"),
+        ("no.png", "no such file"),
+    ):
         with pytest.raises(ImageError, match=words) as caught:
             decode(tmp_path / name)
         assert name in caught.value.what

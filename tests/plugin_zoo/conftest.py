@@ -1,4 +1,4 @@
-"""What the zoo's tests share: environments, plugins made on the fly, tiny pictures, and segad as a process."""
+"""What the zoo's tests share: environments, plugins made on the fly, pictures, and segad as a process."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ from PIL import Image
 EXAMPLE = Path(__file__).parents[2] / "plugins" / "segad-plugin-example"
 
 # a detector in five lines; importing it leaves a trace
-TINY = '''
+_TINY = '''
 import os
 import pathlib
 
@@ -73,7 +73,8 @@ class House:
 
     home: Path
     python: Path = Path(sys.executable)
-    TINY: ClassVar[str] = TINY
+    TINY: ClassVar = ("tiny", "[segad.detectors]\ntiny = tiny_module:Tiny\n", "tiny_module", _TINY)
+    """The arguments of `plugin` that make a small sound one."""
 
     def __post_init__(self):
         (self.home / "path").mkdir(parents=True, exist_ok=True)
@@ -95,7 +96,7 @@ class House:
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "ZOO_TRACES": str(self.home / "traces"),
                 "OMP_NUM_THREADS": "1",
-                "COLUMNS": "120",
+                "COLUMNS": "400",
                 **environment,
             },
             capture_output=True,
@@ -175,6 +176,12 @@ class House:
 def house(tmp_path):
     """The test's own Python; plugins are put on its path as installed distributions."""
     return House(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def houses(tmp_path_factory):
+    """Makes houses that several tests share."""
+    return lambda name: House(tmp_path_factory.mktemp(name))
 
 
 @pytest.fixture(scope="module")

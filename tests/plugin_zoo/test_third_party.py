@@ -134,7 +134,7 @@ def test_its_own_tests_pass_where_it_is_installed(installed):
 def test_uninstalled_it_is_gone_and_nothing_else_is(environments, example_wheel):
     house = environments("uninstalled")
     house.pictures()
-    house.plugin("tiny", "[segad.detectors]\ntiny = tiny_module:Tiny\n", "tiny_module", house.TINY)
+    house.plugin(*house.TINY)
     named = house.recipe({"gaussian": "pixel_gaussian", "tiny": "tiny"}, name="named")
     other = house.recipe({"tiny": "tiny"}, name="other")
 

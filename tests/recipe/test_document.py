@@ -53,7 +53,9 @@ def test_variables_are_put_in_and_must_be_set(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("SEGAD_TEST_ROOT", "/data")
     assert _read(tmp_path, "a: ${SEGAD_TEST_ROOT}/x\n").data == {"a": "/data/x"}
     monkeypatch.delenv("SEGAD_TEST_ROOT")
-    with pytest.raises(RecipeError, match=r"r.yaml:1: a: the environment variable SEGAD_TEST_ROOT is not set"):
+    with pytest.raises(
+        RecipeError, match=r"r.yaml:1: a: the environment variable SEGAD_TEST_ROOT is not set"
+    ):
         _read(tmp_path, "a: ${SEGAD_TEST_ROOT}/x\n")
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from segad_core.contracts import Dataset, InputFolder, Parameters, Sample
-from segad_core.errors import RecipeError
+from segad_core.errors import DataError, RecipeError
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 _EXPECTED = """\
@@ -45,7 +45,7 @@ class Folder(Dataset):
         if not found:
             raise RecipeError(
                 f"data set folder: no category in {root}: neither it nor a folder in it holds "
-                f"'{self.params.good}'",
+                f"'{self.params.good}' or '{self.params.bad}'",
                 _EXPECTED,
             )
         return found
@@ -57,10 +57,15 @@ class Folder(Dataset):
 
     def _parts(self, home: Path) -> list[Literal["train", "test"] | None]:
         """The official parts that a category has: train and test, or none where it is undivided."""
-        if (home / self.params.good).is_dir():
-            return [None]
-        parts: tuple[Literal["train", "test"], ...] = ("train", "test")
-        return [part for part in parts if (home / part / self.params.good).is_dir()]
+        parts: tuple[Literal["train", "test"] | None, ...] = (None, "train", "test")
+        names = (self.params.good, self.params.bad)
+        found = [part for part in parts if any((home / (part or "") / name).is_dir() for name in names)]
+        if None in found and len(found) > 1:
+            raise DataError(
+                f"data set folder: {home} holds both '{names[0]}' or '{names[1]}' and '{found[1]}/'",
+                "Move all images into train/ and test/, or none.",
+            )
+        return found
 
     def _part(self, home: Path, part: Literal["train", "test"] | None) -> Iterator[Sample]:
         base = home / part if part else home
@@ -73,7 +78,17 @@ class Folder(Dataset):
 
 
 def _folders(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in _entries(root) if path.is_dir())
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What a folder holds, without hidden names."""
+    try:
+        return [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise DataError(
+            f"data set folder: {folder} cannot be read ({error.strerror})", "Correct its permissions."
+        ) from error
 
 
 def _images(folder: Path) -> Iterator[Path]:
@@ -85,9 +100,7 @@ def _images(folder: Path) -> Iterator[Path]:
         if not current.is_dir() or current.resolve() in seen:
             continue
         seen.add(current.resolve())
-        for path in current.iterdir():
-            if path.name.startswith("."):
-                continue
+        for path in _entries(current):
             if path.is_dir():
                 waiting.append(path)
             elif path.suffix.lower() in _SUFFIXES:

@@ -25,9 +25,9 @@ Ints = NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 BLOCK = 2048  # points per unit of parallel work; fixed, so thread count cannot change the result
-SKETCH = 32  # principal axes in the sketch
-SKETCH_STEP = 16  # coordinates between two looks at the bound: one cache line of the sketch ...
-STEP = 64  # ... and four of a point
+BLOCKS_PER_THREAD = 8  # fewer are done before another thread has woken up
+SKETCH = 32  # principal axes in the sketch: two cache lines
+STEP = 64  # coordinates summed between two looks at the limit
 ROUND = 2.0**-24  # relative rounding error of one float32 operation
 LARGEST = float(np.finfo(np.float32).max)
 TINY = float(np.finfo(np.float32).tiny)  # below it squares lose their relative accuracy
@@ -90,7 +90,7 @@ def select(
     batch = -(-count // 100)
     threads = get_num_threads()
     try:
-        set_num_threads(min(threads, len(tally)))  # the rest would only be waited for, at every pick
+        set_num_threads(min(threads, 1 + len(tally) // BLOCKS_PER_THREAD))
         for first in range(0, count, batch):
             last = min(first + batch, count)
             _extend(points, sketch, picks, nearest, owner, gate, tally, bounds, first, last)
@@ -186,16 +186,17 @@ def _bounds(d: int, radius: float) -> Floats:
 
 
 @njit(nogil=True, fastmath={"reassoc", "nsz", "contract"})
-def _part(a: Floats, b: Floats, low: int, high: int) -> np.float32:
+def _squares(a: Floats, b: Floats) -> np.float32:
+    """Squared distance in one go. Of a length unknown to the compiler: it unrolls known ones to scalars."""
     total = np.float32(0)
-    for j in range(low, high):
+    for j in range(a.shape[0]):
         difference = a[j] - b[j]
         total += difference * difference
     return total
 
 
 @njit(nogil=True)
-def _distance(a: Floats, b: Floats, limit: np.float32, step: int) -> np.float32:
+def _distance(a: Floats, b: Floats, limit: np.float32) -> np.float32:
     """Squared distance, or any partial sum of it that has reached the limit.
 
     No fast-math here: the order of these few additions is what makes the partial sums monotone.
@@ -203,9 +204,8 @@ def _distance(a: Floats, b: Floats, limit: np.float32, step: int) -> np.float32:
     total = np.float32(0)
     low = 0
     while low < a.shape[0] and total < limit:
-        high = min(low + step, a.shape[0])
-        total += _part(a, b, low, high)
-        low = high
+        total += _squares(a[low : low + STEP], b[low : low + STEP])
+        low += STEP
     return total
 
 
@@ -235,7 +235,7 @@ def _extend(
         limit = near_factor * nearest[new] + near_offset
         nearest[new] = -1  # below every distance: never picked again, never looked at again
         for j in prange(k):
-            gate[j] = _distance(points[picks[j]], centre, limit, STEP)
+            gate[j] = _distance(points[picks[j]], centre, limit)
         for b in prange(blocks):
             best, index = np.float32(-1), -1
             sketched = evaluated = 0
@@ -243,10 +243,9 @@ def _extend(
                 current = nearest[i]
                 if gate[owner[i]] <= near_factor * current + near_offset:
                     sketched += 1
-                    bound = sketch_factor * current + sketch_offset
-                    if _distance(sketch[i], centre_sketch, bound, SKETCH_STEP) <= bound:
+                    if _squares(sketch[i], centre_sketch) <= sketch_factor * current + sketch_offset:
                         evaluated += 1
-                        distance = _distance(points[i], centre, current, STEP)
+                        distance = _distance(points[i], centre, current)
                         if distance < current:
                             current = nearest[i] = distance
                             owner[i] = k

@@ -17,7 +17,7 @@ def nearest(points: Tensor, bank: Tensor) -> tuple[Tensor, Tensor]:
     """Squared distance (n,) of each point to its nearest bank vector, and that vector's index.
 
     Finds the neighbour by |b|^2 - 2 x.b, tile by tile, and then measures it by direct difference: the
-    expanded form cancels badly where the distance is small (spec section 1, gotchas).
+    expanded form cancels badly where the distance is small.
     """
     index = torch.empty(len(points), dtype=torch.int64, device=points.device)
     scaled, norms = (-2 * bank).T.contiguous(), bank.square().sum(dim=1)

@@ -1,4 +1,4 @@
-"""PatchCore: distance of each patch to the nearest of a coreset of good patches (spec section 1)."""
+"""PatchCore: distance of each patch to the nearest of a coreset of good patches."""
 
 from __future__ import annotations
 
@@ -70,12 +70,7 @@ class PatchCore(Detector):
 
     def fit(self, images: ImageSet, run: Run) -> None:
         device = torch_device(self.device)
-        features = images.features()
-        blocks = []
-        for start in range(0, len(images), _BLOCK):
-            chosen = {name: tensor(features[name][start : start + _BLOCK], device) for name in self.layers()}
-            blocks.append(self._embed(chosen).flatten(0, 2).cpu().numpy())
-        patches = np.concatenate(blocks)
+        patches = self._training_patches(images, device)
         projection_seed, start_seed = run.seed.generate_state(2)
         points = coreset.project(patches, self.params.projection_eps, int(projection_seed))
         picks = coreset.greedy_coreset(
@@ -110,6 +105,19 @@ class PatchCore(Detector):
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         self._bank = tensor(state["bank"], torch_device(self.device))
 
+    def _training_patches(self, images: ImageSet, device: torch.device) -> NDArray[np.float32]:
+        """The patch vectors (n, D) of all training images, held once."""
+        features = images.features()
+        patches: NDArray[np.float32] | None = None
+        for start in range(0, len(images), _BLOCK):
+            chosen = {name: tensor(features[name][start : start + _BLOCK], device) for name in self.layers()}
+            block = self._embed(chosen).flatten(1, 2).cpu().numpy()
+            if patches is None:
+                patches = np.empty((len(images), *block.shape[1:]), np.float32)
+            patches[start : start + _BLOCK] = block
+        assert patches is not None  # the engine gives a detector at least one image
+        return patches.reshape(-1, patches.shape[-1])
+
     def _picks(self, patches: int) -> int:
         return max(1, int(self.params.coreset_ratio * patches))
 
@@ -136,7 +144,7 @@ class PatchCore(Detector):
 
     def _patch_distances(self, batch: ImageBatch) -> tuple[Tensor, Tensor]:
         """Squared distance of each patch to the bank (N, h, w), and which vector is nearest."""
-        memo = ("patchcore distances", id(self))
+        memo = ("patchcore distances", self._fitted())  # detectors that share a bank share its distances
         if memo not in batch.memo:
             patches = self._patches(batch)
             squared, index = nearest(patches.flatten(0, 2), self._fitted())
@@ -172,6 +180,12 @@ def _upsample(maps: Tensor, size: tuple[int, ...], mode: str) -> Tensor:
 def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
     """Blurs (N, H, W) with a normalised Gaussian of radius 4 sigma; mirrored without repeating the edge."""
     radius = int(4 * sigma + 0.5)
+    if radius >= min(maps.shape[-2:]):
+        raise PluginError(
+            f"patchcore: a blur of sigma {sigma:g} needs images of more than {radius} pixels, and these have "
+            f"{maps.shape[-2]} x {maps.shape[-1]}",
+            "Set a smaller blur_sigma, or a larger image.size in the recipe.",
+        )
     offsets = torch.arange(-radius, radius + 1, dtype=torch.float64, device=maps.device)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
     kernel = (kernel / kernel.sum()).to(maps.dtype)

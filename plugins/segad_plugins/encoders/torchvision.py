@@ -36,7 +36,7 @@ class TorchVision(NetworkEncoder):
     """A ResNet of torchvision; the paper's Wide ResNet-50-2 with weights IMAGENET1K_V1 by default.
 
     Three weight sets of that network are in use and give other maps; the paper says torchvision's, of
-    which V1 was the only one then (spec section 0). The tag is part of every key.
+    which V1 was the only one then. The tag is part of every key.
     """
 
     class Params(Parameters):

@@ -1,4 +1,4 @@
-"""Mean, skew and kurtosis of an anomaly map within each segment (paper section 4; spec section 8)."""
+"""Mean, skew and kurtosis of an anomaly map within each segment (paper section 4)."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class BoostedRandomForest(FinalClassifier):
         colsample_bytree: float = Field(0.6, gt=0, le=1)
         reg_alpha: float = Field(1.0, ge=0)
         scale_pos_weight: float | Literal["balanced"] = "balanced"
-        nthread: int = Field(1, ge=1, description="the forest is the same for any; 1 is fastest below ~10,000 rows")
+        nthread: int = Field(1, ge=1, description="threads; the forest is the same for any")
         tree_method: Literal["hist", "approx"] = "hist"
 
     params: Params
@@ -60,7 +60,7 @@ class BoostedRandomForest(FinalClassifier):
         if options["scale_pos_weight"] == "balanced":
             options["scale_pos_weight"] = good / bad
         options |= {"objective": "binary:logitraw", "base_score": 0.0, "seed": seed, "device": "cpu"}
-        data = xgboost.DMatrix(features, label=labels, feature_names=list(names))
+        data = xgboost.DMatrix(features, label=labels)
         self._booster = xgboost.train(options, data, num_boost_round=self.params.n_estimators)
 
     def margins(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -77,9 +77,7 @@ class BoostedRandomForest(FinalClassifier):
         self._booster.load_model(bytearray(state[_MODEL]))
 
     def _predict(self, features: NDArray[np.float64], **how: bool) -> NDArray[np.float64]:
-        booster = self._fitted()
-        data = xgboost.DMatrix(features, feature_names=booster.feature_names)
-        return booster.predict(data, **how).astype(np.float64)
+        return self._fitted().predict(xgboost.DMatrix(features), **how).astype(np.float64)
 
     def _fitted(self) -> xgboost.Booster:
         if self._booster is None:

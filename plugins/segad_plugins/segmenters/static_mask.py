@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from segad_core.errors import RecipeError
 from segad_core.images import read_labels
 
 _MOST = 255
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class StaticMask(Segmenter):
@@ -39,18 +41,24 @@ class StaticMask(Segmenter):
         def _distinct(cls, names: list[str]) -> list[str]:
             if len(set(names)) != len(names):
                 raise ValueError("two segments have the same name")
-            if bad := [n for n in names if not n or "." in n or n == "image"]:
-                raise ValueError(f"'{bad[0]}' cannot name a segment: it is empty, has a dot, or means all")
+            if bad := [n for n in names if not _NAME.fullmatch(n) or n == "image"]:
+                raise ValueError(
+                    f"'{bad[0]}' cannot name a segment: use letters, digits, '_' and '-', and not the word "
+                    "'image', which means all of it"
+                )
             return names
 
     params: Params
 
     def segments(self) -> Sequence[str]:
+        self._labels()  # a mask that does not fit its names is told before anything is trained
         return self.params.segments
 
     def segment(self, batch: ImageBatch) -> NDArray[np.uint8]:
-        labels = _labels(self.params.mask, tuple(self.params.segments), self.params.size)
-        return _nearest(labels, batch.pixels.shape[1], batch.pixels.shape[2])[None]
+        return _nearest(self._labels(), batch.pixels.shape[1], batch.pixels.shape[2])[None]
+
+    def _labels(self) -> NDArray[np.uint8]:
+        return _labels(self.params.mask, tuple(self.params.segments), self.params.size)
 
 
 @cache

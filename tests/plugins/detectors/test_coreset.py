@@ -145,7 +145,7 @@ def test_every_point_once_when_count_is_n():
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread only")
 def test_thread_count_does_not_matter():
-    points = random()
+    points = np.random.default_rng(8).normal(size=(10 * BLOCK, 20)).astype(np.float32)
     before = numba.get_num_threads()
     try:
         numba.set_num_threads(1)

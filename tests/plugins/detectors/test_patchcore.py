@@ -1,4 +1,4 @@
-"""PatchCore against a plain NumPy computation in float64, and the facts that close spec section 1."""
+"""PatchCore against a plain NumPy computation in float64, and the facts about its sizes."""
 
 import numpy as np
 import pytest
@@ -153,7 +153,7 @@ def test_image_score_as_the_maps_maximum() -> None:
 
 
 def test_sizes_of_the_papers_setting() -> None:
-    """1,000 images at 256 x 256 with WRN-50-2: 10,240 picks in 341 projected dimensions (spec section 1)."""
+    """1,000 images at 256 x 256 with WRN-50-2: 10,240 picks in 341 projected dimensions."""
     cost = PatchCore().cost(1000, {"layer2": (512, 32, 32), "layer3": (1024, 16, 16)})
     assert cost.startswith("10,240 picks out of 1,024,000 patches of 1536 values")
     assert cost.endswith("distances of 341 values")

@@ -13,7 +13,6 @@ from segad_plugins.features import kernels
 from segad_plugins.features.kernels import (
     central_moments,
     excess_kurtosis,
-    group_order,
     maxima,
     quantiles,
     skewness,
@@ -186,27 +185,9 @@ def test_wrong_arguments_are_refused():
 
 
 def test_kernels_release_the_gil_and_store_nothing():
-    for kernel in (central_moments, maxima, quantiles, group_order):
+    for kernel in (central_moments, maxima, quantiles):
         assert kernel.targetoptions["nogil"]
         assert kernel.stats.cache_path is None
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.int64, np.uint64])
-@pytest.mark.parametrize("run", [1, 13, 256])
-def test_group_order_is_a_stable_sort(dtype, run):
-    labels = np.repeat(np.random.default_rng(run).integers(0, 6, 64 * 64 // run + 1), run)[: 64 * 64]
-    labels[labels == 3] = 1  # segment 3 is empty
-    order, offsets = group_order(labels.reshape(64, 64).astype(dtype), 6)
-    np.testing.assert_array_equal(order, np.argsort(labels, kind="stable"))
-    np.testing.assert_array_equal(np.diff(offsets), np.bincount(labels, minlength=6))
-
-
-def test_group_order_leaves_foreign_labels_out():
-    order, offsets = group_order(np.array([[1, -1, 0, 2], [7, 1, 0, 0]]), 2)
-    np.testing.assert_array_equal(order, [2, 6, 7, 0, 5])
-    np.testing.assert_array_equal(offsets, [0, 3, 5])
-    order, offsets = group_order(np.empty((0, 4), np.uint8), 2)
-    assert order.size == 0 and offsets.tolist() == [0, 0, 0]
 
 
 any_float = st.floats(width=32, allow_nan=False, allow_infinity=False)

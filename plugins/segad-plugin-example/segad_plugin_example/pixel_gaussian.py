@@ -1,0 +1,105 @@
+"""A Gaussian for the colour at each place of the image; NumPy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from segad_core.contracts import Detector, ImageBatch, ImageSet, Parameters, Run
+from segad_core.errors import PluginError
+
+
+class PixelGaussian(Detector):
+    """Squared distance of each block's colour to the good images' mean there, in units of their variance.
+
+    Each image is averaged over blocks. The good images give a mean and a variance for every block and
+    colour channel; an image's anomaly is the mean over the channels of (value - mean)^2 / variance, given
+    to every pixel of the block and then averaged over neighbouring pixels. A smallest variance keeps
+    blocks that never change in training (a black border) from making noise look like a defect.
+    """
+
+    class Params(Parameters):
+        """How coarse the model is, and how smooth its maps."""
+
+        block: int = Field(4, ge=1, description="side in pixels of the blocks whose colours are averaged")
+        min_std: float = Field(2.0, gt=0, description="smallest standard deviation, in grey levels")
+        smoothing: int = Field(4, ge=0, description="pixels averaged to each side of a pixel; 0 for none")
+
+    params: Params
+
+    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
+        super().__init__(params, device)
+        self._mean: NDArray[np.float64] | None = None
+        self._variance: NDArray[np.float64] | None = None
+
+    def fit(self, images: ImageSet, run: Run) -> None:
+        # sums of whole numbers are exact: the result does not depend on how the images come in batches
+        total = squares = area = None
+        done = 0
+        for batch in images.batches():
+            sums, area = block_sums(batch.pixels, self.params.block)
+            total = sums.sum(axis=0) if total is None else total + sums.sum(axis=0)
+            squares = (sums**2).sum(axis=0) if squares is None else squares + (sums**2).sum(axis=0)
+            done += len(batch)
+            run.progress("images seen", done, len(images))
+        if total is None or squares is None or area is None:
+            raise PluginError("pixel_gaussian: there is no image to learn from")
+        # n * sum of squares - square of the sum: never below zero, and exact too
+        spread = done * squares - total**2
+        self._mean = total / (done * area)
+        self._variance = spread / (done * area) ** 2
+
+    def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
+        if self._mean is None or self._variance is None:
+            raise PluginError("pixel_gaussian: is not fitted yet")
+        block, size = self.params.block, batch.pixels.shape[1:3]
+        sums, area = block_sums(batch.pixels, block)
+        if sums.shape[1:] != self._mean.shape:
+            raise PluginError(
+                f"pixel_gaussian: was fitted to {self._mean.shape[:2]} blocks, and is given images of "
+                f"{sums.shape[1:3]} blocks",
+                "Give it images of the size that it was fitted to.",
+            )
+        variance = np.maximum(self._variance, self.params.min_std**2)
+        distances = ((sums / area - self._mean) ** 2 / variance).mean(axis=-1)
+        maps = distances.repeat(block, axis=1).repeat(block, axis=2)[:, : size[0], : size[1]]
+        return smooth(maps, self.params.smoothing).astype(np.float32)
+
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
+        if self._mean is None or self._variance is None:
+            raise PluginError("pixel_gaussian: is not fitted yet")
+        return {"mean": self._mean, "variance": self._variance}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        self._mean = np.asarray(state["mean"], np.float64)
+        self._variance = np.asarray(state["variance"], np.float64)
+
+
+def block_sums(pixels: NDArray[np.uint8], block: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sums of pixels (N, H, W, C) over blocks, and each block's number of pixels.
+
+    Returns:
+        The sums (N, h, w, C), and the numbers (h, w, 1): blocks at the right and bottom may be smaller.
+    """
+    rows, columns = (np.arange(0, length, block) for length in pixels.shape[1:3])
+    sums = np.add.reduceat(pixels, rows, axis=1, dtype=np.int64)
+    sums = np.add.reduceat(sums, columns, axis=2)
+    heights = np.diff(rows, append=pixels.shape[1])
+    widths = np.diff(columns, append=pixels.shape[2])
+    return sums, np.outer(heights, widths)[..., None]
+
+
+def smooth(maps: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
+    """Maps (N, H, W) averaged over the square that reaches so far to each side; the edge goes on outside."""
+    for axis in (1, 2):
+        if reach:
+            pad = [(0, 0), (0, 0), (0, 0)]
+            pad[axis] = (reach, reach)
+            windows = np.lib.stride_tricks.sliding_window_view(
+                np.pad(maps, pad, mode="edge"), 2 * reach + 1, axis=axis
+            )
+            maps = windows.mean(axis=-1)
+    return maps

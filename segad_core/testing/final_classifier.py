@@ -1,0 +1,132 @@
+"""What a final classifier owes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segad_core.contracts import FinalClassifier
+from segad_core.errors import SegadError
+from segad_core.evaluate import auroc
+from segad_core.testing.checks import ROUNDING, is_array, not_fitted, refused, same, unwritten, works
+from segad_core.testing.component import ComponentSuite
+
+_WIDTH = 6
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class FinalClassifierSuite(ComponentSuite):
+    """The contract of `segad.final_classifiers`, clause by clause. Define `make`."""
+
+    def make(self) -> FinalClassifier:
+        raise NotImplementedError(
+            f"{type(self).__name__} has to define make(): it returns a fresh classifier"
+        )
+
+    def _fitted(self, seed: int = 7) -> FinalClassifier:
+        classifier = self.make()
+        features, labels = _easy(60, 0)
+        classifier.fit(features, _names(_WIDTH), labels, seed)
+        return classifier
+
+    def test_margins_are_finite_float64(self) -> None:
+        """`margins` gives (n,) float64, none NaN or infinite, also for features far from those learnt."""
+        classifier = self._fitted()
+        for features in (_easy(20, 1)[0], _easy(1, 1)[0], 1e6 * _easy(20, 1)[0]):
+            margins = classifier.margins(features)
+            is_array(margins, (len(features),), np.float64, f"margins() of {len(features)} rows")
+
+    def test_separates_an_easy_set(self) -> None:
+        """Higher is more surely bad: on unseen rows of two clusters far apart the AUROC is 1."""
+        features, labels = _easy(40, 1)
+        area = auroc(labels, self._fitted().margins(features))
+        assert area == 1.0, f"two clusters far apart are told apart with an AUROC of {area:.3f}, not 1"
+
+    def test_contributions_add_up_to_the_margins(self) -> None:
+        """`contributions` gives (n, d + 1) float64, the constant last; each row sums to its margin."""
+        classifier, (features, _) = self._fitted(), _easy(20, 1)
+        parts, margins = classifier.contributions(features), classifier.margins(features)
+        what = f"contributions() of 20 rows of {_WIDTH} features, each with one more for the constant,"
+        is_array(parts, (20, _WIDTH + 1), np.float64, what)
+        same(parts.sum(axis=1), margins, "the sum of a row of contributions()", ROUNDING)
+        constant = parts[:, -1]
+        same(constant, np.full(20, constant[0]), "the last column of contributions()", ROUNDING)
+
+    def test_state_restores_exactly(self) -> None:
+        """`state` is named files as bytes; a fresh instance that takes them up gives the same margins."""
+        classifier, fresh, (features, _) = self._fitted(), self.make(), _easy(20, 1)
+        state = classifier.state()
+        for name, data in state.items():
+            assert isinstance(name, str) and name and "/" not in name, f"state() has a file called {name!r}"
+            assert isinstance(data, bytes), f"state()['{name}'] is a {type(data).__name__}, not bytes"
+        with works("restore() takes up what state() gave"):
+            fresh.restore(state)
+        same(fresh.margins(features), classifier.margins(features), "a margin of a restored instance")
+        what = "a contribution of a restored instance"
+        same(fresh.contributions(features), classifier.contributions(features), what)
+
+    def test_fit_is_deterministic(self) -> None:
+        """Two fits with one seed give the same margins; the seed is the only randomness."""
+        features, _ = _easy(20, 1)
+        for seed in (0, 7, 2**31 - 1):
+            first, second = self._fitted(seed).margins(features), self._fitted(seed).margins(features)
+            same(second, first, f"a margin after a second fit with the seed {seed}")
+
+    def test_rows_do_not_depend_on_each_other(self) -> None:
+        """The margin of a row is the same alone as among others."""
+        classifier, (features, _) = self._fitted(), _easy(20, 1)
+        together = classifier.margins(features)
+        same(
+            classifier.margins(features[::-1].copy())[::-1], together, "a margin in reversed order", ROUNDING
+        )
+        same(classifier.margins(features[3:4]), together[3:4], "the margin of a row alone", ROUNDING)
+
+    def test_one_class_alone_is_refused(self) -> None:
+        """Labels of one class raise a `SegadError`: there is nothing to learn from."""
+        features, labels = _easy(20, 0)
+        for label, which in ((0, "good"), (1, "bad")):
+            classifier = self.make()
+            with refused(f"fit() with {which} images alone has to raise a SegadError", SegadError):
+                classifier.fit(features, _names(_WIDTH), np.full_like(labels, label), 7)
+
+    def test_more_features_than_images_is_fine(self) -> None:
+        """Few images and many features, the usual case, can be learnt from."""
+        features, labels = _easy(12, 0, width=40)
+        classifier = self.make()
+        with works("fit() takes 12 images of 40 features"):
+            classifier.fit(features, _names(40), labels, 7)
+        margins = classifier.margins(features)
+        is_array(margins, (12,), np.float64, "margins(), fitted on 12 rows of 40 features,")
+
+    def test_leaves_the_features_as_they_are(self) -> None:
+        """Neither learning nor scoring writes into features or labels."""
+        features, labels = _easy(20, 0)
+        given, classifier = {"the features": features, "the labels": labels}, self.make()
+        with unwritten(given, "fit()"):
+            classifier.fit(features, _names(_WIDTH), labels, 7)
+        with unwritten(given, "margins() or contributions()"):
+            classifier.margins(features)
+            classifier.contributions(features)
+
+    def test_use_before_fit_is_refused(self) -> None:
+        """Margins or a state asked for before `fit` or `restore` raise a `SegadError` that says so."""
+        classifier, (features, _) = self.make(), _easy(4, 1)
+        with not_fitted("margins()"):
+            classifier.margins(features)
+        with not_fitted("state()"):
+            classifier.state()
+
+
+def _easy(count: int, seed: int, width: int = _WIDTH) -> tuple[Floats, Ints]:
+    """Two clusters far apart in the first two features, half of the rows bad."""
+    rng = np.random.default_rng([seed, count, width])
+    labels = np.arange(count, dtype=np.int64) % 2
+    features = rng.normal(0, 1, (count, width))
+    features[:, :2] += 12 * labels[:, None]
+    return features, labels
+
+
+def _names(width: int) -> list[str]:
+    return [f"segment_{i // 4}.detector.statistic_{i % 4}" for i in range(width)]

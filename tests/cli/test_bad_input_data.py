@@ -1,0 +1,349 @@
+"""Folders, masks and plugins that do not fit a recipe: named, with the remedy, before anything is trained."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.builders import data_set, encoded, kinds, picture, run_command, said, segad, workshop, write_recipe
+from tests.faults import fakes
+
+ADD = "images, or leave the category out of the recipe's categories."
+MORE = "Change the recipe's split, or give the category more images."
+
+SPLITS = {
+    "no bad": ([], "bad", 1, ["category 'a' has no bad image", f"  Add bad {ADD}"]),
+    "no good": ([], "good", 1, ["category 'a' has no good image", f"  Add good {ADD}"]),
+    "too few for a count": (
+        [("good: 4, bad: 3", "good: 400, bad: 3")],
+        "",
+        1,
+        ["a: good images for the test: 400 are asked for, 12 are there", "  Ask for fewer, or for a share."],
+    ),
+    "too few left for a count": (
+        [("detectors: {good: 4}", "detectors: {good: 9}")],
+        "",
+        1,
+        ["a: good images for detectors: 9 are asked for, 8 are there", "  Ask for fewer, or for a share."],
+    ),
+    "too few for a share": (
+        [("detectors: {good: 4}", "detectors: {good: 0.01}")],
+        "",
+        1,
+        ["category 'a', seed 0: the split leaves no good image for the detectors", f"  {MORE}"],
+    ),
+    "none for the test": (
+        [("good: 4, bad: 3", "good: 4, bad: 0")],
+        "",
+        1,
+        ["category 'a', seed 0: the split leaves no bad image for the test", f"  {MORE}"],
+    ),
+    "none for the final classifier": (
+        [("detectors: {good: 4}", "detectors: {good: rest}")],
+        "",
+        1,
+        [
+            "category 'a', seed 0: the split leaves no good image for the final classifier",
+            "  Change split.final.good in the recipe, or give the category more good images.",
+        ],
+    ),
+    "no official test part": (
+        [("  test: {good: 4, bad: 3}\n", "")],
+        "",
+        2,
+        [
+            "the data set has no official test part for category 'a'",
+            "  Say how many images to set aside, for example split: {test: {good: 0.25, bad: 0.5}}.",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_images_that_do_not_suffice(name: str, tmp_path: Path) -> None:
+    changes, absent, code, expected = SPLITS[name]
+    workshop(tmp_path)
+    if absent:
+        shutil.rmtree(tmp_path / "data" / "a" / absent)
+    result = run_command(write_recipe(tmp_path, *changes))
+    assert said(result).removeprefix("error: ").splitlines() == expected
+    assert result.exit_code == code
+    assert set(kinds(tmp_path / "store")) <= {"inventory"}
+
+
+def test_a_folder_without_a_category(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path)
+    (tmp_path / "data" / "goood").mkdir(parents=True)
+    result = run_command(recipe)
+    first, second, *layout = said(result).splitlines()
+    assert first == (
+        f"error: data set folder: no category in {tmp_path}/data: neither it nor a folder in it holds "
+        "'good' or 'bad'"
+    )
+    assert second.startswith("  It should look like this")
+    assert len(layout) == 4
+    assert result.exit_code == 2
+
+
+def test_a_part_without_good_images_is_not_passed_over(tmp_path: Path) -> None:
+    data_set(tmp_path / "data" / "a", ("train", "test"))
+    shutil.rmtree(tmp_path / "data" / "a" / "test" / "good")
+    result = run_command(write_recipe(tmp_path, ("  test: {good: 4, bad: 3}\n", "")))
+    expected = f"error: category 'a', seed 0: the split leaves no good image for the test\n  {MORE}\n"
+    assert said(result) == expected
+
+
+def test_a_folder_that_is_and_is_not_divided(tmp_path: Path) -> None:
+    workshop(tmp_path)
+    (tmp_path / "data" / "a" / "train" / "good").mkdir(parents=True)
+    result = run_command(write_recipe(tmp_path))
+    assert said(result) == (
+        f"error: data set folder: {tmp_path}/data/a holds both 'good' or 'bad' and 'train/'\n"
+        "  Move all images into train/ and test/, or none.\n"
+    )
+    assert result.exit_code == 1
+
+
+def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulated, because root may read everything."""
+    recipe = workshop(tmp_path)
+    iterdir = Path.iterdir
+
+    def forbidden(self: Path):
+        if self.name == "bad":
+            raise PermissionError(13, "Permission denied")
+        return iterdir(self)
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    result = run_command(recipe)
+    assert said(result) == (
+        f"error: data set folder: {tmp_path}/data/a/bad cannot be read (Permission denied)\n"
+        "  Correct its permissions.\n"
+    )
+    assert result.exit_code == 1
+
+
+COPIES = {
+    "the same file": ("copy.png", lambda path: path.read_bytes(), "are the same file"),
+    "packed anew": (
+        "copy.png",
+        lambda path: encoded(Image.open(path), "PNG", compress_level=0),
+        "are the same pixels",
+    ),
+    "another format": ("copy.bmp", lambda path: encoded(Image.open(path), "BMP"), "are the same pixels"),
+    "one channel": (
+        "copy.png",
+        lambda path: encoded(Image.open(path).convert("L"), "PNG"),
+        "are the same pixels",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_one_image_in_two_purposes(name: str, command: str, tmp_path: Path) -> None:
+    """It is found however it is stored, both are named, and nothing has been trained."""
+    copy, make, how = COPIES[name]
+    home = tmp_path / "data" / "a"
+    data_set(home, ("train", "test"))
+    (home / "test" / "good" / copy).write_bytes(make(home / "train" / "good" / "003.png"))
+    recipe = write_recipe(tmp_path, ("  test: {good: 4, bad: 3}\n", ""))
+    result = (
+        run_command(recipe) if command == "run" else segad("check", recipe, "--store", tmp_path / "store")
+    )
+    pattern = (
+        "error: category 'a', seed 0: the same image stands in two purposes that must be disjoint: "
+        rf"'test/good/{copy}' \(test\) and 'train/good/003.png' \((detectors|final)\) {how}\n"
+        "  Remove one image of each pair, or put both into the same part of the data set.\n"
+    )
+    assert re.fullmatch(pattern, said(result))
+    assert result.exit_code == 1
+    assert kinds(tmp_path / "store") == ["inventory"]
+
+
+def test_every_pair_counts(tmp_path: Path) -> None:
+    home = tmp_path / "data" / "a"
+    data_set(home, ("train", "test"))
+    for i in range(7):
+        shutil.copy(home / "train" / "good" / f"00{i}.png", home / "test" / "good" / f"copy{i}.png")
+    text = said(run_command(write_recipe(tmp_path, ("  test: {good: 4, bad: 3}\n", ""))))
+    assert text.count("are the same file") == 5
+    assert "; and 2 more\n" in text
+
+
+MASKS = {
+    "wrong size": (
+        ["sky", "sea", "land"],
+        "size: [48, 48]",
+        "is 4 x 6 pixels, not 48 x 48",
+        "Draw it at the stated size, or correct 'size' in the recipe.",
+        2,
+    ),
+    "labels beyond the names": (
+        ["sky", "sea"],
+        "",
+        "has the label 2, but only 2 segments have names (labels 0 to 1)",
+        "Name every label in 'segments', or save the mask as an indexed image whose values are labels.",
+        2,
+    ),
+    "a name without a pixel": (
+        ["sky", "sea", "land", "ice", "fog"],
+        "",
+        "has no pixel of ice, fog",
+        "Draw it, or take the name out of 'segments'.",
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_a_mask_that_does_not_fit(name: str, tmp_path: Path) -> None:
+    names, size, what, remedy, code = MASKS[name]
+    workshop(tmp_path)
+    Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 6) % 3).save(tmp_path / "mask.png")
+    params = ", ".join(filter(None, ["mask: mask.png", f"segments: [{', '.join(names)}]", size]))
+    recipe = write_recipe(tmp_path, ("whole_image", f"{{use: static_mask, params: {{{params}}}}}"))
+    result = run_command(recipe)
+    assert said(result) == f"error: mask {tmp_path}/mask.png: {what}\n  {remedy}\n"
+    assert result.exit_code == code
+    assert kinds(tmp_path / "store") == []
+
+
+def _npz() -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    np.savez(buffer, labels=np.zeros((4, 4), np.uint8))
+    return buffer.getvalue()
+
+
+FRAMES = [Image.fromarray(picture(i)) for i in range(2)]
+LABEL_FILES = {
+    "colours": ("m.png", encoded(Image.fromarray(picture(1)), "PNG"), "holds 'RGB' colours, not labels"),
+    "text": ("m.png", b"hello", "cannot be read as labels (cannot identify image file..."),
+    "truncated": (
+        "m.png",
+        encoded(Image.fromarray(picture(1)[..., 0]), "PNG")[:500],
+        "cannot be read as labels (...",
+    ),
+    "archive": ("m.npy", _npz(), "cannot be read as labels (..."),
+    "empty": ("m.npy", b"", "cannot be read as labels (..."),
+    "animation": (
+        "m.gif",
+        encoded(FRAMES[0].convert("P"), "GIF", save_all=True, append_images=[FRAMES[1].convert("P")]),
+        "holds 2 frames",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LABEL_FILES)
+def test_a_mask_that_is_none(name: str, tmp_path: Path) -> None:
+    file, content, what = LABEL_FILES[name]
+    workshop(tmp_path)
+    (tmp_path / file).write_bytes(content)
+    use = f"{{use: static_mask, params: {{mask: {file}, segments: [sky]}}}}"
+    result = run_command(write_recipe(tmp_path, ("whole_image", use)))
+    first, remedy = said(result).splitlines()
+    assert first.startswith(f"error: {tmp_path}/{file}: {what.removesuffix('...')}")
+    assert remedy.startswith("  Save ")
+    assert result.exit_code == 1
+    assert kinds(tmp_path / "store") == []
+
+
+def test_a_category_without_parameters(tmp_path: Path) -> None:
+    workshop(tmp_path, ("a", "b"))
+    Image.new("L", (9, 9)).save(tmp_path / "mask.png")
+    use = "{use: static_mask, per_category: {a: {mask: mask.png, segments: [all]}}}"
+    result = run_command(write_recipe(tmp_path, ("whole_image", use)))
+    assert said(result) == (
+        "error: 'static_mask' has no parameters for 'b', only for a\n"
+        "  Add 'b' under its per_category, or leave the category out.\n"
+    )
+    assert result.exit_code == 2
+
+
+def test_one_id_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fakes.install(monkeypatch)
+    workshop(tmp_path)
+    result = run_command(write_recipe(tmp_path, ("{use: folder, params: {root: data}}", "twice")))
+    assert said(result) == (
+        "error: category 'a': the data set gives the image 'good/1.png' twice\n"
+        "  Every image of a category needs an id of its own: report this to the data set's authors.\n"
+    )
+    assert result.exit_code == 1
+
+
+def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    result = run_command(workshop(tmp_path), "--device", "cuda")
+    assert said(result).endswith(
+        "error: --device cuda: torch finds no GPU on this machine\n"
+        "  Use --device cpu, or install a driver and a torch build that see the GPU.\n"
+    )
+    assert result.exit_code == 2
+
+
+LOOK = "  Look at the image; if it is sound, the plugin is at fault: report it to its authors."
+SHAPES = "(4, 47, 48) of float32, not (4, 48, 48) of float32"
+
+# what a plugin does wrong: the change to the tiny recipe, the sentence, the line after it
+BREACHES = {
+    "nan map": "the anomaly map of detector 'spotty' is not finite for image 'bad/000.png'",
+    "infinite map": "the anomaly map of detector 'spotty' is not finite for image 'bad/000.png'",
+    "nan score": "the image score of detector 'spotty' is not finite for image 'bad/000.png'",
+    "shape": f"detector 'spotty' gave maps {SHAPES}",
+    "type": "detector 'spotty' gave maps (4, 48, 48) of float64, not (4, 48, 48) of float32",
+    "fit": "a, seed 0: fit: stopped by an unexpected ZeroDivisionError: division by zero",
+    "feature": "a feature of detector 'spotty' (one of mean, endless) is not finite for image 'bad/...",
+    "classifier": "a, seed 0: SegAD: the score of '...",
+    "segmenter": "segmenter 'stray', image 'bad/000.png': label 4 where only 0 to 0 have names",
+}
+
+
+@pytest.mark.parametrize("wrong", BREACHES)
+def test_plugins_that_break_their_contract(
+    wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not finite stops where it arises, by the names of the image and the plugin."""
+    fakes.install(monkeypatch)
+    workshop(tmp_path)
+    place = wrong if wrong not in ("feature", "classifier", "segmenter") else "nowhere"
+    changes = [
+        (
+            "{use: patchcore, params: {coreset_ratio: 0.1, blur_sigma: 1}}",
+            f"{{use: spotty, params: {{wrong: {place}}}}}",
+        ),
+        ("patchcore", "spotty"),
+    ]
+    if wrong == "feature":
+        changes.append(("[mean, max]", "[mean, endless]"))
+    if wrong == "classifier":
+        changes.append(("{use: brf, params: {n_estimators: 2, num_parallel_tree: 5}}", "unsure"))
+    if wrong == "segmenter":
+        changes.append(("whole_image", "stray"))
+    result = run_command(write_recipe(tmp_path, *changes))
+    text = said(result)
+    lines = text[text.index("error: ") :].splitlines()
+    assert lines[0].startswith(f"error: {BREACHES[wrong].removesuffix('...')}")
+    if "finite for image" in lines[0]:
+        assert lines[1] == LOOK
+    assert result.exit_code == 1
+    log = (tmp_path / "runs" / "tiny" / "run.log").read_text()
+    assert f"ERROR segad: the run stopped: {lines[0].removeprefix('error: ')}" in log
+    assert not (tmp_path / "runs" / "tiny" / "table.md").exists()
+
+
+def test_debug_shows_where_it_came_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fakes.install(monkeypatch)
+    workshop(tmp_path)
+    use = "{use: spotty, params: {wrong: fit}}"
+    recipe = write_recipe(tmp_path, ("{use: patchcore, params: {coreset_ratio: 0.1, blur_sigma: 1}}", use))
+    result = run_command(recipe, "--debug")
+    assert isinstance(result.exception.__cause__, ZeroDivisionError)

@@ -1,0 +1,26 @@
+"""The data set `folder` keeps its contract, whichever way the folder is laid out."""
+
+import pytest
+from PIL import Image
+
+from segad_core.testing import DatasetSuite, good_images
+from segad_plugins.datasets.folder import Folder
+
+LAYOUTS = {
+    "one category": ("good/a.png", "good/b.png", "bad/a.png", "bad/scratch/a.png"),
+    "one divided category": ("train/good/a.png", "test/good/a.png", "test/bad/deep scratch/old/a.png"),
+    "categories": ("nut/good/a.png", "nut/bad/c.png", "bolt/train/good/a.png", "bolt/test/good/ä b.png"),
+}
+
+
+class TestFolder(DatasetSuite):
+    @pytest.fixture(autouse=True, params=LAYOUTS)
+    def tree(self, request, tmp_path):
+        for name in LAYOUTS[request.param]:
+            path = tmp_path / "parts" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(good_images(1, 8, 8)[0]).save(path)
+        self.root = tmp_path / "parts"
+
+    def make(self):
+        return Folder(Folder.Params(root=self.root))

@@ -1,0 +1,90 @@
+"""The images, sets and batches that the suites give to plugins."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segad_core.contracts import Sample
+from segad_core.images import FileImageSet
+from segad_core.images.image_set import Preprocessing
+from segad_core.testing import (
+    ArrayImageSet,
+    EncoderSuite,
+    TinyEncoder,
+    as_numpy,
+    bad_images,
+    good_images,
+    image_batch,
+)
+
+
+class TestTinyEncoder(EncoderSuite):
+    sizes = ((64, 96), (32, 32), (45, 77))
+
+    def make(self):
+        return TinyEncoder()
+
+
+@pytest.mark.parametrize("make", [good_images, bad_images])
+def test_images_are_what_they_were(make):
+    images = make(5, 48, 32)
+    assert images.shape == (5, 48, 32, 3) and images.dtype == np.uint8
+    np.testing.assert_array_equal(make(5, 48, 32), images)
+    assert not np.array_equal(make(5, 48, 32, seed=9), images)
+    assert make(0, 8, 8).shape == (0, 8, 8, 3)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (64, 96), (200, 50)])
+def test_a_defect_is_visible_and_only_there(size):
+    good, bad = good_images(20, *size, seed=1), bad_images(20, *size, seed=1)
+    changed = (good != bad).any(axis=-1).mean(axis=(1, 2))
+    assert (changed > 0.01).all() and (changed < 0.2).all()
+    spread = good_images(20, *size).astype(int).std(axis=0).max()
+    assert abs(good.astype(int) - bad).max(axis=(1, 2, 3)).min() > 4 * spread
+
+
+def test_an_array_set_is_a_file_set(tmp_path):
+    """The set in memory gives what the engine's gives for the same images, batch by batch."""
+    pixels, layers, encoder = good_images(6, 32, 64), ("layer2", "layer4"), TinyEncoder()
+    samples = [Sample(f"{i}.png", tmp_path / f"{i}.png", 0) for i in range(6)]
+    for sample, image in zip(samples, pixels, strict=True):
+        Image.fromarray(image).save(sample.path)
+    ours = ArrayImageSet(pixels, encoder, layers)
+    files = FileImageSet(samples, Preprocessing((32, 64), batch_size=4), encoder, layers)
+    assert len(ours) == len(files) == len(ours.samples) == 6
+    for mine, theirs in zip(ours.batches(), files.batches(), strict=True):
+        assert len(mine) == len(theirs)
+        np.testing.assert_array_equal(mine.pixels, theirs.pixels)
+        for name in layers:
+            np.testing.assert_array_equal(mine.features()[name], theirs.features()[name])
+    assert set(ours.features()) == set(files.features()) == set(layers)
+    for name in layers:
+        np.testing.assert_array_equal(ours.features()[name], files.features()[name])
+    assert ours.features() is ours.features()
+    assert len({sample.id for batch in ours.batches() for sample in batch.samples}) == 6
+
+
+def test_no_layer_means_no_features():
+    """As in a run: who reads features declares the layers."""
+    batch = image_batch(good_images(2), TinyEncoder(), ())
+    with pytest.raises(LookupError, match="declare the layers"):
+        batch.features()
+    with pytest.raises(LookupError, match="declare the layers"):
+        ArrayImageSet(good_images(2), TinyEncoder()).features()
+
+
+def test_full_size_is_larger_than_the_batch():
+    pixels = good_images(3, 8, 16)
+    full = image_batch(pixels).full_size(2)
+    assert full.shape == (16, 32, 3)
+    np.testing.assert_array_equal(full[::2, 1::2], pixels[2])
+
+
+def test_as_numpy_keeps_the_type():
+    import torch
+
+    values = torch.arange(6, dtype=torch.float64).reshape(2, 3)
+    for given in (values, values.numpy()):
+        array = as_numpy(given)
+        assert isinstance(array, np.ndarray) and array.dtype == np.float64
+        np.testing.assert_array_equal(array, [[0, 1, 2], [3, 4, 5]])
