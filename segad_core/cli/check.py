@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, reports_errors
+
+if TYPE_CHECKING:
+    from segad_core.plan import CategoryPlan
+    from segad_core.store import Store
 
 
 @click.command()
@@ -26,16 +32,14 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
 
     checked = load_recipe(recipe, Registry(third_parties=not no_plugins), overrides)
 
-    from segad_core.cells import FitTask, StatisticsTask
     from segad_core.cli.progress import Progress
-    from segad_core.plan import fit_costs
     from segad_core.prepare import prepare
     from segad_core.store import Store
 
     opened = Store(store)
     with Progress() as progress:
         prepared = prepare(checked, opened, progress.preparing)
-    to_compute = 0
+    stored = total = 0
     for plan in prepared.plans:
         click.echo(plan.category)
         for seed, split in prepared.splits[plan.category].items():
@@ -44,18 +48,31 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
                 f"final classifier {len(split.final)}, test {len(split.test)}, "
                 f"apart {len(split.apart)}, unused {len(split.unused)}"
             )
-        for task in plan.tasks:
-            missing = sum(not opened.has(cell.key) for cell in task.cells)
-            to_compute += missing
-            state = f"{missing} to compute" if missing else "in the store"
-            images = f", {len(task.samples)} images" if isinstance(task, FitTask | StatisticsTask) else ""
-            click.echo(f"  {task.name.partition(', ')[2]}: {len(task.cells)} cells, {state}{images}")
-            if isinstance(task, FitTask):
-                for alias, cost in fit_costs(task, opened).items():
-                    click.echo(f"    {alias}: {cost}")
-    cells = sum(len(task.cells) for plan in prepared.plans for task in plan.tasks)
-    click.echo(f"{cells} cells: {cells - to_compute} in the store, {to_compute} to compute")
+        for kind, cells, found, cost in _summary(plan, opened):
+            click.echo(f"  {kind}: {cells} cells, {found} in the store, {cells - found} to compute{cost}")
+            stored, total = stored + found, total + cells
+    click.echo(f"{total} cells: {stored} in the store, {total - stored} to compute")
     lost = [error for errors in prepared.unreadable.values() for error in errors.values()]
     for error in lost:
         click.echo(f"not read: {error}", err=True)
     return 3 if lost else 0
+
+
+def _summary(plan: CategoryPlan, store: Store) -> Iterator[tuple[str, int, int, str]]:
+    """For each kind of task: its cells, how many are in the store, and what the others will take."""
+    from segad_core.cells import FitTask, RowTask, StatisticsTask
+    from segad_core.plan import fit_costs
+
+    kinds = {FitTask: "trained detectors", StatisticsTask: "statistics", RowTask: "rows"}
+    for kind, name in kinds.items():
+        tasks = [task for task in plan.tasks if isinstance(task, kind)]
+        cells = [cell.key for task in tasks for cell in task.cells]
+        unfinished = [task for task in tasks if not all(store.has(cell.key) for cell in task.cells)]
+        cost = ""
+        passes = [len(task.samples) for task in unfinished if not isinstance(task, RowTask)]
+        if passes:
+            cost = f": {len(passes)} passes, {sum(passes)} images in all"
+        trainings = [fit_costs(task, store) for task in unfinished if isinstance(task, FitTask)]
+        for alias, words in dict.fromkeys(item for costs in trainings for item in costs.items()):
+            cost += f"\n    {alias}, each time: {words}"
+        yield name, len(cells), len([key for key in cells if store.has(key)]), cost
