@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segad_core.cells import RowTask
+from segad_core.errors import RecipeError
 from segad_core.plan import CategoryPlan
 from segad_core.prepare import prepare
 from segad_core.recipe import load_recipe
@@ -79,6 +80,24 @@ def _keys(plan: CategoryPlan) -> dict[str, set[str]]:
 
 def test_the_same_recipe_gives_the_same_keys(home: Path) -> None:
     assert _keys(_plan(home)) == _keys(_plan(home))
+
+
+def test_a_resolved_recipe_is_a_recipe_with_the_same_keys(home: Path) -> None:
+    mask = np.zeros((32, 32), np.uint8)
+    mask[16:] = 1
+    Image.fromarray(mask).save(home / "mask.png")
+    segmenter = {"use": "static_mask", "params": {"mask": "mask.png", "segments": ["top", "low"]}}
+    before = _keys(_plan(home, _recipe(home, segmenter=segmenter)))
+    resolved = load_recipe(str(home / "recipe.yaml"), Registry()).resolved()
+    (home / "elsewhere").mkdir()
+    path = home / "elsewhere" / "recipe.resolved.yaml"
+    path.write_text(resolved)
+    again = load_recipe(str(path), Registry())
+    assert again.resolved() == resolved
+    assert _keys(prepare(again, Store(home / "store")).plans[0]) == before
+    path.write_text(resolved.replace("version: ", "version: 9", 1))
+    with pytest.raises(RecipeError, match=r"is installed, and the recipe wants 9"):
+        load_recipe(str(path), Registry())
 
 
 def test_names_decide_nothing(home: Path) -> None:

@@ -4,177 +4,21 @@ from __future__ import annotations
 
 import importlib.resources
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel
-
-from segad_core.code_digest import code_digest
-from segad_core.contracts import Component, Dataset, Parameters
+from segad_core.contracts import Component, Parameters
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
-from segad_core.digest import file_digest
 from segad_core.errors import PluginError, RecipeError, SegadError
 from segad_core.files import is_file, is_folder
+from segad_core.recipe.choice import Choice, Recipe, Row, paths_in, uses_in
 from segad_core.recipe.document import Document, Place, read_document
-from segad_core.recipe.schema import RowSpec, Skeleton, Use, check
-from segad_core.registry import Provider, Registry, suggest
+from segad_core.recipe.schema import Skeleton, Use, check
+from segad_core.registry import Registry, suggest
 
 _ALIAS = re.compile(r"[A-Za-z0-9_-]+")
 """Names of detectors are parts of feature names (`wires.patchcore.q995`), where a dot parts them."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A plugin that a recipe chose, with checked parameters, for all categories and for some apart."""
-
-    provider: Provider
-    component: type[Component]
-    params: Parameters | None
-    per_category: dict[str, Parameters] = field(default_factory=dict)
-
-    def params_for(self, category: str) -> Parameters:
-        """The parameters that hold for a category.
-
-        Raises:
-            RecipeError: the recipe gives them for other categories only.
-        """
-        params = self.per_category.get(category, self.params)
-        if params is None:
-            raise RecipeError(
-                f"'{self.provider.name}' has no parameters for '{category}', only for "
-                f"{', '.join(self.per_category)}",
-                f"Add '{category}' under its per_category, or leave the category out.",
-            )
-        return params
-
-    def build(self, category: str = "", device: str = "cpu") -> Any:
-        """A fresh component for a category."""
-        return self.component(self.params_for(category), device)
-
-    def identity(self, category: str = "") -> dict[str, Any]:
-        """What decides the component's results: its name, its code, its parameters, its files' content."""
-        return {
-            "plugin": self.provider.qualified,
-            "code": self.code,
-            "params": _identity_of(self.params_for(category)),
-        }
-
-    @cached_property
-    def code(self) -> str:
-        """The digest of the plugin's code."""
-        return code_digest(self.component)
-
-    def plain(self) -> dict[str, Any]:
-        """The choice as it stands in a resolved recipe: full name, every default filled in."""
-        text: dict[str, Any] = {"use": self.provider.qualified, "version": self.provider.version}
-        if self.params is not None:
-            text["params"] = self.params.model_dump(mode="json")
-        if self.per_category:
-            text["per_category"] = {c: p.model_dump(mode="json") for c, p in self.per_category.items()}
-        return text
-
-
-def _identity_of(params: BaseModel) -> dict[str, Any]:
-    """Parameters as plain data: input files by their content, input folders left out."""
-    plain = params.model_dump(mode="json")
-    for name, info in type(params).model_fields.items():
-        if has_mark(info, IsInputFolder):
-            del plain[name]
-        elif has_mark(info, IsInputFile):
-            plain[name] = [
-                file_digest(path) if is_file(path) else None for path in _paths(getattr(params, name))
-            ]
-    return plain
-
-
-def _paths(value: Path | Iterable[Path] | None) -> list[Path]:
-    """The paths that a parameter holds: one, several, or none."""
-    return [] if value is None else [value] if isinstance(value, Path) else list(value)
-
-
-@dataclass(frozen=True)
-class Row:
-    """A setup to measure. With `score`, that detector alone; else SegAD over `detectors`."""
-
-    name: str
-    detectors: tuple[str, ...]
-    score: bool
-    segmenter: Choice | None = None
-    features: tuple[Choice, ...] = ()
-    image_features: tuple[Choice, ...] = ()
-    final: Choice | None = None
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A recipe ready to plan: every plugin imported, every parameter checked."""
-
-    name: str
-    skeleton: Skeleton
-    document: Document
-    dataset: Choice
-    encoder: Choice | None
-    detectors: dict[str, Choice]
-    executor: Choice
-    rows: tuple[Row, ...]
-
-    def open_dataset(self) -> tuple[Dataset, list[str]]:
-        """The data set and the categories to work on.
-
-        Raises:
-            RecipeError: the recipe names a category that the data set does not have.
-        """
-        dataset: Dataset = self.dataset.build()
-        known = list(dataset.categories())
-        wanted = self.skeleton.categories or known
-        problems = [
-            self.document.problem(("categories", i), f"there is no category '{name}'{suggest(name, known)}")
-            for i, name in enumerate(wanted)
-            if name not in known
-        ]
-        problems += [
-            self.document.problem(
-                (*place, "per_category", name), f"there is no category '{name}'{suggest(name, known)}"
-            )
-            for _, place, use in _uses(self.skeleton)
-            for name in use.per_category
-            if name not in known
-        ]
-        if problems:
-            raise RecipeError(problems)
-        return dataset, list(dict.fromkeys(wanted))
-
-    def resolved(self) -> str:
-        """The recipe as YAML with every default and version filled in, and every path absolute."""
-        plain = self.skeleton.model_dump(mode="json", by_alias=True, exclude_none=True)
-        plain["dataset"] = self.dataset.plain()
-        plain["detectors"] = {name: choice.plain() for name, choice in self.detectors.items()}
-        plain["executor"] = self.executor.plain()
-        if self.encoder:
-            plain["encoder"] = self.encoder.plain()
-        for key in ("segmenter", "features", "image_features", "final"):
-            plain.pop(key, None)  # each row carries its own, defaults filled in
-        plain["rows"] = [_plain_row(row) for row in self.rows]
-        return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110)
-
-
-def _plain_row(row: Row) -> dict[str, Any]:
-    if row.score:
-        return {"name": row.name, "score": row.detectors[0]}
-    assert row.segmenter is not None
-    assert row.final is not None
-    return {
-        "name": row.name,
-        "detectors": list(row.detectors),
-        "segmenter": row.segmenter.plain(),
-        "features": [choice.plain() for choice in row.features],
-        "image_features": [choice.plain() for choice in row.image_features],
-        "final": row.final.plain(),
-    }
 
 
 def shipped_recipes() -> list[str]:
@@ -243,11 +87,18 @@ class _Resolver:
 
     def names(self, skeleton: Skeleton) -> None:
         """Phase one: every plugin's name exists, rows name detectors that the recipe has."""
-        for kind, place, use in _uses(skeleton):
+        for kind, place, use in uses_in(skeleton):
             try:
-                self.registry.find(kind, use.use)
+                provider = self.registry.find(kind, use.use)
             except PluginError as error:
                 self.problem((*place, "use"), str(error))
+                continue
+            if use.version not in (None, provider.version):
+                self.problem(
+                    (*place, "version"),
+                    f"{provider.distribution} {provider.version} is installed, and the recipe wants "
+                    f"{use.version}: install that, or take the version out",
+                )
             if use.per_category and kind in ("datasets", "encoders", "executors"):
                 self.problem((*place, "per_category"), "one serves all categories here: give 'params' alone")
         for alias in skeleton.detectors:
@@ -273,7 +124,7 @@ class _Resolver:
 
     def recipe(self, name: str, skeleton: Skeleton) -> Recipe:
         """Phase two: imports what is named and checks its parameters."""
-        for kind, place, use in _uses(skeleton):
+        for kind, place, use in uses_in(skeleton):
             self.choices[(kind, place)] = self.choice(kind, place, use)
         self.stop_if_problems()
         one = self._one
@@ -346,10 +197,10 @@ class _Resolver:
         result: Parameters = checked
         for name, info in component.Params.model_fields.items():
             if has_mark(info, IsInputFile):
-                absent = [path for path in _paths(getattr(result, name)) if not is_file(path)]
+                absent = [path for path in paths_in(getattr(result, name)) if not is_file(path)]
                 self.problems += [self._absent((*place, name), "file", path) for path in absent]
             elif has_mark(info, IsInputFolder):
-                absent = [path for path in _paths(getattr(result, name)) if not is_folder(path)]
+                absent = [path for path in paths_in(getattr(result, name)) if not is_folder(path)]
                 self.problems += [self._absent((*place, name), "folder", path) for path in absent]
         return result
 
@@ -382,21 +233,3 @@ class _Resolver:
         choice = self.choices[(kind, place)]
         assert choice is not None  # stop_if_problems has passed
         return choice
-
-
-def _uses(skeleton: Skeleton) -> list[tuple[str, Place, Use]]:
-    """Every plugin that a recipe names: its kind, its place, and the words about it."""
-    found: list[tuple[str, Place, Use | None]] = [
-        ("datasets", ("dataset",), skeleton.dataset),
-        ("encoders", ("encoder",), skeleton.encoder),
-        ("executors", ("executor",), skeleton.executor),
-    ]
-    found += [("detectors", ("detectors", alias), use) for alias, use in skeleton.detectors.items()]
-    holders: list[tuple[Place, Skeleton | RowSpec]] = [((), skeleton)]
-    holders += [(("rows", i), row) for i, row in enumerate(skeleton.rows)]
-    for place, holder in holders:
-        found.append(("segmenters", (*place, "segmenter"), holder.segmenter))
-        found.append(("final_classifiers", (*place, "final"), holder.final))
-        for key in ("features", "image_features"):
-            found += [("features", (*place, key, n), use) for n, use in enumerate(getattr(holder, key) or [])]
-    return [(kind, place, use) for kind, place, use in found if use is not None]

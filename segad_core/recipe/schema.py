@@ -23,9 +23,13 @@ class _Strict(BaseModel):
 
 
 class Use(_Strict):
-    """A plugin by name, with its parameters; `name` alone is short for `{use: name}`."""
+    """A plugin by name, with its parameters; `name` alone is short for `{use: name}`.
+
+    A `version` pins the distribution that provides it, as a resolved recipe does.
+    """
 
     use: str
+    version: str | None = None
     params: dict[str, Any] = {}
     per_category: dict[str, dict[str, Any]] = {}
 
