@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from segad_core import __version__
@@ -10,6 +12,10 @@ from segad_core.cli.list_plugins import list_plugins
 from segad_core.cli.run import run
 
 __all__ = ["main"]
+
+# before any library starts its threads: on a machine that others use too, threads that wait by spinning
+# keep each other from working (docs/decisions/0007-threads.md)
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

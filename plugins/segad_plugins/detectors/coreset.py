@@ -68,7 +68,9 @@ def greedy_coreset(points: Floats, count: int, start: int, progress: Progress | 
     """Indices of `count` picks: `start`, then always the point farthest from its nearest pick.
 
     Ties go to the lowest index and no index is picked twice: once only duplicates of picks remain they
-    follow in ascending order. `progress(done, count)` is called about a hundred times.
+    follow in ascending order. `progress(done, count)` is called about a hundred times. Threads meet after
+    each pick: where other programs keep the cores busy, the environment variable OMP_WAIT_POLICY=passive
+    keeps them from spinning in each other's way.
     """
     return select(points, count, start, progress).indices
 

@@ -1,0 +1,169 @@
+"""Whole runs on a disk that is full, forbidden or failing: a sentence, exit code 1; the next run goes on."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+import segad_core.run_folder
+from segad_core.store import Store
+from tests.builders import kinds, run_command, said, segad, start_run, workshop
+
+STORE_REMEDY = (
+    "Free some space or correct its permissions, or name another folder with --store; "
+    "what is finished stays and will not be computed again."
+)
+RUNS_REMEDY = "Free some space or correct its permissions, or name another folder with --runs."
+
+
+def last_lines(text: str) -> str:
+    return text[text.index("error: ") :]
+
+
+@pytest.mark.parametrize("kind", ["inventory", "fit", "statistics", "row"])
+def test_a_disk_that_is_full_at_some_artifact(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = workshop(tmp_path)
+    write = Store._write
+
+    def full(self: Store, folder: Path, own: str, files: dict[str, bytes]) -> None:
+        with monkeypatch.context() as patch:
+            if own == kind:
+                patch.setattr(Path, "write_bytes", _raise_no_space)
+            write(self, folder, own, files)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "_write", full)
+        result = run_command(recipe)
+    expected = (
+        f"error: the store {tmp_path}/store cannot be written: No space left on device\n  {STORE_REMEDY}\n"
+    )
+    assert last_lines(said(result)) == expected
+    assert result.exit_code == 1
+    assert not list((tmp_path / "store").rglob("*.part"))
+    assert kind not in kinds(tmp_path / "store")
+    assert run_command(recipe).exit_code == 0
+
+
+def _raise_no_space(*args: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+FILES = ["recipe.resolved.yaml", "environment.json", "splits.json", "results.csv", "scores.csv", "table.md"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_disk_that_is_full_at_some_file_of_the_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = workshop(tmp_path)
+    write = segad_core.run_folder.write_atomic
+
+    def full(path: Path, data: bytes | str) -> None:
+        if path.name == name:
+            _raise_no_space()
+        write(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segad_core.run_folder, "write_atomic", full)
+        result = run_command(recipe)
+    folder = tmp_path / "runs" / "tiny"
+    expected = f"error: the run folder {folder} cannot be written: No space left on device\n  {RUNS_REMEDY}\n"
+    assert last_lines(said(result)) == expected
+    assert result.exit_code == 1
+    assert not (folder / name).exists()
+    assert not (folder / "table.md").exists()
+    assert run_command(recipe).exit_code == 0
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The logging module would print a traceback for each line."""
+    monkeypatch.setattr("logging.FileHandler.emit", lambda self, record: self.handleError(record))
+    assert run_command(workshop(tmp_path)).exit_code == 0
+
+
+@pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="the system has no such limit")
+@pytest.mark.slow
+def test_a_real_limit_of_the_system(tmp_path: Path) -> None:
+    """No file may grow beyond 4000 bytes: the detector's state does not fit."""
+    recipe = workshop(tmp_path)
+    code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))"
+    process = start_run(recipe, code=code)
+    _, errors = process.communicate()
+    assert process.returncode == 1
+    assert last_lines(errors) == (
+        f"error: the store {tmp_path}/store cannot be written: File too large\n  {STORE_REMEDY}\n"
+    )
+    assert kinds(tmp_path / "store") == ["inventory"]
+
+
+def test_places_where_nothing_can_be_written(tmp_path: Path) -> None:
+    recipe = workshop(tmp_path)
+    nowhere = "/proc/segad" if sys.platform == "linux" else "/dev/null/segad"
+    result = run_command(recipe, store=Path(nowhere))
+    assert said(result).startswith(f"error: the store {nowhere} cannot be made: ")
+    assert said(result).endswith(f"\n  {STORE_REMEDY}\n")
+    assert result.exit_code == 1
+    result = segad("check", recipe, "--store", nowhere)
+    assert said(result).startswith(f"error: the store {nowhere} cannot be made: ")
+    assert result.exit_code == 1
+    result = run_command(recipe, runs=Path(nowhere))
+    assert said(result).startswith(f"error: the run folder {nowhere}/tiny cannot be written: ")
+    assert said(result).endswith(f"\n  {RUNS_REMEDY}\n")
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("name", ["run.log", "scores.csv", "results.csv"])
+def test_a_folder_where_a_file_should_be(name: str, tmp_path: Path) -> None:
+    recipe = workshop(tmp_path)
+    (tmp_path / "runs" / "tiny" / name).mkdir(parents=True)
+    result = run_command(recipe)
+    assert said(result) == (
+        f"error: the run folder {tmp_path}/runs/tiny cannot be written: Is a directory\n  {RUNS_REMEDY}\n"
+    )
+    assert result.exit_code == 1
+    (tmp_path / "runs" / "tiny" / name).rmdir()
+    assert run_command(recipe).exit_code == 0  # nothing is locked
+
+
+def test_a_run_folder_that_is_in_use(tmp_path: Path) -> None:
+    recipe = workshop(tmp_path)
+    folder = tmp_path / "runs" / "tiny"
+    folder.mkdir(parents=True)
+    with FileLock(folder / ".lock"):
+        result = run_command(recipe)
+    assert said(result) == (
+        f"error: another run is writing to {folder}\n  Wait for it, or name another folder with --runs.\n"
+    )
+    assert result.exit_code == 1
+    assert run_command(recipe).exit_code == 0
+
+
+def test_what_a_killed_run_left_in_its_folder_is_swept(tmp_path: Path) -> None:
+    recipe = workshop(tmp_path)
+    folder = tmp_path / "runs" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / ".scores.csv.12345.part").write_text("torn")
+    assert run_command(recipe).exit_code == 0
+    assert not list(folder.glob(".*.part"))
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    recipe = workshop(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("segad_core.engine.read_scores", interrupted)
+        result = run_command(recipe)
+    text = said(result)
+    assert text.endswith("interrupted: what is finished is in the store; the same command goes on\n")
+    assert result.exit_code == 1
+    assert run_command(recipe).exit_code == 0
