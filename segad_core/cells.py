@@ -91,3 +91,10 @@ class RowTask:
 
 
 Task = FitTask | StatisticsTask | RowTask
+
+
+def expected_work(task: Task) -> int:
+    """About how long a task takes beside others, in images scored: for nothing but the time that is left."""
+    if isinstance(task, FitTask):
+        return 2 * len(task.samples) * len(task.cells)
+    return len(task.samples) if isinstance(task, StatisticsTask) else 30

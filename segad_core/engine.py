@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pluggy
 
-from segad_core.cells import RowTask, Task
+from segad_core.cells import RowTask, Task, expected_work
 from segad_core.contracts import Executor, Outcome
 from segad_core.errors import ImageError, PluginError, SegadError
 from segad_core.evaluate import Figures, auroc, fpr_at_tpr, threshold_at_tpr
@@ -48,8 +48,9 @@ def run(recipe: Recipe, store: Store, runs: Path, device: str, hook: pluggy.Hook
         folder.begin(recipe, prepared, device)
         tasks = [task for plan in prepared.plans for task in plan.tasks]
         ledger = _Ledger(prepared, store, folder, hook)
-        pending = [t for t in tasks if not all(store.has(cell.key) for cell in t.cells)]
-        hook.run_started(title=recipe.skeleton.title or recipe.name, folder=folder.path, tasks=len(pending))
+        work = [_work_left(task, store) for task in tasks]
+        title = recipe.skeleton.title or recipe.name
+        hook.run_started(title=title, folder=folder.path, tasks=len([w for w in work if w]), work=sum(work))
         executor: Executor = recipe.executor.build(device=device)
         try:
             _work_off(tasks, executor, store, device, hook, ledger)
@@ -73,6 +74,7 @@ def _work_off(
     # a need that no task of this plan makes must be in the store already; the store says so when read
     unmade = {cell.key for task in tasks for cell in task.cells}
     running: dict[int, float] = {}
+    work = [_work_left(task, store) for task in tasks]
     while waiting or running:
         ready = [t for t, task in waiting.items() if not unmade.intersection(task.needs)]
         for ticket in ready[: max(executor.capacity() - len(running), 0)]:
@@ -86,9 +88,14 @@ def _work_off(
             executor.cancel()
             raise _named(outcome.error, task)
         unmade.difference_update(outcome.keys)
-        hook.task_finished(name=task.name, seconds=time.monotonic() - running.pop(outcome.ticket))
+        seconds = time.monotonic() - running.pop(outcome.ticket)
+        hook.task_finished(name=task.name, seconds=seconds, work=work[outcome.ticket])
         if isinstance(task, RowTask):
             ledger.enter(task)
+
+
+def _work_left(task: Task, store: Store) -> int:
+    return 0 if all(store.has(cell.key) for cell in task.cells) else expected_work(task)
 
 
 def _named(error: Exception, task: Task) -> SegadError:

@@ -32,8 +32,11 @@ class Observer:
     """Everything an observer can be told; implement any of it."""
 
     @specification
-    def run_started(self, title: str, folder: Path, tasks: int) -> None:
-        """A run begins, with this many tasks left to do; its files will be in `folder`."""
+    def run_started(self, title: str, folder: Path, tasks: int, work: int) -> None:
+        """A run begins, with this many tasks left to do; its files will be in `folder`.
+
+        `work` is their expected size together, in units of which each task has some.
+        """
 
     @specification
     def task_started(self, name: str) -> None:
@@ -44,8 +47,8 @@ class Observer:
         """A task has done `done` of `total` of `what`."""
 
     @specification
-    def task_finished(self, name: str, seconds: float) -> None:
-        """A task has ended and its results are in the store."""
+    def task_finished(self, name: str, seconds: float, work: int) -> None:
+        """A task has ended and its results are in the store; `work` is 0 if they were there before."""
 
     @specification
     def row_finished(self, category: str, seed: int, row: str, auroc: float, fpr95: float) -> None:

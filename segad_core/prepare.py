@@ -9,7 +9,7 @@ from functools import partial
 
 from segad_core.contracts import Sample
 from segad_core.errors import DataError, ImageError
-from segad_core.images import Inventory, audit, take_inventory
+from segad_core.images import Inventory, audit, check_labels, take_inventory
 from segad_core.plan import CategoryPlan, plan_category
 from segad_core.recipe import Recipe
 from segad_core.split import Split, make_split
@@ -61,6 +61,7 @@ def prepare(
         inventory = take_inventory(samples, white, store, partial(_in_category, progress, category))
         _report_unreadable(inventory, category)
         _report_scaled(inventory, category, white)
+        check_labels(inventory.samples, inventory.facts, f"category '{category}'")
         splits = {}
         for seed in dict.fromkeys(recipe.skeleton.split.seeds):
             splits[seed] = make_split(inventory.samples, recipe.skeleton.split, seed, category)

@@ -144,6 +144,7 @@ def _count(amount: Amount, available: int, what: str) -> int:
         return available - math.ceil(round((1 - amount) * available, 9))
     if int(amount) > available:
         raise DataError(
-            f"{what}: {amount} are asked for, {available} are there", "Ask for fewer, or for a share."
+            f"{what}: {amount} are asked for, {available} are there",
+            "Ask for fewer in the recipe's split, or for a share.",
         )
     return int(amount)

@@ -32,10 +32,11 @@ _STATE = "state.safetensors"
 
 def execute(task: Task, store: Store, device: str, progress: Progress) -> tuple[str, ...]:
     """Makes those of a task's cells that the store lacks; returns the keys of all."""
-    missing = [cell for cell in task.cells if store.get(cell.key) is None]
+    missing = [cell.key for cell in task.cells if store.get(cell.key) is None]
     if missing:
-        with store.lock(missing[0].key):
-            _make(task, store, device, progress)
+        with store.lock(missing[0]):
+            if not all(store.has(key) for key in missing):  # another process may have made them meanwhile
+                _make(task, store, device, progress)
     return tuple(cell.key for cell in task.cells)
 
 
@@ -119,15 +120,17 @@ def _score_batch(
         )
     _stop_non_finite(maps.reshape(len(batch), -1), batch, f"the anomaly map of detector '{alias}'")
     for own in passes:
-        if not own.features:
-            lines = np.asarray(detector.image_scores(batch, maps), np.float64).reshape(len(batch), 1)
-            what = f"the image score of detector '{alias}'"
-        else:
+        if own.features:
             lines = np.stack([_describe(own, batch, maps[i], i, orders) for i in range(len(batch))])
-            what = f"a feature of detector '{alias}' (one of {', '.join(c[1] for c in own.columns[:8])})"
+        else:
+            lines = np.asarray(detector.image_scores(batch, maps), np.float64).reshape(len(batch), 1)
         if lines.shape[1] != len(own.columns):
-            raise PluginError(f"{what}: {lines.shape[1]} values per image for {len(own.columns)} names")
-        _stop_non_finite(lines, batch, what)
+            names = ", ".join(name for _, name in own.columns)
+            raise PluginError(f"detector '{alias}': {lines.shape[1]} features for the names {names}")
+        for column, (segment, name) in enumerate(own.columns):
+            feature = f"the feature '{segment}.{alias}.{name}'"
+            what = feature if own.features else f"the image score of detector '{alias}'"
+            _stop_non_finite(lines[:, column : column + 1], batch, what)
         own.lines.append(lines)
 
 
@@ -186,7 +189,11 @@ def _row(task: RowTask, store: Store, device: str, progress: Progress) -> None:
         raise PluginError(f"{task.name}: {scores.shape} scores for {len(scored)} images")
     if not np.isfinite(scores).all():
         image = task.scored_ids[int(np.flatnonzero(~np.isfinite(scores))[0])]
-        raise NonFiniteError(f"{task.name}: the score of '{image}' is not finite")
+        source = task.row.detectors[0] if task.row.final is None else task.row.final.provider.name
+        raise NonFiniteError(
+            f"{task.name}: the score that '{source}' gave image '{image}' is not finite",
+            "Look at the image; if it is sound, the plugin is at fault: report it to its authors.",
+        )
     store.put(key, "row", {"scores.npy": _npy(scores), **files})
 
 

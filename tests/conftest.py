@@ -1,6 +1,5 @@
-"""Lets every test import `tests.builders`, however pytest is started."""
+"""Shows values where an assertion of a conformance suite fails."""
 
-import sys
-from pathlib import Path
+import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+pytest.register_assert_rewrite("segad_core.testing")

@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
 from segad_core import hooks
@@ -25,6 +25,17 @@ class _Warnings(logging.Handler):
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _left(begun: float, done: int, total: int) -> str:
+    """The time that is left if the rest goes as fast as what is done."""
+    return f"about {_clock((time.monotonic() - begun) * (total - done) / max(done, 1))} left" if done else ""
+
+
 class Progress:
     """An observer that draws bars on a terminal, and writes a line per finished task elsewhere."""
 
@@ -34,7 +45,7 @@ class Progress:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=self.console,
             transient=True,
             disable=not self.console.is_terminal,
@@ -42,8 +53,8 @@ class Progress:
         self.step: TaskID | None = None
         self.what = ""
         self.all: TaskID | None = None
-        self.left = 0
-        self.begun = time.monotonic()
+        self.work = self.done = 0
+        self.begun = self.step_begun = time.monotonic()
 
     def __enter__(self) -> Progress:
         self.handler = _Warnings(self.console)
@@ -65,11 +76,11 @@ class Progress:
         self.task_progress("", what, done, total)
 
     @hooks.implementation
-    def run_started(self, title: str, tasks: int) -> None:
+    def run_started(self, title: str, tasks: int, work: int) -> None:
         self.begun = time.monotonic()
-        self.left = tasks
+        self.work, self.done = work, 0
         self._drop_step()
-        self.all = self.bars.add_task("all tasks", total=tasks)
+        self.all = self.bars.add_task("all tasks", total=tasks, left="")
         if not self.console.is_terminal:
             self.console.print(f"{title}: {tasks} tasks to do", highlight=False)
 
@@ -78,17 +89,24 @@ class Progress:
         label = ": ".join(part for part in (name, what) if part)
         if self.step is None or label != self.what:
             self._drop_step()
-            self.step, self.what = self.bars.add_task(label, total=total), label
-        self.bars.update(self.step, completed=done, total=total)
+            self.step, self.what = self.bars.add_task(label, total=total, left=""), label
+            self.step_begun = time.monotonic()
+        self.bars.update(self.step, completed=done, total=total, left=_left(self.step_begun, done, total))
 
     @hooks.implementation
-    def task_finished(self, name: str, seconds: float) -> None:
+    def task_finished(self, name: str, seconds: float, work: int) -> None:
         self._drop_step()
+        if not work:
+            return
+        self.done += work
+        left = _left(self.begun, self.done, self.work)
         if self.all is not None:
-            self.bars.advance(self.all)
+            self.bars.update(self.all, advance=1, left=left)
         if not self.console.is_terminal and seconds >= 1:
-            elapsed = time.monotonic() - self.begun
-            self.console.print(f"{elapsed:7.1f} s  {name} ({seconds:.1f} s)", highlight=False, soft_wrap=True)
+            elapsed = _clock(time.monotonic() - self.begun)
+            self.console.print(
+                f"{elapsed}  {name} ({seconds:.1f} s), {left}", highlight=False, soft_wrap=True
+            )
 
     def _drop_step(self) -> None:
         if self.step is not None:

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 class Parameters(BaseModel):
     """Base of every plugin's `Params`: unknown keys are errors, values do not change once checked."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _relative_to_recipe(path: Path, info: ValidationInfo) -> Path:

@@ -55,7 +55,7 @@ def markdown_table(figures: Sequence[Figures], metric: str) -> str:
         if len(categories) > 1:
             complete = own.shape[1] == len(categories)
             cells.append(_cell(own.dropna().mean(axis=1)) if complete else "")
-        lines.append([row, *cells])
+        lines.append([row.replace("|", r"\|"), *cells])
     return _aligned([header, *lines])
 
 

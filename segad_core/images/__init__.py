@@ -2,7 +2,7 @@
 
 from segad_core.images.decode import Decoded, decode, resize
 from segad_core.images.image_set import FileImageSet
-from segad_core.images.inventory import Facts, Inventory, audit, take_inventory
+from segad_core.images.inventory import Facts, Inventory, audit, check_labels, take_inventory
 from segad_core.images.labels import read_labels
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "FileImageSet",
     "Inventory",
     "audit",
+    "check_labels",
     "decode",
     "read_labels",
     "resize",

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 from segad_core.contracts import Sample
 from segad_core.digest import array_digest, digest_of, file_digest
-from segad_core.errors import ImageError, LeakageError
+from segad_core.errors import DataError, ImageError, LeakageError
 from segad_core.images.decode import decode
 from segad_core.store import Store
 
 _SCHEMA = 1
+_LABELS = {0: "good", 1: "bad", None: "doubtful"}
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,23 @@ def audit(purposes: Mapping[str, str], facts: Mapping[str, Facts], context: str)
             f"{'; '.join(list(leaks.values())[:5])}{more}",
             "Remove one image of each pair, or put both into the same part of the data set.",
         )
+
+
+def check_labels(samples: Sequence[Sample], facts: Mapping[str, Facts], context: str) -> None:
+    """Makes sure that images with the same pixels have the same label.
+
+    Raises:
+        DataError: naming the first two that have not.
+    """
+    seen: dict[str, Sample] = {}
+    for sample in samples:
+        other = seen.setdefault(facts[sample.id].pixels, sample)
+        if other.label != sample.label:
+            labels = f"{_LABELS[other.label]} and {_LABELS[sample.label]}"
+            raise DataError(
+                f"{context}: '{other.id}' and '{sample.id}' are the same image, labelled {labels}",
+                "Remove the one that is wrong.",
+            )
 
 
 def _file_digest(sample: Sample) -> str | ImageError:

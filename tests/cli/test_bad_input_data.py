@@ -6,12 +6,11 @@ import re
 import shutil
 from pathlib import Path
 
+import fakes
 import numpy as np
 import pytest
+from builders import data_set, encoded, kinds, picture, run_command, said, segad, workshop, write_recipe
 from PIL import Image
-
-from tests.builders import data_set, encoded, kinds, picture, run_command, said, segad, workshop, write_recipe
-from tests.faults import fakes
 
 ADD = "images, or leave the category out of the recipe's categories."
 MORE = "Change the recipe's split, or give the category more images."
@@ -23,13 +22,19 @@ SPLITS = {
         [("good: 4, bad: 3", "good: 400, bad: 3")],
         "",
         1,
-        ["a: good images for the test: 400 are asked for, 12 are there", "  Ask for fewer, or for a share."],
+        [
+            "a: good images for the test: 400 are asked for, 12 are there",
+            "  Ask for fewer in the recipe's split, or for a share.",
+        ],
     ),
     "too few left for a count": (
         [("detectors: {good: 4}", "detectors: {good: 9}")],
         "",
         1,
-        ["a: good images for detectors: 9 are asked for, 8 are there", "  Ask for fewer, or for a share."],
+        [
+            "a: good images for detectors: 9 are asked for, 8 are there",
+            "  Ask for fewer in the recipe's split, or for a share.",
+        ],
     ),
     "too few for a share": (
         [("detectors: {good: 4}", "detectors: {good: 0.01}")],
@@ -301,8 +306,8 @@ BREACHES = {
     "shape": f"detector 'spotty' gave maps {SHAPES}",
     "type": "detector 'spotty' gave maps (4, 48, 48) of float64, not (4, 48, 48) of float32",
     "fit": "a, seed 0: fit: stopped by an unexpected ZeroDivisionError: division by zero",
-    "feature": "a feature of detector 'spotty' (one of mean, endless) is not finite for image 'bad/...",
-    "classifier": "a, seed 0: SegAD: the score of '...",
+    "feature": "the feature 'whole.spotty.endless' is not finite for image 'bad/000.png'",
+    "classifier": "a, seed 0: SegAD: the score that 'unsure' gave image 'bad/...",
     "segmenter": "segmenter 'stray', image 'bad/000.png': label 4 where only 0 to 0 have names",
 }
 

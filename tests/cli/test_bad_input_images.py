@@ -10,11 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-
-from segad_core.errors import ImageError
-from segad_core.images import decode
-from tests.builders import (
+from builders import (
     data_set,
     encoded,
     picture,
@@ -26,6 +22,10 @@ from tests.builders import (
     workshop,
     write_recipe,
 )
+from PIL import Image
+
+from segad_core.errors import ImageError
+from segad_core.images import decode
 
 FRAMES = [Image.fromarray(picture(80 + i)) for i in range(3)]
 ANIMATED = {"save_all": True, "append_images": FRAMES[1:]}

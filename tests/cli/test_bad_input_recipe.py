@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from builders import RECIPE, data_set, said, segad, write_recipe
 
 from segad_core.recipe.document import MAX_BYTES
-from tests.builders import RECIPE, data_set, said, segad, write_recipe
 
 BAD_RECIPES = Path(__file__).parents[1] / "bad_recipes"
 

@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from tests.builders import write_recipe
+from builders import write_recipe
 
 HEAVY = ("torch", "torchvision", "timm", "xgboost", "numba", "pandas", "sklearn")
 

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from tests.builders import data_set, write_recipe
-from tests.faults.nursery import Nursery, written
+from builders import data_set, write_recipe
+from nursery import Nursery, written
 
 OUTCOME = ("scores.csv", "results.csv", "table.md")
 KILLS = 12

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from builders import kinds, run_command, said, segad, start_run, workshop
 from filelock import FileLock
 
 import segad_core.run_folder
 from segad_core.store import Store
-from tests.builders import kinds, run_command, said, segad, start_run, workshop
 
 STORE_REMEDY = (
     "Free some space or correct its permissions, or name another folder with --store; "

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rivals import write_and_read
 
 import segad_core.store
 from segad_core.errors import StoreError
@@ -252,29 +253,10 @@ def test_a_real_limit_of_the_system(store: Store) -> None:
     assert store.get(KEY) is None
 
 
-def _write_and_read(root: Path, rounds: int, failures: multiprocessing.Queue) -> None:
-    try:
-        store = Store(root)
-        for number in range(rounds):
-            key = f"{number:064x}"
-            files = {"values.npy": bytes([number % 256]) * 20_000}
-            store.put(key, "fit", files)
-            assert store.get(key) in (files, None)
-            if number % 5 == 0:  # someone's disk is bad
-                with (store.root / "objects" / key[:2] / key / "values.npy").open("r+b") as file:
-                    file.write(b"??")
-                assert store.get(key) in (files, None)
-    except FileNotFoundError:
-        pass  # set aside by another between two lines of this test
-    except BaseException as error:
-        failures.put(repr(error))
-        raise
-
-
 def test_processes_that_write_and_spoil_the_same_keys(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     failures = context.Queue()
-    workers = [context.Process(target=_write_and_read, args=(tmp_path, 60, failures)) for _ in range(4)]
+    workers = [context.Process(target=write_and_read, args=(tmp_path, 60, failures)) for _ in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_POINTS, _BANK = 2048, 4096  # a tile of distances: 32 MiB, written again and again
+_POINTS, _BANK = 1024, 2048  # a tile of distances: 8 MiB, written again and again
 
 
 def squared_distances(points: Tensor, bank: Tensor) -> Tensor:

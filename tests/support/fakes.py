@@ -39,7 +39,7 @@ PLUGINS = {
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Puts the plugins of this module, by their names in lower case, beside those that are installed."""
     own = [
-        Provider(kind, name.lower(), "faulty", "1.0", f"tests.faults.fakes:{name}")
+        Provider(kind, name.lower(), "faulty", "1.0", f"fakes:{name}")
         for kind, names in PLUGINS.items()
         for name in names
     ]
