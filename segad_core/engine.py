@@ -81,7 +81,8 @@ def _work_off(
             task = waiting.pop(ticket)
             hook.task_started(name=task.name)
             running[ticket] = time.monotonic()
-            executor.submit(ticket, partial(execute, task, store, device, _reporter(hook, task.name)))
+            log.info("%s: begun", task.name)
+            executor.submit(ticket, partial(execute, task, store, device), partial(_report, hook, task.name))
         outcome: Outcome = next(executor.as_completed())
         task = tasks[outcome.ticket]
         if outcome.error is not None:
@@ -89,6 +90,7 @@ def _work_off(
             raise _named(outcome.error, task)
         unmade.difference_update(outcome.keys)
         seconds = time.monotonic() - running.pop(outcome.ticket)
+        log.info("%s: done in %.1f s", task.name, seconds)
         hook.task_finished(name=task.name, seconds=seconds, work=work[outcome.ticket])
         if isinstance(task, RowTask):
             ledger.enter(task)
@@ -108,10 +110,6 @@ def _named(error: Exception, task: Task) -> SegadError:
     )
     named.__cause__ = error
     return named
-
-
-def _reporter(hook: pluggy.HookRelay, name: str) -> partial[None]:
-    return partial(_report, hook, name)
 
 
 def _report(hook: pluggy.HookRelay, name: str, what: str, done: int, total: int) -> None:
@@ -142,6 +140,7 @@ class _Ledger:
         ]
         self.figures = [f for f, _ in ordered]
         self.folder.write_results(self.figures, [image for _, some in ordered for image in some])
+        log.info("%s: AUROC %.4f, FPR@95TPR %.4f", task.name, figures.auroc, figures.fpr95)
         self.hook.row_finished(
             category=task.category,
             seed=task.seed,

@@ -88,7 +88,8 @@ class _Planner:
             "encoder": self.recipe.encoder,
             "preprocessing": self.preprocessing,
         }
-        fit = FitTask(f"{label}: fit", samples=train, cells=tuple(fits.values()), **common)
+        different = tuple({cell.key: cell for cell in fits.values()}.values())  # one for two equal detectors
+        fit = FitTask(f"{label}: fit", samples=train, cells=different, **common)
         score = StatisticsTask(
             f"{label}: statistics",
             samples=others,

@@ -50,7 +50,7 @@ def prepare(
     dataset, categories = recipe.open_dataset()
     for category in categories:
         for row in recipe.rows:
-            if row.segmenter:  # one that cannot work here says so now, not after a detector's training
+            if row.segmenter:  # one that cannot work says so now, not after the images were looked at
                 row.segmenter.build(category).segments()
     result = Prepared(dataset.licence, (), {}, {}, {})
     plans = []
@@ -62,6 +62,10 @@ def prepare(
         _report_unreadable(inventory, category)
         _report_scaled(inventory, category, white)
         check_labels(inventory.samples, inventory.facts, f"category '{category}'")
+        sizes = {facts.size for facts in inventory.facts.values()}
+        for row in recipe.rows:
+            if row.segmenter:  # nor after a detector's training
+                row.segmenter.build(category).check_sizes(sizes, recipe.skeleton.image.size)
         splits = {}
         for seed in dict.fromkeys(recipe.skeleton.split.seeds):
             splits[seed] = make_split(inventory.samples, recipe.skeleton.split, seed, category)

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from segad_core.contracts import Sample
 from segad_core.errors import StoreError
-from segad_core.evaluate import Figures, markdown_table, results_frame
+from segad_core.evaluate import Figures, markdown_table, plain_cell, results_frame
 from segad_core.files import write_atomic
 from segad_core.prepare import Prepared
 from segad_core.recipe import Recipe
@@ -173,9 +173,10 @@ def _range(values: Any) -> str:
 def _apart_table(figures: Sequence[Figures]) -> str:
     frame = results_frame(figures)
     lines = ["| row | category | doubtful | above |", "| --- | --- | ---: | ---: |"]
-    for (row, category), own in frame.groupby(["row", "category"], sort=False):
+    doubtful = frame[frame["n_apart"] > 0]
+    for (row, category), own in doubtful.groupby(["row", "category"], sort=False):
         share = 100 * (own["apart_above"] / own["n_apart"]).mean()
-        lines.append(f"| {row} | {category} | {_range(own['n_apart'])} | {share:.0f} % |")
+        lines.append(f"| {plain_cell(str(row))} | {category} | {_range(own['n_apart'])} | {share:.0f} % |")
     return "\n".join(lines) + "\n"
 
 

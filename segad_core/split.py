@@ -83,11 +83,12 @@ def make_split(samples: Sequence[Sample], spec: SplitSpec, seed: int, category: 
     count = _count(spec.final.good, len(left), f"{category}: good images for the final classifier")
     _, final_good = draw(left, len(left) - count, seed)
 
-    pool = train_bad if spec.final.bad.origin == "train" else test_bad
+    unseen = {s.id for s in samples if s.unseen}  # defects that nothing may learn from
+    pool = [i for i in (train_bad if spec.final.bad.origin == "train" else test_bad) if i not in unseen]
     count = _count(spec.final.bad.amount, len(pool), f"{category}: bad images for the final classifier")
     kept, final_bad = draw(pool, len(pool) - count, seed)
     if spec.final.bad.origin == "test":
-        test_bad = kept
+        test_bad = sorted({*kept, *unseen.intersection(test_bad)})
 
     split = Split(
         detectors=tuple(detectors),
@@ -117,8 +118,8 @@ def _parts(
 ) -> tuple[list[str], list[str], list[str], list[str]]:
     """Training and test part of the good, training and test part of the bad."""
     if spec.test is not None:
-        n_good = _count(spec.test.good, len(good), f"{category}: good images for the test")
-        n_bad = _count(spec.test.bad, len(bad), f"{category}: bad images for the test")
+        n_good = _count(spec.test.good, len(good), f"{category}: good images for the test", up=True)
+        n_bad = _count(spec.test.bad, len(bad), f"{category}: bad images for the test", up=True)
         test_good, train_good = draw(good, n_good, seed)
         test_bad, train_bad = draw(bad, n_bad, seed)
         return train_good, test_good, train_bad, test_bad
@@ -136,12 +137,12 @@ def _parts(
     )
 
 
-def _count(amount: Amount, available: int, what: str) -> int:
+def _count(amount: Amount, available: int, what: str, up: bool = False) -> int:
+    """How many images an amount means; shares round as scikit-learn's: up for a test, down for training."""
     if amount == "rest":
         return available
     if isinstance(amount, float):
-        # the share that is left over is rounded up, as scikit-learn rounds a test share
-        return available - math.ceil(round((1 - amount) * available, 9))
+        return math.ceil(amount * available) if up else math.floor(round(amount * available, 9))
     if int(amount) > available:
         raise DataError(
             f"{what}: {amount} are asked for, {available} are there",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial, singledispatch
 
@@ -15,15 +15,14 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from segad_core.cells import FitTask, RowTask, StatisticsCell, StatisticsTask, Task
-from segad_core.contracts import Detector, Feature, FinalClassifier, ImageBatch, Run, Segmenter
+from segad_core.contracts import Detector, Feature, FinalClassifier, ImageBatch, Progress, Run, Segmenter
+from segad_core.digest import digest_of
 from segad_core.errors import NonFiniteError, PluginError, StoreError
 from segad_core.images import FileImageSet
 from segad_core.plan import fit_cost
 from segad_core.recipe import Choice
 from segad_core.segments import SegmentOrder
 from segad_core.store import Store
-
-Progress = Callable[[str, int, int], None]
 
 log = logging.getLogger("segad.tasks")
 
@@ -68,11 +67,51 @@ def _named(progress: Progress, alias: str, what: str, done: int, total: int) -> 
 
 
 @dataclass
+class _Segmentation:
+    """A segmenter during a pass: its names, and the order of the last map that held for all images."""
+
+    segmenter: Segmenter
+    name: str
+    names: Sequence[str]
+    last: tuple[NDArray[np.uint8], SegmentOrder] | None = None
+
+    def order(self, batch: ImageBatch, i: int) -> SegmentOrder:
+        """The order of the i-th image's segmentation map; a map that stays is ordered once."""
+        if self not in batch.memo:
+            batch.memo[self] = self._maps(batch)
+        maps: NDArray[np.uint8] = batch.memo[self]
+        try:
+            if len(maps) > 1:
+                return SegmentOrder.of(maps[i], len(self.names))
+            if self.last is None or not np.array_equal(self.last[0], maps):
+                self.last = (maps, SegmentOrder.of(maps[0], len(self.names)))
+            return self.last[1]
+        except ValueError as error:
+            raise PluginError(f"segmenter '{self.name}', image '{batch.samples[i].id}': {error}") from error
+
+    def _maps(self, batch: ImageBatch) -> NDArray[np.uint8]:
+        maps = np.asarray(self.segmenter.segment(batch))
+        size = batch.pixels.shape[1:3]
+        if maps.dtype != np.uint8 or maps.shape not in ((len(batch), *size), (1, *size)):
+            raise PluginError(
+                f"segmenter '{self.name}' gave maps of shape {maps.shape} and type {maps.dtype}, not "
+                f"{(len(batch), *size)} uint8"
+            )
+        return maps
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+@dataclass
 class _Pass:
     """One cell being filled during a pass: what it needs beside the maps, and the lines so far."""
 
     cell: StatisticsCell
-    segmenter: Segmenter | None
+    segmentation: _Segmentation | None
     features: list[Feature]
     columns: list[tuple[str, str]]
     lines: list[NDArray[np.float64]] = field(default_factory=list)
@@ -84,14 +123,14 @@ def _statistics(task: StatisticsTask, store: Store, device: str, progress: Progr
     detectors = {
         c.fit.key: _restored(c.fit.key, c.fit.detector, store, task.category, device) for c in missing
     }
-    passes = [_open_pass(cell, task.category, device) for cell in missing]
+    segmentations = _segmentations(missing, task.category, device)
+    passes = [_open_pass(cell, segmentations, task.category, device) for cell in missing]
     images = _image_set(task, list(detectors.values()), device, progress)
-    orders: dict[bytes, SegmentOrder] = {}
     done = 0
     for batch in images.batches():
         for fit_key, detector in detectors.items():
             own = [p for p in passes if p.cell.fit.key == fit_key]
-            _score_batch(batch, detector, own, orders)
+            _score_batch(batch, detector, own)
         done += len(batch)
         progress("images scored", done, len(task.samples))
     for filled in passes:
@@ -100,17 +139,27 @@ def _statistics(task: StatisticsTask, store: Store, device: str, progress: Progr
         store.put(filled.cell.key, "statistics", {"values.npy": _npy(values), "columns.json": columns})
 
 
-def _open_pass(cell: StatisticsCell, category: str, device: str) -> _Pass:
+def _segmentations(cells: Sequence[StatisticsCell], category: str, device: str) -> dict[str, _Segmentation]:
+    """One segmenter for each that the cells name, by its identity: it sees each batch once."""
+    found: dict[str, _Segmentation] = {}
+    for choice in (cell.segmenter for cell in cells if cell.segmenter):
+        key = digest_of(choice.identity(category))
+        if key not in found:
+            segmenter: Segmenter = choice.build(category, device)
+            found[key] = _Segmentation(segmenter, choice.provider.name, list(segmenter.segments()))
+    return found
+
+
+def _open_pass(
+    cell: StatisticsCell, segmentations: Mapping[str, _Segmentation], category: str, device: str
+) -> _Pass:
     features: list[Feature] = [choice.build(category, device) for choice in cell.features]
-    segmenter: Segmenter | None = cell.segmenter.build(category, device) if cell.segmenter else None
-    names = ["image"] if segmenter is None else list(segmenter.segments())
+    own = segmentations[digest_of(cell.segmenter.identity(category))] if cell.segmenter else None
     statistics = [name for feature in features for name in feature.statistics()] or ["score"]
-    return _Pass(cell, segmenter, features, [(segment, s) for segment in names for s in statistics])
+    return _Pass(cell, own, features, [(s, n) for s in (own.names if own else ["image"]) for n in statistics])
 
 
-def _score_batch(
-    batch: ImageBatch, detector: Detector, passes: Sequence[_Pass], orders: dict[bytes, SegmentOrder]
-) -> None:
+def _score_batch(batch: ImageBatch, detector: Detector, passes: Sequence[_Pass]) -> None:
     alias = passes[0].cell.fit.alias
     maps = np.asarray(detector.anomaly_maps(batch))
     expected = (len(batch), *batch.pixels.shape[1:3])
@@ -121,7 +170,7 @@ def _score_batch(
     _stop_non_finite(maps.reshape(len(batch), -1), batch, f"the anomaly map of detector '{alias}'")
     for own in passes:
         if own.features:
-            lines = np.stack([_describe(own, batch, maps[i], i, orders) for i in range(len(batch))])
+            lines = np.stack([_describe(own, batch, maps[i], i) for i in range(len(batch))])
         else:
             lines = np.asarray(detector.image_scores(batch, maps), np.float64).reshape(len(batch), 1)
         if lines.shape[1] != len(own.columns):
@@ -134,41 +183,14 @@ def _score_batch(
         own.lines.append(lines)
 
 
-def _describe(
-    own: _Pass, batch: ImageBatch, anomaly_map: NDArray[np.float32], i: int, orders: dict[bytes, SegmentOrder]
-) -> NDArray[np.float64]:
+def _describe(own: _Pass, batch: ImageBatch, anomaly_map: NDArray[np.float32], i: int) -> NDArray[np.float64]:
     """The statistics of one map: a line ordered by segment, then by statistic."""
-    values = _order_of(own, batch, i, orders).group(anomaly_map)
+    if own.segmentation is None:
+        order = SegmentOrder.whole(anomaly_map.size)
+    else:
+        order = own.segmentation.order(batch, i)
+    values = order.group(anomaly_map)
     return np.concatenate([feature.compute(values) for feature in own.features], axis=1).reshape(-1)
-
-
-def _order_of(own: _Pass, batch: ImageBatch, i: int, orders: dict[bytes, SegmentOrder]) -> SegmentOrder:
-    """The order of a segmentation map; that of a static one is worked out once for a whole pass."""
-    height, width = batch.pixels.shape[1:3]
-    if own.segmenter is None or own.cell.segmenter is None:
-        key = b"whole"
-        if key not in orders:
-            orders[key] = SegmentOrder.whole(height * width)
-        return orders[key]
-    memo = ("segmentation maps", own.cell.segmenter.provider.qualified, id(own.segmenter))
-    if memo not in batch.memo:
-        batch.memo[memo] = np.asarray(own.segmenter.segment(batch))
-    maps = batch.memo[memo]
-    if maps.dtype != np.uint8 or maps.shape not in ((len(batch), height, width), (1, height, width)):
-        raise PluginError(
-            f"segmenter '{own.cell.segmenter.provider.name}' gave maps of shape {maps.shape} and type "
-            f"{maps.dtype}, not {(len(batch), height, width)} uint8"
-        )
-    try:
-        if len(maps) == len(batch) > 1:
-            return SegmentOrder.of(maps[i], len(own.segmenter.segments()))
-        key = maps.tobytes()
-        if key not in orders:
-            orders[key] = SegmentOrder.of(maps[0], len(own.segmenter.segments()))
-        return orders[key]
-    except ValueError as error:
-        name = own.cell.segmenter.provider.name
-        raise PluginError(f"segmenter '{name}', image '{batch.samples[i].id}': {error}") from error
 
 
 @_make.register

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,22 @@ def test_another_detector_leaves_the_first_ones_cells_alone(home: Path) -> None:
 
 def test_a_detector_that_no_row_reads_is_not_trained(home: Path) -> None:
     assert len(_keys(_plan(home, _recipe(home, rows=_ROWS[:2])))["FitTask"]) == 1
+
+
+def test_equal_detectors_under_two_names_are_trained_once(home: Path) -> None:
+    detectors = {name: {"use": "patchcore", "params": {"coreset_ratio": 0.2}} for name in ("one", "two")}
+    plan = _plan(home, _recipe(home, detectors=detectors))
+    assert len(plan.tasks[0].cells) == 1
+
+
+def test_tasks_travel_to_other_processes(home: Path) -> None:
+    """A task is plain data: what a copy of it makes is what the task itself would make."""
+    plan = _plan(home)
+    for task in plan.tasks:
+        copy = pickle.loads(pickle.dumps(task))
+        assert [cell.key for cell in copy.cells] == [cell.key for cell in task.cells]
+        execute(copy, pickle.loads(pickle.dumps(Store(home / "store"))), "cpu", lambda *_: None)
+    assert all(Store(home / "store").has(cell.key) for task in plan.tasks for cell in task.cells)
 
 
 def test_one_detector_seed_serves_all_seeds(home: Path) -> None:

@@ -61,6 +61,33 @@ def test_shares_round_as_scikit_learn_rounds() -> None:
     assert len([i for i in split.final if i.startswith("good/")]) == 55
 
 
+@pytest.mark.parametrize(("n", "share"), [(313, 0.5), (921, 0.25), (588, 0.25), (100, 0.07)])
+def test_a_test_share_is_that_of_scikit_learn(n: int, share: float) -> None:
+    samples = _samples(n, 9)
+    split = make_split(samples, _spec(test={"good": share, "bad": 2}), 5, "c")
+    _, held = train_test_split(sorted(s.id for s in samples if not s.label), test_size=share, random_state=5)
+    assert sorted(i for i in split.test if i.startswith("good/")) == sorted(held)
+
+
+def test_unseen_defects_train_nothing() -> None:
+    samples = _samples(20, 20)
+    unseen = {s.id for s in samples if s.label and s.id < "bad/0010"}
+    samples = [Sample(s.id, s.path, s.label, unseen=s.id in unseen) for s in samples]
+    official = [Sample(s.id, s.path, s.label, split="test", unseen=s.unseen) for s in samples if s.label]
+    goods = [s for s in samples if not s.label]
+    official += [
+        Sample(s.id, s.path, s.label, split="test" if i < 5 else "train") for i, s in enumerate(goods)
+    ]
+    moved = _spec(final={"bad": {"from": "test", "amount": 4}})
+    for split in (
+        make_split(samples, _spec(test={"good": 4, "bad": 5}), 0, "c"),
+        make_split(official, moved, 0, "c"),
+    ):
+        assert not unseen.intersection(split.final)
+        assert not unseen.intersection(split.detectors)
+    assert unseen <= set(make_split(official, moved, 0, "c").test)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     good=st.integers(8, 60),

@@ -4,7 +4,7 @@ from segad_core.contracts.component import Component, InputFile, InputFolder, Pa
 from segad_core.contracts.dataset import Dataset, Sample
 from segad_core.contracts.detector import Detector, Run
 from segad_core.contracts.encoder import Array, Encoder, Layer
-from segad_core.contracts.executor import Executor, Outcome
+from segad_core.contracts.executor import Executor, Outcome, Progress, Work
 from segad_core.contracts.feature import Feature, ScalarFeature, SegmentValues
 from segad_core.contracts.final_classifier import FinalClassifier
 from segad_core.contracts.images import ImageBatch, ImageSet
@@ -28,11 +28,13 @@ __all__ = [
     "Layer",
     "Outcome",
     "Parameters",
+    "Progress",
     "Run",
     "Sample",
     "ScalarFeature",
     "SegmentValues",
     "Segmenter",
+    "Work",
 ]
 
 KINDS: dict[str, type[Component]] = {

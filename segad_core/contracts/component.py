@@ -26,14 +26,14 @@ class IsInputFile:
 
 
 class IsInputFolder:
-    """Marks a parameter as a folder that is known by what is read from it, not by its name."""
+    """Marks a parameter as a folder whose files, not its name, decide the result."""
 
 
 InputFile = Annotated[Path, AfterValidator(_relative_to_recipe), IsInputFile()]
 """A file named by a recipe, relative to the recipe's folder; its digest goes into every key."""
 
 InputFolder = Annotated[Path, AfterValidator(_relative_to_recipe), IsInputFolder()]
-"""A folder named by a recipe, relative to the recipe's folder; left out of keys (its images are in them)."""
+"""A folder named by a recipe, relative to the recipe's folder; the digests of its files go into every key."""
 
 
 def has_mark(field: FieldInfo, mark: type) -> bool:

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 
 from segad_core.contracts.component import Component
 
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and how much there is."""
+
+Work = Callable[[Progress], tuple[str, ...]]
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -22,7 +27,8 @@ class Executor(Component):
     """Runs tasks (entry-point group `segad.executors`).
 
     A task is a function of plain data that writes its results to the store and returns their keys:
-    references, never arrays. It can run in any process that sees the store.
+    references, never arrays. It can be pickled, and run in any process that sees the store. How its
+    progress comes back from there is the executor's business; one that cannot bring it back leaves it.
     """
 
     @abstractmethod
@@ -30,8 +36,8 @@ class Executor(Component):
         """How many tasks can run at once."""
 
     @abstractmethod
-    def submit(self, ticket: int, work: Callable[[], tuple[str, ...]]) -> None:
-        """Takes a task; its outcome carries the same ticket."""
+    def submit(self, ticket: int, work: Work, progress: Progress) -> None:
+        """Takes a task, to be called with a progress function; its outcome carries the same ticket."""
 
     @abstractmethod
     def as_completed(self) -> Iterator[Outcome]:

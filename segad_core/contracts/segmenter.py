@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,17 @@ class Segmenter(Component):
     @abstractmethod
     def segments(self) -> Sequence[str]:
         """The segments' names; label l of a segmentation map is the l-th name."""
+
+    def check_sizes(self, originals: Collection[tuple[int, int]], size: tuple[int, int]) -> None:
+        """Called before anything is trained; does nothing unless a segmenter cares.
+
+        Args:
+            originals: the (height, width) that the images have on disk.
+            size: the (height, width) to which they will be brought.
+
+        Raises:
+            SegadError: images of these sizes cannot be segmented.
+        """
 
     @abstractmethod
     def segment(self, batch: ImageBatch) -> NDArray[np.uint8]:

@@ -55,8 +55,13 @@ def markdown_table(figures: Sequence[Figures], metric: str) -> str:
         if len(categories) > 1:
             complete = own.shape[1] == len(categories)
             cells.append(_cell(own.dropna().mean(axis=1)) if complete else "")
-        lines.append([row.replace("|", r"\|"), *cells])
+        lines.append([plain_cell(row), *cells])
     return _aligned([header, *lines])
+
+
+def plain_cell(text: str) -> str:
+    """Text that cannot be taken for the end of a cell."""
+    return text.replace("|", r"\|")
 
 
 def _cell(values: pd.Series) -> str:

@@ -15,6 +15,9 @@ from segad_core.errors import ImageError
 MAX_PIXELS = 100_000_000
 """Larger images are refused from their header, before any pixel is decoded."""
 
+# what Pillow warns of is an error here, or harmless
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
 _PLAIN = ("RGB", "L", "1", "CMYK", "YCbCr", "LAB", "HSV")
 _WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
@@ -38,8 +41,7 @@ def decode(path: Path, white: int = 65535) -> Decoded:
     try:
         if path.stat().st_size == 0:
             raise ImageError(f"{path}: the file is empty", "Copy it again from its source, or remove it.")
-        with warnings.catch_warnings(), path.open("rb") as file:
-            warnings.simplefilter("ignore")
+        with path.open("rb") as file:
             image: Image.Image = Image.open(file)
             check_header(path, image)
             image.load()

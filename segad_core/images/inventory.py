@@ -14,17 +14,29 @@ from segad_core.errors import DataError, ImageError, LeakageError
 from segad_core.images.decode import decode
 from segad_core.store import Store
 
-_SCHEMA = 1
+_SCHEMA = 2
 _LABELS = {0: "good", 1: "bad", None: "doubtful"}
+
+
+Examined = tuple[str, bool, tuple[int, int]]
+"""What decoding an image tells: the digest of its pixels, whether it was scaled, its size."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """An image by its content: digest of the file's bytes, digest of the decoded pixels."""
+    """An image by its content.
+
+    Attributes:
+        file: digest of its bytes.
+        pixels: digest of its decoded pixels.
+        scaled: whether it was scaled from 16 bits to 8.
+        size: (height, width) on disk.
+    """
 
     file: str
     pixels: str
-    scaled: bool = False
+    scaled: bool
+    size: tuple[int, int]
 
 
 @dataclass
@@ -135,12 +147,13 @@ def _file_digest(sample: Sample) -> str | ImageError:
         )
 
 
-def _examine(sample: Sample, white: int) -> tuple[str, bool] | ImageError:
+def _examine(sample: Sample, white: int) -> Examined | ImageError:
     try:
         decoded = decode(sample.path, white)
     except ImageError as error:
         return error
-    return array_digest(decoded.pixels), decoded.scaled
+    height, width = decoded.pixels.shape[:2]
+    return array_digest(decoded.pixels), decoded.scaled, (height, width)
 
 
 def _key(digests: Mapping[str, str | ImageError], white: int) -> str:
@@ -149,17 +162,16 @@ def _key(digests: Mapping[str, str | ImageError], white: int) -> str:
     )
 
 
-def _remembered(
-    store: Store, digests: Mapping[str, str | ImageError], white: int
-) -> dict[str, tuple[str, bool]]:
+def _remembered(store: Store, digests: Mapping[str, str | ImageError], white: int) -> dict[str, Examined]:
     files = store.get(_key(digests, white))
     if files is None:
         return {}
-    return {digest: (pixels, scaled) for digest, (pixels, scaled) in json.loads(files["facts.json"]).items()}
+    facts = json.loads(files["facts.json"])
+    return {digest: (pixels, scaled, (h, w)) for digest, (pixels, scaled, (h, w)) in facts.items()}
 
 
 def _remember(
-    store: Store, digests: Mapping[str, str | ImageError], white: int, known: Mapping[str, tuple[str, bool]]
+    store: Store, digests: Mapping[str, str | ImageError], white: int, known: Mapping[str, Examined]
 ) -> None:
     """Unreadable images are left out: whether they can be read is tried again each time."""
     store.put(_key(digests, white), "inventory", {"facts.json": json.dumps(known, sort_keys=True).encode()})

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from segad_core.code_digest import code_digest
 from segad_core.contracts import Component, Dataset, Parameters
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
-from segad_core.digest import file_digest
+from segad_core.digest import file_digest, folder_digest
 from segad_core.errors import RecipeError
 from segad_core.files import is_file
 from segad_core.recipe.document import Document, Place
@@ -74,11 +74,11 @@ class Choice:
 
 
 def _identity_of(params: BaseModel) -> dict[str, Any]:
-    """Parameters as plain data: input files by their content, input folders left out."""
+    """Parameters as plain data: input files and folders by their content."""
     plain = params.model_dump(mode="json")
     for name, info in type(params).model_fields.items():
         if has_mark(info, IsInputFolder):
-            del plain[name]
+            plain[name] = [folder_digest(path) for path in paths_in(getattr(params, name))]
         elif has_mark(info, IsInputFile):
             plain[name] = [
                 file_digest(path) if is_file(path) else None for path in paths_in(getattr(params, name))

@@ -37,6 +37,16 @@ def test_threshold_lies_where_the_spec_says() -> None:
     assert threshold_at_tpr(labels, scores) == pytest.approx(4.45)
 
 
+@pytest.mark.parametrize("n_bad", [21, 101, 201])
+def test_threshold_is_the_order_statistic_itself_where_it_is_one(n_bad: int) -> None:
+    """1 - 0.95 lies a rounding error above 0.05: the sixth of 101 equal scores would fall short of it."""
+    tied = (n_bad - 1) // 20 + 1
+    scores = np.r_[np.zeros(50), np.zeros(tied), np.full(n_bad - tied, 2.0)]
+    labels = np.r_[np.zeros(50, int), np.ones(n_bad, int)]
+    assert threshold_at_tpr(labels, scores) == 0.0
+    assert fpr_at_tpr(labels, scores) == 1.0
+
+
 def test_good_images_tied_with_the_threshold_are_false_positives() -> None:
     labels = np.array([0, 0, 0, 1, 1])
     scores = np.array([1.0, 2.0, 3.0, 2.0, 2.0])

@@ -22,9 +22,9 @@ class Pool(contracts.Executor):
     def capacity(self):
         return 3
 
-    def submit(self, ticket, work):
+    def submit(self, ticket, work, progress):
         self.pool = self.pool or ThreadPoolExecutor(self.capacity())
-        self.futures[self.pool.submit(work)] = ticket
+        self.futures[self.pool.submit(work, progress)] = ticket
 
     def as_completed(self):
         while self.futures:
@@ -47,17 +47,17 @@ def executor(**methods):
 
 def everything_at_once(self):
     waiting, self._waiting = list(self._waiting), type(self._waiting)()
-    for ticket, work in waiting:
+    for ticket, work, progress in waiting:
         try:
-            yield Outcome(ticket, work())
+            yield Outcome(ticket, work(progress))
         except Exception as error:
             yield Outcome(ticket, error=error)
 
 
 def raising(self):
     while self._waiting:
-        ticket, work = self._waiting.popleft()
-        yield Outcome(ticket, work())
+        ticket, work, progress = self._waiting.popleft()
+        yield Outcome(ticket, work(progress))
 
 
 def twice(self):
@@ -70,8 +70,8 @@ def lossy(self):
     yield from itertools.islice(Serial.as_completed(self), 8)
 
 
-def submits_again(self, ticket, work):
-    Serial.submit(self, ticket, lambda: (work(), work())[1])
+def submits_again(self, ticket, work, progress):
+    Serial.submit(self, ticket, lambda told: (work(told), work(told))[1], progress)
 
 
 def numbered_anew(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,8 @@ from pydantic import Field
 
 from segad_core.contracts import Dataset, InputFolder, Parameters, Sample
 from segad_core.errors import DataError, RecipeError
+
+log = logging.getLogger("segad.plugins")
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 _EXPECTED = """\
@@ -48,6 +51,14 @@ class Folder(Dataset):
                 f"'{self.params.good}' or '{self.params.bad}'",
                 _EXPECTED,
             )
+        for folder in _folders(root):
+            if folder.name not in found and next(_images(folder), None) is not None:
+                log.warning(
+                    "data set folder: %s holds images and is left out: it has no '%s' and no '%s' folder",
+                    folder,
+                    self.params.good,
+                    self.params.bad,
+                )
         return found
 
     def samples(self, category: str) -> Sequence[Sample]:

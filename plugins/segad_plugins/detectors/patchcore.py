@@ -145,7 +145,7 @@ class PatchCore(Detector):
 
     def _patch_distances(self, batch: ImageBatch) -> tuple[Tensor, Tensor]:
         """Squared distance of each patch to the bank (N, h, w), and which vector is nearest."""
-        memo = ("patchcore distances", self._fitted())  # detectors that share a bank share its distances
+        memo = ("patchcore distances", self._fitted())  # a new fit has a new bank
         if memo not in batch.memo:
             patches = self._patches(batch)
             squared, index = nearest(patches.flatten(0, 2), self._fitted())

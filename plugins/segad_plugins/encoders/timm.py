@@ -14,7 +14,7 @@ from segad_core.digest import file_digest
 from segad_core.errors import PluginError
 from segad_core.registry import suggest
 from segad_plugins.encoders.network import NetworkEncoder
-from segad_plugins.torch_tools import read_weights
+from segad_plugins.torch_tools import load_into, read_weights
 
 
 class Timm(NetworkEncoder):
@@ -22,7 +22,7 @@ class Timm(NetworkEncoder):
 
     Layers are `layer0` (stride 2) to `layer4` (stride 32) by their strides, as far as the backbone has
     them; where several have the same stride (vision transformers) they are `block0`, `block1`, ...
-    Normalisation is the one that timm states for the weights.
+    Normalisation is the one that timm states for the weights. All stages run, whichever are wanted.
     """
 
     class Params(Parameters):
@@ -38,7 +38,7 @@ class Timm(NetworkEncoder):
         info = self._skeleton.feature_info
         strides = info.reduction()
         unique = len(set(strides)) == len(strides)
-        names = [f"layer{s.bit_length() - 2}" if unique else f"block{i}" for i, s in enumerate(strides)]
+        names = [_by_stride(s) if unique else f"block{i}" for i, s in enumerate(strides)]
         return {n: Layer(c, s) for n, c, s in zip(names, info.channels(), strides, strict=True)}
 
     def digest(self) -> str:
@@ -57,33 +57,46 @@ class Timm(NetworkEncoder):
         return tuple(self._skeleton.pretrained_cfg["std"])
 
     def build(self) -> nn.Module:
-        if self.params.file is not None:
-            read_weights(self.params.file, self.params.sha256)  # digest and format first, in our words
-            overlay = {"file": str(self.params.file)}
-        else:
-            overlay = {}
+        if self.params.file is None:
+            return self._pretrained({})
+        state = read_weights(self.params.file, self.params.sha256)
+        whole = self._create()
+        heads = whole.pretrained_cfg.get("classifier") or ()
+        ignored = tuple(f"{head}." for head in ((heads,) if isinstance(heads, str) else heads))
+        # timm loads feature networks leniently, and what is missing stays random: the whole comes first
+        load_into(whole, state, str(self.params.file), ignore=ignored)
+        return self._pretrained({"state_dict": whole.state_dict()})
+
+    def forward(self, network: nn.Module, pixels: Tensor, layers: Sequence[str]) -> Mapping[str, Tensor]:
         try:
-            return self._create(pretrained=True, pretrained_cfg_overlay=overlay)
+            return dict(zip(self.layers(), network(pixels), strict=True))
+        except (AssertionError, RuntimeError) as error:
+            raise PluginError(
+                f"encoder timm: {self.params.model} cannot process images of {pixels.shape[2]} x "
+                f"{pixels.shape[3]} pixels ({error})",
+                "Change image.size in the recipe to what the model was made for.",
+            ) from error
+
+    def _pretrained(self, overlay: dict[str, object]) -> nn.Module:
+        try:
+            return self._create(features_only=True, pretrained=True, pretrained_cfg_overlay=overlay)
         except Exception as error:  # download, format and shape errors come in many classes
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            source = self.params.file or self.digest()
             raise PluginError(
-                f"encoder timm: the weights of {self.params.model} cannot be had from {source} ({reason})",
+                f"encoder timm: the weights of {self.params.model} cannot be had from "
+                f"{self.params.file or self.digest()} ({reason})",
                 "Download them where there is a network and name the file in the recipe: "
                 f"encoder: {{use: timm, params: {{model: {self.params.model}, file: PATH}}}}.",
             ) from error
 
-    def forward(self, network: nn.Module, pixels: Tensor, layers: Sequence[str]) -> Mapping[str, Tensor]:
-        return dict(zip(self.layers(), network(pixels), strict=True))
-
     @cached_property
     def _skeleton(self) -> nn.Module:
         """The network without weights: what it is asked for its layers."""
-        return self._create(pretrained=False)
+        return self._create(features_only=True)
 
     def _create(self, **options: object) -> nn.Module:
         try:
-            return timm.create_model(self.params.model, features_only=True, **options)
+            return timm.create_model(self.params.model, **options)
         except (RuntimeError, AttributeError) as error:
             if self.params.model.partition(".")[0] in timm.list_models():
                 raise
@@ -92,3 +105,7 @@ class Timm(NetworkEncoder):
                 f"{suggest(self.params.model, timm.list_models()).partition(' known:')[0]}",
                 "timm.list_models() names them all.",
             ) from error
+
+
+def _by_stride(stride: int) -> str:
+    return "stride1" if stride == 1 else f"layer{stride.bit_length() - 2}"

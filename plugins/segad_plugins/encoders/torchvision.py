@@ -88,16 +88,24 @@ class TorchVision(NetworkEncoder):
         return known[self.params.weights]
 
     def _download(self) -> dict[str, Tensor]:
-        published = self._published()
-        name = Path(published.url).name
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
-        try:
-            return torch.hub.load_state_dict_from_url(
-                published.url, map_location="cpu", progress=False, check_hash=True, weights_only=True
-            )
-        except (OSError, RuntimeError) as error:
+        """The published weights, from torch's cache folder or from where they are published."""
+        url = self._published().url
+        path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+        begins = path.stem.rpartition("-")[2]  # published file names end in the digest's first digits
+        if not path.is_file():
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                torch.hub.download_url_to_file(url, str(path), hash_prefix=begins, progress=False)
+            except (OSError, RuntimeError) as error:
+                raise PluginError(
+                    f"encoder torchvision: the weights file {path.name} cannot be had from {url} ({error})",
+                    f"Download it where there is a network and put it into {path.parent}, or name it in the "
+                    f"recipe: encoder: {{use: torchvision, params: {{model: {self.params.model}, "
+                    "file: PATH}}.",
+                ) from error
+        if not (found := file_digest(path)).startswith(begins):
             raise PluginError(
-                f"encoder torchvision: the weights file {name} cannot be had from {published.url} ({error})",
-                f"Download it where there is a network and put it into {folder}, or name it in the recipe: "
-                f"encoder: {{use: torchvision, params: {{model: {self.params.model}, file: PATH}}}}.",
-            ) from error
+                f"encoder torchvision: {path} is not the published file: its SHA-256 begins with {found[:8]}",
+                "Delete it, or put the published file there.",
+            )
+        return read_weights(path)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from segad_core.contracts import Executor, Outcome, Parameters
+from segad_core.contracts import Executor, Outcome, Parameters, Progress, Work
 
 
 class Serial(Executor):
@@ -16,19 +16,19 @@ class Serial(Executor):
 
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         super().__init__(params, device)
-        self._waiting: deque[tuple[int, Callable[[], tuple[str, ...]]]] = deque()
+        self._waiting: deque[tuple[int, Work, Progress]] = deque()
 
     def capacity(self) -> int:
         return 1
 
-    def submit(self, ticket: int, work: Callable[[], tuple[str, ...]]) -> None:
-        self._waiting.append((ticket, work))
+    def submit(self, ticket: int, work: Work, progress: Progress) -> None:
+        self._waiting.append((ticket, work, progress))
 
     def as_completed(self) -> Iterator[Outcome]:
         while self._waiting:
-            ticket, work = self._waiting.popleft()
+            ticket, work, progress = self._waiting.popleft()
             try:
-                yield Outcome(ticket, work())
+                yield Outcome(ticket, work(progress))
             except Exception as error:
                 yield Outcome(ticket, error=error)
 

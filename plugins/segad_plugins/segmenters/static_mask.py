@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from segad_core.errors import RecipeError
 from segad_core.images import read_labels
 
 _MOST = 255
+_TOLERANCE = 0.01  # of the aspect ratio: images of one camera may differ by a line
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -24,7 +25,7 @@ class StaticMask(Segmenter):
 
     The mask is an indexed or grey PNG, or an npy array, whose pixel values are labels: label 0 is the
     first name, label 1 the second. It is brought to the images' size by nearest neighbour, so it must
-    have their aspect ratio, or the shape that `size` states.
+    have the aspect ratio of the images on disk, or the recipe's image size; `size` demands an exact size.
     """
 
     class Params(Parameters):
@@ -51,8 +52,20 @@ class StaticMask(Segmenter):
     params: Params
 
     def segments(self) -> Sequence[str]:
-        self._labels()  # a mask that does not fit its names is told before anything is trained
+        self._labels()  # a mask that does not fit its names is told at once
         return self.params.segments
+
+    def check_sizes(self, originals: Collection[tuple[int, int]], size: tuple[int, int]) -> None:
+        height, width = self._labels().shape
+        for original in sorted(originals):
+            same_shape = abs(height * original[1] - width * original[0]) <= _TOLERANCE * height * original[1]
+            if not same_shape and (height, width) != size:
+                raise RecipeError(
+                    f"mask {self.params.mask}: is {height} x {width} pixels (height x width), which is not "
+                    f"the shape of images of {original[0]} x {original[1]}",
+                    f"Draw it over an image of the data set, or at the recipe's image.size of "
+                    f"{size[0]} x {size[1]}.",
+                )
 
     def segment(self, batch: ImageBatch) -> NDArray[np.uint8]:
         return _nearest(self._labels(), batch.pixels.shape[1], batch.pixels.shape[2])[None]

@@ -158,6 +158,37 @@ def test_timm_from_a_local_file(tmp_path: Path) -> None:
     torch.testing.assert_close(found["layer3"], wanted, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kept", ["hello", "layer1"])
+def test_timm_takes_no_part_of_a_network(tmp_path: Path, kept: str) -> None:
+    """What a file lacks would stay random under a key that says that the file decides."""
+    state = {"hello.weight": torch.zeros(3)}
+    if kept == "layer1":
+        whole = timm.create_model("resnet18").state_dict()
+        state = {key: value for key, value in whole.items() if not key.startswith("layer3.")}
+    torch.save(state, tmp_path / "w.pth")
+    encoder = Timm(Timm.Params(model="resnet18", file=tmp_path / "w.pth"))
+    with pytest.raises(PluginError, match="does not fit the network: it lacks"):
+        encoder.encode(np.zeros((1, 32, 32, 3), np.uint8), ["layer1"])
+
+
+def test_torchvision_checks_a_file_in_torchs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    path = tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
+    path.parent.mkdir(parents=True)
+    torch.save(torchvision.models.resnet18().state_dict(), path)
+    encoder = TorchVision(TorchVision.Params(model="resnet18"))
+    with pytest.raises(PluginError, match="is not the published file: its SHA-256 begins with"):
+        encoder.encode(np.zeros((1, 32, 32, 3), np.uint8), ["layer1"])
+
+
+def test_timm_names_images_that_a_model_cannot_take(tmp_path: Path) -> None:
+    torch.save(timm.create_model("vit_tiny_patch16_224").state_dict(), tmp_path / "w.pth")
+    encoder = Timm(Timm.Params(model="vit_tiny_patch16_224", file=tmp_path / "w.pth"))
+    assert list(encoder.layers())[:2] == ["block0", "block1"]
+    with pytest.raises(PluginError, match="cannot process images of 64 x 64 pixels"):
+        encoder.encode(np.zeros((1, 64, 64, 3), np.uint8), ["block0"])
+
+
 def test_timm_unknown_model_and_unreachable_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PluginError, match="there is no model 'resnet81' - did you mean 'resnet"):
         Timm(Timm.Params(model="resnet81")).layers()

@@ -63,6 +63,15 @@ def test_wrong_size(tmp_path: Path) -> None:
         _segmenter(tmp_path / "mask.png", size=(4, 4)).segment(_batch(4, 4))
 
 
+def test_another_shape_than_the_images(tmp_path: Path) -> None:
+    Image.fromarray(_LABELS).save(tmp_path / "mask.png")
+    segmenter = _segmenter(tmp_path / "mask.png")
+    segmenter.check_sizes({(20, 40), (1001, 2000)}, (64, 64))
+    segmenter.check_sizes({(30, 30)}, (2, 4))  # drawn at the size to which images are brought
+    with pytest.raises(RecipeError, match=r"is 2 x 4 pixels .* not the shape of images of 30 x 30"):
+        segmenter.check_sizes({(20, 40), (30, 30)}, (64, 64))
+
+
 def test_colours_are_not_labels(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(tmp_path / "mask.png")
     with pytest.raises(ImageError, match="holds 'RGB' colours, not labels"):
