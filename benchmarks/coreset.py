@@ -1,6 +1,6 @@
 """Greedy coreset selection: the plain loop in torch against the pruned kernel, on synthetic features.
 
-    PYTHONPATH=plugins python benchmarks/coreset.py [--n 100000 470000] [--d 152 341] [--spread 0.8]
+    python benchmarks/coreset.py [--n 100000 470000] [--d 152 341] [--spread 0.8]
 
 The data imitate patch features: a mixture of 64 overlapping clusters on 48 latent axes of decreasing size,
 through a random ReLU layer, plus noise. At the default spread about as few distances can be pruned as on

@@ -1,0 +1,32 @@
+"""What is shipped: recipes that are sound, and masks that come out of their script byte for byte."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from segad_core.recipe import load_recipe
+from segad_core.recipe.resolve import shipped_recipes
+from segad_core.registry import Registry
+
+_ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_shipped_recipes_resolve_by_name(name: str) -> None:
+    recipe = load_recipe(name, Registry(third_parties=False))
+    dataset, categories = recipe.open_dataset()
+    assert categories
+    assert all(dataset.samples(category) for category in categories)
+
+
+def test_the_masks_are_those_of_their_script_and_the_names_those_of_the_recipe(tmp_path: Path) -> None:
+    script = runpy.run_path(str(_ROOT / "recipes" / "masks" / "make_elpv_masks.py"))
+    script["main"](tmp_path)
+    recipe = load_recipe("elpv", Registry(third_parties=False))
+    segmenter = next(row.segmenter for row in recipe.rows if row.name == "PatchCore + SegAD")
+    assert segmenter is not None
+    for category, names in script["SEGMENTS"].items():
+        made = (tmp_path / f"elpv_{category}.png").read_bytes()
+        assert made == (_ROOT / "recipes" / "masks" / f"elpv_{category}.png").read_bytes()
+        assert tuple(segmenter.build(category).segments()) == names
