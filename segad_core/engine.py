@@ -53,7 +53,7 @@ def run(recipe: Recipe, store: Store, runs: Path, device: str, hook: pluggy.Hook
         hook.run_started(title=title, folder=folder.path, tasks=len([w for w in work if w]), work=sum(work))
         executor: Executor = recipe.executor.build(device=device)
         try:
-            _work_off(tasks, executor, store, device, hook, ledger)
+            _work_off(tasks, work, executor, store, device, hook, ledger)
         finally:
             executor.close()
         table = folder.finish(recipe, ledger.figures, prepared)
@@ -64,6 +64,7 @@ def run(recipe: Recipe, store: Store, runs: Path, device: str, hook: pluggy.Hook
 
 def _work_off(
     tasks: Sequence[Task],
+    work: Sequence[int],
     executor: Executor,
     store: Store,
     device: str,
@@ -74,7 +75,6 @@ def _work_off(
     # a need that no task of this plan makes must be in the store already; the store says so when read
     unmade = {cell.key for task in tasks for cell in task.cells}
     running: dict[int, float] = {}
-    work = [_work_left(task, store) for task in tasks]
     while waiting or running:
         ready = [t for t, task in waiting.items() if not unmade.intersection(task.needs)]
         for ticket in ready[: max(executor.capacity() - len(running), 0)]:

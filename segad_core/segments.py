@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +40,9 @@ class SegmentOrder:
         return cls(order[: offsets[-1]], offsets)
 
     @classmethod
+    @cache
     def whole(cls, pixels: int) -> SegmentOrder:
-        """The order that takes a whole map as one segment."""
+        """The order that takes a whole map as one segment; made once for each size."""
         return cls(np.arange(pixels), np.array([0, pixels], np.int64))
 
     def group(self, anomaly_map: NDArray[np.float32]) -> SegmentValues:

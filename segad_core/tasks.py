@@ -66,7 +66,7 @@ def _named(progress: Progress, alias: str, what: str, done: int, total: int) -> 
     progress(f"{alias}: {what}", done, total)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Segmentation:
     """A segmenter during a pass: its names, and the order of the last map that held for all images."""
 
@@ -83,8 +83,10 @@ class _Segmentation:
         try:
             if len(maps) > 1:
                 return SegmentOrder.of(maps[i], len(self.names))
-            if self.last is None or not np.array_equal(self.last[0], maps):
-                self.last = (maps, SegmentOrder.of(maps[0], len(self.names)))
+            if self.last is None or self.last[0] is not maps:  # compared once a batch, not once an image
+                same = self.last is not None and np.array_equal(self.last[0], maps)
+                order = self.last[1] if self.last and same else SegmentOrder.of(maps[0], len(self.names))
+                self.last = (maps, order)
             return self.last[1]
         except ValueError as error:
             raise PluginError(f"segmenter '{self.name}', image '{batch.samples[i].id}': {error}") from error
@@ -98,12 +100,6 @@ class _Segmentation:
                 f"{(len(batch), *size)} uint8"
             )
         return maps
-
-    def __hash__(self) -> int:
-        return id(self)
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
 
 
 @dataclass
