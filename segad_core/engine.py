@@ -42,9 +42,7 @@ def run(recipe: Recipe, store: Store, runs: Path, device: str, hook: pluggy.Hook
         SegadError: something is wrong; what was finished before is in the store.
     """
     with RunFolder(runs / recipe.name) as folder:
-        prepared = prepare(
-            recipe, store, lambda what, n, of: hook.task_progress(name="", what=what, done=n, total=of)
-        )
+        prepared = prepare(recipe, store, partial(_report, hook, ""))
         folder.begin(recipe, prepared, device)
         tasks = [task for plan in prepared.plans for task in plan.tasks]
         ledger = _Ledger(prepared, store, folder, hook)
@@ -112,8 +110,8 @@ def _named(error: Exception, task: Task) -> SegadError:
     return named
 
 
-def _report(hook: pluggy.HookRelay, name: str, what: str, done: int, total: int) -> None:
-    hook.task_progress(name=name, what=what, done=done, total=total)
+def _report(hook: pluggy.HookRelay, name: str, what: str, done: int, total: int, note: str = "") -> None:
+    hook.task_progress(name=name, what=what, done=done, total=total, note=note)
 
 
 @dataclass

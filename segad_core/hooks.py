@@ -43,8 +43,8 @@ class Observer:
         """A task begins; `name` says category, seed and what is made."""
 
     @specification
-    def task_progress(self, name: str, what: str, done: int, total: int) -> None:
-        """A task has done `done` of `total` of `what`."""
+    def task_progress(self, name: str, what: str, done: int, total: int, note: str) -> None:
+        """A task has done `done` of `total` of `what`; `note` says how it goes, such as the loss."""
 
     @specification
     def task_finished(self, name: str, seconds: float, work: int) -> None:

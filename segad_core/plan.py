@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segad_core.cells import FitCell, FitTask, RowCell, RowTask, StatisticsCell, StatisticsTask, Task
-from segad_core.contracts import Detector, Encoder, Sample
+from segad_core.contracts import Detector, Encoder, Sample, Shapes
 from segad_core.digest import digest_of
 from segad_core.images import Inventory
 from segad_core.images.image_set import Preprocessing
@@ -59,11 +59,7 @@ class _Planner:
         self.by_id = {sample.id: sample for sample in inventory.samples}
         skeleton = recipe.skeleton
         self.preprocessing = Preprocessing(skeleton.image.size, skeleton.image.white, skeleton.batch_size)
-        self.encoder_identity = (
-            {"choice": recipe.encoder.identity(), "weights": recipe.encoder.build().digest()}
-            if recipe.encoder
-            else None
-        )
+        self.encoder_identity = encoder_identity(recipe.encoder)
 
     def group(self, fit_seed: int, splits: Mapping[int, Split]) -> list[Task]:
         """The tasks of the seeds that share one training of each detector."""
@@ -201,6 +197,11 @@ class _Planner:
         )
 
 
+def encoder_identity(choice: Choice | None) -> dict[str, Any] | None:
+    """What decides an encoder's results: its code, its parameters and its weights."""
+    return {"choice": choice.identity(), "weights": choice.build().digest()} if choice else None
+
+
 def _plain(preprocessing: Preprocessing) -> dict[str, Any]:
     return {
         "size": list(preprocessing.size),
@@ -225,9 +226,13 @@ def fit_costs(task: FitTask, store: Store) -> dict[str, str]:
 
 def fit_cost(detector: Detector, images: int, encoder: Encoder | None, size: tuple[int, int]) -> str:
     """What a detector says its training will take; nothing where it doesn't."""
+    return detector.cost(images, size, layer_shapes(detector, encoder, size))
+
+
+def layer_shapes(detector: Detector, encoder: Encoder | None, size: tuple[int, int]) -> Shapes:
+    """(C, H, W) of each encoder layer that a detector reads, for images of a size."""
     layers = encoder.layers() if encoder else {}
-    shapes = {
+    return {
         name: (layers[name].channels, -(-size[0] // layers[name].stride), -(-size[1] // layers[name].stride))
         for name in detector.layers()
     }
-    return detector.cost(images, shapes)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from segad_core.contracts import Sample
+from segad_core.contracts import Progress, Sample, unseen
 from segad_core.errors import DataError, ImageError
 from segad_core.images import Inventory, audit, check_labels, take_inventory
-from segad_core.plan import CategoryPlan, plan_category
+from segad_core.plan import CategoryPlan, layer_shapes, plan_category
 from segad_core.recipe import Recipe
 from segad_core.split import Split, make_split
 from segad_core.store import Store
@@ -40,7 +40,7 @@ class Prepared:
 def prepare(
     recipe: Recipe,
     store: Store,
-    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+    progress: Progress = unseen,
 ) -> Prepared:
     """Looks at every image, splits, makes sure that nothing leaks, and plans.
 
@@ -49,6 +49,7 @@ def prepare(
     """
     dataset, categories = recipe.open_dataset()
     for category in categories:
+        _check_detectors(recipe, category)
         for row in recipe.rows:
             if row.segmenter:  # one that cannot work says so now, not after the images were looked at
                 row.segmenter.build(category).segments()
@@ -78,10 +79,17 @@ def prepare(
     return Prepared(result.licence, tuple(plans), result.samples, result.splits, result.unreadable)
 
 
-def _in_category(
-    progress: Callable[[str, int, int], None], category: str, what: str, done: int, total: int
-) -> None:
-    progress(f"{category}: {what}", done, total)
+def _check_detectors(recipe: Recipe, category: str) -> None:
+    """A detector that a row reads and that cannot work says so now."""
+    encoder = recipe.encoder.build() if recipe.encoder else None
+    for alias in dict.fromkeys(alias for row in recipe.rows for alias in row.detectors):
+        detector = recipe.detectors[alias].build(category)
+        size = recipe.skeleton.image.size
+        detector.check(size, layer_shapes(detector, encoder, size))
+
+
+def _in_category(progress: Progress, category: str, what: str, done: int, total: int, note: str = "") -> None:
+    progress(f"{category}: {what}", done, total, note)
 
 
 def _check_ids(samples: Sequence[Sample], category: str) -> None:

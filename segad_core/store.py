@@ -34,6 +34,8 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.checkpoints = root / "checkpoints"
+        """Where trainings leave a folder each until they are done."""
         try:
             for name in ("objects", "locks"):
                 (root / name).mkdir(parents=True, exist_ok=True)

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial, singledispatch
+from functools import singledispatch
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
 
 from segad_core.cells import FitTask, RowTask, StatisticsCell, StatisticsTask, Task
-from segad_core.contracts import Detector, Feature, FinalClassifier, ImageBatch, Progress, Run, Segmenter
+from segad_core.contracts import Detector, Feature, FinalClassifier, ImageBatch, Progress, Segmenter
 from segad_core.digest import digest_of
-from segad_core.errors import NonFiniteError, PluginError, StoreError
-from segad_core.images import FileImageSet
-from segad_core.plan import fit_cost
-from segad_core.recipe import Choice
+from segad_core.errors import NonFiniteError, PluginError
+from segad_core.fitting import files_of, fit, open_images, restored
 from segad_core.segments import SegmentOrder
 from segad_core.store import Store
-
-log = logging.getLogger("segad.tasks")
-
-_STATE = "state.safetensors"
 
 
 def execute(task: Task, store: Store, device: str, progress: Progress) -> tuple[str, ...]:
@@ -44,26 +35,7 @@ def _make(task: Task, store: Store, device: str, progress: Progress) -> None:
     raise TypeError(f"no such task: {type(task).__name__}")
 
 
-@_make.register
-def _fit(task: FitTask, store: Store, device: str, progress: Progress) -> None:
-    missing = [cell for cell in task.cells if not store.has(cell.key)]
-    detectors = {cell.key: cell.detector.build(task.category, device) for cell in missing}
-    images = _image_set(task, list(detectors.values()), device, progress)
-    for cell in missing:
-        detector = detectors[cell.key]
-        if cost := fit_cost(detector, len(images), images.encoder, task.preprocessing.size):
-            log.info("%s %s: %s", task.name, cell.alias, cost)
-        run = Run(
-            np.random.SeedSequence(cell.seed),
-            partial(_named, progress, cell.alias),
-        )
-        detector.fit(images, run)
-        state = {name: np.asarray(array, order="C") for name, array in detector.state().items()}
-        store.put(cell.key, "fit", {_STATE: save_arrays(state)})
-
-
-def _named(progress: Progress, alias: str, what: str, done: int, total: int) -> None:
-    progress(f"{alias}: {what}", done, total)
+_make.register(FitTask, fit)
 
 
 @dataclass(eq=False)
@@ -116,12 +88,10 @@ class _Pass:
 @_make.register
 def _statistics(task: StatisticsTask, store: Store, device: str, progress: Progress) -> None:
     missing = [cell for cell in task.cells if not store.has(cell.key)]
-    detectors = {
-        c.fit.key: _restored(c.fit.key, c.fit.detector, store, task.category, device) for c in missing
-    }
+    detectors = {c.fit.key: restored(c.fit, store, task.category, device) for c in missing}
     segmentations = _segmentations(missing, task.category, device)
     passes = [_open_pass(cell, segmentations, task.category, device) for cell in missing]
-    images = _image_set(task, list(detectors.values()), device, progress)
+    images = open_images(task, list(detectors.values()), device, progress)
     done = 0
     for batch in images.batches():
         for fit_key, detector in detectors.items():
@@ -240,35 +210,12 @@ def _feature_table(task: RowTask, store: Store) -> tuple[NDArray[np.float64], li
 
 def read_scores(task: RowTask, store: Store) -> NDArray[np.float64]:
     """The scores that a finished row task left, in the order of its `scored_ids`."""
-    return _load(_files(store, task.cells[0].key)["scores.npy"])
+    return _load(files_of(store, task.cells[0].key)["scores.npy"])
 
 
 def _read(store: Store, key: str) -> tuple[NDArray[np.float64], list[tuple[str, str]]]:
-    files = _files(store, key)
+    files = files_of(store, key)
     return _load(files["values.npy"]), [(s, n) for s, n in json.loads(files["columns.json"])]
-
-
-def _files(store: Store, key: str) -> Mapping[str, bytes]:
-    files = store.get(key)
-    if files is None:
-        raise StoreError(
-            f"the artifact {key} is not in the store {store.root} any more", "Run the same command again."
-        )
-    return files
-
-
-def _restored(key: str, choice: Choice, store: Store, category: str, device: str) -> Detector:
-    detector: Detector = choice.build(category, device)
-    detector.restore(load_arrays(_files(store, key)[_STATE]))
-    return detector
-
-
-def _image_set(
-    task: FitTask | StatisticsTask, detectors: Sequence[Detector], device: str, progress: Progress
-) -> FileImageSet:
-    layers = tuple(dict.fromkeys(layer for detector in detectors for layer in detector.layers()))
-    encoder = task.encoder.build(device=device) if task.encoder and layers else None
-    return FileImageSet(task.samples, task.preprocessing, encoder, layers, progress)
 
 
 def _stop_non_finite(values: NDArray[np.floating], batch: ImageBatch, what: str) -> None:

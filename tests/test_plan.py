@@ -248,8 +248,9 @@ def test_feature_vectors_are_ordered_by_segment_detector_statistic_then_image(ho
 
 def test_statistics_are_those_of_the_maps(home: Path) -> None:
     """The stored numbers, computed again from the restored detector's maps with NumPy alone."""
+    from segad_core.fitting import restored
     from segad_core.images import FileImageSet
-    from segad_core.tasks import _read, _restored
+    from segad_core.tasks import _read
 
     plan, store = _plan(home), Store(home / "store")
     fit, statistics = plan.tasks[:2]
@@ -258,7 +259,7 @@ def test_statistics_are_those_of_the_maps(home: Path) -> None:
     cell = next(c for c in statistics.cells if c.segmenter is not None)  # type: ignore[union-attr]
     values, columns = _read(store, cell.key)
     assert columns == [("whole", "q995"), ("whole", "mean")]
-    detector = _restored(cell.fit.key, cell.fit.detector, store, plan.category, "cpu")  # type: ignore[union-attr]
+    detector = restored(cell.fit, store, plan.category, "cpu")  # type: ignore[union-attr]
     images = FileImageSet(
         statistics.samples,  # type: ignore[union-attr]
         statistics.preprocessing,  # type: ignore[union-attr]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from segad_core.digest import file_digest
 from segad_core.errors import PluginError, UsageError
@@ -53,6 +55,72 @@ def tensor(array: Any, device: torch.device) -> Tensor:
     if not values.flags.writeable:
         values = values.copy()
     return torch.from_numpy(values).to(device)
+
+
+def to_arrays(module: nn.Module, prefix: str = "") -> dict[str, NDArray[np.generic]]:
+    """A network's weights and buffers as named arrays, copied."""
+    return {prefix + name: value.detach().cpu().numpy().copy() for name, value in module.state_dict().items()}
+
+
+def from_arrays(
+    who: str, module: nn.Module, arrays: Mapping[str, NDArray[np.generic]], prefix: str = ""
+) -> None:
+    """Loads into a network what `to_arrays` gave.
+
+    Raises:
+        PluginError: an entry is missing, left over or of another shape.
+    """
+    own = module.state_dict()
+    given = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    for name in own.keys() | given.keys():
+        expected = tuple(own[name].shape) if name in own else "none"
+        found = given[name].shape if name in given else "none"
+        if expected != found:
+            raise another_version(who, f"the entry '{prefix}{name}' of shape {expected}", found)
+    module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in given.items()})
+
+
+def entry(who: str, arrays: Mapping[str, NDArray[np.generic]], name: str) -> NDArray[np.generic]:
+    """An entry of a detector's state.
+
+    Raises:
+        PluginError: it is not there.
+    """
+    if name not in arrays:
+        raise another_version(who, f"the entry '{name}'", "none")
+    return arrays[name]
+
+
+def check_version(who: str, arrays: Mapping[str, NDArray[np.generic]], version: int) -> None:
+    """Makes sure that a detector's state is of the version that the detector writes.
+
+    Raises:
+        PluginError: it is not.
+    """
+    found = int(arrays["version"]) if "version" in arrays and arrays["version"].size == 1 else "none"
+    if found != version:
+        raise another_version(who, f"version {version}", found)
+
+
+def another_version(who: str, expected: str, found: object) -> PluginError:
+    """The error for a state that does not fit."""
+    return PluginError(
+        f"{who}: the state is of another version of the plugin, or not its own: expected {expected}, "
+        f"found {found}",
+        "Train the detector again with this version.",
+    )
+
+
+def count_parameters(module: nn.Module) -> int:
+    """How many numbers are trained."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def macs(module: nn.Module, *inputs: Any) -> int:
+    """Multiply-adds of a forward pass, of convolutions and products alone; also on the device `meta`."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(*inputs)
+    return counter.get_total_flops() // 2
 
 
 def normalised(

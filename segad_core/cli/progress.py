@@ -25,6 +25,10 @@ class _Warnings(logging.Handler):
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+_LINE_SECONDS = 60.0
+"""How often a long step writes a line where there is no terminal to draw on."""
+
+
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -46,6 +50,7 @@ class Progress:
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[left]}"),
+            TextColumn("{task.fields[note]}"),
             console=self.console,
             transient=True,
             disable=not self.console.is_terminal,
@@ -54,7 +59,7 @@ class Progress:
         self.what = ""
         self.all: TaskID | None = None
         self.work = self.done = 0
-        self.begun = self.step_begun = time.monotonic()
+        self.begun = self.step_begun = self.line_written = time.monotonic()
 
     def __enter__(self) -> Progress:
         self.handler = _Warnings(self.console)
@@ -71,27 +76,32 @@ class Progress:
         self.bars.stop()
         logging.getLogger("segad").removeHandler(self.handler)
 
-    def preparing(self, what: str, done: int, total: int) -> None:
+    def preparing(self, what: str, done: int, total: int, note: str = "") -> None:
         """Shows a step of the preparation."""
-        self.task_progress("", what, done, total)
+        self.task_progress("", what, done, total, note)
 
     @hooks.implementation
     def run_started(self, title: str, tasks: int, work: int) -> None:
         self.begun = time.monotonic()
         self.work, self.done = work, 0
         self._drop_step()
-        self.all = self.bars.add_task("all tasks", total=tasks, left="")
+        self.all = self.bars.add_task("all tasks", total=tasks, left="", note="")
         if not self.console.is_terminal:
             self.console.print(f"{title}: {tasks} tasks to do", highlight=False)
 
     @hooks.implementation
-    def task_progress(self, name: str, what: str, done: int, total: int) -> None:
+    def task_progress(self, name: str, what: str, done: int, total: int, note: str) -> None:
         label = ": ".join(part for part in (name, what) if part)
         if self.step is None or label != self.what:
             self._drop_step()
-            self.step, self.what = self.bars.add_task(label, total=total, left=""), label
-            self.step_begun = time.monotonic()
-        self.bars.update(self.step, completed=done, total=total, left=_left(self.step_begun, done, total))
+            self.step, self.what = self.bars.add_task(label, total=total, left="", note=""), label
+            self.step_begun = self.line_written = time.monotonic()
+        left = _left(self.step_begun, done, total)
+        self.bars.update(self.step, completed=done, total=total, left=left, note=note)
+        if not self.console.is_terminal and time.monotonic() - self.line_written >= _LINE_SECONDS:
+            self.line_written = time.monotonic()
+            said = ", ".join(part for part in (f"{label} {done} of {total}", note, left) if part)
+            self.console.print(f"  {said}", markup=False, highlight=False, soft_wrap=True)
 
     @hooks.implementation
     def task_finished(self, name: str, seconds: float, work: int) -> None:

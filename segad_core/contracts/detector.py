@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.contracts.component import Component
 from segad_core.contracts.images import ImageBatch, ImageSet
+from segad_core.contracts.run import Run
 
-
-@dataclass(frozen=True)
-class Run:
-    """What a plugin is told about the training it does.
-
-    Attributes:
-        seed: the only source of randomness; spawn from it as needed.
-        progress: call it with what is being done, how much is done, and how much there is.
-    """
-
-    seed: np.random.SeedSequence
-    progress: Callable[[str, int, int], None] = lambda what, done, total: None
+Shapes = Mapping[str, tuple[int, int, int]]
+"""(C, H, W) of each encoder layer that a detector reads."""
 
 
 class Detector(Component):
@@ -37,11 +27,23 @@ class Detector(Component):
         """The encoder layers it reads; none where it does not use the encoder."""
         return ()
 
-    def cost(self, images: int, shapes: Mapping[str, tuple[int, int, int]]) -> str:
+    def check(self, size: tuple[int, int], shapes: Shapes) -> None:
+        """Called before anything is trained; does nothing unless a detector cares.
+
+        Args:
+            size: height and width to which images will be brought.
+            shapes: (C, H, W) of each encoder layer that it reads.
+
+        Raises:
+            SegadError: it cannot work at that size, or a file that it needs is not what it should be.
+        """
+
+    def cost(self, images: int, size: tuple[int, int], shapes: Shapes) -> str:
         """What a fit will take, in words for the person who waits; nothing where that can't be said.
 
         Args:
             images: how many images it will train on.
+            size: height and width to which images will be brought.
             shapes: (C, H, W) of each encoder layer that it reads.
         """
         return ""

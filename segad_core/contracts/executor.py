@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from segad_core.contracts.component import Component
-
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
+from segad_core.contracts.run import Progress
 
 Work = Callable[[Progress], tuple[str, ...]]
 

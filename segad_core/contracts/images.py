@@ -49,6 +49,10 @@ class ImageBatch:
         features: Mapping[str, Array] = self.memo["features"]
         return features
 
+    def with_pixels(self, pixels: NDArray[np.uint8]) -> ImageBatch:
+        """The same images with other pixels (N, H, W, 3), and with features of their own."""
+        return ImageBatch(self.samples, pixels, self._encode, self._load)
+
     def full_size(self, index: int) -> NDArray[np.uint8]:
         """One image as it is on disk, (H, W, 3) uint8 RGB, decoded anew at each call."""
         if self._load is None:
@@ -66,6 +70,15 @@ class ImageSet(Protocol):
 
     def batches(self) -> Iterator[ImageBatch]:
         """The images in order, in batches; holds one batch at a time."""
+
+    def pick(self, indices: Sequence[int]) -> ImageBatch:
+        """Some of the images, by their places in the order, as a batch."""
+
+    def resized(self, size: tuple[int, int]) -> ImageSet:
+        """The same images brought to another size (height, width)."""
+
+    def digest(self) -> str:
+        """What identifies the images: their content, their order, and how they come to their size."""
 
     def features(self) -> Mapping[str, NDArray[np.float32]]:
         """The encoder's layers for the whole set, each (N, C, H, W): one pass, kept for every later call."""

@@ -1,6 +1,7 @@
 """Images: the one decoder, the sets that plugins go through, and the audit that finds leaks."""
 
 from segad_core.images.decode import Decoded, decode, resize
+from segad_core.images.folder import folder_samples, image_files
 from segad_core.images.image_set import FileImageSet
 from segad_core.images.inventory import Facts, Inventory, audit, check_labels, take_inventory
 from segad_core.images.labels import read_labels
@@ -13,6 +14,8 @@ __all__ = [
     "audit",
     "check_labels",
     "decode",
+    "folder_samples",
+    "image_files",
     "read_labels",
     "resize",
     "take_inventory",

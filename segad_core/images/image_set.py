@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.contracts import Array, Encoder, ImageBatch, Sample
-from segad_core.errors import StoreError
+from segad_core.contracts import Array, Encoder, ImageBatch, Progress, Sample, unseen
+from segad_core.digest import digest_of, file_digest
 from segad_core.images.decode import decode, resize
-
-FEATURES_IN_MEMORY = 2 << 30
-"""Features of a training set larger than this many bytes are kept in a temporary file instead of memory."""
+from segad_core.scratch import scratch_array
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class FileImageSet:
     preprocessing: Preprocessing
     encoder: Encoder | None = None
     layers: tuple[str, ...] = ()
-    progress: Callable[[str, int, int], None] = lambda what, done, total: None
+    progress: Progress = unseen
     _features: dict[str, NDArray[np.float32]] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -60,22 +56,40 @@ class FileImageSet:
                 assert pending is not None
                 pixels = pending.result()
                 pending = pool.submit(self._decode, groups[i + 1]) if i + 1 < len(groups) else None
-                yield ImageBatch(group, pixels, self._encode if self.layers else None, self._load)
+                yield self._batch(group, pixels)
 
     def features(self) -> Mapping[str, NDArray[np.float32]]:
         """The wanted layers of every image, from one encoder pass: in memory, or memory-mapped if large."""
         if self._features is None:
-            self._features = {}
+            features: dict[str, NDArray[np.float32]] = {}
             done = 0
             for batch in self.batches():
                 for layer, values in batch.features().items():
                     block = _to_numpy(values)
-                    if layer not in self._features:
-                        self._features[layer] = _room((len(self), *block.shape[1:]))
-                    self._features[layer][done : done + len(batch)] = block
+                    if layer not in features:
+                        features[layer] = scratch_array((len(self), *block.shape[1:]))
+                    features[layer][done : done + len(batch)] = block
                 done += len(batch)
                 self.progress("images encoded", done, len(self))
+            self._features = features
         return self._features
+
+    def pick(self, indices: Sequence[int]) -> ImageBatch:
+        """Some of the images, decoded anew at each call."""
+        group = [self.samples[i] for i in indices]
+        return self._batch(group, self._decode(group))
+
+    def resized(self, size: tuple[int, int]) -> FileImageSet:
+        """The same images at another size; features that were computed stay behind."""
+        return replace(self, preprocessing=replace(self.preprocessing, size=size), _features=None)
+
+    def digest(self) -> str:
+        """Reads every file to its end."""
+        files = [file_digest(sample.path) for sample in self.samples]
+        return digest_of([files, asdict(self.preprocessing)])
+
+    def _batch(self, group: Sequence[Sample], pixels: NDArray[np.uint8]) -> ImageBatch:
+        return ImageBatch(group, pixels, self._encode if self.layers else None, self._load)
 
     def _decode(self, group: Sequence[Sample]) -> NDArray[np.uint8]:
         return np.stack([resize(self._load(sample), self.preprocessing.size) for sample in group])
@@ -93,20 +107,3 @@ def _to_numpy(values: Array) -> NDArray[np.float32]:
     if hasattr(values, "cpu"):
         values = values.cpu()
     return np.asarray(np.from_dlpack(values), np.float32)
-
-
-def _room(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    size = 4 * int(np.prod(shape, dtype=np.int64))
-    if size <= FEATURES_IN_MEMORY:
-        return np.empty(shape, np.float32)
-    try:
-        with tempfile.TemporaryFile() as file:  # the mapping outlives the name and goes with the process
-            if hasattr(os, "posix_fallocate"):  # a full disk is an error here, and would be a crash later
-                os.posix_fallocate(file.fileno(), 0, size)
-            return np.memmap(file, np.float32, "w+", shape=shape)
-    except OSError as error:
-        raise StoreError(
-            f"the temporary folder {tempfile.gettempdir()} has no room for {size / 2**30:.1f} GiB of encoder "
-            f"features: {error.strerror}",
-            "Free some space, or name a larger folder in the environment variable TMPDIR.",
-        ) from error

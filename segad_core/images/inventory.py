@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from segad_core.contracts import Sample
+from segad_core.contracts import Progress, Sample, unseen
 from segad_core.digest import array_digest, digest_of, file_digest
 from segad_core.errors import DataError, ImageError, LeakageError
 from segad_core.images.decode import decode
@@ -58,7 +58,7 @@ def take_inventory(
     samples: Sequence[Sample],
     white: int,
     store: Store,
-    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+    progress: Progress = unseen,
 ) -> Inventory:
     """Reads and decodes every image once; what was decoded before is remembered in the store by its bytes."""
     result = Inventory()

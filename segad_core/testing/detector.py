@@ -69,7 +69,8 @@ class DetectorSuite(ComponentSuite):
         for name in detector.layers():
             assert name in known, f"layers() names '{name}', but the encoder has {', '.join(known)}"
             shapes[name] = (known[name].channels, -(-h // known[name].stride), -(-w // known[name].stride))
-        words = detector.cost(100, shapes)
+        detector.check(self.size, shapes)
+        words = detector.cost(100, self.size, shapes)
         assert isinstance(words, str), f"cost() gives a {type(words).__name__}, not a string"
 
     def test_maps_are_finite_float32_of_the_images_size(self) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from segad_core.contracts import Executor, Outcome, Progress
+from segad_core.contracts import Executor, Outcome, Progress, unseen
 from segad_core.testing.checks import works
 from segad_core.testing.component import ComponentSuite
 
@@ -44,7 +44,7 @@ class ExecutorSuite(ComponentSuite):
         """Every task runs once; its outcome carries its ticket and the keys that it returned."""
         with self._open() as (executor, folder):
             for ticket in range(_TASKS):
-                executor.submit(ticket, partial(_task, folder, ticket), _progress)
+                executor.submit(ticket, partial(_task, folder, ticket), unseen)
             outcomes = list(executor.as_completed())
             assert sorted(o.ticket for o in outcomes) == list(range(_TASKS)), (
                 f"of the tickets 0 to {_TASKS - 1} came back {sorted(o.ticket for o in outcomes)}"
@@ -62,13 +62,13 @@ class ExecutorSuite(ComponentSuite):
     def test_outcomes_can_be_taken_one_at_a_time(self) -> None:
         """`as_completed` can be begun anew for each outcome and tasks submitted in between: none is lost."""
         with self._open() as (executor, folder):
-            executor.submit(0, partial(_task, folder, 0), _progress)
-            executor.submit(1, partial(_task, folder, 1), _progress)
+            executor.submit(0, partial(_task, folder, 0), unseen)
+            executor.submit(1, partial(_task, folder, 1), unseen)
             tickets = []
             for new in range(2, _TASKS + 2):
                 tickets += [outcome.ticket for outcome in islice(executor.as_completed(), 1)]
                 if new < _TASKS:
-                    executor.submit(new, partial(_task, folder, new), _progress)
+                    executor.submit(new, partial(_task, folder, new), unseen)
             assert sorted(tickets) == list(range(_TASKS)), (
                 f"of the tickets 0 to {_TASKS - 1}, taken one at a time, came back {sorted(tickets)}"
             )
@@ -79,7 +79,7 @@ class ExecutorSuite(ComponentSuite):
         """An exception becomes the outcome of its task, with its ticket; the other tasks are not touched."""
         with self._open() as (executor, folder):
             for ticket in range(_TASKS):
-                executor.submit(ticket, partial(_task, folder, ticket, fails=ticket % 3 == 1), _progress)
+                executor.submit(ticket, partial(_task, folder, ticket, fails=ticket % 3 == 1), unseen)
             with works("as_completed() does not raise what a task raises"):
                 outcomes = {outcome.ticket: outcome for outcome in executor.as_completed()}
             assert sorted(outcomes) == list(range(_TASKS)), (
@@ -101,7 +101,7 @@ class ExecutorSuite(ComponentSuite):
             slack = executor.capacity() + 1
             count = 2 * slack + 4 + executor.capacity()
             for ticket in range(count):
-                executor.submit(ticket, partial(_task, folder, ticket, seconds=0.05), _progress)
+                executor.submit(ticket, partial(_task, folder, ticket, seconds=0.05), unseen)
             executor.cancel()
             before = len(_started(folder))
             tickets = sorted(outcome.ticket for outcome in executor.as_completed())
@@ -118,7 +118,7 @@ class ExecutorSuite(ComponentSuite):
         """`close` gives everything back, used or not, and may be called again."""
         unused, used = self.make(), self.make()
         with tempfile.TemporaryDirectory() as folder:
-            used.submit(0, partial(_task, Path(folder), 0), _progress)
+            used.submit(0, partial(_task, Path(folder), 0), unseen)
             assert len(list(used.as_completed())) == 1, "one task was submitted; it has to have one outcome"
             for executor, which in ((unused, "an unused executor"), (used, "an executor")):
                 for time_ in ("once", "twice"):
@@ -130,14 +130,10 @@ def _keys(ticket: int) -> tuple[str, ...]:
     return tuple(f"key {ticket}.{i}" for i in range(ticket % 3))
 
 
-def _progress(what: str, done: int, total: int) -> None:
-    """Progress that nobody looks at."""
-
-
 def _task(
     folder: Path, ticket: int, progress: Progress, fails: bool = False, seconds: float = 0.0
 ) -> tuple[str, ...]:
-    progress("files written", 0, 1)
+    progress("files written", 0, 1, "as it should")
     with (folder / str(ticket)).open("a") as file:
         file.write("x")
     time.sleep(seconds)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.contracts import Array, Encoder, ImageBatch, Sample
+from segad_core.digest import array_digest
 
 Pixels = NDArray[np.uint8]
 
@@ -96,6 +97,23 @@ class ArrayImageSet:
         for start in range(0, len(self), self.batch_size):
             part = slice(start, start + self.batch_size)
             yield image_batch(self.pixels[part], self.encoder, self.layers, self.samples[part])
+
+    def pick(self, indices: Sequence[int]) -> ImageBatch:
+        """Some of the images, as a batch."""
+        chosen = np.asarray(indices, np.int64)
+        samples = [self.samples[i] for i in chosen]
+        return image_batch(self.pixels[chosen], self.encoder, self.layers, samples)
+
+    def resized(self, size: tuple[int, int]) -> ArrayImageSet:
+        """The same images at another size: the nearest pixel of each."""
+        rows, columns = (
+            np.arange(new) * old // new for new, old in zip(size, self.pixels.shape[1:3], strict=True)
+        )
+        return ArrayImageSet(self.pixels[:, rows][:, :, columns], self.encoder, self.layers, self.batch_size)
+
+    def digest(self) -> str:
+        """A digest of the pixels."""
+        return array_digest(self.pixels)
 
     def features(self) -> Mapping[str, NDArray[np.float32]]:
         """The wanted layers of every image, each (N, C, H, W), from one encoder pass."""

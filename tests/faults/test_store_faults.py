@@ -292,10 +292,10 @@ def test_features_that_find_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """A full disk is an error where the file is made; later it would end the process without a word."""
     import tempfile
 
-    from segad_core.images import image_set
+    from segad_core import scratch
 
-    monkeypatch.setattr(image_set, "FEATURES_IN_MEMORY", 100)
-    room = image_set._room((8, 8))
+    monkeypatch.setattr(scratch, "IN_MEMORY", 100)
+    room = scratch.scratch_array((8, 8))
     assert isinstance(room, np.memmap)
     room[:] = 1
 
@@ -304,7 +304,7 @@ def test_features_that_find_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(StoreError) as caught:
-        image_set._room((8, 8))
+        scratch.scratch_array((8, 8))
     assert caught.value.what == (
         f"the temporary folder {tempfile.gettempdir()} has no room for 0.0 GiB of encoder features: "
         "No space left on device"

@@ -11,10 +11,10 @@ from pydantic import Field
 
 from segad_core.contracts import Dataset, InputFolder, Parameters, Sample
 from segad_core.errors import DataError, RecipeError
+from segad_core.images.folder import entries, image_files
 
 log = logging.getLogger("segad.plugins")
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 _EXPECTED = """\
 It should look like this (names of images and defects are free; what is in [] may be absent):
     ROOT/[CATEGORY/][train/]good/*.png
@@ -52,7 +52,7 @@ class Folder(Dataset):
                 _EXPECTED,
             )
         for folder in _folders(root):
-            if folder.name not in found and next(_images(folder), None) is not None:
+            if folder.name not in found and image_files(folder):
                 log.warning(
                     "data set folder: %s holds images and is left out: it has no '%s' and no '%s' folder",
                     folder,
@@ -82,38 +82,11 @@ class Folder(Dataset):
         base = home / part if part else home
         labels: tuple[tuple[str, Literal[0, 1]], ...] = ((self.params.good, 0), (self.params.bad, 1))
         for name, label in labels:
-            for path in _images(base / name):
+            for path in image_files(base / name):
                 inside = path.relative_to(base / name).parent
                 defect = inside.as_posix() if label == 1 and inside != Path() else ""
                 yield Sample(path.relative_to(home).as_posix(), path, label, split=part, defect=defect)
 
 
 def _folders(root: Path) -> list[Path]:
-    return sorted(path for path in _entries(root) if path.is_dir())
-
-
-def _entries(folder: Path) -> list[Path]:
-    """What a folder holds, without hidden names."""
-    try:
-        return [path for path in folder.iterdir() if not path.name.startswith(".")]
-    except OSError as error:
-        raise DataError(
-            f"data set folder: {folder} cannot be read ({error.strerror})", "Correct its permissions."
-        ) from error
-
-
-def _images(folder: Path) -> Iterator[Path]:
-    """The image files below a folder, sorted; a folder is entered once, whatever links lead to it."""
-    waiting, seen = [folder], set()
-    found = []
-    while waiting:
-        current = waiting.pop()
-        if not current.is_dir() or current.resolve() in seen:
-            continue
-        seen.add(current.resolve())
-        for path in _entries(current):
-            if path.is_dir():
-                waiting.append(path)
-            elif path.suffix.lower() in _SUFFIXES:
-                found.append(path)
-    yield from sorted(found)
+    return sorted(path for path in entries(root) if path.is_dir())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -13,12 +12,14 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from segad_core.contracts import Detector, ImageBatch, ImageSet, Parameters, Run
+from segad_core.contracts import Detector, ImageBatch, ImageSet, Parameters, Run, Shapes
 from segad_core.errors import PluginError
 from segad_plugins.detectors import coreset
+from segad_plugins.detectors.maps import Border, check_blur, gaussian_blur, upsample
 from segad_plugins.detectors.nearest import nearest, squared_distances
-from segad_plugins.torch_tools import tensor, torch_device
+from segad_plugins.torch_tools import check_version, entry, tensor, torch_device
 
+_VERSION = 1
 _BLOCK = 64  # training images embedded at a time
 
 
@@ -45,6 +46,7 @@ class PatchCore(Detector):
         upsampling: Literal["nearest", "bilinear"] = "nearest"
         distance: Literal["euclidean", "squared"] = "euclidean"
         blur_sigma: float = Field(4.0, ge=0, description="0 for none; radius 4 sigma")
+        blur_border: Border = Field("reflect", description="symmetric repeats the edge pixels, as scipy does")
         image_score: Literal["reweighted", "maximum"] = "reweighted"
 
     params: Params
@@ -56,7 +58,11 @@ class PatchCore(Detector):
     def layers(self) -> tuple[str, ...]:
         return self.params.layers
 
-    def cost(self, images: int, shapes: Mapping[str, tuple[int, int, int]]) -> str:
+    def check(self, size: tuple[int, int], shapes: Shapes) -> None:
+        if self.params.blur_sigma:
+            check_blur("patchcore", self.params.blur_sigma, size)
+
+    def cost(self, images: int, size: tuple[int, int], shapes: Shapes) -> str:
         height, width = next(iter(shapes.values()))[1:]
         dimension = sum(channels for channels, _, _ in shapes.values())
         patches = images * height * width
@@ -86,9 +92,9 @@ class PatchCore(Detector):
         with torch.inference_mode():
             squared, _ = self._patch_distances(batch)
             distances = squared if self.params.distance == "squared" else squared.sqrt()
-            maps = _upsample(distances, batch.pixels.shape[1:3], self.params.upsampling)
+            maps = upsample(distances, batch.pixels.shape[1:3], self.params.upsampling)
             if self.params.blur_sigma:
-                maps = gaussian_blur(maps, self.params.blur_sigma)
+                maps = gaussian_blur(maps, self.params.blur_sigma, self.params.blur_border)
             return maps.cpu().numpy()
 
     def image_scores(self, batch: ImageBatch, maps: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -101,10 +107,11 @@ class PatchCore(Detector):
             return np.array(scores, np.float64)
 
     def state(self) -> Mapping[str, NDArray[np.generic]]:
-        return {"bank": self._fitted().cpu().numpy()}
+        return {"version": np.array(_VERSION), "bank": self._fitted().cpu().numpy()}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        self._bank = tensor(state["bank"], torch_device(self.device))
+        check_version("patchcore", state, _VERSION)
+        self._bank = tensor(entry("patchcore", state, "bank"), torch_device(self.device))
 
     def _training_patches(self, images: ImageSet, device: torch.device) -> NDArray[np.float32]:
         """The patch vectors (n, D) of all training images, held once."""
@@ -171,36 +178,3 @@ class PatchCore(Detector):
         around = squared_distances(neighbour[None], bank)[0].topk(count, largest=False).indices
         distances = squared_distances(patches.flatten(0, 1)[worst][None], bank[around])[0].sqrt()
         return float(score * (1 - torch.softmax(distances.double(), dim=0)[0]))
-
-
-def _upsample(maps: Tensor, size: tuple[int, ...], mode: str) -> Tensor:
-    corners = False if mode == "bilinear" else None
-    return F.interpolate(maps[:, None], size=tuple(size), mode=mode, align_corners=corners)[:, 0]
-
-
-def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
-    """Blurs (N, H, W) with a normalised Gaussian of radius 4 sigma; mirrored without repeating the edge.
-
-    A product with a banded matrix from each side: on a CPU ten times as fast as a convolution.
-    """
-    rows, columns = (_blur_matrix(side, sigma).to(maps.device) for side in maps.shape[-2:])
-    return rows @ maps @ columns.T
-
-
-@cache
-def _blur_matrix(side: int, sigma: float) -> Tensor:
-    """The blur of a line of so many pixels as a matrix; what lies outside is mirrored into it."""
-    radius = int(4 * sigma + 0.5)
-    if radius >= side:
-        raise PluginError(
-            f"patchcore: a blur of sigma {sigma:g} needs images of more than {radius} pixels a side, and "
-            f"these have {side}",
-            "Set a smaller blur_sigma, or a larger image.size in the recipe.",
-        )
-    offsets = torch.arange(-radius, radius + 1)
-    kernel = torch.exp(-0.5 * (offsets.double() / sigma) ** 2)
-    at = torch.arange(side)[:, None] + offsets
-    mirrored = (side - 1) - ((side - 1) - at.abs()).abs()
-    matrix = torch.zeros(side, side, dtype=torch.float64)
-    matrix.scatter_add_(1, mirrored, (kernel / kernel.sum()).expand(side, -1))
-    return matrix.float()

@@ -36,6 +36,7 @@ class NetworkEncoder(Encoder):
         if self._network is None:
             network = self.build().eval().requires_grad_(False)
             self._network = network.to(device, memory_format=torch.channels_last)
+        self._network.eval()  # whatever a holder of the network did: batch norms of a teacher never learn
         with torch.inference_mode():
             values = normalised(pixels, self.mean, self.std, device)
             features = self.forward(self._network, values, layers)

@@ -1,0 +1,159 @@
+"""FastFlow: how improbable the encoder's features are under normalising flows trained on good images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from segad_core.contracts import Detector, ImageBatch, ImageSet, Parameters, Run, Shapes
+from segad_core.errors import PluginError
+from segad_plugins.detectors.flow_steps import Flow
+from segad_plugins.detectors.maps import upsample
+from segad_plugins.torch_tools import (
+    check_version,
+    count_parameters,
+    entry,
+    from_arrays,
+    macs,
+    tensor,
+    to_arrays,
+    torch_device,
+)
+from segad_plugins.training import Batches, Precision, seeded, train
+
+_VERSION = 1
+
+
+class FastFlow(Detector):
+    """FastFlow (Yu et al., 2021): normalising flows over the features of an encoder, one per layer.
+
+    The defaults are the paper's settings (its appendix B: learning rate 1e-3, weight decay 1e-5, 200
+    epochs) in the implementation that it used (anomalib, October 2023, with what its comments say for Wide
+    ResNet-50-2: 8 steps, hidden ratio 1, kernels 3 and 1 in turn); batch 32 is that implementation's. Where
+    others differ there are parameters: `only_3x3` (its default for small ResNets), `drop_last` (the
+    unofficial first implementation, which also trains 500 epochs). The last epoch's weights are used.
+
+    Maps lie in [-1, 0]; at very anomalous pixels they tie near 0.
+    """
+
+    class Params(Parameters):
+        """FastFlow's choices."""
+
+        layers: tuple[str, ...] = Field(("layer1", "layer2", "layer3"), min_length=1)
+        steps: int = Field(8, ge=1, description="flow steps per layer")
+        hidden_ratio: float = Field(1.0, gt=0, description="width of the subnets, as a share of their input")
+        only_3x3: bool = Field(False, description="no 1 x 1 kernels")
+        epochs: int = Field(200, ge=1)
+        batch: int = Field(32, ge=1, description="images per training step")
+        drop_last: bool = Field(False, description="leave out an epoch's last images if no full batch")
+        learning_rate: float = Field(1e-3, gt=0)
+        weight_decay: float = Field(1e-5, ge=0)
+        precision: Precision = Field("float32", description="of the training; maps are always float32")
+
+    params: Params
+
+    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
+        super().__init__(params, device)
+        self._flows: nn.ModuleDict | None = None
+
+    def layers(self) -> tuple[str, ...]:
+        return self.params.layers
+
+    def check(self, size: tuple[int, int], shapes: Shapes) -> None:
+        for layer, (channels, _, _) in shapes.items():
+            if channels < 2:
+                raise PluginError(
+                    f"fastflow: needs layers of 2 channels or more, and '{layer}' has {channels}",
+                    "Choose other layers.",
+                )
+
+    def cost(self, images: int, size: tuple[int, int], shapes: Shapes) -> str:
+        with torch.device("meta"):
+            flows = self._build(shapes)
+            work = sum(macs(flow, torch.empty(1, *shapes[name])) for name, flow in flows.items())
+        return (
+            f"{count_parameters(flows) / 1e6:.2f} M parameters, {images * self.params.epochs:,} image-steps, "
+            f"{3 * work / 1e9:.2f} GMAC each"
+        )
+
+    def fit(self, images: ImageSet, run: Run) -> None:
+        device = torch_device(self.device)
+        features = images.features()
+        build_seed, order_seed = (int(s) for s in run.seed.generate_state(2))
+        with seeded(build_seed):
+            flows = self._build({name: _chw(features[name]) for name in self.params.layers})
+        flows = flows.to(device)
+        batches = Batches(order_seed, len(images), self.params.batch, self.params.drop_last)
+
+        def loss_at(step: int) -> Tensor:
+            chosen = batches[step]
+            return flow_loss(flows, {name: tensor(features[name][chosen], device) for name in flows})
+
+        optimiser = torch.optim.Adam(
+            flows.parameters(), lr=self.params.learning_rate, weight_decay=self.params.weight_decay
+        )
+        steps = self.params.epochs * len(batches)
+        train("fastflow", flows, optimiser, loss_at, steps, run, precision=self.params.precision)
+        self._flows = flows.requires_grad_(False)
+
+    def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
+        flows, size = self._fitted(), batch.pixels.shape[1:3]
+        features, device = batch.features(), torch_device(self.device)
+        with torch.inference_mode():
+            maps = []
+            for name, flow in flows.items():
+                given = tensor(features[name], device)
+                if tuple(given.shape[1:]) != tuple(flow.norm.normalized_shape):
+                    raise PluginError(
+                        f"fastflow: was trained on features '{name}' of shape "
+                        f"{tuple(flow.norm.normalized_shape)}, and these have {tuple(given.shape[1:])}",
+                        "Use images of the size, and the encoder, that it was trained with.",
+                    )
+                z, _ = flow(given)
+                probability = torch.exp(-0.5 * (z**2).mean(dim=1))
+                maps.append(upsample(-probability, size))
+            return torch.stack(maps).mean(dim=0).cpu().numpy()
+
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
+        flows = self._fitted()
+        shapes = {f"shape.{n}": np.array(f.norm.normalized_shape, np.int64) for n, f in flows.items()}
+        return {"version": np.array(_VERSION), **shapes, **to_arrays(flows, "flows.")}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        check_version("fastflow", state, _VERSION)
+        shapes = {name: tuple(entry("fastflow", state, f"shape.{name}")) for name in self.params.layers}
+        with torch.device("meta"):
+            flows = self._build(shapes)
+        flows = flows.to_empty(device=torch_device(self.device))
+        from_arrays("fastflow", flows, state, "flows.")
+        self._flows = flows.requires_grad_(False)
+
+    def _build(self, shapes: Shapes) -> nn.ModuleDict:
+        p = self.params
+        return nn.ModuleDict(
+            {name: Flow(shapes[name], p.steps, p.hidden_ratio, p.only_3x3) for name in p.layers}
+        )
+
+    def _fitted(self) -> nn.ModuleDict:
+        if self._flows is None:
+            raise PluginError("fastflow: is not fitted yet")
+        return self._flows
+
+
+def flow_loss(flows: nn.ModuleDict, features: Mapping[str, Tensor]) -> Tensor:
+    """Sum over layers of the mean over images of half the squared norm of z minus the log-determinant."""
+    total = torch.zeros(())
+    for name, flow in flows.items():
+        z, log_det = flow(features[name])
+        total = total.to(z.device) + (0.5 * (z**2).sum(dim=(1, 2, 3)) - log_det).mean()
+    return total
+
+
+def _chw(features: NDArray[np.float32]) -> tuple[int, int, int]:
+    _, channels, height, width = features.shape
+    return channels, height, width

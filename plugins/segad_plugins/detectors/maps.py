@@ -1,0 +1,67 @@
+"""What detectors do to their maps at the end: bring them to the images' size, and blur them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from segad_core.errors import PluginError
+
+Border = Literal["reflect", "symmetric"]
+"""What lies outside an image for a blur: its mirror image, without the edge pixels or with them."""
+
+
+def upsample(
+    maps: Tensor, size: tuple[int, int], mode: str = "bilinear", align_corners: bool = False
+) -> Tensor:
+    """Maps (N, h, w) at another size."""
+    corners = align_corners if mode == "bilinear" else None
+    return F.interpolate(maps[:, None], size=size, mode=mode, align_corners=corners)[:, 0]
+
+
+def gaussian_blur(maps: Tensor, sigma: float, border: Border = "reflect") -> Tensor:
+    """Blurs (N, H, W) with a normalised Gaussian of radius 4 sigma.
+
+    A product with a banded matrix from each side: on a CPU ten times as fast as a convolution.
+    """
+    rows, columns = (_blur_matrix(side, sigma, border).to(maps.device) for side in maps.shape[-2:])
+    return rows @ maps @ columns.T
+
+
+def check_blur(who: str, sigma: float, size: tuple[int, int]) -> None:
+    """Makes sure that images are larger than the blur's radius.
+
+    Raises:
+        PluginError: they are not.
+    """
+    if _radius(sigma) >= min(size):
+        raise PluginError(
+            f"{who}: a blur of sigma {sigma:g} needs images of more than {_radius(sigma)} pixels a side, "
+            f"and these have {min(size)}",
+            "Set a smaller blur_sigma, or a larger image.size in the recipe.",
+        )
+
+
+def _radius(sigma: float) -> int:
+    return int(4 * sigma + 0.5)
+
+
+@cache
+def _blur_matrix(side: int, sigma: float, border: Border) -> Tensor:
+    """The blur of a line of so many pixels as a matrix; what lies outside is mirrored into it."""
+    radius = _radius(sigma)
+    offsets = torch.arange(-radius, radius + 1)
+    kernel = torch.exp(-0.5 * (offsets.double() / sigma) ** 2)
+    at = torch.arange(side)[:, None] + offsets
+    if border == "reflect":
+        mirrored = (side - 1) - ((side - 1) - at.abs()).abs()
+    else:
+        period = at % (2 * side)
+        mirrored = torch.minimum(period, 2 * side - 1 - period)
+    matrix = torch.zeros(side, side, dtype=torch.float64)
+    matrix.scatter_add_(1, mirrored, (kernel / kernel.sum()).expand(side, -1))
+    return matrix.float()

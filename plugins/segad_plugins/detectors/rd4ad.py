@@ -1,0 +1,176 @@
+"""RD4AD: where a student that runs the encoder backwards fails to imitate it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from segad_core.contracts import Detector, ImageBatch, ImageSet, Parameters, Run, Shapes
+from segad_core.errors import PluginError
+from segad_plugins.detectors.maps import Border, check_blur, gaussian_blur, upsample
+from segad_plugins.detectors.reversed_bottleneck import Student
+from segad_plugins.torch_tools import (
+    check_version,
+    count_parameters,
+    entry,
+    from_arrays,
+    macs,
+    tensor,
+    to_arrays,
+    torch_device,
+)
+from segad_plugins.training import Batches, Precision, seeded, train
+
+_VERSION = 1
+
+
+class RD4AD(Detector):
+    """RD4AD (Deng and Li, CVPR 2022): cosine distance between an encoder and a student that decodes it.
+
+    The defaults are the paper's settings (its appendix B: 200 epochs, Adam with betas 0.5 and 0.999, maps
+    added) in the implementation that it used (anomalib, October 2023): learning rate 5e-3, batch 16, the
+    cosine distance of a layer's channels and pixels taken together as the loss, blocks of the bottleneck of
+    width 64, a blur that mirrors without the edge. Where others differ there are parameters:
+    `bottleneck_width: 128` and `blur_border: symmetric` (the authors' code), `loss: per_pixel` (their
+    article), `combine: multiply` (anomalib before). The last epoch's weights are used.
+
+    The encoder is the teacher and never trains. Maps of three layers that are added lie in [0, 6].
+    """
+
+    class Params(Parameters):
+        """RD4AD's choices."""
+
+        layers: tuple[str, ...] = Field(
+            ("layer1", "layer2", "layer3"), min_length=1, description="fine to coarse, sizes halving"
+        )
+        bottleneck_width: Literal[64, 128] = 64
+        epochs: int = Field(200, ge=1)
+        batch: int = Field(16, ge=1, description="images per training step")
+        learning_rate: float = Field(5e-3, gt=0)
+        betas: tuple[float, float] = (0.5, 0.999)
+        loss: Literal["flattened", "per_pixel"] = "flattened"
+        combine: Literal["add", "multiply"] = "add"
+        blur_sigma: float = Field(4.0, ge=0, description="0 for none; radius 4 sigma")
+        blur_border: Border = Field("reflect", description="symmetric repeats the edge pixels, as scipy does")
+        precision: Precision = Field("float32", description="of the training; maps are always float32")
+
+    params: Params
+
+    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
+        super().__init__(params, device)
+        self._student: Student | None = None
+
+    def layers(self) -> tuple[str, ...]:
+        return self.params.layers
+
+    def check(self, size: tuple[int, int], shapes: Shapes) -> None:
+        if self.params.blur_sigma:
+            check_blur("rd4ad", self.params.blur_sigma, size)
+        sizes = [shape[1:] for shape in shapes.values()]
+        for (name, _), fine, coarse in zip(list(shapes.items())[1:], sizes, sizes[1:], strict=False):
+            if coarse != tuple(-(-side // 2) for side in fine):
+                raise PluginError(
+                    f"rd4ad: needs layers each half the size of the one before, and '{name}' has "
+                    f"{coarse[0]} x {coarse[1]} after {fine[0]} x {fine[1]}",
+                    "Choose layers of neighbouring strides, from fine to coarse.",
+                )
+        if sizes and min(sizes[-1]) < 2:
+            raise PluginError(
+                f"rd4ad: images of {size[0]} x {size[1]} pixels are too small: the coarsest layer has "
+                f"{sizes[-1][0]} x {sizes[-1][1]}, and 2 x 2 is the least",
+                "Set a larger image.size in the recipe, or choose finer layers.",
+            )
+
+    def cost(self, images: int, size: tuple[int, int], shapes: Shapes) -> str:
+        with torch.device("meta"):
+            student = self._build([shapes[name][0] for name in self.params.layers])
+            work = macs(student, [torch.empty(1, *shapes[name]) for name in self.params.layers])
+        return (
+            f"{count_parameters(student) / 1e6:.2f} M parameters, {images * self.params.epochs:,} "
+            f"image-steps, {3 * work / 1e9:.2f} GMAC each"
+        )
+
+    def fit(self, images: ImageSet, run: Run) -> None:
+        device = torch_device(self.device)
+        features = images.features()
+        build_seed, order_seed = (int(s) for s in run.seed.generate_state(2))
+        with seeded(build_seed):
+            student = self._build([features[name].shape[1] for name in self.params.layers])
+        student = student.to(device)
+        batches = Batches(order_seed, len(images), self.params.batch)
+
+        def loss_at(step: int) -> Tensor:
+            chosen = batches[step]
+            teacher = [tensor(features[name][chosen], device) for name in self.params.layers]
+            return imitation_loss(teacher, student(teacher), self.params.loss)
+
+        optimiser = torch.optim.Adam(
+            student.parameters(), lr=self.params.learning_rate, betas=self.params.betas
+        )
+        steps = self.params.epochs * len(batches)
+        train("rd4ad", student, optimiser, loss_at, steps, run, precision=self.params.precision)
+        self._student = student.eval().requires_grad_(False)
+
+    def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
+        student, size = self._fitted(), batch.pixels.shape[1:3]
+        features, device = batch.features(), torch_device(self.device)
+        with torch.inference_mode():
+            teacher = [tensor(features[name], device) for name in self.params.layers]
+            maps = [
+                upsample(1 - F.cosine_similarity(t, s, dim=1, eps=1e-8), size, align_corners=True)
+                for t, s in zip(teacher, student(teacher), strict=True)
+            ]
+            stack = torch.stack(maps)
+            combined = stack.sum(dim=0) if self.params.combine == "add" else stack.prod(dim=0)
+            if self.params.blur_sigma:
+                combined = gaussian_blur(combined, self.params.blur_sigma, self.params.blur_border)
+            return combined.cpu().numpy()
+
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
+        student = self._fitted()
+        channels = [stage[0].leave[0].out_channels for stage in student.stages][::-1]
+        return {
+            "version": np.array(_VERSION),
+            "channels": np.array(channels, np.int64),
+            **to_arrays(student, "student."),
+        }
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        check_version("rd4ad", state, _VERSION)
+        with torch.device("meta"):
+            student = self._build([int(c) for c in entry("rd4ad", state, "channels")])
+        student = student.to_empty(device=torch_device(self.device))
+        from_arrays("rd4ad", student, state, "student.")
+        self._student = student.eval().requires_grad_(False)
+
+    def _build(self, channels: Sequence[int]) -> Student:
+        return Student(channels, self.params.bottleneck_width)
+
+    def _fitted(self) -> Student:
+        if self._student is None:
+            raise PluginError("rd4ad: is not fitted yet")
+        return self._student
+
+
+def imitation_loss(
+    teacher: Sequence[Tensor], student: Sequence[Tensor], kind: Literal["flattened", "per_pixel"]
+) -> Tensor:
+    """Sum over layers of the mean cosine distance.
+
+    `flattened`: of all channels and pixels of a layer as one vector, as the authors' code has it;
+    `per_pixel`: of the channels at each pixel, as their article has it.
+    """
+    if kind == "flattened":
+        teacher, student = [t.flatten(1) for t in teacher], [s.flatten(1) for s in student]
+    distances = [
+        (1 - F.cosine_similarity(t, s.float(), dim=1, eps=1e-8)).mean()
+        for t, s in zip(teacher, student, strict=True)
+    ]
+    return torch.stack(distances).sum()

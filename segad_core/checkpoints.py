@@ -1,0 +1,67 @@
+"""Checkpoints: what a long training leaves on disk, so that one that was killed goes on where it was."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load, save
+
+from segad_core.contracts import Arrays, Checkpoint
+from segad_core.digest import bytes_digest
+from segad_core.errors import StoreError
+from segad_core.files import write_atomic
+
+SECONDS = 120.0
+"""How much work a killed training loses at most, beside the step it was in."""
+
+log = logging.getLogger("segad.checkpoints")
+
+
+class FolderCheckpoint(Checkpoint):
+    """The checkpoint of one training: one file, whose name holds the digest of its content.
+
+    Args:
+        folder: a folder for this training alone; made when something is saved.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._last = time.monotonic()
+
+    def load(self) -> Arrays | None:
+        """What was saved last; a file that is not what was written is left out, with a warning."""
+        newest_first = sorted(self.folder.glob("*.safetensors"), key=lambda p: p.stat().st_mtime_ns)[::-1]
+        for path in newest_first:
+            data = path.read_bytes()
+            if bytes_digest(data) == path.stem:
+                return load(data)
+            log.warning("the checkpoint %s is damaged: that training begins anew", path)
+        return None
+
+    def due(self) -> bool:
+        return time.monotonic() - self._last >= SECONDS
+
+    def save(self, arrays: Arrays) -> None:
+        data = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
+        path = self.folder / f"{bytes_digest(data)}.safetensors"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            before = [old for old in self.folder.iterdir() if old != path]
+            write_atomic(path, data)
+            for old in before:
+                old.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"a checkpoint cannot be written into {self.folder}: {error.strerror or error}",
+                "Free some space or correct its permissions: the same command then goes on from the "
+                "checkpoint before.",
+            ) from error
+        self._last = time.monotonic()
+
+    def clear(self) -> None:
+        """Removes what was saved: the training is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)

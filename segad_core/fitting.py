@@ -1,0 +1,133 @@
+"""Training detectors: the images they share, what they keep, and where their states go."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load, save
+
+from segad_core.cells import FitCell, FitTask, StatisticsTask
+from segad_core.checkpoints import FolderCheckpoint
+from segad_core.contracts import Arrays, Detector, ImageSet, Progress, Run
+from segad_core.contracts.run import artifact_seed
+from segad_core.digest import digest_of
+from segad_core.errors import StoreError
+from segad_core.images import FileImageSet, folder_samples
+from segad_core.plan import encoder_identity, fit_cost
+from segad_core.store import Store
+
+log = logging.getLogger("segad.fitting")
+
+STATE = "state.safetensors"
+_ARRAYS = "arrays.safetensors"
+_SCHEMA = 1
+
+
+def fit(task: FitTask, store: Store, device: str, progress: Progress) -> None:
+    """Trains those of a task's detectors that the store lacks; the encoder sees each image once."""
+    missing = [cell for cell in task.cells if not store.has(cell.key)]
+    detectors = {cell.key: cell.detector.build(task.category, device) for cell in missing}
+    images = open_images(task, list(detectors.values()), device, progress)
+    for cell in missing:
+        detector: Detector = detectors[cell.key]
+        if cost := fit_cost(detector, len(images), images.encoder, task.preprocessing.size):
+            log.info("%s %s: %s", task.name, cell.alias, cost)
+        told = partial(_named, progress, cell.alias)
+        checkpoint = FolderCheckpoint(store.checkpoints / cell.key)
+        maker = {
+            "plugin": cell.detector.provider.qualified,
+            "code": cell.detector.code,
+            "encoder": encoder_identity(task.encoder) if detector.layers() else None,
+        }
+        run = _StoredRun(np.random.SeedSequence(cell.seed), told, checkpoint, store, maker, images)
+        detector.fit(images, run)
+        store.put(cell.key, "fit", {STATE: _to_bytes(detector.state())})
+        checkpoint.clear()
+
+
+class _StoredRun(Run):
+    """A run whose artifacts and checkpoints are in the store.
+
+    Args:
+        seed, progress, checkpoint: as in `Run`.
+        store: where artifacts are kept.
+        maker: plain data that identifies the plugin's code and the encoder.
+        images: the training's images; folders come to their size as these do.
+    """
+
+    def __init__(
+        self,
+        seed: np.random.SeedSequence,
+        progress: Progress,
+        checkpoint: FolderCheckpoint,
+        store: Store,
+        maker: Mapping[str, Any],
+        images: FileImageSet,
+    ) -> None:
+        super().__init__(seed, progress, checkpoint)
+        self._store = store
+        self._maker = maker
+        self._images = images
+
+    def artifact(self, name: str, inputs: Mapping[str, Any], make: Callable[[Run], Arrays]) -> Arrays:
+        key = digest_of({"cell": ["artifact", _SCHEMA], **self._maker, "name": name, "inputs": dict(inputs)})
+        with self._store.lock(key):  # whoever wants the same one waits for it
+            files = self._store.get(key)
+            if files is None:
+                checkpoint = FolderCheckpoint(self._store.checkpoints / key)
+                seed = artifact_seed(name, inputs)
+                run = _StoredRun(seed, self.progress, checkpoint, self._store, self._maker, self._images)
+                files = {_ARRAYS: _to_bytes(make(run))}
+                self._store.put(key, "artifact", files)
+                checkpoint.clear()
+        return load(files[_ARRAYS])
+
+    def images(self, folder: Path, size: tuple[int, int], layers: Sequence[str] = ()) -> ImageSet:
+        preprocessing = replace(self._images.preprocessing, size=size)
+        encoder = self._images.encoder if layers else None
+        return FileImageSet(folder_samples(folder), preprocessing, encoder, tuple(layers), self.progress)
+
+
+def _named(progress: Progress, alias: str, what: str, done: int, total: int, note: str = "") -> None:
+    progress(f"{alias}: {what}", done, total, note)
+
+
+def restored(cell: FitCell, store: Store, category: str, device: str) -> Detector:
+    """A detector as its training left it."""
+    detector: Detector = cell.detector.build(category, device)
+    detector.restore(load(files_of(store, cell.key)[STATE]))
+    return detector
+
+
+def open_images(
+    task: FitTask | StatisticsTask, detectors: Sequence[Detector], device: str, progress: Progress
+) -> FileImageSet:
+    """A task's images, with every encoder layer that one of the detectors reads."""
+    layers = tuple(dict.fromkeys(layer for detector in detectors for layer in detector.layers()))
+    encoder = task.encoder.build(device=device) if task.encoder and layers else None
+    return FileImageSet(task.samples, task.preprocessing, encoder, layers, progress)
+
+
+def files_of(store: Store, key: str) -> Mapping[str, bytes]:
+    """The files of an artifact that a task needs.
+
+    Raises:
+        StoreError: it is not in the store any more.
+    """
+    files = store.get(key)
+    if files is None:
+        raise StoreError(
+            f"the artifact {key} is not in the store {store.root} any more", "Run the same command again."
+        )
+    return files
+
+
+def _to_bytes(arrays: Arrays) -> bytes:
+    """Named arrays in the format of safetensors."""
+    return save({name: np.asarray(array, order="C") for name, array in arrays.items()})

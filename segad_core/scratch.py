@@ -1,0 +1,36 @@
+"""Large arrays for the time of a training: in memory, or in a temporary file where they would crowd it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segad_core.errors import StoreError
+
+IN_MEMORY = 2 << 30
+"""An array of more bytes than this is kept in a temporary file instead of memory."""
+
+
+def scratch_array(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """A float32 array to be filled: in memory, or memory-mapped if it is large; it goes with its last user.
+
+    Raises:
+        StoreError: the temporary folder has no room for it.
+    """
+    size = 4 * int(np.prod(shape, dtype=np.int64))
+    if size <= IN_MEMORY:
+        return np.empty(shape, np.float32)
+    try:
+        with tempfile.TemporaryFile() as file:  # the mapping outlives the name and goes with the process
+            if hasattr(os, "posix_fallocate"):  # a full disk is an error here, and would be a crash later
+                os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, np.float32, "w+", shape=shape)
+    except OSError as error:
+        raise StoreError(
+            f"the temporary folder {tempfile.gettempdir()} has no room for {size / 2**30:.1f} GiB of encoder "
+            f"features: {error.strerror}",
+            "Free some space, or name a larger folder in the environment variable TMPDIR.",
+        ) from error
