@@ -34,12 +34,17 @@ class FolderCheckpoint(Checkpoint):
 
     def load(self) -> Arrays | None:
         """What was saved last; a file that is not what was written is left out, with a warning."""
-        newest_first = sorted(self.folder.glob("*.safetensors"), key=lambda p: p.stat().st_mtime_ns)[::-1]
-        for path in newest_first:
-            data = path.read_bytes()
-            if bytes_digest(data) == path.stem:
-                return load(data)
-            log.warning("the checkpoint %s is damaged: that training begins anew", path)
+        try:
+            for path in sorted(self.folder.glob("*.safetensors"), key=_written)[::-1]:
+                data = path.read_bytes()
+                if bytes_digest(data) == path.stem:
+                    return load(data)
+                log.warning("the checkpoint %s is damaged: that training begins anew", path)
+        except OSError as error:
+            raise StoreError(
+                f"a checkpoint in {self.folder} cannot be read: {error.strerror or error}",
+                f"Look after its disk and permissions, or delete {self.folder}: training then begins anew.",
+            ) from error
         return None
 
     def due(self) -> bool:
@@ -65,3 +70,7 @@ class FolderCheckpoint(Checkpoint):
     def clear(self) -> None:
         """Removes what was saved: the training is done."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _written(path: Path) -> int:
+    return path.stat().st_mtime_ns

@@ -42,7 +42,7 @@ def run(recipe: Recipe, store: Store, runs: Path, device: str, hook: pluggy.Hook
         SegadError: something is wrong; what was finished before is in the store.
     """
     with RunFolder(runs / recipe.name) as folder:
-        prepared = prepare(recipe, store, partial(_report, hook, ""))
+        prepared = prepare(recipe, store, partial(_report, hook, ""), device)
         folder.begin(recipe, prepared, device)
         tasks = [task for plan in prepared.plans for task in plan.tasks]
         ledger = _Ledger(prepared, store, folder, hook)

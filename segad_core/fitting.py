@@ -17,7 +17,7 @@ from segad_core.checkpoints import FolderCheckpoint
 from segad_core.contracts import Arrays, Detector, ImageSet, Progress, Run
 from segad_core.contracts.run import artifact_seed
 from segad_core.digest import digest_of
-from segad_core.errors import StoreError
+from segad_core.errors import PluginError, StoreError
 from segad_core.images import FileImageSet, folder_samples
 from segad_core.plan import encoder_identity, fit_cost
 from segad_core.store import Store
@@ -91,6 +91,11 @@ class _StoredRun(Run):
     def images(self, folder: Path, size: tuple[int, int], layers: Sequence[str] = ()) -> ImageSet:
         preprocessing = replace(self._images.preprocessing, size=size)
         encoder = self._images.encoder if layers else None
+        if layers and (encoder is None or not set(layers) <= set(self._images.layers)):
+            raise PluginError(
+                f"{self._maker['plugin']}: asks for the encoder's {', '.join(layers)} of a folder's images, "
+                "and its layers() does not name them"
+            )
         return FileImageSet(folder_samples(folder), preprocessing, encoder, tuple(layers), self.progress)
 
 

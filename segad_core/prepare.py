@@ -41,6 +41,7 @@ def prepare(
     recipe: Recipe,
     store: Store,
     progress: Progress = unseen,
+    device: str = "cpu",
 ) -> Prepared:
     """Looks at every image, splits, makes sure that nothing leaks, and plans.
 
@@ -49,7 +50,7 @@ def prepare(
     """
     dataset, categories = recipe.open_dataset()
     for category in categories:
-        _check_detectors(recipe, category)
+        _check_detectors(recipe, category, device)
         for row in recipe.rows:
             if row.segmenter:  # one that cannot work says so now, not after the images were looked at
                 row.segmenter.build(category).segments()
@@ -79,11 +80,11 @@ def prepare(
     return Prepared(result.licence, tuple(plans), result.samples, result.splits, result.unreadable)
 
 
-def _check_detectors(recipe: Recipe, category: str) -> None:
+def _check_detectors(recipe: Recipe, category: str, device: str) -> None:
     """A detector that a row reads and that cannot work says so now."""
     encoder = recipe.encoder.build() if recipe.encoder else None
     for alias in dict.fromkeys(alias for row in recipe.rows for alias in row.detectors):
-        detector = recipe.detectors[alias].build(category)
+        detector = recipe.detectors[alias].build(category, device)
         size = recipe.skeleton.image.size
         detector.check(size, layer_shapes(detector, encoder, size))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import singledispatch
 
@@ -22,9 +23,11 @@ from segad_core.store import Store
 
 def execute(task: Task, store: Store, device: str, progress: Progress) -> tuple[str, ...]:
     """Makes those of a task's cells that the store lacks; returns the keys of all."""
-    missing = [cell.key for cell in task.cells if store.get(cell.key) is None]
+    missing = sorted(cell.key for cell in task.cells if store.get(cell.key) is None)
     if missing:
-        with store.lock(missing[0]):
+        with ExitStack() as locks:  # all of them, in one order: other tasks may want some of these cells
+            for key in missing:
+                locks.enter_context(store.lock(key))
             if not all(store.has(key) for key in missing):  # another process may have made them meanwhile
                 _make(task, store, device, progress)
     return tuple(cell.key for cell in task.cells)

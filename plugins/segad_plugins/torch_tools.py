@@ -43,7 +43,8 @@ def torch_device(name: str) -> torch.device:
     torch.backends.cudnn.allow_tf32 = False
     chosen = "cuda" if name == "cuda" or (name == "auto" and available) else "cpu"
     if name == "auto":
-        log.info("device auto: %s", chosen if available else "cpu, as torch finds no GPU")
+        found = f"{chosen}, {torch.cuda.get_device_name()}" if available else "cpu, as torch finds no GPU"
+        log.info("device auto: %s", found, extra={"notice": True})
     return torch.device(chosen)
 
 

@@ -13,15 +13,22 @@ from rich.progress import Progress as Bars
 from segad_core import hooks
 
 
-class _Warnings(logging.Handler):
-    """Prints warnings as commands print errors; long lines stay whole, so that a path can be copied."""
+class _Messages(logging.Handler):
+    """Prints warnings as commands print errors, and notices as they are.
+
+    Long lines stay whole, so that a path can be copied. A notice is an information that its logger marked
+    with `extra={"notice": True}`.
+    """
 
     def __init__(self, console: Console) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__(logging.INFO)
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = f"{record.levelname.lower()}: {record.getMessage()}"
+        if record.levelno < logging.WARNING and not getattr(record, "notice", False):
+            return
+        kind = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        line = f"{kind}{record.getMessage()}"
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -35,9 +42,11 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _left(begun: float, done: int, total: int) -> str:
-    """The time that is left if the rest goes as fast as what is done."""
-    return f"about {_clock((time.monotonic() - begun) * (total - done) / max(done, 1))} left" if done else ""
+def _left(begun: float, first: int, done: int, total: int) -> str:
+    """The time that is left if the rest goes as fast as what was done since `first`; nothing at first."""
+    if done <= first:
+        return ""
+    return f"about {_clock((time.monotonic() - begun) * (total - done) / (done - first))} left"
 
 
 class Progress:
@@ -46,23 +55,24 @@ class Progress:
     def __init__(self) -> None:
         self.console = Console(stderr=True)
         self.bars = Bars(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[left]}"),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=self.console,
             transient=True,
             disable=not self.console.is_terminal,
         )
         self.step: TaskID | None = None
         self.what = ""
+        self.step_first = 0
         self.all: TaskID | None = None
         self.work = self.done = 0
         self.begun = self.step_begun = self.line_written = time.monotonic()
 
     def __enter__(self) -> Progress:
-        self.handler = _Warnings(self.console)
+        self.handler = _Messages(self.console)
         logger = logging.getLogger("segad")
         logger.setLevel(logging.INFO)
         logger.propagate = False
@@ -87,7 +97,7 @@ class Progress:
         self._drop_step()
         self.all = self.bars.add_task("all tasks", total=tasks, left="", note="")
         if not self.console.is_terminal:
-            self.console.print(f"{title}: {tasks} tasks to do", highlight=False)
+            self.console.print(f"{title}: {tasks} tasks to do", markup=False, highlight=False)
 
     @hooks.implementation
     def task_progress(self, name: str, what: str, done: int, total: int, note: str) -> None:
@@ -96,7 +106,8 @@ class Progress:
             self._drop_step()
             self.step, self.what = self.bars.add_task(label, total=total, left="", note=""), label
             self.step_begun = self.line_written = time.monotonic()
-        left = _left(self.step_begun, done, total)
+            self.step_first = done  # a training that goes on does not begin at 0
+        left = _left(self.step_begun, self.step_first, done, total)
         self.bars.update(self.step, completed=done, total=total, left=left, note=note)
         if not self.console.is_terminal and time.monotonic() - self.line_written >= _LINE_SECONDS:
             self.line_written = time.monotonic()
@@ -109,13 +120,13 @@ class Progress:
         if not work:
             return
         self.done += work
-        left = _left(self.begun, self.done, self.work)
+        left = _left(self.begun, 0, self.done, self.work)
         if self.all is not None:
             self.bars.update(self.all, advance=1, left=left)
         if not self.console.is_terminal and seconds >= 1:
             elapsed = _clock(time.monotonic() - self.begun)
             self.console.print(
-                f"{elapsed}  {name} ({seconds:.1f} s), {left}", highlight=False, soft_wrap=True
+                f"{elapsed}  {name} ({seconds:.1f} s), {left}", markup=False, highlight=False, soft_wrap=True
             )
 
     def _drop_step(self) -> None:

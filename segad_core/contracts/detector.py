@@ -35,7 +35,8 @@ class Detector(Component):
             shapes: (C, H, W) of each encoder layer that it reads.
 
         Raises:
-            SegadError: it cannot work at that size, or a file that it needs is not what it should be.
+            SegadError: it cannot work at that size or on its device, or a file that it needs is not what it
+                should be.
         """
 
     def cost(self, images: int, size: tuple[int, int], shapes: Shapes) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from segad_core.contracts import Sample
 from segad_core.errors import DataError
+from segad_core.files import is_folder
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 """What ends the name of a file that is taken for an image."""
@@ -23,11 +24,11 @@ def image_files(folder: Path) -> list[Path]:
     found = []
     while waiting:
         current = waiting.pop()
-        if not current.is_dir() or current.resolve() in seen:
+        if not is_folder(current) or current.resolve() in seen:
             continue
         seen.add(current.resolve())
-        for path in entries(current):
-            if path.is_dir():
+        for path in sorted(entries(current)):
+            if is_folder(path):
                 waiting.append(path)
             elif path.suffix.lower() in SUFFIXES:
                 found.append(path)

@@ -127,7 +127,7 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(Path, "iterdir", forbidden)
     result = run_command(recipe)
     assert said(result) == (
-        f"error: data set folder: {tmp_path}/data/a/bad cannot be read (Permission denied)\n"
+        f"error: the folder {tmp_path}/data/a/bad cannot be read (Permission denied)\n"
         "  Correct its permissions.\n"
     )
     assert result.exit_code == 1

@@ -1,4 +1,4 @@
-"""Plugins that break their contracts, each at one place, and how a test brings them in."""
+"""Plugins that break their contracts, each at one place, small sound ones, and how a test brings them in."""
 
 from __future__ import annotations
 
@@ -16,20 +16,25 @@ from segad_core.contracts import (
     FinalClassifier,
     ImageBatch,
     ImageSet,
+    InputFolder,
     Parameters,
     Run,
     Sample,
     ScalarFeature,
     Segmenter,
+    Shapes,
 )
+from segad_core.errors import PluginError
 from segad_core.registry import Provider, Registry
+from segad_core.testing import TinyEncoder  # noqa: F401 (one of the plugins)
 
 SPOILT = "bad/000.png"
 """The image at which the plugins here go wrong."""
 
 PLUGINS = {
     "datasets": ["Twice"],
-    "detectors": ["Spotty"],
+    "encoders": ["TinyEncoder"],
+    "detectors": ["Spotty", "Choosy", "Steps", "Stairs"],
     "segmenters": ["Stray"],
     "features": ["Endless"],
     "final_classifiers": ["Unsure"],
@@ -98,6 +103,93 @@ class Spotty(Detector):
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         pass
+
+
+class Choosy(Detector):
+    """Can't work, whatever it is asked to look at."""
+
+    class Params(Parameters):
+        """What it reads."""
+
+        layers: tuple[str, ...] = ()
+
+    params: Params
+
+    def layers(self) -> tuple[str, ...]:
+        return self.params.layers
+
+    def check(self, size: tuple[int, int], shapes: Shapes) -> None:
+        raise PluginError(f"choosy: cannot work at {size} with {dict(shapes)}", "Take another.")
+
+    def fit(self, images: ImageSet, run: Run) -> None:
+        raise AssertionError("trained what cannot work")
+
+    def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
+        raise AssertionError("nothing was trained")
+
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
+        return {}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        pass
+
+
+class Steps(Detector):
+    """Sound: a number, found in steps that leave checkpoints, above a number that others share."""
+
+    class Params(Parameters):
+        """How long it takes, what it shares, and what it reads."""
+
+        steps: int = 6
+        shared: str = ""
+        shared_steps: int = 4
+        layers: tuple[str, ...] = ()
+        folder: InputFolder | None = None
+
+    params: Params
+
+    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
+        super().__init__(params, device)
+        self._state: Mapping[str, NDArray[np.generic]] = {}
+
+    def layers(self) -> tuple[str, ...]:
+        return self.params.layers
+
+    def fit(self, images: ImageSet, run: Run) -> None:
+        p, state = self.params, {}
+        if p.shared:
+            inputs = {"shared": p.shared, "steps": p.shared_steps}
+            state |= run.artifact("part", inputs, lambda own: {"part": walk(own, "part", p.shared_steps)})
+        if p.folder:
+            own = run.images(p.folder, (24, 40), p.layers)
+            state |= {"folder": own.pick([0]).pixels, **(own.features() if p.layers else {})}
+        self._state = {"value": walk(run, "steps", p.steps), **state}
+
+    def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
+        return batch.pixels[..., 0] + np.float32(self._state["value"])
+
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
+        return self._state
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        self._state = state
+
+
+class Stairs(Steps):
+    """The same by another name."""
+
+
+def walk(run: Run, what: str, steps: int) -> NDArray[np.float64]:
+    """A number that each of some steps changes; goes on from a checkpoint."""
+    value, begin = 0.0, 0
+    if (left := run.checkpoint.load()) is not None:
+        value, begin = float(left["value"]), int(left["step"])
+    for step in range(begin, steps):
+        value = value / 2 + float(np.random.default_rng([*run.seed.generate_state(2), step]).random())
+        run.progress(what, step + 1, steps, f"value {value:.3g}")
+        if run.checkpoint.due() and step + 1 < steps:
+            run.checkpoint.save({"value": np.array(value), "step": np.array(step + 1)})
+    return np.array(value)
 
 
 class Stray(Segmenter):

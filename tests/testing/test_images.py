@@ -64,6 +64,23 @@ def test_an_array_set_is_a_file_set(tmp_path):
     assert len({sample.id for batch in ours.batches() for sample in batch.samples}) == 6
 
 
+def test_an_array_set_picks_resizes_and_has_a_digest():
+    pixels = good_images(6, 32, 64)
+    ours = ArrayImageSet(pixels, TinyEncoder(), ("layer2",), batch_size=3)
+    batch = ours.pick([4, 0, 4])
+    np.testing.assert_array_equal(batch.pixels, pixels[[4, 0, 4]])
+    assert [sample.id for sample in batch.samples] == ["004.png", "000.png", "004.png"]
+    np.testing.assert_array_equal(batch.features()["layer2"], ours.features()["layer2"][[4, 0, 4]])
+    large = ours.resized((64, 192))
+    assert [len(batch) for batch in large.batches()] == [3, 3]
+    assert large.features()["layer2"].shape == (6, 6, 8, 24)
+    np.testing.assert_array_equal(large.pixels, pixels.repeat(2, axis=1).repeat(3, axis=2))
+    np.testing.assert_array_equal(large.resized((32, 64)).pixels, pixels)
+    others = [large, ours.resized((64, 32)), ArrayImageSet(pixels[::-1]), ArrayImageSet(pixels[:5])]
+    assert len({other.digest() for other in (ours, *others)}) == 5
+    assert ArrayImageSet(pixels.copy()).digest() == large.resized((32, 64)).digest() == ours.digest()
+
+
 def test_no_layer_means_no_features():
     """As in a run: who reads features declares the layers."""
     batch = image_batch(good_images(2), TinyEncoder(), ())

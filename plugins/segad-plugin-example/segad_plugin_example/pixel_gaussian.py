@@ -74,6 +74,11 @@ class PixelGaussian(Detector):
         return {"mean": self._mean, "variance": self._variance}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        if missing := {"mean", "variance"} - state.keys():
+            raise PluginError(
+                f"pixel_gaussian: the state lacks {' and '.join(sorted(missing))}",
+                "Fit the detector again with this version.",
+            )
         self._mean = np.asarray(state["mean"], np.float64)
         self._variance = np.asarray(state["variance"], np.float64)
 

@@ -98,12 +98,13 @@ class EfficientAD(Detector):
 
     def check(self, size: tuple[int, int], shapes: Shapes) -> None:
         p = self.params
+        torch_device(self.device)
         given = p.input_size or size
         least = smallest_side(p.size, p.padding)
         if min(given) < least:
             raise PluginError(
-                f"efficientad: images of {given[0]} x {given[1]} pixels are too small for its networks: {least} "
-                f"a side is the least",
+                f"efficientad: images of {given[0]} x {given[1]} pixels are too small for its networks: "
+                f"{least} a side is the least",
                 "Set a larger image.size in the recipe, or another input_size of the detector.",
             )
         if p.teacher:

@@ -65,6 +65,7 @@ class FastFlow(Detector):
         return self.params.layers
 
     def check(self, size: tuple[int, int], shapes: Shapes) -> None:
+        torch_device(self.device)
         for layer, (channels, _, _) in shapes.items():
             if channels < 2:
                 raise PluginError(

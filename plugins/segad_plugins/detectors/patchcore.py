@@ -59,6 +59,7 @@ class PatchCore(Detector):
         return self.params.layers
 
     def check(self, size: tuple[int, int], shapes: Shapes) -> None:
+        torch_device(self.device)
         if self.params.blur_sigma:
             check_blur("patchcore", self.params.blur_sigma, size)
 

@@ -71,6 +71,7 @@ class RD4AD(Detector):
         return self.params.layers
 
     def check(self, size: tuple[int, int], shapes: Shapes) -> None:
+        torch_device(self.device)
         if self.params.blur_sigma:
             check_blur("rd4ad", self.params.blur_sigma, size)
         sizes = [shape[1:] for shape in shapes.values()]

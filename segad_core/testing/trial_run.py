@@ -1,0 +1,144 @@
+"""Trainings on trial: a run whose leavings stay in memory, kills, and counts of what a training uses."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load, save
+
+from segad_core.contracts import Array, Arrays, Checkpoint, Encoder, ImageSet, Layer, Progress, Run
+from segad_core.contracts.run import artifact_seed
+from segad_core.digest import digest_of
+from segad_core.images import FileImageSet, folder_samples
+from segad_core.images.image_set import Preprocessing
+from segad_core.testing.checks import works
+from segad_core.testing.images import Pixels
+
+
+class Killed(BaseException):
+    """Ends a training as a signal would: no plugin catches it."""
+
+
+@dataclass
+class Told:
+    """Progress that keeps what it is told, and kills the training at one of the calls, counted from 1."""
+
+    kill_at: int | None = None
+    calls: list[tuple[Any, Any, Any, Any]] = field(default_factory=list)
+
+    def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
+        self.calls.append((what, done, total, note))
+        if len(self.calls) == self.kill_at:
+            raise Killed
+
+
+@dataclass
+class Left:
+    """What trainings leave behind, as bytes: by name, beside the names of the checkpoints asked for."""
+
+    checkpoints: dict[str, bytes] = field(default_factory=dict)
+    artifacts: dict[str, bytes] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
+
+
+class _AlwaysDue(Checkpoint):
+    def __init__(self, left: Left, name: str) -> None:
+        self._left, self._name = left, name
+
+    def load(self) -> Arrays | None:
+        self._left.asked.add(self._name)
+        data = self._left.checkpoints.get(self._name)
+        return None if data is None else load(data)
+
+    def due(self) -> bool:
+        return True
+
+    def save(self, arrays: Arrays) -> None:
+        with works("what fit() saves in a checkpoint is named arrays that safetensors can hold"):
+            self._left.checkpoints[self._name] = to_bytes(arrays)
+
+
+class TrialRun(Run):
+    """A run as the engine gives one; checkpoints, where something is to be left, are always due.
+
+    Args:
+        seed, progress: as in `Run`.
+        encoder: whose layers folders of images come with.
+        left: where checkpoints and artifacts go; without it there is no checkpoint.
+        name: of the training, among those that leave checkpoints there.
+    """
+
+    def __init__(
+        self,
+        seed: np.random.SeedSequence,
+        progress: Progress,
+        encoder: Encoder,
+        left: Left | None,
+        name: str = "fit",
+    ) -> None:
+        super().__init__(seed, progress, None if left is None else _AlwaysDue(left, name))
+        self._encoder = encoder
+        self._left = left
+
+    def artifact(self, name: str, inputs: Mapping[str, Any], make: Callable[[Run], Arrays]) -> Arrays:
+        key = digest_of([name, dict(inputs)])
+        kept = {} if self._left is None else self._left.artifacts
+        if key not in kept:
+            seed = artifact_seed(name, inputs)
+            arrays = make(TrialRun(seed, self.progress, self._encoder, self._left, key))
+            with works(f"the artifact '{name}' is named arrays that safetensors can hold"):
+                kept[key] = to_bytes(arrays)
+        return load(kept[key])
+
+    def images(self, folder: Path, size: tuple[int, int], layers: Sequence[str] = ()) -> ImageSet:
+        encoder = self._encoder if layers else None
+        return FileImageSet(folder_samples(folder), Preprocessing(size), encoder, tuple(layers))
+
+
+class CountingEncoder(Encoder):
+    """An encoder that counts how often it is given each image of one size."""
+
+    def __init__(self, encoder: Encoder, size: tuple[int, int]) -> None:
+        super().__init__()
+        self._encoder, self._size = encoder, size
+        self.seen: Counter[bytes] = Counter()
+
+    def layers(self) -> Mapping[str, Layer]:
+        return self._encoder.layers()
+
+    def encode(self, pixels: Pixels, layers: Sequence[str]) -> Mapping[str, Array]:
+        if pixels.shape[1:3] == self._size:
+            self.seen.update(image.tobytes() for image in pixels)
+        return self._encoder.encode(pixels, layers)
+
+    def digest(self) -> str:
+        return self._encoder.digest()
+
+
+@contextmanager
+def global_randomness(seed: int) -> Iterator[None]:
+    """Seeds the global generators for the block, and asserts that it draws from none and seeds none."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (what is looked after)
+    try:
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        yield
+        found = {"random": random.random(), "numpy.random": np.random.random_sample()}  # noqa: NPY002
+        untouched = (random.Random(seed).random(), np.random.RandomState(seed).random_sample())
+        for (name, value), expected in zip(found.items(), untouched, strict=True):
+            assert value == expected, f"fit() draws from {name} or seeds it: draw from run.seed instead"
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+
+
+def to_bytes(arrays: Arrays) -> bytes:
+    """Named arrays in the format of safetensors."""
+    return save({name: np.asarray(array, order="C") for name, array in arrays.items()})
