@@ -66,19 +66,17 @@ def to_arrays(module: nn.Module, prefix: str = "") -> dict[str, NDArray[np.gener
 def from_arrays(
     who: str, module: nn.Module, arrays: Mapping[str, NDArray[np.generic]], prefix: str = ""
 ) -> None:
-    """Loads into a network what `to_arrays` gave.
+    """Loads into a network what `to_arrays` gave, all of it.
 
     Raises:
         PluginError: an entry is missing, left over or of another shape.
     """
-    own = module.state_dict()
-    given = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-    for name in own.keys() | given.keys():
-        expected = tuple(own[name].shape) if name in own else "none"
-        found = given[name].shape if name in given else "none"
+    own = {prefix + name: tuple(value.shape) for name, value in module.state_dict().items()}
+    for name in [*own, *arrays]:
+        expected, found = own.get(name, "none"), arrays[name].shape if name in arrays else "none"
         if expected != found:
-            raise another_version(who, f"the entry '{prefix}{name}' of shape {expected}", found)
-    module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in given.items()})
+            raise another_version(who, f"the entry '{name}' of shape {expected}", found)
+    module.load_state_dict({n.removeprefix(prefix): torch.from_numpy(np.array(a)) for n, a in arrays.items()})
 
 
 def entry(who: str, arrays: Mapping[str, NDArray[np.generic]], name: str) -> NDArray[np.generic]:

@@ -31,6 +31,7 @@ from segad_plugins.detectors.student_teacher import StudentTeacher, training_los
 from segad_plugins.detectors.teacher import Distillation, distil, in_grey, read_teacher
 from segad_plugins.torch_tools import (
     IMAGENET,
+    another_version,
     check_version,
     count_parameters,
     entry,
@@ -134,10 +135,13 @@ class EfficientAD(Detector):
 
     def fit(self, images: ImageSet, run: Run) -> None:
         p, device = self.params, torch_device(self.device)
-        if len(images) < 2:
+        held = math.ceil(p.holdout * len(images))
+        if held >= len(images):
             raise DataError(
-                f"efficientad: needs 2 images or more to train on, and has {len(images)}",
-                "Change split.detectors.good in the recipe, or give the category more good images.",
+                f"efficientad: needs 2 images or more to train on, and some beside its hold-out: of "
+                f"{len(images)} here, holdout {p.holdout:g} takes {held}",
+                "Change split.detectors.good or the detector's holdout in the recipe, or give the category "
+                "more good images.",
             )
         build_seed, split_seed, order_seed, dropout_seed, penalty_seed = (
             int(s) for s in run.seed.generate_state(5)
@@ -149,7 +153,6 @@ class EfficientAD(Detector):
         networks.load_teacher(self._teacher(images, size, run))
         networks.to(device, memory_format=torch.channels_last)
         order = np.random.default_rng(split_seed).permutation(len(pixels))
-        held = math.ceil(p.holdout * len(pixels))
         held_out, own = np.sort(order[:held]), np.sort(order[held:])
         descriptions = networks.describe_all(pixels[own], run)
         penalty = self._penalty_images(size, penalty_seed, run, device)
@@ -194,11 +197,15 @@ class EfficientAD(Detector):
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         check_version("efficientad", state, _VERSION)
-        height, width = (int(side) for side in entry("efficientad", state, "image_size"))
+        size = entry("efficientad", state, "image_size")
+        if size.shape != (2,):
+            raise another_version("efficientad", "the entry 'image_size' of shape (2,)", size.shape)
+        height, width = int(size[0]), int(size[1])
         with torch.device("meta"):
             networks = StudentTeacher(self.params.size, self.params.padding, (height, width))
         networks.to_empty(device=torch_device(self.device))
-        from_arrays("efficientad", networks, state, "networks.")
+        learnt = {name: array for name, array in state.items() if name not in ("version", "image_size")}
+        from_arrays("efficientad", networks, learnt, "networks.")
         networks.to(memory_format=torch.channels_last)
         self._networks = networks.eval().requires_grad_(False)
 

@@ -131,7 +131,8 @@ class FastFlow(Detector):
         with torch.device("meta"):
             flows = self._build(shapes)
         flows = flows.to_empty(device=torch_device(self.device))
-        from_arrays("fastflow", flows, state, "flows.")
+        learnt = {n: a for n, a in state.items() if n != "version" and not n.startswith("shape.")}
+        from_arrays("fastflow", flows, learnt, "flows.")
         self._flows = flows.requires_grad_(False)
 
     def _build(self, shapes: Shapes) -> nn.ModuleDict:

@@ -51,8 +51,8 @@ def pdn_side(size: Size, padding: bool, side: int) -> int:
 
 
 def smallest_side(size: Size, padding: bool) -> int:
-    """The side of the smallest image that the networks can take."""
-    return next(side for side in range(_SMALLEST, 1024) if pdn_side(size, padding, side) >= 1)
+    """The side of the smallest image that the networks can take and whose map has 2 x 2 values."""
+    return next(side for side in range(_SMALLEST, 1024) if pdn_side(size, padding, side) >= 2)
 
 
 class Autoencoder(nn.Module):

@@ -148,7 +148,8 @@ class RD4AD(Detector):
         with torch.device("meta"):
             student = self._build([int(c) for c in entry("rd4ad", state, "channels")])
         student = student.to_empty(device=torch_device(self.device))
-        from_arrays("rd4ad", student, state, "student.")
+        learnt = {name: array for name, array in state.items() if name not in ("version", "channels")}
+        from_arrays("rd4ad", student, learnt, "student.")
         self._student = student.eval().requires_grad_(False)
 
     def _build(self, channels: Sequence[int]) -> Student:

@@ -34,7 +34,8 @@ def read_teacher(path: Path, size: Size) -> dict[str, Tensor]:
     Raises:
         PluginError: the file holds something else, or a teacher of another size.
     """
-    own = pdn(size, CHANNELS, padding=True).state_dict()
+    with torch.device("meta"):
+        own = pdn(size, CHANNELS, padding=True).state_dict()
     places = list(dict.fromkeys(name.partition(".")[0] for name in own))
     state = read_weights(path)
     found = {}
@@ -43,7 +44,7 @@ def read_teacher(path: Path, size: Size) -> dict[str, Tensor]:
         if convolution and 1 <= int(convolution[1]) <= len(places):
             key = f"{places[int(convolution[1]) - 1]}.{convolution[2]}"
         found[key] = value
-    for name in own.keys() | found.keys():
+    for name in [*own, *found]:
         expected = tuple(own[name].shape) if name in own else "no such entry"
         given = tuple(found[name].shape) if name in found else "no such entry"
         if expected != given:

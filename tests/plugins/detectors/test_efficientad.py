@@ -905,8 +905,8 @@ def test_a_hold_out_that_leaves_no_image_to_train_on_is_refused(make: Callable[.
     [
         ("small", True, (31, 400), 32),
         ("medium", True, (400, 31), 32),
-        ("small", False, (32, 400), 33),
-        ("medium", False, (400, 32), 33),
+        ("small", False, (32, 400), 37),
+        ("medium", False, (400, 32), 37),
     ],
 )
 @pytest.mark.parametrize("own", [False, True])

@@ -7,12 +7,12 @@ from segad_plugins.encoders.efficientnet_lite0 import EfficientNetLite0
 
 class TestRD4ADOnTinyEncoder(DetectorSuite):
     def make(self):
-        return RD4AD(RD4AD.Params(layers=("layer1",), epochs=15, batch=4, learning_rate=0.02))
+        return RD4AD(RD4AD.Params(layers=("layer1",), epochs=8, batch=4, learning_rate=0.03, blur_sigma=2))
 
 
 class TestRD4ADOnEfficientNetLite0(DetectorSuite):
     def make(self):
-        return RD4AD(RD4AD.Params(epochs=4, batch=4))
+        return RD4AD(RD4AD.Params(epochs=2, batch=3))
 
     def encoder(self):
         return EfficientNetLite0()
