@@ -79,14 +79,19 @@ def from_arrays(
     module.load_state_dict({n.removeprefix(prefix): torch.from_numpy(np.array(a)) for n, a in arrays.items()})
 
 
-def entry(who: str, arrays: Mapping[str, NDArray[np.generic]], name: str) -> NDArray[np.generic]:
-    """An entry of a detector's state.
+def entry(
+    who: str, arrays: Mapping[str, NDArray[np.generic]], name: str, shape: tuple[int | None, ...]
+) -> NDArray[np.generic]:
+    """An entry of a detector's state; None in a shape stands for any length.
 
     Raises:
-        PluginError: it is not there.
+        PluginError: it is not there, or of another shape.
     """
     if name not in arrays:
         raise another_version(who, f"the entry '{name}'", "none")
+    found = arrays[name].shape
+    if len(found) != len(shape) or any(e not in (None, f) for e, f in zip(shape, found, strict=True)):
+        raise another_version(who, f"the entry '{name}' of shape {shape}", found)
     return arrays[name]
 
 

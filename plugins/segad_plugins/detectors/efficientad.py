@@ -31,7 +31,6 @@ from segad_plugins.detectors.student_teacher import StudentTeacher, training_los
 from segad_plugins.detectors.teacher import Distillation, distil, in_grey, read_teacher
 from segad_plugins.torch_tools import (
     IMAGENET,
-    another_version,
     check_version,
     count_parameters,
     entry,
@@ -197,10 +196,7 @@ class EfficientAD(Detector):
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         check_version("efficientad", state, _VERSION)
-        size = entry("efficientad", state, "image_size")
-        if size.shape != (2,):
-            raise another_version("efficientad", "the entry 'image_size' of shape (2,)", size.shape)
-        height, width = int(size[0]), int(size[1])
+        height, width = (int(side) for side in entry("efficientad", state, "image_size", (2,)))
         with torch.device("meta"):
             networks = StudentTeacher(self.params.size, self.params.padding, (height, width))
         networks.to_empty(device=torch_device(self.device))

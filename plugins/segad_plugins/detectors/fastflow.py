@@ -127,11 +127,15 @@ class FastFlow(Detector):
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         check_version("fastflow", state, _VERSION)
-        shapes = {name: tuple(entry("fastflow", state, f"shape.{name}")) for name in self.params.layers}
+        entries = {f"shape.{name}": name for name in self.params.layers}
+        shapes = {
+            layer: tuple(int(side) for side in entry("fastflow", state, name, (3,)))
+            for name, layer in entries.items()
+        }
         with torch.device("meta"):
             flows = self._build(shapes)
         flows = flows.to_empty(device=torch_device(self.device))
-        learnt = {n: a for n, a in state.items() if n != "version" and not n.startswith("shape.")}
+        learnt = {n: array for n, array in state.items() if n != "version" and n not in entries}
         from_arrays("fastflow", flows, learnt, "flows.")
         self._flows = flows.requires_grad_(False)
 

@@ -112,7 +112,7 @@ class PatchCore(Detector):
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         check_version("patchcore", state, _VERSION)
-        self._bank = tensor(entry("patchcore", state, "bank"), torch_device(self.device))
+        self._bank = tensor(entry("patchcore", state, "bank", (None, None)), torch_device(self.device))
 
     def _training_patches(self, images: ImageSet, device: torch.device) -> NDArray[np.float32]:
         """The patch vectors (n, D) of all training images, held once."""

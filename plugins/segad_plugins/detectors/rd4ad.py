@@ -82,10 +82,10 @@ class RD4AD(Detector):
                     f"{coarse[0]} x {coarse[1]} after {fine[0]} x {fine[1]}",
                     "Choose layers of neighbouring strides, from fine to coarse.",
                 )
-        if sizes and min(sizes[-1]) < 2:
+        if sizes and (min(sizes[-1]) < 2 or max(sizes[-1]) < 3):  # batch norm needs two places
             raise PluginError(
                 f"rd4ad: images of {size[0]} x {size[1]} pixels are too small: the coarsest layer has "
-                f"{sizes[-1][0]} x {sizes[-1][1]}, and 2 x 2 is the least",
+                f"{sizes[-1][0]} x {sizes[-1][1]}, and 2 x 3 is the least",
                 "Set a larger image.size in the recipe, or choose finer layers.",
             )
 
@@ -146,7 +146,8 @@ class RD4AD(Detector):
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         check_version("rd4ad", state, _VERSION)
         with torch.device("meta"):
-            student = self._build([int(c) for c in entry("rd4ad", state, "channels")])
+            channels = entry("rd4ad", state, "channels", (len(self.params.layers),))
+            student = self._build([int(c) for c in channels])
         student = student.to_empty(device=torch_device(self.device))
         learnt = {name: array for name, array in state.items() if name not in ("version", "channels")}
         from_arrays("rd4ad", student, learnt, "student.")
