@@ -24,7 +24,7 @@ from segad_core.contracts import (
     Shapes,
 )
 from segad_core.errors import DataError, PluginError
-from segad_core.images import folder_samples
+from segad_core.images import image_files
 from segad_plugins.detectors.maps import upsample
 from segad_plugins.detectors.pdn import Size, smallest_side
 from segad_plugins.detectors.student_teacher import StudentTeacher, training_loss
@@ -109,9 +109,12 @@ class EfficientAD(Detector):
             )
         if p.teacher:
             read_teacher(p.teacher, p.size)
-        for folder in (p.auxiliary_images, p.teacher_images):
-            if folder:
-                folder_samples(folder)
+        for name, folder in (("auxiliary_images", p.auxiliary_images), ("teacher_images", p.teacher_images)):
+            if folder and not image_files(folder):
+                raise DataError(
+                    f"efficientad: '{name}' needs a folder of images, and {folder} holds no image",
+                    "Put images into it, or take the parameter out of the recipe.",
+                )
 
     def cost(self, images: int, size: tuple[int, int], shapes: Shapes) -> str:
         p = self.params
