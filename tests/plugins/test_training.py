@@ -1,4 +1,4 @@
-"""The training loop: goes on to the last bit, stops at what is not finite, and takes every image once."""
+"""The training loop: goes on to the last bit, and stops at what is not finite."""
 
 from __future__ import annotations
 
@@ -9,34 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 from torch import Tensor, nn
+from trainings import Kept, seed_run
 
 from segad_core.checkpoints import FolderCheckpoint
-from segad_core.contracts import Arrays, Checkpoint, Run
+from segad_core.contracts import Arrays
 from segad_core.errors import NonFiniteError
-from segad_plugins.training import Batches, seeded, train
+from segad_core.testing.trial_run import Killed, Told, to_bytes
+from segad_plugins.training import train
 
 STEPS = 9
-
-
-class Kept(Checkpoint):
-    """Always due; keeps every snapshot in memory, as the bytes that a file would hold."""
-
-    def __init__(self, begin: bytes | None = None) -> None:
-        self.begin = begin
-        self.saved: list[bytes] = []
-
-    def load(self) -> Arrays | None:
-        return None if self.begin is None else load(self.begin)
-
-    def due(self) -> bool:
-        return True
-
-    def save(self, arrays: Arrays) -> None:
-        self.saved.append(save({name: np.asarray(array, order="C") for name, array in arrays.items()}))
 
 
 def net(seed: int = 0) -> nn.Module:
@@ -85,7 +68,7 @@ def trained(
 ) -> tuple[nn.Module, torch.optim.Optimizer, list[bytes]]:
     network, kept = net(seed), Kept(begin)
     chosen = optimiser(network)
-    run = Run(np.random.SeedSequence(0), checkpoint=kept)
+    run = seed_run(0, checkpoint=kept)
     train("me", network, chosen, loss_of(network), STEPS, run, rate_factor=falling)
     return network, chosen, kept.saved
 
@@ -134,13 +117,9 @@ def test_killed_training_goes_on_from_its_file(tmp_path: Path, killed_after: int
             self.asked += 1
             return self.asked % 2 == 0
 
-    def killer(what: str, done: int, total: int, note: str = "") -> None:
-        if done == killed_after:
-            raise KeyboardInterrupt
-
     network = net()
-    run = Run(np.random.SeedSequence(0), killer, EveryOther(tmp_path))
-    with pytest.raises(KeyboardInterrupt):
+    run = seed_run(0, Told(killed_after), checkpoint=EveryOther(tmp_path))
+    with pytest.raises(Killed):
         train("me", network, adam(network), loss_of(network), STEPS, run, rate_factor=falling)
     network, done = net(1), []
     chosen, loss_at = adam(network), loss_of(network)
@@ -149,7 +128,7 @@ def test_killed_training_goes_on_from_its_file(tmp_path: Path, killed_after: int
         done.append(step)
         return loss_at(step)
 
-    run = Run(np.random.SeedSequence(0), checkpoint=FolderCheckpoint(tmp_path))
+    run = seed_run(0, checkpoint=FolderCheckpoint(tmp_path))
     train("me", network, chosen, noted, STEPS, run, rate_factor=falling)
     begin = (killed_after - 1) // 2 * 2
     assert done == list(range(begin, STEPS))
@@ -168,10 +147,10 @@ def test_what_was_saved_does_not_change_as_the_training_goes_on() -> None:
             self.held.append(arrays)
 
     network, kept = net(), Holding()
-    train("me", network, adam(network), loss_of(network), 4, Run(np.random.SeedSequence(0), checkpoint=kept))
+    train("me", network, adam(network), loss_of(network), 4, seed_run(0, checkpoint=kept))
     assert len(kept.held) == 3
     for arrays, saved in zip(kept.held, kept.saved, strict=True):
-        assert save(dict(arrays)) == saved
+        assert to_bytes(arrays) == saved
 
 
 def test_nothing_is_saved_unless_it_is_due() -> None:
@@ -180,7 +159,7 @@ def test_nothing_is_saved_unless_it_is_due() -> None:
             return False
 
     network, kept = net(), Never()
-    train("me", network, adam(network), loss_of(network), 3, Run(np.random.SeedSequence(0), checkpoint=kept))
+    train("me", network, adam(network), loss_of(network), 3, seed_run(0, checkpoint=kept))
     assert kept.saved == []
 
 
@@ -189,7 +168,7 @@ def test_learning_rate_is_that_of_the_step() -> None:
     network = nn.Linear(1, 1, bias=False)
     begin = network.weight.item()
     sgd = torch.optim.SGD(network.parameters(), lr=0.25)
-    run = Run(np.random.SeedSequence(0))
+    run = seed_run(0)
     train("me", network, sgd, lambda _: network.weight.sum(), 4, run, rate_factor=[1, 0.5, 0, 2].__getitem__)
     assert network.weight.item() == pytest.approx(begin - 0.25 * 3.5, abs=1e-6)
 
@@ -198,26 +177,24 @@ def test_learning_rate_is_that_of_the_step() -> None:
 
 
 def test_progress_gets_steps_totals_and_the_loss() -> None:
-    network, told = net(), []
-    losses = []
+    network, told, losses = net(), Told(), []
 
     def loss_at(step: int) -> Tensor:
         losses.append(loss_of(network)(step))
         return losses[-1]
 
-    run = Run(np.random.SeedSequence(0), lambda *given: told.append(given))
+    run = seed_run(0, told)
     train("me", network, adam(network), loss_at, 3, run)
     train("me", network, adam(network), loss_at, 1, run, what="distillation")
     notes = [f"loss {loss.item():.4g}" for loss in losses]
     expected = [("training steps", step, 3, note) for step, note in zip((1, 2, 3), notes, strict=False)]
-    assert told == [*expected, ("distillation", 1, 1, notes[3])]
+    assert told.calls == [*expected, ("distillation", 1, 1, notes[3])]
     assert len(set(notes)) == 4
 
 
 @pytest.mark.parametrize(("value", "word"), [(math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf")])
 def test_loss_that_is_not_finite_stops_the_training(value: float, word: str) -> None:
-    network, kept, told = net(), Kept(), []
-    before = {}
+    network, kept, told, before = net(), Kept(), Told(), {}
 
     def loss_at(step: int) -> Tensor:
         if step == 3:
@@ -225,29 +202,25 @@ def test_loss_that_is_not_finite_stops_the_training(value: float, word: str) -> 
         return loss_of(network)(step) * (value if step == 3 else 1.0)
 
     chosen = momentum(network)
-    run = Run(np.random.SeedSequence(0), lambda *given: told.append(given), kept)
+    run = seed_run(0, told, checkpoint=kept)
     with pytest.raises(NonFiniteError) as caught:
         train("some_plugin", network, chosen, loss_at, 10, run)
     assert caught.value.what == f"some_plugin: the loss is {word} at step 4 of 10"
     assert caught.value.remedy == "Lower the learning rate in the recipe."
     weights = {name: old for name, old in before.items() if "running" not in name and "num" not in name}
     assert {name: bits(network, chosen)[name] for name in weights} == weights
-    assert len(told) == len(kept.saved) == 3
+    assert len(told.calls) == len(kept.saved) == 3
 
 
 def test_remedy_of_a_loss_that_is_not_finite_in_bfloat16_names_float32() -> None:
     network = net()
-    run = Run(np.random.SeedSequence(0))
+    run = seed_run(0)
+
+    def loss_at(step: int) -> Tensor:
+        return loss_of(network)(step) * math.nan
+
     with pytest.raises(NonFiniteError, match="at step 1 of 2") as caught:
-        train(
-            "me",
-            network,
-            adam(network),
-            lambda step: loss_of(network)(step) * math.nan,
-            2,
-            run,
-            precision="bfloat16",
-        )
+        train("me", network, adam(network), loss_at, 2, run, precision="bfloat16")
     assert "learning rate" in caught.value.remedy and "float32" in caught.value.remedy
 
 
@@ -268,7 +241,7 @@ def test_the_loss_runs_in_its_precision(precision: str, around: bool) -> None:
         return values.float().square().mean()
 
     with torch.autocast("cpu", torch.bfloat16, enabled=around):
-        run = Run(np.random.SeedSequence(0))
+        run = seed_run(0)
         train("me", network, adam(network), loss_at, 2, run, precision=precision)  # type: ignore[arg-type]
     assert types == [getattr(torch, precision)] * 2
     assert gradients == [torch.float32] * 2
@@ -278,7 +251,7 @@ def test_the_loss_runs_in_its_precision(precision: str, around: bool) -> None:
 def test_training_in_bfloat16_differs_by_rounding_and_resumes_to_the_same_bits() -> None:
     def outcome(precision: str, begin: bytes | None = None) -> tuple[nn.Module, list[bytes]]:
         network, kept = net(), Kept(begin)
-        run = Run(np.random.SeedSequence(0), checkpoint=kept)
+        run = seed_run(0, checkpoint=kept)
         train("me", network, adam(network), loss_of(network), STEPS, run, precision=precision)  # type: ignore[arg-type]
         return network, kept.saved
 
@@ -290,81 +263,3 @@ def test_training_in_bfloat16_differs_by_rounding_and_resumes_to_the_same_bits()
     assert 0 < apart < 0.1
     again, _ = outcome("bfloat16", snapshots[3])
     assert all(torch.equal(a, b) for a, b in zip(rough.parameters(), again.parameters(), strict=True))
-
-
-# ---- batches ----
-
-COUNTS = st.integers(1, 40)
-SEEDS = st.integers(0, 2**32 - 1)
-
-
-def epoch_of(batches: Batches, epoch: int) -> list[list[int]]:
-    return [batches[epoch * len(batches) + i].tolist() for i in range(len(batches))]
-
-
-@given(SEEDS, COUNTS, st.integers(1, 50), st.integers(0, 5))
-def test_an_epoch_takes_every_image_once(seed: int, count: int, size: int, epoch: int) -> None:
-    steps = epoch_of(Batches(seed, count, size), epoch)
-    assert len(steps) == math.ceil(count / size)
-    assert [len(step) for step in steps[:-1]] == [size] * (len(steps) - 1)
-    assert sorted(place for step in steps for place in step) == list(range(count))
-
-
-@given(SEEDS, COUNTS, st.integers(1, 50), st.integers(0, 5))
-def test_drop_last_leaves_out_what_fills_no_batch(seed: int, count: int, size: int, epoch: int) -> None:
-    steps, whole = (
-        epoch_of(Batches(seed, count, size, True), epoch),
-        epoch_of(Batches(seed, count, size), epoch),
-    )
-    assert steps == whole[: max(1, count // size)]
-    if count < size:
-        assert sorted(steps[0]) == list(range(count))
-    else:
-        assert {len(step) for step in steps} == {size}
-
-
-@given(SEEDS, COUNTS, st.integers(1, 9), st.lists(st.integers(0, 100), min_size=1, max_size=20))
-def test_a_step_is_decided_by_seed_and_number_alone(
-    seed: int, count: int, size: int, asked: list[int]
-) -> None:
-    first = {step: Batches(seed, count, size)[step].tolist() for step in sorted(asked)}
-    again = Batches(seed, count, size)
-    np.random.seed(1)  # noqa: NPY002 (whatever others do to it)
-    assert {step: again[step].tolist() for step in reversed(asked)} == first
-
-
-def test_seeds_and_epochs_have_orders_of_their_own() -> None:
-    orders = {tuple(Batches(seed, 30, 30)[epoch].tolist()) for seed in range(5) for epoch in range(5)}
-    assert len(orders) == 25
-    firsts = [Batches(seed, 30, 30)[epoch][0] for seed in range(20) for epoch in range(20)]
-    assert len(set(firsts)) == 30
-
-
-# ---- seeds ----
-
-
-def test_seeded_draws_depend_on_the_seed_alone() -> None:
-    def draws(seed: int) -> list[float]:
-        with seeded(seed):
-            return [*torch.rand(3).tolist(), *torch.nn.Linear(3, 3).weight.flatten().tolist()]
-
-    torch.manual_seed(5)
-    first = draws(1)
-    torch.rand(7)
-    assert draws(1) == first
-    assert draws(2) != first
-    assert draws(2**32 - 1) == draws(2**32 - 1)
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_seeded_leaves_the_outside_alone(fails: bool) -> None:
-    torch.manual_seed(5)
-    before = torch.get_rng_state()
-    try:
-        with seeded(1):
-            torch.rand(10)
-            if fails:
-                raise ValueError
-    except ValueError:
-        assert fails
-    assert torch.equal(torch.get_rng_state(), before)

@@ -1,6 +1,7 @@
 """What detectors do to their maps at the end, against SciPy and plain interpolation in float64."""
 
 import numpy as np
+import plain
 import pytest
 import torch
 from hypothesis import given, settings
@@ -89,26 +90,6 @@ def test_images_no_larger_than_the_radius_are_refused(side: int, turned: bool) -
 # ---- the other size ----
 
 
-def interpolated(maps: NDArray[np.float64], size: tuple[int, int], corners: bool) -> NDArray[np.float64]:
-    """Pixel by pixel: corners True maps the outermost centres onto each other, False the outer edges."""
-    _, height, width = maps.shape
-    result = np.empty((len(maps), *size))
-    for y, x in np.ndindex(size):
-        rows, columns = _parts(y, height, size[0], corners), _parts(x, width, size[1], corners)
-        result[:, y, x] = sum(a * b * maps[:, i, j] for i, a in rows for j, b in columns)
-    return result
-
-
-def _parts(place: int, old: int, new: int, corners: bool) -> list[tuple[int, float]]:
-    """Which old pixels make a new one, and their shares."""
-    if corners:
-        at = place * (old - 1) / (new - 1) if new > 1 else 0.0
-    else:
-        at = min(max((place + 0.5) * old / new - 0.5, 0.0), old - 1.0)
-    low = int(at)
-    return [(low, 1 - (at - low)), (min(low + 1, old - 1), at - low)]
-
-
 SIZES = [((4, 3), (16, 12)), ((5, 7), (13, 40)), ((1, 2), (9, 5)), ((8, 8), (8, 8)), ((4, 6), (64, 96))]
 
 
@@ -117,7 +98,7 @@ SIZES = [((4, 3), (16, 12)), ((5, 7), (13, 40)), ((1, 2), (9, 5)), ((8, 8), (8, 
 def test_bilinear_upsampling(old: tuple[int, int], new: tuple[int, int], corners: bool) -> None:
     maps = random_maps(2, *old)
     found = upsample(torch.from_numpy(maps), new, align_corners=corners).numpy()
-    np.testing.assert_allclose(found, interpolated(maps.astype(np.float64), new, corners), rtol=1e-5)
+    np.testing.assert_allclose(found, plain.resized(maps.astype(np.float64), new, corners), rtol=1e-5)
 
 
 def test_bilinear_without_aligned_corners_is_the_default() -> None:

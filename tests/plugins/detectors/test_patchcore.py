@@ -1,11 +1,15 @@
 """PatchCore against a plain NumPy computation in float64, and the facts about its sizes."""
 
 import numpy as np
+import plain
 import pytest
+import torch
 from numpy.typing import NDArray
-from scipy.ndimage import correlate1d
+from plain import Features
+from trainings import FeatureImages, feature_batch, random_features, seed_run
 
-from segad_core.contracts import ImageBatch, Run, Sample
+from segad_core.contracts import ImageBatch
+from segad_core.errors import UsageError
 from segad_plugins.detectors.patchcore import PatchCore, gaussian_blur
 from segad_plugins.torch_tools import torch_device
 
@@ -13,80 +17,34 @@ _SIZE = 64
 
 
 def _features(images: int, seed: int) -> dict[str, NDArray[np.float32]]:
-    rng = np.random.default_rng(seed)
-    return {
-        "layer2": rng.normal(2, 1, (images, 5, 8, 8)).astype(np.float32),
-        "layer3": rng.normal(-1, 2, (images, 7, 4, 4)).astype(np.float32),
-    }
+    return random_features(images, seed, {"layer2": (5, 8, 8), "layer3": (7, 4, 4)})
 
 
-class _Images:
-    """An image set that has nothing but features."""
-
-    def __init__(self, features: dict[str, NDArray[np.float32]]) -> None:
-        self._features = features
-
-    def __len__(self) -> int:
-        return len(self._features["layer2"])
-
-    def features(self) -> dict[str, NDArray[np.float32]]:
-        return self._features
-
-
-def _batch(features: dict[str, NDArray[np.float32]]) -> ImageBatch:
-    count = len(features["layer2"])
-    pixels = np.zeros((count, _SIZE, _SIZE, 3), np.uint8)
-    return ImageBatch([Sample(str(i), None, 0) for i in range(count)], pixels, lambda _: features)  # type: ignore[arg-type]
+def _batch(features: Features) -> ImageBatch:
+    return feature_batch(features, (_SIZE, _SIZE))
 
 
 def _fitted(**params: object) -> PatchCore:
     detector = PatchCore(PatchCore.Params.model_validate({"coreset_ratio": 0.1, **params}))
-    detector.fit(_Images(_features(12, 0)), Run(np.random.SeedSequence(3)))  # type: ignore[arg-type]
+    detector.fit(FeatureImages(_features(12, 0)), seed_run(3))  # type: ignore[arg-type]
     return detector
 
 
-# ---- the reference: loops and float64, nothing shared with the plugin ----
+# ---- the reference ----
 
 
-def _pool(maps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """3 x 3 mean, stride 1, zeros around, zeros counted."""
-    padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)))
-    height, width = maps.shape[1:]
-    return sum(padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)) / 9
+def _embedding(features: Features, image: int) -> plain.Values:
+    fine, coarse = (plain.averaged(v[image].astype(np.float64), 3, padding=1) for v in features.values())
+    return np.concatenate([fine, plain.resized(coarse, (8, 8))]).reshape(12, -1).T
 
 
-def _double(maps: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
-    """Bilinear interpolation at pixel centres (align_corners False), edges clamped."""
-    for axis in (1, 2):
-        size = maps.shape[axis]
-        at = np.clip((np.arange(size * factor) + 0.5) / factor - 0.5, 0, size - 1)
-        low = np.floor(at).astype(int)
-        high = np.minimum(low + 1, size - 1)
-        weight = (at - low).reshape([-1 if a == axis else 1 for a in range(3)])
-        maps = np.take(maps, low, axis) * (1 - weight) + np.take(maps, high, axis) * weight
-    return maps
-
-
-def _embedding(features: dict[str, NDArray[np.float32]], image: int) -> NDArray[np.float64]:
-    fine = _pool(features["layer2"][image].astype(np.float64))
-    coarse = _double(_pool(features["layer3"][image].astype(np.float64)), 2)
-    return np.concatenate([fine, coarse]).reshape(12, -1).T
-
-
-def _blurred(grid: NDArray[np.float64]) -> NDArray[np.float64]:
-    """sigma 4, 33 taps, mirrored without the edge pixel."""
-    taps = np.exp(-0.5 * (np.arange(-16, 17) / 4.0) ** 2)
-    taps /= taps.sum()
-    return correlate1d(correlate1d(grid, taps, axis=0, mode="mirror"), taps, axis=1, mode="mirror")
-
-
-def _distances(patches: NDArray[np.float64], bank: NDArray[np.float64]) -> NDArray[np.float64]:
+def _distances(patches: plain.Values, bank: plain.Values) -> plain.Values:
     return np.sqrt(((patches[:, None] - bank[None]) ** 2).sum(axis=2))
 
 
-def _reference_map(features: dict[str, NDArray[np.float32]], image: int, bank: NDArray[np.float64]):
+def _reference_map(features: Features, image: int, bank: plain.Values) -> plain.Values:
     nearest = _distances(_embedding(features, image), bank).min(axis=1).reshape(8, 8)
-    return _blurred(np.kron(nearest, np.ones((8, 8))))
+    return plain.blurred(np.kron(nearest, np.ones((8, 8))), 4.0)
 
 
 def test_maps_equal_the_reference() -> None:
@@ -138,12 +96,12 @@ def test_a_training_image_has_a_smaller_map_than_a_foreign_one() -> None:
 
 def test_squared_distance_and_bilinear_upsampling() -> None:
     features = _features(2, 1)
-    plain = _fitted(blur_sigma=0).anomaly_maps(_batch(features))
+    once = _fitted(blur_sigma=0).anomaly_maps(_batch(features))
     squared = _fitted(blur_sigma=0, distance="squared").anomaly_maps(_batch(features))
-    np.testing.assert_allclose(squared, plain**2, rtol=1e-5)
+    np.testing.assert_allclose(squared, once**2, rtol=1e-5)
     smooth = _fitted(blur_sigma=0, upsampling="bilinear").anomaly_maps(_batch(features))
-    grid = plain[:, ::8, ::8].astype(np.float64)
-    np.testing.assert_allclose(smooth, _double(grid, 8), rtol=1e-5)
+    grid = once[:, ::8, ::8].astype(np.float64)
+    np.testing.assert_allclose(smooth, plain.resized(grid, (_SIZE, _SIZE)), rtol=1e-5)
 
 
 def test_image_score_as_the_maps_maximum() -> None:
@@ -160,8 +118,6 @@ def test_sizes_of_the_papers_setting() -> None:
 
 
 def test_blur_keeps_a_constant_and_the_sum_of_an_inner_point() -> None:
-    import torch
-
     point = torch.zeros(1, 65, 65)
     point[0, 32, 32] = 1
     blurred = gaussian_blur(point, 4.0)[0]
@@ -178,10 +134,6 @@ def test_a_state_restored_gives_the_same_bits() -> None:
 
 
 def test_cuda_without_a_gpu_is_named() -> None:
-    import torch
-
-    from segad_core.errors import UsageError
-
     if torch.cuda.is_available():
         assert torch_device("cuda").type == "cuda"
         return
