@@ -26,13 +26,14 @@ _DETECTORS: dict[str, tuple[Detector, float]] = {
         EfficientAD(
             EfficientAD.Params(
                 size="small",
-                iterations=150,
-                teacher_iterations=40,
+                iterations=250,
+                learning_rate=5e-4,
+                teacher_iterations=60,
                 teacher_batch=4,
                 teacher_learning_rate=1e-3,
             )
         ),
-        0.7,
+        0.65,
     ),
 }
 """Settings of a few seconds, and the area under the curve that each seed has to reach."""
