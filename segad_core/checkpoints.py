@@ -51,7 +51,7 @@ class FolderCheckpoint(Checkpoint):
         return time.monotonic() - self._last >= SECONDS
 
     def save(self, arrays: Arrays) -> None:
-        data = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
+        data = to_bytes(arrays)
         path = self.folder / f"{bytes_digest(data)}.safetensors"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -70,6 +70,11 @@ class FolderCheckpoint(Checkpoint):
     def clear(self) -> None:
         """Removes what was saved: the training is done."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def to_bytes(arrays: Arrays) -> bytes:
+    """Named arrays in the format of safetensors."""
+    return save({name: np.asarray(array, order="C") for name, array in arrays.items()})
 
 
 def _written(path: Path) -> int:

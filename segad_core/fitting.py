@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 
 from segad_core.cells import FitCell, FitTask, StatisticsTask
-from segad_core.checkpoints import FolderCheckpoint
+from segad_core.checkpoints import FolderCheckpoint, to_bytes
 from segad_core.contracts import Arrays, Detector, ImageSet, Progress, Run
 from segad_core.contracts.run import artifact_seed
 from segad_core.digest import digest_of
@@ -47,7 +47,7 @@ def fit(task: FitTask, store: Store, device: str, progress: Progress) -> None:
         }
         run = _StoredRun(np.random.SeedSequence(cell.seed), told, checkpoint, store, maker, images)
         detector.fit(images, run)
-        store.put(cell.key, "fit", {STATE: _to_bytes(detector.state())})
+        store.put(cell.key, "fit", {STATE: to_bytes(detector.state())})
         checkpoint.clear()
 
 
@@ -83,7 +83,7 @@ class _StoredRun(Run):
                 checkpoint = FolderCheckpoint(self._store.checkpoints / key)
                 seed = artifact_seed(name, inputs)
                 run = _StoredRun(seed, self.progress, checkpoint, self._store, self._maker, self._images)
-                files = {_ARRAYS: _to_bytes(make(run))}
+                files = {_ARRAYS: to_bytes(make(run))}
                 self._store.put(key, "artifact", files)
                 checkpoint.clear()
         return load(files[_ARRAYS])
@@ -131,8 +131,3 @@ def files_of(store: Store, key: str) -> Mapping[str, bytes]:
             f"the artifact {key} is not in the store {store.root} any more", "Run the same command again."
         )
     return files
-
-
-def _to_bytes(arrays: Arrays) -> bytes:
-    """Named arrays in the format of safetensors."""
-    return save({name: np.asarray(array, order="C") for name, array in arrays.items()})

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load as load_arrays
 
+from segad_core.checkpoints import to_bytes
 from segad_core.contracts import Array, Detector, Encoder, ImageBatch, Progress, Run, unseen
 from segad_core.errors import SegadError
 from segad_core.evaluate import auroc
@@ -26,7 +27,6 @@ from segad_core.testing.trial_run import (
     Told,
     TrialRun,
     global_randomness,
-    to_bytes,
 )
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 
+from segad_core.checkpoints import to_bytes
 from segad_core.contracts import Array, Arrays, Checkpoint, Encoder, ImageSet, Layer, Progress, Run
 from segad_core.contracts.run import artifact_seed
 from segad_core.digest import digest_of
@@ -137,8 +138,3 @@ def global_randomness(seed: int) -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002
-
-
-def to_bytes(arrays: Arrays) -> bytes:
-    """Named arrays in the format of safetensors."""
-    return save({name: np.asarray(array, order="C") for name, array in arrays.items()})

@@ -13,10 +13,10 @@ from safetensors.numpy import load
 from torch import Tensor, nn
 from trainings import Kept, seed_run
 
-from segad_core.checkpoints import FolderCheckpoint
+from segad_core.checkpoints import FolderCheckpoint, to_bytes
 from segad_core.contracts import Arrays
 from segad_core.errors import NonFiniteError
-from segad_core.testing.trial_run import Killed, Told, to_bytes
+from segad_core.testing.trial_run import Killed, Told
 from segad_plugins.training import train
 
 STEPS = 9

@@ -20,10 +20,11 @@ from safetensors.numpy import load
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from segad_core.checkpoints import to_bytes
 from segad_core.contracts import Arrays, Checkpoint, Detector, ImageBatch, Run, Sample, unseen
 from segad_core.evaluate import auroc
 from segad_core.testing import ArrayImageSet, TinyEncoder, bad_images, good_images, image_batch
-from segad_core.testing.trial_run import Left, Told, TrialRun, to_bytes
+from segad_core.testing.trial_run import Left, Told, TrialRun
 from segad_plugins.detectors import efficientad
 from segad_plugins.detectors.fastflow import FastFlow
 from segad_plugins.detectors.rd4ad import RD4AD

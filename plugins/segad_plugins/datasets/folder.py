@@ -11,6 +11,7 @@ from pydantic import Field
 
 from segad_core.contracts import Dataset, InputFolder, Parameters, Sample
 from segad_core.errors import DataError, RecipeError
+from segad_core.files import is_folder
 from segad_core.images.folder import entries, image_files
 
 log = logging.getLogger("segad.plugins")
@@ -89,4 +90,4 @@ class Folder(Dataset):
 
 
 def _folders(root: Path) -> list[Path]:
-    return sorted(path for path in entries(root) if path.is_dir())
+    return sorted(path for path in entries(root) if is_folder(path))
