@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from segad_core.contracts import Sample
 from segad_core.images.image_set import Preprocessing
 from segad_core.recipe import Choice, Row
 
+SCHEMA = 1
+"""Part of every key; goes up when the engine itself would compute another result from the same inputs."""
+
 
 @dataclass(frozen=True)
 class FitCell:
-    """A detector, trained."""
+    """A detector or a classifier, trained."""
 
     key: str
     alias: str
-    detector: Choice
+    learner: Choice
     seed: tuple[int, ...]
 
 
@@ -34,8 +38,36 @@ class StatisticsCell:
 
 
 @dataclass(frozen=True)
+class ScoresCell:
+    """Scores of a classifier, a line per image."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Defects:
+    """How artificial defects come onto good images: by whom, on which segments, from which seed."""
+
+    generators: tuple[Choice, ...]
+    segmenter: Choice
+    seed: int
+
+    def identity(self, category: str) -> dict[str, Any]:
+        """What decides, beside the images, what comes out."""
+        return {
+            "generators": [choice.identity(category) for choice in self.generators],
+            "segmenter": self.segmenter.identity(category),
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True)
 class FitTask:
-    """Trains detectors on the same images: the encoder sees each image once."""
+    """Trains learners on the same images: the encoder sees each image once.
+
+    Attributes:
+        labels: of the images, for classifiers; none for detectors, whose images are good.
+    """
 
     name: str
     category: str
@@ -43,12 +75,17 @@ class FitTask:
     encoder: Choice | None
     preprocessing: Preprocessing
     cells: tuple[FitCell, ...]
+    labels: tuple[int, ...] = ()
     needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class StatisticsTask:
-    """Scores the same images with detectors: one decode, one encoder pass, one map per detector."""
+    """Scores the same images with detectors: one decode, one encoder pass, one map per detector.
+
+    Attributes:
+        defects: put onto each image before detectors see it, if any; it is segmented without its defect.
+    """
 
     name: str
     category: str
@@ -56,6 +93,25 @@ class StatisticsTask:
     encoder: Choice | None
     preprocessing: Preprocessing
     cells: tuple[StatisticsCell, ...]
+    needs: tuple[str, ...]
+    defects: Defects | None = None
+
+
+@dataclass(frozen=True)
+class ScoresTask:
+    """Scores images with a classifier, or each with the one of several trainings that it took no part in.
+
+    Attributes:
+        parts: a trained classifier, and the lines of `samples` that it scores; each line once.
+    """
+
+    name: str
+    category: str
+    samples: tuple[Sample, ...]
+    encoder: Choice | None
+    preprocessing: Preprocessing
+    cells: tuple[ScoresCell]
+    parts: tuple[tuple[FitCell, tuple[int, ...]], ...]
     needs: tuple[str, ...]
 
 
@@ -67,13 +123,33 @@ class RowCell:
 
 
 @dataclass(frozen=True)
-class RowTask:
-    """Turns statistics into a row's scores: trains the final classifier, or takes a detector's own score.
+class Table:
+    """Where the parts of a feature table are: keys per detector, of equal lines.
 
     Attributes:
-        train, train_labels: lines of the statistics that the final classifier learns from.
-        scored: lines of the statistics to score: the test images, then those apart.
-        segment_keys, image_keys: per detector, where the statistics are; or the scores in `image_keys`.
+        segment_keys: statistics within segments.
+        image_keys: statistics of whole maps; may be empty.
+        scores_key: a classifier's scores; may be empty.
+    """
+
+    segment_keys: tuple[str, ...]
+    image_keys: tuple[str, ...] = ()
+    scores_key: str = ""
+
+    def keys(self) -> tuple[str, ...]:
+        """All of them."""
+        return (*self.segment_keys, *self.image_keys, *([self.scores_key] if self.scores_key else []))
+
+
+@dataclass(frozen=True)
+class RowTask:
+    """Turns statistics into a row's scores: trains the final classifier, or takes a learner's own score.
+
+    Attributes:
+        train, train_labels: lines of the table that the final classifier learns from.
+        scored: lines of the table to score: the test images, then those apart.
+        table: the statistics; for a learner's own score, that alone, in `scores_key`.
+        generated: statistics of generated defects, all of which are bad images to learn from; or none.
     """
 
     name: str
@@ -85,16 +161,16 @@ class RowTask:
     train_labels: tuple[int, ...]
     scored: tuple[int, ...]
     scored_ids: tuple[str, ...]
-    segment_keys: tuple[str, ...]
-    image_keys: tuple[str, ...]
+    table: Table
+    generated: Table | None
     needs: tuple[str, ...]
 
 
-Task = FitTask | StatisticsTask | RowTask
+Task = FitTask | StatisticsTask | ScoresTask | RowTask
 
 
 def expected_work(task: Task) -> int:
     """About how long a task takes beside others, in images scored: for nothing but the time that is left."""
     if isinstance(task, FitTask):
         return 2 * len(task.samples) * len(task.cells)
-    return len(task.samples) if isinstance(task, StatisticsTask) else 30
+    return 30 if isinstance(task, RowTask) else len(task.samples)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -17,8 +17,13 @@ def code_digest(component: type) -> str:
     A change to a plugin, or to a helper beside it, gives new keys; a change to a plugin that it does not
     import gives none. The engine's own classes are left out: they have schema versions.
     """
+    return modules_digest(base.__module__ for base in component.__mro__)
+
+
+def modules_digest(names: Iterable[str]) -> str:
+    """Digest of modules, by name, and of what these import of their package; the engine's are left out."""
     modules: dict[str, str] = {}
-    waiting = [base.__module__ for base in component.__mro__]
+    waiting = list(names)
     while waiting:
         name = waiting.pop()
         top = name.partition(".")[0]

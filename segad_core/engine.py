@@ -12,15 +12,18 @@ from pathlib import Path
 import numpy as np
 import pluggy
 
-from segad_core.cells import RowTask, Task, expected_work
+from segad_core.cells import RowTask, StatisticsTask, Task, expected_work
 from segad_core.contracts import Executor, Outcome
+from segad_core.digest import digest_of
 from segad_core.errors import ImageError, PluginError, SegadError
 from segad_core.evaluate import Figures, auroc, fpr_at_tpr, threshold_at_tpr
 from segad_core.prepare import Prepared, prepare
 from segad_core.recipe import Recipe
-from segad_core.run_folder import RunFolder, ScoredImage
+from segad_core.rows import read_scores
+from segad_core.run_folder import RunFolder, ScoredImage, SegmentedImage
 from segad_core.store import Store
-from segad_core.tasks import execute, read_scores
+from segad_core.tasks import execute
+from segad_core.values import read_quality
 
 log = logging.getLogger("segad.engine")
 
@@ -54,7 +57,7 @@ def run(recipe: Recipe, store: Store, runs: Path, device: str, hook: pluggy.Hook
             _work_off(tasks, work, executor, store, device, hook, ledger)
         finally:
             executor.close()
-        table = folder.finish(recipe, ledger.figures, prepared)
+        table = folder.finish(recipe, ledger.figures, prepared, _segmented_images(tasks, store))
         hook.run_finished(folder=folder.path)
         lost = tuple(error for errors in prepared.unreadable.values() for error in errors.values())
         return Result(folder.path, table, tuple(ledger.figures), lost)
@@ -92,6 +95,22 @@ def _work_off(
         hook.task_finished(name=task.name, seconds=seconds, work=work[outcome.ticket])
         if isinstance(task, RowTask):
             ledger.enter(task)
+
+
+def _segmented_images(tasks: Sequence[Task], store: Store) -> list[SegmentedImage]:
+    """How well the segmentation maps fit, where their segmenter measures it: each image once."""
+    found: dict[tuple[str, str, str], SegmentedImage] = {}
+    for task in tasks:
+        if not isinstance(task, StatisticsTask) or task.defects:  # those images are in another task too
+            continue
+        for cell in task.cells:
+            if cell.segmenter is None:
+                continue
+            name, identity = cell.segmenter.provider.name, digest_of(cell.segmenter.identity(task.category))
+            for sample, (fit, doubt) in zip(task.samples, read_quality(store, cell.key), strict=False):
+                image = SegmentedImage(task.category, name, sample.id, fit, doubt)
+                found.setdefault((task.category, identity, sample.id), image)
+    return list(found.values())
 
 
 def _work_left(task: Task, store: Store) -> int:

@@ -1,4 +1,4 @@
-"""Training detectors: the images they share, what they keep, and where their states go."""
+"""Training detectors and classifiers: the images they share, what they keep, and where their states go."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load
 
-from segad_core.cells import FitCell, FitTask, StatisticsTask
+from segad_core.cells import FitCell, FitTask, ScoresTask, StatisticsTask
 from segad_core.checkpoints import FolderCheckpoint, to_bytes
-from segad_core.contracts import Arrays, Detector, ImageSet, Progress, Run
+from segad_core.contracts import Arrays, Classifier, ImageSet, Learner, Progress, Run
 from segad_core.contracts.run import artifact_seed
 from segad_core.digest import digest_of
 from segad_core.errors import PluginError, StoreError
+from segad_core.image_artifacts import keeper
 from segad_core.images import FileImageSet, folder_samples
 from segad_core.plan import encoder_identity, fit_cost
 from segad_core.store import Store
@@ -30,24 +31,27 @@ _SCHEMA = 1
 
 
 def fit(task: FitTask, store: Store, device: str, progress: Progress) -> None:
-    """Trains those of a task's detectors that the store lacks; the encoder sees each image once."""
+    """Trains those of a task's learners that the store lacks; the encoder sees each image once."""
     missing = [cell for cell in task.cells if not store.has(cell.key)]
-    detectors = {cell.key: cell.detector.build(task.category, device) for cell in missing}
-    images = open_images(task, list(detectors.values()), device, progress)
+    learners = {cell.key: cell.learner.build(task.category, device) for cell in missing}
+    images = open_images(task, list(learners.values()), store, device, progress)
     for cell in missing:
-        detector: Detector = detectors[cell.key]
-        if cost := fit_cost(detector, len(images), images.encoder, task.preprocessing.size):
+        learner: Learner = learners[cell.key]
+        if cost := fit_cost(learner, len(images), images.encoder, task.preprocessing.size):
             log.info("%s %s: %s", task.name, cell.alias, cost)
         told = partial(_named, progress, cell.alias)
         checkpoint = FolderCheckpoint(store.checkpoints / cell.key)
         maker = {
-            "plugin": cell.detector.provider.qualified,
-            "code": cell.detector.code,
-            "encoder": encoder_identity(task.encoder) if detector.layers() else None,
+            "plugin": cell.learner.provider.qualified,
+            "code": cell.learner.code,
+            "encoder": encoder_identity(task.encoder) if learner.layers() else None,
         }
         run = _StoredRun(np.random.SeedSequence(cell.seed), told, checkpoint, store, maker, images)
-        detector.fit(images, run)
-        store.put(cell.key, "fit", {STATE: to_bytes(detector.state())})
+        if isinstance(learner, Classifier):
+            learner.fit(images, np.array(task.labels, np.int64), run)
+        else:
+            learner.fit(images, run)  # type: ignore[attr-defined]
+        store.put(cell.key, "fit", {STATE: to_bytes(learner.state())})
         checkpoint.clear()
 
 
@@ -103,20 +107,25 @@ def _named(progress: Progress, alias: str, what: str, done: int, total: int, not
     progress(f"{alias}: {what}", done, total, note)
 
 
-def restored(cell: FitCell, store: Store, category: str, device: str) -> Detector:
-    """A detector as its training left it."""
-    detector: Detector = cell.detector.build(category, device)
-    detector.restore(load(files_of(store, cell.key)[STATE]))
-    return detector
+def restored(cell: FitCell, store: Store, category: str, device: str) -> Any:
+    """A detector or classifier as its training left it."""
+    learner: Learner = cell.learner.build(category, device)
+    learner.restore(load(files_of(store, cell.key)[STATE]))
+    return learner
 
 
 def open_images(
-    task: FitTask | StatisticsTask, detectors: Sequence[Detector], device: str, progress: Progress
+    task: FitTask | StatisticsTask | ScoresTask,
+    learners: Sequence[Learner],
+    store: Store,
+    device: str,
+    progress: Progress,
 ) -> FileImageSet:
-    """A task's images, with every encoder layer that one of the detectors reads."""
-    layers = tuple(dict.fromkeys(layer for detector in detectors for layer in detector.layers()))
+    """A task's images, with every encoder layer that one of the learners reads."""
+    layers = tuple(dict.fromkeys(layer for learner in learners for layer in learner.layers()))
     encoder = task.encoder.build(device=device) if task.encoder and layers else None
-    return FileImageSet(task.samples, task.preprocessing, encoder, layers, progress)
+    keep = keeper(store, task.preprocessing.white)
+    return FileImageSet(task.samples, task.preprocessing, encoder, layers, progress, keep)
 
 
 def files_of(store: Store, key: str) -> Mapping[str, bytes]:

@@ -8,20 +8,29 @@ rows and of detectors are not in it. Cells of one task share one pass over the i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from segad_core.cells import FitCell, FitTask, RowCell, RowTask, StatisticsCell, StatisticsTask, Task
-from segad_core.contracts import Detector, Encoder, Sample, Shapes
+from segad_core.cells import (
+    SCHEMA,
+    Defects,
+    FitCell,
+    FitTask,
+    RowCell,
+    RowTask,
+    ScoresCell,
+    ScoresTask,
+    Table,
+    Task,
+)
+from segad_core.contracts import Encoder, Learner, Sample, Shapes
 from segad_core.digest import digest_of
 from segad_core.images import Inventory
 from segad_core.images.image_set import Preprocessing
 from segad_core.recipe import Choice, Recipe, Row
-from segad_core.split import Split
+from segad_core.split import Split, folds
+from segad_core.statistics_pass import StatisticsPass
 from segad_core.store import Store
-
-_SCHEMA = 1
-"""Goes up when the engine itself would compute another result from the same inputs."""
 
 
 @dataclass(frozen=True)
@@ -69,36 +78,38 @@ class _Planner:
             return [task for seed in splits for task in self.group(fit_seed, {seed: splits[seed]})]
         train = self.samples(next(iter(train_ids)))
         others = self.samples(sorted(self.by_id.keys() - {s.id for s in train}))
-        used = self.used_detectors()
-        fits = {alias: self.fit_cell(alias, train, fit_seed) for alias in used}
-        statistics: dict[str, StatisticsCell] = {}
         lines = {sample.id: i for i, sample in enumerate(others)}
-        rows = [
-            self.row_task(row, seed, split, fits, others, lines, statistics)
-            for seed, split in splits.items()
-            for row in self.recipe.rows
-        ]
+        learners = self.recipe.learners()
+        fits = {
+            alias: self.fit_cell(alias, choice, train, fit_seed)
+            for alias, choice in self.recipe.detectors.items()
+            if alias in learners
+        }
         label = f"{self.category}, seed {', '.join(map(str, splits))}"
-        common: dict[str, Any] = {
+        real = StatisticsPass(self.common(), others, self.content(others), fits)
+        tasks: list[Task] = []
+        rows: list[Task] = []
+        for seed, split in splits.items():
+            scores: dict[str, str] = {}
+            for alias in [alias for alias in self.recipe.classifiers if alias in learners]:
+                own, scores[alias] = self.classifier_tasks(alias, seed, split, others, lines)
+                tasks += own
+            generated: dict[str, StatisticsPass] = {}
+            rows += [self.row_task(r, seed, split, lines, real, generated, scores) for r in self.recipe.rows]
+            tasks += [p.task(f"{self.category}, seed {seed}: generated defects") for p in generated.values()]
+        if fits:
+            different = {cell.key: cell for cell in fits.values()}.values()  # one for two equal detectors
+            fit = FitTask(f"{label}: fit", samples=train, cells=tuple(different), **self.common())
+            tasks = [fit, real.task(f"{label}: statistics"), *tasks]
+        return [*tasks, *rows]
+
+    def common(self) -> dict[str, Any]:
+        """What all tasks that look at images are told."""
+        return {
             "category": self.category,
             "encoder": self.recipe.encoder,
             "preprocessing": self.preprocessing,
         }
-        different = tuple({cell.key: cell for cell in fits.values()}.values())  # one for two equal detectors
-        fit = FitTask(f"{label}: fit", samples=train, cells=different, **common)
-        score = StatisticsTask(
-            f"{label}: statistics",
-            samples=others,
-            cells=tuple(statistics.values()),
-            needs=tuple(cell.key for cell in fits.values()),
-            **common,
-        )
-        return [fit, score, *rows]
-
-    def used_detectors(self) -> list[str]:
-        """Detectors that some row reads, in the recipe's order."""
-        wanted = {alias for row in self.recipe.rows for alias in row.detectors}
-        return [alias for alias in self.recipe.detectors if alias in wanted]
 
     def samples(self, ids: Sequence[str]) -> tuple[Sample, ...]:
         return tuple(self.by_id[i] for i in ids)
@@ -106,95 +117,141 @@ class _Planner:
     def content(self, samples: Sequence[Sample]) -> list[str]:
         return [self.inventory.facts[sample.id].file for sample in samples]
 
-    def fit_cell(self, alias: str, train: Sequence[Sample], seed: int) -> FitCell:
-        choice = self.recipe.detectors[alias]
+    def fit_cell(
+        self, alias: str, choice: Choice, train: Sequence[Sample], seed: int, labels: Sequence[int] = ()
+    ) -> FitCell:
         # paired across categories and recipes: the seed does not depend on what else a recipe holds
         entropy = (seed, int(digest_of([self.category, choice.provider.qualified])[:16], 16))
         reads_encoder = bool(choice.build(self.category).layers())
-        key = digest_of(
-            {
-                "cell": ["fit", _SCHEMA],
-                "detector": choice.identity(self.category),
-                "encoder": self.encoder_identity if reads_encoder else None,
-                "preprocessing": _plain(self.preprocessing),
-                "images": self.content(train),
-                "seed": entropy,
-            }
+        inputs = {
+            "cell": ["fit", SCHEMA],
+            "detector" if not labels else "classifier": choice.identity(self.category),
+            "encoder": self.encoder_identity if reads_encoder else None,
+            "preprocessing": _plain(self.preprocessing),
+            "images": self.content(train),
+            "seed": entropy,
+        }
+        return FitCell(
+            digest_of({**inputs, "labels": list(labels)} if labels else inputs), alias, choice, entropy
         )
-        return FitCell(key, alias, choice, entropy)
 
-    def statistics_cell(
-        self,
-        fit: FitCell,
-        segmenter: Choice | None,
-        features: tuple[Choice, ...],
-        samples: Sequence[Sample],
-        cells: dict[str, StatisticsCell],
-    ) -> str:
+    def classifier_tasks(
+        self, alias: str, seed: int, split: Split, others: Sequence[Sample], lines: Mapping[str, int]
+    ) -> tuple[list[Task], str]:
+        """The trainings of a classifier, what scores the images that no detector trains on, and its key.
+
+        With `out_of_fold` an image that the final classifier learns from is scored by a training without it.
+        """
+        choice, count = self.recipe.classifiers[alias], self.recipe.skeleton.classifiers[alias].out_of_fold
+        name = f"{self.category}, seed {seed}: {alias}"
+        images = split.classifiers[alias]
+        labels = {i: int(self.by_id[i].label or 0) for i in images}
+        own = [i for i in split.final if i in labels]
+        parts = folds(own, labels, count, seed) if count else []
+        tasks: list[Task] = []
+        scored_by: list[tuple[FitCell, tuple[int, ...]]] = []
+        for left_out in [(), *parts]:
+            ids = [i for i in images if i not in set(left_out)]
+            train, given = self.samples(ids), tuple(labels[i] for i in ids)
+            cell = self.fit_cell(alias, choice, train, seed, given)
+            title = f"{name}, fold {len(tasks)} of {len(parts)}" if left_out else name
+            tasks.append(FitTask(title, samples=train, cells=(cell,), labels=given, **self.common()))
+            scored_by.append((cell, tuple(lines[i] for i in left_out)))
+        folded = {line for _, part in scored_by for line in part}
+        scored_by[0] = (scored_by[0][0], tuple(line for line in range(len(others)) if line not in folded))
         key = digest_of(
             {
-                "cell": ["statistics", _SCHEMA],
-                "fit": fit.key,
-                "segmenter": segmenter.identity(self.category) if segmenter else None,
-                "features": [feature.identity(self.category) for feature in features],
-                "images": self.content(samples),
+                "cell": ["scores", SCHEMA],
+                "parts": [[cell.key, list(part)] for cell, part in scored_by],
+                "images": self.content(others),
             }
         )
-        cells.setdefault(key, StatisticsCell(key, fit, segmenter, features))
-        return key
+        score = ScoresTask(
+            f"{name}: scores",
+            samples=tuple(others),
+            cells=(ScoresCell(key),),
+            parts=tuple(scored_by),
+            needs=tuple(cell.key for cell, _ in scored_by),
+            **self.common(),
+        )
+        return [*tasks, score], key
 
     def row_task(
         self,
         row: Row,
         seed: int,
         split: Split,
-        fits: Mapping[str, FitCell],
-        samples: Sequence[Sample],
         lines: Mapping[str, int],
-        cells: dict[str, StatisticsCell],
+        real: StatisticsPass,
+        generated: dict[str, StatisticsPass],
+        scores: Mapping[str, str],
     ) -> RowTask:
-        def statistics(segmenter: Choice | None, features: tuple[Choice, ...]) -> tuple[str, ...]:
-            return tuple(
-                self.statistics_cell(fits[alias], segmenter, features, samples, cells)
-                for alias in row.detectors
-            )
-
-        segment_keys: tuple[str, ...] = ()
-        if row.score:
-            image_keys = statistics(None, ())
+        train: tuple[str, ...] = ()
+        defective: Table | None = None
+        if row.score and row.classifier:
+            table = Table((), scores_key=scores[row.classifier])
+        elif row.score:
+            table = Table((), scores_key=real.keys(row.detectors, None, ())[0])
         else:
-            segment_keys = statistics(row.segmenter, row.features)
-            image_keys = statistics(None, row.image_features) if row.image_features else ()
-        train = () if row.score else split.final
-        scored = (*split.test, *split.apart)
+            table = replace(real.table(row), scores_key=scores.get(row.classifier, ""))
+            train = split.final
+            if row.defects:
+                train = tuple(i for i in train if self.by_id[i].label == 0)
+                defective = self.defective(row, seed, train, real, generated).table(row)
         labels = tuple(int(self.by_id[i].label or 0) for i in train)
-        key = digest_of(
-            {
-                "cell": ["row", _SCHEMA],
-                "statistics": [segment_keys, image_keys],
-                "final": row.final.identity(self.category) if row.final else None,
-                "train": [lines[i] for i in train],
-                "labels": labels,
-                "scored": [lines[i] for i in scored],
-                "seed": seed,
-                # the names of the features are part of what the classifier stores
-                "names": row.detectors if not row.score else None,
-            }
-        )
+        scored = (*split.test, *split.apart)
+        inputs = {
+            "cell": ["row", SCHEMA],
+            "statistics": [table.segment_keys, table.image_keys],
+            "final": row.final.identity(self.category) if row.final else None,
+            "train": [lines[i] for i in train],
+            "labels": labels,
+            "scored": [lines[i] for i in scored],
+            "seed": seed,
+            # the names of the features are part of what the classifier stores
+            "names": row.learners() if not row.score else None,
+            "scores": table.scores_key,
+            "generated": defective.keys() if defective else None,
+        }
         return RowTask(
             name=f"{self.category}, seed {seed}: {row.name}",
             category=self.category,
             seed=seed,
             row=row,
-            cells=(RowCell(key),),
+            cells=(RowCell(digest_of(inputs)),),
             train=tuple(lines[i] for i in train),
             train_labels=labels,
             scored=tuple(lines[i] for i in scored),
             scored_ids=scored,
-            segment_keys=segment_keys,
-            image_keys=image_keys,
-            needs=(*segment_keys, *image_keys),
+            table=table,
+            generated=defective,
+            needs=(*table.keys(), *(defective.keys() if defective else ())),
         )
+
+    def defective(
+        self,
+        row: Row,
+        seed: int,
+        good: Sequence[str],
+        real: StatisticsPass,
+        generated: dict[str, StatisticsPass],
+    ) -> StatisticsPass:
+        """The pass over good images with artificial defects; rows with the same defects share it.
+
+        Defects lie on the segments of the recipe's segmenter, so that rows with others compare; on those of
+        the row's own where the recipe has none.
+        """
+        segmenter = self.recipe.segmenter or row.segmenter
+        assert segmenter is not None
+        # not told apart by category: what an image becomes depends on its content
+        defects = Defects(row.defects, segmenter, seed)
+        name = digest_of(defects.identity(self.category))
+        if name not in generated:
+            samples = self.samples(good)
+            generated[name] = StatisticsPass(
+                self.common(), samples, self.content(samples), real.fits, defects
+            )
+        return generated[name]
 
 
 def encoder_identity(choice: Choice | None) -> dict[str, Any] | None:
@@ -216,7 +273,7 @@ def fit_costs(task: FitTask, store: Store) -> dict[str, str]:
     encoder = task.encoder.build() if task.encoder else None
     costs = {
         cell.alias: fit_cost(
-            cell.detector.build(task.category), len(task.samples), encoder, task.preprocessing.size
+            cell.learner.build(task.category), len(task.samples), encoder, task.preprocessing.size
         )
         for cell in task.cells
         if not store.has(cell.key)
@@ -224,15 +281,15 @@ def fit_costs(task: FitTask, store: Store) -> dict[str, str]:
     return {alias: cost for alias, cost in costs.items() if cost}
 
 
-def fit_cost(detector: Detector, images: int, encoder: Encoder | None, size: tuple[int, int]) -> str:
-    """What a detector says its training will take; nothing where it doesn't."""
-    return detector.cost(images, size, layer_shapes(detector, encoder, size))
+def fit_cost(learner: Learner, images: int, encoder: Encoder | None, size: tuple[int, int]) -> str:
+    """What a learner says its training will take; nothing where it doesn't."""
+    return learner.cost(images, size, layer_shapes(learner, encoder, size))
 
 
-def layer_shapes(detector: Detector, encoder: Encoder | None, size: tuple[int, int]) -> Shapes:
-    """(C, H, W) of each encoder layer that a detector reads, for images of a size."""
+def layer_shapes(learner: Learner, encoder: Encoder | None, size: tuple[int, int]) -> Shapes:
+    """(C, H, W) of each encoder layer that a learner reads, for images of a size."""
     layers = encoder.layers() if encoder else {}
     return {
         name: (layers[name].channels, -(-size[0] // layers[name].stride), -(-size[1] // layers[name].stride))
-        for name in detector.layers()
+        for name in learner.layers()
     }

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from segad_core.contracts import Progress, Sample, unseen
+from segad_core.contracts import Learner, Progress, Sample, unseen
 from segad_core.errors import DataError, ImageError
 from segad_core.images import Inventory, audit, check_labels, take_inventory
 from segad_core.plan import CategoryPlan, layer_shapes, plan_category
 from segad_core.recipe import Recipe
-from segad_core.split import Split, make_split
+from segad_core.split import Split, draw_for_classifier, make_split
 from segad_core.store import Store
 
 log = logging.getLogger("segad.prepare")
@@ -50,10 +50,9 @@ def prepare(
     """
     dataset, categories = recipe.open_dataset()
     for category in categories:
-        _check_detectors(recipe, category, device)
-        for row in recipe.rows:
-            if row.segmenter:  # one that cannot work says so now, not after the images were looked at
-                row.segmenter.build(category).segments()
+        _check_learners(recipe, category, device)
+        for segmenter in recipe.segmenters():  # one that cannot work says so at once
+            segmenter.build(category).segments()
     result = Prepared(dataset.licence, (), {}, {}, {})
     plans = []
     for category in categories:
@@ -65,13 +64,13 @@ def prepare(
         _report_scaled(inventory, category, white)
         check_labels(inventory.samples, inventory.facts, f"category '{category}'")
         sizes = {facts.size for facts in inventory.facts.values()}
-        for row in recipe.rows:
-            if row.segmenter:  # nor after a detector's training
-                row.segmenter.build(category).check_sizes(sizes, recipe.skeleton.image.size)
+        for segmenter in recipe.segmenters():  # nor after a detector's training
+            segmenter.build(category).check_sizes(sizes, recipe.skeleton.image.size)
         splits = {}
         for seed in dict.fromkeys(recipe.skeleton.split.seeds):
-            splits[seed] = make_split(inventory.samples, recipe.skeleton.split, seed, category)
-            _check_final(recipe, splits[seed], inventory, f"category '{category}', seed {seed}")
+            split = make_split(inventory.samples, recipe.skeleton.split, seed, category)
+            _check_final(recipe, split, inventory, f"category '{category}', seed {seed}")
+            splits[seed] = _with_classifiers(recipe, split, inventory, seed, category)
             audit(splits[seed].purposes(), inventory.facts, f"category '{category}', seed {seed}")
         result.samples[category] = {sample.id: sample for sample in inventory.samples}
         result.splits[category] = splits
@@ -80,13 +79,31 @@ def prepare(
     return Prepared(result.licence, tuple(plans), result.samples, result.splits, result.unreadable)
 
 
-def _check_detectors(recipe: Recipe, category: str, device: str) -> None:
-    """A detector that a row reads and that cannot work says so now."""
+def _check_learners(recipe: Recipe, category: str, device: str) -> None:
+    """A detector or classifier that a row reads and that cannot work says so now."""
     encoder = recipe.encoder.build() if recipe.encoder else None
-    for alias in dict.fromkeys(alias for row in recipe.rows for alias in row.detectors):
-        detector = recipe.detectors[alias].build(category, device)
-        size = recipe.skeleton.image.size
-        detector.check(size, layer_shapes(detector, encoder, size))
+    size = recipe.skeleton.image.size
+    for choice in recipe.learners().values():
+        learner: Learner = choice.build(category, device)
+        learner.check(size, layer_shapes(learner, encoder, size))
+
+
+def _with_classifiers(recipe: Recipe, split: Split, inventory: Inventory, seed: int, category: str) -> Split:
+    """A split with the images that each classifier trains on which a row reads."""
+    labels = {sample.id: sample.label for sample in inventory.samples}
+    drawn = {}
+    for alias in recipe.learners():
+        if alias in recipe.classifiers:
+            spec = recipe.skeleton.classifiers[alias].split or recipe.skeleton.split.classifiers
+            what = f"category '{category}', seed {seed}, classifier '{alias}'"
+            drawn[alias] = draw_for_classifier(split, labels, spec, seed, what)
+            few = sum(labels[i] == 1 for i in drawn[alias]) < 2
+            if few and recipe.skeleton.classifiers[alias].out_of_fold:
+                raise DataError(
+                    f"{what}: has one bad image to learn from, and out_of_fold leaves some out each time",
+                    "Take out_of_fold out of the recipe, or give the category more bad images.",
+                )
+    return replace(split, classifiers=drawn)
 
 
 def _in_category(progress: Progress, category: str, what: str, done: int, total: int, note: str = "") -> None:
@@ -132,12 +149,11 @@ def _report_scaled(inventory: Inventory, category: str, white: int) -> None:
 
 
 def _check_final(recipe: Recipe, split: Split, inventory: Inventory, context: str) -> None:
-    """SegAD rows need both good and bad images to learn from."""
-    if all(row.score for row in recipe.rows):
-        return
+    """SegAD rows need good images to learn from, and bad ones unless they are generated."""
+    wanted = {label for row in recipe.rows if not row.score for label in ((0,) if row.defects else (0, 1))}
     chosen = set(split.final)
     for label, word in ((0, "good"), (1, "bad")):
-        if not any(s.label == label and s.id in chosen for s in inventory.samples):
+        if label in wanted and not any(s.label == label and s.id in chosen for s in inventory.samples):
             raise DataError(
                 f"{context}: the split leaves no {word} image for the final classifier",
                 f"Change split.final.{word} in the recipe, or give the category more {word} images.",

@@ -25,7 +25,10 @@ from segad_core.files import write_atomic
 from segad_core.prepare import Prepared
 from segad_core.recipe import Recipe
 
+log = logging.getLogger("segad.run")
+
 _LIBRARIES = ("numpy", "pandas", "pillow", "scipy", "numba", "torch", "torchvision", "timm", "xgboost")
+_MAP_COLUMNS = ("category", "segmenter", "image", "fit", "doubt")
 _SCORE_COLUMNS = ("category", "seed", "row", "image", "label", "defect", "unseen", "score")
 
 
@@ -44,6 +47,21 @@ class ScoredImage:
         label = "" if self.sample.label is None else str(self.sample.label)
         known = (self.category, str(self.seed), self.row, self.sample.id, label, self.sample.defect)
         return (*known, str(int(self.sample.unseen)), repr(self.score))
+
+
+@dataclass(frozen=True)
+class SegmentedImage:
+    """One line of `segmentations.csv`: how well a segmentation map fits its image, and what is wrong."""
+
+    category: str
+    segmenter: str
+    image: str
+    fit: float
+    doubt: str
+
+    def cells(self) -> tuple[str, ...]:
+        """The line's cells."""
+        return (self.category, self.segmenter, self.image, f"{self.fit:.4f}", self.doubt)
 
 
 class _LogFile(logging.FileHandler):
@@ -95,7 +113,7 @@ class RunFolder:
     def begin(self, recipe: Recipe, prepared: Prepared, device: str) -> None:
         """Writes what is known before the work starts; results of an earlier run are taken away."""
         try:
-            for stale in ("results.csv", "scores.csv", "table.md", "unreadable.csv"):
+            for stale in ("results.csv", "scores.csv", "table.md", "unreadable.csv", "segmentations.csv"):
                 (self.path / stale).unlink(missing_ok=True)
             for part in self.path.glob(".*.part"):  # what a killed run was writing
                 part.unlink()
@@ -113,9 +131,29 @@ class RunFolder:
         self._write("results.csv", results_frame(figures).to_csv(index=False))
         self._write("scores.csv", _csv(_SCORE_COLUMNS, [image.cells() for image in scores]))
 
-    def finish(self, recipe: Recipe, figures: Sequence[Figures], prepared: Prepared) -> str:
-        """Writes the table, and returns it."""
+    def finish(
+        self,
+        recipe: Recipe,
+        figures: Sequence[Figures],
+        prepared: Prepared,
+        maps: Sequence[SegmentedImage],
+    ) -> str:
+        """Writes the table, and how well the segmentation maps fit; returns the table."""
+        if maps:
+            self._write("segmentations.csv", _csv(_MAP_COLUMNS, [image.cells() for image in maps]))
         text = table_text(recipe, figures, prepared)
+        if doubtful := [image for image in maps if image.doubt]:
+            log.warning(
+                "%d of %d segmentation maps are doubtful: see %s (the first: image '%s', %s)",
+                len(doubtful),
+                len(maps),
+                self.path / "segmentations.csv",
+                doubtful[0].image,
+                doubtful[0].doubt,
+            )
+            text += (
+                f"\n{len(doubtful)} of {len(maps)} segmentation maps are doubtful: see segmentations.csv.\n"
+            )
         self._write("table.md", text)
         return text
 
@@ -191,6 +229,7 @@ def _splits(prepared: Prepared) -> dict[str, Any]:
                 purpose: list(getattr(split, purpose))
                 for purpose in ("detectors", "final", "test", "apart", "unused")
             }
+            | {"classifiers": {alias: list(images) for alias, images in split.classifiers.items()}}
             for seed, split in splits.items()
         }
         for category, splits in prepared.splits.items()
@@ -198,9 +237,10 @@ def _splits(prepared: Prepared) -> dict[str, Any]:
 
 
 def _environment(recipe: Recipe, device: str) -> dict[str, Any]:
-    choices = [recipe.dataset, recipe.encoder, recipe.executor, *recipe.detectors.values()]
+    choices = [recipe.dataset, recipe.encoder, recipe.executor, recipe.segmenter]
+    choices += [*recipe.detectors.values(), *recipe.classifiers.values()]
     for row in recipe.rows:
-        choices += [row.segmenter, *row.features, *row.image_features, row.final]
+        choices += [row.segmenter, *row.features, *row.image_features, *row.defects, row.final]
     plugins = {f"{c.provider.kind}/{c.provider.qualified}": c.provider.version for c in choices if c}
     return {
         "segad": importlib.metadata.version("segad"),

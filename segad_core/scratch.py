@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from segad_core.errors import StoreError
 
@@ -14,23 +15,27 @@ IN_MEMORY = 2 << 30
 """An array of more bytes than this is kept in a temporary file instead of memory."""
 
 
-def scratch_array(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """A float32 array to be filled: in memory, or memory-mapped if it is large; it goes with its last user.
+def scratch_array(shape: tuple[int, ...], dtype: DTypeLike, what: str) -> NDArray[Any]:
+    """An array to be filled: in memory, or memory-mapped if it is large; it goes with its last user.
+
+    Args:
+        shape, dtype: as in NumPy.
+        what: what it will hold, for the message.
 
     Raises:
         StoreError: the temporary folder has no room for it.
     """
-    size = 4 * int(np.prod(shape, dtype=np.int64))
+    size = np.dtype(dtype).itemsize * int(np.prod(shape, dtype=np.int64))
     if size <= IN_MEMORY:
-        return np.empty(shape, np.float32)
+        return np.empty(shape, dtype)
     try:
         with tempfile.TemporaryFile() as file:  # the mapping outlives the name and goes with the process
             if hasattr(os, "posix_fallocate"):  # a full disk is an error here, and would be a crash later
                 os.posix_fallocate(file.fileno(), 0, size)
-            return np.memmap(file, np.float32, "w+", shape=shape)
+            return np.memmap(file, dtype, "w+", shape=shape)
     except OSError as error:
         raise StoreError(
-            f"the temporary folder {tempfile.gettempdir()} has no room for {size / 2**30:.1f} GiB of encoder "
-            f"features: {error.strerror}",
+            f"the temporary folder {tempfile.gettempdir()} has no room for {size / 2**30:.1f} GiB of {what}: "
+            f"{error.strerror}",
             "Free some space, or name a larger folder in the environment variable TMPDIR.",
         ) from error

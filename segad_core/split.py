@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from segad_core.contracts import Sample
 from segad_core.errors import DataError, RecipeError
-from segad_core.recipe.schema import Amount, SplitSpec
+from segad_core.recipe.schema import Amount, ClassifierSplit, SplitSpec
 
 Purpose = Literal["detectors", "final", "test", "apart", "unused"]
 
@@ -26,6 +26,8 @@ class Split:
         test: good and bad images that make the figures.
         apart: doubtful images: scored and reported apart.
         unused: good and bad images with no purpose under this recipe.
+        classifiers: good and bad images that each classifier trains on, by its name: of those in `detectors`
+            and `final` (paper section 4.1), so never of the test's.
     """
 
     detectors: tuple[str, ...]
@@ -33,6 +35,7 @@ class Split:
     test: tuple[str, ...]
     apart: tuple[str, ...]
     unused: tuple[str, ...]
+    classifiers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def purposes(self) -> dict[str, Purpose]:
         """The purpose of each image; one that has none is left out."""
@@ -84,7 +87,8 @@ def make_split(samples: Sequence[Sample], spec: SplitSpec, seed: int, category: 
     _, final_good = draw(left, len(left) - count, seed)
 
     unseen = {s.id for s in samples if s.unseen}  # defects that nothing may learn from
-    pool = [i for i in (train_bad if spec.final.bad.origin == "train" else test_bad) if i not in unseen]
+    origins = {"train": train_bad, "test": test_bad, "generated": []}
+    pool = [i for i in origins[spec.final.bad.origin] if i not in unseen]
     count = _count(spec.final.bad.amount, len(pool), f"{category}: bad images for the final classifier")
     kept, final_bad = draw(pool, len(pool) - count, seed)
     if spec.final.bad.origin == "test":
@@ -107,10 +111,50 @@ def make_split(samples: Sequence[Sample], spec: SplitSpec, seed: int, category: 
                 f"category '{category}', seed {seed}: the split leaves no {what}",
                 "Change the recipe's split, or give the category more images.",
             )
-    used = split.purposes()
-    return Split(
-        split.detectors, split.final, split.test, split.apart, tuple(sorted({*good, *bad} - used.keys()))
-    )
+    return replace(split, unused=tuple(sorted({*good, *bad} - split.purposes().keys())))
+
+
+def draw_for_classifier(
+    split: Split, labels: Mapping[str, int | None], spec: ClassifierSplit, seed: int, what: str
+) -> tuple[str, ...]:
+    """The images that a classifier trains on, sorted.
+
+    Args:
+        split: of the category and the seed.
+        labels: by image.
+        spec: how many.
+        seed: as in `make_split`.
+        what: the category, the seed and the classifier, for messages.
+
+    Raises:
+        DataError: there is no good or no bad one, or there are fewer than asked for.
+    """
+    chosen = []
+    for label, word, amount in ((0, "good", spec.good), (1, "bad", spec.bad)):
+        pool = [i for i in (*split.detectors, *split.final) if labels[i] == label]
+        count = _count(amount, len(pool), f"{what}: {word} images")
+        if not count:
+            raise DataError(
+                f"{what}: the split leaves no {word} image to learn from, of {len(pool)} to train on",
+                f"Raise {word} in split.classifiers or in the classifier's own split, or give the category "
+                f"more {word} images.",
+            )
+        chosen += draw(pool, len(pool) - count, seed)[1]
+    return tuple(sorted(chosen))
+
+
+def folds(
+    images: Sequence[str], labels: Mapping[str, int | None], count: int, seed: int
+) -> list[tuple[str, ...]]:
+    """Parts of some images that hold the same share of each label, as far as numbers allow; none is empty."""
+    parts: list[list[str]] = [[] for _ in range(count)]
+    place = 0
+    for label in (0, 1):
+        pool = sorted(i for i in images if labels[i] == label)
+        for i in np.random.RandomState(seed).permutation(len(pool)):
+            parts[place % count].append(pool[i])
+            place += 1
+    return [tuple(sorted(part)) for part in parts if part]
 
 
 def _parts(

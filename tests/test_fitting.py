@@ -173,9 +173,9 @@ def test_what_can_change_an_artifact_makes_it_anew(
     (after,) = home.fits({"one": other.get(change, use)}, seeds=(1,))
     if change == "code":
         (cell,) = after.cells
-        choice = replace(cell.detector)
+        choice = replace(cell.learner)
         vars(choice)["code"] = "another"
-        after = replace(after, cells=(replace(cell, key=64 * "c", detector=choice),))
+        after = replace(after, cells=(replace(cell, key=64 * "c", learner=choice),))
     assert home.train([after]).steps("one: part") == [1, 2, 3, 4]
     assert home.artifacts() == 2
     same_seed = home.state(before)["part"] == home.state(after)["part"]

@@ -250,14 +250,14 @@ def test_statistics_are_those_of_the_maps(home: Path) -> None:
     """The stored numbers, computed again from the restored detector's maps with NumPy alone."""
     from segad_core.fitting import restored
     from segad_core.images import FileImageSet
-    from segad_core.tasks import _read
+    from segad_core.values import read_values
 
     plan, store = _plan(home), Store(home / "store")
     fit, statistics = plan.tasks[:2]
     execute(fit, store, "cpu", lambda *_: None)
     execute(statistics, store, "cpu", lambda *_: None)
     cell = next(c for c in statistics.cells if c.segmenter is not None)  # type: ignore[union-attr]
-    values, columns = _read(store, cell.key)
+    values, columns = read_values(store, cell.key)
     assert columns == [("whole", "q995"), ("whole", "mean")]
     detector = restored(cell.fit, store, plan.category, "cpu")  # type: ignore[union-attr]
     images = FileImageSet(

@@ -34,6 +34,7 @@ def train(
     what: str = "training steps",
     precision: Precision = "float32",
     rate_factor: Callable[[int], float] = lambda step: 1.0,
+    most_norm: float | None = None,
 ) -> None:
     """Trains a network for a number of steps; goes on where a killed training of the same run was.
 
@@ -49,6 +50,7 @@ def train(
         what: what is shown as being done.
         precision: in which the loss is computed.
         rate_factor: what the learning rate is multiplied by at a step.
+        most_norm: to which norm the gradient of all weights together is cut, if it is longer.
 
     Raises:
         NonFiniteError: the loss is NaN or infinite.
@@ -70,6 +72,8 @@ def train(
             )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        if most_norm is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), most_norm)
         optimiser.step()
         run.progress(what, step + 1, steps, f"loss {value:.4g}")
         if run.checkpoint.due() and step + 1 < steps:
@@ -130,7 +134,27 @@ class Batches:
         return _order(self.seed, epoch, self.count)[place * self.size : (place + 1) * self.size]
 
 
-@lru_cache(maxsize=4)
+@dataclass(frozen=True)
+class Endless:
+    """The images of each step, out of one permutation after the other without an end: a step can span two.
+
+    Attributes:
+        seed: of the order.
+        count: how many images there are.
+        size: how many a step takes, whatever their number.
+    """
+
+    seed: int
+    count: int
+    size: int
+
+    def __getitem__(self, step: int) -> NDArray[np.int64]:
+        """The places of a step's images; where there are fewer than a step takes, some come twice."""
+        places = np.arange(step * self.size, (step + 1) * self.size)
+        return np.array([_order(self.seed, p // self.count, self.count)[p % self.count] for p in places])
+
+
+@lru_cache(maxsize=64)
 def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     order = np.random.default_rng([seed, epoch]).permutation(count)
     order.flags.writeable = False  # it is kept

@@ -11,6 +11,7 @@ import click
 from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, reports_errors
 
 if TYPE_CHECKING:
+    from segad_core.cells import Task
     from segad_core.plan import CategoryPlan
     from segad_core.store import Store
 
@@ -60,12 +61,20 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
 
 def _summary(plan: CategoryPlan, store: Store) -> Iterator[tuple[str, int, int, str]]:
     """For each kind of task: its cells, how many are in the store, and what the others will take."""
-    from segad_core.cells import FitTask, RowTask, StatisticsTask
+    from segad_core.cells import FitTask, RowTask, ScoresTask, StatisticsTask
     from segad_core.plan import fit_costs
 
-    kinds = {FitTask: "trained detectors", StatisticsTask: "statistics", RowTask: "rows"}
-    for kind, name in kinds.items():
-        tasks = [task for task in plan.tasks if isinstance(task, kind)]
+    fits = [task for task in plan.tasks if isinstance(task, FitTask)]
+    kinds: dict[str, list[Task]] = {
+        "trained detectors": [task for task in fits if not task.labels],
+        "trained classifiers": [task for task in fits if task.labels],
+        "statistics": [task for task in plan.tasks if isinstance(task, StatisticsTask)],
+        "classifiers' scores": [task for task in plan.tasks if isinstance(task, ScoresTask)],
+        "rows": [task for task in plan.tasks if isinstance(task, RowTask)],
+    }
+    for name, tasks in kinds.items():
+        if not tasks:
+            continue
         cells = [cell.key for task in tasks for cell in task.cells]
         unfinished = [task for task in tasks if not all(store.has(cell.key) for cell in task.cells)]
         cost = ""

@@ -12,9 +12,11 @@ _KINDS = (
     "datasets",
     "encoders",
     "detectors",
+    "classifiers",
     "segmenters",
     "features",
     "final_classifiers",
+    "defects",
     "executors",
     "hooks",
 )

@@ -1,15 +1,18 @@
 """The contracts between the engine and its plugins: one short file per kind of plugin."""
 
+from segad_core.contracts.classifier import Classifier
 from segad_core.contracts.component import Component, InputFile, InputFolder, Parameters
 from segad_core.contracts.dataset import Dataset, Sample
-from segad_core.contracts.detector import Detector, Shapes
+from segad_core.contracts.defect import DefectGenerator
+from segad_core.contracts.detector import Detector
 from segad_core.contracts.encoder import Array, Encoder, Layer
 from segad_core.contracts.executor import Executor, Outcome, Work
 from segad_core.contracts.feature import Feature, ScalarFeature, SegmentValues
 from segad_core.contracts.final_classifier import FinalClassifier
-from segad_core.contracts.images import ImageBatch, ImageSet
-from segad_core.contracts.run import Arrays, Checkpoint, Progress, Run, unseen
-from segad_core.contracts.segmenter import IGNORED, Segmenter
+from segad_core.contracts.images import Arrays, ImageBatch, ImageSet
+from segad_core.contracts.learner import Learner, Shapes
+from segad_core.contracts.run import Checkpoint, Progress, Run, unseen
+from segad_core.contracts.segmenter import IGNORED, MapQuality, Segmenter
 
 __all__ = [
     "IGNORED",
@@ -17,8 +20,10 @@ __all__ = [
     "Array",
     "Arrays",
     "Checkpoint",
+    "Classifier",
     "Component",
     "Dataset",
+    "DefectGenerator",
     "Detector",
     "Encoder",
     "Executor",
@@ -29,6 +34,8 @@ __all__ = [
     "InputFile",
     "InputFolder",
     "Layer",
+    "Learner",
+    "MapQuality",
     "Outcome",
     "Parameters",
     "Progress",
@@ -46,9 +53,11 @@ KINDS: dict[str, type[Component]] = {
     "datasets": Dataset,
     "encoders": Encoder,
     "detectors": Detector,
+    "classifiers": Classifier,
     "segmenters": Segmenter,
     "features": Feature,
     "final_classifiers": FinalClassifier,
+    "defects": DefectGenerator,
     "executors": Executor,
 }
 """Every kind of component: the part after `segad.` in its entry-point group, and its contract."""

@@ -11,6 +11,12 @@ from numpy.typing import NDArray
 from segad_core.contracts.dataset import Sample
 from segad_core.contracts.encoder import Array
 
+Arrays = Mapping[str, NDArray[np.generic]]
+"""Named arrays, as safetensors holds them."""
+
+Keep = Callable[[Sample, Mapping[str, Any], Callable[[NDArray[np.uint8]], Arrays]], Arrays]
+"""Looks up what was made of an image, or makes it and keeps it."""
+
 
 class ImageBatch:
     """Images decoded and resized once, and their encoder features computed once, for every plugin.
@@ -27,12 +33,14 @@ class ImageBatch:
         pixels: NDArray[np.uint8],
         encode: Callable[[NDArray[np.uint8]], Mapping[str, Array]] | None = None,
         load: Callable[[Sample], NDArray[np.uint8]] | None = None,
+        keep: Keep | None = None,
     ) -> None:
         self.samples = samples
         self.pixels = pixels
         self.memo: dict[Any, Any] = {}
         self._encode = encode
         self._load = load
+        self._keep = keep
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -51,13 +59,28 @@ class ImageBatch:
 
     def with_pixels(self, pixels: NDArray[np.uint8]) -> ImageBatch:
         """The same images with other pixels (N, H, W, 3), and with features of their own."""
-        return ImageBatch(self.samples, pixels, self._encode, self._load)
+        return ImageBatch(self.samples, pixels, self._encode, self._load, self._keep)
 
     def full_size(self, index: int) -> NDArray[np.uint8]:
         """One image as it is on disk, (H, W, 3) uint8 RGB, decoded anew at each call."""
         if self._load is None:
             raise LookupError("this batch has no files behind it")
         return self._load(self.samples[index])
+
+    def artifact(
+        self, index: int, inputs: Mapping[str, Any], make: Callable[[NDArray[np.uint8]], Arrays]
+    ) -> Arrays:
+        """What was made of one image, once and then kept in the store for every later run.
+
+        Args:
+            index: which of the images.
+            inputs: plain data that decides the result, beside the image's file and the code of the module
+                in which `make` is defined and of what that imports of its package.
+            make: makes named arrays of the image as it is on disk, (H, W, 3) uint8 RGB.
+        """
+        if self._keep is None:
+            return make(self.full_size(index))
+        return self._keep(self.samples[index], inputs, make)
 
 
 class ImageSet(Protocol):
@@ -79,6 +102,9 @@ class ImageSet(Protocol):
 
     def digest(self) -> str:
         """What identifies the images: their content, their order, and how they come to their size."""
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """All images (N, H, W, 3) RGB, decoded once and kept for every later call; not to be written to."""
 
     def features(self) -> Mapping[str, NDArray[np.float32]]:
         """The encoder's layers for the whole set, each (N, C, H, W): one pass, kept for every later call."""

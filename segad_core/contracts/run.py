@@ -7,13 +7,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from segad_core.contracts.images import ImageSet
+from segad_core.contracts.images import Arrays, ImageSet
 from segad_core.digest import digest_of
-
-Arrays = Mapping[str, NDArray[np.generic]]
-"""Named arrays, as safetensors holds them."""
 
 
 class Progress(Protocol):

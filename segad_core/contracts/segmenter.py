@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,19 @@ from segad_core.contracts.images import ImageBatch
 
 IGNORED = 255
 """The label of a pixel that belongs to no segment and is left out of all statistics."""
+
+
+@dataclass(frozen=True)
+class MapQuality:
+    """How well a segmentation map fits its image.
+
+    Attributes:
+        fit: 0 to 1, by the segmenter's own measure.
+        doubt: what is wrong with it, for a person; empty for a map to rely on.
+    """
+
+    fit: float
+    doubt: str = ""
 
 
 class Segmenter(Component):
@@ -41,3 +55,7 @@ class Segmenter(Component):
             (N, H, W) uint8 labels below the number of segments, or `IGNORED`; or (1, H, W) where one
             map holds for every image, which is faster.
         """
+
+    def quality(self, batch: ImageBatch) -> Sequence[MapQuality] | None:
+        """How well the map of each image fits it; None where there is nothing to measure."""
+        return None

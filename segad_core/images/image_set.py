@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.contracts import Array, Encoder, ImageBatch, Progress, Sample, unseen
+from segad_core.contracts.images import Keep
 from segad_core.digest import digest_of, file_digest
 from segad_core.images.decode import decode, resize
 from segad_core.scratch import scratch_array
@@ -34,6 +35,7 @@ class FileImageSet:
         encoder: where features come from, if anything wants them.
         layers: the layers that are wanted.
         progress: told how many of the images an encoder pass has done.
+        keep: keeps what plugins make of single images; without it nothing is kept.
     """
 
     samples: Sequence[Sample]
@@ -41,7 +43,9 @@ class FileImageSet:
     encoder: Encoder | None = None
     layers: tuple[str, ...] = ()
     progress: Progress = unseen
+    keep: Keep | None = None
     _features: dict[str, NDArray[np.float32]] | None = field(default=None, repr=False)
+    _pixels: NDArray[np.uint8] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -58,6 +62,18 @@ class FileImageSet:
                 pending = pool.submit(self._decode, groups[i + 1]) if i + 1 < len(groups) else None
                 yield self._batch(group, pixels)
 
+    def pixels(self) -> NDArray[np.uint8]:
+        """Every image, from one pass of decoding: in memory, or memory-mapped if large."""
+        if self._pixels is None:
+            pixels = scratch_array((len(self), *self.preprocessing.size, 3), np.uint8, "images")
+            done = 0
+            for batch in self.batches():
+                pixels[done : done + len(batch)] = batch.pixels
+                done += len(batch)
+                self.progress("images decoded", done, len(self))
+            self._pixels = pixels
+        return self._pixels
+
     def features(self) -> Mapping[str, NDArray[np.float32]]:
         """The wanted layers of every image, from one encoder pass: in memory, or memory-mapped if large."""
         if self._features is None:
@@ -67,7 +83,9 @@ class FileImageSet:
                 for layer, values in batch.features().items():
                     block = _to_numpy(values)
                     if layer not in features:
-                        features[layer] = scratch_array((len(self), *block.shape[1:]))
+                        features[layer] = scratch_array(
+                            (len(self), *block.shape[1:]), np.float32, "encoder features"
+                        )
                     features[layer][done : done + len(batch)] = block
                 done += len(batch)
                 self.progress("images encoded", done, len(self))
@@ -80,8 +98,10 @@ class FileImageSet:
         return self._batch(group, self._decode(group))
 
     def resized(self, size: tuple[int, int]) -> FileImageSet:
-        """The same images at another size; features that were computed stay behind."""
-        return replace(self, preprocessing=replace(self.preprocessing, size=size), _features=None)
+        """The same images at another size; pixels and features that were computed stay behind."""
+        return replace(
+            self, preprocessing=replace(self.preprocessing, size=size), _features=None, _pixels=None
+        )
 
     def digest(self) -> str:
         """Reads every file to its end."""
@@ -89,7 +109,7 @@ class FileImageSet:
         return digest_of([files, asdict(self.preprocessing)])
 
     def _batch(self, group: Sequence[Sample], pixels: NDArray[np.uint8]) -> ImageBatch:
-        return ImageBatch(group, pixels, self._encode if self.layers else None, self._load)
+        return ImageBatch(group, pixels, self._encode if self.layers else None, self._load, self.keep)
 
     def _decode(self, group: Sequence[Sample]) -> NDArray[np.uint8]:
         return np.stack([resize(self._load(sample), self.preprocessing.size) for sample in group])

@@ -14,7 +14,7 @@ from segad_core.errors import PluginError, RecipeError, SegadError
 from segad_core.files import is_file, is_folder
 from segad_core.recipe.choice import Choice, Recipe, Row, paths_in, uses_in
 from segad_core.recipe.document import Document, Place, read_document
-from segad_core.recipe.schema import Skeleton, Use, check
+from segad_core.recipe.schema import BadSpec, Skeleton, Use, check
 from segad_core.registry import Registry, suggest
 
 _ALIAS = re.compile(r"[A-Za-z0-9_-]+")
@@ -101,26 +101,50 @@ class _Resolver:
                 )
             if use.per_category and kind in ("datasets", "encoders", "executors"):
                 self.problem((*place, "per_category"), "one serves all categories here: give 'params' alone")
-        for alias in skeleton.detectors:
-            if alias == "all" or not _ALIAS.fullmatch(alias):
-                self.problem(
-                    ("detectors", alias),
-                    "cannot name a detector: use letters, digits, '_' and '-', and not the word 'all'",
-                )
+        for kind in ("detectors", "classifiers"):
+            for alias in getattr(skeleton, kind):
+                if alias == "all" or not _ALIAS.fullmatch(alias):
+                    self.problem(
+                        (kind, alias),
+                        f"cannot name a {kind[:-1]}: use letters, digits, '_' and '-', "
+                        "and not the word 'all'",
+                    )
+        for alias in skeleton.classifiers:
+            if alias in skeleton.detectors:
+                self.problem(("classifiers", alias), f"a detector is called '{alias}' too")
         names = [row.name for row in skeleton.rows]
         for i, row in enumerate(skeleton.rows):
             if row.name in names[:i]:
                 self.problem(("rows", i, "name"), f"two rows are called '{row.name}'")
-            wanted = [row.score] if row.score is not None else row.detectors or []
-            for name in wanted:
-                if name not in skeleton.detectors and not (name == "all" and row.score is None):
-                    key = "score" if row.score is not None else "detectors"
-                    hint = suggest(name, skeleton.detectors)
-                    self.problem(("rows", i, key), f"the recipe has no detector '{name}'{hint}")
-            if row.score is None:
-                for key in ("segmenter", "features", "final"):
-                    if not getattr(row, key) and not getattr(skeleton, key):  # a row's list is never empty
-                        self.problem(("rows", i), f"has no '{key}', and neither has the recipe")
+            self.row_names(skeleton, i)
+
+    def row_names(self, skeleton: Skeleton, i: int) -> None:
+        """Phase one, for a row: every learner that it names is there, and so is every part that it needs."""
+        row, learners = skeleton.rows[i], {**skeleton.detectors, **skeleton.classifiers}
+        if row.score is not None:
+            if row.score not in learners:
+                hint = suggest(row.score, learners)
+                self.problem(
+                    ("rows", i, "score"), f"the recipe has no detector or classifier '{row.score}'{hint}"
+                )
+            return
+        for name in row.detectors or []:
+            if name not in skeleton.detectors and name != "all":
+                hint = suggest(name, skeleton.detectors)
+                self.problem(("rows", i, "detectors"), f"the recipe has no detector '{name}'{hint}")
+        if not skeleton.detectors and row.detectors == ["all"]:
+            self.problem(("rows", i, "detectors"), "the recipe has no detector")
+        if row.classifier is not None and row.classifier not in skeleton.classifiers:
+            hint = suggest(row.classifier, skeleton.classifiers)
+            self.problem(("rows", i, "classifier"), f"the recipe has no classifier '{row.classifier}'{hint}")
+        for key in ("segmenter", "features", "final"):
+            if not getattr(row, key) and not getattr(skeleton, key):  # a row's list is never empty
+                self.problem(("rows", i), f"has no '{key}', and neither has the recipe")
+        if row.classifier is not None and (row.bad or skeleton.split.final.bad).origin == "generated":
+            self.problem(
+                ("rows", i, "classifier"),
+                "a classifier learns from real bad images, and this row's are generated: take one out",
+            )
 
     def recipe(self, name: str, skeleton: Skeleton) -> Recipe:
         """Phase two: imports what is named and checks its parameters."""
@@ -129,8 +153,11 @@ class _Resolver:
         self.stop_if_problems()
         one = self._one
         detectors = {alias: one("detectors", ("detectors", alias)) for alias in skeleton.detectors}
+        classifiers = {alias: one("classifiers", ("classifiers", alias)) for alias in skeleton.classifiers}
         encoder = one("encoders", ("encoder",)) if skeleton.encoder else None
-        self.check_layers(detectors, encoder)
+        learners: dict[Place, Choice] = {("detectors", alias): choice for alias, choice in detectors.items()}
+        learners |= {("classifiers", alias): choice for alias, choice in classifiers.items()}
+        self.check_layers(learners, encoder)
         return Recipe(
             name=name,
             skeleton=skeleton,
@@ -138,12 +165,17 @@ class _Resolver:
             dataset=one("datasets", ("dataset",)),
             encoder=encoder,
             detectors=detectors,
+            classifiers=classifiers,
+            segmenter=one("segmenters", ("segmenter",)) if skeleton.segmenter else None,
+            defects=self.generators(("split", "final", "bad"), skeleton.split.final.bad),
             executor=one("executors", ("executor",)),
             rows=tuple(self.row(skeleton, i) for i in range(len(skeleton.rows))),
         )
 
     def row(self, skeleton: Skeleton, i: int) -> Row:
         spec = skeleton.rows[i]
+        if spec.score in skeleton.classifiers:
+            return Row(spec.name, (), spec.score, score=True)
         if spec.score is not None:
             return Row(spec.name, (spec.score,), score=True)
         wanted = spec.detectors or []
@@ -159,12 +191,18 @@ class _Resolver:
         return Row(
             name=spec.name,
             detectors=tuple(skeleton.detectors) if "all" in wanted else tuple(dict.fromkeys(wanted)),
-            score=False,
+            classifier=spec.classifier or "",
             segmenter=self._one("segmenters", place("segmenter")),
             features=many("features"),
             image_features=many("image_features"),
+            defects=self.generators((*own, "bad"), spec.bad)
+            or self.generators(("split", "final", "bad"), skeleton.split.final.bad),
             final=self._one("final_classifiers", place("final")),
         )
+
+    def generators(self, place: Place, bad: BadSpec | None) -> tuple[Choice, ...]:
+        """The generators of defects that stand at a place."""
+        return tuple(self._one("defects", (*place, "use", n)) for n in range(len(bad.use if bad else [])))
 
     def choice(self, kind: str, place: Place, use: Use) -> Choice | None:
         provider = self.registry.find(kind, use.use)
@@ -207,17 +245,17 @@ class _Resolver:
     def _absent(self, place: Place, kind: str, path: Path) -> str:
         return self.document.problem(place, f"there is no {kind} '{path}'")
 
-    def check_layers(self, detectors: dict[str, Choice], encoder: Choice | None) -> None:
-        """Every layer that a detector reads exists in the encoder."""
+    def check_layers(self, learners: dict[Place, Choice], encoder: Choice | None) -> None:
+        """Every layer that a learner reads exists in the encoder."""
         try:
             known = list(encoder.build().layers()) if encoder else []
         except SegadError as error:
             self.problem(("encoder",), str(error))
             return
-        for alias, choice in detectors.items():
-            places: dict[Place, Parameters | None] = {("detectors", alias): choice.params}
+        for own, choice in learners.items():
+            places: dict[Place, Parameters | None] = {own: choice.params}
             for category, params in choice.per_category.items():
-                places[("detectors", alias, "per_category", category)] = params
+                places[(*own, "per_category", category)] = params
             wanted = {
                 place: choice.component(params).layers()  # type: ignore[attr-defined]
                 for place, params in places.items()

@@ -90,10 +90,27 @@ class DetectorSplit(_Strict):
 
 
 class BadSpec(_Strict):
-    """The bad images that the final classifier trains on: taken from the training or from the test part."""
+    """The bad images that the final classifier trains on.
 
-    origin: Literal["train", "test"] = Field("train", alias="from")
+    From the training part, from the test part, or generated: one artificial defect on each of its good
+    images, by one of the generators in `use`.
+    """
+
+    origin: Literal["train", "test", "generated"] = Field("train", alias="from")
     amount: Amount = "rest"
+    use: list[Use] = []
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> BadSpec:
+        if (self.origin == "generated") != bool(self.use):
+            raise PydanticCustomError(
+                "row", "'use' names the generators of defects where the bad images are 'from: generated'"
+            )
+        if self.origin == "generated" and self.amount != "rest":
+            raise PydanticCustomError(
+                "row", "one defect is generated for each good image: 'amount' has no meaning here"
+            )
+        return self
 
 
 class FinalSplit(_Strict):
@@ -103,6 +120,23 @@ class FinalSplit(_Strict):
     bad: BadSpec = BadSpec()
 
 
+class ClassifierSplit(_Strict):
+    """The images that a classifier trains on: of the detectors' and the final classifier's, not the test's.
+
+    The paper takes 80 % (section 4.1), so that the final classifier meets images that g has not seen.
+    """
+
+    good: Amount = 0.8
+    bad: Amount = 0.8
+
+
+class ClassifierUse(Use):
+    """A classifier, with a split of its own and, if wanted, scores from folds that it was not trained on."""
+
+    split: ClassifierSplit | None = None
+    out_of_fold: Annotated[int, Field(ge=2, le=100)] | None = None
+
+
 class SplitSpec(_Strict):
     """Which image serves which purpose (paper section 4.1); drawn anew for each seed."""
 
@@ -110,6 +144,10 @@ class SplitSpec(_Strict):
     test: TestSpec | None = None
     detectors: DetectorSplit = DetectorSplit()
     final: FinalSplit = FinalSplit()
+    classifiers: ClassifierSplit = ClassifierSplit()
+
+
+_SEGAD_ALONE = ("segmenter", "features", "image_features", "classifier", "bad", "final")
 
 
 class RowSpec(_Strict):
@@ -118,6 +156,8 @@ class RowSpec(_Strict):
     name: str
     score: str | None = None
     detectors: Annotated[list[str], Field(min_length=1)] | None = None
+    classifier: str | None = None
+    bad: BadSpec | None = None
     segmenter: Use | None = None
     features: Annotated[list[Use], Field(min_length=1)] | None = None
     image_features: list[Use] | None = None
@@ -134,11 +174,16 @@ class RowSpec(_Strict):
     def _one_kind(self) -> RowSpec:
         if (self.score is None) == (self.detectors is None):
             raise PydanticCustomError(
-                "row", "a row has either 'score' (one detector alone) or 'detectors' (detectors + SegAD)"
+                "row",
+                "a row has either 'score' (one detector or classifier alone) or 'detectors' "
+                "(detectors + SegAD)",
             )
-        if self.score is not None and any((self.segmenter, self.features, self.image_features, self.final)):
+        own = [key for key in _SEGAD_ALONE if getattr(self, key)]
+        if self.score is not None and own:
+            raise PydanticCustomError("row", f"a row with 'score' has no {own[0]} of its own")
+        if self.bad is not None and self.bad.origin != "generated":
             raise PydanticCustomError(
-                "row", "a row with 'score' has no segmenter, features, image_features or final of its own"
+                "row", "a row's 'bad' can only be 'from: generated'; the split says which real ones there are"
             )
         return self
 
@@ -154,7 +199,8 @@ class Skeleton(_Strict):
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
     encoder: Use | None = None
     split: SplitSpec = SplitSpec()
-    detectors: Annotated[dict[str, Use], Field(min_length=1)]
+    detectors: dict[str, Use] = {}
+    classifiers: dict[str, ClassifierUse] = {}
     segmenter: Use | None = None
     features: list[Use] = []
     image_features: list[Use] = []

@@ -30,8 +30,14 @@ def good_images(count: int, height: int = 64, width: int = 96, seed: int = 0) ->
     return np.clip(np.reshape(images, (count, height, width, 3)), 0, 255).astype(np.uint8)
 
 
-def bad_images(count: int, height: int = 64, width: int = 96, seed: int = 1) -> Pixels:
-    """Bad parts (count, height, width, 3): good ones with a dark or a bright stain that anybody sees."""
+def bad_images(count: int, height: int = 64, width: int = 96, seed: int = 1, dark: float = 0.5) -> Pixels:
+    """Bad parts (count, height, width, 3): good ones with a dark or a bright stain that anybody sees.
+
+    Args:
+        count, height, width: the array's shape.
+        seed: decides the images.
+        dark: how probable a dark stain is; the others are bright.
+    """
     images = good_images(count, height, width, seed)
     rng = np.random.default_rng([seed, 1])
     rows, columns = np.mgrid[:height, :width].astype(np.float64)
@@ -39,7 +45,7 @@ def bad_images(count: int, height: int = 64, width: int = 96, seed: int = 1) -> 
     for image in images:
         y, x = rng.uniform(radius, height - radius), rng.uniform(radius, width - radius)
         stain = np.hypot(rows - y, columns - x) < radius
-        image[stain] = (25, 20, 40) if rng.random() < 0.5 else (245, 250, 210)
+        image[stain] = (25, 20, 40) if rng.random() < dark else (245, 250, 210)
     return images
 
 
@@ -73,13 +79,13 @@ class ArrayImageSet:
     """Implements the contract `ImageSet` over an array of images (N, H, W, 3).
 
     Attributes:
-        pixels: the images; batches hold views of it.
+        array: the images; batches hold views of it.
         encoder: where features come from, if anything wants them.
         layers: the layers that are wanted.
         batch_size: images per batch; the last may have fewer.
     """
 
-    pixels: Pixels
+    array: Pixels
     encoder: Encoder | None = None
     layers: tuple[str, ...] = ()
     batch_size: int = 4
@@ -87,33 +93,37 @@ class ArrayImageSet:
 
     @property
     def samples(self) -> Sequence[Sample]:
-        return _samples(len(self.pixels))
+        return _samples(len(self.array))
 
     def __len__(self) -> int:
-        return len(self.pixels)
+        return len(self.array)
 
     def batches(self) -> Iterator[ImageBatch]:
         """The images in order, in batches."""
         for start in range(0, len(self), self.batch_size):
             part = slice(start, start + self.batch_size)
-            yield image_batch(self.pixels[part], self.encoder, self.layers, self.samples[part])
+            yield image_batch(self.array[part], self.encoder, self.layers, self.samples[part])
 
     def pick(self, indices: Sequence[int]) -> ImageBatch:
         """Some of the images, as a batch."""
         chosen = np.asarray(indices, np.int64)
         samples = [self.samples[i] for i in chosen]
-        return image_batch(self.pixels[chosen], self.encoder, self.layers, samples)
+        return image_batch(self.array[chosen], self.encoder, self.layers, samples)
 
     def resized(self, size: tuple[int, int]) -> ArrayImageSet:
         """The same images at another size: the nearest pixel of each."""
         rows, columns = (
-            np.arange(new) * old // new for new, old in zip(size, self.pixels.shape[1:3], strict=True)
+            np.arange(new) * old // new for new, old in zip(size, self.array.shape[1:3], strict=True)
         )
-        return ArrayImageSet(self.pixels[:, rows][:, :, columns], self.encoder, self.layers, self.batch_size)
+        return ArrayImageSet(self.array[:, rows][:, :, columns], self.encoder, self.layers, self.batch_size)
 
     def digest(self) -> str:
         """A digest of the pixels."""
-        return array_digest(self.pixels)
+        return array_digest(self.array)
+
+    def pixels(self) -> Pixels:
+        """The images; they belong to everybody."""
+        return self.array
 
     def features(self) -> Mapping[str, NDArray[np.float32]]:
         """The wanted layers of every image, each (N, C, H, W), from one encoder pass."""
@@ -131,7 +141,8 @@ def arrays_of(images: ImageBatch | ArrayImageSet) -> dict[str, NDArray[Any]]:
         features: Mapping[str, Any] = images.features()
     except LookupError:
         features = {}
-    return {"the pixels": images.pixels, **{f"layer '{n}'": as_numpy(v) for n, v in features.items()}}
+    pixels = images.array if isinstance(images, ArrayImageSet) else images.pixels
+    return {"the pixels": pixels, **{f"layer '{n}'": as_numpy(v) for n, v in features.items()}}
 
 
 def as_numpy(values: Array) -> NDArray[Any]:

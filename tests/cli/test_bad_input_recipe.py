@@ -166,7 +166,7 @@ MISTAKES: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
     "detector of a row": (
         [("[patchcore]", "[patchcor]"), ("score: patchcore", "score: padim")],
         [
-            "18: rows[0].score: the recipe has no detector 'padim'. known: patchcore",
+            "18: rows[0].score: the recipe has no detector or classifier 'padim'. known: patchcore",
             "19: rows[1].detectors: the recipe has no detector 'patchcor' - did you mean 'patchcore'? "
             "known: patchcore",
         ],
@@ -177,7 +177,10 @@ MISTAKES: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
     ),
     "key inside": (
         [("seeds", "sed")],
-        ["8: split: there is no 'sed' here - did you mean 'seeds'? known: seeds, test, detectors, final"],
+        [
+            "8: split: there is no 'sed' here - did you mean 'seeds'? known: seeds, test, detectors, final, "
+            "classifiers"
+        ],
     ),
     "number": (
         [("batch_size: 4", "batch_size: four")],
@@ -222,8 +225,8 @@ MISTAKES: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
             )
         ],
         [
-            "18: rows[0]: a row has either 'score' (one detector alone) or 'detectors' (detectors + SegAD)",
-            "19: rows[1]: a row with 'score' has no segmenter, features, image_features or final of its own",
+            "18: rows[0]: a row has either 'score' (one detector or classifier alone) or 'detectors' (detectors + SegAD)",
+            "19: rows[1]: a row with 'score' has no final of its own",
             "20: rows[2].detectors: list should have at least 1 item...",
         ],
     ),

@@ -295,7 +295,7 @@ def test_features_that_find_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     from segad_core import scratch
 
     monkeypatch.setattr(scratch, "IN_MEMORY", 100)
-    room = scratch.scratch_array((8, 8))
+    room = scratch.scratch_array((8, 8), np.float32, "encoder features")
     assert isinstance(room, np.memmap)
     room[:] = 1
 
@@ -304,7 +304,7 @@ def test_features_that_find_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(StoreError) as caught:
-        scratch.scratch_array((8, 8))
+        scratch.scratch_array((8, 8), np.float32, "encoder features")
     assert caught.value.what == (
         f"the temporary folder {tempfile.gettempdir()} has no room for 0.0 GiB of encoder features: "
         "No space left on device"

@@ -11,12 +11,15 @@ import pytest
 from numpy.typing import NDArray
 
 from segad_core.contracts import (
+    Classifier,
     Dataset,
+    DefectGenerator,
     Detector,
     FinalClassifier,
     ImageBatch,
     ImageSet,
     InputFolder,
+    MapQuality,
     Parameters,
     Run,
     Sample,
@@ -35,9 +38,11 @@ PLUGINS = {
     "datasets": ["Twice"],
     "encoders": ["TinyEncoder"],
     "detectors": ["Spotty", "Choosy", "Steps", "Stairs"],
-    "segmenters": ["Stray"],
+    "classifiers": ["Memory"],
+    "segmenters": ["Stray", "Halves"],
     "features": ["Endless"],
-    "final_classifiers": ["Unsure"],
+    "final_classifiers": ["Unsure", "Table"],
+    "defects": ["Dot"],
 }
 
 
@@ -192,6 +197,92 @@ def walk(run: Run, what: str, steps: int) -> NDArray[np.float64]:
     return np.array(value)
 
 
+class Memory(Classifier):
+    """Sound: says of an image how many it was trained on, and whether this is one of them."""
+
+    class Params(Parameters):
+        """Where it goes wrong, and what it reads."""
+
+        wrong: Literal["nan", "shape", "nowhere"] = "nowhere"
+        layers: tuple[str, ...] = ()
+
+    params: Params
+
+    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
+        super().__init__(params, device)
+        self._known: list[int] = []
+        self._bad = 0
+
+    def layers(self) -> tuple[str, ...]:
+        return self.params.layers
+
+    def fit(self, images: ImageSet, labels: NDArray[np.int64], run: Run) -> None:
+        if set(labels.tolist()) != {0, 1}:
+            raise PluginError("memory: needs good and bad")
+        self._known, self._bad = [_mark(image) for image in images.pixels()], int(labels.sum())
+
+    def scores(self, batch: ImageBatch) -> NDArray[np.float64]:
+        known = [_mark(image) in self._known for image in batch.pixels]
+        scores = 1000.0 * len(self._known) + 10 * self._bad + np.array(known, np.float64)
+        if self.params.wrong == "nan":
+            scores[[sample.id == SPOILT for sample in batch.samples]] = np.nan
+        return scores[1:] if self.params.wrong == "shape" else scores
+
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
+        return {"known": np.array(self._known, np.int64), "bad": np.array(self._bad)}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        self._known, self._bad = state["known"].tolist(), int(state["bad"])
+
+
+def _mark(image: NDArray[np.uint8]) -> int:
+    return int.from_bytes(image[0, :3, 0].tobytes() + image[-1, -2:, 0].tobytes(), "big")
+
+
+class Halves(Segmenter):
+    """Sound: top and low, the border at a height of its own in each image, and how sure it is of it."""
+
+    class Params(Parameters):
+        """Which fit it tells."""
+
+        fit: float = 0.75
+
+    params: Params
+
+    def segments(self) -> Sequence[str]:
+        return ("top", "low")
+
+    def segment(self, batch: ImageBatch) -> NDArray[np.uint8]:
+        maps = np.ones(batch.pixels.shape[:3], np.uint8)
+        for own, image in zip(maps, batch.pixels, strict=True):
+            own[: 10 + image[0, 0, 0] % 5] = 0
+        return maps
+
+    def quality(self, batch: ImageBatch) -> Sequence[MapQuality]:
+        doubts = ["it is the spoilt one" if sample.id == SPOILT else "" for sample in batch.samples]
+        return [MapQuality(self.params.fit, doubt) for doubt in doubts]
+
+
+class Dot(DefectGenerator):
+    """Sound: one white pixel in the segment with the highest label."""
+
+    class Params(Parameters):
+        """Where it goes wrong."""
+
+        wrong: Literal["shape", "nowhere"] = "nowhere"
+        grey: int = 255
+
+    params: Params
+
+    def apply(
+        self, pixels: NDArray[np.uint8], segments: NDArray[np.uint8], rng: np.random.Generator
+    ) -> NDArray[np.uint8]:
+        made, places = pixels.copy(), np.argwhere(segments == segments.max())
+        y, x = places[int(rng.integers(len(places)))]
+        made[y, x] = self.params.grey
+        return made[1:] if self.params.wrong == "shape" else made
+
+
 class Stray(Segmenter):
     """One label too many."""
 
@@ -212,6 +303,31 @@ class Endless(ScalarFeature):
 
     def value(self, values: NDArray[np.float32]) -> float:
         return float("inf") if values.max() > 200 else 0.0
+
+
+class Table(FinalClassifier):
+    """Sound: keeps what it learns from; the margin of an image is its last feature."""
+
+    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
+        super().__init__(params, device)
+        self._state: dict[str, bytes] = {}
+
+    def fit(
+        self, features: NDArray[np.float64], names: Sequence[str], labels: NDArray[np.int64], seed: int
+    ) -> None:
+        self._state = {"features": features.tobytes(), "labels": labels.tobytes()}
+
+    def margins(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        return features[:, -1]
+
+    def contributions(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.column_stack([np.zeros_like(features[:, :-1]), features[:, -1:], np.zeros(len(features))])
+
+    def state(self) -> Mapping[str, bytes]:
+        return self._state
+
+    def restore(self, state: Mapping[str, bytes]) -> None:
+        self._state = dict(state)
 
 
 class Unsure(FinalClassifier):

@@ -61,7 +61,7 @@ class StudentTeacher(nn.Module):
 
         Mean: of the images' means. Spread: root of the mean squared deviation from it.
         """
-        every = scratch_array((len(pixels), CHANNELS, *self.grid))
+        every = scratch_array((len(pixels), CHANNELS, *self.grid), np.float32, "teacher features")
         means = np.zeros((len(pixels), CHANNELS))
         with torch.inference_mode():
             for start in range(0, len(pixels), _BATCH):

@@ -23,8 +23,8 @@ def test_a_first_step_equals_the_reference(make: Callable[..., EfficientAD], spy
     detector, images, told = make(iterations=2), small_images(6), ToldSteps()
     detector.fit(images, seed_run(1, told))
     described, students, imitated = spy.terms[0]
-    (place,) = which(spy.given["student"][0], images.pixels)
-    image, state = plain.network_input(images.pixels[place], (SIDE, SIDE)), dict(spy.initial)
+    (place,) = which(spy.given["student"][0], images.array)
+    image, state = plain.network_input(images.array[place], (SIDE, SIDE)), dict(spy.initial)
     own = plain.network_input(spy.described)
     every = plain.description(own, state, "teacher", "small", False)
     mean = every.mean(axis=(2, 3)).mean(axis=0)[:, None, None]
@@ -54,12 +54,12 @@ def test_autoencoder_and_student_see_the_same_image_unchanged(
     seen = spy.given["student"][:27]
     np.testing.assert_array_equal(seen, spy.given["autoencoder"][:27])
     assert {one.shape for one in seen} == {(1, 3, SIDE, SIDE)}
-    places = which(np.concatenate(seen), images.pixels)
+    places = which(np.concatenate(seen), images.array)
     epochs = [places[start : start + 10] for start in (0, 10)]
-    own = sorted(which(plain.network_input(spy.described), images.pixels))
+    own = sorted(which(plain.network_input(spy.described), images.array))
     assert sorted(epochs[0]) == sorted(epochs[1]) == own and epochs[0] != epochs[1]
     assert set(places[20:]) < set(own) and len(set(places[20:])) == 7
-    held = which(plain.network_input(spy.held_out), images.pixels)
+    held = which(plain.network_input(spy.held_out), images.array)
     assert sorted(own + held) == list(range(12)) and len(held) == 2
 
 
@@ -79,7 +79,7 @@ def test_the_hold_out_is_rounded_up(
     make(holdout=holdout).fit(images, seed_run())
     assert (len(spy.described), len(spy.held_out)) == (count - held, held)
     together = np.concatenate([spy.described, spy.held_out])
-    assert sorted(which(plain.network_input(together), images.pixels)) == list(range(count))
+    assert sorted(which(plain.network_input(together), images.array)) == list(range(count))
 
 
 def test_what_is_held_out_depends_on_the_seed(
@@ -89,7 +89,7 @@ def test_what_is_held_out_depends_on_the_seed(
     images, found = small_images(20), []
     for seed in (1, 2, 1):
         make().fit(images, seed_run(seed))
-        found.append(which(plain.network_input(spy.held_out), images.pixels))
+        found.append(which(plain.network_input(spy.held_out), images.array))
     assert found[0] == found[2] != found[1]
 
 
@@ -99,7 +99,7 @@ def test_the_teacher_runs_once_per_image(make: Callable[..., EfficientAD], spy: 
     make(iterations=9, holdout=0.3).fit(images, seed_run())
     assert [len(spy.given[name]) for name in ("student", "autoencoder")] == [9 + 1, 9 + 1]
     seen = np.concatenate(spy.given["teacher"])
-    assert sorted(which(seen, images.pixels)) == list(range(5))
+    assert sorted(which(seen, images.array)) == list(range(5))
 
 
 def test_training_changes_student_and_autoencoder_and_never_the_teacher(

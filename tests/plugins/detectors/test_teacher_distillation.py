@@ -130,10 +130,10 @@ def test_the_target_is_the_normalised_embedding_at_twice_the_size(
     seen, images = _Seen(monkeypatch), _Images(good_images(6, 64, 80))
     distil(_HOW, images, seed_run(0), _CPU)
     assert sorted(set(images.sizes)) == [(32, 40), (64, 80)]
-    given = without_colour(images.pixels) if grey else images.pixels
+    given = without_colour(images.array) if grey else images.array
     order = which(seen.inputs[0], given[:, ::2, ::2])
     assert sorted(order) == list(range(6))
-    expected = _normalised(_embeddings(given), by=_embeddings(images.pixels))
+    expected = _normalised(_embeddings(given), by=_embeddings(images.array))
     np.testing.assert_allclose(seen.targets[0], expected[order], rtol=1e-3, atol=1e-3)
     if not grey:
         np.testing.assert_allclose(seen.targets[0].mean(axis=(0, 2, 3)), 0, atol=1e-3)
@@ -173,8 +173,8 @@ def test_the_statistics_stop_after_ten_thousand_images(monkeypatch: pytest.Monke
     distil(replace(_HOW, batch=20), images, seed_run(0, told), _CPU)
     described = [call[1:3] for call in told.calls if call[0] == "images described for the teacher"]
     assert described == [(4, 7), (7, 7)]
-    first = _embeddings(images.pixels)[:8]
-    order = which(seen.inputs[0], images.pixels[:, ::2, ::2])
+    first = _embeddings(images.array)[:8]
+    order = which(seen.inputs[0], images.array[:, ::2, ::2])
     target = seen.targets[0][np.argsort(order)][:8]
     np.testing.assert_allclose(target, _normalised(first, by=first), rtol=1e-3, atol=1e-3)
 
@@ -229,7 +229,7 @@ _PARAMS: dict[str, Any] = {
 
 def _fit(run: Run, images: ArrayImageSet | None = None, **params: Any) -> EfficientAD:
     detector = EfficientAD(EfficientAD.Params.model_validate({**_PARAMS, **params}))
-    own = good_images(4, 40, 40) if images is None else images.pixels
+    own = good_images(4, 40, 40) if images is None else images.array
     detector.fit(ArrayImageSet(own, TinyEncoder(), detector.layers()), run)
     return detector
 

@@ -1,0 +1,56 @@
+"""Learners: what detectors and classifiers have in common, from the encoder's layers to a state."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segad_core.contracts.component import Component
+
+Shapes = Mapping[str, tuple[int, int, int]]
+"""(C, H, W) of each encoder layer that a learner reads."""
+
+
+class Learner(Component):
+    """What learns from images and keeps what it learnt: a detector or a classifier.
+
+    After `restore(state())` a fresh instance with the same parameters gives the same results, to the last
+    bit.
+    """
+
+    def layers(self) -> tuple[str, ...]:
+        """The encoder layers it reads; none where it does not use the encoder."""
+        return ()
+
+    def check(self, size: tuple[int, int], shapes: Shapes) -> None:
+        """Called before anything is trained; does nothing unless a learner cares.
+
+        Args:
+            size: height and width to which images will be brought.
+            shapes: (C, H, W) of each encoder layer that it reads.
+
+        Raises:
+            SegadError: it cannot work at that size or on its device, or a file that it needs is not what it
+                should be.
+        """
+
+    def cost(self, images: int, size: tuple[int, int], shapes: Shapes) -> str:
+        """What a fit will take, in words for the person who waits; nothing where that can't be said.
+
+        Args:
+            images: how many images it will train on.
+            size: height and width to which images will be brought.
+            shapes: (C, H, W) of each encoder layer that it reads.
+        """
+        return ""
+
+    @abstractmethod
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
+        """All that was learnt, as named arrays."""
+
+    @abstractmethod
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Takes up a state that `state` gave."""

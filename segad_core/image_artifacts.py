@@ -1,0 +1,50 @@
+"""What plugins make of single images (a segmentation, say), kept in the store for every later run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load
+
+from segad_core.checkpoints import to_bytes
+from segad_core.code_digest import modules_digest
+from segad_core.contracts import Arrays, Sample
+from segad_core.contracts.images import Keep
+from segad_core.digest import digest_of, file_digest
+from segad_core.images import decode
+from segad_core.store import Store
+
+_ARRAYS = "arrays.safetensors"
+_SCHEMA = 1
+
+
+def keeper(store: Store, white: int) -> Keep:
+    """Keeps what is made of an image under the image's bytes, the maker's code and the stated inputs.
+
+    Args:
+        store: where it is kept.
+        white: as in `decode`.
+    """
+
+    def keep(
+        sample: Sample, inputs: Mapping[str, Any], make: Callable[[NDArray[np.uint8]], Arrays]
+    ) -> Arrays:
+        key = digest_of(
+            {
+                "cell": ["image artifact", _SCHEMA],
+                "image": [file_digest(sample.path), white],
+                "code": modules_digest([getattr(make, "func", make).__module__]),
+                "inputs": dict(inputs),
+            }
+        )
+        if (files := store.get(key)) is None:
+            with store.lock(key):  # whoever wants the same one waits for it
+                if (files := store.get(key)) is None:
+                    files = {_ARRAYS: to_bytes(make(decode(sample.path, white).pixels))}
+                    store.put(key, "image artifact", files)
+        return load(files[_ARRAYS])
+
+    return keep

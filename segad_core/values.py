@@ -1,0 +1,54 @@
+"""Tables of numbers in the store: an array with a name for each column."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segad_core.fitting import files_of
+from segad_core.store import Store
+
+QUALITY = "quality.json"
+"""Beside statistics within segments: how well the segmentation map of each line fits, and what is wrong."""
+
+Columns = Sequence[tuple[str, str]]
+"""The segment and the statistic of each column."""
+
+
+def values_files(columns: Columns, values: NDArray[np.float64]) -> dict[str, bytes]:
+    """A table (lines, columns) as the files of an artifact."""
+    return {"values.npy": npy(values), "columns.json": json_bytes(columns)}
+
+
+def read_values(store: Store, key: str) -> tuple[NDArray[np.float64], list[tuple[str, str]]]:
+    """The table of an artifact, and its columns."""
+    files = files_of(store, key)
+    return from_npy(files["values.npy"]), [(s, n) for s, n in json.loads(files["columns.json"])]
+
+
+def read_quality(store: Store, key: str) -> list[tuple[float, str]]:
+    """How well each line's segmentation map fits, and what is wrong; nothing where none was measured."""
+    return [(fit, doubt) for fit, doubt in json.loads(files_of(store, key).get(QUALITY, b"[]"))]
+
+
+def json_bytes(value: Any) -> bytes:
+    """Plain data as JSON."""
+    return json.dumps(value).encode()
+
+
+def npy(array: NDArray[np.float64]) -> bytes:
+    """An array as an npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def from_npy(data: bytes) -> NDArray[np.float64]:
+    """An array that `npy` wrote."""
+    array: NDArray[np.float64] = np.load(io.BytesIO(data), allow_pickle=False)
+    return array
