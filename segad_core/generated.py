@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from segad_core.contracts import DefectGenerator, ImageBatch
 from segad_core.digest import file_digest
-from segad_core.errors import PluginError
+from segad_core.errors import DataError, PluginError
 
 
 def with_defects(
@@ -24,13 +24,19 @@ def with_defects(
         maps: their segmentation maps (N, H, W), or (1, H, W) for all alike.
         generators: each is as likely as the others.
         seed: of all draws.
+
+    Raises:
+        DataError: an image whose segments cannot take a defect.
     """
     pixels = np.empty_like(batch.pixels)
     for i, sample in enumerate(batch.samples):
         rng = np.random.default_rng([seed, int(file_digest(sample.path)[:32], 16)])
         generator = generators[int(rng.integers(len(generators)))]
         segments = maps[i if len(maps) > 1 else 0]
-        made = np.asarray(generator.apply(batch.pixels[i], segments, rng))
+        try:
+            made = np.asarray(generator.apply(batch.pixels[i], segments, rng))
+        except DataError as error:
+            raise DataError(f"image '{sample.id}': {error.what}", error.remedy) from error
         if made.shape != pixels[i].shape or made.dtype != np.uint8:
             raise PluginError(
                 f"defect generator '{type(generator).__name__}', image '{sample.id}': gave {made.shape} of "

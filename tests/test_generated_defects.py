@@ -153,6 +153,14 @@ def test_a_generator_that_gives_no_image(home: Path) -> None:
         done(recipe(home, rows=[{**ROWS[1], "bad": bad}]))
 
 
+def test_an_image_that_can_take_no_defect_is_named(home: Path) -> None:
+    bad = {"from": "generated", "use": [{"use": "dot", "params": {"wrong": "unable"}}]}
+    result = run_command(recipe(home, rows=[{**ROWS[1], "bad": bad}]))
+    assert result.exit_code == 1
+    assert "error: image 'good/0" in said(result)
+    assert "png': dot: no segment will do\n  Take another.\n" in said(result)
+
+
 MISTAKES = {
     "no generators": (
         {"rows": [{**ROWS[0], "bad": {"from": "generated"}}]},

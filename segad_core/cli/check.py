@@ -48,6 +48,7 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
                 f"  seed {seed}: images for detectors {len(split.detectors)}, "
                 f"final classifier {len(split.final)}, test {len(split.test)}, "
                 f"apart {len(split.apart)}, unused {len(split.unused)}"
+                + "".join(f", classifier {name} {len(own)}" for name, own in split.classifiers.items())
             )
         for kind, cells, found, cost in _summary(plan, opened):
             click.echo(f"  {kind}: {cells} cells, {found} in the store, {cells - found} to compute{cost}")

@@ -27,7 +27,7 @@ from segad_core.contracts import (
     Segmenter,
     Shapes,
 )
-from segad_core.errors import PluginError
+from segad_core.errors import DataError, PluginError
 from segad_core.registry import Provider, Registry
 from segad_core.testing import TinyEncoder  # noqa: F401 (one of the plugins)
 
@@ -269,7 +269,7 @@ class Dot(DefectGenerator):
     class Params(Parameters):
         """Where it goes wrong."""
 
-        wrong: Literal["shape", "nowhere"] = "nowhere"
+        wrong: Literal["shape", "unable", "nowhere"] = "nowhere"
         grey: int = 255
 
     params: Params
@@ -277,6 +277,8 @@ class Dot(DefectGenerator):
     def apply(
         self, pixels: NDArray[np.uint8], segments: NDArray[np.uint8], rng: np.random.Generator
     ) -> NDArray[np.uint8]:
+        if self.params.wrong == "unable":
+            raise DataError("dot: no segment will do", "Take another.")
         made, places = pixels.copy(), np.argwhere(segments == segments.max())
         y, x = places[int(rng.integers(len(places)))]
         made[y, x] = self.params.grey

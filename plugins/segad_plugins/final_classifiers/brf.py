@@ -2,84 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
-
-import numpy as np
-import xgboost
-from numpy.typing import NDArray
-from pydantic import Field
-
-from segad_core.contracts import FinalClassifier, Parameters
-from segad_core.errors import PluginError
-
-_MODEL = "model.json"
+from segad_plugins.final_classifiers.forest import Forest, Rate, Rounds, Share, Trees
 
 
-class BoostedRandomForest(FinalClassifier):
+class BoostedRandomForest(Forest):
     """Boosted Random Forest: 10 rounds of 200 parallel trees (paper Appendix A.1).
 
-    Scores are raw margins, asked for as such: what `predict` gives for `binary:logitraw` differs between
-    versions of XGBoost. `tree_method` and `base_score` are set, because their defaults differ too: `hist`
-    is what the paper's version took by itself, and every margin starts at 0 instead of at an intercept
-    that XGBoost would estimate.
-    `scale_pos_weight: balanced` is good / bad, as in the paper's official code; the paper is silent.
+    The paper's final classifier in all experiments. `Forest` says how margins are made, and where the paper
+    is silent.
     """
 
-    class Params(Parameters):
+    name = "brf"
+
+    class Params(Forest.Params):
         """XGBoost's parameters by its own names."""
 
-        n_estimators: int = Field(10, ge=1, description="boosting rounds")
-        num_parallel_tree: int = Field(200, ge=1, description="trees per round")
-        learning_rate: float = Field(0.3, gt=0)
-        max_depth: int = Field(5, ge=1)
-        subsample: float = Field(0.6, gt=0, le=1)
-        colsample_bynode: float = Field(0.6, gt=0, le=1)
-        colsample_bytree: float = Field(0.6, gt=0, le=1)
-        reg_alpha: float = Field(1.0, ge=0)
-        scale_pos_weight: float | Literal["balanced"] = "balanced"
-        nthread: int = Field(1, ge=1, description="threads; the forest is the same for any")
-        tree_method: Literal["hist", "approx"] = "hist"
+        n_estimators: Rounds = 10
+        num_parallel_tree: Trees = 200
+        learning_rate: Rate = 0.3
+        colsample_bytree: Share = 0.6
 
     params: Params
-
-    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
-        super().__init__(params, device)
-        self._booster: xgboost.Booster | None = None
-
-    def fit(
-        self, features: NDArray[np.float64], names: Sequence[str], labels: NDArray[np.int64], seed: int
-    ) -> None:
-        good, bad = int((labels == 0).sum()), int((labels == 1).sum())
-        if not good or not bad:
-            raise PluginError(
-                f"brf: needs good and bad images to learn from; it was given {good} good and {bad} bad",
-                "Change split.final in the recipe.",
-            )
-        options = self.params.model_dump(exclude={"n_estimators"})
-        if options["scale_pos_weight"] == "balanced":
-            options["scale_pos_weight"] = good / bad
-        options |= {"objective": "binary:logitraw", "base_score": 0.0, "seed": seed, "device": "cpu"}
-        data = xgboost.DMatrix(features, label=labels)
-        self._booster = xgboost.train(options, data, num_boost_round=self.params.n_estimators)
-
-    def margins(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self._predict(features, output_margin=True)
-
-    def contributions(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self._predict(features, pred_contribs=True)
-
-    def state(self) -> Mapping[str, bytes]:
-        return {_MODEL: bytes(self._fitted().save_raw("json"))}
-
-    def restore(self, state: Mapping[str, bytes]) -> None:
-        self._booster = xgboost.Booster()
-        self._booster.load_model(bytearray(state[_MODEL]))
-
-    def _predict(self, features: NDArray[np.float64], **how: bool) -> NDArray[np.float64]:
-        return self._fitted().predict(xgboost.DMatrix(features), **how).astype(np.float64)
-
-    def _fitted(self) -> xgboost.Booster:
-        if self._booster is None:
-            raise PluginError("brf: is not fitted yet")
-        return self._booster

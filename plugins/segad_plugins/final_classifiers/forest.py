@@ -1,0 +1,100 @@
+"""What the boosted and bagged trees of the paper's ablation share: all but the numbers (Appendix A.1)."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import xgboost
+from numpy.typing import NDArray
+from pydantic import Field
+
+from segad_core.contracts import FinalClassifier, Parameters
+from segad_core.errors import PluginError
+
+_MODEL = "model.json"
+
+Rounds = Annotated[int, Field(ge=1, description="boosting rounds")]
+Trees = Annotated[int, Field(ge=1, description="trees per round, whose leaves are averaged")]
+Rate = Annotated[float, Field(gt=0, description="share of a round's answer that is added to the margin")]
+Share = Annotated[float, Field(gt=0, le=1, description="share of the features that a tree may use")]
+
+
+class Forest(FinalClassifier, ABC):
+    """Base of `brf`, `rf` and `bt`: trees by XGBoost, which differ in four numbers only.
+
+    Scores are raw margins, asked for as such: what `predict` gives for `binary:logitraw` differs between
+    versions of XGBoost. `tree_method` and `base_score` are set, because their defaults differ too: `hist`
+    is what the paper's version took by itself, and every margin starts at 0 instead of at an intercept
+    that XGBoost would estimate.
+    `scale_pos_weight: balanced` is good / bad, as in the paper's official code; the paper is silent.
+
+    A subclass gives its name in recipes, and the values of the four parameters without a default.
+    """
+
+    name: ClassVar[str]
+
+    class Params(Parameters):
+        """XGBoost's parameters by its own names."""
+
+        n_estimators: Rounds
+        num_parallel_tree: Trees
+        learning_rate: Rate
+        max_depth: int = Field(5, ge=1, description="questions between a tree's root and its leaves at most")
+        subsample: float = Field(0.6, gt=0, le=1, description="share of the images that a tree learns from")
+        colsample_bynode: float = Field(
+            0.6, gt=0, le=1, description="share of the tree's features that one question may use"
+        )
+        colsample_bytree: Share
+        reg_alpha: float = Field(1.0, ge=0, description="L1 penalty on the leaves")
+        scale_pos_weight: float | Literal["balanced"] = Field(
+            "balanced", description="weight of a bad image; 'balanced' for good / bad"
+        )
+        nthread: int = Field(1, ge=1, description="threads; the forest is the same for any")
+        tree_method: Literal["hist", "approx"] = Field("hist", description="how splits are searched for")
+
+    params: Params
+
+    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
+        super().__init__(params, device)
+        self._booster: xgboost.Booster | None = None
+
+    def fit(
+        self, features: NDArray[np.float64], names: Sequence[str], labels: NDArray[np.int64], seed: int
+    ) -> None:
+        good, bad = int((labels == 0).sum()), int((labels == 1).sum())
+        if not good or not bad:
+            raise PluginError(
+                f"{self.name}: needs good and bad images to learn from; it was given {good} good and "
+                f"{bad} bad",
+                "Change split.final in the recipe.",
+            )
+        options = self.params.model_dump(exclude={"n_estimators"})
+        if options["scale_pos_weight"] == "balanced":
+            options["scale_pos_weight"] = good / bad
+        options |= {"objective": "binary:logitraw", "base_score": 0.0, "seed": seed, "device": "cpu"}
+        data = xgboost.DMatrix(features, label=labels)
+        self._booster = xgboost.train(options, data, num_boost_round=self.params.n_estimators)
+
+    def margins(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self._predict(features, output_margin=True)
+
+    def contributions(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self._predict(features, pred_contribs=True)
+
+    def state(self) -> Mapping[str, bytes]:
+        return {_MODEL: bytes(self._fitted().save_raw("json"))}
+
+    def restore(self, state: Mapping[str, bytes]) -> None:
+        self._booster = xgboost.Booster()
+        self._booster.load_model(bytearray(state[_MODEL]))
+
+    def _predict(self, features: NDArray[np.float64], **how: bool) -> NDArray[np.float64]:
+        return self._fitted().predict(xgboost.DMatrix(features), **how).astype(np.float64)
+
+    def _fitted(self) -> xgboost.Booster:
+        if self._booster is None:
+            raise PluginError(f"{self.name}: is not fitted yet")
+        return self._booster
