@@ -13,8 +13,10 @@ names what is wrong. With `pytest.register_assert_rewrite("segad_core.testing")`
 shows the values too. Without pytest, `violations(TestMyDetector)` runs the suite.
 """
 
+from segad_core.testing.classifier import ClassifierSuite
 from segad_core.testing.component import ComponentSuite
 from segad_core.testing.dataset import DatasetSuite
+from segad_core.testing.defect import DefectGeneratorSuite
 from segad_core.testing.detector import DetectorSuite
 from segad_core.testing.encoder import EncoderSuite
 from segad_core.testing.executor import ExecutorSuite
@@ -27,8 +29,10 @@ from segad_core.testing.violations import violations
 
 __all__ = [
     "ArrayImageSet",
+    "ClassifierSuite",
     "ComponentSuite",
     "DatasetSuite",
+    "DefectGeneratorSuite",
     "DetectorSuite",
     "EncoderSuite",
     "ExecutorSuite",

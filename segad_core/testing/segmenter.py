@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load
 
-from segad_core.contracts import IGNORED, Segmenter
-from segad_core.testing.checks import is_array, same, unwritten
+from segad_core.checkpoints import to_bytes
+from segad_core.contracts import IGNORED, Arrays, ImageBatch, MapQuality, Sample, Segmenter
+from segad_core.digest import array_digest, digest_of
+from segad_core.testing.checks import is_array, same, unwritten, works
 from segad_core.testing.component import ComponentSuite
-from segad_core.testing.images import Pixels, bad_images, good_images, image_batch
+from segad_core.testing.images import ArrayImageSet, Pixels, bad_images, good_images, image_batch
 
 
 class SegmenterSuite(ComponentSuite):
@@ -85,5 +89,74 @@ class SegmenterSuite(ComponentSuite):
             with unwritten({"the pixels": pixels}, "segment()"):
                 self._maps(self.make(), pixels)
 
+    def test_quality_is_told_of_each_image(self) -> None:
+        """`quality` gives None, or for each image a fit of 0 to 1 and a doubt in words, always the same."""
+        for size in self.sizes:
+            segmenter, pixels = self.make(), self.images(*size)
+            found = segmenter.quality(image_batch(pixels))
+            if found is not None:
+                _are_qualities(found, len(pixels))
+            batch = image_batch(pixels)
+            again, fresh = segmenter.quality(batch), self.make().quality(batch)
+            assert _listed(again) == _listed(found), f"quality() gives {again} at a second call, not {found}"
+            assert _listed(fresh) == _listed(found), f"quality() of a fresh instance is {fresh}, not {found}"
+
+    def test_what_is_kept_of_an_image_gives_the_same_map(self) -> None:
+        """What `batch.artifact` keeps holds at any size: its inputs say all that decides it but the image."""
+        full = self.images(*self.sizes[0]).repeat(2, axis=1).repeat(2, axis=2)
+        disk, what = _OnDisk(full), "from what is kept of an image"
+        for size in (*self.sizes, self.sizes[0]):
+            anew, segmenter = self.make(), self.make()
+            batch, kept = disk.batch(size, keeping=False), disk.batch(size, keeping=True)
+            same(segmenter.segment(kept), anew.segment(batch), f"the segmentation map made {what}")
+            found, expected = segmenter.quality(kept), anew.quality(batch)
+            assert _listed(found) == _listed(expected), f"quality() {what} is {found}, not {expected}"
+
     def _maps(self, segmenter: Segmenter, pixels: Pixels) -> NDArray[Any]:
         return segmenter.segment(image_batch(pixels))
+
+
+def _are_qualities(found: Sequence[MapQuality], count: int) -> None:
+    given = f"quality() of {count} images gives"
+    assert isinstance(found, Sequence), f"{given} a {type(found).__name__}, not a sequence or None"
+    assert len(found) == count, f"{given} {len(found)} values, not one for each image"
+    for one in found:
+        assert isinstance(one, MapQuality), f"{given} a {type(one).__name__} for an image, not a MapQuality"
+        assert isinstance(one.fit, float | int) and 0 <= one.fit <= 1, (
+            f"{given} the fit {one.fit!r}, not 0 to 1"
+        )
+        assert isinstance(one.doubt, str), f"{given} the doubt {one.doubt!r}, not a string"
+
+
+def _listed(found: Sequence[MapQuality] | None) -> list[MapQuality] | None:
+    return None if found is None else list(found)
+
+
+class _OnDisk:
+    """Images as they are on disk (N, H, W, 3), and what was made of them and kept."""
+
+    def __init__(self, full: Pixels) -> None:
+        self._full = full
+        self._kept: dict[str, bytes] = {}
+
+    def batch(self, size: tuple[int, int], keeping: bool) -> ImageBatch:
+        """The images brought to a size; what is made of them is looked up and kept, or not."""
+        pixels = ArrayImageSet(self._full).resized(size).array
+        return ImageBatch(
+            image_batch(pixels).samples, pixels, None, self._load, self._keep if keeping else None
+        )
+
+    def _load(self, sample: Sample) -> Pixels:
+        samples = image_batch(self._full).samples
+        image: Pixels = self._full[[known.id for known in samples].index(sample.id)]
+        return image
+
+    def _keep(self, sample: Sample, inputs: Mapping[str, Any], make: Callable[[Pixels], Arrays]) -> Arrays:
+        image = self._load(sample)
+        with works("the inputs of batch.artifact() are plain data"):
+            key = digest_of([array_digest(image), getattr(make, "func", make).__module__, dict(inputs)])
+        if key not in self._kept:
+            made = make(image.copy())
+            with works("what batch.artifact() keeps is named arrays that safetensors can hold"):
+                self._kept[key] = to_bytes(made)
+        return load(self._kept[key])

@@ -124,8 +124,14 @@ class CountingEncoder(Encoder):
 
 
 @contextmanager
-def global_randomness(seed: int) -> Iterator[None]:
-    """Seeds the global generators for the block, and asserts that it draws from none and seeds none."""
+def global_randomness(seed: int, who: str = "fit()", source: str = "run.seed") -> Iterator[None]:
+    """Seeds the global generators for the block, and asserts that it draws from none and seeds none.
+
+    Args:
+        seed: for the global generators.
+        who: is at fault if it does.
+        source: where it should draw from.
+    """
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (what is looked after)
     try:
         random.seed(seed)
@@ -134,7 +140,7 @@ def global_randomness(seed: int) -> Iterator[None]:
         found = {"random": random.random(), "numpy.random": np.random.random_sample()}  # noqa: NPY002
         untouched = (random.Random(seed).random(), np.random.RandomState(seed).random_sample())
         for (name, value), expected in zip(found.items(), untouched, strict=True):
-            assert value == expected, f"fit() draws from {name} or seeds it: draw from run.seed instead"
+            assert value == expected, f"{who} draws from {name} or seeds it: draw from {source} instead"
     finally:
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002

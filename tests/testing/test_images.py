@@ -60,6 +60,7 @@ def test_an_array_set_is_a_file_set(tmp_path):
     assert set(ours.features()) == set(files.features()) == set(layers)
     for name in layers:
         np.testing.assert_array_equal(ours.features()[name], files.features()[name])
+    np.testing.assert_array_equal(ours.pixels(), files.pixels())
     assert ours.features() is ours.features()
     assert len({sample.id for batch in ours.batches() for sample in batch.samples}) == 6
 
@@ -74,8 +75,8 @@ def test_an_array_set_picks_resizes_and_has_a_digest():
     large = ours.resized((64, 192))
     assert [len(batch) for batch in large.batches()] == [3, 3]
     assert large.features()["layer2"].shape == (6, 6, 8, 24)
-    np.testing.assert_array_equal(large.pixels, pixels.repeat(2, axis=1).repeat(3, axis=2))
-    np.testing.assert_array_equal(large.resized((32, 64)).pixels, pixels)
+    np.testing.assert_array_equal(large.array, pixels.repeat(2, axis=1).repeat(3, axis=2))
+    np.testing.assert_array_equal(large.resized((32, 64)).array, pixels)
     others = [large, ours.resized((64, 32)), ArrayImageSet(pixels[::-1]), ArrayImageSet(pixels[:5])]
     assert len({other.digest() for other in (ours, *others)}) == 5
     assert ArrayImageSet(pixels.copy()).digest() == large.resized((32, 64)).digest() == ours.digest()
@@ -95,6 +96,40 @@ def test_full_size_is_larger_than_the_batch():
     full = image_batch(pixels).full_size(2)
     assert full.shape == (16, 32, 3)
     np.testing.assert_array_equal(full[::2, 1::2], pixels[2])
+
+
+def test_an_artifact_that_nobody_keeps_is_made_at_each_call():
+    pixels, seen = good_images(3, 8, 16), []
+
+    def make(full):
+        seen.append(full)
+        return {"mean": full.mean(axis=(0, 1))}
+
+    for batch in (image_batch(pixels), image_batch(pixels).with_pixels(pixels // 2)):
+        made = batch.artifact(2, {"any": [1, "thing"]}, make)
+        np.testing.assert_array_equal(made["mean"], pixels[2].repeat(2, 0).repeat(2, 1).mean(axis=(0, 1)))
+    assert [full.shape for full in seen] == [(16, 32, 3)] * 2
+
+
+def test_an_array_set_gives_its_pixels():
+    """The array itself, which belongs to everybody, at the set's size."""
+    pixels = good_images(6, 32, 64)
+    ours = ArrayImageSet(pixels, batch_size=4)
+    assert ours.pixels() is pixels
+    np.testing.assert_array_equal(np.concatenate([b.pixels for b in ours.batches()]), ours.pixels())
+    np.testing.assert_array_equal(ours.resized((16, 32)).pixels(), pixels[:, ::2, ::2])
+
+
+@pytest.mark.parametrize(("dark", "expected"), [(0, 0), (1, 40)])
+def test_stains_are_as_dark_as_asked(dark, expected):
+    good, bad = good_images(40, seed=1), bad_images(40, dark=dark)
+    darker = [
+        image[(image != before).any(axis=-1)].mean() < 100 for image, before in zip(bad, good, strict=True)
+    ]
+    assert sum(darker) == expected
+    either = bad_images(40)
+    places = [(image != good).any(axis=-1) for image in (bad, either)]
+    np.testing.assert_array_equal(*places)
 
 
 def test_as_numpy_keeps_the_type():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
@@ -14,10 +13,9 @@ from pydantic import Field, field_validator
 from segad_core.contracts import ImageBatch, InputFile, Parameters, Segmenter
 from segad_core.errors import RecipeError
 from segad_core.images import read_labels
+from segad_plugins.segmenters.label_maps import MOST, check_labels, nearest, usable_names
 
-_MOST = 255
 _TOLERANCE = 0.01  # of the aspect ratio: images of one camera may differ by a line
-_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class StaticMask(Segmenter):
@@ -32,7 +30,7 @@ class StaticMask(Segmenter):
         """The mask and the names of its segments."""
 
         mask: InputFile = Field(description="indexed or grey PNG, or npy, of labels")
-        segments: list[str] = Field(min_length=1, max_length=_MOST, description="names in label order")
+        segments: list[str] = Field(min_length=1, max_length=MOST, description="names in label order")
         size: tuple[int, int] | None = Field(
             None, description="height and width that the mask must have, if it has to be an exact size"
         )
@@ -40,14 +38,7 @@ class StaticMask(Segmenter):
         @field_validator("segments")
         @classmethod
         def _distinct(cls, names: list[str]) -> list[str]:
-            if len(set(names)) != len(names):
-                raise ValueError("two segments have the same name")
-            if bad := [n for n in names if not _NAME.fullmatch(n) or n == "image"]:
-                raise ValueError(
-                    f"'{bad[0]}' cannot name a segment: use letters, digits, '_' and '-', and not the word "
-                    "'image', which means all of it"
-                )
-            return names
+            return usable_names(names)
 
     params: Params
 
@@ -68,7 +59,7 @@ class StaticMask(Segmenter):
                 )
 
     def segment(self, batch: ImageBatch) -> NDArray[np.uint8]:
-        return _nearest(self._labels(), batch.pixels.shape[1], batch.pixels.shape[2])[None]
+        return nearest(self._labels(), batch.pixels.shape[1:3])[None]
 
     def _labels(self) -> NDArray[np.uint8]:
         return _labels(self.params.mask, tuple(self.params.segments), self.params.size)
@@ -87,24 +78,5 @@ def _labels(path: Path, names: tuple[str, ...], size: tuple[int, int] | None) ->
             f"mask {path}: is {labels.shape[0]} x {labels.shape[1]} pixels, not {size[0]} x {size[1]}",
             "Draw it at the stated size, or correct 'size' in the recipe.",
         )
-    present = np.unique(labels)
-    if int(present[-1]) >= len(names):
-        raise RecipeError(
-            f"mask {path}: has the label {present[-1]}, but only {len(names)} segments have names "
-            f"(labels 0 to {len(names) - 1})",
-            "Name every label in 'segments', or save the mask as an indexed image whose values are labels.",
-        )
-    if len(present) < len(names):
-        absent = [names[i] for i in range(len(names)) if i not in present]
-        raise RecipeError(
-            f"mask {path}: has no pixel of {', '.join(absent)}",
-            "Draw it, or take the name out of 'segments'.",
-        )
+    check_labels(labels, names, f"mask {path}")
     return labels
-
-
-def _nearest(labels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Nearest neighbour at pixel centres."""
-    rows = ((np.arange(height) + 0.5) * labels.shape[0] / height).astype(np.intp)
-    columns = ((np.arange(width) + 0.5) * labels.shape[1] / width).astype(np.intp)
-    return labels[rows[:, None], columns]

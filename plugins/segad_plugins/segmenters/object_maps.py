@@ -1,0 +1,166 @@
+"""Segmentation maps from object masks: object and background, with drawn components registered on top."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
+
+from segad_core.contracts import ImageBatch, InputFile, MapQuality, Parameters, Segmenter
+from segad_core.errors import DataError, RecipeError
+from segad_core.images import read_labels
+from segad_plugins.segmenters.label_maps import MOST, check_labels, nearest, usable_names
+from segad_plugins.segmenters.registration import register, resized, warp
+
+_DEFAULT = ("background", "object")
+_FIRST = 2  # label of the first component
+_TOLERANCE = 0.01  # of the aspect ratio
+
+_Found = tuple[NDArray[np.uint8], MapQuality]
+
+
+class ObjectMap(Parameters):
+    """How object masks become segmentation maps."""
+
+    components: InputFile | None = Field(
+        None,
+        description="indexed or grey PNG, or npy, of labels drawn over one image: 0 background, 1 the object "
+        "itself, 2 and more its components; registered onto the object of each image",
+    )
+    segments: list[str] | None = Field(
+        None,
+        min_length=2,
+        max_length=MOST,
+        description="names in label order; without components background and object",
+    )
+    motion: Literal["similarity", "affine"] = Field(
+        "similarity",
+        description="how objects may differ from the drawn one: moved, turned and scaled, or also sheared",
+    )
+    most_rotation: float = Field(180.0, ge=0, le=180, description="in degrees, to either side")
+    least_fit: float = Field(
+        0.8,
+        ge=0,
+        le=1,
+        description="below this intersection over union of object and registered drawing the fit is poor",
+    )
+    poor_fit: Literal["object", "fail"] = Field(
+        "object", description="where there is no good fit: take the object mask alone, or fail"
+    )
+
+    @field_validator("segments")
+    @classmethod
+    def _usable(cls, names: list[str] | None) -> list[str] | None:
+        return names and usable_names(names)
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> ObjectMap:
+        if self.components and not self.segments:
+            raise ValueError("'segments' must name the labels of 'components', background and object first")
+        if not self.components and self.segments and len(self.segments) != 2:
+            raise ValueError("'segments' without 'components' are two: background and object")
+        return self
+
+
+class ObjectSegmenter(Segmenter):
+    """Base of segmenters that find the object of an image: they say which pixels belong to it.
+
+    Without `components` a map has the labels 0 background and 1 object. With them (paper section 5.4,
+    Figure 7c: "static components were mapped on top") the drawn object is registered onto the object mask
+    of each image, and its components, labels 2 and more, are laid over the map, also where the mask has a
+    hole. Masks and labels are resized by nearest neighbour only.
+
+    The fit of an image is the intersection over union of its object mask and the registered drawing of the
+    whole object, at the mask's resolution; 1 where there are no components. An image is in doubt where no
+    object is found, where it covers everything, or where the fit is poor: then components are left out.
+    """
+
+    params: ObjectMap
+
+    @abstractmethod
+    def object_mask(self, batch: ImageBatch, index: int) -> NDArray[np.bool_]:
+        """The pixels of one image that belong to the object.
+
+        Args:
+            batch: images; `batch.full_size(index)` is the image as it is on disk.
+            index: which of them.
+
+        Returns:
+            (h, w) bool at any resolution, but of the whole image and with its aspect ratio; all False
+            where there is no object.
+        """
+
+    def segments(self) -> Sequence[str]:
+        self._drawn()  # components that do not fit their names are told at once
+        return self.params.segments or _DEFAULT
+
+    def check_sizes(self, originals: Collection[tuple[int, int]], size: tuple[int, int]) -> None:
+        drawn = self._drawn()
+        if drawn is None or self.params.motion == "affine" or drawn.shape != size or not originals:
+            return
+        height, width = size
+        if all(abs(height * w - width * h) > _TOLERANCE * height * w for h, w in originals):
+            h, w = min(originals)
+            raise RecipeError(
+                f"components {self.params.components}: are drawn at the recipe's image.size of {height} x "
+                f"{width}, to which images of {h} x {w} are squeezed; motion: similarity can't undo that",
+                "Draw them over an image as it is on disk, or set motion: affine.",
+            )
+
+    def segment(self, batch: ImageBatch) -> NDArray[np.uint8]:
+        return np.stack([labels for labels, _ in self._maps(batch)])
+
+    def quality(self, batch: ImageBatch) -> Sequence[MapQuality]:
+        return [quality for _, quality in self._maps(batch)]
+
+    def _maps(self, batch: ImageBatch) -> list[_Found]:
+        """The maps of a batch with their quality, made once for whoever asks."""
+        key = (self, "object maps")
+        if key not in batch.memo:
+            batch.memo[key] = [self._map(batch, index) for index in range(len(batch))]
+        found: list[_Found] = batch.memo[key]
+        return found
+
+    def _map(self, batch: ImageBatch, index: int) -> _Found:
+        mask, (height, width) = self.object_mask(batch, index), batch.pixels.shape[1:3]
+        labels = nearest(mask, (height, width)).astype(np.uint8)
+        drawn, fit, doubt = self._drawn(), 1.0, ""
+        if not mask.any():
+            fit, doubt = 0.0, "no object was found, everything is background"
+        elif mask.all():  # nothing to register onto
+            fit = 1.0 if drawn is None else 0.0
+            doubt = "the object covers the whole image, nothing is background"
+        elif drawn is not None:
+            matrix, fit = register(drawn > 0, mask, self.params.motion, self.params.most_rotation)
+            if fit >= self.params.least_fit:
+                placed = warp(drawn, resized(matrix, mask.shape, (height, width)), (height, width))
+                labels = np.where(placed >= _FIRST, placed, labels)
+            else:
+                doubt = (
+                    f"the components fit its object by {fit:.2f} only, where {self.params.least_fit:g} is "
+                    "wanted, and are left out"
+                )
+        if doubt and self.params.poor_fit == "fail":
+            raise DataError(
+                f"image '{batch.samples[index].id}': {doubt}",
+                "Leave the image out, change the segmenter's parameters, or set poor_fit: object to go on "
+                "with such images.",
+            )
+        return labels, MapQuality(fit, doubt)
+
+    def _drawn(self) -> NDArray[np.uint8] | None:
+        path = self.params.components
+        return None if path is None else _labels(path, tuple(self.params.segments or ()))
+
+
+@cache
+def _labels(path: Path, names: tuple[str, ...]) -> NDArray[np.uint8]:
+    labels = read_labels(path)
+    check_labels(labels, names, f"components {path}")
+    return labels

@@ -1,0 +1,270 @@
+"""Registration of a drawn object onto an object mask: moments, a search of rotations, a refinement.
+
+Points are (x, y) = (column, row) with pixel centres at whole numbers. A motion is a matrix (2, 3) that maps
+points of the reference to points of the image.
+
+1. Moments bring both objects to one frame: centroids at 0, area 1 (`similarity`), or second moments whitened
+   (`affine`). What remains is a rotation.
+2. Both are sampled there on circles; a circular correlation gives their overlap at every whole degree. Its
+   highest peaks, and the rotation nearest to none, are the candidates.
+3. L-BFGS-B, with the exact gradient, maximises the overlap of soft masks at a lower resolution over
+   rotation, shift, and scale or symmetric stretch, from each candidate.
+
+A rectangular board looks alike after half a turn, and a round part after any: of the candidates whose overlap
+is within `MARGIN` of the best, the one that changes the object least is taken (`_change`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.optimize import minimize
+
+Motion = Literal["similarity", "affine"]
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+MARGIN = 0.01
+"""By how much (Dice, 0 to 1) the overlap of a larger rotation must be better to be preferred."""
+
+STRETCH = 5.0
+"""Half turns that weigh as much as a stretch of the axes to e : 1, where overlaps are equally good."""
+
+_SIDE = 80  # soft pixels along the longer side of an object's box
+_PAD = 12  # soft pixels seen around the box
+_BLUR = 1.0  # soft pixels; a blur of both masks does not move the optimum
+_RADII = 48
+_DEGREES = 360
+_CANDIDATES = 4
+_PROMISING = 0.8  # of the best peak, to be a candidate
+_STOP = {"maxiter": 60, "ftol": 1e-7}
+
+
+def register(
+    reference: Mask, mask: Mask, motion: Motion = "similarity", most_rotation: float = 180.0
+) -> tuple[Floats, float]:
+    """The motion that lays the reference's object onto the mask's, also where the image's edge cuts it.
+
+    Args:
+        reference: (h, w), True where the drawn object is.
+        mask: (H, W), True where the image's object is.
+        motion: `similarity` (shift, rotation, one scale) or `affine` (stretch and shear too, no mirroring).
+        most_rotation: degrees to either side; for an affine motion the rotation of its polar decomposition.
+
+    Returns:
+        The matrix (2, 3) from points of the reference to points of the image, and the fit: intersection over
+        union of the mask and the reference's object as `warp` moves it; what comes to lie outside the image
+        counts to the union.
+
+    Raises:
+        ValueError: one of the masks is empty.
+    """
+    drawn, seen, most = _Object.of(reference), _Object.of(mask), float(np.deg2rad(most_rotation))
+    found = [_refine(drawn, seen, start, motion, most) for start in _starts(drawn, seen, motion, most)]
+    good = max(overlap for *_, overlap in found) - MARGIN
+    linear, shift, _ = min((f for f in found if f[2] >= good), key=lambda f: _change(f[0]))
+    linear = linear * (seen.unit / drawn.unit)
+    matrix = np.column_stack([linear, seen.centre + seen.unit * shift - linear @ drawn.centre])
+    return matrix, _fit(reference, mask, matrix)
+
+
+def warp(labels: NDArray[np.uint8], matrix: Floats, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Labels (h, w) moved into an image of a size (H, W), nearest neighbour; 0 where nothing was drawn."""
+    back = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))
+    rows, columns = np.arange(size[0])[:, None], np.arange(size[1])[None, :]
+    x, y = (np.floor(a * columns + (b * rows + c) + 0.5) for a, b, c in back[:2])
+    inside = (x >= 0) & (y >= 0) & (x < labels.shape[1]) & (y < labels.shape[0])
+    moved = np.zeros(size, labels.dtype)
+    moved[inside] = labels[y[inside].astype(np.intp), x[inside].astype(np.intp)]
+    return moved
+
+
+def resized(matrix: Floats, before: tuple[int, int], after: tuple[int, int]) -> Floats:
+    """The same motion where the image (H, W) is brought to another size."""
+    scale = np.array([after[1] / before[1], after[0] / before[0]])
+    changed: Floats = matrix * scale[:, None]
+    changed[:, 2] += (scale - 1) / 2  # corners stay where they are, centres of pixels do not
+    return changed
+
+
+def _fit(reference: Mask, mask: Mask, matrix: Floats) -> float:
+    height, width = mask.shape
+    moved = warp(reference.astype(np.uint8), matrix, (height, width)) > 0
+    rows, columns = np.nonzero(reference)
+    x, y = matrix[:, :2] @ [columns, rows] + matrix[:, 2:]
+    outside = ((x < -0.5) | (y < -0.5) | (x >= width - 0.5) | (y >= height - 0.5)).sum()
+    unseen = outside * np.linalg.det(matrix[:, :2])  # in pixels of the image
+    return float((moved & mask).sum() / ((moved | mask).sum() + unseen))
+
+
+@dataclass(frozen=True)
+class _Object:
+    """The object of a mask, and a frame of its own: its centroid at 0, its area 1."""
+
+    soft: Floats  # the mask around the object's box in blocks of `factor` x `factor` pixels, blurred
+    corner: Floats  # the point of the first soft pixel
+    factor: int
+    centre: Floats
+    unit: float  # square root of the area in pixels
+    covariance: Floats
+    size: tuple[int, int]
+
+    @classmethod
+    def of(cls, mask: Mask) -> _Object:
+        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+        if not len(rows):
+            raise ValueError("an empty mask cannot be registered")
+        box = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float64)
+        across, down, area = box.sum(0), box.sum(1), box.sum()
+        x, y = (np.arange(len(p)) - p @ np.arange(len(p)) / area for p in (across, down))
+        moments = np.array([[across @ x**2, y @ box @ x], [y @ box @ x, down @ y**2]]) / area
+        covariance = (moments + np.eye(2) / 12) / area  # a pixel's own moment: no object is a mere line
+        start = np.array([columns[0], rows[0]], np.float64)
+        factor = -(-max(box.shape) // _SIDE)
+        padded = np.pad(box, [(_PAD * factor, _PAD * factor + -n % factor) for n in box.shape])
+        blocks = padded.reshape(padded.shape[0] // factor, factor, -1, factor).mean(axis=(1, 3))
+        return cls(
+            soft=gaussian_filter(blocks, _BLUR),
+            corner=start - _PAD * factor + (factor - 1) / 2,
+            factor=factor,
+            centre=start - [x[0], y[0]],
+            unit=float(np.sqrt(area)),
+            covariance=covariance,
+            size=(mask.shape[0], mask.shape[1]),
+        )
+
+    def points(self) -> tuple[Floats, Floats]:
+        """The soft pixels that lie in the image: places in the frame (n, 2), and values (n,)."""
+        y, x = np.indices(self.soft.shape, np.float64)
+        image = self.corner + self.factor * np.stack([x, y], axis=-1)
+        inside = ((image > -0.5) & (image < np.array(self.size[::-1]) - 0.5)).all(axis=-1)
+        return (image[inside] - self.centre) / self.unit, self.soft[inside]
+
+    def soft_places(self, frame: Floats) -> Floats:
+        """Places (..., 2) of the frame as coordinates (x, y) of the soft mask."""
+        places: Floats = (self.centre + self.unit * frame - self.corner) / self.factor
+        return places
+
+
+def _starts(drawn: _Object, seen: _Object, motion: Motion, most: float) -> list[Floats]:
+    """The candidates: matrices (2, 2) from the drawn object's frame to the seen one's."""
+    whole = [np.eye(2) if motion == "similarity" else _root(o.covariance) for o in (drawn, seen)]
+    from_drawn, to_seen = np.linalg.inv(whole[0]), whole[1]
+    turned = [to_seen @ _turn(a) @ from_drawn for a in np.deg2rad(np.arange(_DEGREES) * 360 / _DEGREES)]
+    away = np.abs([_rotation(matrix) for matrix in turned])
+    reach = max(_reach(o, w) for o, w in zip((drawn, seen), whole, strict=True))
+    rings = [np.fft.rfft(_rings(o, w, reach)) for o, w in zip((drawn, seen), whole, strict=True)]
+    overlap = np.fft.irfft((rings[0].conj() * rings[1]).sum(0), _DEGREES)
+    overlap[away > max(most, away.min())] = -np.inf
+    peaks = (overlap >= np.roll(overlap, 1)) & (overlap >= np.roll(overlap, -1))
+    best = [i for i in np.argsort(-overlap, kind="stable") if peaks[i]][:_CANDIDATES]
+    chosen = dict.fromkeys([*best, int(away.argmin())])
+    return [turned[i] for i in chosen if overlap[i] >= _PROMISING * overlap.max()]
+
+
+def _reach(found: _Object, whitened: Floats) -> float:
+    """The radius of the circle around an object in its whitened frame."""
+    places, values = found.points()
+    outside = places[values > values.max() / 2] @ np.linalg.inv(whitened).T
+    return float(np.hypot(outside[:, 0], outside[:, 1]).max())
+
+
+def _rings(found: _Object, whitened: Floats, reach: float) -> Floats:
+    """An object on circles (radii, degrees) of its whitened frame, weighted such that sums are areas."""
+    radii = (np.arange(_RADII) + 0.5) / _RADII * reach
+    angles = np.deg2rad(np.arange(_DEGREES) * 360 / _DEGREES)
+    circles = np.stack([np.cos(angles), np.sin(angles)], axis=-1) * radii[:, None, None]
+    x, y = np.moveaxis(found.soft_places(circles @ whitened.T), -1, 0)
+    rings: Floats = map_coordinates(found.soft, [y, x], order=1) * np.sqrt(radii)[:, None]
+    return rings
+
+
+def _refine(
+    drawn: _Object, seen: _Object, start: Floats, motion: Motion, most: float
+) -> tuple[Floats, Floats, float]:
+    """The motion between the frames, and its overlap, that is best in the neighbourhood of a candidate."""
+    overlap = _overlap(drawn, seen)
+    angle = float(np.clip(_rotation(start), -most, most))
+    stretch = np.linalg.inv(start) @ _turn(angle)
+    if motion == "similarity":
+        first, basis = [angle, 0, 0, 1], np.array([[1, 0, 0, 1]])
+    else:
+        first = [angle, 0, 0, stretch[0, 0], stretch[1, 1], (stretch[0, 1] + stretch[1, 0]) / 2]
+        basis = np.array([[1, 0, 0, 0], [0, 0, 0, 1], [0, 1, 1, 0]])
+    turns = (None, None) if most >= np.pi else (-most, most)
+    sizes = [(0.1, 10.0), (0.1, 10.0), (None, None)][: len(basis)]
+
+    def loss(p: Floats) -> tuple[float, Floats]:
+        value, by_angle, by_shift, by_stretch = overlap(p[0], p[1:3], (p[3:] @ basis).reshape(2, 2))
+        return -value, -np.concatenate([[by_angle], by_shift, basis @ by_stretch.reshape(4)])
+
+    bounds = [turns, (None, None), (None, None), *sizes]
+    best = minimize(loss, np.array(first), jac=True, method="L-BFGS-B", bounds=bounds, options=_STOP)
+    back = (best.x[3:] @ basis).reshape(2, 2) @ _turn(-best.x[0])
+    return np.linalg.inv(back), best.x[1:3], float(-best.fun)
+
+
+def _overlap(
+    drawn: _Object, seen: _Object
+) -> Callable[[float, Floats, Floats], tuple[float, float, Floats, Floats]]:
+    """The overlap, and its gradient by rotation, shift, and the matrix that stretches back.
+
+    For soft masks a and b it is 2 sum(a b) / (sum(a a) + sum(b b)): Dice where they are 0 and 1, and 1 only
+    where they are equal. A place u of the seen object's frame is the place v = S R(-angle) (u - shift) of
+    the drawn one's.
+    """
+    places, values = seen.points()
+    total = values @ values  # squares, for an overlap of 1 where soft masks agree
+    step = drawn.unit / drawn.factor
+
+    def dice(angle: float, shift: Floats, stretch: Floats) -> tuple[float, float, Floats, Floats]:
+        turned = (places - shift) @ _turn(angle)
+        sampled, slope = _sample(drawn.soft, drawn.soft_places(turned @ stretch.T))
+        both, sum_ = values @ sampled, total + sampled @ sampled
+        by_place = slope * (2 * step * (values * sum_ - 2 * both * sampled) / sum_**2)[:, None]
+        by_turned = by_place @ stretch
+        by_angle = by_turned[:, 0] @ turned[:, 1] - by_turned[:, 1] @ turned[:, 0]
+        return float(2 * both / sum_), float(by_angle), -_turn(angle) @ by_turned.sum(0), by_place.T @ turned
+
+    return dice
+
+
+def _sample(image: Floats, places: Floats) -> tuple[Floats, Floats]:
+    """Bilinear values (n,) at places (n, 2) as (x, y), and their slopes (n, 2); the image's edge is 0."""
+    height, width = image.shape
+    x, y = np.clip(places[:, 0], 0, width - 1.001), np.clip(places[:, 1], 0, height - 1.001)
+    column, row = x.astype(np.intp), y.astype(np.intp)
+    x, y, first = x - column, y - row, row * width + column
+    flat = image.reshape(-1)
+    a, b, c, d = flat[first], flat[first + 1], flat[first + width], flat[first + width + 1]
+    above, below = a + (b - a) * x, c + (d - c) * x
+    return above + (below - above) * y, np.stack([(b - a) * (1 - y) + (d - c) * y, below - above], axis=-1)
+
+
+def _turn(angle: float) -> Floats:
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[cos, -sin], [sin, cos]])
+
+
+def _rotation(matrix: Floats) -> float:
+    """The angle of the rotation in a matrix's polar decomposition."""
+    return float(np.arctan2(matrix[1, 0] - matrix[0, 1], matrix[0, 0] + matrix[1, 1]))
+
+
+def _change(matrix: Floats) -> float:
+    """How much a motion changes an object: its rotation in half turns, and its stretch."""
+    longer, shorter = np.linalg.svd(matrix, compute_uv=False)
+    return abs(_rotation(matrix)) / np.pi + STRETCH * float(np.log(longer / shorter))
+
+
+def _root(covariance: Floats) -> Floats:
+    """The symmetric square root, scaled so that it keeps areas."""
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(values) @ vectors.T
+    scaled: Floats = root / np.sqrt(np.linalg.det(root))
+    return scaled

@@ -1,0 +1,248 @@
+"""What a learner owes: what detectors and classifiers have in common."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cached_property
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load as load_arrays
+
+from segad_core.checkpoints import to_bytes
+from segad_core.contracts import Array, Encoder, ImageBatch, Learner, Progress, Run, unseen
+from segad_core.errors import SegadError
+from segad_core.evaluate import auroc
+from segad_core.testing.checks import ROUNDING, not_fitted, refused, same, unwritten, works
+from segad_core.testing.component import ComponentSuite
+from segad_core.testing.images import ArrayImageSet, Pixels, arrays_of, bad_images, good_images, image_batch
+from segad_core.testing.tiny_encoder import TinyEncoder
+from segad_core.testing.trial_run import (
+    CountingEncoder,
+    Killed,
+    Left,
+    Told,
+    TrialRun,
+    global_randomness,
+)
+
+L = TypeVar("L", bound=Learner)
+Results = dict[str, NDArray[Any]]
+
+
+class LearnerSuite(ComponentSuite, Generic[L]):
+    """The clauses that detectors and classifiers share; the suites of the two fill in how one is used.
+
+    Attributes:
+        size: height and width of the images; they differ so that what is confused shows.
+        least_auroc: how well images with a visible defect have to be told from good ones.
+    """
+
+    size: tuple[int, int] = (64, 96)
+    least_auroc: float = 0.9
+    _used_by: ClassVar[tuple[str, ...]]  # the methods that a fitted one is used by, the first one first
+
+    def make(self) -> L:
+        raise NotImplementedError(f"{type(self).__name__} has to define make(): it returns a fresh learner")
+
+    def encoder(self) -> Encoder:
+        """The encoder whose layers the learner reads; by default one of a few lines of NumPy."""
+        return TinyEncoder()
+
+    def _training(self) -> Pixels:
+        """The images to fit to."""
+        raise NotImplementedError
+
+    def _fit(self, learner: L, images: ArrayImageSet, run: Run) -> None:
+        """Fits to images of `_training`, or to the first of them."""
+        raise NotImplementedError
+
+    def _use(self, learner: L, batch: ImageBatch) -> Results:
+        """What it makes of a batch, by name; one of the names is `image score`."""
+        raise NotImplementedError
+
+    def _well_formed(self, results: Results, count: int, size: tuple[int, int], of: str) -> None:
+        """Asserts that results have their shape and type and are finite; `of` says what they belong to."""
+        raise NotImplementedError
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return self.encoder()
+
+    def _images(self, pixels: Pixels | None = None, encoder: Encoder | None = None) -> ArrayImageSet:
+        given = self._training() if pixels is None else pixels
+        return ArrayImageSet(given, encoder or self._encoder, self.make().layers())
+
+    def _run(self, progress: Progress = unseen, left: Left | None = None) -> Run:
+        return TrialRun(np.random.SeedSequence(1), progress, self._encoder, left)
+
+    def _batch(self, pixels: Pixels) -> ImageBatch:
+        return image_batch(pixels, self._encoder, self.make().layers())
+
+    def _good_and_bad(self, each: int = 3) -> Pixels:
+        return np.concatenate([good_images(each, *self.size, seed=2), bad_images(each, *self.size, seed=3)])
+
+    def _fitted(self) -> L:
+        learner = self.make()
+        self._fit(learner, self._images(), self._run())
+        return learner
+
+    def _results(self, learner: L, pixels: Pixels) -> Results:
+        return self._use(learner, self._batch(pixels))
+
+    def test_layers_exist_in_the_encoder(self) -> None:
+        """Each layer that it reads is one of the encoder's; `cost` says in words what a fit takes."""
+        learner, (h, w), known = self.make(), self.size, self._encoder.layers()
+        shapes = {}
+        for name in learner.layers():
+            assert name in known, f"layers() names '{name}', but the encoder has {', '.join(known)}"
+            shapes[name] = (known[name].channels, -(-h // known[name].stride), -(-w // known[name].stride))
+        learner.check(self.size, shapes)
+        words = learner.cost(100, self.size, shapes)
+        assert isinstance(words, str), f"cost() gives a {type(words).__name__}, not a string"
+
+    def test_fit_is_deterministic(self) -> None:
+        """Two fits with one seed give the same results: `run.seed` is the only randomness."""
+        pixels = self._good_and_bad()
+        first, second = self._results(self._fitted(), pixels), self._results(self._fitted(), pixels)
+        for name in first:
+            same(second[name], first[name], f"the {name} after a second fit with the same seed")
+
+    def test_state_restores_to_the_last_bit(self) -> None:
+        """`state` is named arrays that safetensors holds; a fresh instance that takes them up is the same."""
+        learner, fresh, pixels = self._fitted(), self.make(), self._good_and_bad()
+        with works("what state() gives is named arrays that safetensors can hold"):
+            stored = to_bytes(learner.state())
+        with works("restore() takes up what state() gave"):
+            fresh.restore(load_arrays(stored))
+        first, second = self._results(learner, pixels), self._results(fresh, pixels)
+        for name in first:
+            same(second[name], first[name], f"the {name} of a restored instance")
+
+    def test_images_do_not_depend_on_their_neighbours(self) -> None:
+        """An image's results do not depend on what else is in the batch, nor on its place there."""
+        learner, pixels = self._fitted(), self._good_and_bad()
+        together, turned = self._results(learner, pixels), self._results(learner, pixels[::-1].copy())
+        good, bad = self._results(learner, pixels[:1]), self._results(learner, pixels[-1:])
+        for name, values in together.items():
+            same(turned[name][::-1], values, f"the {name} in a batch of reversed order", ROUNDING)
+            same(good[name], values[:1], f"the {name} of a good image in a batch of its own", ROUNDING)
+            same(bad[name], values[-1:], f"the {name} of a bad image in a batch of its own", ROUNDING)
+
+    def test_leaves_the_images_as_they_are(self) -> None:
+        """Pixels and encoder features belong to everybody: neither `fit` nor scoring writes into them."""
+        learner, images, batch = self.make(), self._images(), self._batch(self._good_and_bad())
+        with unwritten(arrays_of(images), "fit()"):
+            self._fit(learner, images, self._run())
+        with unwritten(arrays_of(batch), " or ".join(self._used_by)):
+            self._use(learner, batch)
+
+    def test_ranks_visible_defects_above_good_images(self) -> None:
+        """Higher is worse: images with a stain that anybody sees score above good ones."""
+        scores = self._results(self._fitted(), self._good_and_bad(12))["image score"]
+        area = auroc(np.repeat([0, 1], 12), scores)
+        assert area >= self.least_auroc, f"visible defects: AUROC {area:.3f}, below {self.least_auroc}"
+
+    def test_use_before_fit_is_refused(self) -> None:
+        """Results or a state asked for before `fit` or `restore` raise a `SegadError` that says so."""
+        learner, batch = self.make(), self._batch(self._good_and_bad())
+        with not_fitted(self._used_by[0]):
+            self._use(learner, batch)
+        with not_fitted("state()"):
+            learner.state()
+
+    def test_encoder_runs_once_per_batch(self) -> None:
+        """All results of a batch cost one pass of the encoder: they share `batch.features()`."""
+        learner, pixels = self._fitted(), self._good_and_bad()
+        passes: list[int] = []
+
+        def encode(given: Pixels) -> Mapping[str, Array]:
+            passes.append(len(given))
+            return self._encoder.encode(given, learner.layers())
+
+        batch = ImageBatch(image_batch(pixels).samples, pixels, encode)
+        self._use(learner, batch)
+        most = min(1, len(learner.layers()))
+        assert len(passes) <= most, f"a batch costs {len(passes)} passes of the encoder, not {most}"
+
+    def test_fit_encodes_each_image_once(self) -> None:
+        """`fit` passes no training image through the encoder twice: `images.features()` keeps the layers."""
+        encoder = CountingEncoder(self._encoder, self.size)
+        self._fit(self.make(), self._images(encoder=encoder), self._run())
+        most = max(encoder.seen.values(), default=0)
+        assert most <= 1, (
+            f"fit() passes an image through the encoder {most} times at the set's own size; "
+            "images.features() passes each once and keeps what comes out"
+        )
+
+    def test_fit_leaves_global_randomness_alone(self) -> None:
+        """`fit` neither moves nor reads the global random state of Python and NumPy."""
+        results = []
+        for seed in (310_291, 775_121):
+            with global_randomness(seed):
+                learner = self._fitted()
+            results.append(self._results(learner, self._good_and_bad()))
+        for name in results[0]:
+            same(results[1][name], results[0][name], f"the {name} under another global random state")
+
+    def test_a_second_fit_forgets_the_first(self) -> None:
+        """`fit` on an instance that was fitted and used before gives what it gives on a fresh one."""
+        learner, pixels = self.make(), self._good_and_bad()
+        others = 255 - self._training()
+        self._fit(learner, self._images(others[: len(others) // 2 + 1]), self._run())
+        self._results(learner, pixels)
+        self._fit(learner, self._images(), self._run())
+        second, fresh = self._results(learner, pixels), self._results(self._fitted(), pixels)
+        for name in fresh:
+            same(second[name], fresh[name], f"the {name} of an instance that was fitted to others before")
+
+    def test_progress_is_told_consistently(self) -> None:
+        """`run.progress` is told in words what is done, 0 <= done <= total, a total above 0, and a note."""
+        told = Told()
+        self._fit(self.make(), self._images(), self._run(told))
+        for what, done, total, note in told.calls:
+            call = f"fit() tells progress({what!r}, {done!r}, {total!r}, {note!r})"
+            assert isinstance(what, str) and what, f"{call}: say in words what is being done"
+            assert isinstance(note, str), f"{call}: a note is a string"
+            assert type(done) is int and type(total) is int, (
+                f"{call}: these are a {type(done).__name__} and a {type(total).__name__}, not two integers"
+            )
+            assert 0 <= done <= total and total >= 1, f"{call}: {done} of {total} is no progress"
+
+    def test_a_killed_training_goes_on(self) -> None:
+        """A fit that is killed, and begun again with the checkpoint it left, ends in the same results."""
+        told, undisturbed, left = Told(), self.make(), Left()
+        self._fit(undisturbed, self._images(), self._run(told))
+        for _ in range(2):  # the second time in what goes on after the first
+            with suppress(Killed):
+                self._fit(self.make(), self._images(), self._run(Told(-(-len(told.calls) // 3)), left))
+        learner, pixels = self.make(), self._good_and_bad()
+        self._fit(learner, self._images(), self._run(unseen, left))
+        assert left.checkpoints.keys() <= left.asked, "fit() saves checkpoints and asks for none: load() them"
+        expected, found = self._results(undisturbed, pixels), self._results(learner, pixels)
+        for name in expected:
+            same(found[name], expected[name], f"the {name} after a training that was killed and went on")
+
+    def test_restore_refuses_what_is_incomplete(self) -> None:
+        """A state without one of its entries, or without any, raises a `SegadError`."""
+        state = self._fitted().state()
+        for missing in {re.sub(r"\d+", "", name): name for name in state}.values():  # one of each kind
+            with refused(f"restore() of a state without '{missing}' has to raise a SegadError", SegadError):
+                self.make().restore({name: array for name, array in state.items() if name != missing})
+        if state:
+            with refused("restore() of an empty state has to raise a SegadError", SegadError):
+                self.make().restore({})
+
+    def test_images_of_another_size_are_mapped_or_refused(self) -> None:
+        """Images of another size than it was fitted to get results of that size, or a `SegadError`."""
+        learner, (h, w) = self._fitted(), self.size
+        for size in ((w, h), (h + 9, w + 5)):
+            of = f"images of {size}, after a fit to {self.size},"
+            pixels, results = good_images(2, *size), None
+            with works(f"{self._used_by[0]} of {of} gives results or a SegadError"), suppress(SegadError):
+                results = self._results(learner, pixels)
+            if results is not None:
+                self._well_formed(results, 2, size, of)

@@ -1,0 +1,267 @@
+"""Each clause of what a classifier owes fails for a plugin that violates it, and spares a sound one.
+
+Those that it shares with detectors are tried more thoroughly in test_detector_suite_can_fail.py.
+"""
+
+import random
+
+import numpy as np
+import pytest
+
+from segad_core import contracts
+from segad_core.errors import PluginError
+from segad_core.testing import ClassifierSuite
+from segad_core.testing.classifier import _mixed, _ordered
+
+
+class Classifier(contracts.Classifier):
+    """How much nearer an image's darkest and brightest places are to those of the bad than of the good."""
+
+    means = None
+    least = 1  # images of a class
+
+    def layers(self):
+        return ("layer1",)
+
+    def fit(self, images, labels, run):
+        if min((labels == 0).sum(), (labels == 1).sum()) < self.least:
+            raise PluginError("too few of one class")
+        seen = self.extremes(images.features()["layer1"])
+        self.means = np.stack([seen[labels == label].mean(axis=0) for label in (0, 1)])
+
+    def extremes(self, features):
+        return np.concatenate([features.min(axis=(2, 3)), features.max(axis=(2, 3))], axis=1)
+
+    def scores(self, batch):
+        if self.means is None:
+            raise PluginError("not fitted yet")
+        good, bad = (
+            np.abs(self.extremes(batch.features()["layer1"]) - mean).sum(axis=1) for mean in self.means
+        )
+        return self.changed((good - bad).astype(np.float64))
+
+    def changed(self, scores):
+        return scores
+
+    def state(self):
+        if self.means is None:
+            raise PluginError("not fitted yet")
+        return {"means": self.means}
+
+    def restore(self, state):
+        if "means" not in state:
+            raise PluginError("an entry is missing")
+        self.means = state["means"]
+
+
+class Trained(Classifier):
+    """The same, found in six steps; a killed training goes on where it was."""
+
+    def fit(self, images, labels, run):
+        super().fit(images, labels, run)
+        goal, self.means, begin = self.means, np.zeros_like(self.means), 0
+        if (left := run.checkpoint.load()) is not None:
+            self.means, begin = left["means"], int(left["step"])
+        for step in range(begin, 6):
+            self.means = self.means + np.float32(0.5) * (goal - self.means)
+            self.report(run, step + 1)
+            if run.checkpoint.due():
+                run.checkpoint.save(self.snapshot(step + 1))
+
+    def report(self, run, done):
+        run.progress("steps", done, 6)
+
+    def snapshot(self, done):
+        return {"means": self.means, "step": np.array(done)}
+
+
+class Careful(Classifier):
+    """The same, for three images of each class at least, and for images of the size that it has seen."""
+
+    least = 3
+    size = (64, 96)
+
+    def scores(self, batch):
+        if batch.pixels.shape[1:3] != self.size:
+            raise PluginError("images of another size")
+        return super().scores(batch)
+
+
+def classifier(base=Classifier, **methods):
+    return type("Broken", (base,), {"__doc__": "A classifier told wrongly.", **methods})
+
+
+def after(change):
+    """A classifier that does something more once it is fitted."""
+
+    def fit(self, images, labels, run):
+        Classifier.fit(self, images, labels, run)
+        change(self, images, labels, run)
+
+    return classifier(fit=fit)
+
+
+def off_by_one(self, images, labels, run):
+    Classifier.fit(self, images, np.roll(labels, 1), run)
+
+
+def by_contrast(self, batch):
+    """Ranks as an anomaly detector would, whatever the labels said."""
+    darkest, brightest = np.split(self.extremes(batch.features()["layer1"]), 2, axis=1)
+    return Classifier.scores(self, batch) * 0 + (brightest - darkest).sum(axis=1)
+
+
+def relabels(self, images, labels, run):
+    labels[:] = 1 - labels
+
+
+def blackens(self, images, labels, run):
+    for batch in images.batches():
+        batch.pixels[:] = 0
+
+
+def trembles(self, images, labels, run):
+    self.means = self.means + np.random.default_rng().normal(0, 0.01, self.means.shape).astype(np.float32)
+
+
+def shuffles(self, images, labels, run):
+    random.shuffle([*labels])
+
+
+def picks_one_more(self, images, labels, run):
+    images.pick([3]).features()
+
+
+def keeps_a_half(self, images, labels, run):
+    before, self.before = getattr(self, "before", self.means), self.means
+    self.means = (before + self.means) / 2
+
+
+def nothing_of_few(self, images, labels, run):
+    if labels.sum() < 3:
+        self.means = self.means * np.float32(np.nan)
+
+
+def breaks_at_few(self, images, labels, run):
+    if labels.sum() < 3:
+        raise ZeroDivisionError
+
+
+def halves_alone(self, images, labels, run):
+    if len(set(labels.tolist())) < 2:
+        labels = np.arange(len(labels)) % 2
+    Classifier.fit(self, images, labels, run)
+
+
+def unless_all_bad(self, images, labels, run):
+    if labels.all():
+        labels = np.arange(len(labels)) % 2
+    Classifier.fit(self, images, labels, run)
+
+
+def in_place(self, batch):
+    found = Classifier.scores(self, batch)
+    features = batch.features()["layer1"]
+    features -= features.mean()
+    return found
+
+
+def encodes_again(self, batch):
+    Classifier.scores(self, batch)
+    batch.memo.clear()
+    return Classifier.scores(self, batch)
+
+
+def not_at_other_sizes(self, batch):
+    known = batch.pixels.shape[1:3] == (64, 96)
+    return Classifier.scores(self, batch) * (1.0 if known else np.nan)
+
+
+def unfitted_scores(self, batch):
+    self.means = np.zeros((2, 12), np.float32) if self.means is None else self.means
+    return Classifier.scores(self, batch)
+
+
+def restores_anything(self, state):
+    self.means = state.get("means", np.zeros((2, 12), np.float32))
+
+
+SCORES = "test_scores_are_finite_float64"
+LABELS = "test_labels_say_what_is_bad"
+CLASS = "test_one_class_alone_is_refused"
+FEW = "test_few_bad_images_work_or_are_refused"
+GIVEN = "test_leaves_the_labels_as_they_are"
+RANKS = "test_ranks_visible_defects_above_good_images"
+FIT = "test_fit_is_deterministic"
+STATE = "test_state_restores_to_the_last_bit"
+ALONE = "test_images_do_not_depend_on_their_neighbours"
+LEAVES = "test_leaves_the_images_as_they_are"
+UNFITTED = "test_use_before_fit_is_refused"
+BATCH = "test_encoder_runs_once_per_batch"
+ONCE = "test_fit_encodes_each_image_once"
+GLOBAL = "test_fit_leaves_global_randomness_alone"
+SECOND = "test_a_second_fit_forgets_the_first"
+TOLD = "test_progress_is_told_consistently"
+KILLED = "test_a_killed_training_goes_on"
+LACKS = "test_restore_refuses_what_is_incomplete"
+SIZE = "test_images_of_another_size_are_mapped_or_refused"
+LAYERS = "test_layers_exist_in_the_encoder"
+
+
+@pytest.mark.parametrize(
+    ("plugin", "expected"),
+    [
+        (Classifier, ""),
+        (Trained, ""),
+        (Careful, ""),
+        (classifier(changed=lambda self, scores: scores.astype(np.float32)), f"{SCORES} {FEW} {SIZE}"),
+        (classifier(changed=lambda self, scores: scores[:, None]), f"{SCORES} {FEW} {SIZE}"),
+        (classifier(changed=lambda self, scores: np.log(scores * 0)), f"{SCORES} {FEW} {SIZE}"),
+        (classifier(Careful, changed=lambda self, scores: scores.astype(np.float32)), SCORES),
+        (classifier(changed=lambda self, scores: -scores), f"{RANKS} {LABELS}"),
+        (classifier(changed=lambda self, scores: scores / np.abs(scores).max()), ALONE),
+        (classifier(changed=lambda self, scores: np.argsort(np.argsort(scores)).astype(np.float64)), ALONE),
+        (classifier(scores=by_contrast), LABELS),
+        (classifier(fit=off_by_one), f"{RANKS} {LABELS}"),
+        (classifier(fit=halves_alone), CLASS),
+        (classifier(fit=unless_all_bad), CLASS),
+        (classifier(least=0), CLASS),
+        (after(nothing_of_few), FEW),
+        (after(breaks_at_few), FEW),
+        (after(relabels), GIVEN),
+        (after(blackens), LEAVES),
+        (classifier(scores=in_place), LEAVES),
+        (after(trembles), f"{FIT} {GLOBAL} {SECOND} {KILLED}"),
+        (after(shuffles), GLOBAL),
+        (after(picks_one_more), ONCE),
+        (after(keeps_a_half), SECOND),
+        (classifier(scores=encodes_again), BATCH),
+        (classifier(scores=unfitted_scores), UNFITTED),
+        (classifier(scores=not_at_other_sizes), SIZE),
+        (classifier(state=lambda self: {"means": Classifier.state(self)["means"].astype(np.float16)}), STATE),
+        (classifier(state=lambda self: {}), f"{STATE} {UNFITTED}"),
+        (classifier(restore=restores_anything), LACKS),
+        (classifier(layers=lambda self: ("layer9",)), f"{LAYERS} {FEW}"),
+        (classifier(cost=lambda self, images, size, shapes: None), LAYERS),
+        (classifier(Trained, report=lambda self, run, done: run.progress("steps", done, 5)), TOLD),
+        (classifier(Trained, snapshot=lambda self, done: {"means": self.means, "step": np.array(0)}), KILLED),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:Mean of empty", "ignore:invalid value")
+def test_classifier(check, plugin, expected):
+    check(ClassifierSuite, plugin, expected)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "expected"),
+    [(3, 2, [1, 0, 1, 0, 0]), (2, 2, [1, 0, 1, 0]), (4, 1, [1, 0, 0, 0, 0]), (1, 3, [1, 1, 1, 0])],
+)
+def test_labels_are_mixed(good, bad, expected):
+    labels = _mixed(good, bad)
+    assert labels.tolist() == expected and labels.dtype == np.int64
+
+
+def test_images_come_in_the_order_of_their_labels():
+    good, bad = np.full((3, 2, 2, 3), [[[[1]]], [[[2]]], [[[3]]]]), np.full((2, 2, 2, 3), [[[[8]]], [[[9]]]])
+    assert _ordered(good, bad, np.array([1, 0, 1, 0, 0]))[:, 0, 0, 0].tolist() == [8, 1, 9, 2, 3]
+    assert _ordered(good, bad, np.array([0, 1]))[:, 1, 1, 2].tolist() == [1, 8]
