@@ -82,7 +82,7 @@ def from_arrays(
 def entry(
     who: str, arrays: Mapping[str, NDArray[np.generic]], name: str, shape: tuple[int | None, ...]
 ) -> NDArray[np.generic]:
-    """An entry of a detector's state; None in a shape stands for any length.
+    """An entry of a state; None in a shape stands for any length.
 
     Raises:
         PluginError: it is not there, or of another shape.
@@ -96,7 +96,7 @@ def entry(
 
 
 def check_version(who: str, arrays: Mapping[str, NDArray[np.generic]], version: int) -> None:
-    """Makes sure that a detector's state is of the version that the detector writes.
+    """Makes sure that a state is of the version that the plugin writes.
 
     Raises:
         PluginError: it is not.
@@ -111,7 +111,7 @@ def another_version(who: str, expected: str, found: object) -> PluginError:
     return PluginError(
         f"{who}: the state is of another version of the plugin, or not its own: expected {expected}, "
         f"found {found}",
-        "Train the detector again with this version.",
+        "Train it again with this version.",
     )
 
 

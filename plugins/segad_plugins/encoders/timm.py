@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-import timm
 from pydantic import Field
 from torch import Tensor, nn
 
+import segad_plugins.backbones.timm as backbone
 from segad_core.contracts import InputFile, Layer, Parameters
 from segad_core.digest import file_digest
 from segad_core.errors import PluginError
-from segad_core.registry import suggest
 from segad_plugins.encoders.network import NetworkEncoder
-from segad_plugins.torch_tools import load_into, read_weights
+
+_WHO = "encoder timm"
 
 
 class Timm(NetworkEncoder):
@@ -44,27 +44,22 @@ class Timm(NetworkEncoder):
     def digest(self) -> str:
         if self.params.file is not None:
             return file_digest(self.params.file)
-        config = self._skeleton.pretrained_cfg
-        source = config.get("hf_hub_id") or config.get("url") or "none"
-        return f"timm {source} {config.get('architecture')} {config.get('tag')}"
+        return backbone.published(self._skeleton)
 
     @property
     def mean(self) -> tuple[float, ...]:  # type: ignore[override]
-        return tuple(self._skeleton.pretrained_cfg["mean"])
+        return backbone.normalisation(self._skeleton)[0]
 
     @property
     def std(self) -> tuple[float, ...]:  # type: ignore[override]
-        return tuple(self._skeleton.pretrained_cfg["std"])
+        return backbone.normalisation(self._skeleton)[1]
 
     def build(self) -> nn.Module:
         if self.params.file is None:
             return self._pretrained({})
-        state = read_weights(self.params.file, self.params.sha256)
-        whole = self._create()
-        heads = whole.pretrained_cfg.get("classifier") or ()
-        ignored = tuple(f"{head}." for head in ((heads,) if isinstance(heads, str) else heads))
         # timm loads feature networks leniently, and what is missing stays random: the whole comes first
-        load_into(whole, state, str(self.params.file), ignore=ignored)
+        whole = backbone.create(_WHO, self.params.model)
+        backbone.fill_from_file(whole, self.params.file, self.params.sha256)
         return self._pretrained({"state_dict": whole.state_dict()})
 
     def forward(self, network: nn.Module, pixels: Tensor, layers: Sequence[str]) -> Mapping[str, Tensor]:
@@ -72,39 +67,22 @@ class Timm(NetworkEncoder):
             return dict(zip(self.layers(), network(pixels), strict=True))
         except (AssertionError, RuntimeError) as error:
             raise PluginError(
-                f"encoder timm: {self.params.model} cannot process images of {pixels.shape[2]} x "
+                f"{_WHO}: {self.params.model} cannot process images of {pixels.shape[2]} x "
                 f"{pixels.shape[3]} pixels ({error})",
                 "Change image.size in the recipe to what the model was made for.",
             ) from error
 
     def _pretrained(self, overlay: dict[str, object]) -> nn.Module:
-        try:
-            return self._create(features_only=True, pretrained=True, pretrained_cfg_overlay=overlay)
-        except Exception as error:  # download, format and shape errors come in many classes
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise PluginError(
-                f"encoder timm: the weights of {self.params.model} cannot be had from "
-                f"{self.params.file or self.digest()} ({reason})",
-                "Download them where there is a network and name the file in the recipe: "
-                f"encoder: {{use: timm, params: {{model: {self.params.model}, file: PATH}}}}.",
-            ) from error
+        model = self.params.model
+        recipe = f"encoder: {{use: timm, params: {{model: {model}, file: PATH}}}}"
+        source = self.params.file or self.digest()
+        options = {"features_only": True, "pretrained_cfg_overlay": overlay}
+        return backbone.pretrained(_WHO, model, recipe, source, **options)
 
     @cached_property
     def _skeleton(self) -> nn.Module:
         """The network without weights: what it is asked for its layers."""
-        return self._create(features_only=True)
-
-    def _create(self, **options: object) -> nn.Module:
-        try:
-            return timm.create_model(self.params.model, **options)
-        except (RuntimeError, AttributeError) as error:
-            if self.params.model.partition(".")[0] in timm.list_models():
-                raise
-            raise PluginError(
-                f"encoder timm: there is no model '{self.params.model}'"
-                f"{suggest(self.params.model, timm.list_models()).partition(' known:')[0]}",
-                "timm.list_models() names them all.",
-            ) from error
+        return backbone.create(_WHO, self.params.model, features_only=True)
 
 
 def _by_stride(stride: int) -> str:

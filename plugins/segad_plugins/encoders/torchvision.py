@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-import torch
-import torchvision.models
 from pydantic import Field
 from torch import Tensor, nn
 
+import segad_plugins.backbones.torchvision as backbone
 from segad_core.contracts import InputFile, Layer, Parameters
 from segad_core.digest import file_digest
-from segad_core.errors import PluginError
 from segad_plugins.encoders.network import NetworkEncoder
-from segad_plugins.torch_tools import fold_batch_norm, load_into, read_weights
+from segad_plugins.torch_tools import fold_batch_norm
 
+_WHO = "encoder torchvision"
 _STAGES = ("layer1", "layer2", "layer3", "layer4")
 
 Model = Literal[
@@ -58,15 +57,12 @@ class TorchVision(NetworkEncoder):
     def digest(self) -> str:
         if self.params.file is not None:
             return file_digest(self.params.file)
-        return Path(self._published().url).name  # torchvision's file names hold a digest
+        return Path(backbone.published(_WHO, self.params).url).name  # torchvision's file names hold a digest
 
     def build(self) -> nn.Module:
-        network = torchvision.models.get_model(self.params.model, weights=None).eval()
-        if self.params.file is not None:
-            state, source = read_weights(self.params.file, self.params.sha256), str(self.params.file)
-        else:
-            state, source = self._download(), self.params.weights
-        load_into(network, state, source, ignore=("fc.",))
+        network = backbone.create(_WHO, self.params).eval()
+        recipe = f"encoder: {{use: torchvision, params: {{model: {self.params.model}, file: PATH}}}}"
+        backbone.fill(network, _WHO, self.params, recipe, heads=("fc.",))
         fold_batch_norm(network)
         return network
 
@@ -77,35 +73,3 @@ class TorchVision(NetworkEncoder):
             x = getattr(network, name)(x)
             features[name] = x
         return features
-
-    def _published(self) -> torchvision.models.Weights:
-        known = torchvision.models.get_model_weights(self.params.model)
-        if self.params.weights not in known.__members__:
-            raise PluginError(
-                f"encoder torchvision: {self.params.model} has no weights '{self.params.weights}'",
-                f"Choose one of {', '.join(known.__members__)}, or give a file.",
-            )
-        return known[self.params.weights]
-
-    def _download(self) -> dict[str, Tensor]:
-        """The published weights, from torch's cache folder or from where they are published."""
-        url = self._published().url
-        path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
-        begins = path.stem.rpartition("-")[2]  # published file names end in the digest's first digits
-        if not path.is_file():
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                torch.hub.download_url_to_file(url, str(path), hash_prefix=begins, progress=False)
-            except (OSError, RuntimeError) as error:
-                raise PluginError(
-                    f"encoder torchvision: the weights file {path.name} cannot be had from {url} ({error})",
-                    f"Download it where there is a network and put it into {path.parent}, or name it in the "
-                    f"recipe: encoder: {{use: torchvision, params: {{model: {self.params.model}, "
-                    "file: PATH}}.",
-                ) from error
-        if not (found := file_digest(path)).startswith(begins):
-            raise PluginError(
-                f"encoder torchvision: {path} is not the published file: its SHA-256 begins with {found[:8]}",
-                "Delete it, or put the published file there.",
-            )
-        return read_weights(path)

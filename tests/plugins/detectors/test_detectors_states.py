@@ -96,7 +96,7 @@ def test_a_state_that_does_not_fit_is_refused(trial: Trial, wrong: str) -> None:
         fresh.restore(state if array is None else {**state, name: array})
     assert caught.value.what.startswith(f"{trial.name}: ")
     assert "expected" in caught.value.what and "found" in caught.value.what and said in caught.value.what
-    assert caught.value.remedy == "Train the detector again with this version."
+    assert caught.value.remedy == "Train it again with this version."
     with pytest.raises(PluginError, match="not fitted"):
         fresh.state()
 

@@ -12,7 +12,8 @@ from sklearn.datasets import load_sample_images
 from segad_core.digest import file_digest
 from segad_core.errors import PluginError
 from segad_core.images import resize
-from segad_plugins.encoders.efficientnet_lite0 import EfficientNetLite0, _weights_path, translate
+from segad_plugins.backbones.efficientnet_lite0 import translate, weights_path
+from segad_plugins.encoders.efficientnet_lite0 import EfficientNetLite0
 from segad_plugins.encoders.timm import Timm
 from segad_plugins.encoders.torchvision import TorchVision
 from segad_plugins.torch_tools import fold_batch_norm, load_into, normalised, read_weights
@@ -26,7 +27,7 @@ def _photographs() -> np.ndarray:
 def test_lite0_weights_recognise_photographs() -> None:
     """The weights are mapped onto the right places: ImageNet classes 698 (palace) and 985 (daisy)."""
     network = timm.create_model("tf_efficientnet_lite0").eval()
-    load_into(network, translate(read_weights(_weights_path()), network), "lite0")
+    load_into(network, translate(read_weights(weights_path("lite0")), network), "lite0")
     with torch.inference_mode():
         pixels = normalised(_photographs(), *[(0.5,) * 3] * 2, torch.device("cpu"))
         best = network(pixels).topk(5).indices.tolist()
@@ -37,7 +38,7 @@ def test_lite0_weights_recognise_photographs() -> None:
 def test_lite0_layers_are_those_of_the_unfolded_network() -> None:
     network = timm.create_model("tf_efficientnet_lite0", features_only=True).eval()
     plain = timm.create_model("tf_efficientnet_lite0").eval()
-    load_into(plain, translate(read_weights(_weights_path()), plain), "lite0")
+    load_into(plain, translate(read_weights(weights_path("lite0")), plain), "lite0")
     network.load_state_dict(plain.state_dict(), strict=False)
     encoder = EfficientNetLite0()
     found = encoder.encode(_photographs(), list(encoder.layers()))

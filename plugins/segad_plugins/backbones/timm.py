@@ -1,0 +1,97 @@
+"""Networks of timm: their weights, from timm or a local file, and how to do without their heads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import timm
+from torch import Tensor, nn
+
+from segad_core.contracts import InputFile
+from segad_core.errors import PluginError
+from segad_core.registry import suggest
+from segad_plugins.backbones.weights import load
+from segad_plugins.torch_tools import read_weights
+
+
+class Features(nn.Module):
+    """A network of timm up to what it hands to its head."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network.forward_features(x)
+
+
+def create(who: str, model: str, **options: Any) -> nn.Module:
+    """A network by its name in timm.
+
+    Raises:
+        PluginError: there is none of that name.
+    """
+    try:
+        return timm.create_model(model, **options)
+    except (RuntimeError, AttributeError) as error:
+        if model.partition(".")[0] in timm.list_models():
+            raise
+        raise PluginError(
+            f"{who}: there is no model '{model}'{suggest(model, timm.list_models()).partition(' known:')[0]}",
+            "timm.list_models() names them all.",
+        ) from error
+
+
+def body(who: str, model: str) -> Features:
+    """A network without its head, with random weights.
+
+    Raises:
+        PluginError: there is none of that name.
+    """
+    return Features(create(who, model, num_classes=0))
+
+
+def pretrained(who: str, model: str, recipe: str, source: object, **options: Any) -> nn.Module:
+    """A network with its weights from timm's own source.
+
+    Args:
+        who: the plugin, for messages.
+        model: its name in timm.
+        recipe: how the recipe would name a local file, for messages.
+        source: where the weights come from, for messages.
+        options: for timm.
+
+    Raises:
+        PluginError: they cannot be had.
+    """
+    try:
+        return create(who, model, pretrained=True, **options)
+    except Exception as error:  # download, format and shape errors come in many classes
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise PluginError(
+            f"{who}: the weights of {model} cannot be had from {source} ({reason})",
+            f"Download them where there is a network and name the file in the recipe: {recipe}.",
+        ) from error
+
+
+def published(network: nn.Module) -> str:
+    """Where timm has a network's weights from."""
+    config = network.pretrained_cfg
+    source = config.get("hf_hub_id") or config.get("url") or "none"
+    return f"timm {source} {config.get('architecture')} {config.get('tag')}"
+
+
+def normalisation(network: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of the pixels, as timm states them for the weights."""
+    return tuple(network.pretrained_cfg["mean"]), tuple(network.pretrained_cfg["std"])
+
+
+def fill_from_file(network: nn.Module, file: InputFile, sha256: str | None) -> None:
+    """Loads a local file, of a network with its head or without.
+
+    Raises:
+        PluginError: its digest is another, or it does not fit.
+    """
+    named = network.pretrained_cfg.get("classifier") or ()
+    heads = tuple(f"{head}." for head in ((named,) if isinstance(named, str) else named))
+    load(network, read_weights(file, sha256), str(file), heads)

@@ -1,0 +1,135 @@
+"""What DevNet and DRA share: a backbone that trains with the deviation loss, its costs and its state."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from segad_core.contracts import Classifier, Parameters, Run, Shapes
+from segad_core.errors import PluginError
+from segad_plugins.backbones import Backbone, Trunk, check_trunk, empty_trunk, trunk
+from segad_plugins.torch_tools import count_parameters, from_arrays, macs, torch_device
+from segad_plugins.training import Precision, seeded, train
+
+
+class DeviationParams(Backbone):
+    """The choices that DevNet and DRA share; what differs has no default here."""
+
+    model: str = Field("resnet18", description="the backbone's network")
+    epochs: int = Field(ge=1)
+    batch_good: int = Field(ge=1, description="good images per training step")
+    batch_bad: int = Field(ge=1, description="bad images per training step")
+    steps_per_epoch: int = Field(20, ge=1)
+    learning_rate: float = Field(2e-4, gt=0)
+    weight_decay: float = Field(1e-5, ge=0)
+    rate_epochs: int = Field(10, ge=1, description="after so many epochs the learning rate falls again")
+    rate_decay: float = Field(0.1, gt=0, le=1, description="what the learning rate is multiplied by then")
+    most_norm: float | None = Field(1.0, gt=0, description="to which norm gradients are cut; null: never")
+    margin: float = Field(5.0, gt=0, description="deviations that a bad image is to score above a good one")
+    draws: int = Field(5000, ge=2, description="of the standard normal, at each step")
+    top_share: float = Field(0.1, gt=0, le=1, description="share of the responses that count")
+    scales: int = Field(2, ge=1, description="sizes at which an image is seen, each half of the one before")
+    precision: Precision = Field("float32", description="of the training; scores are always float32")
+
+
+class DeviationClassifier(Classifier):
+    """A backbone with heads, trained with the deviation loss by Adam."""
+
+    name: ClassVar[str]
+    Params = DeviationParams
+    params: DeviationParams
+
+    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
+        super().__init__(params, device)
+        self._network: nn.Module | None = None
+
+    @abstractmethod
+    def per_step(self) -> int:
+        """How many images pass the backbone at a training step."""
+
+    @abstractmethod
+    def add_heads(self, body: Trunk) -> nn.Module:
+        """The network on a backbone."""
+
+    @abstractmethod
+    def rate_factor(self, epoch: int) -> float:
+        """What the learning rate is multiplied by in an epoch, by its number."""
+
+    def check(self, size: tuple[int, int], shapes: Shapes) -> None:
+        p = self.params
+        torch_device(self.device)
+        for scale in range(p.scales):
+            height, width = (side >> scale for side in size)
+            if not height or not width:
+                raise PluginError(
+                    f"{self.name}: images of {size[0]} x {size[1]} pixels are too small: nothing is left of "
+                    f"them at scale {scale + 1} of {p.scales}",
+                    "Set a larger image.size in the recipe, or fewer 'scales'.",
+                )
+            check_trunk(p, (height, width), f"{self.name}, scale {scale + 1} of {p.scales}")
+
+    def cost(self, images: int, size: tuple[int, int], shapes: Shapes) -> str:
+        p, each = self.params, self.per_step()
+        with torch.device("meta"):
+            network = self.add_heads(empty_trunk(p, self.name))
+            work = macs(network, torch.empty(each, 3, *size)) / each
+        return (
+            f"{count_parameters(network) / 1e6:.2f} M parameters, {each * p.steps_per_epoch * p.epochs:,} "
+            f"image-steps, {3 * work / 1e9:.2f} GMAC each"
+        )
+
+    def begin(self, seed: int) -> nn.Module:
+        """The network before its training: a pretrained backbone, and heads that the seed decides."""
+        with seeded(seed):
+            network = self.add_heads(trunk(self.params, self.name))
+        return network.to(torch_device(self.device)).train()
+
+    def end(self, network: nn.Module, loss_at: Callable[[int], Tensor], seed: int, run: Run) -> None:
+        """Trains a network and keeps it.
+
+        Args:
+            network: what `begin` gave.
+            loss_at: the loss of a step, by its number.
+            seed: of what a backbone itself may draw, such as layers that it leaves out.
+            run: where progress and checkpoints go.
+        """
+        p = self.params
+
+        def seeded_loss(step: int) -> Tensor:
+            with seeded(int(np.random.SeedSequence([seed, step]).generate_state(1)[0])):
+                return loss_at(step)
+
+        optimiser = torch.optim.Adam(network.parameters(), lr=p.learning_rate, weight_decay=p.weight_decay)
+        train(
+            self.name,
+            network,
+            optimiser,
+            seeded_loss,
+            p.epochs * p.steps_per_epoch,
+            run,
+            precision=p.precision,
+            rate_factor=lambda step: self.rate_factor(step // p.steps_per_epoch),
+            most_norm=p.most_norm,
+        )
+        self._network = network.eval().requires_grad_(False)
+
+    def take_up(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Restores the network from what is `network.` in a state."""
+        with torch.device("meta"):
+            network = self.add_heads(empty_trunk(self.params, self.name))
+        network = network.to_empty(device=torch_device(self.device))
+        from_arrays(self.name, network, arrays, "network.")
+        self._network = network.eval().requires_grad_(False)
+
+    def fitted(self) -> nn.Module:
+        """The trained network."""
+        if self._network is None:
+            raise PluginError(f"{self.name}: is not fitted yet")
+        return self._network

@@ -1,0 +1,84 @@
+"""DevNet: the strongest responses to an image, trained to deviate for bad ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from segad_core.contracts import ImageBatch, ImageSet, Run
+from segad_plugins.backbones import Trunk
+from segad_plugins.classifiers.deviation import deviation_loss, normal_draws
+from segad_plugins.classifiers.deviation_classifier import DeviationClassifier, DeviationParams
+from segad_plugins.classifiers.heads import DevNetwork
+from segad_plugins.classifiers.labels import good_and_bad
+from segad_plugins.torch_tools import check_version, normalised, to_arrays, torch_device
+from segad_plugins.training import Endless
+
+_VERSION = 1
+
+
+class DevNet(DeviationClassifier):
+    """DevNet (Pang et al., 2021): the strongest responses of a ResNet-18, trained by the deviation loss.
+
+    The defaults are the paper's settings (its appendix B: ResNet-18, 50 epochs, no augmentation) in the
+    authors' implementation: images at full and at half size, the mean of a tenth of the responses, the
+    largest by absolute value; 20 steps an epoch with 24 good and 24 bad images out of endless
+    permutations, learning rate 2e-4 that falls to a tenth every 10 epochs. All layers train, batch norms
+    by the batch's statistics; the last epoch's weights are used. Where there are fewer bad images than a
+    step takes they come more than once; the authors' rotation by random angles is left out, as the paper
+    does.
+    """
+
+    class Params(DeviationParams):
+        """DevNet's choices."""
+
+        epochs: int = Field(50, ge=1)
+        batch_good: int = Field(24, ge=1, description="good images per training step")
+        batch_bad: int = Field(24, ge=1, description="bad images per training step")
+
+    name = "devnet"
+    params: Params
+
+    def per_step(self) -> int:
+        return self.params.batch_good + self.params.batch_bad
+
+    def add_heads(self, body: Trunk) -> DevNetwork:
+        return DevNetwork(body, body.channels, self.params.top_share, self.params.scales)
+
+    def rate_factor(self, epoch: int) -> float:
+        return self.params.rate_decay ** (epoch // self.params.rate_epochs)
+
+    def fit(self, images: ImageSet, labels: NDArray[np.int64], run: Run) -> None:
+        p, device = self.params, torch_device(self.device)
+        good, bad = good_and_bad(self.name, labels)
+        build_seed, good_seed, bad_seed, draw_seed, own_seed = (int(s) for s in run.seed.generate_state(5))
+        network = self.begin(build_seed)
+        pixels = images.pixels()
+        goods, bads = Endless(good_seed, len(good), p.batch_good), Endless(bad_seed, len(bad), p.batch_bad)
+        abnormal = torch.arange(self.per_step(), device=device) >= p.batch_good
+
+        def loss_at(step: int) -> Tensor:
+            chosen = np.concatenate([good[goods[step]], bad[bads[step]]])
+            scores = network(normalised(pixels[chosen], network.trunk.mean, network.trunk.std, device))
+            return deviation_loss(scores, abnormal, normal_draws(draw_seed, step, p.draws)[0], p.margin)
+
+        self.end(network, loss_at, own_seed, run)
+
+    def scores(self, batch: ImageBatch) -> NDArray[np.float64]:
+        network = self.fitted()
+        device = torch_device(self.device)
+        with torch.inference_mode():
+            images = normalised(batch.pixels, network.trunk.mean, network.trunk.std, device)
+            return network(images).double().cpu().numpy()
+
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
+        return {"version": np.array(_VERSION), **to_arrays(self.fitted(), "network.")}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        check_version(self.name, state, _VERSION)
+        self.take_up({name: array for name, array in state.items() if name != "version"})

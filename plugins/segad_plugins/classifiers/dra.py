@@ -1,0 +1,171 @@
+"""DRA: four heads on one backbone, for seen and for unseen kinds of defects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import AfterValidator, Field
+from torch import Tensor
+
+from segad_core.contracts import ImageBatch, ImageSet, Parameters, Run
+from segad_core.errors import PluginError
+from segad_plugins.backbones import Trunk
+from segad_plugins.classifiers.cutmix import CutMix
+from segad_plugins.classifiers.deviation import deviation_loss, normal_draws
+from segad_plugins.classifiers.deviation_classifier import DeviationClassifier, DeviationParams
+from segad_plugins.classifiers.dra_batches import BAD, GOOD, PSEUDO, Mixing, Pixels, Steps, drawn_references
+from segad_plugins.classifiers.heads import DRANetwork
+from segad_plugins.classifiers.labels import good_and_bad
+from segad_plugins.torch_tools import check_version, entry, normalised, to_arrays, torch_device
+from segad_plugins.training import Endless
+
+_VERSION = 1
+_SIGNS = (-1.0, 1.0, 1.0, 1.0)  # the holistic head responds to good images, the others to bad ones
+
+
+def _rising(area: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < area[0] <= area[1] < 1:
+        raise ValueError("give the least and the most as shares of the image, above 0 and below 1")
+    return area
+
+
+class DRA(DeviationClassifier):
+    """DRA (Ding et al., CVPR 2022): heads for seen, pseudo and residual anomalies on a ResNet-18.
+
+    The defaults are the paper's settings (its appendix B: ResNet-18, 30 epochs, no augmentation) in the
+    authors' implementation: two scales, 20 steps an epoch with 32 good and 16 bad images. Half of the good
+    ones become pseudo-anomalies by CutMix, which is the method and no augmentation; the authors' rotation
+    is left out. Their scheduler steps where an epoch begins, so that the learning rate of 2e-4 falls to a
+    tenth after 9 epochs, then every 10. The score is -holistic + seen + pseudo + composite.
+
+    The composite head compares an image with references. In the authors' code about half of these are
+    CutMix images, while testing too, and they are drawn anew for each batch. That is `references: upstream`:
+    they are drawn out of a pool of good images kept with the weights, by a digest of the batch's pixels, so
+    that scores are a function of the seed and the batch, but those of an image depend on what is scored
+    beside it. By default (`fixed`) references are good images as they are: drawn for each step in training,
+    afterwards the same few for all images.
+    """
+
+    class Params(DeviationParams):
+        """DRA's choices."""
+
+        epochs: int = Field(30, ge=1)
+        batch_good: int = Field(32, ge=1, description="good or pseudo-anomalous images per training step")
+        batch_bad: int = Field(16, ge=1, description="bad images per training step")
+        pseudo_share: float = Field(0.5, ge=0, le=1, description="share of the former that CutMix makes")
+        patch_area: Annotated[tuple[float, float], AfterValidator(_rising)] = Field(
+            (0.02, 0.15), description="of a CutMix patch: least and most, as shares of the image"
+        )
+        patch_aspect: float = Field(0.3, gt=0, le=1, description="of its sides: the least, 1 by the most")
+        patch_jitter: float = Field(0.1, ge=0, le=0.5, description="of its colours")
+        references: Literal["fixed", "upstream"] = Field("fixed", description="see the class")
+        reference_count: int = Field(5, ge=1, description="references that an image is compared with")
+        reference_pool: int = Field(64, ge=1, description="good images that upstream's are drawn from")
+
+    name = "dra"
+    params: Params
+
+    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
+        super().__init__(params, device)
+        self._references: Pixels | None = None
+        self._means: list[Tensor] | None = None
+
+    def per_step(self) -> int:
+        return self.params.reference_count + self.params.batch_good + self.params.batch_bad
+
+    def add_heads(self, body: Trunk) -> DRANetwork:
+        p = self.params
+        return DRANetwork(body, body.channels, p.top_share, p.scales, p.reference_count)
+
+    def rate_factor(self, epoch: int) -> float:
+        return self.params.rate_decay ** ((epoch + 1) // self.params.rate_epochs)
+
+    def fit(self, images: ImageSet, labels: NDArray[np.int64], run: Run) -> None:
+        p, device = self.params, torch_device(self.device)
+        good, bad = good_and_bad(self.name, labels)
+        build_seed, pool_seed, draw_seed, own_seed, *seeds = (int(s) for s in run.seed.generate_state(8))
+        network = self.begin(build_seed)
+        pixels = images.pixels()
+        counts = p.reference_count, p.batch_good, p.batch_bad
+        steps = Steps(pixels, good, bad, counts, self._mixing(), p.references == "upstream", tuple(seeds))
+
+        def loss_at(step: int) -> Tensor:
+            shown, kinds = steps[step]
+            scores = network(normalised(shown, network.trunk.mean, network.trunk.std, device))
+            draws = normal_draws(draw_seed, step, p.draws, len(scores))
+            return dra_loss(scores, torch.from_numpy(kinds).to(device), draws, p.margin)
+
+        self.end(network, loss_at, own_seed, run)
+        kept = p.reference_count if p.references == "fixed" else min(p.reference_pool, len(good))
+        self._keep_references(pixels[good[Endless(pool_seed, len(good), kept)[0]]])
+
+    def scores(self, batch: ImageBatch) -> NDArray[np.float64]:
+        network, kept = self.fitted(), self._references
+        if batch.pixels.shape[1:] != kept.shape[1:]:
+            raise PluginError(
+                f"dra: was trained on images of {kept.shape[1]} x {kept.shape[2]} pixels, and these have "
+                f"{batch.pixels.shape[1]} x {batch.pixels.shape[2]}",
+                "Use images of the size that it was trained with.",
+            )
+        with torch.inference_mode():
+            if self.params.references == "upstream":
+                drawn = drawn_references(batch.pixels, kept, self.params.reference_count, self._mixing())
+                means = self._mean_features(drawn)
+            else:
+                means = self._means = self._means or self._mean_features(kept)
+            responses = network.responses(network.features(self._inputs(batch.pixels)), means).double()
+            return (responses.new_tensor(_SIGNS) @ responses).cpu().numpy()
+
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
+        learnt = to_arrays(self.fitted(), "network.")
+        return {"version": np.array(_VERSION), "references": self._references, **learnt}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        check_version(self.name, state, _VERSION)
+        count = self.params.reference_count if self.params.references == "fixed" else None
+        references = entry(self.name, state, "references", (count, None, None, 3))
+        self.take_up({n: array for n, array in state.items() if n not in ("version", "references")})
+        self._keep_references(references)
+
+    def _keep_references(self, references: Pixels) -> None:
+        self._references, self._means = references, None
+
+    def _mean_features(self, references: Pixels) -> list[Tensor]:
+        """Scale by scale, as batch norms that have learnt see them."""
+        network = self.fitted()
+        return network.means(network.features(self._inputs(references)))
+
+    def _inputs(self, pixels: Pixels) -> Tensor:
+        trunk = self.fitted().trunk
+        return normalised(pixels, trunk.mean, trunk.std, torch_device(self.device))
+
+    def _mixing(self) -> Mixing:
+        p = self.params
+        return Mixing(CutMix(p.patch_area, p.patch_aspect, p.patch_jitter), p.pseudo_share)
+
+
+def dra_loss(scores: Tensor, kinds: Tensor, draws: NDArray[np.float64], margin: float) -> Tensor:
+    """The sum of the heads' deviation losses.
+
+    The holistic head learns from all images to respond to good ones; the others to respond to all that is
+    not good: the seen head from all but pseudo-anomalies, the pseudo head from all but bad images, the
+    composite head from all.
+
+    Args:
+        scores: (4, N), of the holistic, seen, pseudo and composite head.
+        kinds: (N,) of GOOD, BAD and PSEUDO.
+        draws: (4, n) of a standard normal, each head's own.
+        margin: see `deviation_loss`.
+    """
+    good, every = kinds == GOOD, kinds >= GOOD
+    used = every, kinds != PSEUDO, kinds != BAD, every
+    responding = good, ~good, ~good, ~good
+    losses = [
+        deviation_loss(scores[head][which], target[which], draws[head], margin)
+        for head, (which, target) in enumerate(zip(used, responding, strict=True))
+    ]
+    return torch.stack(losses).sum()

@@ -1,0 +1,156 @@
+"""WRN: a pretrained network that learns, as a whole, to tell good images from bad ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segad_core.contracts import Classifier, ImageBatch, ImageSet, Parameters, Run, Shapes
+from segad_core.errors import PluginError
+from segad_plugins.backbones import Backbone, Trunk, check_trunk, empty_trunk, trunk
+from segad_plugins.classifiers.labels import good_and_bad
+from segad_plugins.torch_tools import (
+    check_version,
+    count_parameters,
+    from_arrays,
+    macs,
+    normalised,
+    to_arrays,
+    torch_device,
+)
+from segad_plugins.training import Batches, Precision, seeded, train
+
+_VERSION = 1
+
+
+class Network(nn.Module):
+    """A trunk, the mean of its last map, and one linear layer: images (N, 3, H, W) to logits (N,)."""
+
+    def __init__(self, features: Trunk) -> None:
+        super().__init__()
+        self.trunk = features
+        self.head = nn.Linear(features.channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.trunk(x).mean(dim=(2, 3))).squeeze(1)
+
+
+class WideResNet(Classifier):
+    """Wide ResNet-50-2 trained on good and bad images with focal loss, the paper's classifier g.
+
+    The defaults are the paper's settings (its appendix B): torchvision's weights V1, SGD with momentum 0.9,
+    learning rate 0.025, batch 4, focal loss (Lin et al., ICCV 2017). The paper is silent on the rest, and
+    here it is: one logit, gamma 2, no alpha, no weight decay, a constant rate, 20 epochs. All layers train,
+    batch norms included, which do so on the statistics of their batch and score with their running ones; a
+    last batch with fewer images is dropped. torchvision's own focal loss has alpha 0.25, which gives bad
+    images a third of the weight of good ones.
+
+    A score is the logit, which knows no bounds: a sigmoid would round sure ones to the same 1.
+    """
+
+    class Params(Backbone):
+        """The classifier's choices."""
+
+        epochs: int = Field(20, ge=1, description="the paper does not say how many")
+        batch: int = Field(4, ge=2, description="images per training step; batch norms need two")
+        learning_rate: float = Field(0.025, gt=0)
+        momentum: float = Field(0.9, ge=0, lt=1)
+        weight_decay: float = Field(0.0, ge=0)
+        gamma: float = Field(2.0, ge=0, description="of the focal loss; 0 is the cross entropy")
+        alpha: float | None = Field(
+            None, gt=0, lt=1, description="weighs bad images by alpha and good ones by 1 - alpha"
+        )
+        precision: Precision = Field("float32", description="of the training; scores are always float32")
+
+    params: Params
+
+    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
+        super().__init__(params, device)
+        self._network: Network | None = None
+
+    def check(self, size: tuple[int, int], shapes: Shapes) -> None:
+        torch_device(self.device)
+        check_trunk(self.params, size, "wide_resnet")
+
+    def cost(self, images: int, size: tuple[int, int], shapes: Shapes) -> str:
+        with torch.device("meta"):
+            network = Network(empty_trunk(self.params, "wide_resnet")).eval()
+            work = macs(network, torch.empty(1, 3, *size))
+        batch = min(images, self.params.batch)
+        steps = self.params.epochs * len(Batches(0, images, self.params.batch, drop_last=True))
+        return (
+            f"{count_parameters(network) / 1e6:.2f} M parameters, {steps * batch:,} image-steps, "
+            f"{3 * work / 1e9:.2f} GMAC each"
+        )
+
+    def fit(self, images: ImageSet, labels: NDArray[np.int64], run: Run) -> None:
+        p, device = self.params, torch_device(self.device)
+        good_and_bad("wide_resnet", labels)
+        head_seed, order_seed, step_seed = (int(s) for s in run.seed.generate_state(3))
+        features = trunk(p, "wide_resnet")
+        with seeded(head_seed):
+            network = Network(features).to(device, memory_format=torch.channels_last).train()
+        pixels = images.pixels()
+        batches = Batches(order_seed, len(images), p.batch, drop_last=True)
+
+        def loss_at(step: int) -> Tensor:
+            chosen = batches[step]
+            given = normalised(pixels[chosen], features.mean, features.std, device)
+            targets = torch.from_numpy(labels[chosen]).to(device)
+            with seeded(step_seed + step):  # some networks leave out layers at random
+                logits = network(given)
+            return focal_loss(logits, targets, p.gamma, p.alpha)
+
+        optimiser = torch.optim.SGD(
+            network.parameters(), lr=p.learning_rate, momentum=p.momentum, weight_decay=p.weight_decay
+        )
+        train("wide_resnet", network, optimiser, loss_at, p.epochs * len(batches), run, precision=p.precision)
+        self._network = network.eval().requires_grad_(False)
+
+    def scores(self, batch: ImageBatch) -> NDArray[np.float64]:
+        network = self._fitted()
+        with torch.inference_mode():
+            mean, std = network.trunk.mean, network.trunk.std
+            logits = network(normalised(batch.pixels, mean, std, torch_device(self.device)))
+            return logits.cpu().numpy().astype(np.float64)
+
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
+        return {"version": np.array(_VERSION), **to_arrays(self._fitted(), "network.")}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        check_version("wide_resnet", state, _VERSION)
+        with seeded(0):
+            network = Network(empty_trunk(self.params, "wide_resnet"))
+        from_arrays("wide_resnet", network, {n: a for n, a in state.items() if n != "version"}, "network.")
+        network = network.to(torch_device(self.device), memory_format=torch.channels_last)
+        self._network = network.eval().requires_grad_(False)
+
+    def _fitted(self) -> Network:
+        if self._network is None:
+            raise PluginError("wide_resnet: is not fitted yet")
+        return self._network
+
+
+def focal_loss(logits: Tensor, targets: Tensor, gamma: float, alpha: float | None = None) -> Tensor:
+    """The mean of -(1 - p_t)^gamma ln p_t, where p_t is the probability of what is true.
+
+    Lin et al., ICCV 2017, equations 4 and 5; finite, with its gradient, for any logit and gamma.
+
+    Args:
+        logits: (N,), of being bad.
+        targets: (N,), 1 bad and 0 good.
+        gamma: how much less what is already right counts; 0 is the cross entropy.
+        alpha: the weight of bad images, while 1 - alpha is that of good ones; None for no weights.
+    """
+    logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+    wrong = torch.where(targets == 1, -logits, logits)  # 1 - p_t is its sigmoid, -ln p_t its softplus
+    losses = (gamma * F.logsigmoid(wrong)).exp() * F.softplus(wrong)
+    if alpha is not None:
+        losses = torch.where(targets == 1, alpha * losses, (1 - alpha) * losses)
+    return losses.mean()
