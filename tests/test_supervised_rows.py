@@ -85,6 +85,31 @@ def test_the_score_is_the_last_feature_and_says_whose_it_is(home: Path) -> None:
     assert set(learnt[:, 2]) == {24_080.0, 24_081.0}  # as in the paper, most are in its training set
 
 
+def test_the_vector_is_ordered_segment_detector_statistic_then_maxima_then_the_score(home: Path) -> None:
+    """4KL + K + 1 features: 4 statistics, K detectors, L segments, a maximum per detector, g."""
+    detectors = {name: {"use": "spotty", "params": {"wrong": "nowhere"}} for name in ("one", "two")}
+    statistics = ["q995", "skew", "kurtosis", "mean"]
+    changes = {"detectors": detectors, "segmenter": "halves", "features": statistics}
+    rows = [{"name": "g", "detectors": "all", "classifier": "memory"}, {"name": "no g", "detectors": "all"}]
+    plan, store = done(recipe(home, **changes, rows=rows))
+    expected = [f"{s}.{d}.{f}" for s in ("top", "low") for d in ("one", "two") for f in statistics]
+    expected += ["image.one.max", "image.two.max"]
+    for name, last in (("g", ["image.memory.score"]), ("no g", [])):
+        files = store.get(row(plan, name).cells[0].key)
+        assert files is not None
+        names = json.loads(files["names.json"])
+        assert names == expected + last
+        assert len(names) == 4 * 2 * 2 + 2 + len(last)
+        labels = np.frombuffer(files["labels"], np.int64)
+        learnt = np.frombuffer(files["features"]).reshape(len(labels), len(names))
+        top, low, whole = (
+            learnt[:, names.index(n)] for n in ("top.one.q995", "low.one.q995", "image.one.max")
+        )
+        assert (np.maximum(top, low) <= whole).all()
+        bright = learnt[:, names.index("low.two.mean")]
+        assert bright[labels == 1].mean() > bright[labels == 0].mean()  # bad images have a bright spot
+
+
 def test_out_of_fold_no_image_is_scored_by_a_training_that_saw_it(home: Path) -> None:
     own = {"memory": {"use": "memory", "out_of_fold": 4}}
     plan, store = done(recipe(home, classifiers=own))
