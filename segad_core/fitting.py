@@ -16,11 +16,12 @@ from segad_core.cells import FitCell, FitTask, ScoresTask, StatisticsTask
 from segad_core.checkpoints import FolderCheckpoint, to_bytes
 from segad_core.contracts import Arrays, Classifier, ImageSet, Learner, Progress, Run
 from segad_core.contracts.run import artifact_seed
+from segad_core.costs import fit_cost
 from segad_core.digest import digest_of
 from segad_core.errors import PluginError, StoreError
 from segad_core.image_artifacts import keeper
 from segad_core.images import FileImageSet, folder_samples
-from segad_core.plan import encoder_identity, fit_cost
+from segad_core.recipe import encoder_identity
 from segad_core.store import Store
 
 log = logging.getLogger("segad.fitting")

@@ -32,11 +32,13 @@ def keeper(store: Store, white: int) -> Keep:
     def keep(
         sample: Sample, inputs: Mapping[str, Any], make: Callable[[NDArray[np.uint8]], Arrays]
     ) -> Arrays:
+        maker = getattr(make, "func", make)  # of a partial, what it calls
         key = digest_of(
             {
                 "cell": ["image artifact", _SCHEMA],
                 "image": [file_digest(sample.path), white],
-                "code": modules_digest([getattr(make, "func", make).__module__]),
+                "maker": maker.__qualname__,
+                "code": modules_digest([maker.__module__]),
                 "inputs": dict(inputs),
             }
         )

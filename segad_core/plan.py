@@ -23,14 +23,13 @@ from segad_core.cells import (
     Table,
     Task,
 )
-from segad_core.contracts import Encoder, Learner, Sample, Shapes
+from segad_core.contracts import Sample
 from segad_core.digest import digest_of
 from segad_core.images import Inventory
 from segad_core.images.image_set import Preprocessing
-from segad_core.recipe import Choice, Recipe, Row
+from segad_core.recipe import Choice, Recipe, Row, encoder_identity
 from segad_core.split import Split, folds
 from segad_core.statistics_pass import StatisticsPass
-from segad_core.store import Store
 
 
 @dataclass(frozen=True)
@@ -144,19 +143,21 @@ class _Planner:
         """
         choice, count = self.recipe.classifiers[alias], self.recipe.skeleton.classifiers[alias].out_of_fold
         name = f"{self.category}, seed {seed}: {alias}"
-        images = split.classifiers[alias]
-        labels = {i: int(self.by_id[i].label or 0) for i in images}
-        own = [i for i in split.final if i in labels]
-        parts = folds(own, labels, count, seed) if count else []
+        # by what they show: a copy of an image has seen as much as the image itself
+        shown = {sample.id: self.inventory.facts[sample.id].pixels for sample in others}
+        labels = {i: int(self.by_id[i].label or 0) for i in split.classifiers[alias]}
+        trained_on = {self.inventory.facts[i].pixels: label for i, label in labels.items()}
+        both = {shown[i]: trained_on[shown[i]] for i in split.final if shown[i] in trained_on}
+        parts = folds(both, count, seed) if count else []
         tasks: list[Task] = []
         scored_by: list[tuple[FitCell, tuple[int, ...]]] = []
-        for left_out in [(), *parts]:
-            ids = [i for i in images if i not in set(left_out)]
+        for left_out in [frozenset[str](), *parts]:
+            ids = [i for i in labels if self.inventory.facts[i].pixels not in left_out]
             train, given = self.samples(ids), tuple(labels[i] for i in ids)
             cell = self.fit_cell(alias, choice, train, seed, given)
             title = f"{name}, fold {len(tasks)} of {len(parts)}" if left_out else name
             tasks.append(FitTask(title, samples=train, cells=(cell,), labels=given, **self.common()))
-            scored_by.append((cell, tuple(lines[i] for i in left_out)))
+            scored_by.append((cell, tuple(lines[i] for i in split.final if shown[i] in left_out)))
         folded = {line for _, part in scored_by for line in part}
         scored_by[0] = (scored_by[0][0], tuple(line for line in range(len(others)) if line not in folded))
         key = digest_of(
@@ -254,42 +255,10 @@ class _Planner:
         return generated[name]
 
 
-def encoder_identity(choice: Choice | None) -> dict[str, Any] | None:
-    """What decides an encoder's results: its code, its parameters and its weights."""
-    return {"choice": choice.identity(), "weights": choice.build().digest()} if choice else None
-
-
 def _plain(preprocessing: Preprocessing) -> dict[str, Any]:
     return {
         "size": list(preprocessing.size),
         "resize": "pil_bilinear",
         "white": preprocessing.white,
         "batch_size": preprocessing.batch_size,
-    }
-
-
-def fit_costs(task: FitTask, store: Store) -> dict[str, str]:
-    """What the trainings that the store lacks will take, by detector, where that can be said."""
-    encoder = task.encoder.build() if task.encoder else None
-    costs = {
-        cell.alias: fit_cost(
-            cell.learner.build(task.category), len(task.samples), encoder, task.preprocessing.size
-        )
-        for cell in task.cells
-        if not store.has(cell.key)
-    }
-    return {alias: cost for alias, cost in costs.items() if cost}
-
-
-def fit_cost(learner: Learner, images: int, encoder: Encoder | None, size: tuple[int, int]) -> str:
-    """What a learner says its training will take; nothing where it doesn't."""
-    return learner.cost(images, size, layer_shapes(learner, encoder, size))
-
-
-def layer_shapes(learner: Learner, encoder: Encoder | None, size: tuple[int, int]) -> Shapes:
-    """(C, H, W) of each encoder layer that a learner reads, for images of a size."""
-    layers = encoder.layers() if encoder else {}
-    return {
-        name: (layers[name].channels, -(-size[0] // layers[name].stride), -(-size[1] // layers[name].stride))
-        for name in learner.layers()
     }

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from segad_core.contracts import Learner, Progress, Sample, unseen
+from segad_core.costs import layer_shapes
 from segad_core.errors import DataError, ImageError
 from segad_core.images import Inventory, audit, check_labels, take_inventory
-from segad_core.plan import CategoryPlan, layer_shapes, plan_category
+from segad_core.plan import CategoryPlan, plan_category
 from segad_core.recipe import Recipe
 from segad_core.split import Split, draw_for_classifier, make_split
 from segad_core.store import Store
@@ -53,6 +54,7 @@ def prepare(
         _check_learners(recipe, category, device)
         for segmenter in recipe.segmenters():  # one that cannot work says so at once
             segmenter.build(category).segments()
+        _check_generators(recipe, category)
     result = Prepared(dataset.licence, (), {}, {}, {})
     plans = []
     for category in categories:
@@ -88,6 +90,15 @@ def _check_learners(recipe: Recipe, category: str, device: str) -> None:
         learner.check(size, layer_shapes(learner, encoder, size))
 
 
+def _check_generators(recipe: Recipe, category: str) -> None:
+    """A generator that no segment suits says so now."""
+    for row in recipe.rows:
+        segmenter = recipe.segmenter or row.segmenter
+        for choice in row.defects:
+            assert segmenter is not None  # a row that learns from anything has one
+            choice.build(category).check(segmenter.build(category).segments())
+
+
 def _with_classifiers(recipe: Recipe, split: Split, inventory: Inventory, seed: int, category: str) -> Split:
     """A split with the images that each classifier trains on which a row reads."""
     labels = {sample.id: sample.label for sample in inventory.samples}
@@ -97,7 +108,7 @@ def _with_classifiers(recipe: Recipe, split: Split, inventory: Inventory, seed: 
             spec = recipe.skeleton.classifiers[alias].split or recipe.skeleton.split.classifiers
             what = f"category '{category}', seed {seed}, classifier '{alias}'"
             drawn[alias] = draw_for_classifier(split, labels, spec, seed, what)
-            few = sum(labels[i] == 1 for i in drawn[alias]) < 2
+            few = len({inventory.facts[i].pixels for i in drawn[alias] if labels[i] == 1}) < 2
             if few and recipe.skeleton.classifiers[alias].out_of_fold:
                 raise DataError(
                     f"{what}: has one bad image to learn from, and out_of_fold leaves some out each time",

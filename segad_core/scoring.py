@@ -14,6 +14,7 @@ from segad_core.digest import digest_of
 from segad_core.errors import NonFiniteError, PluginError
 from segad_core.fitting import open_images, restored
 from segad_core.generated import with_defects
+from segad_core.recipe import Choice
 from segad_core.segmentation import Segmentation
 from segad_core.segments import SegmentOrder
 from segad_core.store import Store
@@ -37,7 +38,7 @@ def score_with_detectors(task: StatisticsTask, store: Store, device: str, progre
     detectors = {c.fit.key: restored(c.fit, store, task.category, device) for c in missing}
     segmentations = _segmentations(missing, task.category, device)
     passes = [_open_pass(cell, segmentations, task.category, device) for cell in missing]
-    defective = _defective(task, device)
+    defective = _defective(task, segmentations, device)
     images = open_images(task, list(detectors.values()), store, device, progress)
     done = 0
     for batch in images.batches():
@@ -78,13 +79,15 @@ def score_with_classifier(task: ScoresTask, store: Store, device: str, progress:
     store.put(task.cells[0].key, "scores", values_files([("image", "score")], scores))
 
 
-def _defective(task: StatisticsTask, device: str) -> Callable[[ImageBatch], ImageBatch]:
+def _defective(
+    task: StatisticsTask, segmentations: Mapping[str, Segmentation], device: str
+) -> Callable[[ImageBatch], ImageBatch]:
     """Puts a task's artificial defects onto batches; without any, they stay as they are."""
     if task.defects is None:
         return lambda batch: batch
     choice, seed = task.defects.segmenter, task.defects.seed
-    segmenter: Segmenter = choice.build(task.category, device)
-    segmentation = Segmentation(segmenter, choice.provider.name, list(segmenter.segments()))
+    key = digest_of(choice.identity(task.category))
+    segmentation = segmentations.get(key) or _segmentation(choice, task.category, device)
     generators = [generator.build(task.category, device) for generator in task.defects.generators]
     return lambda batch: with_defects(batch, segmentation.maps(batch), generators, seed)
 
@@ -95,9 +98,13 @@ def _segmentations(cells: Sequence[StatisticsCell], category: str, device: str) 
     for choice in (cell.segmenter for cell in cells if cell.segmenter):
         key = digest_of(choice.identity(category))
         if key not in found:
-            segmenter: Segmenter = choice.build(category, device)
-            found[key] = Segmentation(segmenter, choice.provider.name, list(segmenter.segments()))
+            found[key] = _segmentation(choice, category, device)
     return found
+
+
+def _segmentation(choice: Choice, category: str, device: str) -> Segmentation:
+    segmenter: Segmenter = choice.build(category, device)
+    return Segmentation(segmenter, choice.provider.name, list(segmenter.segments()))
 
 
 def _open_pass(

@@ -143,18 +143,16 @@ def draw_for_classifier(
     return tuple(sorted(chosen))
 
 
-def folds(
-    images: Sequence[str], labels: Mapping[str, int | None], count: int, seed: int
-) -> list[tuple[str, ...]]:
-    """Parts of some images that hold the same share of each label, as far as numbers allow; none is empty."""
-    parts: list[list[str]] = [[] for _ in range(count)]
+def folds(labels: Mapping[str, int], count: int, seed: int) -> list[frozenset[str]]:
+    """Parts of what is labelled, with the same share of each label as far as numbers allow; none is empty."""
+    parts: list[set[str]] = [set() for _ in range(count)]
     place = 0
     for label in (0, 1):
-        pool = sorted(i for i in images if labels[i] == label)
+        pool = [one for one, own in labels.items() if own == label]
         for i in np.random.RandomState(seed).permutation(len(pool)):
-            parts[place % count].append(pool[i])
+            parts[place % count].add(pool[i])
             place += 1
-    return [tuple(sorted(part)) for part in parts if part]
+    return [frozenset(part) for part in parts if part]
 
 
 def _parts(

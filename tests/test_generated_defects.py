@@ -17,7 +17,7 @@ from small_runs import done, prepared, row, workplace, write
 
 from segad_core.cells import StatisticsTask
 from segad_core.contracts import DefectGenerator, ImageBatch, Sample
-from segad_core.errors import PluginError
+from segad_core.errors import DataError, PluginError
 from segad_core.generated import with_defects
 from segad_core.recipe import load_recipe
 from segad_core.registry import Registry
@@ -130,6 +130,15 @@ class Other(Noisy):
     grey = 2
 
 
+class Unable(Noisy):
+    """Cannot damage anything."""
+
+    def apply(
+        self, pixels: NDArray[np.uint8], segments: NDArray[np.uint8], rng: np.random.Generator
+    ) -> NDArray[np.uint8]:
+        raise DataError("unable", "Take another.")
+
+
 def batch(home: Path, *names: str) -> ImageBatch:
     paths = [home / "data/a/good" / name for name in names]
     samples = [Sample(path.name, path, 0) for path in paths]
@@ -147,9 +156,32 @@ def test_what_an_image_becomes_depends_on_its_file_and_the_seed_alone(home: Path
     assert not np.array_equal(made, other)
 
 
+def test_where_one_generator_cannot_another_does(home: Path) -> None:
+    maps = np.zeros((1, 20, 20), np.uint8)
+    made = with_defects(batch(home, *(f"{i:03}.png" for i in range(8))), maps, [Unable(), Other()], 7).pixels
+    assert (made.reshape(8, -1).min(axis=1) == 2).all()
+
+
+def test_a_damaged_image_is_nowhere_on_disk(home: Path) -> None:
+    good = batch(home, "000.png")
+    made = with_defects(good, np.zeros((1, 20, 20), np.uint8), [Noisy()], 7)
+    with pytest.raises(LookupError, match="no files behind it"):
+        made.full_size(0)
+
+
+def test_labels_that_no_segment_has_are_told_before_anything_is_trained(home: Path) -> None:
+    bad = {"from": "generated", "use": [{"use": "blur", "params": {"labels": [2]}}]}
+    result = run_command(recipe(home, rows=[{**ROWS[1], "bad": bad}]))
+    assert result.exit_code == 2
+    assert said(result) == (
+        "error: defect blur: there is no segment with the label 2\n  Choose 'labels' from those of the "
+        "segmenter: 0 top, 1 low.\n"
+    )
+
+
 def test_a_generator_that_gives_no_image(home: Path) -> None:
     bad = {"from": "generated", "use": [{"use": "dot", "params": {"wrong": "shape"}}]}
-    with pytest.raises(PluginError, match=r"defect generator 'Dot', image 'good/0.*png': gave \(47, 48, 3\)"):
+    with pytest.raises(PluginError, match=r"generated defects, image 'good/0.*png': gave \(47, 48, 3\)"):
         done(recipe(home, rows=[{**ROWS[1], "bad": bad}]))
 
 
@@ -184,8 +216,17 @@ MISTAKES = {
     ),
     "a classifier": (
         {"rows": [{**ROWS[1], "classifier": "g"}], "classifiers": {"g": "memory"}},
-        "rows[0].classifier: a classifier learns from real bad images, and this row's are generated: "
+        "rows[0].classifier: a classifier learns from real bad images, and those here are generated: "
         "take one out",
+    ),
+    "a classifier alone": (
+        {
+            "rows": [{"name": "a", "score": "g"}],
+            "classifiers": {"g": "memory"},
+            "split": {"test": {"good": 4, "bad": 3}, "final": {"bad": DOT}},
+        },
+        "rows[0].score: a classifier learns from real bad images, and those here are generated: "
+        "let rows say 'bad: {from: generated}' instead",
     ),
     "an unknown classifier": (
         {"rows": [{**ROWS[0], "classifier": "gg"}], "classifiers": {"g": "memory"}},

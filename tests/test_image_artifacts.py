@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,19 @@ def test_other_bytes_inputs_or_code_make_it_anew(
     artifact(path, store)
     assert len(calls) == 4
     assert seen == [make.__module__]
+
+
+def other(image: NDArray[np.uint8]) -> Arrays:
+    return {"mean": image.max(axis=(0, 1))}
+
+
+def test_two_makers_of_one_module_do_not_meet(path: Path, tmp_path: Path) -> None:
+    sample, keep = Sample("a", path, 0), keeper(Store(tmp_path / "store"), 65535)
+    images = ImageBatch([sample], np.zeros((1, 8, 8, 3), np.uint8), keep=keep)
+    first = images.artifact(0, {}, make)
+    second = images.artifact(0, {}, partial(other))
+    assert not np.array_equal(first["mean"], second["mean"])
+    np.testing.assert_array_equal(images.artifact(0, {}, other)["mean"], second["mean"])
 
 
 def test_a_corrupt_one_is_made_anew(path: Path, tmp_path: Path) -> None:

@@ -127,6 +127,30 @@ def test_out_of_fold_no_image_is_scored_by_a_training_that_saw_it(home: Path) ->
         assert len([i for i in part if i.startswith("bad/")]) == 2
 
 
+def test_a_copy_of_an_image_is_left_out_with_it(home: Path) -> None:
+    """Two bad files with the same pixels are one image: no fold trains on one and scores the other."""
+    bad = sorted((home / "data/a/bad").iterdir())
+    for path in bad[:-1:2]:
+        path.with_name(f"copy of {path.name}").write_bytes(path.read_bytes())
+    split = {"seeds": [0], "test": {"good": 4, "bad": 0}, "detectors": {"good": 8}}
+    for part, count in (("train", 20), ("test", 4)):
+        for label, own in (("good", sorted((home / "data/a/good").iterdir())), ("bad", [])):
+            (home / "data/a" / part / label).mkdir(parents=True)
+            for path in own[-count:] if part == "test" else own[:count]:
+                path.rename(home / "data/a" / part / label / path.name)
+    for i, path in enumerate(sorted((home / "data/a/bad").iterdir())):
+        path.rename(home / "data/a" / ("test" if i == len(bad) // 2 * 2 else "train") / "bad" / path.name)
+    for label in ("good", "bad"):
+        (home / "data/a" / label).rmdir()
+    split = {"seeds": [0], "detectors": {"good": 8}}
+    own = {"memory": {"use": "memory", "out_of_fold": 3, "split": {"good": "rest", "bad": 10}}}
+    plan, store = done(recipe(home, classifiers=own, split=split, rows=ROWS[:1]))
+    found = prepared(recipe(home, classifiers=own, split=split, rows=ROWS[:1])).splits["a"][0]
+    scores = scores_by_image(plan, store)
+    assert any("copy of" in image for image in found.final)
+    assert all(scores[image] % 10 == 0 for image in found.final)
+
+
 def test_a_row_with_and_one_without_folds_share_the_training_on_all(home: Path) -> None:
     rows = [*ROWS, {"name": "folded", "detectors": ["spotty"], "classifier": "folded"}]
     own = {"memory": "memory", "folded": {"use": "memory", "out_of_fold": 2}}

@@ -63,7 +63,7 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
 def _summary(plan: CategoryPlan, store: Store) -> Iterator[tuple[str, int, int, str]]:
     """For each kind of task: its cells, how many are in the store, and what the others will take."""
     from segad_core.cells import FitTask, RowTask, ScoresTask, StatisticsTask
-    from segad_core.plan import fit_costs
+    from segad_core.costs import fit_costs
 
     fits = [task for task in plan.tasks if isinstance(task, FitTask)]
     kinds: dict[str, list[Task]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,16 @@ from segad_core.contracts.component import Component
 
 class DefectGenerator(Component):
     """Puts an artificial defect on a good image (entry-point group `segad.defects`)."""
+
+    def check(self, segments: Sequence[str]) -> None:
+        """Called before anything is trained; does nothing unless a generator cares.
+
+        Args:
+            segments: the names of the segments, in label order.
+
+        Raises:
+            SegadError: no image with these segments can take its defect.
+        """
 
     @abstractmethod
     def apply(
@@ -28,5 +39,5 @@ class DefectGenerator(Component):
             A new image, different in pixels of one segment only.
 
         Raises:
-            SegadError: no segment can take the defect.
+            DataError: no segment of this image can take the defect.
         """

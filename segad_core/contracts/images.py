@@ -58,8 +58,11 @@ class ImageBatch:
         return features
 
     def with_pixels(self, pixels: NDArray[np.uint8]) -> ImageBatch:
-        """The same images with other pixels (N, H, W, 3), and with features of their own."""
-        return ImageBatch(self.samples, pixels, self._encode, self._load, self._keep)
+        """The same images with other pixels (N, H, W, 3), and with features of their own.
+
+        Nothing on disk looks like them: they have no full size, and nothing made of them is kept.
+        """
+        return ImageBatch(self.samples, pixels, self._encode)
 
     def full_size(self, index: int) -> NDArray[np.uint8]:
         """One image as it is on disk, (H, W, 3) uint8 RGB, decoded anew at each call."""
@@ -74,9 +77,10 @@ class ImageBatch:
 
         Args:
             index: which of the images.
-            inputs: plain data that decides the result, beside the image's file and the code of the module
-                in which `make` is defined and of what that imports of its package.
-            make: makes named arrays of the image as it is on disk, (H, W, 3) uint8 RGB.
+            inputs: plain data that decides the result, beside the image's file, the name of `make`, and the
+                code of the module in which it is defined and of what that imports of its package.
+            make: a function, or a `functools.partial` of one, that makes named arrays of the image as it is
+                on disk, (H, W, 3) uint8 RGB.
         """
         if self._keep is None:
             return make(self.full_size(index))

@@ -51,12 +51,21 @@ class Choice:
         return self.component(self.params_for(category), device)
 
     def identity(self, category: str = "") -> dict[str, Any]:
-        """What decides the component's results: its name, its code, its parameters, its files' content."""
-        return {
-            "plugin": self.provider.qualified,
-            "code": self.code,
-            "params": _identity_of(self.params_for(category)),
-        }
+        """What decides the component's results: its name, its code, its parameters, its files' content.
+
+        Files are read at the first call for a category only: a checkpoint can have gigabytes.
+        """
+        if category not in self._identities:
+            self._identities[category] = {
+                "plugin": self.provider.qualified,
+                "code": self.code,
+                "params": _identity_of(self.params_for(category)),
+            }
+        return self._identities[category]
+
+    @cached_property
+    def _identities(self) -> dict[str, dict[str, Any]]:
+        return {}
 
     @cached_property
     def code(self) -> str:
@@ -89,6 +98,11 @@ def _identity_of(params: BaseModel) -> dict[str, Any]:
 def paths_in(value: Path | Iterable[Path] | None) -> list[Path]:
     """The paths that a parameter holds: one, several, or none."""
     return [] if value is None else [value] if isinstance(value, Path) else list(value)
+
+
+def encoder_identity(choice: Choice | None) -> dict[str, Any] | None:
+    """What decides an encoder's results: its code, its parameters and its weights."""
+    return {"choice": choice.identity(), "weights": choice.build().digest()} if choice else None
 
 
 @dataclass(frozen=True)
@@ -178,7 +192,10 @@ class Recipe:
         plain["dataset"] = self.dataset.plain()
         plain["detectors"] = {name: choice.plain() for name, choice in self.detectors.items()}
         plain["classifiers"] = {
-            name: {**plain["classifiers"][name], **choice.plain()}
+            name: {
+                **choice.plain(),
+                **{key: plain["classifiers"][name][key] for key in _OWN if key in plain["classifiers"][name]},
+            }
             for name, choice in self.classifiers.items()
         }
         plain["executor"] = self.executor.plain()
@@ -191,6 +208,10 @@ class Recipe:
             plain.pop(key, None)  # each row carries its own, defaults filled in
         plain["rows"] = [_plain_row(row) for row in self.rows]
         return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110)
+
+
+_OWN = ("split", "out_of_fold")
+"""What a classifier's entry in a recipe has beside its plugin."""
 
 
 def _plain_row(row: Row) -> dict[str, Any]:

@@ -21,6 +21,9 @@ _ALIAS = re.compile(r"[A-Za-z0-9_-]+")
 """Names of detectors are parts of feature names (`wires.patchcore.q995`), where a dot parts them."""
 
 
+_REAL = "a classifier learns from real bad images, and those here are generated"
+
+
 def shipped_recipes() -> list[str]:
     """The names of the recipes that come with segad."""
     folder = importlib.resources.files("segad_recipes")
@@ -127,6 +130,10 @@ class _Resolver:
                 self.problem(
                     ("rows", i, "score"), f"the recipe has no detector or classifier '{row.score}'{hint}"
                 )
+            elif row.score in skeleton.classifiers and skeleton.split.final.bad.origin == "generated":
+                self.problem(
+                    ("rows", i, "score"), f"{_REAL}: let rows say 'bad: {{from: generated}}' instead"
+                )
             return
         for name in row.detectors or []:
             if name not in skeleton.detectors and name != "all":
@@ -143,7 +150,7 @@ class _Resolver:
         if row.classifier is not None and (row.bad or skeleton.split.final.bad).origin == "generated":
             self.problem(
                 ("rows", i, "classifier"),
-                "a classifier learns from real bad images, and this row's are generated: take one out",
+                f"{_REAL}: take one out",
             )
 
     def recipe(self, name: str, skeleton: Skeleton) -> Recipe:

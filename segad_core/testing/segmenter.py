@@ -154,7 +154,8 @@ class _OnDisk:
     def _keep(self, sample: Sample, inputs: Mapping[str, Any], make: Callable[[Pixels], Arrays]) -> Arrays:
         image = self._load(sample)
         with works("the inputs of batch.artifact() are plain data"):
-            key = digest_of([array_digest(image), getattr(make, "func", make).__module__, dict(inputs)])
+            maker = getattr(make, "func", make)
+            key = digest_of([array_digest(image), maker.__module__, maker.__qualname__, dict(inputs)])
         if key not in self._kept:
             made = make(image.copy())
             with works("what batch.artifact() keeps is named arrays that safetensors can hold"):

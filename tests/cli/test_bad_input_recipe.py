@@ -225,7 +225,8 @@ MISTAKES: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
             )
         ],
         [
-            "18: rows[0]: a row has either 'score' (one detector or classifier alone) or 'detectors' (detectors + SegAD)",
+            "18: rows[0]: a row has either 'score' (one detector or classifier alone) or 'detectors' "
+            "(detectors + SegAD)",
             "19: rows[1]: a row with 'score' has no final of its own",
             "20: rows[2].detectors: list should have at least 1 item...",
         ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -9,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from segad_core.contracts import DefectGenerator
 from segad_core.errors import DataError
-from segad_plugins.defects.place import PlaceParameters, Sizes, Visible, allowed, choose, draw
+from segad_plugins.defects.place import PlaceParameters, Sizes, Visible, allowed, check_labels, choose, draw
 
 
 class Blur(DefectGenerator):
@@ -41,6 +43,9 @@ class Blur(DefectGenerator):
         visible: Visible = 8
 
     params: Params
+
+    def check(self, segments: Sequence[str]) -> None:
+        check_labels("blur", self.params.labels, segments)
 
     def apply(
         self, pixels: NDArray[np.uint8], segments: NDArray[np.uint8], rng: np.random.Generator

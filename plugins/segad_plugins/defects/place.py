@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from segad_core.contracts import IGNORED, Parameters
-from segad_core.errors import DataError, PluginError
+from segad_core.errors import DataError, PluginError, RecipeError
 
 Mask = NDArray[np.bool_]
 
@@ -68,6 +69,21 @@ def allowed(
             "Name labels in 'labels' that every map has, or leave it out.",
         )
     return named
+
+
+def check_labels(who: str, labels: tuple[int, ...] | None, segments: Sequence[str]) -> None:
+    """Makes sure that the labels which the recipe names are those of segments.
+
+    Raises:
+        RecipeError: one is not.
+    """
+    for label in labels or ():
+        if label >= len(segments):
+            known = ", ".join(f"{n} {name}" for n, name in enumerate(segments))
+            raise RecipeError(
+                f"defect {who}: there is no segment with the label {label}",
+                f"Choose 'labels' from those of the segmenter: {known}.",
+            )
 
 
 def choose(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from segad_core.contracts import DefectGenerator
 from segad_core.errors import DataError
-from segad_plugins.defects.place import PlaceParameters, Sizes, Visible, allowed, choose, draw
+from segad_plugins.defects.place import PlaceParameters, Sizes, Visible, allowed, check_labels, choose, draw
 
 
 class Rectangle(DefectGenerator):
@@ -40,6 +42,9 @@ class Rectangle(DefectGenerator):
             return self
 
     params: Params
+
+    def check(self, segments: Sequence[str]) -> None:
+        check_labels("rectangle", self.params.labels, segments)
 
     def apply(
         self, pixels: NDArray[np.uint8], segments: NDArray[np.uint8], rng: np.random.Generator

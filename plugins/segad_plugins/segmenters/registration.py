@@ -8,7 +8,8 @@ points of the reference to points of the image.
 2. Both are sampled there on circles; a circular correlation gives their overlap at every whole degree. Its
    highest peaks, and the rotation nearest to none, are the candidates.
 3. L-BFGS-B, with the exact gradient, maximises the overlap of soft masks at a lower resolution over
-   rotation, shift, and scale or symmetric stretch, from each candidate.
+   rotation, shift, and scale or symmetric stretch, from each candidate. The stretch is positive definite by
+   its parameters (`_stretch`): no candidate is a mirror image.
 
 A rectangular board looks alike after half a turn, and a round part after any: of the candidates whose overlap
 is within `MARGIN` of the best, the one that changes the object least is taken (`_change`).
@@ -42,6 +43,8 @@ _RADII = 48
 _DEGREES = 360
 _CANDIDATES = 4
 _PROMISING = 0.8  # of the best peak, to be a candidate
+_SCALES = (-np.log(10), np.log(10))  # of the size s of `_stretch`: a tenth to ten times as large
+_LONGER = (-5.0, 5.0)  # of its sizes d and o: one axis about a hundred times as long as the other
 _STOP = {"maxiter": 60, "ftol": 1e-7}
 
 
@@ -98,7 +101,7 @@ def _fit(reference: Mask, mask: Mask, matrix: Floats) -> float:
     rows, columns = np.nonzero(reference)
     x, y = matrix[:, :2] @ [columns, rows] + matrix[:, 2:]
     outside = ((x < -0.5) | (y < -0.5) | (x >= width - 0.5) | (y >= height - 0.5)).sum()
-    unseen = outside * np.linalg.det(matrix[:, :2])  # in pixels of the image
+    unseen = outside * np.linalg.det(matrix[:, :2])  # in pixels of the image; no motion mirrors
     return float((moved & mask).sum() / ((moved | mask).sum() + unseen))
 
 
@@ -188,25 +191,41 @@ def _refine(
     drawn: _Object, seen: _Object, start: Floats, motion: Motion, most: float
 ) -> tuple[Floats, Floats, float]:
     """The motion between the frames, and its overlap, that is best in the neighbourhood of a candidate."""
-    overlap = _overlap(drawn, seen)
-    angle = float(np.clip(_rotation(start), -most, most))
-    stretch = np.linalg.inv(start) @ _turn(angle)
-    if motion == "similarity":
-        first, basis = [angle, 0, 0, 1], np.array([[1, 0, 0, 1]])
-    else:
-        first = [angle, 0, 0, stretch[0, 0], stretch[1, 1], (stretch[0, 1] + stretch[1, 0]) / 2]
-        basis = np.array([[1, 0, 0, 0], [0, 0, 0, 1], [0, 1, 1, 0]])
+    overlap, turned = _overlap(drawn, seen), _rotation(start)
+    first = [np.clip(turned, -most, most), 0, 0, *_sizes(np.linalg.inv(start) @ _turn(turned))]
     turns = (None, None) if most >= np.pi else (-most, most)
-    sizes = [(0.1, 10.0), (0.1, 10.0), (None, None)][: len(basis)]
+    bounds = [turns, (None, None), (None, None), _SCALES, _LONGER, _LONGER]
+    free = 6 if motion == "affine" else 4
 
     def loss(p: Floats) -> tuple[float, Floats]:
-        value, by_angle, by_shift, by_stretch = overlap(p[0], p[1:3], (p[3:] @ basis).reshape(2, 2))
-        return -value, -np.concatenate([[by_angle], by_shift, basis @ by_stretch.reshape(4)])
+        stretch, slopes = _stretch(p[3:])
+        value, by_angle, by_shift, by_stretch = overlap(p[0], p[1:3], stretch)
+        by_sizes = (slopes * by_stretch).sum((1, 2))[: free - 3]
+        return -value, -np.concatenate([[by_angle], by_shift, by_sizes])
 
-    bounds = [turns, (None, None), (None, None), *sizes]
-    best = minimize(loss, np.array(first), jac=True, method="L-BFGS-B", bounds=bounds, options=_STOP)
-    back = (best.x[3:] @ basis).reshape(2, 2) @ _turn(-best.x[0])
+    x0 = np.array(first[:free])
+    best = minimize(loss, x0, jac=True, method="L-BFGS-B", bounds=bounds[:free], options=_STOP)
+    back = _stretch(best.x[3:])[0] @ _turn(-best.x[0])
     return np.linalg.inv(back), best.x[1:3], float(-best.fun)
+
+
+def _stretch(sizes: Floats) -> tuple[Floats, Floats]:
+    """The symmetric matrix S of sizes (s, d, o), or (s,) for no stretch, and its slopes (3, 2, 2) by them.
+
+    S = exp(s) [[c + d, o], [o, c - d]] with c = sqrt(1 + d d + o o): its determinant is exp(2 s) and its trace
+    positive, so that it is positive definite whatever the sizes are, and each such matrix has one triple.
+    """
+    s, d, o = (*sizes, 0.0, 0.0)[:3]
+    c = np.sqrt(1 + d * d + o * o)
+    stretch = np.exp(s) * np.array([[c + d, o], [o, c - d]])
+    by_d, by_o = [[d / c + 1, 0], [0, d / c - 1]], [[o / c, 1], [1, o / c]]
+    return stretch, np.stack([stretch, np.exp(s) * np.array(by_d), np.exp(s) * np.array(by_o)])
+
+
+def _sizes(stretch: Floats) -> Floats:
+    """The sizes (s, d, o) of a symmetric, positive definite matrix."""
+    scale = np.sqrt(np.linalg.det(stretch))
+    return np.array([np.log(scale), (stretch[0, 0] - stretch[1, 1]) / 2 / scale, stretch[0, 1] / scale])
 
 
 def _overlap(
