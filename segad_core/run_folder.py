@@ -27,8 +27,10 @@ from segad_core.recipe import Recipe
 
 log = logging.getLogger("segad.run")
 
-_LIBRARIES = ("numpy", "pandas", "pillow", "scipy", "numba", "torch", "torchvision", "timm")
-_LIBRARIES += ("segment-anything", "xgboost")
+_LIBRARIES = (
+    *("numpy", "pandas", "pillow", "scipy", "numba", "torch", "torchvision", "timm"),
+    *("segment-anything", "xgboost"),
+)
 _MAP_COLUMNS = ("category", "segmenter", "image", "fit", "doubt")
 _SCORE_COLUMNS = ("category", "seed", "row", "image", "label", "defect", "unseen", "score")
 

@@ -114,7 +114,7 @@ def halved(pixels: Pixels) -> Pixels:
 def small_backbone(folder: Path) -> dict[str, Any]:
     """Parameters of a network that trains in no time, from a file of random weights."""
     params: dict[str, Any] = {"source": "timm", "model": "test_resnet", "file": folder / "random.pth"}
-    network = empty_trunk(Backbone.model_validate({**params, "file": None})).body.network
+    network = empty_trunk(Backbone.model_validate(params)).body.network
     torch.save(network.state_dict(), params["file"])
     return params
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import cache
 from typing import Literal, Self
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from segad_core.contracts import InputFile, Parameters
 from segad_core.errors import PluginError
 from segad_plugins.backbones import efficientnet_lite0, timm, torchvision
+from segad_plugins.torch_tools import log
 from segad_plugins.training import seeded
 
 
@@ -21,7 +23,7 @@ class Backbone(Parameters):
     source: Literal["torchvision", "timm", "efficientnet_lite0"] = Field(
         "torchvision", description="efficientnet_lite0 comes with a package and takes none of what follows"
     )
-    model: str = Field("wide_resnet50_2", description="torchvision's or timm's name")
+    model: str = Field("wide_resnet50_2", description="torchvision's name, or timm's with the weights' tag")
     weights: str = Field("IMAGENET1K_V1", description="torchvision's tag; timm's is part of its model names")
     file: InputFile | None = Field(None, description="a local weights file instead of the published one")
     sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{64}$", description="the file's digest")
@@ -34,6 +36,17 @@ class Backbone(Parameters):
                 raise ValueError(f"source {self.source} takes no '{name}'")
         if self.sha256 is not None and self.file is None:
             raise ValueError("'sha256' is a file's digest, and there is no 'file'")
+        return self
+
+    @model_validator(mode="after")
+    def _the_weights_are_named(self) -> Self:
+        """Weights that a library prefers change with its versions, and no key would tell."""
+        if self.source == "torchvision" and self.weights == "DEFAULT":
+            raise ValueError("'weights' DEFAULT mean others in each version of torchvision: name the tag")
+        if self.source == "timm" and self.file is None and not self.model.partition(".")[2]:
+            known = ", ".join(timm.tagged(self.model)[:5])
+            if known:
+                raise ValueError(f"source timm wants a 'model' with the tag of its weights, such as {known}")
         return self
 
 
@@ -104,7 +117,7 @@ def empty_trunk(params: Backbone, who: str = "backbone") -> Trunk:
 
 
 def check_trunk(params: Backbone, size: tuple[int, int], who: str = "backbone") -> None:
-    """Makes sure that a network exists, gives a map of images of a size (height, width), and fits its file.
+    """Makes sure that a network exists and gives a map of images of a size (height, width).
 
     Raises:
         PluginError: it does not.
@@ -118,8 +131,33 @@ def check_trunk(params: Backbone, size: tuple[int, int], who: str = "backbone") 
                 f"{who}: {params.model} cannot process images of {size[0]} x {size[1]} pixels ({error})",
                 "Change image.size in the recipe to what the model was made for.",
             ) from error
-    if params.file is not None:
+
+
+def check_weights(params: Backbone, who: str = "backbone") -> None:
+    """Makes sure that the weights can be had and are the right ones, as far as that needs no internet.
+
+    A local file and the package of efficientnet_lite0 are loaded, tags are looked up, and what is in torch's
+    cache is verified. Nothing is downloaded, as all results may be in the store: a warning, once, says what
+    a training will have to download.
+
+    Raises:
+        PluginError: they cannot, or are others.
+    """
+    if params.file is not None or params.source == "efficientnet_lite0":
         trunk(params, who)
+        return
+    if params.source == "timm":
+        missing = timm.to_download(who, params.model)
+    else:
+        missing = torchvision.to_download(who, params)
+    if missing is not None:
+        _announce(who, params.model, missing)
+
+
+@cache
+def _announce(who: str, model: str, missing: str) -> None:
+    told = "%s: the weights of %s are not on this machine: %s will be downloaded when the training begins"
+    log.warning(told, who, model, missing)
 
 
 def _map_shape(body: nn.Module, given: tuple[int, ...]) -> tuple[int, ...]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import timm
+import torch
+from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
 from segad_core.contracts import InputFile
@@ -26,20 +29,43 @@ class Features(nn.Module):
 
 
 def create(who: str, model: str, **options: Any) -> nn.Module:
-    """A network by its name in timm.
+    """A network by its name in timm, with the tag of its weights or without.
 
     Raises:
-        PluginError: there is none of that name.
+        PluginError: there is none of that name, or no such tag.
     """
-    try:
-        return timm.create_model(model, **options)
-    except (RuntimeError, AttributeError) as error:
-        if model.partition(".")[0] in timm.list_models():
-            raise
+    name, _, tag = model.partition(".")
+    if not timm.is_model(name):
         raise PluginError(
             f"{who}: there is no model '{model}'{suggest(model, timm.list_models()).partition(' known:')[0]}",
             "timm.list_models() names them all.",
-        ) from error
+        )
+    if tag and model not in timm.list_models(f"{name}.*", include_tags=True):
+        raise PluginError(f"{who}: timm's {name} has no weights with the tag '{tag}'", _choose(name))
+    return timm.create_model(model, **options)
+
+
+def tagged(model: str) -> list[str]:
+    """A model with the tag of each of its published weights, as timm names them; none if it is unknown."""
+    name = model.partition(".")[0]
+    return timm.list_pretrained(f"{name}.*") if timm.is_model(name) else []
+
+
+def to_download(who: str, model: str) -> str | None:
+    """Which weights timm would download for a model; None if they are in the cache that it looks into.
+
+    Raises:
+        PluginError: there are none.
+    """
+    if model not in tagged(model):
+        raise PluginError(f"{who}: timm has no weights of {model}", _choose(model))
+    config = timm.get_pretrained_cfg(model)
+    if not config.hf_hub_id:
+        cache = Path(torch.hub.get_dir()) / "checkpoints"
+        return None if (cache / Path(config.url).name).is_file() else config.url
+    names = [config.hf_hub_filename] if config.hf_hub_filename else ["model.safetensors", "pytorch_model.bin"]
+    here = [isinstance(try_to_load_from_cache(config.hf_hub_id, name), str) for name in names]
+    return None if any(here) else f"{names[0]} of {config.hf_hub_id} on the Hugging Face hub"
 
 
 def body(who: str, model: str) -> Features:
@@ -95,3 +121,12 @@ def fill_from_file(network: nn.Module, file: InputFile, sha256: str | None) -> N
     named = network.pretrained_cfg.get("classifier") or ()
     heads = tuple(f"{head}." for head in ((named,) if isinstance(named, str) else named))
     load(network, read_weights(file, sha256), str(file), heads)
+
+
+def _choose(model: str) -> str:
+    known = tagged(model)
+    return (
+        f"Choose one of {', '.join(known)}."
+        if known
+        else "timm has none of it: leave the tag out, and give a file."
+    )

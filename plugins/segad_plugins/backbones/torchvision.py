@@ -109,7 +109,31 @@ def fill(network: nn.Module, who: str, choice: Choice, recipe: str, heads: tuple
     if choice.file is not None:
         load(network, read_weights(choice.file, choice.sha256), str(choice.file), heads)
     else:
-        load(network, _download(published(who, choice).url, who, recipe), choice.weights, heads)
+        load(network, _download(who, choice, recipe), choice.weights, heads)
+
+
+def cached(who: str, choice: Choice) -> Path:
+    """Where the published weights of a tag are in torch's cache folder, or will be.
+
+    Raises:
+        PluginError: the model has no such tag, or another file is there.
+    """
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(published(who, choice).url).name
+    if path.is_file() and not (found := file_digest(path)).startswith(_begins(path)):
+        raise PluginError(
+            f"{who}: {path} is not the published file: its SHA-256 begins with {found[:8]}",
+            "Delete it, or put the published file there.",
+        )
+    return path
+
+
+def to_download(who: str, choice: Choice) -> str | None:
+    """Which file would be downloaded for a tag; None if it is in torch's cache folder.
+
+    Raises:
+        PluginError: the model has no such tag, or another file is there.
+    """
+    return None if cached(who, choice).is_file() else published(who, choice).url
 
 
 def _check_name(who: str, model: str) -> None:
@@ -122,23 +146,22 @@ def _check_name(who: str, model: str) -> None:
         )
 
 
-def _download(url: str, who: str, recipe: str) -> dict[str, Tensor]:
+def _download(who: str, choice: Choice, recipe: str) -> dict[str, Tensor]:
     """Published weights, from torch's cache folder or from where they are published."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
-    begins = path.stem.rpartition("-")[2]  # published file names end in the digest's first digits
+    path, url = cached(who, choice), published(who, choice).url
     if not path.is_file():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(path), hash_prefix=begins, progress=False)
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=_begins(path), progress=False)
         except (OSError, RuntimeError) as error:
             raise PluginError(
                 f"{who}: the weights file {path.name} cannot be had from {url} ({error})",
                 f"Download it where there is a network and put it into {path.parent}, or name it in the "
                 f"recipe: {recipe}.",
             ) from error
-    if not (found := file_digest(path)).startswith(begins):
-        raise PluginError(
-            f"{who}: {path} is not the published file: its SHA-256 begins with {found[:8]}",
-            "Delete it, or put the published file there.",
-        )
     return read_weights(path)
+
+
+def _begins(path: Path) -> str:
+    """What the digest of a published file begins with: its name ends in that."""
+    return path.stem.rpartition("-")[2]

@@ -1,21 +1,20 @@
-"""What DevNet and DRA share: a backbone that trains with the deviation loss, its costs and its state."""
+"""What DevNet and DRA share: a backbone that trains with the deviation loss, its checks and its costs."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from typing import ClassVar
+from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from segad_core.contracts import Classifier, Parameters, Run, Shapes
+from segad_core.contracts import Run, Shapes
 from segad_core.errors import PluginError
-from segad_plugins.backbones import Backbone, Trunk, check_trunk, empty_trunk, trunk
-from segad_plugins.torch_tools import count_parameters, from_arrays, macs, torch_device
+from segad_plugins.backbones import Backbone, check_trunk, check_weights, empty_trunk, trunk
+from segad_plugins.classifiers.network import NetworkClassifier
+from segad_plugins.torch_tools import count_parameters, macs, torch_device
 from segad_plugins.training import Precision, seeded, train
 
 
@@ -39,24 +38,15 @@ class DeviationParams(Backbone):
     precision: Precision = Field("float32", description="of the training; scores are always float32")
 
 
-class DeviationClassifier(Classifier):
+class DeviationClassifier(NetworkClassifier):
     """A backbone with heads, trained with the deviation loss by Adam."""
 
-    name: ClassVar[str]
     Params = DeviationParams
     params: DeviationParams
-
-    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
-        super().__init__(params, device)
-        self._network: nn.Module | None = None
 
     @abstractmethod
     def per_step(self) -> int:
         """How many images pass the backbone at a training step."""
-
-    @abstractmethod
-    def add_heads(self, body: Trunk) -> nn.Module:
-        """The network on a backbone."""
 
     @abstractmethod
     def rate_factor(self, epoch: int) -> float:
@@ -74,6 +64,7 @@ class DeviationClassifier(Classifier):
                     "Set a larger image.size in the recipe, or fewer 'scales'.",
                 )
             check_trunk(p, (height, width), f"{self.name}, scale {scale + 1} of {p.scales}")
+        check_weights(p, self.name)
 
     def cost(self, images: int, size: tuple[int, int], shapes: Shapes) -> str:
         p, each = self.params, self.per_step()
@@ -89,7 +80,7 @@ class DeviationClassifier(Classifier):
         """The network before its training: a pretrained backbone, and heads that the seed decides."""
         with seeded(seed):
             network = self.add_heads(trunk(self.params, self.name))
-        return network.to(torch_device(self.device)).train()
+        return self.placed(network).train()
 
     def end(self, network: nn.Module, loss_at: Callable[[int], Tensor], seed: int, run: Run) -> None:
         """Trains a network and keeps it.
@@ -118,18 +109,4 @@ class DeviationClassifier(Classifier):
             rate_factor=lambda step: self.rate_factor(step // p.steps_per_epoch),
             most_norm=p.most_norm,
         )
-        self._network = network.eval().requires_grad_(False)
-
-    def take_up(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Restores the network from what is `network.` in a state."""
-        with torch.device("meta"):
-            network = self.add_heads(empty_trunk(self.params, self.name))
-        network = network.to_empty(device=torch_device(self.device))
-        from_arrays(self.name, network, arrays, "network.")
-        self._network = network.eval().requires_grad_(False)
-
-    def fitted(self) -> nn.Module:
-        """The trained network."""
-        if self._network is None:
-            raise PluginError(f"{self.name}: is not fitted yet")
-        return self._network
+        self.keep(network)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,10 +14,8 @@ from segad_plugins.classifiers.deviation import deviation_loss, normal_draws
 from segad_plugins.classifiers.deviation_classifier import DeviationClassifier, DeviationParams
 from segad_plugins.classifiers.heads import DevNetwork
 from segad_plugins.classifiers.labels import good_and_bad
-from segad_plugins.torch_tools import check_version, normalised, to_arrays, torch_device
+from segad_plugins.torch_tools import normalised, torch_device
 from segad_plugins.training import Endless
-
-_VERSION = 1
 
 
 class DevNet(DeviationClassifier):
@@ -41,7 +37,7 @@ class DevNet(DeviationClassifier):
         batch_good: int = Field(24, ge=1, description="good images per training step")
         batch_bad: int = Field(24, ge=1, description="bad images per training step")
 
-    name = "devnet"
+    name, version = "devnet", 1
     params: Params
 
     def per_step(self) -> int:
@@ -75,10 +71,3 @@ class DevNet(DeviationClassifier):
         with torch.inference_mode():
             images = normalised(batch.pixels, network.trunk.mean, network.trunk.std, device)
             return network(images).double().cpu().numpy()
-
-    def state(self) -> Mapping[str, NDArray[np.generic]]:
-        return {"version": np.array(_VERSION), **to_arrays(self.fitted(), "network.")}
-
-    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        check_version(self.name, state, _VERSION)
-        self.take_up({name: array for name, array in state.items() if name != "version"})

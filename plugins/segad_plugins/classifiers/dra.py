@@ -20,10 +20,9 @@ from segad_plugins.classifiers.deviation_classifier import DeviationClassifier, 
 from segad_plugins.classifiers.dra_batches import BAD, GOOD, PSEUDO, Mixing, Pixels, Steps, drawn_references
 from segad_plugins.classifiers.heads import DRANetwork
 from segad_plugins.classifiers.labels import good_and_bad
-from segad_plugins.torch_tools import check_version, entry, normalised, to_arrays, torch_device
+from segad_plugins.torch_tools import entry, normalised, torch_device
 from segad_plugins.training import Endless
 
-_VERSION = 1
 _SIGNS = (-1.0, 1.0, 1.0, 1.0)  # the holistic head responds to good images, the others to bad ones
 
 
@@ -66,7 +65,7 @@ class DRA(DeviationClassifier):
         reference_count: int = Field(5, ge=1, description="references that an image is compared with")
         reference_pool: int = Field(64, ge=1, description="good images that upstream's are drawn from")
 
-    name = "dra"
+    name, version = "dra", 1
     params: Params
 
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
@@ -121,14 +120,12 @@ class DRA(DeviationClassifier):
             return (responses.new_tensor(_SIGNS) @ responses).cpu().numpy()
 
     def state(self) -> Mapping[str, NDArray[np.generic]]:
-        learnt = to_arrays(self.fitted(), "network.")
-        return {"version": np.array(_VERSION), "references": self._references, **learnt}
+        return {**super().state(), "references": self._references}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        check_version(self.name, state, _VERSION)
         count = self.params.reference_count if self.params.references == "fixed" else None
         references = entry(self.name, state, "references", (count, None, None, 3))
-        self.take_up({n: array for n, array in state.items() if n not in ("version", "references")})
+        super().restore({n: array for n, array in state.items() if n != "references"})
         self._keep_references(references)
 
     def _keep_references(self, references: Pixels) -> None:

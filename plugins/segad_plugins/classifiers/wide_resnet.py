@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,22 +9,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segad_core.contracts import Classifier, ImageBatch, ImageSet, Parameters, Run, Shapes
-from segad_core.errors import PluginError
-from segad_plugins.backbones import Backbone, Trunk, check_trunk, empty_trunk, trunk
+from segad_core.contracts import ImageBatch, ImageSet, Run, Shapes
+from segad_plugins.backbones import Backbone, Trunk, check_trunk, check_weights, empty_trunk, trunk
 from segad_plugins.classifiers.labels import good_and_bad
-from segad_plugins.torch_tools import (
-    check_version,
-    count_parameters,
-    from_arrays,
-    macs,
-    normalised,
-    to_arrays,
-    torch_device,
-)
+from segad_plugins.classifiers.network import NetworkClassifier
+from segad_plugins.torch_tools import count_parameters, macs, normalised, torch_device
 from segad_plugins.training import Batches, Precision, seeded, train
-
-_VERSION = 1
 
 
 class Network(nn.Module):
@@ -41,7 +29,7 @@ class Network(nn.Module):
         return self.head(self.trunk(x).mean(dim=(2, 3))).squeeze(1)
 
 
-class WideResNet(Classifier):
+class WideResNet(NetworkClassifier):
     """Wide ResNet-50-2 trained on good and bad images with focal loss, the paper's classifier g.
 
     The defaults are the paper's settings (its appendix B): torchvision's weights V1, SGD with momentum 0.9,
@@ -68,19 +56,20 @@ class WideResNet(Classifier):
         )
         precision: Precision = Field("float32", description="of the training; scores are always float32")
 
+    name, version, layout = "wide_resnet", 1, torch.channels_last
     params: Params
 
-    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
-        super().__init__(params, device)
-        self._network: Network | None = None
+    def add_heads(self, body: Trunk) -> Network:
+        return Network(body)
 
     def check(self, size: tuple[int, int], shapes: Shapes) -> None:
         torch_device(self.device)
-        check_trunk(self.params, size, "wide_resnet")
+        check_trunk(self.params, size, self.name)
+        check_weights(self.params, self.name)
 
     def cost(self, images: int, size: tuple[int, int], shapes: Shapes) -> str:
         with torch.device("meta"):
-            network = Network(empty_trunk(self.params, "wide_resnet")).eval()
+            network = Network(empty_trunk(self.params, self.name)).eval()
             work = macs(network, torch.empty(1, 3, *size))
         batch = min(images, self.params.batch)
         steps = self.params.epochs * len(Batches(0, images, self.params.batch, drop_last=True))
@@ -91,11 +80,11 @@ class WideResNet(Classifier):
 
     def fit(self, images: ImageSet, labels: NDArray[np.int64], run: Run) -> None:
         p, device = self.params, torch_device(self.device)
-        good_and_bad("wide_resnet", labels)
+        good_and_bad(self.name, labels)
         head_seed, order_seed, step_seed = (int(s) for s in run.seed.generate_state(3))
-        features = trunk(p, "wide_resnet")
+        features = trunk(p, self.name)
         with seeded(head_seed):
-            network = Network(features).to(device, memory_format=torch.channels_last).train()
+            network = self.placed(self.add_heads(features)).train()
         pixels = images.pixels()
         batches = Batches(order_seed, len(images), p.batch, drop_last=True)
 
@@ -110,31 +99,15 @@ class WideResNet(Classifier):
         optimiser = torch.optim.SGD(
             network.parameters(), lr=p.learning_rate, momentum=p.momentum, weight_decay=p.weight_decay
         )
-        train("wide_resnet", network, optimiser, loss_at, p.epochs * len(batches), run, precision=p.precision)
-        self._network = network.eval().requires_grad_(False)
+        train(self.name, network, optimiser, loss_at, p.epochs * len(batches), run, precision=p.precision)
+        self.keep(network)
 
     def scores(self, batch: ImageBatch) -> NDArray[np.float64]:
-        network = self._fitted()
+        network = self.fitted()
         with torch.inference_mode():
             mean, std = network.trunk.mean, network.trunk.std
             logits = network(normalised(batch.pixels, mean, std, torch_device(self.device)))
             return logits.cpu().numpy().astype(np.float64)
-
-    def state(self) -> Mapping[str, NDArray[np.generic]]:
-        return {"version": np.array(_VERSION), **to_arrays(self._fitted(), "network.")}
-
-    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        check_version("wide_resnet", state, _VERSION)
-        with seeded(0):
-            network = Network(empty_trunk(self.params, "wide_resnet"))
-        from_arrays("wide_resnet", network, {n: a for n, a in state.items() if n != "version"}, "network.")
-        network = network.to(torch_device(self.device), memory_format=torch.channels_last)
-        self._network = network.eval().requires_grad_(False)
-
-    def _fitted(self) -> Network:
-        if self._network is None:
-            raise PluginError("wide_resnet: is not fitted yet")
-        return self._network
 
 
 def focal_loss(logits: Tensor, targets: Tensor, gamma: float, alpha: float | None = None) -> Tensor:

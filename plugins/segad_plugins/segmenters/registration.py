@@ -205,15 +205,16 @@ def _refine(
 
     x0 = np.array(first[:free])
     best = minimize(loss, x0, jac=True, method="L-BFGS-B", bounds=bounds[:free], options=_STOP)
-    back = _stretch(best.x[3:])[0] @ _turn(-best.x[0])
-    return np.linalg.inv(back), best.x[1:3], float(-best.fun)
+    linear: Floats = _turn(best.x[0]) @ _stretch(-best.x[3:])[0]
+    return linear, best.x[1:3], float(-best.fun)
 
 
 def _stretch(sizes: Floats) -> tuple[Floats, Floats]:
     """The symmetric matrix S of sizes (s, d, o), or (s,) for no stretch, and its slopes (3, 2, 2) by them.
 
-    S = exp(s) [[c + d, o], [o, c - d]] with c = sqrt(1 + d d + o o): its determinant is exp(2 s) and its trace
-    positive, so that it is positive definite whatever the sizes are, and each such matrix has one triple.
+    S = exp(s) [[c + d, o], [o, c - d]] with c = sqrt(1 + d d + o o): its determinant is exp(2 s) and its
+    trace positive, so that it is positive definite whatever the sizes are; each such matrix has one triple.
+    The inverse is the matrix of the negative sizes.
     """
     s, d, o = (*sizes, 0.0, 0.0)[:3]
     c = np.sqrt(1 + d * d + o * o)

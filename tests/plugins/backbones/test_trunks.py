@@ -111,8 +111,8 @@ def test_all_of_a_trunk_trains_in_float32_and_nothing_is_folded(tmp_path: Path) 
         ({}, 2048, (8, 8)),
         ({"model": "resnext50_32x4d"}, 2048, (8, 8)),
         ({"model": "efficientnet_v2_s"}, 1280, (8, 8)),
-        ({"source": "timm", "model": "wide_resnet50_2"}, 2048, (8, 8)),
-        ({"source": "timm", "model": "convnext_tiny"}, 768, (8, 8)),
+        ({"source": "timm", "model": "wide_resnet50_2.racm_in1k"}, 2048, (8, 8)),
+        ({"source": "timm", "model": "convnext_tiny.fb_in1k"}, 768, (8, 8)),
         ({"source": "efficientnet_lite0"}, 1280, (8, 8)),
     ],
 )
@@ -126,14 +126,14 @@ def test_an_empty_trunk_works_on_meta(params: dict[str, str], channels: int, siz
 
 def test_an_empty_trunk_is_always_the_same_and_leaves_randomness_alone() -> None:
     torch.manual_seed(5)
-    first = empty_trunk(Backbone(source="timm", model="test_resnet")).state_dict()
+    first = empty_trunk(Backbone(source="timm", model="test_resnet.r160_in1k")).state_dict()
     torch.rand(3)
-    second = empty_trunk(Backbone(source="timm", model="test_resnet")).state_dict()
+    second = empty_trunk(Backbone(source="timm", model="test_resnet.r160_in1k")).state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    empty_trunk(Backbone(source="timm", model="test_resnet"))
+    empty_trunk(Backbone(source="timm", model="test_resnet.r160_in1k"))
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -152,7 +152,10 @@ def test_torchvisions_networks_without_such_a_map(model: str) -> None:
         empty_trunk(Backbone(model=model), "dra")
 
 
-@pytest.mark.parametrize("model", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "crossvit_9_240"])
+@pytest.mark.parametrize(
+    "model",
+    ["vit_tiny_patch16_224.augreg_in21k", "swin_tiny_patch4_window7_224.ms_in1k", "crossvit_9_240.in1k"],
+)
 def test_timms_networks_without_such_a_map(model: str) -> None:
     with torch.device("meta"), pytest.raises(PluginError, match=f"dra: timm's {model} gives no map"):
         empty_trunk(Backbone(source="timm", model=model), "dra")
@@ -162,6 +165,16 @@ def test_timms_networks_without_such_a_map(model: str) -> None:
 def test_unknown_models_are_named_with_a_suggestion(source: Any) -> None:
     with pytest.raises(PluginError, match=r"dra: there is no model 'resnet81'.* - did you mean 'resnet"):
         empty_trunk(Backbone(source=source, model="resnet81"), "dra")
+
+
+@pytest.mark.parametrize("given", [{}, {"file": "w.pth"}])
+def test_unknown_tags_of_timm_are_named_with_the_known_ones(given: dict[str, Any]) -> None:
+    params = Backbone(source="timm", model="resnet18.nosuch", **given)
+    with pytest.raises(
+        PluginError, match="dra: timm's resnet18 has no weights with the tag 'nosuch'"
+    ) as caught:
+        empty_trunk(params, "dra")
+    assert "resnet18.a1_in1k, resnet18.a2_in1k" in caught.value.remedy
 
 
 def test_images_that_a_network_cannot_take() -> None:
@@ -189,9 +202,26 @@ def test_nothing_that_is_set_is_ignored(params: dict[str, Any], named: str) -> N
 
 
 def test_parameters_with_all_defaults_written_out_are_taken_up_again() -> None:
-    for source in ("torchvision", "timm", "efficientnet_lite0"):
-        params = Backbone(source=source)
+    timms = {"source": "timm", "model": "resnet18.a1_in1k"}
+    for given in ({}, timms, {"source": "efficientnet_lite0"}):
+        params = Backbone.model_validate(given)
         assert Backbone.model_validate(params.model_dump()) == params
+
+
+@pytest.mark.parametrize("model", ["wide_resnet50_2", "wide_resnet50_2."])
+def test_timms_weights_are_named_with_their_tag(model: str) -> None:
+    """Without one, they are those that the version of timm at hand prefers."""
+    with pytest.raises(
+        ValidationError, match=r"with the tag of its weights, such as wide_resnet50_2.racm_in1k"
+    ):
+        Backbone(source="timm", model=model)
+    Backbone(source="timm", model=model, file="w.pth")
+    Backbone(source="timm", model="wide_resnet50_2.tv_in1k")
+
+
+def test_torchvisions_weights_are_named_with_their_tag() -> None:
+    with pytest.raises(ValidationError, match="DEFAULT"):
+        Backbone(weights="DEFAULT")
 
 
 def test_a_subclass_with_another_default_may_leave_it_there() -> None:

@@ -1,5 +1,6 @@
 """Where the weights of a trunk come from: old files, files of other networks, caches, missing networks."""
 
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torchvision.models
 
 from segad_core.digest import file_digest
 from segad_core.errors import PluginError
-from segad_plugins.backbones import Backbone, check_trunk, trunk
+from segad_plugins.backbones import Backbone, _announce, check_weights, trunk
 from segad_plugins.backbones import torchvision as family
 from segad_plugins.encoders.torchvision import TorchVision
 
@@ -26,7 +27,9 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    _announce.cache_clear()
 
 
 def _cached(tmp_path: Path, name: str) -> Path:
@@ -87,7 +90,7 @@ def test_a_file_of_another_network_is_named(tmp_path: Path, params: dict[str, An
     torch.save(torchvision.models.resnet34().state_dict(), tmp_path / "other.pth")
     given = Backbone(file=tmp_path / "other.pth", **params)
     with pytest.raises(PluginError, match=rf"other.pth: does not fit the network: it {wrong} \d+ entries"):
-        check_trunk(given, (64, 64), "wide_resnet")
+        check_weights(given, "wide_resnet")
 
 
 @pytest.mark.parametrize("source", ["torchvision", "timm"])
@@ -144,8 +147,89 @@ def test_timms_own_weights_are_taken_whole(monkeypatch: pytest.MonkeyPatch) -> N
         return create(model, **options)
 
     monkeypatch.setattr(timm, "create_model", with_weights)
-    made = trunk(Backbone(source="timm", model="test_resnet"))
+    made = trunk(Backbone(source="timm", model="test_resnet.r160_in1k"))
     torch.manual_seed(torch_seed)
     expected = create("test_resnet", num_classes=0).state_dict()
     found = made.body.network.state_dict()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+# ---- before anything is trained ----
+
+
+@pytest.mark.parametrize(
+    ("params", "wrong", "remedy"),
+    [
+        ({"weights": "IMAGENET1K_V9"}, "wide_resnet50_2 has no weights 'IMAGENET1K_V9'", "IMAGENET1K_V2"),
+        (
+            {"source": "timm", "model": "resnet18.nosuch"},
+            "timm has no weights of resnet18.nosuch",
+            "resnet18.a1_",
+        ),
+        ({"source": "timm", "model": "coatnet_0_224"}, "timm has no weights of coatnet_0_224", "give a file"),
+        ({"source": "timm", "model": "coatnet_0_224.untrained"}, "timm has no weights of", "give a file"),
+    ],
+)
+def test_tags_are_checked_without_the_weights(params: dict[str, Any], wrong: str, remedy: str) -> None:
+    with pytest.raises(PluginError, match=f"dra: {wrong}") as caught:
+        check_weights(Backbone(**params), "dra")
+    assert remedy in caught.value.remedy
+
+
+def test_lite0s_package_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_weights(Backbone(source="efficientnet_lite0"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(
+        PluginError, match=r"dra: its weights file efficientnet-lite0-\w+.pth is not installed"
+    ):
+        check_weights(Backbone(source="efficientnet_lite0"), "dra")
+
+
+@pytest.mark.parametrize(
+    ("params", "missing"),
+    [
+        ({"model": "resnet18"}, "https://download.pytorch.org/models/resnet18-f37072fd.pth"),
+        ({"source": "timm", "model": "resnet10t.c3_in1k"}, "model.safetensors of timm/resnet10t.c3_in1k on"),
+    ],
+)
+def test_what_a_training_will_download_is_told_once(
+    params: dict[str, Any], missing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And not tried: where all results are in the store, no training begins."""
+    for _ in range(2):
+        check_weights(Backbone(**params), "dra")
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING and record.name == "segad.plugins"
+    assert f"dra: the weights of {params['model']} are not" in record.getMessage()
+    assert missing in record.getMessage()
+
+
+def test_what_is_in_a_cache_is_not_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _cached(tmp_path, "resnet18-f37072fd.pth").write_bytes(b"weights")
+    timms = tmp_path / "hub" / "models--timm--resnet10t.c3_in1k"
+    for path, content in (("refs/main", "abc"), ("snapshots/abc/model.safetensors", "weights")):
+        (timms / path).parent.mkdir(parents=True)
+        (timms / path).write_text(content)
+    check_weights(Backbone(source="timm", model="resnet10t.c3_in1k"))
+    with pytest.raises(PluginError, match=r"dra: .* is not the published file"):
+        check_weights(Backbone(model="resnet18"), "dra")
+    monkeypatch.setattr(family, "file_digest", lambda _: "f37072fd" + 56 * "0")
+    check_weights(Backbone(model="resnet18"))
+    assert not caplog.records
+
+
+def test_weights_that_timm_has_from_elsewhere_are_looked_for_in_torchs_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = "https://example.org/weights/resnet10t-01234567.pth"
+    config = timm.models.PretrainedCfg(url=url)
+    monkeypatch.setattr(timm, "get_pretrained_cfg", lambda _: config)
+    params = Backbone(source="timm", model="resnet10t.c3_in1k")
+    check_weights(params, "dra")
+    assert url in caplog.text
+    caplog.clear()
+    _cached(tmp_path, "resnet10t-01234567.pth").write_bytes(b"weights")
+    check_weights(params, "dra, again")
+    assert not caplog.records

@@ -255,6 +255,11 @@ def test_check_wants_something_left_at_the_coarsest_scale(small: dict[str, Any])
         made(small).check((64, 1), {})
 
 
+def test_check_wants_weights() -> None:
+    with pytest.raises(PluginError, match="dra: resnet18 has no weights 'V9'"):
+        DRA(DRA.Params(weights="V9")).check((64, 64), {})
+
+
 def test_the_smallest_images_that_check_lets_pass_train(small: dict[str, Any]) -> None:
     classifier = made(small, batch_good=2, batch_bad=1, reference_count=1)
     pixels = np.random.default_rng(0).integers(0, 256, (4, 2, 3, 3), np.uint8)

@@ -276,7 +276,9 @@ def test_a_state_of_another_network_or_version_is_refused(make: Make) -> None:
 
 def test_check_names_what_cannot_work(make: Make, tmp_path: Path) -> None:
     make().check((32, 48), {})
-    WideResNet().check((256, 256), {})  # neither reads nor downloads what is published
+    WideResNet().check((256, 256), {})  # downloads nothing
+    with pytest.raises(PluginError, match="wide_resnet: wide_resnet50_2 has no weights 'V9'"):
+        WideResNet(WideResNet.Params(weights="V9")).check((64, 64), {})
     with pytest.raises(PluginError, match=r"wide_resnet: squeezenet1_1 cannot process images of 6 x 6"):
         WideResNet(WideResNet.Params(model="squeezenet1_1")).check((6, 6), {})
     with pytest.raises(PluginError, match=r"w.pth: does not fit the network"):

@@ -190,6 +190,14 @@ def test_timm_names_images_that_a_model_cannot_take(tmp_path: Path) -> None:
         encoder.encode(np.zeros((1, 64, 64, 3), np.uint8), ["block0"])
 
 
+def test_timm_unknown_tag() -> None:
+    with pytest.raises(
+        PluginError, match="timm: timm's resnet18 has no weights with the tag 'nosuch'"
+    ) as caught:
+        Timm(Timm.Params(model="resnet18.nosuch")).digest()
+    assert "resnet18.a1_in1k" in caught.value.remedy
+
+
 def test_timm_unknown_model_and_unreachable_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PluginError, match="there is no model 'resnet81' - did you mean 'resnet"):
         Timm(Timm.Params(model="resnet81")).layers()

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
-from segad_plugins.segmenters.registration import register, resized, warp
+from segad_plugins.segmenters.registration import _sizes, _stretch, register, resized, warp
 
 SIZE = (180, 200)
 _Y, _X = np.mgrid[:120, :150]
@@ -49,6 +50,12 @@ def error(found: np.ndarray, true: np.ndarray) -> float:
 
 def turn(matrix: np.ndarray) -> float:
     return math.degrees(math.atan2(matrix[1, 0] - matrix[0, 1], matrix[0, 0] + matrix[1, 1]))
+
+
+def blobs(rng: np.random.Generator) -> np.ndarray:
+    """Where smooth noise is high: an object of one or more parts, also cut by the edge."""
+    noise = gaussian_filter(rng.normal(size=(40, 48)), rng.uniform(2, 6))
+    return noise > np.quantile(noise, rng.uniform(0.6, 0.97))
 
 
 @settings(max_examples=20, deadline=None)
@@ -142,6 +149,56 @@ def test_the_fit_is_the_intersection_over_union() -> None:
     laid = by_loop(drawn, matrix, mask.shape)
     assert fit == (laid & mask).sum() / (laid | mask).sum()
     assert 0.85 < fit < 1.0
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 1 << 32),
+    st.sampled_from(["similarity", "affine"]),
+    st.sampled_from([25, 180]),
+    st.booleans(),
+)
+@example(
+    94, "affine", 25, False
+)  # where a free stretch becomes a mirror image: "fits" of 5.5, 1.2, 0.45, -0.46
+@example(232, "affine", 180, False)
+@example(67, "affine", 180, False)
+@example(0, "affine", 25, False)
+@example(13, "affine", 180, True)
+def test_any_two_objects(seed: int, kind: str, most: float, wide: bool) -> None:
+    """No mirroring, no rotation beyond the most, and the fit is an intersection over union."""
+    rng = np.random.default_rng(seed)
+    drawn, mask = blobs(rng), np.pad(blobs(rng), 16 if wide else 0)
+    matrix, fit = register(drawn, mask, kind, most)
+    linear, area = matrix[:, :2], drawn.sum() * np.linalg.det(matrix[:, :2])
+    assert area > 0
+    assert abs(turn(matrix)) <= most + 1e-6
+    assert 0 <= fit <= 1
+    laid = by_loop(drawn, matrix, mask.shape)
+    both = (laid & mask).sum()
+    assert fit == pytest.approx(both / (mask.sum() + area - both), abs=0.04)  # areas of pixels as of polygons
+    rows, columns = np.nonzero(drawn)
+    centres = (linear @ [columns, rows] + matrix[:, 2:]).T
+    if (centres > 0).all() and (centres < np.array(mask.shape[::-1]) - 1).all():  # not cut
+        assert fit == pytest.approx(both / (laid | mask).sum(), abs=1e-12)
+
+
+@given(st.floats(-2.3, 2.3), st.floats(-5, 5), st.floats(-5, 5))
+@example(0, 0, 0)
+@example(-2.3, 5, -5)
+def test_a_stretch_is_positive_definite_and_its_slopes_exact(
+    size: float, longer: float, oblique: float
+) -> None:
+    sizes = np.array([size, longer, oblique])
+    stretch, slopes = _stretch(sizes)
+    assert (np.linalg.eigvalsh(stretch) > 0).all()
+    assert np.linalg.det(stretch) == pytest.approx(math.exp(2 * size))
+    np.testing.assert_allclose(_sizes(stretch), sizes, atol=1e-9)
+    np.testing.assert_allclose(stretch @ _stretch(-sizes)[0], np.eye(2), atol=1e-9)
+    for slope, step in zip(slopes, 1e-5 * np.eye(3), strict=True):
+        numeric = (_stretch(sizes + step)[0] - _stretch(sizes - step)[0]) / 2e-5
+        np.testing.assert_allclose(slope, numeric, atol=1e-6)
+    np.testing.assert_allclose(_stretch(sizes[:1])[0], math.exp(size) * np.eye(2))
 
 
 def test_warps_like_the_loop() -> None:

@@ -1,0 +1,65 @@
+"""What the classifiers share: a trained network on a pretrained backbone, and its state."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from segad_core.contracts import Classifier, Parameters
+from segad_core.errors import PluginError
+from segad_plugins.backbones import Backbone, Trunk, empty_trunk
+from segad_plugins.torch_tools import check_version, from_arrays, to_arrays, torch_device
+from segad_plugins.training import seeded
+
+
+class NetworkClassifier(Classifier):
+    """A backbone with heads, all of which are learnt.
+
+    Attributes:
+        name: of the plugin, for messages.
+        version: of what `state` gives.
+        layout: how its weights lie in memory.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    layout: ClassVar[torch.memory_format] = torch.preserve_format
+    params: Backbone
+
+    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
+        super().__init__(params, device)
+        self._network: nn.Module | None = None
+
+    @abstractmethod
+    def add_heads(self, body: Trunk) -> nn.Module:
+        """The network on a backbone."""
+
+    def placed(self, network: nn.Module) -> nn.Module:
+        """On the device, in its layout."""
+        return network.to(torch_device(self.device), memory_format=self.layout)
+
+    def keep(self, network: nn.Module) -> None:
+        """Takes a trained network, which learns no more."""
+        self._network = network.eval().requires_grad_(False)
+
+    def fitted(self) -> nn.Module:
+        """The trained network."""
+        if self._network is None:
+            raise PluginError(f"{self.name}: is not fitted yet")
+        return self._network
+
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
+        return {"version": np.array(self.version), **to_arrays(self.fitted(), "network.")}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        check_version(self.name, state, self.version)
+        with seeded(0):  # not on `meta`: buffers that are in no state dict must hold their values
+            network = self.add_heads(empty_trunk(self.params, self.name))
+        from_arrays(self.name, network, {n: a for n, a in state.items() if n != "version"}, "network.")
+        self.keep(self.placed(network))
