@@ -98,8 +98,12 @@ def _work_off(
 
 
 def _segmented_images(tasks: Sequence[Task], store: Store) -> list[SegmentedImage]:
-    """How well the segmentation maps fit, where their segmenter measures it: each image once."""
+    """How well the segmentation maps fit, where their segmenter measures it: each image once.
+
+    Of two segmenters of one name, with other parameters, the second is called `name (2)`.
+    """
     found: dict[tuple[str, str, str], SegmentedImage] = {}
+    known: dict[str, list[str]] = {}
     for task in tasks:
         if not isinstance(task, StatisticsTask) or task.defects:  # those images are in another task too
             continue
@@ -107,9 +111,15 @@ def _segmented_images(tasks: Sequence[Task], store: Store) -> list[SegmentedImag
             if cell.segmenter is None:
                 continue
             name, identity = cell.segmenter.provider.name, digest_of(cell.segmenter.identity(task.category))
+            alike = known.setdefault(f"{task.category} {name}", [])
+            if identity not in alike:
+                alike.append(identity)
+            number = alike.index(identity) + 1
+            title = f"{name} ({number})" if number > 1 else name
             for sample, (fit, doubt) in zip(task.samples, read_quality(store, cell.key), strict=False):
-                image = SegmentedImage(task.category, name, sample.id, fit, doubt)
-                found.setdefault((task.category, identity, sample.id), image)
+                if fit is not None or doubt:
+                    image = SegmentedImage(task.category, title, sample.id, fit, doubt)
+                    found.setdefault((task.category, identity, sample.id), image)
     return list(found.values())
 
 
@@ -148,6 +158,8 @@ class _Ledger:
         """Measures a finished row and writes the results so far."""
         images = self._scored_images(task)
         figures = _measure(task, images)
+        if len({image.score for image in images}) == 1:
+            log.warning("%s: every image has the same score: nothing was learnt", task.name)
         self._done[(task.category, task.seed, task.row.name)] = (figures, images)
         ordered = [
             self._done[place]

@@ -54,8 +54,13 @@ def plan_category(
         own = recipe.skeleton.split.detectors.seed
         groups.setdefault(seed if own is None else own, []).append(seed)
     tasks: list[Task] = []
+    made: set[str] = set()
     for fit_seed, seeds in groups.items():
-        tasks += planner.group(fit_seed, {seed: splits[seed] for seed in seeds})
+        for task in planner.group(fit_seed, {seed: splits[seed] for seed in seeds}):
+            keys = {cell.key for cell in task.cells}
+            if isinstance(task, RowTask) or not keys <= made:  # two classifiers may share a training
+                tasks.append(task)
+            made |= keys
     return CategoryPlan(category, tuple(tasks))
 
 

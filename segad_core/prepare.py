@@ -159,6 +159,9 @@ def _report_scaled(inventory: Inventory, category: str, white: int) -> None:
         )
 
 
+_BEFORE = {0: ", or what split.test.good and split.detectors.good take before,", 1: ", or split.test.bad,"}
+
+
 def _check_final(recipe: Recipe, split: Split, inventory: Inventory, context: str) -> None:
     """SegAD rows need good images to learn from, and bad ones unless they are generated."""
     wanted = {label for row in recipe.rows if not row.score for label in ((0,) if row.defects else (0, 1))}
@@ -167,5 +170,6 @@ def _check_final(recipe: Recipe, split: Split, inventory: Inventory, context: st
         if label in wanted and not any(s.label == label and s.id in chosen for s in inventory.samples):
             raise DataError(
                 f"{context}: the split leaves no {word} image for the final classifier",
-                f"Change split.final.{word} in the recipe, or give the category more {word} images.",
+                f"Change split.final.{word}{_BEFORE[label]} in the recipe, or give the category more {word} "
+                "images.",
             )

@@ -59,12 +59,13 @@ class SegmentedImage:
     category: str
     segmenter: str
     image: str
-    fit: float
+    fit: float | None
     doubt: str
 
     def cells(self) -> tuple[str, ...]:
         """The line's cells."""
-        return (self.category, self.segmenter, self.image, f"{self.fit:.4f}", self.doubt)
+        fit = "" if self.fit is None else f"{self.fit:.4f}"
+        return (self.category, self.segmenter, self.image, fit, self.doubt)
 
 
 class _LogFile(logging.FileHandler):

@@ -53,7 +53,7 @@ class Segmentation:
         if fits is None:
             return
         for sample, found in zip(batch.samples, fits, strict=True):
-            if not 0 <= found.fit <= 1:
+            if found.fit is not None and not 0 <= found.fit <= 1:
                 raise PluginError(
                     f"segmenter '{self.name}': a fit of {found.fit} for image '{sample.id}', not 0 to 1"
                 )

@@ -137,7 +137,9 @@ def draw_for_classifier(
             raise DataError(
                 f"{what}: the split leaves no {word} image to learn from, of {len(pool)} to train on",
                 f"Raise {word} in split.classifiers or in the classifier's own split, or give the category "
-                f"more {word} images.",
+                f"more {word} images."
+                if pool
+                else f"Lower split.test.{word}, or give the category more {word} images.",
             )
         chosen += draw(pool, len(pool) - count, seed)[1]
     return tuple(sorted(chosen))

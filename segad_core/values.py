@@ -31,7 +31,7 @@ def read_values(store: Store, key: str) -> tuple[NDArray[np.float64], list[tuple
     return from_npy(files["values.npy"]), [(s, n) for s, n in json.loads(files["columns.json"])]
 
 
-def read_quality(store: Store, key: str) -> list[tuple[float, str]]:
+def read_quality(store: Store, key: str) -> list[tuple[float | None, str]]:
     """How well each line's segmentation map fits, and what is wrong; nothing where none was measured."""
     return [(fit, doubt) for fit, doubt in json.loads(files_of(store, key).get(QUALITY, b"[]"))]
 

@@ -273,6 +273,28 @@ def test_how_well_maps_fit_is_written_down_and_the_doubtful_are_named(home: Path
         assert "1 of 29 segmentation maps are doubtful" in (home / "runs/tiny/table.md").read_text()
 
 
+def test_two_segmenters_of_one_name_are_told_apart(home: Path) -> None:
+    rows = [ROWS[0], {**ROWS[0], "name": "b", "segmenter": {"use": "halves", "params": {"fit": 0.5}}}]
+    assert run_command(recipe(home, rows=rows)).exit_code == 0
+    with (home / "runs/tiny/segmentations.csv").open() as file:
+        found = {(line["segmenter"], line["fit"]) for line in csv.DictReader(file)}
+    assert found == {("halves", "0.7500"), ("halves (2)", "0.5000")}
+
+
+def test_where_there_is_nothing_to_measure_only_the_doubtful_are_listed(home: Path) -> None:
+    path = recipe(home, rows=ROWS[:1], segmenter={"use": "halves", "params": {"fit": None}})
+    assert run_command(path).exit_code == 0
+    with (home / "runs/tiny/segmentations.csv").open() as file:
+        (line,) = csv.DictReader(file)
+    assert (line["image"], line["fit"], line["doubt"]) == (fakes.SPOILT, "", "it is the spoilt one")
+
+
+def test_a_row_whose_scores_are_all_equal_is_named(home: Path) -> None:
+    small = {"use": "brf", "params": {"n_estimators": 1, "num_parallel_tree": 1, "reg_alpha": 1000.0}}
+    result = run_command(recipe(home, rows=[{**ROWS[0], "final": small}]))
+    assert "a, seed 0: real: every image has the same score: nothing was learnt" in said(result)
+
+
 def test_a_fit_that_is_no_share(home: Path) -> None:
     with pytest.raises(PluginError, match=r"segmenter 'halves': a fit of 1\.5 for image"):
         done(recipe(home, rows=ROWS[:1], segmenter={"use": "halves", "params": {"fit": 1.5}}))

@@ -156,8 +156,9 @@ def test_a_row_with_and_one_without_folds_share_the_training_on_all(home: Path) 
     own = {"memory": "memory", "folded": {"use": "memory", "out_of_fold": 2}}
     plan = prepared(recipe(home, classifiers=own, rows=rows)).plans[0]
     keys = [task.cells[0].key for task in plan.tasks if isinstance(task, FitTask) and task.labels]
-    assert len(keys) == 4
-    assert len(set(keys)) == 3
+    assert len(keys) == len(set(keys)) == 3
+    result = run_command(recipe(home, classifiers=own, rows=rows))
+    assert result.exit_code == 0
 
 
 def _key(home: Path, **changes: Any) -> str:
@@ -223,6 +224,12 @@ def test_no_bad_image_left_for_the_classifier_is_said(home: Path) -> None:
         "to train on\n  Raise bad in split.classifiers or in the classifier's own split, or give the "
         "category more bad images.\n"
     )
+
+
+def test_no_bad_image_because_the_test_has_them_all(home: Path) -> None:
+    few(home, "bad", 3)
+    result = run_command(recipe(home, rows=ROWS[:1]))
+    assert said(result).endswith("Lower split.test.bad, or give the category more bad images.\n")
 
 
 def test_one_bad_image_cannot_be_left_out_of_folds(home: Path) -> None:

@@ -154,9 +154,11 @@ def read_weights(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise many kinds for a bad file
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
+        if type(error).__name__ == "UnpicklingError":  # torch's own words advise to let it run code
+            reason = "it holds more than tensors, and could run code"
         raise PluginError(
-            f"weights file {path}: cannot be read as weights ({type(error).__name__}: "
-            f"{str(error).splitlines()[0] if str(error) else 'no reason given'})",
+            f"weights file {path}: cannot be read as weights ({reason})",
             "Give a .safetensors file, or a state dict saved by torch.save.",
         ) from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):

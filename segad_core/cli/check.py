@@ -76,7 +76,7 @@ def _summary(plan: CategoryPlan, store: Store) -> Iterator[tuple[str, int, int, 
     for name, tasks in kinds.items():
         if not tasks:
             continue
-        cells = [cell.key for task in tasks for cell in task.cells]
+        cells = list(dict.fromkeys(cell.key for task in tasks for cell in task.cells))
         unfinished = [task for task in tasks if not all(store.has(cell.key) for cell in task.cells)]
         cost = ""
         passes = [len(task.samples) for task in unfinished if not isinstance(task, RowTask)]

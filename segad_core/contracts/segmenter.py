@@ -21,11 +21,11 @@ class MapQuality:
     """How well a segmentation map fits its image.
 
     Attributes:
-        fit: 0 to 1, by the segmenter's own measure.
+        fit: 0 to 1, by the segmenter's own measure; None where there was nothing to measure.
         doubt: what is wrong with it, for a person; empty for a map to rely on.
     """
 
-    fit: float
+    fit: float | None
     doubt: str = ""
 
 

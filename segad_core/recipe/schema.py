@@ -232,11 +232,13 @@ def _sentence(model: type[BaseModel], error: Any, document: Document, place: Pla
     location = tuple(part for part in error["loc"] if not _is_tag(part))
     where = (*place, *location)
     kind, given = error["type"], error.get("input")
-    if kind == "extra_forbidden":
-        unknown, known = str(location[-1]), _fields_at(model, location[:-1])
-        return document.problem(
-            where, f"there is no '{unknown}' here{suggest(unknown, known)}", shown=where[:-1]
-        )
+    if kind == "extra_forbidden":  # the key itself may look like a tag: it comes from the recipe
+        parents, unknown = tuple(part for part in error["loc"][:-1] if not _is_tag(part)), error["loc"][-1]
+        hint = suggest(str(unknown), _fields_at(model, parents))
+        own = (*place, *parents)
+        return document.problem((*own, unknown), f"there is no '{unknown}' here{hint}", shown=own)
+    if kind == "missing" and isinstance(location[-1], int):
+        return document.problem(where[:-1], f"has too few values: number {location[-1] + 1} is missing")
     if kind == "missing":
         return document.problem(where[:-1], f"'{location[-1]}' is missing")
     if kind in ("share", "row", "use", "value_error"):

@@ -122,7 +122,7 @@ def _are_qualities(found: Sequence[MapQuality], count: int) -> None:
     assert len(found) == count, f"{given} {len(found)} values, not one for each image"
     for one in found:
         assert isinstance(one, MapQuality), f"{given} a {type(one).__name__} for an image, not a MapQuality"
-        assert isinstance(one.fit, float | int) and 0 <= one.fit <= 1, (
+        assert one.fit is None or (isinstance(one.fit, float | int) and 0 <= one.fit <= 1), (
             f"{given} the fit {one.fit!r}, not 0 to 1"
         )
         assert isinstance(one.doubt, str), f"{given} the doubt {one.doubt!r}, not a string"

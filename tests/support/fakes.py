@@ -245,7 +245,7 @@ class Halves(Segmenter):
     class Params(Parameters):
         """Which fit it tells."""
 
-        fit: float = 0.75
+        fit: float | None = 0.75
 
     params: Params
 

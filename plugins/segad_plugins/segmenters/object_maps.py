@@ -77,7 +77,7 @@ class ObjectSegmenter(Segmenter):
     hole. Masks and labels are resized by nearest neighbour only.
 
     The fit of an image is the intersection over union of its object mask and the registered drawing of the
-    whole object, at the mask's resolution; 1 where there are no components. An image is in doubt where no
+    whole object, at the mask's resolution; without components there is nothing to measure. An image is in doubt where no
     object is found, where it covers everything, or where the fit is poor: then components are left out.
     """
 
@@ -130,11 +130,11 @@ class ObjectSegmenter(Segmenter):
     def _map(self, batch: ImageBatch, index: int) -> _Found:
         mask, (height, width) = self.object_mask(batch, index), batch.pixels.shape[1:3]
         labels = nearest(mask, (height, width)).astype(np.uint8)
-        drawn, fit, doubt = self._drawn(), 1.0, ""
+        drawn, doubt = self._drawn(), ""
+        fit = None if drawn is None else 0.0
         if not mask.any():
-            fit, doubt = 0.0, "no object was found, everything is background"
+            doubt = "no object was found, everything is background"
         elif mask.all():  # nothing to register onto
-            fit = 1.0 if drawn is None else 0.0
             doubt = "the object covers the whole image, nothing is background"
         elif drawn is not None:
             matrix, fit = register(drawn > 0, mask, self.params.motion, self.params.most_rotation)

@@ -58,7 +58,7 @@ def test_without_components_a_mask_is_the_map() -> None:
     segmenter, images = Given([mask, ~mask]), batch(2)
     np.testing.assert_array_equal(segmenter.segment(images), [mask, ~mask])
     assert segmenter.segment(images).dtype == np.uint8
-    assert [(q.fit, q.doubt) for q in segmenter.quality(images)] == [(1.0, ""), (1.0, "")]
+    assert [(q.fit, q.doubt) for q in segmenter.quality(images)] == [(None, ""), (None, "")]
     assert list(segmenter.segments()) == ["background", "object"]
 
 
@@ -151,7 +151,7 @@ def test_no_object(components: Path, drawn: bool) -> None:
     images, masks = batch(1), [np.zeros((60, 90), bool)]
     segmenter = Given(masks, **given)
     assert not segmenter.segment(images).any()
-    assert segmenter.quality(images)[0].fit == 0.0
+    assert segmenter.quality(images)[0].fit == (0.0 if drawn else None)
     assert "no object was found" in segmenter.quality(images)[0].doubt
     with pytest.raises(DataError, match="image '0': no object was found"):
         Given(masks, **given, poor_fit="fail").segment(batch(1))
@@ -162,7 +162,7 @@ def test_an_object_that_covers_everything(components: Path, drawn: bool) -> None
     given = {"components": components, "segments": NAMES} if drawn else {}
     segmenter, images = Given([np.ones((60, 90), bool)], **given), batch(1)
     assert (segmenter.segment(images) == 1).all()
-    assert segmenter.quality(images)[0].fit == (0.0 if drawn else 1.0)
+    assert segmenter.quality(images)[0].fit == (0.0 if drawn else None)
     assert "covers the whole image" in segmenter.quality(images)[0].doubt
 
 
