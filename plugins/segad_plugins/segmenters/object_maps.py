@@ -77,8 +77,9 @@ class ObjectSegmenter(Segmenter):
     hole. Masks and labels are resized by nearest neighbour only.
 
     The fit of an image is the intersection over union of its object mask and the registered drawing of the
-    whole object, at the mask's resolution; without components there is nothing to measure. An image is in doubt where no
-    object is found, where it covers everything, or where the fit is poor: then components are left out.
+    whole object, at the mask's resolution; without components there is nothing to measure. An image is in
+    doubt where no object is found, where it covers everything, or where the fit is poor: then components
+    are left out.
     """
 
     params: ObjectMap
