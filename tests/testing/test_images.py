@@ -105,10 +105,13 @@ def test_an_artifact_that_nobody_keeps_is_made_at_each_call():
         seen.append(full)
         return {"mean": full.mean(axis=(0, 1))}
 
-    for batch in (image_batch(pixels), image_batch(pixels).with_pixels(pixels // 2)):
+    batch = image_batch(pixels)
+    for _ in range(2):
         made = batch.artifact(2, {"any": [1, "thing"]}, make)
         np.testing.assert_array_equal(made["mean"], pixels[2].repeat(2, 0).repeat(2, 1).mean(axis=(0, 1)))
     assert [full.shape for full in seen] == [(16, 32, 3)] * 2
+    with pytest.raises(LookupError, match="no files behind it"):
+        batch.with_pixels(pixels // 2).artifact(2, {}, make)
 
 
 def test_an_array_set_gives_its_pixels():
