@@ -22,7 +22,7 @@ def others(count: int = 5) -> ArrayImageSet:
 def places_of(inputs: NDArray[np.float32], images: ArrayImageSet) -> NDArray[np.int64]:
     """Which of the images each input is the centre of; those from the last on are in grey."""
     height, width = inputs.shape[2:]
-    pixels = images.resized((2 * height, 2 * width)).pixels
+    pixels = images.resized((2 * height, 2 * width)).array
     centre = pixels[:, height // 2 : height // 2 + height, width // 2 : width // 2 + width]
     room = 1.01 / 255 / 0.224  # a grey level, for its rounding
     return np.array(which(inputs, np.concatenate([centre, without_colour(centre)]), room))

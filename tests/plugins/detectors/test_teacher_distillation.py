@@ -299,7 +299,7 @@ def test_the_teachers_own_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     run = FolderRun(1, {tmp_path: others})
     _fit(run, teacher_images=tmp_path)
     assert run.asked == [(tmp_path, (40, 40), ("layer2", "layer3"))]
-    np.testing.assert_array_equal(used[0].pixels, others.resized((40, 40)).pixels)
+    np.testing.assert_array_equal(used[0].array, others.resized((40, 40)).array)
     assert run.wanted[0][1]["images"] == used[0].digest()
     without = FolderRun(1)
     _fit(without)
