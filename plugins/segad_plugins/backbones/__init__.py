@@ -122,13 +122,14 @@ def check_trunk(params: Backbone, size: tuple[int, int], who: str = "backbone") 
     Raises:
         PluginError: it does not.
     """
+    model = params.source if params.source == "efficientnet_lite0" else params.model
     with torch.device("meta"):
         network = empty_trunk(params, who)
         try:
             network(torch.empty(2, 3, *size))
         except (AssertionError, RuntimeError, ValueError) as error:
             raise PluginError(
-                f"{who}: {params.model} cannot process images of {size[0]} x {size[1]} pixels ({error})",
+                f"{who}: {model} cannot process images of {size[0]} x {size[1]} pixels ({error})",
                 "Change image.size in the recipe to what the model was made for.",
             ) from error
 

@@ -125,8 +125,4 @@ def fill_from_file(network: nn.Module, file: InputFile, sha256: str | None) -> N
 
 def _choose(model: str) -> str:
     known = tagged(model)
-    return (
-        f"Choose one of {', '.join(known)}."
-        if known
-        else "timm has none of it: leave the tag out, and give a file."
-    )
+    return f"Choose one of {', '.join(known)}." if known else "Leave the tag out, and give a file."
