@@ -8,7 +8,7 @@ from segad_core.store import Store
 
 
 def fit_costs(task: FitTask, store: Store) -> dict[str, str]:
-    """What the trainings that the store lacks will take, by detector, where that can be said."""
+    """What the trainings that the store lacks will take, by learner, where that can be said."""
     encoder = task.encoder.build() if task.encoder else None
     costs = {
         cell.alias: fit_cost(

@@ -107,10 +107,10 @@ def _segmented_images(tasks: Sequence[Task], store: Store) -> list[SegmentedImag
     for task in tasks:
         if not isinstance(task, StatisticsTask) or task.defects:  # those images are in another task too
             continue
-        for cell in task.cells:
-            if cell.segmenter is None:
-                continue
-            name, identity = cell.segmenter.provider.name, digest_of(cell.segmenter.identity(task.category))
+        own = {digest_of(c.segmenter.identity(task.category)): c for c in task.cells if c.segmenter}
+        for identity, cell in own.items():  # a cell of each: all detectors' cells say the same of the maps
+            assert cell.segmenter is not None
+            name = cell.segmenter.provider.name
             alike = known.setdefault(f"{task.category} {name}", [])
             if identity not in alike:
                 alike.append(identity)

@@ -19,7 +19,7 @@ from segad_core.contracts.run import artifact_seed
 from segad_core.costs import fit_cost
 from segad_core.digest import digest_of
 from segad_core.errors import PluginError, StoreError
-from segad_core.image_artifacts import keeper
+from segad_core.image_artifacts import keeper, kept
 from segad_core.images import FileImageSet, folder_samples
 from segad_core.recipe import encoder_identity
 from segad_core.store import Store
@@ -27,7 +27,6 @@ from segad_core.store import Store
 log = logging.getLogger("segad.fitting")
 
 STATE = "state.safetensors"
-_ARRAYS = "arrays.safetensors"
 _SCHEMA = 1
 
 
@@ -82,16 +81,11 @@ class _StoredRun(Run):
 
     def artifact(self, name: str, inputs: Mapping[str, Any], make: Callable[[Run], Arrays]) -> Arrays:
         key = digest_of({"cell": ["artifact", _SCHEMA], **self._maker, "name": name, "inputs": dict(inputs)})
-        with self._store.lock(key):  # whoever wants the same one waits for it
-            files = self._store.get(key)
-            if files is None:
-                checkpoint = FolderCheckpoint(self._store.checkpoints / key)
-                seed = artifact_seed(name, inputs)
-                run = _StoredRun(seed, self.progress, checkpoint, self._store, self._maker, self._images)
-                files = {_ARRAYS: to_bytes(make(run))}
-                self._store.put(key, "artifact", files)
-                checkpoint.clear()
-        return load(files[_ARRAYS])
+        checkpoint, seed = FolderCheckpoint(self._store.checkpoints / key), artifact_seed(name, inputs)
+        run = _StoredRun(seed, self.progress, checkpoint, self._store, self._maker, self._images)
+        arrays = kept(self._store, key, "artifact", lambda: make(run))
+        checkpoint.clear()  # also what one left that was killed between the two
+        return arrays
 
     def images(self, folder: Path, size: tuple[int, int], layers: Sequence[str] = ()) -> ImageSet:
         preprocessing = replace(self._images.preprocessing, size=size)

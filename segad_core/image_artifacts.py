@@ -42,11 +42,16 @@ def keeper(store: Store, white: int) -> Keep:
                 "inputs": dict(inputs),
             }
         )
-        if (files := store.get(key)) is None:
-            with store.lock(key):  # whoever wants the same one waits for it
-                if (files := store.get(key)) is None:
-                    files = {_ARRAYS: to_bytes(make(decode(sample.path, white).pixels))}
-                    store.put(key, "image artifact", files)
-        return load(files[_ARRAYS])
+        return kept(store, key, "image artifact", lambda: make(decode(sample.path, white).pixels))
 
     return keep
+
+
+def kept(store: Store, key: str, kind: str, make: Callable[[], Arrays]) -> Arrays:
+    """Named arrays from the store, made and put there if it lacks them; who wants the same ones waits."""
+    if (files := store.get(key)) is None:
+        with store.lock(key):
+            if (files := store.get(key)) is None:
+                files = {_ARRAYS: to_bytes(make())}
+                store.put(key, kind, files)
+    return load(files[_ARRAYS])

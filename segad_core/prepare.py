@@ -51,7 +51,7 @@ def prepare(
     """
     dataset, categories = recipe.open_dataset()
     for category in categories:
-        _check_learners(recipe, category, device)
+        _check_learners(recipe, category, categories, device)
         for segmenter in recipe.segmenters():  # one that cannot work says so at once
             segmenter.build(category).segments()
         _check_generators(recipe, category)
@@ -81,11 +81,17 @@ def prepare(
     return Prepared(result.licence, tuple(plans), result.samples, result.splits, result.unreadable)
 
 
-def _check_learners(recipe: Recipe, category: str, device: str) -> None:
-    """A detector or classifier that a row reads and that cannot work says so now."""
+def _check_learners(recipe: Recipe, category: str, categories: Sequence[str], device: str) -> None:
+    """A detector or classifier that a row reads and that cannot work says so now.
+
+    One that has the same parameters in an earlier category was asked there.
+    """
     encoder = recipe.encoder.build() if recipe.encoder else None
     size = recipe.skeleton.image.size
+    before = categories[: categories.index(category)]
     for choice in recipe.learners().values():
+        if any(choice.params_for(earlier) is choice.params_for(category) for earlier in before):
+            continue
         learner: Learner = choice.build(category, device)
         learner.check(size, layer_shapes(learner, encoder, size))
 

@@ -1,6 +1,5 @@
 """Files with EfficientAD's teacher: those that are published, and those that are none; loss of colour."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pickles import MakesFolder
 from safetensors.torch import save_file
 from torch import nn
 from trainings import published_teacher
@@ -100,19 +100,9 @@ def test_a_teacher_of_the_other_size_is_refused(
     assert "found" in message and "'size'" in message
 
 
-class _Code:
-    """Pickled, it is a call that makes a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (str(self._folder),)
-
-
 def test_code_in_a_file_is_refused_and_does_not_run(tmp_path: Path) -> None:
     made, path = tmp_path / "made", tmp_path / "teacher.pth"
-    message = _refused({**_without(""), "more": _Code(made)}, path)
+    message = _refused({**_without(""), "more": MakesFolder(made)}, path)
     assert str(path) in message and "cannot be read" in message and not made.exists()
     torch.load(path, weights_only=False)  # the file is what it should be
     assert made.exists()

@@ -1,6 +1,5 @@
 """SAM's weights: files that are absent, broken, harmful or another model's, and where the right one goes."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import tiny_sam
 import torch
+from pickles import MakesFolder
 from safetensors.torch import save_file
 from segment_anything import sam_model_registry
 
@@ -120,19 +120,9 @@ def test_the_right_digest_is_taken(change: Callable[[str], str], tmp_path: Path)
     assert list(sam.segments()) == ["background", "object"] and _segment(sam, tmp_path).any()
 
 
-class _Code:
-    """Pickled, it is a call that makes a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (str(self._folder),)
-
-
 def test_code_in_a_file_is_refused_and_does_not_run(tmp_path: Path) -> None:
     made, path = tmp_path / "made", tmp_path / "sam.pth"
-    torch.save({**tiny_sam.random_sam().state_dict(), "more": _Code(made)}, path)
+    torch.save({**tiny_sam.random_sam().state_dict(), "more": MakesFolder(made)}, path)
     assert "cannot be read as weights" in _told(tiny_sam.segmenter(path, prompts=PROMPTS), tmp_path)
     assert not made.exists()
     torch.load(path, weights_only=False)  # the file is what it should be
