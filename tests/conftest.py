@@ -1,5 +1,15 @@
-"""Shows values where an assertion of a conformance suite fails."""
+"""Shows values where an assertion of a conformance suite fails; keeps what tests print fit to be passed on."""
+
+from collections.abc import Iterator
 
 import pytest
 
 pytest.register_assert_rewrite("segad_core.testing")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """File names may hold bytes that are no text; parallel test processes can only pass text on."""
+    report = yield
+    report.sections = [(t, text.encode("utf-8", "backslashreplace").decode()) for t, text in report.sections]
+    return report

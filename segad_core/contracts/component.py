@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, get_args
 
@@ -58,3 +59,7 @@ class Component(ABC):  # noqa: B024 (what must be defined differs by kind)
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         self.params = self.Params() if params is None else params
         self.device = device
+
+    def notes(self) -> Sequence[str]:
+        """What a reader of the results has to know about this component: sentences, shown with the table."""
+        return ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,7 +20,8 @@ class Sample:
         path: where its file is.
         label: 0 good, 1 bad, None doubtful: scored and reported apart, never trained on.
         split: the data set's official part, if it has one.
-        defect: the type of defect, or the name of the doubtful group; empty where unknown or good.
+        defect: the type of defect, or several parted by commas, or the name of the doubtful group; empty
+            where unknown or good.
         unseen: True for a defect of a type that the data set keeps out of training.
         mask: the pixel mask of the defect, if there is one.
         group: lot, module or shift: what was made or taken together.
@@ -35,12 +36,26 @@ class Sample:
     mask: Path | None = None
     group: str = ""
 
+    @property
+    def part(self) -> str:
+        """Where it stands, in words: `train good`, `test bad`, `test bad, unseen`, `good`, `doubtful`."""
+        word = {0: "good", 1: "bad", None: "doubtful"}[self.label]
+        return f"{self.split or ''} {word}{', unseen' * self.unseen}".strip()
+
+    def defects(self) -> tuple[str, ...]:
+        """The types of defect of a bad image."""
+        types = self.defect.split(",") if self.label == 1 else []
+        return tuple(dict.fromkeys(name.strip() for name in types if name.strip()))
+
 
 class Dataset(Component):
     """A data set (entry-point group `segad.datasets`)."""
 
     licence: str = ""
     """The data's licence, shown wherever the data is used."""
+
+    source: str = ""
+    """Where the data is to be had and how large it is, for the person who has to get it."""
 
     @abstractmethod
     def categories(self) -> Sequence[str]:
@@ -49,3 +64,17 @@ class Dataset(Component):
     @abstractmethod
     def samples(self, category: str) -> Sequence[Sample]:
         """Every image of one category, in any order; none is read here."""
+
+    def published_counts(self, category: str) -> Mapping[str, int]:
+        """How many images of each `Sample.part` were published; nothing where that is not known.
+
+        Other counts are a warning, not an error: a part of a data set is a data set too.
+        """
+        return {}
+
+    def bad_subsets(self, category: str) -> Mapping[str, Sequence[str]]:
+        """Published choices of bad training images, by name: ids of each, in the published order.
+
+        For benchmarks with few bad images whose choice is part of the data (VAD's low-shot benchmark).
+        """
+        return {}

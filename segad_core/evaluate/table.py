@@ -19,6 +19,7 @@ class Figures:
         n_good, n_bad: test images.
         n_apart: doubtful images.
         apart_above: how many of the doubtful lie at or above the threshold that catches 95 % of the bad.
+        held_out: the type of defect from which nothing learnt; empty for the setup itself.
     """
 
     category: str
@@ -30,6 +31,7 @@ class Figures:
     n_bad: int
     n_apart: int
     apart_above: int
+    held_out: str = ""
 
 
 def results_frame(figures: Sequence[Figures]) -> pd.DataFrame:

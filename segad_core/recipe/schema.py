@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -92,11 +93,12 @@ class DetectorSplit(_Strict):
 class BadSpec(_Strict):
     """The bad images that the final classifier trains on.
 
-    From the training part, from the test part, or generated: one artificial defect on each of its good
-    images, by one of the generators in `use`.
+    From the training part; from the test part; from the data set's published subsets of its training part,
+    the n-th seed taking the n-th; or generated: one artificial defect on each of its good images, by one of
+    the generators in `use`.
     """
 
-    origin: Literal["train", "test", "generated"] = Field("train", alias="from")
+    origin: Literal["train", "test", "subsets", "generated"] = Field("train", alias="from")
     amount: Amount = "rest"
     use: list[Use] = []
 
@@ -138,22 +140,45 @@ class ClassifierUse(Use):
 
 
 class SplitSpec(_Strict):
-    """Which image serves which purpose (paper section 4.1); drawn anew for each seed."""
+    """Which image serves which purpose (paper section 4.1); drawn anew for each seed.
+
+    Attributes:
+        order: what a draw shuffles: the images sorted by name, or in the order in which the data set lists
+            them.
+        hold_out: `defects` runs everything once more for each type of defect, from which nothing learns
+            then, so that the test meets it unseen.
+        file: a `splits.json` that a run wrote, to be used again instead of drawing.
+    """
 
     seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
+    order: Literal["name", "listed"] = "name"
+    hold_out: Literal["defects"] | None = None
+    file: Path | None = None
     test: TestSpec | None = None
     detectors: DetectorSplit = DetectorSplit()
     final: FinalSplit = FinalSplit()
     classifiers: ClassifierSplit = ClassifierSplit()
+
+    @model_validator(mode="after")
+    def _drawn_or_given(self) -> SplitSpec:
+        drawn = sorted(self.model_fields_set - {"file", "seeds", "detectors"})
+        drawn += ["detectors.good"] * ("good" in self.detectors.model_fields_set)
+        if self.file is not None and drawn:
+            raise PydanticCustomError("row", f"with 'file' nothing is drawn: take out {', '.join(drawn)}")
+        return self
 
 
 _SEGAD_ALONE = ("segmenter", "features", "image_features", "classifier", "bad", "final")
 
 
 class RowSpec(_Strict):
-    """A setup to measure: one score alone, or detectors + SegAD; what is absent is the recipe's default."""
+    """A setup to measure: one score alone, or detectors + SegAD; what is absent is the recipe's default.
+
+    With `mean_of` it measures nothing itself: its figures are the means of other rows' figures.
+    """
 
     name: str
+    mean_of: Annotated[list[str], Field(min_length=1)] | None = None
     score: str | None = None
     detectors: Annotated[list[str], Field(min_length=1)] | None = None
     classifier: str | None = None
@@ -172,15 +197,16 @@ class RowSpec(_Strict):
 
     @model_validator(mode="after")
     def _one_kind(self) -> RowSpec:
-        if (self.score is None) == (self.detectors is None):
+        kinds = [key for key in ("score", "detectors", "mean_of") if getattr(self, key) is not None]
+        if len(kinds) != 1:
             raise PydanticCustomError(
                 "row",
-                "a row has either 'score' (one detector or classifier alone) or 'detectors' "
-                "(detectors + SegAD)",
+                "a row has either 'score' (one detector or classifier alone), 'detectors' "
+                "(detectors + SegAD) or 'mean_of' (other rows)",
             )
         own = [key for key in _SEGAD_ALONE if getattr(self, key)]
-        if self.score is not None and own:
-            raise PydanticCustomError("row", f"a row with 'score' has no {own[0]} of its own")
+        if self.detectors is None and own:
+            raise PydanticCustomError("row", f"a row with '{kinds[0]}' has no {own[0]} of its own")
         if self.bad is not None and self.bad.origin != "generated":
             raise PydanticCustomError(
                 "row", "a row's 'bad' can only be 'from: generated'; the split says which real ones there are"
@@ -189,7 +215,12 @@ class RowSpec(_Strict):
 
 
 class Skeleton(_Strict):
-    """A whole recipe."""
+    """A whole recipe.
+
+    Attributes:
+        compare_with: published figures to show beside the measured ones: a shipped name such as
+            `paper/vad_highshot`, or a file.
+    """
 
     segad: Literal[1]
     title: str = ""
@@ -206,6 +237,7 @@ class Skeleton(_Strict):
     image_features: list[Use] = []
     final: Use | None = None
     executor: Use = Use(use="serial")
+    compare_with: str | None = None
     rows: Annotated[list[RowSpec], Field(min_length=1)]
 
     @model_validator(mode="before")
