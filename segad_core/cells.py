@@ -146,6 +146,7 @@ class RowTask:
     """Turns statistics into a row's scores: trains the final classifier, or takes a learner's own score.
 
     Attributes:
+        held_out: the type of defect from which nothing learnt; empty for the setup itself.
         train, train_labels: lines of the table that the final classifier learns from.
         scored: lines of the table to score: the test images, then those apart.
         table: the statistics; for a learner's own score, that alone, in `scores_key`.
@@ -155,6 +156,7 @@ class RowTask:
     name: str
     category: str
     seed: int
+    held_out: str
     row: Row
     cells: tuple[RowCell]
     train: tuple[int, ...]

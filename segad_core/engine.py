@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 import pluggy
 
 from segad_core.cells import RowTask, StatisticsTask, Task, expected_work
-from segad_core.contracts import Executor, Outcome
+from segad_core.contracts import Executor, Outcome, Sample
 from segad_core.digest import digest_of
 from segad_core.errors import ImageError, PluginError, SegadError
 from segad_core.evaluate import Figures, auroc, fpr_at_tpr, threshold_at_tpr
@@ -21,6 +21,7 @@ from segad_core.prepare import Prepared, prepare
 from segad_core.recipe import Recipe
 from segad_core.rows import read_scores
 from segad_core.run_folder import RunFolder, ScoredImage, SegmentedImage
+from segad_core.split import Turn
 from segad_core.store import Store
 from segad_core.tasks import execute
 from segad_core.values import read_quality
@@ -152,7 +153,7 @@ class _Ledger:
     folder: RunFolder
     hook: pluggy.HookRelay
     figures: list[Figures] = field(default_factory=list)
-    _done: dict[tuple[str, int, str], tuple[Figures, list[ScoredImage]]] = field(default_factory=dict)
+    _done: dict[tuple[str, Turn, str], tuple[Figures, list[ScoredImage]]] = field(default_factory=dict)
 
     def enter(self, task: RowTask) -> None:
         """Measures a finished row and writes the results so far."""
@@ -160,13 +161,9 @@ class _Ledger:
         figures = _measure(task, images)
         if len({image.score for image in images}) == 1:
             log.warning("%s: every image has the same score: nothing was learnt", task.name)
-        self._done[(task.category, task.seed, task.row.name)] = (figures, images)
-        ordered = [
-            self._done[place]
-            for plan in self.prepared.plans
-            for row in plan.rows()
-            if (place := (row.category, row.seed, row.row.name)) in self._done
-        ]
+        self._done[_place(task)] = (figures, images)
+        rows = [row for plan in self.prepared.plans for row in plan.rows()]
+        ordered = [self._done[place] for row in rows if (place := _place(row)) in self._done]
         self.figures = [f for f, _ in ordered]
         self.folder.write_results(self.figures, [image for _, some in ordered for image in some])
         log.info("%s: AUROC %.4f, FPR@95TPR %.4f", task.name, figures.auroc, figures.fpr95)
@@ -181,10 +178,20 @@ class _Ledger:
     def _scored_images(self, task: RowTask) -> list[ScoredImage]:
         samples = self.prepared.samples[task.category]
         scores = read_scores(task, self.store)
+        turn = Turn(task.seed, task.held_out)
         return [
-            ScoredImage(task.category, task.seed, task.row.name, samples[i], float(score))
+            ScoredImage(task.category, turn, task.row.name, _met(samples[i], task.held_out), float(score))
             for i, score in zip(task.scored_ids, scores, strict=True)
         ]
+
+
+def _place(task: RowTask) -> tuple[str, Turn, str]:
+    return task.category, Turn(task.seed, task.held_out), task.row.name
+
+
+def _met(sample: Sample, held_out: str) -> Sample:
+    """A sample as the test met it: one with the type of defect that was held out is unseen."""
+    return replace(sample, unseen=True) if held_out in sample.defects() else sample
 
 
 def _measure(task: RowTask, images: Sequence[ScoredImage]) -> Figures:

@@ -28,7 +28,7 @@ from segad_core.digest import digest_of
 from segad_core.images import Inventory
 from segad_core.images.image_set import Preprocessing
 from segad_core.recipe import Choice, Recipe, Row, encoder_identity
-from segad_core.split import Split, folds
+from segad_core.split import Split, Turn, folds
 from segad_core.statistics_pass import StatisticsPass
 
 
@@ -45,18 +45,18 @@ class CategoryPlan:
 
 
 def plan_category(
-    recipe: Recipe, category: str, inventory: Inventory, splits: Mapping[int, Split]
+    recipe: Recipe, category: str, inventory: Inventory, splits: Mapping[Turn, Split]
 ) -> CategoryPlan:
-    """Plans one category: seeds that share a detector training share its statistics too."""
+    """Plans one category: turns that share a detector training share its statistics too."""
     planner = _Planner(recipe, category, inventory)
-    groups: dict[int, list[int]] = {}
-    for seed in splits:
+    groups: dict[int, list[Turn]] = {}
+    for turn in splits:
         own = recipe.skeleton.split.detectors.seed
-        groups.setdefault(seed if own is None else own, []).append(seed)
+        groups.setdefault(turn.seed if own is None else own, []).append(turn)
     tasks: list[Task] = []
     made: set[str] = set()
-    for fit_seed, seeds in groups.items():
-        for task in planner.group(fit_seed, {seed: splits[seed] for seed in seeds}):
+    for fit_seed, turns in groups.items():
+        for task in planner.group(fit_seed, {turn: splits[turn] for turn in turns}):
             keys = {cell.key for cell in task.cells}
             if isinstance(task, RowTask) or not keys <= made:  # two classifiers may share a training
                 tasks.append(task)
@@ -74,13 +74,14 @@ class _Planner:
         self.preprocessing = Preprocessing(skeleton.image.size, skeleton.image.white, skeleton.batch_size)
         self.encoder_identity = encoder_identity(recipe.encoder)
 
-    def group(self, fit_seed: int, splits: Mapping[int, Split]) -> list[Task]:
-        """The tasks of the seeds that share one training of each detector."""
-        train_ids = {split.detectors for split in splits.values()}
+    def group(self, fit_seed: int, splits: Mapping[Turn, Split]) -> list[Task]:
+        """The tasks of the turns that share one training of each detector."""
+        train_ids = list(dict.fromkeys(split.detectors for split in splits.values()))
         # a detector seed of its own still meets another test part under each seed where that part is drawn
         if len(train_ids) > 1:
-            return [task for seed in splits for task in self.group(fit_seed, {seed: splits[seed]})]
-        train = self.samples(next(iter(train_ids)))
+            parts = [{turn: s for turn, s in splits.items() if s.detectors == ids} for ids in train_ids]
+            return [task for part in parts for task in self.group(fit_seed, part)]
+        train = self.samples(train_ids[0])
         others = self.samples(sorted(self.by_id.keys() - {s.id for s in train}))
         lines = {sample.id: i for i, sample in enumerate(others)}
         learners = self.recipe.learners()
@@ -93,14 +94,14 @@ class _Planner:
         real = StatisticsPass(self.common(), others, self.content(others), fits)
         tasks: list[Task] = []
         rows: list[Task] = []
-        for seed, split in splits.items():
+        for turn, split in splits.items():
             scores: dict[str, str] = {}
             for alias in [alias for alias in self.recipe.classifiers if alias in learners]:
-                own, scores[alias] = self.classifier_tasks(alias, seed, split, others, lines)
+                own, scores[alias] = self.classifier_tasks(alias, turn, split, others, lines)
                 tasks += own
             generated: dict[str, StatisticsPass] = {}
-            rows += [self.row_task(r, seed, split, lines, real, generated, scores) for r in self.recipe.rows]
-            tasks += [p.task(f"{self.category}, seed {seed}: generated defects") for p in generated.values()]
+            rows += [self.row_task(r, turn, split, lines, real, generated, scores) for r in self.recipe.rows]
+            tasks += [p.task(f"{self.category}, seed {turn}: generated defects") for p in generated.values()]
         if fits:
             different = {cell.key: cell for cell in fits.values()}.values()  # one for two equal detectors
             fit = FitTask(f"{label}: fit", samples=train, cells=tuple(different), **self.common())
@@ -140,14 +141,14 @@ class _Planner:
         )
 
     def classifier_tasks(
-        self, alias: str, seed: int, split: Split, others: Sequence[Sample], lines: Mapping[str, int]
+        self, alias: str, turn: Turn, split: Split, others: Sequence[Sample], lines: Mapping[str, int]
     ) -> tuple[list[Task], str]:
         """The trainings of a classifier, what scores the images that no detector trains on, and its key.
 
         With `out_of_fold` an image that the final classifier learns from is scored by a training without it.
         """
         choice, count = self.recipe.classifiers[alias], self.recipe.skeleton.classifiers[alias].out_of_fold
-        name = f"{self.category}, seed {seed}: {alias}"
+        name, seed = f"{self.category}, seed {turn}: {alias}", turn.seed
         # by what they show: a copy of an image has seen as much as the image itself
         shown = {sample.id: self.inventory.facts[sample.id].pixels for sample in others}
         labels = {i: int(self.by_id[i].label or 0) for i in split.classifiers[alias]}
@@ -185,7 +186,7 @@ class _Planner:
     def row_task(
         self,
         row: Row,
-        seed: int,
+        turn: Turn,
         split: Split,
         lines: Mapping[str, int],
         real: StatisticsPass,
@@ -203,7 +204,7 @@ class _Planner:
             train = split.final
             if row.defects:
                 train = tuple(i for i in train if self.by_id[i].label == 0)
-                defective = self.defective(row, seed, train, real, generated).table(row)
+                defective = self.defective(row, turn.seed, train, real, generated).table(row)
         labels = tuple(int(self.by_id[i].label or 0) for i in train)
         scored = (*split.test, *split.apart)
         inputs = {
@@ -213,16 +214,17 @@ class _Planner:
             "train": [lines[i] for i in train],
             "labels": labels,
             "scored": [lines[i] for i in scored],
-            "seed": seed,
+            "seed": turn.seed,
             # the names of the features are part of what the classifier stores
             "names": row.learners() if not row.score else None,
             "scores": table.scores_key,
             "generated": defective.keys() if defective else None,
         }
         return RowTask(
-            name=f"{self.category}, seed {seed}: {row.name}",
+            name=f"{self.category}, seed {turn}: {row.name}",
             category=self.category,
-            seed=seed,
+            seed=turn.seed,
+            held_out=turn.held_out,
             row=row,
             cells=(RowCell(digest_of(inputs)),),
             train=tuple(lines[i] for i in train),

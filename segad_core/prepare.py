@@ -10,10 +10,11 @@ from functools import partial
 from segad_core.contracts import Learner, Progress, Sample, unseen
 from segad_core.costs import layer_shapes
 from segad_core.errors import DataError, ImageError
-from segad_core.images import Inventory, audit, check_labels, take_inventory
+from segad_core.images import Inventory, check_labels, take_inventory
 from segad_core.plan import CategoryPlan, plan_category
 from segad_core.recipe import Recipe
-from segad_core.split import Split, draw_for_classifier, make_split
+from segad_core.split import Split, Turn
+from segad_core.splitting import make_splits
 from segad_core.store import Store
 
 log = logging.getLogger("segad.prepare")
@@ -27,15 +28,17 @@ class Prepared:
         licence: of the data.
         plans: one per category, in the table's order.
         samples: what is known of each image, by category and id.
-        splits: by category and seed.
+        splits: by category and turn.
         unreadable: the images that cannot be read, by category and id.
+        notes: what a reader of the results has to know about the plugins.
     """
 
     licence: str
     plans: tuple[CategoryPlan, ...]
     samples: dict[str, dict[str, Sample]]
-    splits: dict[str, dict[int, Split]]
+    splits: dict[str, dict[Turn, Split]]
     unreadable: dict[str, dict[str, ImageError]]
+    notes: tuple[str, ...] = ()
 
 
 def prepare(
@@ -55,7 +58,10 @@ def prepare(
         for segmenter in recipe.segmenters():  # one that cannot work says so at once
             segmenter.build(category).segments()
         _check_generators(recipe, category)
-    result = Prepared(dataset.licence, (), {}, {}, {})
+    notes = recipe.notes(categories)
+    for note in notes:
+        log.warning("%s", note)
+    result = Prepared(dataset.licence, (), {}, {}, {}, tuple(notes))
     plans = []
     for category in categories:
         samples = dataset.samples(category)
@@ -68,17 +74,14 @@ def prepare(
         sizes = {facts.size for facts in inventory.facts.values()}
         for segmenter in recipe.segmenters():  # nor after a detector's training
             segmenter.build(category).check_sizes(sizes, recipe.skeleton.image.size)
-        splits = {}
-        for seed in dict.fromkeys(recipe.skeleton.split.seeds):
-            split = make_split(inventory.samples, recipe.skeleton.split, seed, category)
-            _check_final(recipe, split, inventory, f"category '{category}', seed {seed}")
-            splits[seed] = _with_classifiers(recipe, split, inventory, seed, category)
-            audit(splits[seed].purposes(), inventory.facts, f"category '{category}', seed {seed}")
+        listed = [sample for sample in samples if sample.id in inventory.facts]
+        subsets = dataset.bad_subsets(category)
+        splits = make_splits(recipe, category, listed, inventory, subsets)
         result.samples[category] = {sample.id: sample for sample in inventory.samples}
         result.splits[category] = splits
         result.unreadable[category] = inventory.unreadable
         plans.append(plan_category(recipe, category, inventory, splits))
-    return Prepared(result.licence, tuple(plans), result.samples, result.splits, result.unreadable)
+    return replace(result, plans=tuple(plans))
 
 
 def _check_learners(recipe: Recipe, category: str, categories: Sequence[str], device: str) -> None:
@@ -103,24 +106,6 @@ def _check_generators(recipe: Recipe, category: str) -> None:
         for choice in row.defects:
             assert segmenter is not None  # a row that learns from anything has one
             choice.build(category).check(segmenter.build(category).segments())
-
-
-def _with_classifiers(recipe: Recipe, split: Split, inventory: Inventory, seed: int, category: str) -> Split:
-    """A split with the images that each classifier trains on which a row reads."""
-    labels = {sample.id: sample.label for sample in inventory.samples}
-    drawn = {}
-    for alias in recipe.learners():
-        if alias in recipe.classifiers:
-            spec = recipe.skeleton.classifiers[alias].split or recipe.skeleton.split.classifiers
-            what = f"category '{category}', seed {seed}, classifier '{alias}'"
-            drawn[alias] = draw_for_classifier(split, labels, spec, seed, what)
-            few = len({inventory.facts[i].pixels for i in drawn[alias] if labels[i] == 1}) < 2
-            if few and recipe.skeleton.classifiers[alias].out_of_fold:
-                raise DataError(
-                    f"{what}: has one bad image to learn from, and out_of_fold leaves some out each time",
-                    "Take out_of_fold out of the recipe, or give the category more bad images.",
-                )
-    return replace(split, classifiers=drawn)
 
 
 def _in_category(progress: Progress, category: str, what: str, done: int, total: int, note: str = "") -> None:
@@ -163,19 +148,3 @@ def _report_scaled(inventory: Inventory, category: str, white: int) -> None:
             scaled[0],
             white,
         )
-
-
-_BEFORE = {0: ", or what split.test.good and split.detectors.good take before,", 1: ", or split.test.bad,"}
-
-
-def _check_final(recipe: Recipe, split: Split, inventory: Inventory, context: str) -> None:
-    """SegAD rows need good images to learn from, and bad ones unless they are generated."""
-    wanted = {label for row in recipe.rows if not row.score for label in ((0,) if row.defects else (0, 1))}
-    chosen = set(split.final)
-    for label, word in ((0, "good"), (1, "bad")):
-        if label in wanted and not any(s.label == label and s.id in chosen for s in inventory.samples):
-            raise DataError(
-                f"{context}: the split leaves no {word} image for the final classifier",
-                f"Change split.final.{word}{_BEFORE[label]} in the recipe, or give the category more {word} "
-                "images.",
-            )

@@ -24,6 +24,8 @@ from segad_core.evaluate import Figures, markdown_table, plain_cell, results_fra
 from segad_core.files import write_atomic
 from segad_core.prepare import Prepared
 from segad_core.recipe import Recipe
+from segad_core.split import Turn
+from segad_core.split_file import splits_json
 
 log = logging.getLogger("segad.run")
 
@@ -32,7 +34,7 @@ _LIBRARIES = (
     *("segment-anything", "xgboost"),
 )
 _MAP_COLUMNS = ("category", "segmenter", "image", "fit", "doubt")
-_SCORE_COLUMNS = ("category", "seed", "row", "image", "label", "defect", "unseen", "score")
+_SCORE_COLUMNS = ("category", "seed", "held_out", "row", "image", "label", "defect", "unseen", "score")
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class ScoredImage:
     """One line of `scores.csv`."""
 
     category: str
-    seed: int
+    turn: Turn
     row: str
     sample: Sample
     score: float
@@ -48,7 +50,8 @@ class ScoredImage:
     def cells(self) -> tuple[str, ...]:
         """The line's cells; the label of a doubtful image is empty, the score keeps every digit."""
         label = "" if self.sample.label is None else str(self.sample.label)
-        known = (self.category, str(self.seed), self.row, self.sample.id, label, self.sample.defect)
+        turn = (str(self.turn.seed), self.turn.held_out)
+        known = (self.category, *turn, self.row, self.sample.id, label, self.sample.defect)
         return (*known, str(int(self.sample.unseen)), repr(self.score))
 
 
@@ -125,7 +128,7 @@ class RunFolder:
             raise self._failure(error) from error
         self._write("recipe.resolved.yaml", recipe.resolved())
         self._write("environment.json", json.dumps(_environment(recipe, device), indent=1) + "\n")
-        self._write("splits.json", json.dumps(_splits(prepared), indent=1) + "\n")
+        self._write("splits.json", splits_json(prepared.splits))
         lost = [(c, i, e.what) for c, errors in prepared.unreadable.items() for i, e in errors.items()]
         if lost:
             self._write("unreadable.csv", _csv(("category", "image", "reason"), lost))
@@ -224,20 +227,6 @@ def _apart_table(figures: Sequence[Figures]) -> str:
 
 def _listed(values: Sequence[int]) -> str:
     return ", ".join(str(v) for v in dict.fromkeys(values))
-
-
-def _splits(prepared: Prepared) -> dict[str, Any]:
-    return {
-        category: {
-            str(seed): {
-                purpose: list(getattr(split, purpose))
-                for purpose in ("detectors", "final", "test", "apart", "unused")
-            }
-            | {"classifiers": {alias: list(images) for alias, images in split.classifiers.items()}}
-            for seed, split in splits.items()
-        }
-        for category, splits in prepared.splits.items()
-    }
 
 
 def _environment(recipe: Recipe, device: str) -> dict[str, Any]:

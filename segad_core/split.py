@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -16,9 +16,19 @@ from segad_core.recipe.schema import Amount, ClassifierSplit, SplitSpec
 Purpose = Literal["detectors", "final", "test", "apart", "unused"]
 
 
+class Turn(NamedTuple):
+    """One turn of everything that a recipe does: a seed, and the type of defect from which nothing learns."""
+
+    seed: int
+    held_out: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.seed} without {self.held_out}" if self.held_out else str(self.seed)
+
+
 @dataclass(frozen=True)
 class Split:
-    """The purposes of the images of one category under one seed, by id, each list sorted.
+    """The purposes of the images of one category in one turn, by id, each list sorted.
 
     Attributes:
         detectors: good images that the detectors train on.
@@ -28,6 +38,7 @@ class Split:
         unused: good and bad images with no purpose under this recipe.
         classifiers: good and bad images that each classifier trains on, by its name: of those in `detectors`
             and `final` (paper section 4.1), so never of the test's.
+        subset: the published subset of bad images that `final` has, if any.
     """
 
     detectors: tuple[str, ...]
@@ -36,6 +47,7 @@ class Split:
     apart: tuple[str, ...]
     unused: tuple[str, ...]
     classifiers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    subset: str = ""
 
     def purposes(self) -> dict[str, Purpose]:
         """The purpose of each image; one that has none is left out."""
@@ -44,33 +56,50 @@ class Split:
 
 
 def draw(ids: Sequence[str], held_out: int, seed: int) -> tuple[list[str], list[str]]:
-    """Splits sorted ids into those held out and the rest, as scikit-learn's `train_test_split` does.
+    """Splits ids into those held out and the rest, as scikit-learn's `train_test_split` does.
 
     The permutation is that of NumPy's legacy generator, because published protocols are stated in it:
     the first `held_out` of it are the test part of `train_test_split(ids, test_size=held_out,
     random_state=seed)`, the others its training part.
 
     Returns:
-        The held-out ids and the others, each sorted.
+        The held-out ids and the others, each in the order given.
     """
-    ordered = sorted(ids)
-    permutation = np.random.RandomState(seed).permutation(len(ordered))
-    held = [ordered[i] for i in permutation[:held_out]]
-    rest = [ordered[i] for i in permutation[held_out:]]
-    return sorted(held), sorted(rest)
+    chosen = set(np.random.RandomState(seed).permutation(len(ids))[:held_out].tolist())
+    held = [one for i, one in enumerate(ids) if i in chosen]
+    return held, [one for i, one in enumerate(ids) if i not in chosen]
 
 
-def make_split(samples: Sequence[Sample], spec: SplitSpec, seed: int, category: str) -> Split:
+def make_split(
+    samples: Sequence[Sample],
+    spec: SplitSpec,
+    seed: int,
+    category: str,
+    *,
+    held_out: str = "",
+    subset: Collection[str] | None = None,
+    detectors_train: bool = True,
+) -> Split:
     """Draws the split of a category for a seed.
 
     The test part comes first: the official one, or as `test` says. Then the detectors' good images, then
     the final classifier's good images from what is left, and its bad images from the training part or,
     as in the paper's VisA benchmark, moved over from the test part.
 
+    Args:
+        samples: of the category, in the order in which the data set lists them.
+        spec: how to draw.
+        seed: of the draws.
+        category: for messages.
+        held_out: a type of defect from which nothing learns.
+        subset: ids of the bad training images that there are to learn from; all where None.
+        detectors_train: whether some detector learns from images.
+
     Raises:
         DataError: a part that is needed comes out empty, or has fewer images than asked for.
     """
-    good, bad, apart = (sorted(s.id for s in samples if s.label == label) for label in (0, 1, None))
+    ordered = samples if spec.order == "listed" else sorted(samples, key=lambda sample: sample.id)
+    good, bad, apart = ([s.id for s in ordered if s.label == label] for label in (0, 1, None))
     for label, ids in (("good", good), ("bad", bad)):
         if not ids:
             raise DataError(
@@ -86,32 +115,33 @@ def make_split(samples: Sequence[Sample], spec: SplitSpec, seed: int, category: 
     count = _count(spec.final.good, len(left), f"{category}: good images for the final classifier")
     _, final_good = draw(left, len(left) - count, seed)
 
-    unseen = {s.id for s in samples if s.unseen}  # defects that nothing may learn from
-    origins = {"train": train_bad, "test": test_bad, "generated": []}
-    pool = [i for i in origins[spec.final.bad.origin] if i not in unseen]
+    unseen = {s.id for s in samples if s.unseen or held_out in s.defects()}  # nothing may learn from them
+    origins = {"train": train_bad, "test": test_bad, "subsets": train_bad, "generated": []}
+    pool = [i for i in origins[spec.final.bad.origin] if i not in unseen and (subset is None or i in subset)]
     count = _count(spec.final.bad.amount, len(pool), f"{category}: bad images for the final classifier")
     kept, final_bad = draw(pool, len(pool) - count, seed)
     if spec.final.bad.origin == "test":
-        test_bad = sorted({*kept, *unseen.intersection(test_bad)})
+        test_bad = [*kept, *unseen.intersection(test_bad)]
 
-    split = Split(
-        detectors=tuple(detectors),
-        final=tuple(sorted(final_good + final_bad)),
-        test=tuple(sorted(test_good + test_bad)),
-        apart=tuple(apart),
-        unused=(),
-    )
+    parts = {
+        "detectors": detectors,
+        "final": final_good + final_bad,
+        "test": test_good + test_bad,
+        "apart": apart,
+    }
+    used = {image for ids in parts.values() for image in ids}
+    parts["unused"] = [i for i in (*good, *bad) if i not in used]
     for what, ids in (
         ("good image for the detectors", detectors),
         ("good image for the test", test_good),
         ("bad image for the test", test_bad),
     ):
-        if not ids:
+        if not ids and (ids is not detectors or detectors_train):
             raise DataError(
                 f"category '{category}', seed {seed}: the split leaves no {what}",
                 "Change the recipe's split, or give the category more images.",
             )
-    return replace(split, unused=tuple(sorted({*good, *bad} - split.purposes().keys())))
+    return Split(**{name: tuple(sorted(ids)) for name, ids in parts.items()})  # type: ignore[arg-type]
 
 
 def draw_for_classifier(
@@ -131,7 +161,7 @@ def draw_for_classifier(
     """
     chosen = []
     for label, word, amount in ((0, "good", spec.good), (1, "bad", spec.bad)):
-        pool = [i for i in (*split.detectors, *split.final) if labels[i] == label]
+        pool = sorted(i for i in (*split.detectors, *split.final) if labels[i] == label)
         count = _count(amount, len(pool), f"{what}: {word} images")
         if not count:
             raise DataError(

@@ -43,9 +43,9 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
     stored = total = 0
     for plan in prepared.plans:
         click.echo(plan.category)
-        for seed, split in prepared.splits[plan.category].items():
+        for turn, split in prepared.splits[plan.category].items():
             click.echo(
-                f"  seed {seed}: images for detectors {len(split.detectors)}, "
+                f"  seed {turn}: images for detectors {len(split.detectors)}, "
                 f"final classifier {len(split.final)}, test {len(split.test)}, "
                 f"apart {len(split.apart)}, unused {len(split.unused)}"
                 + "".join(f", classifier {name} {len(own)}" for name, own in split.classifiers.items())

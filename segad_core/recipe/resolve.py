@@ -14,6 +14,7 @@ from segad_core.errors import PluginError, RecipeError, SegadError
 from segad_core.files import is_file, is_folder
 from segad_core.recipe.choice import Choice, Recipe, Row, paths_in, uses_in
 from segad_core.recipe.document import Document, Place, read_document
+from segad_core.recipe.published import Published, published
 from segad_core.recipe.schema import BadSpec, Skeleton, Use, check
 from segad_core.registry import Registry, suggest
 
@@ -115,15 +116,30 @@ class _Resolver:
         for alias in skeleton.classifiers:
             if alias in skeleton.detectors:
                 self.problem(("classifiers", alias), f"a detector is called '{alias}' too")
+        self.split_file(skeleton)
         names = [row.name for row in skeleton.rows]
         for i, row in enumerate(skeleton.rows):
             if row.name in names[:i]:
                 self.problem(("rows", i, "name"), f"two rows are called '{row.name}'")
             self.row_names(skeleton, i)
 
+    def split_file(self, skeleton: Skeleton) -> None:
+        """Phase one: the file that splits come from is there."""
+        path = skeleton.split.file
+        if path is not None and not is_file(self.base / path):
+            self.problems.append(self._absent(("split", "file"), "file", self.base / path))
+
     def row_names(self, skeleton: Skeleton, i: int) -> None:
         """Phase one, for a row: every learner that it names is there, and so is every part that it needs."""
         row, learners = skeleton.rows[i], {**skeleton.detectors, **skeleton.classifiers}
+        if row.mean_of is not None:
+            own = [r.name for r in skeleton.rows if r.mean_of is None]
+            for name in row.mean_of:
+                if name not in own:
+                    self.problem(
+                        ("rows", i, "mean_of"), f"no row that measures is called '{name}'{suggest(name, own)}"
+                    )
+            return
         if row.score is not None:
             if row.score not in learners:
                 hint = suggest(row.score, learners)
@@ -167,7 +183,7 @@ class _Resolver:
         self.check_layers(learners, encoder)
         return Recipe(
             name=name,
-            skeleton=skeleton,
+            skeleton=self.with_absolute_paths(skeleton),
             document=self.document,
             dataset=one("datasets", ("dataset",)),
             encoder=encoder,
@@ -176,8 +192,27 @@ class _Resolver:
             segmenter=one("segmenters", ("segmenter",)) if skeleton.segmenter else None,
             defects=self.generators(("split", "final", "bad"), skeleton.split.final.bad),
             executor=one("executors", ("executor",)),
-            rows=tuple(self.row(skeleton, i) for i in range(len(skeleton.rows))),
+            rows=tuple(self.row(skeleton, i) for i, row in enumerate(skeleton.rows) if not row.mean_of),
+            means={row.name: tuple(row.mean_of) for row in skeleton.rows if row.mean_of},
+            published=self.published(skeleton),
         )
+
+    def published(self, skeleton: Skeleton) -> Published | None:
+        """The published figures that the recipe compares with."""
+        if skeleton.compare_with is None:
+            return None
+        try:
+            return published(skeleton.compare_with, self.base)
+        except RecipeError as error:
+            self.problem(("compare_with",), str(error))
+            return None
+
+    def with_absolute_paths(self, skeleton: Skeleton) -> Skeleton:
+        """The skeleton as it holds wherever the recipe lies."""
+        if skeleton.split.file is None:
+            return skeleton
+        split = skeleton.split.model_copy(update={"file": self.base / skeleton.split.file})
+        return skeleton.model_copy(update={"split": split})
 
     def row(self, skeleton: Skeleton, i: int) -> Row:
         spec = skeleton.rows[i]

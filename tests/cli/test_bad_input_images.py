@@ -249,7 +249,7 @@ def test_a_name_that_is_no_text(tmp_path: Path) -> None:
     assert result.exit_code == 3
     folder = tmp_path / "runs" / "tiny"
     lines = list(csv.reader((folder / "scores.csv").read_text(encoding="utf-8").splitlines()))
-    assert sum(line[3].startswith("bad/\\udcff,") for line in lines) == 6  # three in each of two rows
+    assert sum(line[4].startswith("bad/\\udcff,") for line in lines) == 6  # three in each of two rows
     assert "\\udcfe.png: the file is empty" in (folder / "run.log").read_text(encoding="utf-8")
 
 

@@ -178,8 +178,8 @@ MISTAKES: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
     "key inside": (
         [("seeds", "sed")],
         [
-            "8: split: there is no 'sed' here - did you mean 'seeds'? known: seeds, test, detectors, final, "
-            "classifiers"
+            "8: split: there is no 'sed' here - did you mean 'seeds'? known: seeds, order, hold_out, file, "
+            "test, detectors, final, classifiers"
         ],
     ),
     "number": (
@@ -225,8 +225,8 @@ MISTAKES: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
             )
         ],
         [
-            "18: rows[0]: a row has either 'score' (one detector or classifier alone) or 'detectors' "
-            "(detectors + SegAD)",
+            "18: rows[0]: a row has either 'score' (one detector or classifier alone), 'detectors' "
+            "(detectors + SegAD) or 'mean_of' (other rows)",
             "19: rows[1]: a row with 'score' has no final of its own",
             "20: rows[2].detectors: list should have at least 1 item...",
         ],

@@ -1,0 +1,79 @@
+"""Splits as a file: the `splits.json` that every run writes, and that a recipe may name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from segad_core.errors import RecipeError
+from segad_core.split import Split, Turn
+
+Splits = Mapping[str, Mapping[Turn, Split]]
+"""The splits of each category, by turn."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    seed: int
+    held_out: str = ""
+    subset: str = ""
+    detectors: tuple[str, ...]
+    final: tuple[str, ...]
+    test: tuple[str, ...]
+    apart: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    classifiers: dict[str, tuple[str, ...]] = {}
+
+
+_FILE = TypeAdapter(dict[str, dict[str, _Entry]])
+
+
+def splits_json(splits: Splits) -> str:
+    """The splits as JSON: by category and turn, the ids of each purpose."""
+    plain = {
+        category: {str(turn): {**turn._asdict(), **asdict(split)} for turn, split in own.items()}
+        for category, own in splits.items()
+    }
+    return json.dumps(plain, indent=1) + "\n"
+
+
+def read_splits(path: Path) -> dict[str, dict[Turn, Split]]:
+    """The splits that a file holds.
+
+    Raises:
+        RecipeError: it cannot be read, is not such a file, or gives a turn or an image twice.
+    """
+    try:
+        found = _FILE.validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        reason = error.strerror if isinstance(error, OSError) else _first(error)
+        raise RecipeError(
+            f"split.file: {path} cannot be read as splits ({reason})",
+            "Name the splits.json of a run folder.",
+        ) from error
+    splits: dict[str, dict[Turn, Split]] = {}
+    for category, entries in found.items():
+        own = splits[category] = {}
+        for name, entry in entries.items():
+            turn = Turn(entry.seed, entry.held_out)
+            split = Split(**entry.model_dump(exclude={"seed", "held_out"}))
+            images = [i for ids in (split.detectors, split.final, split.test, split.apart) for i in ids]
+            twice = next((i for i, j in zip(sorted(images), sorted(images)[1:], strict=False) if i == j), "")
+            if turn in own or twice:
+                what = f"has the image '{twice}' twice" if twice else f"stands there twice, as seed {turn}"
+                raise RecipeError(
+                    f"split.file: {path}: category '{category}', '{name}' {what}", "Take one out."
+                )
+            own[turn] = split
+    return splits
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else first["msg"]
