@@ -9,6 +9,7 @@ from functools import partial
 
 from segad_core.contracts import Learner, Progress, Sample, unseen
 from segad_core.costs import layer_shapes
+from segad_core.dataset_check import count_differences
 from segad_core.errors import DataError, ImageError
 from segad_core.images import Inventory, check_labels, take_inventory
 from segad_core.plan import CategoryPlan, plan_category
@@ -66,6 +67,8 @@ def prepare(
     for category in categories:
         samples = dataset.samples(category)
         _check_ids(samples, category)
+        if differences := count_differences(dataset, category, samples):
+            log.warning("category '%s' differs from the published one: %s", category, "; ".join(differences))
         white = recipe.skeleton.image.white
         inventory = take_inventory(samples, white, store, partial(_in_category, progress, category))
         _report_unreadable(inventory, category)

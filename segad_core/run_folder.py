@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from segad_core.contracts import Sample
 from segad_core.errors import StoreError
-from segad_core.evaluate import Figures, markdown_table, plain_cell, results_frame
+from segad_core.evaluate import Figures, compare, comparison_csv, results_frame, results_text
 from segad_core.files import write_atomic
 from segad_core.prepare import Prepared
 from segad_core.recipe import Recipe
@@ -32,6 +32,10 @@ log = logging.getLogger("segad.run")
 _LIBRARIES = (
     *("numpy", "pandas", "pillow", "scipy", "numba", "torch", "torchvision", "timm"),
     *("segment-anything", "xgboost"),
+)
+_RESULTS = (
+    *("results.csv", "scores.csv", "table.md", "comparison.csv"),
+    *("unreadable.csv", "segmentations.csv"),
 )
 _MAP_COLUMNS = ("category", "segmenter", "image", "fit", "doubt")
 _SCORE_COLUMNS = ("category", "seed", "held_out", "row", "image", "label", "defect", "unseen", "score")
@@ -120,7 +124,7 @@ class RunFolder:
     def begin(self, recipe: Recipe, prepared: Prepared, device: str) -> None:
         """Writes what is known before the work starts; results of an earlier run are taken away."""
         try:
-            for stale in ("results.csv", "scores.csv", "table.md", "unreadable.csv", "segmentations.csv"):
+            for stale in _RESULTS:
                 (self.path / stale).unlink(missing_ok=True)
             for part in self.path.glob(".*.part"):  # what a killed run was writing
                 part.unlink()
@@ -145,10 +149,23 @@ class RunFolder:
         prepared: Prepared,
         maps: Sequence[SegmentedImage],
     ) -> str:
-        """Writes the table, and how well the segmentation maps fit; returns the table."""
+        """Writes the tables, the figures beside published ones, and how well the segmentation maps fit.
+
+        Returns:
+            The tables.
+        """
         if maps:
             self._write("segmentations.csv", _csv(_MAP_COLUMNS, [image.cells() for image in maps]))
-        text = table_text(recipe, figures, prepared)
+        if recipe.published is not None:
+            self._write("comparison.csv", comparison_csv(compare(figures, recipe.published)))
+        text = results_text(
+            recipe.skeleton.title or recipe.name,
+            figures,
+            published=recipe.published,
+            notes=prepared.notes,
+            unreadable=sum(map(len, prepared.unreadable.values())),
+            licence=prepared.licence,
+        )
         if doubtful := [image for image in maps if image.doubt]:
             log.warning(
                 "%d of %d segmentation maps are doubtful: see %s (the first: image '%s', %s)",
@@ -175,58 +192,6 @@ class RunFolder:
             f"the run folder {self.path} cannot be written: {error.strerror or error}",
             "Free some space or correct its permissions, or name another folder with --runs.",
         )
-
-
-def table_text(recipe: Recipe, figures: Sequence[Figures], prepared: Prepared) -> str:
-    """The results in Markdown: both metrics, what they rest on, and the doubtful images apart."""
-    seeds = recipe.skeleton.split.seeds
-    text = f"# {recipe.skeleton.title or recipe.name}\n\n"
-    text += markdown_table(figures, "auroc") + "\n" + markdown_table(figures, "fpr95") + "\n"
-    spread = ", mean ± sample standard deviation" if len(set(seeds)) > 1 else ""
-    text += (
-        f"Per cent, over {len(set(seeds))} seed{'s' * (len(set(seeds)) > 1)} ({_listed(seeds)}){spread}.\n"
-    )
-    text += "Test images: " + "; ".join(_counts(figures)) + ".\n"
-    if any(f.n_apart for f in figures):
-        text += (
-            "\nDoubtful images (scored, never trained on, in none of the figures above), and how many of\n"
-        )
-        text += "them lie at or above the threshold that catches 95 % of the bad, mean over seeds:\n\n"
-        text += _apart_table(figures)
-    lost = sum(map(len, prepared.unreadable.values()))
-    if lost:
-        text += f"\n{lost} image{'s' * (lost > 1)} could not be read and took no part: see unreadable.csv.\n"
-    if prepared.licence:
-        text += f"\nData: {prepared.licence}\n"
-    return text
-
-
-def _counts(figures: Sequence[Figures]) -> list[str]:
-    frame = results_frame(figures)
-    parts = []
-    for category, own in frame.groupby("category", sort=False):
-        good, bad = (_range(own[column]) for column in ("n_good", "n_bad"))
-        parts.append(f"{category} {good} good, {bad} bad")
-    return parts
-
-
-def _range(values: Any) -> str:
-    low, high = int(values.min()), int(values.max())
-    return str(low) if low == high else f"{low} to {high}"
-
-
-def _apart_table(figures: Sequence[Figures]) -> str:
-    frame = results_frame(figures)
-    lines = ["| row | category | doubtful | above |", "| --- | --- | ---: | ---: |"]
-    doubtful = frame[frame["n_apart"] > 0]
-    for (row, category), own in doubtful.groupby(["row", "category"], sort=False):
-        share = 100 * (own["apart_above"] / own["n_apart"]).mean()
-        lines.append(f"| {plain_cell(str(row))} | {category} | {_range(own['n_apart'])} | {share:.0f} % |")
-    return "\n".join(lines) + "\n"
-
-
-def _listed(values: Sequence[int]) -> str:
-    return ", ".join(str(v) for v in dict.fromkeys(values))
 
 
 def _environment(recipe: Recipe, device: str) -> dict[str, Any]:

@@ -131,17 +131,27 @@ def make_split(
     }
     used = {image for ids in parts.values() for image in ids}
     parts["unused"] = [i for i in (*good, *bad) if i not in used]
-    for what, ids in (
-        ("good image for the detectors", detectors),
-        ("good image for the test", test_good),
-        ("bad image for the test", test_bad),
-    ):
-        if not ids and (ids is not detectors or detectors_train):
+    split = Split(**{name: tuple(sorted(ids)) for name, ids in parts.items()})  # type: ignore[arg-type]
+    labels = {sample.id: sample.label for sample in samples}
+    check_parts(split, labels, f"category '{category}', seed {seed}", detectors_train=detectors_train)
+    return split
+
+
+def check_parts(
+    split: Split, labels: Mapping[str, int | None], context: str, *, detectors_train: bool
+) -> None:
+    """Makes sure that there is something to train detectors on, if any trains, and to test on.
+
+    Raises:
+        DataError: naming what is missing.
+    """
+    needed = [("good", "test"), ("bad", "test")]
+    for word, purpose in [("good", "detectors")] * detectors_train + needed:
+        if not any(labels[image] == (word == "bad") for image in getattr(split, purpose)):
             raise DataError(
-                f"category '{category}', seed {seed}: the split leaves no {what}",
+                f"{context}: the split leaves no {word} image for the {purpose}",
                 "Change the recipe's split, or give the category more images.",
             )
-    return Split(**{name: tuple(sorted(ids)) for name, ids in parts.items()})  # type: ignore[arg-type]
 
 
 def draw_for_classifier(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from segad_core.errors import RecipeError
+from segad_core.recipe.schema import Seed
 from segad_core.split import Split, Turn
 
 Splits = Mapping[str, Mapping[Turn, Split]]
@@ -19,7 +22,7 @@ Splits = Mapping[str, Mapping[Turn, Split]]
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    seed: int
+    seed: Seed
     held_out: str = ""
     subset: str = ""
     detectors: tuple[str, ...]
@@ -49,8 +52,9 @@ def read_splits(path: Path) -> dict[str, dict[Turn, Split]]:
         RecipeError: it cannot be read, is not such a file, or gives a turn or an image twice.
     """
     try:
-        found = _FILE.validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
+        # not by pydantic: it refuses names of files that are no text
+        found = _FILE.validate_python(json.loads(path.read_bytes(), object_pairs_hook=_unique))
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else _first(error)
         raise RecipeError(
             f"split.file: {path} cannot be read as splits ({reason})",
@@ -62,8 +66,8 @@ def read_splits(path: Path) -> dict[str, dict[Turn, Split]]:
         for name, entry in entries.items():
             turn = Turn(entry.seed, entry.held_out)
             split = Split(**entry.model_dump(exclude={"seed", "held_out"}))
-            images = [i for ids in (split.detectors, split.final, split.test, split.apart) for i in ids]
-            twice = next((i for i, j in zip(sorted(images), sorted(images)[1:], strict=False) if i == j), "")
+            purposes = (*split.detectors, *split.final, *split.test, *split.apart)
+            twice = next((i for ids in (purposes, *split.classifiers.values()) for i in _twice(ids)), "")
             if turn in own or twice:
                 what = f"has the image '{twice}' twice" if twice else f"stands there twice, as seed {turn}"
                 raise RecipeError(
@@ -73,7 +77,22 @@ def read_splits(path: Path) -> dict[str, dict[Turn, Split]]:
     return splits
 
 
-def _first(error: ValidationError) -> str:
+def _twice(images: Sequence[str]) -> list[str]:
+    return [image for image, times in Counter(images).items() if times > 1]
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are all different; JSON keeps the last of equal ones without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"'{next(name for name in names if names.count(name) > 1)}' stands there twice")
+    return found
+
+
+def _first(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
     first = error.errors(include_url=False)[0]
     where = ".".join(map(str, first["loc"]))
     return f"{where}: {first['msg']}" if where else first["msg"]

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from segad_core.contracts import Sample
-from segad_core.errors import DataError, RecipeError
+from segad_core.errors import DataError, LeakageError, RecipeError
 from segad_core.images import Inventory, audit
 from segad_core.recipe import Recipe
-from segad_core.split import Split, Turn, draw_for_classifier, make_split
+from segad_core.split import Split, Turn, check_parts, draw_for_classifier, make_split
 from segad_core.split_file import read_splits
 
 log = logging.getLogger("segad.prepare")
@@ -23,6 +23,8 @@ def make_splits(
 ) -> dict[Turn, Split]:
     """Every split of a category, in the order of the recipe's seeds.
 
+    A type of defect that cannot be held out is left out with a warning.
+
     Args:
         recipe: says how to draw, or which file has the splits.
         category: to split.
@@ -33,125 +35,175 @@ def make_splits(
     Raises:
         SegadError: the recipe and the data do not fit, or an image stands in two purposes.
     """
-    found = _given(recipe, category, inventory) or _drawn(recipe, category, listed, subsets)
-    for turn, split in found.items():
-        context = f"category '{category}', seed {turn}"
-        _check_final(recipe, split, inventory, context)
-        found[turn] = _with_classifiers(recipe, split, inventory, turn, context)
-        audit(found[turn].purposes(), inventory.facts, context)
-    return found
-
-
-def _drawn(recipe: Recipe, category: str, listed: Sequence[Sample], subsets: Subsets) -> dict[Turn, Split]:
-    """The splits that the recipe's draws come to."""
-    spec = recipe.skeleton.split
-    learn = any(choice.component.trains for choice in recipe.used_detectors())  # type: ignore[attr-defined]
+    given = _given(recipe, category)
     found: dict[Turn, Split] = {}
-    for n, seed in enumerate(dict.fromkeys(spec.seeds)):
-        name = _subset(recipe, category, subsets, n)
-        subset = frozenset(subsets[name]) if name else None
-        for held_out in ("", *(_types(listed) if spec.hold_out else ())):
-            turn = Turn(seed, held_out)
-            try:
-                split = make_split(
-                    listed, spec, seed, category, held_out=held_out, subset=subset, detectors_train=learn
-                )
-                _check_held_out(split, listed, held_out)
-            except DataError as error:
-                if not held_out:
-                    raise
-                log.warning(
-                    "category '%s', seed %d: '%s' is not held out: %s", category, seed, held_out, error.what
-                )
-                continue
-            found[turn] = replace(split, subset=name)
+    for turn in given or _turns(recipe, category, listed):
+        context = f"category '{category}', seed {turn}"
+        try:
+            if given:
+                split = _fitted(recipe, given[turn], inventory, context)
+            else:
+                split = _drawn(recipe, category, listed, inventory, subsets, turn)
+            _check_held_out(split, inventory, turn.held_out, context)
+            _check_final(recipe, split, inventory, context)
+            split = _with_classifiers(recipe, split, inventory, turn, context)
+        except DataError as error:
+            if given or not turn.held_out:
+                raise
+            reason = error.what.removeprefix(f"{context}: ")
+            words = (category, turn.seed, turn.held_out, reason)
+            log.warning("category '%s', seed %d: '%s' is not held out: %s", *words)
+            continue
+        audit(split.purposes(), inventory.facts, context)
+        found[turn] = split
     return found
 
 
-def _types(samples: Sequence[Sample]) -> list[str]:
-    """The types of defect, where known, that data sets do not keep out of training anyway."""
-    return sorted({name for sample in samples if not sample.unseen for name in sample.defects()})
+def _turns(recipe: Recipe, category: str, samples: Sequence[Sample]) -> list[Turn]:
+    """The recipe's seeds; with `hold_out` each of them also without each type of defect that is known.
+
+    Types that the data set keeps out of training anyway are not among them.
+    """
+    types: set[str] = set()
+    if recipe.skeleton.split.hold_out:
+        types = {name for sample in samples if not sample.unseen for name in sample.defects()}
+        if not types:
+            log.warning("category '%s': no type of defect is known, so none is held out", category)
+    return [Turn(seed, name) for seed in _seeds(recipe) for name in ("", *sorted(types))]
 
 
-def _check_held_out(split: Split, samples: Sequence[Sample], held_out: str) -> None:
-    if not held_out:
-        return
-    bad = {s.id: held_out in s.defects() for s in samples if s.label == 1}
-    if not any(bad.get(image) for image in split.test):
-        raise DataError("the test has no image of it")
-    if not any(image in bad and not bad[image] for image in (*split.final, *split.test)):
-        raise DataError("every bad image is of it")
+def _seeds(recipe: Recipe) -> list[int]:
+    return list(dict.fromkeys(recipe.skeleton.split.seeds))
 
 
-def _subset(recipe: Recipe, category: str, subsets: Subsets, n: int) -> str:
-    """The published subset that the n-th seed takes; empty where the recipe takes none."""
+def _drawn(
+    recipe: Recipe,
+    category: str,
+    listed: Sequence[Sample],
+    inventory: Inventory,
+    subsets: Subsets,
+    turn: Turn,
+) -> Split:
+    """The split that the recipe's draws come to."""
+    name = _subset(recipe, category, subsets, _seeds(recipe).index(turn.seed))
+    subset = None if name is None else _bad_for_training(category, name, subsets[name], inventory)
+    split = make_split(
+        listed,
+        recipe.skeleton.split,
+        turn.seed,
+        category,
+        held_out=turn.held_out,
+        subset=subset,
+        detectors_train=_detectors_train(recipe),
+    )
+    return replace(split, subset=name or "")
+
+
+def _detectors_train(recipe: Recipe) -> bool:
+    return any(choice.component.trains for choice in recipe.used_detectors())  # type: ignore[attr-defined]
+
+
+def _check_held_out(split: Split, inventory: Inventory, held_out: str, context: str) -> None:
+    """Nothing that is learnt from shows a defect that is kept out of training, be it under another name."""
+    facts, bad = inventory.facts, [sample for sample in inventory.samples if sample.label == 1]
+    kept_out = {s.id for s in bad if held_out in s.defects()}
+    shown = {facts[s.id].pixels: s.id for s in bad if s.unseen or s.id in kept_out}
+    for image in split.final:
+        if (original := shown.get(facts[image].pixels)) is not None:
+            same = "" if original == image else f"shows the same as '{original}', which "
+            raise LeakageError(
+                f"{context}: '{image}' stands in 'final' and {same}has a defect that nothing may learn from",
+                "Remove the copy, or correct the file of splits.",
+            )
+    if held_out and not kept_out.intersection(split.test):
+        raise DataError(f"{context}: the test has no image of it", "Take it out of the file of splits.")
+    others = {s.id for s in bad} - kept_out
+    if held_out and not others.intersection((*split.final, *split.test)):
+        raise DataError(f"{context}: every bad image is of it", "Take it out of the file of splits.")
+
+
+def _subset(recipe: Recipe, category: str, subsets: Subsets, n: int) -> str | None:
+    """The published subset that the n-th seed takes; None where the recipe takes none."""
     if recipe.skeleton.split.final.bad.origin != "subsets":
-        return ""
+        return None
     names = list(subsets)
     if n >= len(names):
         listed = f" ({', '.join(names)})" if names else ""
         raise RecipeError(
             f"category '{category}': the data set has {len(names)} published subsets of bad images{listed}, "
-            f"and the recipe has {len(dict.fromkeys(recipe.skeleton.split.seeds))} seeds",
+            f"and the recipe has {len(_seeds(recipe))} seeds",
             "The n-th seed takes the n-th subset: take seeds out, or say split.final.bad.from: train.",
         )
     return names[n]
 
 
-def _given(recipe: Recipe, category: str, inventory: Inventory) -> dict[Turn, Split]:
+def _bad_for_training(category: str, name: str, images: Sequence[str], inventory: Inventory) -> set[str]:
+    """The images of a published subset, made sure to be bad training images, as far as they can be read."""
+    samples = inventory.samples
+    allowed = {s.id for s in samples if s.label == 1 and s.split != "test" and not s.unseen}
+    if stray := [i for i in images if i not in allowed and i not in inventory.unreadable]:
+        raise DataError(
+            f"category '{category}': '{stray[0]}' of the published subset '{name}' is no bad training image",
+            "Complete the data set from its source: `segad datasets check` lists what does not fit.",
+        )
+    return allowed.intersection(images)
+
+
+def _given(recipe: Recipe, category: str) -> dict[Turn, Split]:
     """The splits that the recipe's file has for a category; none where the recipe names no file."""
     spec = recipe.skeleton.split
     if spec.file is None:
         return {}
-    splits = read_splits(spec.file)
-    if category not in splits:
+    own = read_splits(spec.file).get(category, {})
+    if not own:
         raise RecipeError(
-            f"split.file: {spec.file} has no category '{category}'",
-            f"It has {', '.join(splits) or 'none'}: set the recipe's categories, or name another file.",
+            f"split.file: {spec.file} has no split of category '{category}'",
+            "Set the recipe's categories, or name another file.",
         )
-    wanted = spec.seeds if "seeds" in spec.model_fields_set else {turn.seed for turn in splits[category]}
-    if missing := [seed for seed in wanted if Turn(seed) not in splits[category]]:
+    seeds = _seeds(recipe) if "seeds" in spec.model_fields_set else dict.fromkeys(turn.seed for turn in own)
+    if missing := [seed for seed in seeds if Turn(seed) not in own]:
         raise RecipeError(
             f"split.file: {spec.file} has no seed {missing[0]} for category '{category}'",
             "Correct split.seeds, or take it out: then all seeds of the file are used.",
         )
-    own = {turn: split for turn, split in splits[category].items() if turn.seed in wanted}
-    context = f"split.file: {spec.file}: {category}"
-    return {turn: _fitted(split, inventory, f"{context}, seed {turn}") for turn, split in own.items()}
+    return {turn: split for seed in seeds for turn, split in own.items() if turn.seed == seed}
 
 
-def _fitted(split: Split, inventory: Inventory, context: str) -> Split:
+def _fitted(recipe: Recipe, split: Split, inventory: Inventory, context: str) -> Split:
     """A split from a file, made sure to fit the images that there are; what cannot be read is left out."""
+    context = f"split.file: {recipe.skeleton.split.file}: {context}"
     labels = {sample.id: sample.label for sample in inventory.samples}
     allowed: dict[str, tuple[int | None, ...]] = {"detectors": (0,), "final": (0, 1), "test": (0, 1)}
     allowed["apart"] = (None,)
-    for purpose, own in allowed.items():
-        for image in getattr(split, purpose):
-            if image not in labels and image not in inventory.unreadable:
-                raise DataError(
-                    f"{context}: there is no image '{image}'",
-                    "Name the splits of a run on this data set.",
-                )
-            if image in labels and labels[image] not in own:
-                word = {0: "good", 1: "bad", None: "doubtful"}[labels[image]]
-                raise DataError(
-                    f"{context}: '{image}' is {word} and cannot stand in '{purpose}'",
-                    "Correct the file, or the data set's labels.",
-                )
-    kept = {name: tuple(i for i in getattr(split, name) if i in labels) for name in allowed}
-    used = {image for ids in kept.values() for image in ids}
-    unused = tuple(i for i, label in labels.items() if label is not None and i not in used)
-    classifiers = {
-        alias: tuple(i for i in images if i in labels) for alias, images in split.classifiers.items()
-    }
+
+    def readable(images: Sequence[str]) -> tuple[str, ...]:
+        if unknown := sorted({*images} - labels.keys() - inventory.unreadable.keys()):
+            raise DataError(
+                f"{context}: there is no image '{unknown[0]}'", "Name the splits of a run on this data set."
+            )
+        return tuple(sorted(image for image in images if image in labels))
+
+    kept = {purpose: readable(getattr(split, purpose)) for purpose in allowed}
+    for purpose, images in kept.items():
+        if wrong := [image for image in images if labels[image] not in allowed[purpose]]:
+            word = {0: "good", 1: "bad", None: "doubtful"}[labels[wrong[0]]]
+            raise DataError(
+                f"{context}: '{wrong[0]}' is {word} and cannot stand in '{purpose}'",
+                "Correct the file, or the data set's labels.",
+            )
+    classifiers = {alias: readable(images) for alias, images in split.classifiers.items()}
     for alias, images in classifiers.items():
-        if stray := sorted(set(images) - {*kept["detectors"], *kept["final"]}):
+        if stray := sorted({*images} - {*kept["detectors"], *kept["final"]}):
             raise DataError(
                 f"{context}: classifier '{alias}' would learn from '{stray[0]}', which neither "
                 "the detectors nor the final classifier learn from",
                 "Correct the file.",
             )
-    return Split(**kept, unused=unused, classifiers=classifiers, subset=split.subset)
+    used = {image for images in kept.values() for image in images}
+    unused = tuple(image for image, label in labels.items() if label is not None and image not in used)
+    fitted = Split(**kept, unused=unused, classifiers=classifiers, subset=split.subset)
+    check_parts(fitted, labels, context, detectors_train=_detectors_train(recipe))
+    return fitted
 
 
 def _with_classifiers(recipe: Recipe, split: Split, inventory: Inventory, turn: Turn, context: str) -> Split:
@@ -162,9 +214,13 @@ def _with_classifiers(recipe: Recipe, split: Split, inventory: Inventory, turn: 
         if alias in recipe.classifiers:
             spec = recipe.skeleton.classifiers[alias].split or recipe.skeleton.split.classifiers
             what = f"{context}, classifier '{alias}'"
-            drawn[alias] = split.classifiers.get(alias) or draw_for_classifier(
-                split, labels, spec, turn.seed, what
+            drawn[alias] = (
+                split.classifiers[alias]
+                if alias in split.classifiers
+                else draw_for_classifier(split, labels, spec, turn.seed, what)
             )
+            if len({labels[image] for image in drawn[alias]}) < 2:  # of a file
+                raise DataError(f"{what}: needs good and bad images to learn from", "Correct the file.")
             few = len({inventory.facts[i].pixels for i in drawn[alias] if labels[i] == 1}) < 2
             if few and recipe.skeleton.classifiers[alias].out_of_fold:
                 raise DataError(

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from published_trees import VISA
 from sklearn.model_selection import train_test_split
 
 from segad_core.contracts import Sample
@@ -49,6 +51,75 @@ def test_visa_moves_the_last_ten_of_the_permutation() -> None:
     assert {i for i in split.final if i.startswith("bad/")} == moved
     assert len([i for i in split.test if i.startswith("bad/")]) == 90
     assert len(split.detectors) == 18
+
+
+SEEDS = (333, 576, 725, 823, 831, 902, 226, 598, 874, 589)
+"""As published for VisA."""
+
+VISA_SPLIT = {
+    "detectors": {"good": 0.9, "seed": 333},
+    "final": {"good": "rest", "bad": {"from": "test", "amount": 10}},
+}
+SEGAD_GOODS = {
+    **dict.fromkeys(("candle", "macaroni1", "macaroni2"), 90),
+    **dict.fromkeys(("capsules",), 55),
+    **dict.fromkeys(("cashew", "fryum", "pipe_fryum"), 45),
+    **dict.fromkeys(("chewinggum",), 46),
+    **dict.fromkeys(("pcb1", "pcb2", "pcb3", "pcb4"), 91),
+}
+"""The good images that SegAD learns from, as in the paper's supplement."""
+
+
+def _visa(category: str) -> list[Sample]:
+    """A category of VisA, neither sorted by name nor by part."""
+    train, test = VISA[category]
+    parts = [("test", "bad", 1, 100), ("train", "good", 0, train), ("test", "good", 0, test)]
+    samples = [
+        Sample(f"{part}/{word}/{i:04}.JPG", Path("x"), label, split=part)  # type: ignore[arg-type]
+        for part, word, label, count in parts
+        for i in range(count)
+    ]
+    return [samples[i] for i in np.random.default_rng(len(category)).permutation(len(samples))]
+
+
+def _frame(samples: list[Sample], part: str, label: int, listed: bool = False) -> pd.DataFrame:
+    """A table of the images, as the official code has one."""
+    ids = [s.id for s in samples if s.split == part and s.label == label]
+    return pd.DataFrame({"image": ids if listed else sorted(ids), "label": label})
+
+
+@pytest.mark.parametrize("order", ["name", "listed"])
+@pytest.mark.parametrize("category", VISA)
+def test_visa_is_split_as_the_official_code_splits_it(category: str, order: str) -> None:
+    """Test parts and bad training images of all ten seeds; good images once, those of EfficientAD."""
+    samples = _visa(category)
+    bad = _frame(samples, "test", 1, order == "listed")
+    goods = _frame(samples, "train", 0, order == "listed")
+    detectors, left = train_test_split(goods, test_size=0.1, random_state=333)
+    assert len(left) == SEGAD_GOODS[category]
+    for seed in SEEDS:
+        train, test = train_test_split(bad, test_size=len(bad) - 10, random_state=seed)
+        assert (len(train), len(test)) == (10, 90)
+        split = make_split(samples, _spec(**VISA_SPLIT, order=order), seed, category)
+        assert split.detectors == tuple(sorted(detectors["image"]))
+        assert split.final == tuple(sorted([*left["image"], *train["image"]]))
+        assert split.test == tuple(sorted([*_frame(samples, "test", 0)["image"], *test["image"]]))
+        assert split.unused == split.apart == ()
+
+
+@settings(max_examples=40, deadline=None)
+@given(samples=st.permutations(_samples(11, 8)), seed=st.integers(0, 2**32 - 1))
+def test_the_listed_order_is_what_is_shuffled(samples: list[Sample], seed: int) -> None:
+    parts = {"test": {"good": 3, "bad": 2}, "detectors": {"good": 5}, "order": "listed"}
+    split = make_split(samples, _spec(**parts), seed, "c")
+    good, bad = ([s.id for s in samples if s.label == label] for label in (0, 1))
+    left, test_good = train_test_split(good, test_size=3, random_state=seed)
+    train_bad, test_bad = train_test_split(bad, test_size=2, random_state=seed)
+    left.sort(key=good.index)  # what is not tested stands in the order of the list again
+    detectors, final = train_test_split(left, test_size=len(left) - 5, random_state=seed)
+    assert split.test == tuple(sorted([*test_good, *test_bad]))
+    assert split.detectors == tuple(sorted(detectors))
+    assert split.final == tuple(sorted([*final, *train_bad]))
 
 
 def test_shares_round_as_scikit_learn_rounds() -> None:

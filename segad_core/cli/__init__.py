@@ -8,7 +8,9 @@ import click
 
 from segad_core import __version__
 from segad_core.cli.check import check
+from segad_core.cli.datasets import datasets
 from segad_core.cli.list_plugins import list_plugins
+from segad_core.cli.mask import mask
 from segad_core.cli.run import run
 
 __all__ = ["main"]
@@ -29,11 +31,13 @@ def main() -> None:
     segad run elpv                a shipped recipe by name, or a path to one
     segad check my_recipe.yaml    what would be computed, without computing it
     segad list-plugins            what is installed
+    segad mask                    draw segmentation masks, and look at them
+    segad datasets                data sets, where to get them, whether a copy is sound
 
     Exit codes: 0 done, 1 failed, 2 the recipe or the command line is wrong, 3 done but some images could
     not be read.
     """
 
 
-for _command in (run, check, list_plugins):
+for _command in (run, check, list_plugins, datasets, mask):
     main.add_command(_command)

@@ -1,6 +1,12 @@
-"""Image-level metrics: AUROC, and the share of good parts rejected when 95 % of the bad are caught."""
+"""Image-level metrics: AUROC, and the share of good parts rejected when 95 % of the bad are caught.
+
+Two definitions of the latter are in use, which differ in the threshold; a good image at or above it is a
+false positive in both (docs/metrics.md).
+"""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +22,7 @@ def auroc(labels: Labels, scores: Scores) -> float:
         labels: (n,) 0 good, 1 bad; both present.
         scores: (n,) finite, higher is worse.
     """
-    good, bad = _parted(labels, scores)
+    good, bad = parted(labels, scores)
     ordered = np.sort(good)
     below = np.searchsorted(ordered, bad, side="left")
     up_to = np.searchsorted(ordered, bad, side="right")
@@ -25,7 +31,7 @@ def auroc(labels: Labels, scores: Scores) -> float:
 
 def threshold_at_tpr(labels: Labels, scores: Scores, tpr: float = 0.95) -> float:
     """The threshold of the paper's official code: the linear (1 - tpr) quantile of the bad scores."""
-    _, bad = _parted(labels, scores)
+    _, bad = parted(labels, scores)
     return float(np.quantile(bad, round(1.0 - tpr, 12)))  # 0.05 itself: 1 - 0.95 lies above it
 
 
@@ -35,11 +41,27 @@ def fpr_at_tpr(labels: Labels, scores: Scores, tpr: float = 0.95) -> float:
     A good image at or above the threshold is a false positive, so ties with it count. Where at least
     5 % of the bad share the lowest score of all, this is 1.
     """
-    good, _ = _parted(labels, scores)
+    good, _ = parted(labels, scores)
     return float(1.0 - np.mean(good < threshold_at_tpr(labels, scores, tpr)))
 
 
-def _parted(labels: Labels, scores: Scores) -> tuple[Scores, Scores]:
+def fpr_on_roc(labels: Labels, scores: Scores, tpr: float = 0.95) -> float:
+    """False-positive rate at a true-positive rate, read off the ROC curve.
+
+    The smallest that any threshold has which catches at least this share of the bad: the highest such
+    threshold is the ceil(tpr n)-th largest of the n bad scores.
+    """
+    good, bad = parted(labels, scores)
+    caught = math.ceil(round(tpr * len(bad), 9))
+    return float(1.0 - np.mean(good < np.sort(bad)[len(bad) - caught]))
+
+
+def parted(labels: Labels, scores: Scores) -> tuple[Scores, Scores]:
+    """The scores of the good and of the bad images.
+
+    Raises:
+        ValueError: one of them is absent, or a score is not finite.
+    """
     good, bad = scores[labels == 0], scores[labels == 1]
     if not len(good) or not len(bad):
         raise ValueError("both good and bad images are needed")

@@ -1,22 +1,60 @@
-"""Label images: pixels that are numbers with a meaning, never colours."""
+"""Label images: pixels that mean segments, as numbers or in the colours of segad's palette."""
 
 from __future__ import annotations
 
+import io
+import re
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from segad_core.errors import ImageError
+from segad_core.files import write_atomic
 from segad_core.images.decode import check_header
+from segad_core.images.palette import PALETTE, hex_of, is_grey, labels_of
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
+
+_NOT_LOSSY = (
+    "Draw it anew, or from the paint program's own file export a PNG: one that was a {0} stays spoilt."
+)
+_PENCIL = (
+    "Draw with a hard pencil (no brush, no anti-aliasing, no smooth fill) in the colours that 'segad mask "
+    "new' shows, with every other layer hidden and full opacity, and export a PNG: "
+    "docs/how-to/draw_a_mask.md."
+)
+
+
+def usable_names(names: list[str]) -> list[str]:
+    """The names of segments as they are.
+
+    Raises:
+        ValueError: two are the same, or one cannot be part of a feature's name.
+    """
+    if len(set(names)) != len(names):
+        raise ValueError("two segments have the same name")
+    if bad := [n for n in names if not _NAME.fullmatch(n) or n == "image"]:
+        raise ValueError(
+            f"'{bad[0]}' cannot name a segment: use letters, digits, '_' and '-', and not the word "
+            "'image', which means all of it"
+        )
+    return names
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:
-    """The labels (H, W) uint8 of an indexed or grey image, or of an npy array of whole numbers.
+    """The labels (H, W) uint8 of a drawn mask, whatever program saved it.
+
+    - Grey images, and npy arrays of whole numbers: the values are labels.
+    - RGB, opaque RGBA: colours of `PALETTE` are labels; or all is grey, and the values are labels.
+    - Indexed images: colours of `PALETTE` are labels, so that the palette may be in any order; greys from 0
+      on, one after the other, are labels too; with a palette of other colours the indices are labels.
 
     Raises:
-        ImageError: the file cannot be read, holds colours, or labels outside 0 to 255.
+        ImageError: the file cannot be read, can have lost what was drawn (JPEG), is transparent somewhere,
+            has colours that are no label's, or labels outside 0 to 255.
     """
     try:
         labels = _read_npy(path) if path.suffix.lower() == ".npy" else _read_image(path)
@@ -36,6 +74,15 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     return labels.astype(np.uint8)
 
 
+def write_labels(path: Path, labels: NDArray[np.uint8], segments: int) -> None:
+    """Writes labels (H, W) as an indexed PNG whose palette has the colours of the first `segments` labels."""
+    image = Image.fromarray(labels)
+    image.putpalette(PALETTE[:segments].tobytes())
+    data = io.BytesIO()
+    image.save(data, "png")
+    write_atomic(path, data.getvalue())
+
+
 def _read_npy(path: Path) -> NDArray[np.generic]:
     with path.open("rb") as file:
         array: NDArray[np.generic] = np.lib.format.read_array(file, allow_pickle=False)
@@ -46,9 +93,58 @@ def _read_image(path: Path) -> NDArray[np.generic]:
     with path.open("rb") as file:
         image: Image.Image = Image.open(file)
         check_header(path, image)
-        if image.mode not in ("P", "L", "1"):
+        if image.format in _LOSSY:
             raise ImageError(
-                f"{path}: holds '{image.mode}' colours, not labels",
-                "Save it as an indexed PNG (palette) or a grey one whose values are labels.",
+                f"{path}: is a {image.format}, which keeps pixels only nearly as they were drawn",
+                _NOT_LOSSY.format(image.format),
             )
-        return np.asarray(image)
+        image = ImageOps.exif_transpose(image)
+        if image.mode not in ("P", "PA", "L", "LA", "1", "RGB", "RGBA"):
+            raise ImageError(
+                f"{path}: holds '{image.mode}' pixels, which are neither labels nor colours of 8 bits",
+                "Save it as an indexed PNG (palette), an RGB one, or a grey one of 8 bits.",
+            )
+        if image.has_transparency_data:
+            _refuse_transparency(path, np.asarray(image.convert("RGBA"))[..., 3])
+        if image.mode in ("L", "1"):
+            return np.asarray(image)
+        if image.mode == "P":
+            return _labels_of_indexed(path, image)
+        colours = np.asarray(image.convert("RGB"))
+        if is_grey(colours).all():
+            return colours[..., 0]
+        return _labels_of_colours(path, colours)
+
+
+def _labels_of_indexed(path: Path, image: Image.Image) -> NDArray[np.generic]:
+    """By colour where the colours that occur are segad's, as programs sort palettes anew; else by index."""
+    indices, colours = np.asarray(image), np.asarray(image.convert("RGB"))
+    used, first = np.unique(indices, return_index=True)
+    used_colours = colours.reshape(-1, 3)[first]
+    if (labels_of(used_colours) >= 0).any():
+        return _labels_of_colours(path, colours)  # one that is half segad's is no mask with its own colours
+    if is_grey(used_colours).all() and set(used_colours[:, 0]) == set(range(len(used))):
+        return colours[..., 0]  # a grey mask that a program saved with a palette
+    return indices
+
+
+def _labels_of_colours(path: Path, colours: NDArray[np.uint8]) -> NDArray[np.int64]:
+    labels = labels_of(colours)
+    if (wrong := labels < 0).any():
+        y, x = np.argwhere(wrong)[0]
+        raise ImageError(
+            f"{path}: {wrong.sum()} of {wrong.size} pixels have a colour that is no label's, the first one "
+            f"{hex_of(colours[y, x])} at x {x}, y {y}",
+            _PENCIL,
+        )
+    return labels
+
+
+def _refuse_transparency(path: Path, alpha: NDArray[np.uint8]) -> None:
+    if (clear := alpha < 255).any():
+        y, x = np.argwhere(clear)[0]
+        raise ImageError(
+            f"{path}: {clear.sum()} of {clear.size} pixels are transparent, the first one at x {x}, y {y}",
+            "Give every pixel a label: fill what is empty with the first segment's colour, set the layer to "
+            "full opacity, and export it without an alpha channel.",
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -57,9 +57,8 @@ class Published(BaseModel):
 
     def value(self, metric: str, row: str, category: str) -> tuple[float, float | None] | None:
         """Mean and standard deviation of a cell in per cent, or None where nothing was published."""
-        rows: dict[str, Any] = dict(self.figures)
-        found: tuple[float, float | None] | None = rows.get(metric, {}).get(row, {}).get(category)
-        return found
+        rows = next((rows for name, rows in self.figures.items() if name == metric), {})
+        return rows.get(row, {}).get(category)
 
 
 def published(name: str, base: Path) -> Published:
@@ -94,7 +93,9 @@ def published(name: str, base: Path) -> Published:
 def _unknown_categories(found: Published, document: Document) -> list[str]:
     known = (*found.categories, MEAN)
     return [
-        document.problem(("figures", metric, row, name), f"there is no category '{name}'{suggest(name, known)}")
+        document.problem(
+            ("figures", metric, row, name), f"there is no category '{name}'{suggest(name, known)}"
+        )
         for metric, rows in found.figures.items()
         for row, own in rows.items()
         for name in own

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from segad_core.contracts import Detector, ImageBatch, Run
-from segad_core.testing.checks import is_array
+from segad_core.testing.checks import is_array, same, works
 from segad_core.testing.images import ArrayImageSet, Pixels, good_images
 from segad_core.testing.learner import LearnerSuite, Results
 
@@ -38,6 +38,21 @@ class DetectorSuite(LearnerSuite[Detector]):
     def _well_formed(self, results: Results, count: int, size: tuple[int, int], of: str) -> None:
         is_array(results["map"], (count, *size), np.float32, f"anomaly_maps() of {of}")
         is_array(results["image score"], (count,), np.float64, f"image_scores() of {of}")
+
+    def test_use_before_fit_is_refused(self) -> None:
+        """Maps or a state asked for before `fit` or `restore` raise a `SegadError`; not without `trains`."""
+        if self.make().trains:
+            super().test_use_before_fit_is_refused()
+
+    def test_without_trains_a_fit_changes_nothing(self) -> None:
+        """A detector whose `trains` is False gives the same maps and scores without a fit as after one."""
+        if not self.make().trains:
+            pixels = self._good_and_bad()
+            with works("a detector whose `trains` is False gives maps before any fit"):
+                before = self._results(self.make(), pixels)
+            after = self._results(self._fitted(), pixels)
+            for name in before:
+                same(after[name], before[name], f"the {name} after a fit of what says that it doesn't train")
 
     def test_maps_are_finite_float32_of_the_images_size(self) -> None:
         """`anomaly_maps` gives (N, H, W) float32, none NaN or infinite, whatever the number of images."""

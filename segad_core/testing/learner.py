@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load as load_arrays
 
 from segad_core.checkpoints import to_bytes
-from segad_core.contracts import Array, Encoder, ImageBatch, Learner, Progress, Run, unseen
+from segad_core.contracts import Array, Encoder, ImageBatch, Learner, Progress, Run, Sample, unseen
 from segad_core.errors import SegadError
 from segad_core.evaluate import auroc
 from segad_core.testing.checks import ROUNDING, not_fitted, refused, same, unwritten, works
@@ -52,6 +52,10 @@ class LearnerSuite(ComponentSuite, Generic[L]):
         """The encoder whose layers the learner reads; by default one of a few lines of NumPy."""
         return TinyEncoder()
 
+    def samples(self, pixels: Pixels) -> Sequence[Sample]:
+        """What is known of images (N, H, W, 3) to score; a learner that goes by their names gives its own."""
+        return image_batch(pixels).samples
+
     def _training(self) -> Pixels:
         """The images to fit to."""
         raise NotImplementedError
@@ -80,7 +84,7 @@ class LearnerSuite(ComponentSuite, Generic[L]):
         return TrialRun(np.random.SeedSequence(1), progress, self._encoder, left)
 
     def _batch(self, pixels: Pixels) -> ImageBatch:
-        return image_batch(pixels, self._encoder, self.make().layers())
+        return image_batch(pixels, self._encoder, self.make().layers(), self.samples(pixels))
 
     def _good_and_bad(self, each: int = 3) -> Pixels:
         return np.concatenate([good_images(each, *self.size, seed=2), bad_images(each, *self.size, seed=3)])
@@ -163,7 +167,7 @@ class LearnerSuite(ComponentSuite, Generic[L]):
             passes.append(len(given))
             return self._encoder.encode(given, learner.layers())
 
-        batch = ImageBatch(image_batch(pixels).samples, pixels, encode)
+        batch = ImageBatch(self.samples(pixels), pixels, encode)
         self._use(learner, batch)
         most = min(1, len(learner.layers()))
         assert len(passes) <= most, f"a batch costs {len(passes)} passes of the encoder, not {most}"

@@ -194,7 +194,7 @@ MASKS = {
         ["sky", "sea"],
         "",
         "has the label 2, but only 2 segments have names (labels 0 to 1)",
-        "Name every label in 'segments', or save the mask as an indexed image whose values are labels.",
+        "Name every label in 'segments', or draw it in the colours that 'segad mask new' shows for them.",
         2,
     ),
     "a name without a pixel": (
@@ -230,7 +230,11 @@ def _npz() -> bytes:
 
 FRAMES = [Image.fromarray(picture(i)) for i in range(2)]
 LABEL_FILES = {
-    "colours": ("m.png", encoded(Image.fromarray(picture(1)), "PNG"), "holds 'RGB' colours, not labels"),
+    "colours": (
+        "m.png",
+        encoded(Image.fromarray(picture(1) // np.array([1, 2, 3], np.uint8)), "PNG"),
+        "2304 of 2304 pixels have a colour that is no label's, the first one #...",
+    ),
     "text": ("m.png", b"hello", "cannot be read as labels (cannot identify image file..."),
     "truncated": (
         "m.png",
@@ -256,7 +260,7 @@ def test_a_mask_that_is_none(name: str, tmp_path: Path) -> None:
     result = run_command(write_recipe(tmp_path, ("whole_image", use)))
     first, remedy = said(result).splitlines()
     assert first.startswith(f"error: {tmp_path}/{file}: {what.removesuffix('...')}")
-    assert remedy.startswith("  Save ")
+    assert remedy.startswith(("  Save ", "  Draw "))
     assert result.exit_code == 1
     assert kinds(tmp_path / "store") == []
 

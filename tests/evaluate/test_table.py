@@ -1,21 +1,19 @@
 """The table: mean ± sample standard deviation over seeds, and the mean over categories."""
 
-from segad_core.evaluate import Figures, markdown_table, results_frame
+from some_figures import figures
 
-
-def _figures(category: str, seed: int, row: str, auroc: float) -> Figures:
-    return Figures(category, seed, row, auroc, 1 - auroc, 10, 20, 0, 0)
+from segad_core.evaluate import markdown_table
 
 
 def test_cells_and_means_worked_by_hand() -> None:
-    figures = [
-        _figures("a", 0, "X", 0.90),
-        _figures("a", 1, "X", 0.94),
-        _figures("b", 0, "X", 0.80),
-        _figures("b", 1, "X", 0.80),
+    some = [
+        figures("a", 0, "X", 0.90),
+        figures("a", 1, "X", 0.94),
+        figures("b", 0, "X", 0.80),
+        figures("b", 1, "X", 0.80),
     ]
     # a: mean 92, s = 4 / sqrt(2) = 2.83; over categories: seeds 85 and 87, mean 86, s = 1.41
-    assert markdown_table(figures, "auroc").splitlines() == [
+    assert markdown_table(some, "auroc").splitlines() == [
         "| Cl. AUROC |          a |          b |       mean |",
         "| --------- | ---------: | ---------: | ---------: |",
         "| X         | 92.0 ± 2.8 | 80.0 ± 0.0 | 86.0 ± 1.4 |",
@@ -23,7 +21,7 @@ def test_cells_and_means_worked_by_hand() -> None:
 
 
 def test_one_seed_has_no_spread_and_one_category_no_mean() -> None:
-    text = markdown_table([_figures("a", 0, "X", 0.9), _figures("a", 0, "Longer", 0.5)], "fpr95")
+    text = markdown_table([figures("a", 0, "X", 0.9), figures("a", 0, "Longer", 0.5)], "fpr95")
     assert text.splitlines() == [
         "| FPR@95TPR |    a |",
         "| --------- | ---: |",
@@ -32,6 +30,42 @@ def test_one_seed_has_no_spread_and_one_category_no_mean() -> None:
     ]
 
 
-def test_results_have_the_promised_columns() -> None:
-    columns = list(results_frame([_figures("a", 0, "X", 0.9)]).columns)
-    assert columns[:7] == ["category", "seed", "row", "auroc", "fpr95", "n_good", "n_bad"]
+def test_one_seed_shows_its_interval_where_it_has_one() -> None:
+    """A mean over categories has none, and neither has a row that is the mean of others."""
+    some = [
+        figures("a", 0, "X", 0.952, auroc_low=0.931, auroc_high=0.9691),
+        figures("b", 0, "X", 0.5, auroc_low=0.4, auroc_high=0.6),
+        figures("a", 0, "Y", 0.7),
+        figures("b", 0, "Y", 0.9),
+    ]
+    assert markdown_table(some, "auroc").splitlines()[2:] == [
+        "| X         | 95.2 [93.1, 96.9] | 50.0 [40.0, 60.0] | 72.6 |",
+        "| Y         |              70.0 |              90.0 | 80.0 |",
+    ]
+
+
+def test_several_seeds_show_no_interval() -> None:
+    some = [figures("a", seed, "X", 0.9, auroc_low=0.8, auroc_high=1.0) for seed in (0, 1)]
+    assert "| 90.0 ± 0.0 |" in markdown_table(some, "auroc")
+
+
+def test_a_row_that_a_category_lacks_has_no_mean() -> None:
+    some = [figures("a", 0, "X", 0.9), figures("b", 0, "X", 0.8), figures("b", 0, "Y", 0.7)]
+    assert markdown_table(some, "auroc").splitlines()[2:] == [
+        "| X         | 90.0 | 80.0 | 85.0 |",
+        "| Y         |      | 70.0 |      |",
+    ]
+
+
+def test_runs_with_a_defect_held_out_stay_out() -> None:
+    some = [figures("a", 0, "X", 0.9), figures("a", 0, "X", 0.1, held_out="dent")]
+    assert markdown_table(some, "auroc") == markdown_table(some[:1], "auroc")
+
+
+def test_the_roc_definition_has_a_table_of_its_own() -> None:
+    text = markdown_table([figures("a", 0, "X", 0.9, fpr95_roc=0.25)], "fpr95_roc")
+    assert text.splitlines()[::2] == ["| FPR@95TPR (ROC) |    a |", "| X               | 25.0 |"]
+
+
+def test_a_bar_in_a_name_ends_no_cell() -> None:
+    assert r"| A \| B    | 90.0 |" in markdown_table([figures("a", 0, "A | B", 0.9)], "auroc")

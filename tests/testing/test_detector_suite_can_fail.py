@@ -1,12 +1,14 @@
 """Each clause of what a detector owes fails for a plugin that violates it, and spares a sound one."""
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from segad_core import contracts
+from segad_core.digest import array_digest
 from segad_core.errors import PluginError
 from segad_core.testing import DetectorSuite, TinyEncoder, good_images
 
@@ -93,6 +95,39 @@ class Sharing(Trained):
 
     def resumed(self, left):
         return left["total"], int(left["place"])
+
+
+class Untrained(contracts.Detector):
+    """How bright a place is: nothing is learnt, and it says so."""
+
+    trains = False
+    light = 0.0
+
+    def fit(self, images, run):
+        pass
+
+    def anomaly_maps(self, batch):
+        return np.abs(batch.pixels[..., 0] - np.float32(120 + self.light))
+
+    def state(self):
+        return {}
+
+    def restore(self, state):
+        pass
+
+
+def learns_the_light(self, images, run):
+    self.light = float(images.pixels().mean()) - 120
+
+
+def needs_a_fit(self, batch):
+    if not self.light:
+        raise PluginError("not fitted yet")
+    return Untrained.anomaly_maps(self, batch)
+
+
+def untrained(**methods):
+    return type("Broken", (Untrained,), {"__doc__": "What trains, and says that it doesn't.", **methods})
 
 
 def detector(**methods):
@@ -228,6 +263,7 @@ SECOND = "test_a_second_fit_forgets_the_first"
 TOLD = "test_progress_is_told_consistently"
 KILLED = "test_a_killed_training_goes_on"
 LACKS = "test_restore_refuses_what_is_incomplete"
+UNTRAINED = "test_without_trains_a_fit_changes_nothing"
 SIZE = "test_images_of_another_size_are_mapped_or_refused"
 
 
@@ -237,6 +273,12 @@ SIZE = "test_images_of_another_size_are_mapped_or_refused"
         (Detector, ""),
         (Trained, ""),
         (Sharing, ""),
+        (Untrained, ""),
+        (untrained(trains=True), UNFITTED),
+        (untrained(fit=learns_the_light), f"{UNTRAINED} {STATE}"),
+        (untrained(anomaly_maps=needs_a_fit, fit=learns_the_light), UNTRAINED),
+        (untrained(anomaly_maps=lambda self, batch: -Untrained.anomaly_maps(self, batch)), RANKS),
+        (detector(trains=False), UNTRAINED),
         (detector(layers=lambda self: ("layer9",)), "test_layers_exist_in_the_encoder"),
         (detector(cost=lambda self, images, size, shapes: 3.5), "test_layers_exist_in_the_encoder"),
         (detector(changed=lambda self, maps: maps.astype(np.float64)), MAPS),
@@ -316,3 +358,26 @@ def test_folders_of_images_come_with_the_encoder(tmp_path):
     expected = TinyEncoder().encode(good_images(1), ["layer1"])["layer1"][0]
     np.testing.assert_array_equal(case._fitted().mean, expected)
     case.test_ranks_visible_defects_above_good_images()
+
+
+def test_a_suite_says_what_is_known_of_the_images(check):
+    """A detector that goes by names meets, in every clause, the names that the suite gives."""
+    maps = {}
+
+    class Case(DetectorSuite):
+        def samples(self, pixels):
+            names = [f"{array_digest(image)}.png" for image in pixels]
+            maps.update(zip(names, np.abs(pixels[..., 0] - np.float32(120)), strict=True))
+            return [contracts.Sample(name, Path(name), 0) for name in names]
+
+    def by_name(self, batch):
+        return np.stack([maps[sample.id] for sample in batch.samples])
+
+    check(Case, untrained(anomaly_maps=by_name), "")
+    check(DetectorSuite, untrained(anomaly_maps=lambda self, batch: by_place(batch)), f"{ALONE} {RANKS}")
+
+
+def by_place(batch):
+    """What names mean where the suite gives them by place: nothing."""
+    numbers = np.array([int(Path(sample.id).stem) for sample in batch.samples], np.float32)
+    return -np.broadcast_to(numbers[:, None, None], batch.pixels.shape[:3]).copy()

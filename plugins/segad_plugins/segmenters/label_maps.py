@@ -1,9 +1,9 @@
-"""What segmenters with drawn label maps share: names of segments, labels that fit them, resizing."""
+"""What segmenters with drawn label maps share: labels that fit their names, resizing."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -16,23 +16,6 @@ MOST = IGNORED
 """The most segments that a map can have; their labels stay below `IGNORED`."""
 
 Label = TypeVar("Label", bound=np.generic)
-_NAME = re.compile(r"[A-Za-z0-9_-]+")
-
-
-def usable_names(names: list[str]) -> list[str]:
-    """The names of segments as they are.
-
-    Raises:
-        ValueError: two are the same, or one cannot be part of a feature's name.
-    """
-    if len(set(names)) != len(names):
-        raise ValueError("two segments have the same name")
-    if bad := [n for n in names if not _NAME.fullmatch(n) or n == "image"]:
-        raise ValueError(
-            f"'{bad[0]}' cannot name a segment: use letters, digits, '_' and '-', and not the word "
-            "'image', which means all of it"
-        )
-    return names
 
 
 def check_labels(labels: NDArray[np.uint8], names: Sequence[str], what: str) -> None:
@@ -46,13 +29,21 @@ def check_labels(labels: NDArray[np.uint8], names: Sequence[str], what: str) -> 
         raise RecipeError(
             f"{what}: has the label {present[-1]}, but only {len(names)} segments have names "
             f"(labels 0 to {len(names) - 1})",
-            "Name every label in 'segments', or save the mask as an indexed image whose values are labels.",
+            "Name every label in 'segments', or draw it in the colours that 'segad mask new' shows for them.",
         )
     if len(present) < len(names):
         absent = [names[i] for i in range(len(names)) if i not in present]
         raise RecipeError(
             f"{what}: has no pixel of {', '.join(absent)}", "Draw it, or take the name out of 'segments'."
         )
+
+
+def template_note(what: str, path: Path) -> str:
+    """What a reader of results has to know that come of a map which was not drawn for the data."""
+    return (
+        f"{what} {path.name} is a template, drawn without the images and not fitted to them: draw your own "
+        "(docs/how-to/draw_a_mask.md)"
+    )
 
 
 def nearest(labels: NDArray[Label], size: tuple[int, int]) -> NDArray[Label]:

@@ -14,8 +14,8 @@ from pydantic import Field, field_validator, model_validator
 
 from segad_core.contracts import ImageBatch, InputFile, MapQuality, Parameters, Segmenter
 from segad_core.errors import DataError, RecipeError
-from segad_core.images import read_labels
-from segad_plugins.segmenters.label_maps import MOST, check_labels, nearest, usable_names
+from segad_core.images import read_labels, usable_names
+from segad_plugins.segmenters.label_maps import MOST, check_labels, nearest, template_note
 from segad_plugins.segmenters.registration import register, resized, warp
 
 _DEFAULT = ("background", "object")
@@ -30,14 +30,19 @@ class ObjectMap(Parameters):
 
     components: InputFile | None = Field(
         None,
-        description="indexed or grey PNG, or npy, of labels drawn over one image: 0 background, 1 the object "
-        "itself, 2 and more its components; registered onto the object of each image",
+        description="PNG in segad's colours, or indexed or grey PNG, or npy, of labels drawn over one image: "
+        "0 background, 1 the object itself, 2 and more its components; registered onto the object of each "
+        "image",
     )
     segments: list[str] | None = Field(
         None,
         min_length=2,
         max_length=MOST,
         description="names in label order; without components background and object",
+    )
+    template: bool = Field(
+        False,
+        description="the components were not drawn for this data, and whoever reads the results is told",
     )
     motion: Literal["similarity", "affine"] = Field(
         "similarity",
@@ -65,6 +70,8 @@ class ObjectMap(Parameters):
             raise ValueError("'segments' must name the labels of 'components', background and object first")
         if not self.components and self.segments and len(self.segments) != 2:
             raise ValueError("'segments' without 'components' are two: background and object")
+        if self.template and not self.components:
+            raise ValueError("'template' is about 'components', and there are none")
         return self
 
 
@@ -100,6 +107,10 @@ class ObjectSegmenter(Segmenter):
     def segments(self) -> Sequence[str]:
         self._drawn()  # components that do not fit their names are told at once
         return self.params.segments or _DEFAULT
+
+    def notes(self) -> Sequence[str]:
+        path = self.params.components
+        return [template_note("components map", path)] if path and self.params.template else ()
 
     def check_sizes(self, originals: Collection[tuple[int, int]], size: tuple[int, int]) -> None:
         drawn = self._drawn()

@@ -12,8 +12,8 @@ from pydantic import Field, field_validator
 
 from segad_core.contracts import ImageBatch, InputFile, Parameters, Segmenter
 from segad_core.errors import RecipeError
-from segad_core.images import read_labels
-from segad_plugins.segmenters.label_maps import MOST, check_labels, nearest, usable_names
+from segad_core.images import read_labels, usable_names
+from segad_plugins.segmenters.label_maps import MOST, check_labels, nearest, template_note
 
 _TOLERANCE = 0.01  # of the aspect ratio: images of one camera may differ by a line
 
@@ -21,18 +21,25 @@ _TOLERANCE = 0.01  # of the aspect ratio: images of one camera may differ by a l
 class StaticMask(Segmenter):
     """One segmentation map, drawn once, for every image (the paper's choice for VAD, section 5).
 
-    The mask is an indexed or grey PNG, or an npy array, whose pixel values are labels: label 0 is the
-    first name, label 1 the second. It is brought to the images' size by nearest neighbour, so it must
-    have the aspect ratio of the images on disk, or the recipe's image size; `size` demands an exact size.
+    The mask is a PNG in the colours that `segad mask new` shows, or an indexed or grey PNG, or an npy array,
+    whose values are labels: label 0 is the first name, label 1 the second. It is brought to the images' size
+    by nearest neighbour, so it must have the aspect ratio of the images on disk, or the recipe's image size;
+    `size` demands an exact size.
     """
 
     class Params(Parameters):
         """The mask and the names of its segments."""
 
-        mask: InputFile = Field(description="indexed or grey PNG, or npy, of labels")
+        mask: InputFile = Field(
+            description="PNG in segad's colours, or indexed or grey PNG, or npy, of labels"
+        )
         segments: list[str] = Field(min_length=1, max_length=MOST, description="names in label order")
         size: tuple[int, int] | None = Field(
             None, description="height and width that the mask must have, if it has to be an exact size"
+        )
+
+        template: bool = Field(
+            False, description="the mask was not drawn for this data, and whoever reads the results is told"
         )
 
         @field_validator("segments")
@@ -45,6 +52,9 @@ class StaticMask(Segmenter):
     def segments(self) -> Sequence[str]:
         self._labels()  # a mask that does not fit its names is told at once
         return self.params.segments
+
+    def notes(self) -> Sequence[str]:
+        return [template_note("mask", self.params.mask)] if self.params.template else ()
 
     def check_sizes(self, originals: Collection[tuple[int, int]], size: tuple[int, int]) -> None:
         height, width = self._labels().shape

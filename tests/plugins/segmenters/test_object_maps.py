@@ -221,9 +221,9 @@ def test_components_that_do_not_fit_their_names(components: Path, names: list[st
         Given([], components=components, segments=names).segments()
 
 
-def test_components_are_labels_not_colours(tmp_path: Path) -> None:
-    Image.fromarray(np.zeros((6, 6, 3), np.uint8)).save(tmp_path / "colours.png")
-    with pytest.raises(ImageError, match="colours, not labels"):
+def test_components_in_colours_that_are_no_labels(tmp_path: Path) -> None:
+    Image.fromarray(np.full((6, 6, 3), (200, 0, 0), np.uint8)).save(tmp_path / "colours.png")
+    with pytest.raises(ImageError, match="36 of 36 pixels have a colour that is no label's"):
         Given([], components=tmp_path / "colours.png", segments=["a", "b"]).segments()
 
 
@@ -239,3 +239,14 @@ def test_a_drawing_that_was_squeezed_with_the_images(tmp_path: Path) -> None:
         segmenter.check_sizes({(200, 300)}, (64, 64))
     Given([], **given, motion="affine").check_sizes({(200, 300)}, (64, 64))
     Given([]).check_sizes({(200, 300)}, (64, 64))
+
+
+def test_a_template_says_that_it_is_one(components: Path) -> None:
+    assert not Given([DRAWN > 0], components=components, segments=NAMES).notes()
+    (note,) = Given([DRAWN > 0], components=components, segments=NAMES, template=True).notes()
+    assert note.startswith("components map board.png is a template, drawn without the images")
+
+
+def test_a_template_of_nothing() -> None:
+    with pytest.raises(ValueError, match="'template' is about 'components', and there are none"):
+        Given([], template=True)

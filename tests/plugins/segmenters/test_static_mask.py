@@ -72,10 +72,20 @@ def test_another_shape_than_the_images(tmp_path: Path) -> None:
         segmenter.check_sizes({(20, 40), (30, 30)}, (64, 64))
 
 
-def test_colours_are_not_labels(tmp_path: Path) -> None:
-    Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(tmp_path / "mask.png")
-    with pytest.raises(ImageError, match="holds 'RGB' colours, not labels"):
+def test_colours_that_are_no_labels(tmp_path: Path) -> None:
+    Image.fromarray(np.full((2, 2, 3), (200, 0, 0), np.uint8)).save(tmp_path / "mask.png")
+    with pytest.raises(ImageError, match="4 of 4 pixels have a colour that is no label's"):
         _segmenter(tmp_path / "mask.png").segment(_batch(2, 2))
+
+
+def test_a_template_says_that_it_is_one(tmp_path: Path) -> None:
+    Image.fromarray(_LABELS).save(tmp_path / "mask.png")
+    assert not _segmenter(tmp_path / "mask.png").notes()
+    (note,) = _segmenter(tmp_path / "mask.png", template=True).notes()
+    assert note == (
+        "mask mask.png is a template, drawn without the images and not fitted to them: draw your own "
+        "(docs/how-to/draw_a_mask.md)"
+    )
 
 
 @pytest.mark.parametrize("names", [["a", "a"], ["image"], ["a.b"], [""]])

@@ -1,0 +1,89 @@
+"""Segmentation maps that were computed elsewhere, such as those of the official SegAD release."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from segad_core.contracts import IGNORED, ImageBatch, InputFolder, Parameters, Segmenter
+from segad_core.errors import DataError
+from segad_core.images import usable_names
+from segad_plugins.published_arrays import NAMES, Names, PublishedArrays, read_array
+from segad_plugins.segmenters.label_maps import MOST, nearest
+
+log = logging.getLogger("segad.plugins")
+
+_KINDS = "biuf"
+
+
+class Precomputed(Segmenter):
+    """Segmentation maps that were computed elsewhere, read from an npy file for each image.
+
+    The official SegAD release has them as `{good,bad}/<stem>.npy` below `visa_segm/<category>`, which is what
+    `segmentations` names, for each category. Maps are of whole numbers (H, W), label 0 the first name; pixels
+    of a label that has no name are left out of all statistics, as in the official code, and a warning says
+    so. Maps come to the images' size by nearest neighbour.
+    """
+
+    class Params(Parameters):
+        """Where the maps are, and the names of their segments."""
+
+        segmentations: InputFolder = Field(description="folder of a category's segmentation maps")
+        segments: list[str] = Field(min_length=1, max_length=MOST, description="names in label order")
+        names: Names = Field("release", description=NAMES)
+
+        @field_validator("segments")
+        @classmethod
+        def _distinct(cls, names: list[str]) -> list[str]:
+            return usable_names(names)
+
+    params: Params
+
+    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
+        super().__init__(params, device)
+        self._maps = PublishedArrays(self.params.segmentations, self.params.names, "segmentation map", _KINDS)
+
+    def segments(self) -> Sequence[str]:
+        return self.params.segments
+
+    def check_sizes(self, originals: Collection[tuple[int, int]], size: tuple[int, int]) -> None:
+        path = self._maps.first()
+        self._labels(path, read_array(path, _KINDS))
+
+    def segment(self, batch: ImageBatch) -> NDArray[np.uint8]:
+        size = batch.pixels.shape[1:3]
+        maps = [self._labels(self._maps.path_of(s), self._maps.read(s)) for s in batch.samples]
+        return np.stack([nearest(labels, size) for labels in maps])
+
+    def _labels(self, path: Path, values: NDArray[np.generic]) -> NDArray[np.uint8]:
+        """Values as labels that have names, or `IGNORED`.
+
+        Raises:
+            DataError: they are no labels, or none of them has a name.
+        """
+        if not np.isfinite(values).all() or (values != np.floor(values)).any() or values.min() < 0:
+            raise DataError(f"{path}: has values that are no labels", "Labels are whole numbers from 0.")
+        named = values < len(self.params.segments)
+        if not named.any():
+            raise DataError(
+                f"{path}: none of its pixels has a label below {len(self.params.segments)}, so none belongs "
+                "to a segment that has a name",
+                "Name every label, from 0, in 'segments'.",
+            )
+        if not named.all():
+            _warn(self.params.segmentations, len(self.params.segments))
+        return np.where(named, values, IGNORED).astype(np.uint8)
+
+
+@cache
+def _warn(folder: Path, names: int) -> None:
+    """Once for each folder."""
+    log.warning(
+        "%s: holds labels of %d and above, which have no name: such pixels are left out", folder, names
+    )

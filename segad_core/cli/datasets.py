@@ -1,0 +1,254 @@
+"""`segad datasets`: which data sets are known and where to get them; `check` says what is wrong with one."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from segad_core.cli.common import DEBUG, NO_PLUGINS, STORE, reports_errors
+
+if TYPE_CHECKING:
+    from segad_core.cli.progress import Progress
+    from segad_core.contracts import Dataset
+    from segad_core.dataset_check import CategoryCheck
+    from segad_core.registry import Registry
+
+_WIDTH = 100
+_SHOWN = 10
+"""How many findings of a kind are shown without --all."""
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(invoke_without_command=True)
+@JSON
+@NO_PLUGINS
+@DEBUG
+@click.pass_context
+def datasets(context: click.Context, as_json: bool, no_plugins: bool, debug: bool) -> None:
+    """List the data sets that segad can read: what each is, its licence, and where to get it.
+
+    \b
+    segad datasets                              the list
+    segad datasets check NAME --root DIR        what is wrong with a copy on disk
+
+    The exit code is 1 if a data set's plugin is broken.
+    """
+    if context.invoked_subcommand is None:
+        _list(as_json=as_json, no_plugins=no_plugins, debug=debug)
+    elif as_json or no_plugins or debug:
+        command = context.invoked_subcommand
+        raise click.UsageError(f"options stand behind the command: segad datasets {command} ...")
+
+
+@reports_errors
+def _list(as_json: bool, no_plugins: bool) -> int:
+    from segad_core.registry import Registry
+
+    registry = Registry(third_parties=not no_plugins)
+    entries = _entries(registry)
+    if as_json:
+        click.echo(json.dumps(entries, indent=1))
+    for entry in [] if as_json else entries:
+        click.echo(entry["name"])
+        words = [entry["about"] or f"cannot be used: {entry['broken']}"]
+        words += [f"{key}: {entry[key]}" for key in ("licence", "source") if entry[key]]
+        for paragraph in words:
+            click.echo(_wrapped(paragraph))
+    return int(any(entry["broken"] for entry in entries))
+
+
+def _entries(registry: Registry) -> list[dict[str, str]]:
+    """Each data set plugin; one of whose name there are several by its full name."""
+    from segad_core.errors import PluginError
+
+    providers = registry.providers("datasets")
+    names = [provider.name for provider in providers]
+    entries = []
+    for provider in providers:
+        name = provider.name if names.count(provider.name) == 1 else provider.qualified
+        entry = dict.fromkeys(("name", "distribution", "about", "licence", "source", "broken"), "")
+        entry |= {"name": name, "distribution": f"{provider.distribution} {provider.version}"}
+        try:
+            dataset: Any = registry.component(provider)
+            about = (dataset.__doc__ or "").strip().partition("\n")[0]
+            entry |= {"about": about, "licence": dataset.licence, "source": dataset.source}
+        except PluginError as error:
+            entry["broken"] = error.what
+        entries.append(entry)
+    return entries
+
+
+def _wrapped(text: str) -> str:
+    """A paragraph of at most 100 columns; what has to be copied (addresses, paths) stays whole."""
+    return textwrap.fill(
+        text,
+        _WIDTH,
+        initial_indent="  ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+@datasets.command("check")
+@click.argument("name")
+@click.option("--root", metavar="DIR", help="The data set's folder.")
+@click.option(
+    "--param",
+    "words",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Another parameter of the data set's plugin. May be given again.",
+)
+@click.option("--category", "wanted", multiple=True, metavar="C", help="Only this one. May be given again.")
+@click.option("--all", "everything", is_flag=True, help=f"Show all findings, not {_SHOWN} of each kind.")
+@JSON
+@STORE
+@NO_PLUGINS
+@DEBUG
+@reports_errors
+def check(
+    name: str,
+    root: str | None,
+    words: tuple[str, ...],
+    wanted: tuple[str, ...],
+    everything: bool,
+    as_json: bool,
+    store: Path,
+    no_plugins: bool,
+) -> int:
+    """Check a copy of the data set NAME: counts, damaged files, duplicates, labels, masks.
+
+    Every image and every mask is read. Problems are numbers of images other than the published ones, images
+    or masks that cannot be read, one image in training and in test or with two labels, masks that do not
+    fit their images or labels, and published subsets that name what is not there. Notes (an image twice in
+    one part, bad images without a mask where others have one) are no problems.
+
+    Exit codes: 0 no problem, 1 problems, 2 the command line or the folders are wrong, 3 no problem but
+    images that cannot be read.
+    """
+    from segad_core.registry import Registry
+
+    dataset = _open(name, root, words, Registry(third_parties=not no_plugins))
+
+    from segad_core.cli.progress import Progress
+    from segad_core.dataset_check import check_category
+    from segad_core.store import Store
+
+    with Progress():  # shows the data set's warnings
+        categories = _categories(dataset, name, wanted)
+    opened = Store(store)
+    checks: list[CategoryCheck] = []
+    for category in categories:
+        with Progress() as progress:
+            checks.append(check_category(dataset, category, opened, partial(_told, progress, category)))
+        if not as_json:
+            _print(checks[-1], everything)
+    summary = _summary(checks)
+    if as_json:
+        params = dataset.params.model_dump(mode="json")
+        plain = [_plain(checked) for checked in checks]
+        click.echo(json.dumps({"dataset": name, "params": params, **summary, "categories": plain}, indent=1))
+    else:
+        counts = [(len(checks), "category", "categories")]
+        counts += [(summary[key], key.removesuffix("s"), key) for key in ("images", "problems", "notes")]
+        click.echo(f"{name}: {', '.join(f'{n} {one if n == 1 else many}' for n, one, many in counts)}")
+    return summary["exit_code"]
+
+
+def _told(progress: Progress, category: str, what: str, done: int, total: int, note: str = "") -> None:
+    progress.preparing(f"{category}: {what}", done, total, note)
+
+
+def _summary(checks: Sequence[CategoryCheck]) -> dict[str, int]:
+    """Numbers of images, problems and notes in all categories, and the exit code."""
+    findings = [finding for checked in checks for finding in checked.findings]
+    problems = [finding for finding in findings if finding.is_problem]
+    only_unreadable = all(finding.kind == "unreadable" for finding in problems)
+    return {
+        "images": sum(sum(checked.images.values()) for checked in checks),
+        "problems": len(problems),
+        "notes": len(findings) - len(problems),
+        "exit_code": 0 if not problems else 3 if only_unreadable else 1,
+    }
+
+
+def _plain(checked: CategoryCheck) -> dict[str, Any]:
+    findings = [{**asdict(f), "problem": f.is_problem} for f in checked.findings]
+    return {**asdict(checked), "findings": findings}
+
+
+def _print(checked: CategoryCheck, everything: bool) -> None:
+    """A category's report; a kind of finding has a line of its own and one for each time it was found."""
+    from segad_core.dataset_check import HEADINGS
+
+    _echo(checked.category)
+    differ = not checked.published or any(finding.kind == "counts" for finding in checked.findings)
+    numbers = {
+        "images" if differ else "images, as published": checked.images,
+        "types of defect": checked.defects,
+        "subsets of bad training images": {f"'{name}'": size for name, size in checked.subsets.items()},
+    }
+    for what, counts in numbers.items():
+        if counts:
+            _echo(_wrapped(f"{what}: {'; '.join(f'{name} {count}' for name, count in counts.items())}"))
+    for kind, heading in HEADINGS.items():
+        found = [finding for finding in checked.findings if finding.kind == kind]
+        if found:
+            word = "problem" if found[0].is_problem else "note"
+            _echo(f"  {word}: {heading} ({len(found)}):")
+        shown = found if everything else found[:_SHOWN]
+        for finding in shown:
+            _echo(textwrap.indent(finding.text, "    "))
+        if len(found) > len(shown):
+            _echo(f"    and {len(found) - len(shown)} more (--all shows them)")
+
+
+def _echo(text: str) -> None:
+    """Names of files can hold bytes that are no text."""
+    click.echo(text.encode(errors="backslashreplace").decode())
+
+
+def _categories(dataset: Dataset, name: str, wanted: Sequence[str]) -> list[str]:
+    """The categories to check.
+
+    Raises:
+        UsageError: one is not there.
+    """
+    from segad_core.errors import UsageError
+    from segad_core.registry import suggest
+
+    known = list(dataset.categories())
+    for category in wanted:
+        if category not in known:
+            raise UsageError(
+                f"--category {category}: data set {name} has no such category{suggest(category, known)}"
+            )
+    return [category for category in known if not wanted or category in wanted]
+
+
+def _open(name: str, root: str | None, words: Sequence[str], registry: Registry) -> Dataset:
+    """The data set with the parameters of the command line.
+
+    Raises:
+        UsageError: there is no such data set, or a parameter is unknown, missing or wrong.
+        PluginError: its plugin is broken.
+    """
+    from segad_core.cli.params import checked_params
+    from segad_core.errors import PluginError, UsageError
+
+    try:
+        provider = registry.find("datasets", name)
+    except PluginError as error:
+        raise UsageError(error.what, error.remedy) from error
+    component: Any = registry.component(provider)
+    dataset: Dataset = component(checked_params(component.Params, root, words, f"data set {name}"))
+    return dataset

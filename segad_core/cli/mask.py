@@ -1,0 +1,238 @@
+"""`segad mask`: starts a mask to be drawn, and shows what a recipe's segmenter makes of an image."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, reports_errors
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from segad_core.mask_preview import Preview
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_MADE_BY = "segad mask preview"
+"""Stands in every preview's file: only such a file is written over without being asked."""
+
+
+@click.group()
+def mask() -> None:
+    """Draw segmentation masks, and look at them."""
+
+
+@mask.command()
+@click.option("--image", required=True, type=_FILE, help="The image to draw over: a good, typical one.")
+@click.option("-o", "--output", required=True, type=_FILE, metavar="MASK.png", help="The mask to start.")
+@click.option(
+    "--segments",
+    default="background,object",
+    show_default=True,
+    help="Names of the segments in label order, with commas between.",
+)
+@click.option("--size", metavar="HxW", help="Height and width of the mask; by default the image's own.")
+@click.option(
+    "--white",
+    type=click.IntRange(1, 65535),
+    default=65535,
+    show_default=True,
+    help="White of images with 16 bits, as image.white in the recipe.",
+)
+@click.option("--force", is_flag=True, help="Write over files that are there: what was drawn is lost.")
+@DEBUG
+@reports_errors
+def new(image: Path, output: Path, segments: str, size: str | None, white: int, force: bool) -> int:
+    """Start a mask: a PNG in which every pixel has label 0, to be drawn upon.
+
+    Beside MASK.png come MASK_image.png, the image as a layer to draw over, and MASK_colours.png, which shows
+    the colour of each segment. Any program with a hard pencil will do; save the mask as PNG.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from segad_core.images import decode, resize, write_labels
+    from segad_core.images.overlay import Entry, legend
+    from segad_core.images.palette import PALETTE, hex_of
+
+    names, wanted = _names(segments), _size(size)
+    layer, colours = (output.with_name(f"{output.stem}_{what}.png") for what in ("image", "colours"))
+    _check_free((output, layer, colours), image, force)
+    pixels = decode(image, white).pixels
+    if wanted is not None:
+        pixels = resize(pixels, wanted)
+    entries = [Entry(label, (str(label), name, hex_of(PALETTE[label]))) for label, name in enumerate(names)]
+    _save(Image.fromarray(pixels), layer)
+    _save(legend(entries), colours)
+    write_labels(output, np.zeros(pixels.shape[:2], np.uint8), len(names))
+    height, width = pixels.shape[:2]
+    click.echo(f"{output}: {height} x {width} pixels (height x width), all of them {names[0]} (label 0)")
+    click.echo(f"{layer}: the image, a layer to draw over")
+    click.echo(f"{colours}: the colours of the {len(names)} segments")
+    click.echo(f"\nFor the recipe (the path counts from the recipe's folder):\n\n{_yaml(output, names)}")
+    click.echo(
+        "Draw with a hard pencil, without anti-aliasing, in these colours; hide the image, export a PNG.\n"
+        "Then look at it: segad mask preview RECIPE --category CATEGORY (docs/how-to/draw_a_mask.md)"
+    )
+    return 0
+
+
+@mask.command()
+@RECIPE
+@click.option("--category", default="", help="Of the recipe's; may be left out where there is but one.")
+@click.option("-o", "--output", type=_FILE, metavar="FILE.png", help="The picture to write.")
+@click.option("--row", default="", help="The row whose segmenter is shown; by default the recipe's own is.")
+@click.option("--image", default="", metavar="ID", help="The sample, by its path in the data set.")
+@SET
+@STORE
+@NO_PLUGINS
+@DEBUG
+@reports_errors
+def preview(
+    recipe: str,
+    category: str,
+    output: Path | None,
+    row: str,
+    image: str,
+    overrides: tuple[str, ...],
+    store: Path,
+    no_plugins: bool,
+) -> int:
+    """Draw what RECIPE's segmenter makes of a category.
+
+    The picture shows the mean good image, one sample, and the sample under the colours of its segments, with
+    their names and shares of its pixels.
+    """
+    from segad_core.recipe import load_recipe
+    from segad_core.registry import Registry
+
+    checked = load_recipe(recipe, Registry(third_parties=not no_plugins), overrides)
+
+    from segad_core import mask_preview
+    from segad_core.cli.progress import Progress
+    from segad_core.store import Store
+
+    if output is not None:
+        _check_preview(output)
+    with Progress() as progress:
+        made = mask_preview.preview(checked, category, Store(store), row, image, progress=progress.preparing)
+    if output is None:
+        output = Path(re.sub(r"[^\w.-]", "_", f"preview_{checked.name}_{made.category}.png"))
+        _check_preview(output)
+    _save(made.picture, output, made_by=_MADE_BY)
+    for line in _about(made, output):
+        click.echo(line.encode(errors="backslashreplace").decode())  # names of files can be no text
+    for error in made.unreadable:
+        click.echo(f"not read: {error}", err=True)
+    return 3 if made.unreadable else 0
+
+
+def _names(segments: str) -> list[str]:
+    from segad_core.errors import UsageError
+    from segad_core.images import usable_names
+
+    try:
+        names = usable_names([name.strip() for name in segments.split(",")])
+    except ValueError as error:
+        raise UsageError(f"--segments {segments}: {error}") from error
+    if len(names) > 255:
+        raise UsageError(f"--segments: are {len(names)}, and a mask has 255 at most")
+    return names
+
+
+def _size(size: str | None) -> tuple[int, int] | None:
+    from segad_core.errors import UsageError
+    from segad_core.images.decode import MAX_PIXELS
+
+    if size is None:
+        return None
+    found = re.fullmatch(r"([1-9]\d{0,8})x([1-9]\d{0,8})", size)
+    if not found:
+        raise UsageError(f"--size {size}: is no size", "Give height and width in pixels, as in 256x256.")
+    height, width = int(found[1]), int(found[2])
+    if height * width > MAX_PIXELS:
+        raise UsageError(f"--size {size}: is too large (the limit is {MAX_PIXELS} pixels)")
+    return height, width
+
+
+def _check_free(paths: tuple[Path, ...], image: Path, force: bool) -> None:
+    """That a mask can be written where it is wanted, without loss of what somebody drew."""
+    from segad_core.errors import UsageError
+    from segad_core.files import is_file
+
+    if paths[0].suffix.lower() != ".png":
+        raise UsageError(f"-o {paths[0]}: is no PNG, which keeps every pixel as it is", "Name it MASK.png.")
+    for path in filter(is_file, paths):
+        if is_file(image) and path.samefile(image):
+            raise UsageError(f"{path}: is the image itself, and would be written over", "Choose another -o.")
+        if not force:
+            raise UsageError(f"{path}: is there already", "Choose another -o, or write over it with --force.")
+
+
+def _check_preview(path: Path) -> None:
+    """That no file is written over which is not a preview: a mask, say."""
+    from PIL import Image
+
+    from segad_core.errors import UsageError
+    from segad_core.files import is_file
+
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"-o {path}: is no PNG", "Name it FILE.png.")
+    if not is_file(path):
+        return
+    try:
+        with Image.open(path) as image:
+            made_by = image.info.get("Software")
+    except Exception:  # whatever it is, it is somebody else's
+        made_by = None
+    if made_by != _MADE_BY:
+        raise UsageError(f"{path}: is there already, and no preview", "Choose another -o.")
+
+
+def _save(image: Image.Image, path: Path, made_by: str = "") -> None:
+    import io
+
+    from PIL.PngImagePlugin import PngInfo
+
+    from segad_core.files import write_atomic
+
+    info, data = PngInfo(), io.BytesIO()
+    if made_by:
+        info.add_text("Software", made_by)
+    image.save(data, "png", pnginfo=info)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, data.getvalue())
+    except OSError as error:
+        from segad_core.errors import UsageError
+
+        raise UsageError(f"{path}: cannot be written ({error.strerror})", "Choose another -o.") from error
+
+
+def _yaml(path: Path, names: list[str]) -> str:
+    import yaml
+
+    plain = {"segmenter": {"use": "static_mask", "params": {"mask": str(path), "segments": names}}}
+    return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, allow_unicode=True, width=1000)
+
+
+def _about(made: Preview, path: Path) -> list[str]:
+    """What a preview shows, in lines."""
+    from segad_core.mask_preview import percent
+
+    width = max(len(name) for _, name, _ in made.shares)
+    lines = [
+        f"{path}",
+        f"segmenter {made.segmenter}, category {made.category}; mean of {made.averaged} of {made.good} good "
+        "images",
+        f"sample {made.sample.id}, share of its pixels:",
+        *(f"  {label:3}  {name.ljust(width)}  {percent(share):>7}" for label, name, share in made.shares),
+    ]
+    if made.quality and made.quality.fit is not None:
+        lines.append(f"fit: {made.quality.fit:.3f} (0 to 1, by the segmenter's own measure)")
+    if made.quality and made.quality.doubt:
+        lines.append(f"in doubt: {made.quality.doubt}")
+    return [*lines, *(f"note: {note}" for note in made.notes)]

@@ -1,0 +1,82 @@
+"""Parameters of a plugin from words of the command line, checked as a recipe's are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from segad_core.contracts import Parameters
+from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
+from segad_core.errors import UsageError
+from segad_core.files import is_file, is_folder
+from segad_core.recipe.choice import paths_in
+from segad_core.recipe.document import Document
+from segad_core.recipe.schema import check
+
+
+@dataclass
+class _Words(Document):
+    """Plain data from the command line: a problem names the option that it stands in."""
+
+    def problem(self, place: Sequence[str | int], message: str, **_: Any) -> str:
+        return f"{self.overrides.get(tuple(place[:1]), self.source)}: {message}"
+
+
+def checked_params(
+    model: type[Parameters], root: str | None, words: Sequence[str], source: str
+) -> Parameters:
+    """The parameters that `--root DIR` and `--param NAME=VALUE` give.
+
+    Args:
+        model: the plugin's parameters.
+        root: the folder, if it is given.
+        words: of the form NAME=VALUE; a value is YAML, as in a recipe.
+        source: the plugin, for the messages.
+
+    Raises:
+        UsageError: with every parameter that is unknown, missing or wrong.
+    """
+    given = _Words(source, {})
+    for word in words:
+        name, value = _parsed(word)
+        _give(given, name, value, f"--param {word}")
+    if root is not None and "root" not in model.model_fields:
+        raise UsageError(
+            f"--root {root}: {source} has no parameter 'root'",
+            "Leave it out: `segad datasets` says where its images come from.",
+        )
+    if root is not None:
+        _give(given, "root", root, f"--root {root}")
+    params = check(model, given.data, given)
+    if isinstance(params, list):
+        homeless = "root" in model.model_fields and "root" not in given.data
+        raise UsageError("\n".join(params), "Say where it is with --root DIR." if homeless else "")
+    problems = []
+    for kind, mark, exists in (("file", IsInputFile, is_file), ("folder", IsInputFolder, is_folder)):
+        for name, info in model.model_fields.items():
+            paths = paths_in(getattr(params, name)) if has_mark(info, mark) else []
+            absent = [path for path in paths if not exists(path)]
+            problems += [given.problem((name,), f"there is no {kind} '{path}'") for path in absent]
+    if problems:
+        raise UsageError("\n".join(problems))
+    result: Parameters = params
+    return result
+
+
+def _give(given: _Words, name: str, value: Any, word: str) -> None:
+    if name in given.data:
+        raise UsageError(f"{word}: '{name}' is given before, by {given.overrides[name,]}", "Leave one out.")
+    given.data[name], given.overrides[name,] = value, word
+
+
+def _parsed(word: str) -> tuple[str, Any]:
+    name, equals, text = word.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--param {word}: is not of the form name=value", "For example: --param good=ok")
+    try:
+        return name, yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UsageError(f"--param {word}: the value is not valid YAML") from error

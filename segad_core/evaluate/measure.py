@@ -1,0 +1,72 @@
+"""From the scores of the test images to figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from segad_core.evaluate.bootstrap import intervals
+from segad_core.evaluate.figures import Figures
+from segad_core.evaluate.metrics import Labels, Scores, auroc, fpr_at_tpr, fpr_on_roc, threshold_at_tpr
+
+
+def measure(
+    category: str,
+    seed: int,
+    row: str,
+    *,
+    labels: Sequence[int | None],
+    scores: Sequence[float],
+    unseen: Sequence[bool],
+    held_out: str = "",
+) -> Figures:
+    """The figures over the labelled images; the doubtful are counted against the threshold, apart.
+
+    Args:
+        category, seed, row, held_out: what was measured.
+        labels: 0 good, 1 bad, None doubtful; good and bad both present.
+        scores: finite, higher is worse.
+        unseen: whether nothing learnt from an image's type of defect.
+    """
+    values = np.asarray(scores, np.float64)
+    judged = np.array([label is not None for label in labels], bool)
+    truth = np.array([label for label in labels if label is not None], np.int64)
+    known, apart = values[judged], values[~judged]
+    new = np.asarray(unseen, bool)[judged] & (truth == 1)
+    (auroc_low, auroc_high), (fpr95_low, fpr95_high) = intervals(truth, known)
+    return Figures(
+        category=category,
+        seed=seed,
+        row=row,
+        held_out=held_out,
+        auroc=auroc(truth, known),
+        auroc_low=auroc_low,
+        auroc_high=auroc_high,
+        fpr95=fpr_at_tpr(truth, known),
+        fpr95_low=fpr95_low,
+        fpr95_high=fpr95_high,
+        fpr95_roc=fpr_on_roc(truth, known),
+        n_good=int((truth == 0).sum()),
+        n_bad=int((truth == 1).sum()),
+        n_unseen=int(new.sum()),
+        n_apart=len(apart),
+        apart_above=int((apart >= threshold_at_tpr(truth, known)).sum()),
+        **_seen_and_unseen(truth, known, new),
+    )
+
+
+def _seen_and_unseen(labels: Labels, scores: Scores, unseen: np.ndarray) -> dict[str, Any]:
+    """The good against the seen alone and against the unseen alone, where there are both."""
+    seen = (labels == 1) & ~unseen
+    if not seen.any() or not unseen.any():
+        return {}
+    threshold = threshold_at_tpr(labels[~unseen], scores[~unseen])
+    found: dict[str, Any] = {}
+    for word, own in (("seen", seen), ("unseen", unseen)):
+        against = own | (labels == 0)
+        found[f"auroc_{word}"] = auroc(labels[against], scores[against])
+        found[f"fpr95_{word}"] = fpr_at_tpr(labels[against], scores[against])
+        found[f"missed_{word}"] = int((scores[own] < threshold).sum())
+    return found

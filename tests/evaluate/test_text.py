@@ -1,0 +1,80 @@
+"""The whole text: what is said below the tables, and when."""
+
+from typing import Any
+
+from some_figures import figures
+
+from segad_core.evaluate import Figures, results_text
+from segad_core.recipe.published import Published
+
+_INTERVAL = {"auroc_low": 0.8, "auroc_high": 1.0, "fpr95_low": 0.0, "fpr95_high": 0.5}
+
+
+def _some(*seeds: int, **given: Any) -> list[Figures]:
+    return [figures("a", seed, "X", 0.9, fpr95_roc=0.1, **_INTERVAL, **given) for seed in seeds]
+
+
+def test_one_seed_says_what_its_brackets_are() -> None:
+    text = results_text("T", _some(7))
+    assert text.startswith("# T\n\n| Cl. AUROC |                  a |\n")
+    assert "Per cent, over 1 seed (7); in brackets the 95 % bootstrap interval over test images\n" in text
+    assert "(1,000 resamples)." in text
+    assert "standard deviation" not in text
+
+
+def test_several_seeds_say_which_deviation_and_where_the_intervals_are() -> None:
+    text = results_text("T", _some(7, 3))
+    assert "over 2 seeds (7, 3), mean ± sample standard deviation (n - 1).\n" in text
+    assert "results.csv has each seed's, with 95 % bootstrap intervals over test images.\n" in text
+    assert "brackets" not in text
+
+
+def test_without_intervals_none_are_promised() -> None:
+    assert "bootstrap" not in results_text("T", [figures("a", 0, "X", 0.9)])
+
+
+def test_both_definitions_have_their_table_and_are_told_apart() -> None:
+    text = results_text("T", _some(0))
+    tables = [line.split("|")[1].strip() for line in text.splitlines() if "| ---" not in line and "|" in line]
+    assert tables[::2] == ["Cl. AUROC", "FPR@95TPR", "FPR@95TPR (ROC)"]
+    assert "FPR@95TPR is computed as in the paper's official code, (ROC) read off the ROC curve." in text
+
+
+def test_test_images_are_counted_over_seeds_and_without_the_runs_that_held_out() -> None:
+    some = [figures("a", 0, "X", 0.9), figures("a", 1, "X", 0.9, n_bad=22, n_unseen=4)]
+    text = results_text("T", [*some, figures("a", 0, "X", 0.9, n_good=99, held_out="dent")])
+    assert "Test images: a 10 good, 20 to 22 bad (0 to 4 of them unseen).\n" in text
+
+
+def test_doubtful_images_have_a_table_of_their_own() -> None:
+    some = [figures("a", seed, "X", 0.9, n_apart=4, apart_above=seed) for seed in (0, 1)]
+    text = results_text("T", [*some, figures("a", 0, "X", 0.9, n_apart=4, apart_above=4, held_out="dent")])
+    assert "| X   | a        |        4 |  12 % |" in text  # 0 and 25 %
+
+
+def test_everything_else_is_said_only_where_there_is_something() -> None:
+    plain = results_text("T", _some(0))
+    assert "#" not in plain[1:]
+    assert "Data:" not in plain
+    assert "could not be read" not in plain
+
+
+def test_unreadable_images_notes_and_the_licence_are_named() -> None:
+    text = results_text("T", _some(0), notes=["One.", "Two."], unreadable=2, licence="CC0")
+    assert "2 images could not be read and took no part: see unreadable.csv.\n" in text
+    assert text.endswith("## Notes\n\n- One.\n- Two.\n\nData: CC0\n")
+
+
+def test_published_figures_and_unseen_defects_have_sections() -> None:
+    parted = {f"{n}_{w}": 0.5 for n in ("auroc", "fpr95") for w in ("seen", "unseen")}
+    parted |= {"missed_seen": 1, "missed_unseen": 1, "n_unseen": 2}
+    told = Published.model_validate(
+        {"source": "a paper", "categories": ["a"], "figures": {"auroc": {"X": {"a": 91.0}}}}
+    )
+    turns = _some(0, **parted) + _some(0, **parted, held_out="dent") + _some(0, **parted, held_out="hole")
+    text = results_text("T", turns, published=told)
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## Beside the published figures",
+        "## Seen and unseen defects",
+        "## Defects held out in turn (2 types)",
+    ]

@@ -1,0 +1,132 @@
+"""MVTec AD: the published tree and what can be wrong with it."""
+
+import shutil
+from collections import Counter
+
+import pytest
+from published_trees import MVTEC, mvtec_tree
+
+from segad_core.errors import DataError, RecipeError
+from segad_core.images import decode
+from segad_plugins.datasets.mvtec import MVTec
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    return MVTec(MVTec.Params(root=mvtec_tree(tmp_path_factory.mktemp("mvtec"))))
+
+
+@pytest.fixture
+def small(tmp_path):
+    return mvtec_tree(tmp_path, ("cable", "grid"), counts={"train good": 3, "test good": 2, "test bad": 16})
+
+
+def samples(root, category="cable"):
+    return MVTec(MVTec.Params(root=root)).samples(category)
+
+
+class TestPublishedTree:
+    def test_categories_are_the_fifteen_in_the_paper_s_order(self, published, caplog) -> None:
+        names = "bottle cable capsule carpet grid hazelnut leather metal_nut pill screw tile toothbrush"
+        assert list(published.categories()) == [*names.split(), "transistor", "wood", "zipper"]
+        assert not caplog.messages
+
+    def test_counts_are_the_published_ones(self, published) -> None:
+        total = Counter()
+        for category in MVTEC:
+            counts = Counter(sample.part for sample in published.samples(category))
+            assert counts == published.published_counts(category), category
+            total += counts
+        assert total == {"train good": 3629, "test good": 467, "test bad": 1258}
+
+    def test_types_of_defect_are_the_folders_names(self, published) -> None:
+        types = {(category, s.defect) for category in MVTEC for s in published.samples(category) if s.label}
+        assert len(types) == 73
+        assert Counter(s.defects() for s in published.samples("bottle") if s.label) == {
+            ("broken_large",): 20,
+            ("broken_small",): 22,
+            ("contamination",): 21,
+        }
+
+    def test_a_name_that_repeats_is_another_image_each_time(self, published) -> None:
+        same = [s for s in published.samples("bottle") if s.path.name == "003.png"]
+        assert [s.id for s in same] == [
+            "train/good/003.png",
+            "test/broken_large/003.png",
+            "test/broken_small/003.png",
+            "test/contamination/003.png",
+            "test/good/003.png",
+        ]
+        assert len({decode(s.path).pixels.tobytes() for s in same}) == 5
+
+    def test_every_bad_image_has_its_mask(self, published) -> None:
+        for s in published.samples("wood"):
+            if s.label == 0:
+                assert s.mask is None
+            else:
+                assert s.mask.relative_to(published.params.root / "wood").as_posix() == (
+                    f"ground_truth/{s.defect}/{s.path.stem}_mask.png"
+                )
+
+
+class TestOtherTrees:
+    def test_no_count_is_published_of_an_unknown_category(self, published) -> None:
+        assert published.published_counts("nut") == {}
+
+    def test_masks_may_be_absent(self, small) -> None:
+        shutil.rmtree(small / "cable" / "ground_truth")
+        found = samples(small)
+        assert len(found) == 21 and not any(s.mask for s in found)
+
+    def test_hidden_files_and_text_are_left_out(self, small) -> None:
+        (small / "cable" / "test" / ".hidden").mkdir()
+        (small / "cable" / "test" / ".hidden" / "000.png").write_bytes(b"")
+        (small / "cable" / "test" / "good" / "._000.png").write_bytes(b"")
+        (small / "cable" / "readme.txt").write_text("x")
+        assert len(samples(small)) == 21
+
+    def test_upper_case_names_are_images(self, small) -> None:
+        path = small / "cable" / "train" / "good" / "000.png"
+        path.rename(path.with_suffix(".PNG"))
+        assert samples(small)[0].id == "train/good/000.PNG"
+
+    def test_missing_categories_are_a_warning(self, small, caplog) -> None:
+        assert list(MVTec(MVTec.Params(root=small)).categories()) == ["cable", "grid"]
+        assert "holds 2 of 15 categories; it lacks bottle, capsule, carpet, hazelnut" in caplog.text
+
+    def test_a_category_that_was_not_published_is_left_out_with_a_warning(self, small, caplog) -> None:
+        shutil.copytree(small / "grid", small / "nut")
+        assert list(MVTec(MVTec.Params(root=small)).categories()) == ["cable", "grid"]
+        assert f"{small / 'nut'} is left out: it is not a published category" in caplog.text
+
+    def test_bad_images_for_training_are_left_out_with_a_warning(self, small, caplog) -> None:
+        shutil.copytree(small / "cable" / "test" / "combined", small / "cable" / "train" / "combined")
+        assert all(s.label == 0 for s in samples(small) if s.split == "train")
+        assert f"{small / 'cable' / 'train' / 'combined'} is left out" in caplog.text
+
+    @pytest.mark.parametrize("break_it", ["empty", "one category", "absent"])
+    def test_a_wrong_root_prints_the_expected_tree(self, tmp_path, small, break_it) -> None:
+        root = {"empty": tmp_path / "e", "one category": small / "cable", "absent": tmp_path / "no"}[break_it]
+        (tmp_path / "e").mkdir()
+        with pytest.raises(RecipeError, match="holds none of its 15 categories") as caught:
+            MVTec(MVTec.Params(root=root)).categories()
+        assert "ROOT/CATEGORY/ground_truth/DEFECT/*_mask.png" in str(caught.value)
+        assert "metal_nut" in caught.value.remedy and "zipper" in caught.value.remedy
+
+    @pytest.mark.parametrize("gone", ["train/good", "test", ""])
+    def test_a_category_that_is_not_there_prints_the_expected_tree(self, small, gone) -> None:
+        shutil.rmtree(small / "cable" / gone)
+        with pytest.raises(RecipeError, match="no category 'cable' in") as caught:
+            samples(small)
+        assert "ROOT/CATEGORY/train/good/*.png" in caught.value.remedy
+
+    def test_two_masks_of_one_image_are_an_error(self, small) -> None:
+        masks = small / "cable" / "ground_truth" / "combined"
+        shutil.copy(masks / "000_mask.png", masks / "000.png")
+        with pytest.raises(DataError, match=r"000.png and .*000_mask.png are masks of one image"):
+            samples(small)
+
+
+def test_licence_and_source_say_what_a_person_has_to_know() -> None:
+    assert "CC BY-NC-SA 4.0" in MVTec.licence
+    assert all(word in MVTec.source for word in ("mvtec.com", "tar.xz", "5.3 GB", "sha256 cf4313b1"))

@@ -1,0 +1,88 @@
+"""The paper's VAD recipes, end to end on a tree as VAD is published: 32 good, 16 bad to train on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from paper_recipes import Run
+from published_trees import VAD_KEYS, vad_tree
+
+pytestmark = pytest.mark.slow
+
+SEEDS = [0, 1]
+TEMPLATE = "mask vad_template.png is a template"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("vad")
+    vad_tree(home / "data", scale=0.016, side=48, low_shot_size=8)
+    return home
+
+
+@pytest.fixture(autouse=True)
+def _root(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAD_ROOT", str(home / "data"))
+
+
+def _run(name: str, home: Path) -> Run:
+    run = Run(name, home, f"split.seeds={SEEDS}")
+    run.check_results(["vad"], SEEDS)
+    run.check_comparison(["vad"])
+    assert TEMPLATE in run.said
+    assert TEMPLATE in run.table
+    return run
+
+
+def _bad(images: list[str]) -> list[str]:
+    return [image for image in images if "/bad" in image]
+
+
+def test_one_class(home: Path) -> None:
+    """Table 2: nothing learns from a bad image; detectors are trained anew for each seed."""
+    run = _run("vad_oneclass", home)
+    first, second = run.splits["vad"].values()
+    for split in (first, second):
+        assert (len(split["detectors"]), len(split["final"])) == (16, 16)
+        assert not _bad(split["final"])
+        assert len(_bad(split["test"])) == 14 + 3
+    assert first["detectors"] != second["detectors"]
+    assert {r["n_unseen"] for r in run.results} == {"3"}
+    assert all(0 <= float(r["auroc_unseen"]) <= 1 for r in run.results)
+
+
+def test_high_shot(home: Path) -> None:
+    """Table 3: all bad images; classifiers of the recipe's own share learn from 80 % of everything."""
+    run = _run("vad_highshot", home)
+    for split in run.splits["vad"].values():
+        assert len(_bad(split["final"])) == 16
+        sizes = {alias: (len(images), len(_bad(images))) for alias, images in split["classifiers"].items()}
+        assert sizes == {"wrn": (25 + 12, 12), "devnet": (48, 16), "dra": (48, 16)}
+
+
+def test_low_shot(home: Path) -> None:
+    """Table 4: the n-th seed learns from the n-th published subset, and so do the classifiers."""
+    run = _run("vad_lowshot", home)
+    splits = run.splits["vad"].values()
+    assert [split["subset"] for split in splits] == list(VAD_KEYS[:2])
+    for split in splits:
+        bad = _bad(split["final"])
+        assert len(bad) == 8
+        assert all(_bad(images) == bad for a, images in split["classifiers"].items() if a != "wrn")
+    assert len({tuple(_bad(split["final"])) for split in splits}) == 2
+
+
+def test_the_ablation_is_the_mean_of_four_runs(home: Path) -> None:
+    """Table 6."""
+    run = _run("vad_ablation", home)
+    figures = {(r["seed"], r["row"]): float(r["auroc"]) for r in run.results}
+    for row in run.recipe["rows"]:
+        if "mean_of" in row:
+            assert len(row["mean_of"]) == 4
+            for seed in map(str, SEEDS):
+                members = [figures[seed, member] for member in row["mean_of"]]
+                assert figures[seed, row["name"]] == pytest.approx(sum(members) / 4, abs=1e-12)
+    assert [row["name"] for row in run.recipe["rows"] if "mean_of" in row] == [
+        *("An. Det.", "One Seg.", "Max.", "BT", "RF", "SegAD"),
+    ]

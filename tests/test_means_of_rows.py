@@ -1,0 +1,88 @@
+"""Rows that are means of other rows: in the recipe, in its resolved form, and never in a plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from small_runs import prepared
+from small_splits import ROWS, data, workplace, write
+
+from segad_core.errors import RecipeError
+from segad_core.recipe import load_recipe
+from segad_core.registry import Registry
+
+MEAN: dict[str, Any] = {"name": "both", "mean_of": ["SegAD", "alone"]}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return workplace(tmp_path, monkeypatch)
+
+
+def test_a_mean_is_no_row_to_plan(home: Path) -> None:
+    """It may stand before its members, and changes no key."""
+    data(home)
+    plain = prepared(write(home)).plans[0]
+    path = write(home, rows=[MEAN, *ROWS])
+    recipe = load_recipe(str(path), Registry())
+    assert [row.name for row in recipe.rows] == ["alone", "SegAD"]
+    assert recipe.means == {"both": ("SegAD", "alone")}
+    plan = prepared(path).plans[0]
+    assert [row.row.name for row in plan.rows()] == ["alone", "SegAD"]
+    assert [c.key for t in plan.tasks for c in t.cells] == [c.key for t in plain.tasks for c in t.cells]
+
+
+def test_the_resolved_recipe_has_means_where_they_stood(home: Path) -> None:
+    data(home)
+    rows = [ROWS[0], MEAN, ROWS[1], {"name": "one", "mean_of": ["alone"]}]
+    recipe = load_recipe(str(write(home, rows=rows)), Registry())
+    resolved = yaml.safe_load(recipe.resolved())["rows"]
+    assert [row["name"] for row in resolved] == ["alone", "both", "SegAD", "one"]
+    assert (resolved[1], resolved[3]) == (rows[1], rows[3])
+    (home / "again.yaml").write_text(recipe.resolved())
+    again = load_recipe(str(home / "again.yaml"), Registry())
+    assert again.means == recipe.means == {"both": ("SegAD", "alone"), "one": ("alone",)}
+    assert again.resolved() == recipe.resolved()
+
+
+MISTAKES: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "unknown": (
+        [*ROWS, {"name": "m", "mean_of": ["alone", "SegAd"]}],
+        "rows[2].mean_of: no row that measures is called 'SegAd' - did you mean 'SegAD'?",
+    ),
+    "itself": (
+        [*ROWS, {"name": "m", "mean_of": ["m"]}],
+        "rows[2].mean_of: no row that measures is called 'm'",
+    ),
+    "a mean of means": (
+        [*ROWS, MEAN, {"name": "m", "mean_of": ["both", "alone"]}],
+        "rows[3].mean_of: no row that measures is called 'both'",
+    ),
+    "means alone": ([MEAN], "rows[0].mean_of: no row that measures is called 'SegAD'"),
+    "none": ([*ROWS, {"name": "m", "mean_of": []}], "rows[2].mean_of: list should have at least 1 item"),
+    "one name": ([*ROWS, {"name": "m", "mean_of": "alone"}], "rows[2].mean_of: input should be a valid list"),
+    "same name": ([*ROWS, {**MEAN, "name": "alone"}], "rows[2].name: two rows are called 'alone'"),
+    "mean and score": (
+        [*ROWS, {**MEAN, "score": "spotty"}],
+        "rows[2]: a row has either 'score' (one detector or classifier alone), 'detectors' (detectors + "
+        "SegAD) or 'mean_of' (other rows)",
+    ),
+    "mean and detectors": ([*ROWS, {**MEAN, "detectors": "all"}], "rows[2]: a row has either 'score'"),
+    "no kind": ([*ROWS, {"name": "m"}], "rows[2]: a row has either 'score'"),
+    "a classifier": (
+        [*ROWS, {**MEAN, "final": "table"}],
+        "rows[2]: a row with 'mean_of' has no final of its own",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_what_can_be_no_mean_is_told(home: Path, mistake: str) -> None:
+    rows, words = MISTAKES[mistake]
+    data(home)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(str(write(home, rows=rows)), Registry())
+    assert any(words in problem for problem in caught.value.problems), caught.value.problems
