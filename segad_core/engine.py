@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pluggy
 
 from segad_core.cells import RowTask, StatisticsTask, Task, expected_work
 from segad_core.contracts import Executor, Outcome, Sample
 from segad_core.digest import digest_of
 from segad_core.errors import ImageError, PluginError, SegadError
-from segad_core.evaluate import Figures, auroc, fpr_at_tpr, threshold_at_tpr
+from segad_core.evaluate import Figures, measure, with_means
 from segad_core.prepare import Prepared, prepare
 from segad_core.recipe import Recipe
 from segad_core.rows import read_scores
@@ -49,19 +49,24 @@ def run(recipe: Recipe, store: Store, runs: Path, device: str, hook: pluggy.Hook
         prepared = prepare(recipe, store, partial(_report, hook, ""), device)
         folder.begin(recipe, prepared, device)
         tasks = [task for plan in prepared.plans for task in plan.tasks]
-        ledger = _Ledger(prepared, store, folder, hook)
+        ledger = _Ledger(recipe, prepared, store, folder, hook)
         work = [_work_left(task, store) for task in tasks]
         title = recipe.skeleton.title or recipe.name
         hook.run_started(title=title, folder=folder.path, tasks=len([w for w in work if w]), work=sum(work))
         executor: Executor = recipe.executor.build(device=device)
         try:
             _work_off(tasks, work, executor, store, device, hook, ledger)
+        except BaseException:
+            with suppress(SegadError):  # what is finished is worth having, and the first error worth telling
+                ledger.write()
+            raise
         finally:
             executor.close()
-        table = folder.finish(recipe, ledger.figures, prepared, _segmented_images(tasks, store))
+        figures = ledger.write()
+        table = folder.finish(recipe, figures, prepared, _segmented_images(tasks, store))
         hook.run_finished(folder=folder.path)
         lost = tuple(error for errors in prepared.unreadable.values() for error in errors.values())
-        return Result(folder.path, table, tuple(ledger.figures), lost)
+        return Result(folder.path, table, figures, lost)
 
 
 def _work_off(
@@ -144,28 +149,37 @@ def _report(hook: pluggy.HookRelay, name: str, what: str, done: int, total: int,
     hook.task_progress(name=name, what=what, done=done, total=total, note=note)
 
 
+_PAUSE = 20
+"""Results are written again when this many times as long has passed as writing took."""
+
+
 @dataclass
 class _Ledger:
-    """The figures of the rows that are finished, in the order in which the table shows them."""
+    """The figures and scores of the rows that are finished, in the order in which the table shows them."""
 
+    recipe: Recipe
     prepared: Prepared
     store: Store
     folder: RunFolder
     hook: pluggy.HookRelay
-    figures: list[Figures] = field(default_factory=list)
     _done: dict[tuple[str, Turn, str], tuple[Figures, list[ScoredImage]]] = field(default_factory=dict)
+    _next: float = 0.0
 
     def enter(self, task: RowTask) -> None:
-        """Measures a finished row and writes the results so far."""
+        """Measures a finished row, and writes the results so far unless that was done just before."""
         images = self._scored_images(task)
-        figures = _measure(task, images)
+        figures = measure(
+            task.category,
+            task.seed,
+            task.row.name,
+            labels=[image.sample.label for image in images],
+            scores=[image.score for image in images],
+            unseen=[image.sample.unseen for image in images],
+            held_out=task.held_out,
+        )
         if len({image.score for image in images}) == 1:
             log.warning("%s: every image has the same score: nothing was learnt", task.name)
         self._done[_place(task)] = (figures, images)
-        rows = [row for plan in self.prepared.plans for row in plan.rows()]
-        ordered = [self._done[place] for row in rows if (place := _place(row)) in self._done]
-        self.figures = [f for f, _ in ordered]
-        self.folder.write_results(self.figures, [image for _, some in ordered for image in some])
         log.info("%s: AUROC %.4f, FPR@95TPR %.4f", task.name, figures.auroc, figures.fpr95)
         self.hook.row_finished(
             category=task.category,
@@ -174,6 +188,19 @@ class _Ledger:
             auroc=figures.auroc,
             fpr95=figures.fpr95,
         )
+        if (begun := time.monotonic()) >= self._next:
+            self.write()
+            self._next = time.monotonic() + _PAUSE * (time.monotonic() - begun)
+
+    def write(self) -> tuple[Figures, ...]:
+        """Writes the figures and scores of all finished rows; returns the figures."""
+        rows = [row for plan in self.prepared.plans for row in plan.rows()]
+        ordered = [self._done[place] for row in rows if (place := _place(row)) in self._done]
+        names = [row.name for row in self.recipe.skeleton.rows]
+        figures = tuple(with_means([f for f, _ in ordered], self.recipe.means, names))
+        if ordered:
+            self.folder.write_results(figures, [image for _, some in ordered for image in some])
+        return figures
 
     def _scored_images(self, task: RowTask) -> list[ScoredImage]:
         samples = self.prepared.samples[task.category]
@@ -192,22 +219,3 @@ def _place(task: RowTask) -> tuple[str, Turn, str]:
 def _met(sample: Sample, held_out: str) -> Sample:
     """A sample as the test met it: one with the type of defect that was held out is unseen."""
     return replace(sample, unseen=True) if held_out in sample.defects() else sample
-
-
-def _measure(task: RowTask, images: Sequence[ScoredImage]) -> Figures:
-    """The figures over the labelled images; the doubtful are counted against the threshold, apart."""
-    judged = [image for image in images if image.sample.label is not None]
-    labels = np.array([image.sample.label for image in judged], np.int64)
-    scores = np.array([image.score for image in judged])
-    apart = np.array([image.score for image in images if image.sample.label is None])
-    return Figures(
-        category=task.category,
-        seed=task.seed,
-        row=task.row.name,
-        auroc=auroc(labels, scores),
-        fpr95=fpr_at_tpr(labels, scores),
-        n_good=int((labels == 0).sum()),
-        n_bad=int((labels == 1).sum()),
-        n_apart=len(apart),
-        apart_above=int((apart >= threshold_at_tpr(labels, scores)).sum()),
-    )

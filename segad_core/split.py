@@ -91,7 +91,8 @@ def make_split(
         spec: how to draw.
         seed: of the draws.
         category: for messages.
-        held_out: a type of defect from which nothing learns.
+        held_out: a type of defect from which nothing learns; defects that the data set itself calls unseen
+            are left out of the test then.
         subset: ids of the bad training images that there are to learn from; all where None.
         detectors_train: whether some detector learns from images.
 
@@ -122,6 +123,9 @@ def make_split(
     kept, final_bad = draw(pool, len(pool) - count, seed)
     if spec.final.bad.origin == "test":
         test_bad = [*kept, *unseen.intersection(test_bad)]
+    if held_out:  # then only its own type is the unseen one
+        official = {s.id for s in samples if s.unseen}
+        test_bad = [i for i in test_bad if i not in official]
 
     parts = {
         "detectors": detectors,

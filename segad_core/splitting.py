@@ -44,7 +44,7 @@ def make_splits(
                 split = _fitted(recipe, given[turn], inventory, context)
             else:
                 split = _drawn(recipe, category, listed, inventory, subsets, turn)
-            _check_held_out(split, inventory, turn.held_out, context)
+            _check_kept_out(split, inventory, turn.held_out, context)
             _check_final(recipe, split, inventory, context)
             split = _with_classifiers(recipe, split, inventory, turn, context)
         except DataError as error:
@@ -103,7 +103,7 @@ def _detectors_train(recipe: Recipe) -> bool:
     return any(choice.component.trains for choice in recipe.used_detectors())  # type: ignore[attr-defined]
 
 
-def _check_held_out(split: Split, inventory: Inventory, held_out: str, context: str) -> None:
+def _check_kept_out(split: Split, inventory: Inventory, held_out: str, context: str) -> None:
     """Nothing that is learnt from shows a defect that is kept out of training, be it under another name."""
     facts, bad = inventory.facts, [sample for sample in inventory.samples if sample.label == 1]
     kept_out = {s.id for s in bad if held_out in s.defects()}

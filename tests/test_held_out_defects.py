@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import described
+import pandas as pd
 import pytest
+from builders import run_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -206,6 +208,27 @@ def test_a_copy_of_an_unseen_defect_is_refused(home: Path) -> None:
     words = "'train/bad/1.png' stands in 'final' and shows the same as 'unseen/0.png', which has a defect"
     with pytest.raises(LeakageError, match=words):
         prepared(write(home))
+
+
+def test_a_run_tells_of_each_turn_apart(home: Path) -> None:
+    samples = data(home, train=TRAIN, test=TEST, unseen=("hole",))
+    path = write(home, split={"hold_out": "defects", "seeds": [0, 4]})
+    assert run_command(path).exit_code == 0
+    scores = pd.read_csv(home / "runs/tiny/scores.csv", keep_default_na=False)
+    results = pd.read_csv(home / "runs/tiny/results.csv", keep_default_na=False)
+    turns = [(seed, name) for seed in (0, 4) for name in ("", *TYPES)]
+    for frame in (scores, results):
+        places = frame[["seed", "held_out", "row"]].drop_duplicates()
+        assert [*places.itertuples(index=False, name=None)] == [
+            (*turn, row) for turn in turns for row in ("alone", "SegAD")
+        ]
+    tests = {s.id: s for s in samples if s.split == "test"}
+    for (_, held_out, _), own in scores.groupby(["seed", "held_out", "row"]):
+        assert {*own["image"]} == {*tests}
+        unseen = {image for image, s in tests.items() if s.unseen or held_out in s.defects()}
+        assert {*own[own["unseen"] == 1]["image"]} == unseen
+    counts = dict(zip(results["held_out"], results["n_unseen"], strict=True))
+    assert counts == {"": 1, "bent": 2, "melt": 3, "scratch": 2}
 
 
 ODD = ['it\'s "so"', "a/b\\c", "é 漢\n\t", "without bent", "0", "{}%s", " "]

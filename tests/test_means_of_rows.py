@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
+from builders import run_command
 from small_runs import prepared
 from small_splits import ROWS, data, workplace, write
 
@@ -46,6 +48,25 @@ def test_the_resolved_recipe_has_means_where_they_stood(home: Path) -> None:
     again = load_recipe(str(home / "again.yaml"), Registry())
     assert again.means == recipe.means == {"both": ("SegAD", "alone"), "one": ("alone",)}
     assert again.resolved() == recipe.resolved()
+
+
+def test_a_mean_has_the_means_of_its_members_figures(home: Path) -> None:
+    """Under each seed, where it stands in the recipe; no image has a score of it."""
+    data(home)
+    memory = {"name": "memory", "score": "memory"}  # the same score for every image: 0.5
+    mean = {"name": "both", "mean_of": ["memory", "alone"]}
+    changes: dict[str, Any] = {"classifiers": {"memory": "memory"}, "split": {"seeds": [0, 1]}}
+    assert run_command(write(home, **changes, rows=[memory, mean, ROWS[0]])).exit_code == 0
+    results = pd.read_csv(home / "runs/tiny/results.csv")
+    assert list(results["row"]) == ["memory", "both", "alone"] * 2
+    assert list(results["seed"]) == [0] * 3 + [1] * 3
+    assert list(results["auroc"]) == [0.5, 0.75, 1.0] * 2
+    for _, own in results.groupby("seed"):
+        one, both, other = own["fpr95"]
+        assert one != other
+        assert both == (one + other) / 2
+    assert {*pd.read_csv(home / "runs/tiny/scores.csv")["row"]} == {"memory", "alone"}
+    assert "| both " in (home / "runs/tiny/table.md").read_text()
 
 
 MISTAKES: dict[str, tuple[list[dict[str, Any]], str]] = {

@@ -214,6 +214,16 @@ def test_a_subset_of_anything_but_bad_training_images_is_refused(home: Path, str
     )
 
 
+def test_a_subset_with_an_unseen_training_image_is_refused(home: Path) -> None:
+    data(home, subsets={"only": ["train/bad/1.png", "train/bad/2.png"]})
+    described_as = json.loads((home / "data/described.json").read_text())
+    next(s for s in described_as["a"]["samples"] if s["id"] == "train/bad/2.png")["unseen"] = True
+    described.describe(home / "data", described_as)
+    assert "train/bad/2.png" in prepared(write(home)).splits["a"][Turn(0)].unused
+    with pytest.raises(DataError, match=r"'train/bad/2\.png' of the published subset 'only' is no bad"):
+        prepared(write(home, split=SUBSETS))
+
+
 def test_a_subset_may_have_no_name(home: Path) -> None:
     data(home, subsets={"": ["train/bad/2.png"]})
     split = prepared(write(home, split=SUBSETS)).splits["a"][Turn(0)]

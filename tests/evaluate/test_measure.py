@@ -75,3 +75,9 @@ def test_only_bad_images_are_unseen() -> None:
 def test_what_cannot_be_measured_is_an_error(labels: list[int | None], score: float) -> None:
     with pytest.raises(ValueError, match=r"both good and bad|finite"):
         _measure(labels, [0.0, score], [False, False])
+
+
+def test_who_lies_at_the_threshold_itself_is_rejected_and_not_missed() -> None:
+    """One seen bad image at 2 is the threshold of the seen; with the unseen at 2 also that of all."""
+    found = _measure([0, 1, 1, None], [1.0, 2.0, 2.0, 2.0], [False, False, True, False])
+    assert (found.missed_seen, found.missed_unseen, found.apart_above) == (0, 0, 1)

@@ -53,7 +53,7 @@ def test_all_detectors(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run.check_results(CATEGORIES, SEEDS)
     run.check_comparison(CATEGORIES)
     _check_split(run, detectors=18, final_good=2)
-    assert "mask visa_pcb1_template.png is a template" in run.table
+    assert "components map visa_pcb1_template.png is a template" in run.table
 
 
 def test_baselines(home: Path) -> None:
