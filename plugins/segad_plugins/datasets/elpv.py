@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segad_core.contracts import Dataset, Sample
@@ -11,6 +11,10 @@ from segad_core.errors import DataError, RecipeError
 
 _DOUBTFUL = {"0.333": "doubtful 1/3", "0.667": "doubtful 2/3"}
 _LABELS = {"0.000": 0, "1.000": 1}
+_PUBLISHED = {
+    "mono": {"good": 588, "bad": 313, "doubtful": 117 + 56},
+    "poly": {"good": 920, "bad": 402, "doubtful": 178 + 50},
+}
 
 
 class Elpv(Dataset):
@@ -25,9 +29,13 @@ class Elpv(Dataset):
         "ELPV, CC BY-NC-SA 4.0: Buerhop-Lutz et al., 'A Benchmark for Visual Identification of Defective "
         "Solar Cells in Electroluminescence Imagery', 2018"
     )
+    source = "the package elpv-dataset: pip install 'segad[elpv]' (2,624 grey PNG of 300 x 300)"
 
     def categories(self) -> Sequence[str]:
         return ("mono", "poly")
+
+    def published_counts(self, category: str) -> Mapping[str, int]:
+        return _PUBLISHED[category]
 
     def samples(self, category: str) -> Sequence[Sample]:
         root = _root()
