@@ -184,6 +184,7 @@ class _Ledger:
         self.hook.row_finished(
             category=task.category,
             seed=task.seed,
+            held_out=task.held_out,
             row=task.row.name,
             auroc=figures.auroc,
             fpr95=figures.fpr95,

@@ -51,8 +51,13 @@ class Observer:
         """A task has ended and its results are in the store; `work` is 0 if they were there before."""
 
     @specification
-    def row_finished(self, category: str, seed: int, row: str, auroc: float, fpr95: float) -> None:
-        """A row of the table has its figures for one category and seed."""
+    def row_finished(
+        self, category: str, seed: int, held_out: str, row: str, auroc: float, fpr95: float
+    ) -> None:
+        """A row of the table has its figures for one category and seed.
+
+        `held_out` is the type of defect from which nothing learnt; empty for the setup itself.
+        """
 
     @specification
     def run_finished(self, folder: Path) -> None:

@@ -51,8 +51,7 @@ def plan_category(
     planner = _Planner(recipe, category, inventory)
     groups: dict[int, list[Turn]] = {}
     for turn in splits:
-        own = recipe.skeleton.split.detectors.seed
-        groups.setdefault(turn.seed if own is None else own, []).append(turn)
+        groups.setdefault(splits[turn].detectors_seed, []).append(turn)
     tasks: list[Task] = []
     made: set[str] = set()
     for fit_seed, turns in groups.items():
@@ -90,7 +89,7 @@ class _Planner:
             for alias, choice in self.recipe.detectors.items()
             if alias in learners
         }
-        label = f"{self.category}, seed {', '.join(map(str, splits))}"
+        label = f"{self.category}, seed {', '.join(str(seed) for seed in {turn.seed: 0 for turn in splits})}"
         real = StatisticsPass(self.common(), others, self.content(others), fits)
         tasks: list[Task] = []
         rows: list[Task] = []

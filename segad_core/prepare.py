@@ -78,7 +78,8 @@ def prepare(
         for segmenter in recipe.segmenters():  # nor after a detector's training
             segmenter.build(category).check_sizes(sizes, recipe.skeleton.image.size)
         listed = [sample for sample in samples if sample.id in inventory.facts]
-        subsets = dataset.bad_subsets(category)
+        wanted = recipe.skeleton.split.final.bad.origin == "subsets"
+        subsets = dataset.bad_subsets(category) if wanted else {}
         splits = make_splits(recipe, category, listed, inventory, subsets)
         result.samples[category] = {sample.id: sample for sample in inventory.samples}
         result.splits[category] = splits

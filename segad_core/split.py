@@ -39,6 +39,8 @@ class Split:
         classifiers: good and bad images that each classifier trains on, by its name: of those in `detectors`
             and `final` (paper section 4.1), so never of the test's.
         subset: the published subset of bad images that `final` has, if any.
+        detectors_seed: decides what detectors draw while they train; turns that share it and their images
+            share the trainings.
     """
 
     detectors: tuple[str, ...]
@@ -48,6 +50,7 @@ class Split:
     unused: tuple[str, ...]
     classifiers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     subset: str = ""
+    detectors_seed: int = 0
 
     def purposes(self) -> dict[str, Purpose]:
         """The purpose of each image; one that has none is left out."""
@@ -135,7 +138,10 @@ def make_split(
     }
     used = {image for ids in parts.values() for image in ids}
     parts["unused"] = [i for i in (*good, *bad) if i not in used]
-    split = Split(**{name: tuple(sorted(ids)) for name, ids in parts.items()})  # type: ignore[arg-type]
+    split = Split(
+        **{name: tuple(sorted(ids)) for name, ids in parts.items()},  # type: ignore[arg-type]
+        detectors_seed=detectors_seed if detectors_train else 0,
+    )
     labels = {sample.id: sample.label for sample in samples}
     check_parts(split, labels, f"category '{category}', seed {seed}", detectors_train=detectors_train)
     return split

@@ -25,6 +25,7 @@ class _Entry(BaseModel):
     seed: Seed
     held_out: str = ""
     subset: str = ""
+    detectors_seed: Seed | None = None
     detectors: tuple[str, ...]
     final: tuple[str, ...]
     test: tuple[str, ...]
@@ -65,7 +66,9 @@ def read_splits(path: Path) -> dict[str, dict[Turn, Split]]:
         own = splits[category] = {}
         for name, entry in entries.items():
             turn = Turn(entry.seed, entry.held_out)
-            split = Split(**entry.model_dump(exclude={"seed", "held_out"}))
+            parts = entry.model_dump(exclude={"seed", "held_out", "detectors_seed"})
+            own_seed = entry.seed if entry.detectors_seed is None else entry.detectors_seed
+            split = Split(**parts, detectors_seed=own_seed)
             purposes = (*split.detectors, *split.final, *split.test, *split.apart)
             twice = next((i for ids in (purposes, *split.classifiers.values()) for i in _twice(ids)), "")
             if turn in own or twice:

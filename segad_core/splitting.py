@@ -201,7 +201,7 @@ def _fitted(recipe: Recipe, split: Split, inventory: Inventory, context: str) ->
             )
     used = {image for images in kept.values() for image in images}
     unused = tuple(image for image, label in labels.items() if label is not None and image not in used)
-    fitted = Split(**kept, unused=unused, classifiers=classifiers, subset=split.subset)
+    fitted = replace(split, **kept, unused=unused, classifiers=classifiers)  # type: ignore[arg-type]
     check_parts(fitted, labels, context, detectors_train=_detectors_train(recipe))
     return fitted
 

@@ -1,4 +1,4 @@
-"""Shows values where an assertion of a conformance suite fails; keeps what tests print fit to be passed on."""
+"""Shows values where a conformance suite fails, and keeps what tests print fit to be passed on."""
 
 from collections.abc import Iterator
 

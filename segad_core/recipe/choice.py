@@ -231,8 +231,7 @@ class Recipe:
         if self.skeleton.split.file is None:
             plain["final"]["bad"]["use"] = [choice.plain() for choice in self.defects]
             return plain
-        plain["detectors"].pop("good")  # nothing is drawn
-        own = {key: plain[key] for key in ("file", "seeds", "detectors")}
+        own = {key: plain[key] for key in ("file", "seeds")}  # nothing is drawn
         if "seeds" not in self.skeleton.split.model_fields_set:
             del own["seeds"]
         return own

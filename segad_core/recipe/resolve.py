@@ -209,10 +209,12 @@ class _Resolver:
 
     def with_absolute_paths(self, skeleton: Skeleton) -> Skeleton:
         """The skeleton as it holds wherever the recipe lies."""
-        if skeleton.split.file is None:
-            return skeleton
-        split = skeleton.split.model_copy(update={"file": self.base / skeleton.split.file})
-        return skeleton.model_copy(update={"split": split})
+        split, compared = skeleton.split, skeleton.compare_with
+        if split.file is not None:
+            split = split.model_copy(update={"file": self.base / split.file})
+        if compared is not None and is_file(self.base / compared):
+            compared = str(self.base / compared)
+        return skeleton.model_copy(update={"split": split, "compare_with": compared})
 
     def row(self, skeleton: Skeleton, i: int) -> Row:
         spec = skeleton.rows[i]

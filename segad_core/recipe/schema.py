@@ -161,10 +161,13 @@ class SplitSpec(_Strict):
 
     @model_validator(mode="after")
     def _drawn_or_given(self) -> SplitSpec:
-        drawn = sorted(self.model_fields_set - {"file", "seeds", "detectors"})
-        drawn += ["detectors.good"] * ("good" in self.detectors.model_fields_set)
+        drawn = sorted(self.model_fields_set - {"file", "seeds"})
         if self.file is not None and drawn:
             raise PydanticCustomError("row", f"with 'file' nothing is drawn: take out {', '.join(drawn)}")
+        if self.test is not None and self.final.bad.origin == "subsets":
+            raise PydanticCustomError(
+                "row", "'subsets' are of the official training part: 'test', which draws another, is too much"
+            )
         return self
 
 
@@ -197,6 +200,8 @@ class RowSpec(_Strict):
 
     @model_validator(mode="after")
     def _one_kind(self) -> RowSpec:
+        if self.mean_of and len(set(self.mean_of)) < len(self.mean_of):
+            raise PydanticCustomError("row", "'mean_of' names a row twice")
         kinds = [key for key in ("score", "detectors", "mean_of") if getattr(self, key) is not None]
         if len(kinds) != 1:
             raise PydanticCustomError(
