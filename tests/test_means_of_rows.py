@@ -70,6 +70,10 @@ def test_a_mean_has_the_means_of_its_members_figures(home: Path) -> None:
 
 
 MISTAKES: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "one twice": (
+        [*ROWS, {"name": "mean", "mean_of": ["alone", "alone"]}],
+        "'mean_of' names a row twice",
+    ),
     "unknown": (
         [*ROWS, {"name": "m", "mean_of": ["alone", "SegAd"]}],
         "rows[2].mean_of: no row that measures is called 'SegAd' - did you mean 'SegAD'?",

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from published_trees import VAD_KEYS, vad_tree, visa_tree
+from pydantic import ValidationError
 from sklearn.model_selection import train_test_split
 from small_runs import done, prepared, row
 from small_splits import data, fits, workplace, write
@@ -21,6 +22,7 @@ from small_splits import data, fits, workplace, write
 from segad_core.cells import FitTask, StatisticsTask
 from segad_core.errors import DataError, LeakageError, RecipeError
 from segad_core.prepare import Prepared
+from segad_core.recipe.schema import SplitSpec
 from segad_core.rows import read_scores
 from segad_core.split import Split, Turn
 from segad_core.split_file import splits_json
@@ -352,3 +354,8 @@ def test_copies_within_one_purpose_are_no_leak(home: Path) -> None:
                 (home / "data" / one[1]).write_bytes((home / "data" / one[0]).read_bytes())
     found: Prepared = prepared(write(home))
     assert found.splits["a"][Turn(0)] == split
+
+
+def test_subsets_belong_to_the_official_training_part() -> None:
+    with pytest.raises(ValidationError, match="'test', which draws another, is too much"):
+        SplitSpec.model_validate({"test": {"good": 3, "bad": 2}, "final": {"bad": {"from": "subsets"}}})
