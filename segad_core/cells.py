@@ -12,6 +12,9 @@ from segad_core.recipe import Choice, Row
 SCHEMA = 1
 """Part of every key; goes up when the engine itself would compute another result from the same inputs."""
 
+SCORING = 2
+"""The same for what comes of scoring images: statistics, scores and rows."""
+
 
 @dataclass(frozen=True)
 class FitCell:

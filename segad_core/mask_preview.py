@@ -103,7 +103,7 @@ def preview(
     images = FileImageSet([sample], Preprocessing(seen.size, seen.white), keep=keeper(store, seen.white))
     batch, segmentation = images.pick([0]), Segmentation(segmenter, choice.provider.name, names)
     segmentation.order(batch, 0)  # a label without a name is an error
-    segmentation.note_quality(batch)
+    segmentation.note_quality(batch, len(batch))
     pixels, labels = batch.pixels[0], segmentation.maps(batch)[0]
     shares = _shares(labels, names)
     factor = -(-_LEAST_PANEL // max(seen.size))

@@ -13,6 +13,7 @@ from typing import Any
 
 from segad_core.cells import (
     SCHEMA,
+    SCORING,
     Defects,
     FitCell,
     FitTask,
@@ -167,7 +168,7 @@ class _Planner:
         scored_by[0] = (scored_by[0][0], tuple(line for line in range(len(others)) if line not in folded))
         key = digest_of(
             {
-                "cell": ["scores", SCHEMA],
+                "cell": ["scores", SCORING],
                 "parts": [[cell.key, list(part)] for cell, part in scored_by],
                 "images": self.content(others),
             }
@@ -207,7 +208,7 @@ class _Planner:
         labels = tuple(int(self.by_id[i].label or 0) for i in train)
         scored = (*split.test, *split.apart)
         inputs = {
-            "cell": ["row", SCHEMA],
+            "cell": ["row", SCORING],
             "statistics": [table.segment_keys, table.image_keys],
             "final": row.final.identity(self.category) if row.final else None,
             "train": [lines[i] for i in train],

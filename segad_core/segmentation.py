@@ -47,12 +47,15 @@ class Segmentation:
         maps: NDArray[np.uint8] = batch.memo[self]
         return maps
 
-    def note_quality(self, batch: ImageBatch) -> None:
-        """Asks once a batch how well its maps fit."""
+    def note_quality(self, batch: ImageBatch, count: int) -> None:
+        """Asks once a batch how well its maps fit; the first `count` images matter."""
         fits = self.segmenter.quality(batch)
         if fits is None:
             return
-        for sample, found in zip(batch.samples, fits, strict=True):
+        if len(fits) != len(batch):
+            raise PluginError(f"segmenter '{self.name}': {len(fits)} fits for {len(batch)} images")
+        fits = fits[:count]
+        for sample, found in zip(batch.samples, fits, strict=False):
             if found.fit is not None and not 0 <= found.fit <= 1:
                 raise PluginError(
                     f"segmenter '{self.name}': a fit of {found.fit} for image '{sample.id}', not 0 to 1"

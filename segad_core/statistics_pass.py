@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from segad_core.cells import SCHEMA, Defects, FitCell, StatisticsCell, StatisticsTask, Table
+from segad_core.cells import SCORING, Defects, FitCell, StatisticsCell, StatisticsTask, Table
 from segad_core.contracts import Sample
 from segad_core.digest import digest_of
 from segad_core.recipe import Choice, Row
@@ -60,7 +60,7 @@ class StatisticsPass:
     def _cell(self, fit: FitCell, segmenter: Choice | None, features: tuple[Choice, ...]) -> str:
         key = digest_of(
             {
-                "cell": ["statistics", SCHEMA],
+                "cell": ["statistics", SCORING],
                 "fit": fit.key,
                 "segmenter": segmenter.identity(self.category) if segmenter else None,
                 "features": [feature.identity(self.category) for feature in features],
