@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,12 @@ SCHEMA = 1
 
 SCORING = 2
 """The same for what comes of scoring images: statistics, scores and rows."""
+
+
+def names_for(samples: Iterable[Sample], *choices: Choice | None) -> dict[str, Any]:
+    """What a key has beside the content of images where one of the plugins knows images by name."""
+    by_name = any(choice.component.knows_images_by_name for choice in choices if choice)
+    return {"names": [[sample.id, sample.label] for sample in samples]} if by_name else {}
 
 
 @dataclass(frozen=True)

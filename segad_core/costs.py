@@ -22,7 +22,15 @@ def fit_costs(task: FitTask, store: Store) -> dict[str, str]:
 
 def fit_cost(learner: Learner, images: int, encoder: Encoder | None, size: tuple[int, int]) -> str:
     """What a learner says its training will take; nothing where it doesn't."""
-    return learner.cost(images, size, layer_shapes(learner, encoder, size))
+    shapes = layer_shapes(learner, encoder, size)
+    question = repr((learner.__class__, learner.params, images, size, dict(shapes)))
+    if question not in _SAID:
+        _SAID[question] = learner.cost(images, size, shapes)
+    return _SAID[question]
+
+
+_SAID: dict[str, str] = {}
+"""What learners said of their trainings: the seeds of a plan ask the same."""
 
 
 def layer_shapes(learner: Learner, encoder: Encoder | None, size: tuple[int, int]) -> Shapes:

@@ -6,17 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from segad_core.contracts import Dataset, Progress, Sample, unseen
+from segad_core.contracts import Dataset, Progress, Sample, count_differences, unseen
 from segad_core.errors import ImageError, SegadError
 from segad_core.files import is_file
-from segad_core.images import Facts, Inventory, decode, take_inventory
-from segad_core.images.decode import check_header
+from segad_core.images import Facts, Inventory, read_mask, take_inventory
+from segad_core.recipe.schema import ImageSpec
 from segad_core.store import Store
 
 HEADINGS = {
@@ -42,6 +37,8 @@ NOTES = ("repeated", "unmasked")
 
 _SHOWN = 5
 """How many images a sentence names at most."""
+
+_WHITE = ImageSpec().white
 
 
 @dataclass(frozen=True)
@@ -85,19 +82,6 @@ class CategoryCheck:
     findings: list[Finding] = field(default_factory=list)
 
 
-def count_differences(dataset: Dataset, category: str, samples: Sequence[Sample]) -> list[str]:
-    """Where a category has other numbers of images than were published: `train good: 1990 instead of 2000`.
-
-    A part that is not among the published counts had no images. Empty where no counts are known.
-    """
-    published, counts = dataset.published_counts(category), Counter(sample.part for sample in samples)
-    if not published:
-        return []
-    parts = [*published, *sorted(counts.keys() - published.keys())]
-    wanted = {part: published.get(part, 0) for part in parts}
-    return [f"{p}: {counts[p]} instead of {n}" for p, n in wanted.items() if counts[p] != n]
-
-
 def check_category(
     dataset: Dataset, category: str, store: Store, progress: Progress = unseen
 ) -> CategoryCheck:
@@ -116,7 +100,7 @@ def check_category(
     result.images = dict(sorted(Counter(sample.part for sample in given).items()))
     result.defects = dict(sorted(Counter(name for s in given for name in s.defects()).items()))
     samples = {sample.id: sample for sample in reversed(given)}
-    inventory = take_inventory(list(samples.values()), 65535, store, progress)
+    inventory = take_inventory(list(samples.values()), _WHITE, store, progress)
     ordered = [samples[image] for image in sorted(samples)]
     findings = result.findings
     if not given:
@@ -130,32 +114,6 @@ def check_category(
     findings += _subsets(dataset, category, samples, result.subsets)
     findings.sort(key=lambda finding: list(HEADINGS).index(finding.kind))
     return result
-
-
-def read_mask(path: Path) -> NDArray[np.bool_]:
-    """The pixels (H, W) that a mask marks: those above 0 in a grey or indexed image, or in equal channels.
-
-    So a mask may hold 0 and 255, or numbers of classes, which look black.
-
-    Raises:
-        ImageError: it cannot be read, or holds colours.
-    """
-    try:
-        with path.open("rb") as file:
-            image: Image.Image = Image.open(file)
-            check_header(path, image)
-            if len(image.getbands()) == 1:
-                return np.asarray(image) > 0
-        pixels = decode(path).pixels
-    except ImageError:
-        raise
-    except Exception as error:  # parsers raise whatever a damaged file makes them stumble over
-        raise ImageError(f"{path}: cannot be read as a mask ({error})", "Restore it.") from error
-    if not all(np.array_equal(pixels[:, :, 0], pixels[:, :, channel]) for channel in (1, 2)):
-        raise ImageError(
-            f"{path}: holds colours, not a mask", "Save it as a grey or indexed PNG, 0 where all is well."
-        )
-    return pixels[:, :, 0] > 0
 
 
 def _repeated_ids(samples: Sequence[Sample]) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -46,16 +46,16 @@ def run(recipe: Recipe, store: Store, runs: Path, device: str, hook: pluggy.Hook
         SegadError: something is wrong; what was finished before is in the store.
     """
     with RunFolder(runs / recipe.name) as folder:
-        prepared = prepare(recipe, store, partial(_report, hook, ""), device)
+        prepared = prepare(recipe, store, partial(report, hook, ""), device)
         folder.begin(recipe, prepared, device)
         tasks = [task for plan in prepared.plans for task in plan.tasks]
         ledger = _Ledger(recipe, prepared, store, folder, hook)
-        work = [_work_left(task, store) for task in tasks]
+        work = [work_left(task, store) for task in tasks]
         title = recipe.skeleton.title or recipe.name
         hook.run_started(title=title, folder=folder.path, tasks=len([w for w in work if w]), work=sum(work))
         executor: Executor = recipe.executor.build(device=device)
         try:
-            _work_off(tasks, work, executor, store, device, hook, ledger)
+            work_off(tasks, work, executor, store, device, hook, ledger.enter)
         except BaseException:
             with suppress(SegadError):  # what is finished is worth having, and the first error worth telling
                 ledger.write()
@@ -69,15 +69,26 @@ def run(recipe: Recipe, store: Store, runs: Path, device: str, hook: pluggy.Hook
         return Result(folder.path, table, figures, lost)
 
 
-def _work_off(
+def work_off(
     tasks: Sequence[Task],
     work: Sequence[int],
     executor: Executor,
     store: Store,
     device: str,
     hook: pluggy.HookRelay,
-    ledger: _Ledger,
+    finished: Callable[[RowTask], None],
 ) -> None:
+    """Runs tasks, each once its needs are met.
+
+    Args:
+        tasks: to run.
+        work: of each, for the time that is left.
+        executor: runs them.
+        store: where cells are put.
+        device: where networks run.
+        hook: is told.
+        finished: called with each row that is finished.
+    """
     waiting = dict(enumerate(tasks))
     # a need that no task of this plan makes must be in the store already; the store says so when read
     unmade = {cell.key for task in tasks for cell in task.cells}
@@ -89,7 +100,7 @@ def _work_off(
             hook.task_started(name=task.name)
             running[ticket] = time.monotonic()
             log.info("%s: begun", task.name)
-            executor.submit(ticket, partial(execute, task, store, device), partial(_report, hook, task.name))
+            executor.submit(ticket, partial(execute, task, store, device), partial(report, hook, task.name))
         outcome: Outcome = next(executor.as_completed())
         task = tasks[outcome.ticket]
         if outcome.error is not None:
@@ -100,7 +111,7 @@ def _work_off(
         log.info("%s: done in %.1f s", task.name, seconds)
         hook.task_finished(name=task.name, seconds=seconds, work=work[outcome.ticket])
         if isinstance(task, RowTask):
-            ledger.enter(task)
+            finished(task)
 
 
 def _segmented_images(tasks: Sequence[Task], store: Store) -> list[SegmentedImage]:
@@ -129,7 +140,8 @@ def _segmented_images(tasks: Sequence[Task], store: Store) -> list[SegmentedImag
     return list(found.values())
 
 
-def _work_left(task: Task, store: Store) -> int:
+def work_left(task: Task, store: Store) -> int:
+    """The expected size of a task; 0 where the store has all that it makes."""
     return 0 if all(store.has(cell.key) for cell in task.cells) else expected_work(task)
 
 
@@ -145,7 +157,8 @@ def _named(error: Exception, task: Task) -> SegadError:
     return named
 
 
-def _report(hook: pluggy.HookRelay, name: str, what: str, done: int, total: int, note: str = "") -> None:
+def report(hook: pluggy.HookRelay, name: str, what: str, done: int, total: int, note: str = "") -> None:
+    """Tells observers of the progress of a task; of what comes before tasks where the name is empty."""
     hook.task_progress(name=name, what=what, done=done, total=total, note=note)
 
 

@@ -54,6 +54,10 @@ class ImageError(DataError):
     """One image cannot be decoded correctly."""
 
 
+class BundleError(SegadError):
+    """A bundle is not what segad wrote, or does not fit what is installed here."""
+
+
 class NonFiniteError(SegadError):
     """A map, a feature or a score is NaN or infinite."""
 

@@ -23,6 +23,7 @@ from segad_core.cells import (
     ScoresTask,
     Table,
     Task,
+    names_for,
 )
 from segad_core.contracts import Sample
 from segad_core.digest import digest_of
@@ -135,6 +136,7 @@ class _Planner:
             "preprocessing": _plain(self.preprocessing),
             "images": self.content(train),
             "seed": entropy,
+            **names_for(train, choice),
         }
         return FitCell(
             digest_of({**inputs, "labels": list(labels)} if labels else inputs), alias, choice, entropy
@@ -171,6 +173,7 @@ class _Planner:
                 "cell": ["scores", SCORING],
                 "parts": [[cell.key, list(part)] for cell, part in scored_by],
                 "images": self.content(others),
+                **names_for(others, choice),
             }
         )
         score = ScoresTask(

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from segad_core.contracts import Learner, Progress, Sample, unseen
+from segad_core.contracts import Learner, Progress, Sample, count_differences, unseen
 from segad_core.costs import layer_shapes
-from segad_core.dataset_check import count_differences
-from segad_core.errors import DataError, ImageError
+from segad_core.errors import DataError, ImageError, RecipeError
 from segad_core.images import Inventory, check_labels, take_inventory
 from segad_core.plan import CategoryPlan, plan_category
 from segad_core.recipe import Recipe
 from segad_core.split import Split, Turn
-from segad_core.splitting import make_splits
+from segad_core.split_file import read_splits
+from segad_core.splitting import Subsets, make_splits
 from segad_core.store import Store
 
 log = logging.getLogger("segad.prepare")
@@ -63,12 +63,16 @@ def prepare(
     for note in notes:
         log.warning("%s", note)
     result = Prepared(dataset.licence, (), {}, {}, {}, tuple(notes))
+    split = recipe.skeleton.split
+    from_file = read_splits(split.file) if split.file else {}
     plans = []
     for category in categories:
         samples = dataset.samples(category)
         _check_ids(samples, category)
         if differences := count_differences(dataset, category, samples):
             log.warning("category '%s' differs from the published one: %s", category, "; ".join(differences))
+        left_out = _left_out(recipe, category, samples)
+        samples = [sample for sample in samples if sample.id not in left_out]
         white = recipe.skeleton.image.white
         inventory = take_inventory(samples, white, store, partial(_in_category, progress, category))
         _report_unreadable(inventory, category)
@@ -78,9 +82,12 @@ def prepare(
         for segmenter in recipe.segmenters():  # nor after a detector's training
             segmenter.build(category).check_sizes(sizes, recipe.skeleton.image.size)
         listed = [sample for sample in samples if sample.id in inventory.facts]
-        wanted = recipe.skeleton.split.final.bad.origin == "subsets"
-        subsets = dataset.bad_subsets(category) if wanted else {}
-        splits = make_splits(recipe, category, listed, inventory, subsets)
+        wanted = split.final.bad.origin == "subsets"
+        subsets = _without(left_out, dataset.bad_subsets(category)) if wanted else {}
+        splits = make_splits(recipe, category, listed, inventory, subsets, from_file)
+        splits = {
+            turn: replace(s, unused=tuple(sorted({*s.unused, *left_out}))) for turn, s in splits.items()
+        }
         result.samples[category] = {sample.id: sample for sample in inventory.samples}
         result.splits[category] = splits
         result.unreadable[category] = inventory.unreadable
@@ -125,6 +132,26 @@ def _check_ids(samples: Sequence[Sample], category: str) -> None:
                 "Every image of a category needs an id of its own: report this to the data set's authors.",
             )
         seen.add(sample.id)
+
+
+def _left_out(recipe: Recipe, category: str, samples: Sequence[Sample]) -> set[str]:
+    """The images that the recipe leaves out, made sure to be there."""
+    known = [sample.id for sample in samples]
+    wanted = recipe.skeleton.split.leave_out.get(category, [])
+    problems = [
+        recipe.document.problem(
+            ("split", "leave_out", category, i), f"category '{category}' has no image '{image}'"
+        )
+        for i, image in enumerate(wanted)
+        if image not in known
+    ]
+    if problems:
+        raise RecipeError(problems)
+    return {*wanted}
+
+
+def _without(left_out: set[str], subsets: Subsets) -> Subsets:
+    return {name: [image for image in images if image not in left_out] for name, images in subsets.items()}
 
 
 def _report_unreadable(inventory: Inventory, category: str) -> None:

@@ -14,6 +14,11 @@ from segad_core.fitting import files_of
 from segad_core.store import Store
 from segad_core.values import from_npy, json_bytes, npy, read_values
 
+_SCORES, _NAMES = "scores.npy", "names.json"
+
+ROW_FILES = (_SCORES, _NAMES)
+"""What a finished row leaves in the store beside its final classifier's state."""
+
 
 def score_row(task: RowTask, store: Store, device: str, progress: Progress) -> None:
     """Fills a row's cell: the scores of its test images and of those apart."""
@@ -23,16 +28,12 @@ def score_row(task: RowTask, store: Store, device: str, progress: Progress) -> N
         scores, files = values[scored, 0], {}
     else:
         features, names = feature_table(task.table, task.row.detectors, task.row.classifier, store)
-        learnt, labels = features[list(task.train)], np.array(task.train_labels, np.int64)
-        if task.generated:
-            defective, _ = feature_table(task.generated, task.row.detectors, "", store)
-            learnt = np.concatenate([learnt, defective])
-            labels = np.concatenate([labels, np.ones(len(defective), np.int64)])
+        learnt, labels = training_table(task, store)
         assert task.row.final is not None
         final: FinalClassifier = task.row.final.build(task.category, device)
         final.fit(learnt, names, labels, task.seed)
         scores = np.asarray(final.margins(features[scored]), np.float64)
-        files = {**final.state(), "names.json": json_bytes(names)}
+        files = {**final.state(), _NAMES: json_bytes(names)}
     if scores.shape != (len(scored),):
         raise PluginError(f"{task.name}: {scores.shape} scores for {len(scored)} images")
     if not np.isfinite(scores).all():
@@ -42,7 +43,18 @@ def score_row(task: RowTask, store: Store, device: str, progress: Progress) -> N
             f"{task.name}: the score that '{source}' gave image '{image}' is not finite",
             "Look at the image; if it is sound, the plugin is at fault: report it to its authors.",
         )
-    store.put(task.cells[0].key, "row", {"scores.npy": npy(scores), **files})
+    store.put(task.cells[0].key, "row", {_SCORES: npy(scores), **files})
+
+
+def training_table(task: RowTask, store: Store) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The feature vectors (n, d) that a SegAD row's final classifier learns from, and their labels (n,)."""
+    features, _ = feature_table(task.table, task.row.detectors, task.row.classifier, store)
+    learnt, labels = features[list(task.train)], np.array(task.train_labels, np.int64)
+    if task.generated:
+        defective, _ = feature_table(task.generated, task.row.detectors, "", store)
+        learnt = np.concatenate([learnt, defective])
+        labels = np.concatenate([labels, np.ones(len(defective), np.int64)])
+    return learnt, labels
 
 
 def feature_table(
@@ -74,4 +86,4 @@ def feature_table(
 
 def read_scores(task: RowTask, store: Store) -> NDArray[np.float64]:
     """The scores that a finished row task left, in the order of its `scored_ids`."""
-    return from_npy(files_of(store, task.cells[0].key)["scores.npy"])
+    return from_npy(files_of(store, task.cells[0].key)[_SCORES])

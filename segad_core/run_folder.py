@@ -131,7 +131,7 @@ class RunFolder:
         except OSError as error:
             raise self._failure(error) from error
         self._write("recipe.resolved.yaml", recipe.resolved())
-        self._write("environment.json", json.dumps(_environment(recipe, device), indent=1) + "\n")
+        self._write("environment.json", json.dumps(environment(recipe, device), indent=1) + "\n")
         self._write("splits.json", splits_json(prepared.splits))
         lost = [(c, i, e.what) for c, errors in prepared.unreadable.items() for i, e in errors.items()]
         if lost:
@@ -194,7 +194,8 @@ class RunFolder:
         )
 
 
-def _environment(recipe: Recipe, device: str) -> dict[str, Any]:
+def environment(recipe: Recipe, device: str) -> dict[str, Any]:
+    """Versions, processor and device: where something was computed."""
     choices = [recipe.dataset, recipe.encoder, recipe.executor, recipe.segmenter]
     choices += [*recipe.detectors.values(), *recipe.classifiers.values()]
     for row in recipe.rows:

@@ -35,7 +35,7 @@ class Split:
         final: good and bad images that the final classifier trains on.
         test: good and bad images that make the figures.
         apart: doubtful images: scored and reported apart.
-        unused: good and bad images with no purpose under this recipe.
+        unused: images with no purpose under this recipe.
         classifiers: good and bad images that each classifier trains on, by its name: of those in `detectors`
             and `final` (paper section 4.1), so never of the test's.
         subset: the published subset of bad images that `final` has, if any.

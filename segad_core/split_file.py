@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from segad_core.errors import RecipeError
+from segad_core.json_file import read_json
 from segad_core.recipe.schema import Seed
 from segad_core.split import Split, Turn
 
@@ -35,6 +35,7 @@ class _Entry(BaseModel):
 
 
 _FILE = TypeAdapter(dict[str, dict[str, _Entry]])
+_LARGEST = 1 << 28  # bytes; 10,000 images under a hundred turns are 60 million
 
 
 def splits_json(splits: Splits) -> str:
@@ -54,8 +55,8 @@ def read_splits(path: Path) -> dict[str, dict[Turn, Split]]:
     """
     try:
         # not by pydantic: it refuses names of files that are no text
-        found = _FILE.validate_python(json.loads(path.read_bytes(), object_pairs_hook=_unique))
-    except (OSError, ValueError, RecursionError) as error:
+        found = _FILE.validate_python(read_json(path, _LARGEST))
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else _first(error)
         raise RecipeError(
             f"split.file: {path} cannot be read as splits ({reason})",
@@ -82,15 +83,6 @@ def read_splits(path: Path) -> dict[str, dict[Turn, Split]]:
 
 def _twice(images: Sequence[str]) -> list[str]:
     return [image for image, times in Counter(images).items() if times > 1]
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys are all different; JSON keeps the last of equal ones without a word."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"'{next(name for name in names if names.count(name) > 1)}' stands there twice")
-    return found
 
 
 def _first(error: Exception) -> str:

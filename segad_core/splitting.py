@@ -11,7 +11,7 @@ from segad_core.errors import DataError, LeakageError, RecipeError
 from segad_core.images import Inventory, audit
 from segad_core.recipe import Recipe
 from segad_core.split import Split, Turn, check_parts, draw_for_classifier, make_split
-from segad_core.split_file import read_splits
+from segad_core.split_file import Splits
 
 log = logging.getLogger("segad.prepare")
 
@@ -19,7 +19,12 @@ Subsets = Mapping[str, Sequence[str]]
 
 
 def make_splits(
-    recipe: Recipe, category: str, listed: Sequence[Sample], inventory: Inventory, subsets: Subsets
+    recipe: Recipe,
+    category: str,
+    listed: Sequence[Sample],
+    inventory: Inventory,
+    subsets: Subsets,
+    from_file: Splits,
 ) -> dict[Turn, Split]:
     """Every split of a category, in the order of the recipe's seeds.
 
@@ -31,11 +36,13 @@ def make_splits(
         listed: its images that can be read, in the order in which the data set lists them.
         inventory: what they hold.
         subsets: the data set's published subsets of bad training images.
+        from_file: the splits of the recipe's file, if it names one.
 
     Raises:
         SegadError: the recipe and the data do not fit, or an image stands in two purposes.
     """
-    given = _given(recipe, category)
+    given = _given(recipe, category, from_file)
+    _report_unused(recipe, category, subsets)
     found: dict[Turn, Split] = {}
     for turn in given or _turns(recipe, category, listed):
         context = f"category '{category}', seed {turn}"
@@ -56,6 +63,8 @@ def make_splits(
             continue
         audit(split.purposes(), inventory.facts, context)
         found[turn] = split
+    if given:
+        _report_unknown(category, given, found)
     return found
 
 
@@ -113,7 +122,7 @@ def _check_kept_out(split: Split, inventory: Inventory, held_out: str, context: 
             same = "" if original == image else f"shows the same as '{original}', which "
             raise LeakageError(
                 f"{context}: '{image}' stands in 'final' and {same}has a defect that nothing may learn from",
-                "Remove the copy, or correct the file of splits.",
+                "Leave the copy out, split: {leave_out: {CATEGORY: [IMAGE]}}, or correct the file of splits.",
             )
     if held_out and not kept_out.intersection(split.test):
         raise DataError(f"{context}: the test has no image of it", "Take it out of the file of splits.")
@@ -124,7 +133,7 @@ def _check_kept_out(split: Split, inventory: Inventory, held_out: str, context: 
 
 def _subset(recipe: Recipe, category: str, subsets: Subsets, n: int) -> str | None:
     """The published subset that the n-th seed takes; None where the recipe takes none."""
-    if recipe.skeleton.split.final.bad.origin != "subsets":
+    if not _takes_subsets(recipe):
         return None
     names = list(subsets)
     if n >= len(names):
@@ -135,6 +144,18 @@ def _subset(recipe: Recipe, category: str, subsets: Subsets, n: int) -> str | No
             "The n-th seed takes the n-th subset: take seeds out, or say split.final.bad.from: train.",
         )
     return names[n]
+
+
+def _takes_subsets(recipe: Recipe) -> bool:
+    return recipe.skeleton.split.final.bad.origin == "subsets"
+
+
+def _report_unused(recipe: Recipe, category: str, subsets: Subsets) -> None:
+    """Fewer seeds than published subsets measure a part of the benchmark."""
+    names, taken = list(subsets), len(_seeds(recipe))
+    if _takes_subsets(recipe) and taken < len(names):
+        words = (category, taken, len(names), ", ".join(names[taken:]))
+        log.warning("category '%s': takes %d of %d published subsets; not used: %s", *words)
 
 
 def _bad_for_training(category: str, name: str, images: Sequence[str], inventory: Inventory) -> set[str]:
@@ -149,12 +170,12 @@ def _bad_for_training(category: str, name: str, images: Sequence[str], inventory
     return allowed.intersection(images)
 
 
-def _given(recipe: Recipe, category: str) -> dict[Turn, Split]:
+def _given(recipe: Recipe, category: str, from_file: Splits) -> dict[Turn, Split]:
     """The splits that the recipe's file has for a category; none where the recipe names no file."""
     spec = recipe.skeleton.split
     if spec.file is None:
         return {}
-    own = read_splits(spec.file).get(category, {})
+    own = from_file.get(category, {})
     if not own:
         raise RecipeError(
             f"split.file: {spec.file} has no split of category '{category}'",
@@ -200,10 +221,21 @@ def _fitted(recipe: Recipe, split: Split, inventory: Inventory, context: str) ->
                 "Correct the file.",
             )
     used = {image for images in kept.values() for image in images}
-    unused = tuple(image for image, label in labels.items() if label is not None and image not in used)
+    unused = tuple(image for image in labels if image not in used)
     fitted = replace(split, **kept, unused=unused, classifiers=classifiers)  # type: ignore[arg-type]
     check_parts(fitted, labels, context, detectors_train=_detectors_train(recipe))
     return fitted
+
+
+def _report_unknown(category: str, given: Mapping[Turn, Split], fitted: Mapping[Turn, Split]) -> None:
+    """Images that came after the file was written take no part, and nothing else would tell."""
+    unknown = sorted(
+        {image for turn, split in fitted.items() for image in {*split.unused} - {*given[turn].unused}}
+    )
+    if unknown:
+        count = f"{len(unknown)} images, which take" if len(unknown) > 1 else "1 image, which takes"
+        words = (category, count, unknown[0])
+        log.warning("category '%s': split.file does not know %s no part (the first: '%s')", *words)
 
 
 def _with_classifiers(recipe: Recipe, split: Split, inventory: Inventory, turn: Turn, context: str) -> Split:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from segad_core.cells import SCORING, Defects, FitCell, StatisticsCell, StatisticsTask, Table
+from segad_core.cells import SCORING, Defects, FitCell, StatisticsCell, StatisticsTask, Table, names_for
 from segad_core.contracts import Sample
 from segad_core.digest import digest_of
 from segad_core.recipe import Choice, Row
@@ -35,6 +35,7 @@ class StatisticsPass:
         self._images: dict[str, Any] = {"images": list(content)}
         if defects:
             self._images["defects"] = defects.identity(self.category)
+        self._places = defects.segmenter if defects else None  # where defects are put
         self._cells: dict[str, StatisticsCell] = {}
 
     def table(self, row: Row) -> Table:
@@ -65,6 +66,7 @@ class StatisticsPass:
                 "segmenter": segmenter.identity(self.category) if segmenter else None,
                 "features": [feature.identity(self.category) for feature in features],
                 **self._images,
+                **names_for(self._task["samples"], fit.learner, segmenter, self._places),
             }
         )
         self._cells.setdefault(key, StatisticsCell(key, fit, segmenter, features))

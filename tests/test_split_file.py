@@ -8,15 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import described
 import fakes
 import pytest
 import yaml
-from builders import run_command, said
+from builders import picture, run_command, said
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from small_runs import done, prepared
 from small_splits import ROWS, data, workplace, write
 
+from segad_core import split_file
 from segad_core.errors import DataError, LeakageError, RecipeError, SegadError
 from segad_core.prepare import Prepared, prepare
 from segad_core.recipe import load_recipe
@@ -240,7 +243,8 @@ def test_a_file_that_is_a_folder(home: Path) -> None:
             b'{"a": {"0": {"seed": 0, "detectors": [], "final": [], "test": [], "train": []}}}',
             "(a.0.train: Extra inputs are not permitted)",
         ),
-        (b'{"a": {}, "a": {}}', "cannot be read as splits ('a' stands there twice)"),
+        (b'{"a": {}, "a": {}}', "cannot be read as splits (the key 'a' stands there twice)"),
+        (b'{"a": {"0": {"seed": NaN}}}', "cannot be read as splits (NaN is no finite number)"),
         (b"{}", "has no split of category 'a'"),
         (b'{"a": {}}', "has no split of category 'a'"),
     ],
@@ -252,6 +256,29 @@ def test_a_file_that_holds_no_splits(home: Path, content: bytes, words: str) -> 
         prepared(again(home))
     assert caught.value.what.startswith(f"split.file: {home / 'splits.json'} ")
     assert words in caught.value.what
+
+
+def test_a_file_is_read_no_further_than_splits_can_go(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(home)
+    size = (home / "splits.json").stat().st_size
+    monkeypatch.setattr(split_file, "_LARGEST", size)
+    assert prepared(again(home)).splits
+    monkeypatch.setattr(split_file, "_LARGEST", size - 1)
+    with pytest.raises(RecipeError, match=r"splits\.json cannot be read as splits \(it has more than"):
+        prepared(again(home))
+
+
+def test_a_file_is_read_once_for_all_categories(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(home)
+    read: list[Path] = []
+
+    def counted(path: Path) -> Any:
+        read.append(path)
+        return read_splits(path)
+
+    monkeypatch.setattr("segad_core.prepare.read_splits", counted)
+    assert list(prepared(again(home, categories=["a", "b c"])).splits) == ["a", "b c"]
+    assert read == [home / "splits.json"]
 
 
 # ---- files that do not fit ----
@@ -388,6 +415,33 @@ def test_what_cannot_be_read_is_left_out_of_every_part(home: Path, caplog: pytes
     assert split.classifiers["memory"] == tuple(i for i in own["classifiers"]["memory"] if i not in lost)
     assert not lost & {*split.unused}
     assert "4 images cannot be read" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("added", "words"),
+    [
+        ([("x/1.png", 0)], "does not know 1 image, which takes no part (the first: 'x/1.png')"),
+        ([("x/1.png", None)], "does not know 1 image, which takes no part (the first: 'x/1.png')"),
+        (
+            [("x/2.png", 1), ("x/1.png", None)],
+            "does not know 2 images, which take no part (the first: 'x/1.png')",
+        ),
+    ],
+)
+def test_images_that_the_file_does_not_know_are_told_once(
+    home: Path, caplog: pytest.LogCaptureFixture, added: list[tuple[str, int | None]], words: str
+) -> None:
+    plain = written(home, split={"seeds": [0, 1]})
+    described_as = json.loads((home / "data/described.json").read_text())
+    for number, (name, label) in enumerate(added):
+        described.save(home / "data" / name, Image.fromarray(picture(77_000 + number, label == 1)))
+        described_as["a"]["samples"].append({"id": name, "label": label, "split": "train"})
+    described.describe(home / "data", described_as)
+    with caplog.at_level(logging.WARNING):
+        splits = prepared(again(home, categories=["a", "b c"])).splits
+    assert [m for m in caplog.messages if "does not know" in m] == [f"category 'a': split.file {words}"]
+    for turn, split in splits["a"].items():
+        assert {*split.unused} == {*plain["a"][str(turn)]["unused"], *(name for name, _ in added)}
 
 
 def test_the_order_of_names_in_the_file_changes_nothing(home: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,18 @@ def test_more_seeds_than_subsets(home: Path, low_shot: Any, seeds: int, words: s
         prepared(vad(home, split={"seeds": list(range(seeds)), **SUBSETS}))
     assert caught.value.what == words
     assert "The n-th seed takes the n-th subset" in caught.value.remedy
+
+
+@pytest.mark.parametrize(("seeds", "left"), [([0], VAD_KEYS[1:]), ([3, 3, 1], VAD_KEYS[2:]), (range(5), ())])
+def test_subsets_that_no_seed_takes_are_told(
+    home: Path, caplog: pytest.LogCaptureFixture, seeds: Sequence[int], left: Sequence[str]
+) -> None:
+    vad_tree(home / "data", counts=COUNTS, low_shot_size=4)
+    with caplog.at_level(logging.WARNING):
+        prepared(vad(home, split={"seeds": list(seeds), **SUBSETS}))
+    told = [message for message in caplog.messages if "published subsets" in message]
+    said = f"category 'vad': takes {5 - len(left)} of 5 published subsets; not used: {', '.join(left)}"
+    assert told == [said] * bool(left)
 
 
 def test_an_image_of_a_subset_that_cannot_be_read_is_left_out(home: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -14,8 +15,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from segad_core.contracts import Space
 from segad_core.digest import file_digest
 from segad_core.errors import PluginError, UsageError
 
@@ -127,6 +131,48 @@ def macs(module: nn.Module, *inputs: Any) -> int:
     return counter.get_total_flops() // 2
 
 
+def training_space(network: nn.Module, step: Callable[[], Tensor]) -> Space:
+    """What training a network with Adam takes; on the device `meta`, so that nothing is computed.
+
+    Args:
+        network: on `meta`.
+        step: the loss of one training step.
+
+    Returns:
+        Its state, and weights, two moments, and what is alive at once during a step and its backward pass,
+        gradients included; without the work space of the libraries that compute it.
+    """
+    state = sum(value.numel() * value.element_size() for value in network.state_dict().values())
+    with _Alive() as alive:
+        step().sum().backward()
+    return Space(state, alive.most + 3 * state)
+
+
+class _Alive(TorchDispatchMode):
+    """Adds up the bytes of all tensors that come into being, and takes off those of the ones that go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = function(*args, **(kwargs or {}))
+        for one in tree_leaves(result):
+            if isinstance(one, Tensor) and (storage := one.untyped_storage())._cdata not in self._known:
+                self._known.add(storage._cdata)
+                self.now += storage.nbytes()
+                self.most = max(self.most, self.now)
+                weakref.finalize(storage, self._gone, storage._cdata, storage.nbytes())
+        return result
+
+    def _gone(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.now -= size
+
+
 def normalised(
     pixels: NDArray[np.uint8], mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
 ) -> Tensor:
@@ -138,17 +184,29 @@ def normalised(
     return values.permute(0, 3, 1, 2)
 
 
+def verified_digest(path: Path, sha256: str | None) -> str:
+    """The SHA-256 of a file of weights.
+
+    Raises:
+        PluginError: it is not the one that is asked for.
+    """
+    found = file_digest(path)
+    if sha256 is not None and found != sha256.lower():
+        raise PluginError(
+            f"weights file {path}: its SHA-256 is {found}, not {sha256}",
+            "Get the file again, or correct the digest in the recipe.",
+        )
+    return found
+
+
 def read_weights(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
     """A state dict from a local file (safetensors, or torch's format without code), checked before parsing.
 
     Raises:
         PluginError: the digest is another, or the file is not a state dict.
     """
-    if sha256 is not None and (found := file_digest(path)) != sha256.lower():
-        raise PluginError(
-            f"weights file {path}: its SHA-256 is {found}, not {sha256}",
-            "Get the file again, or correct the digest in the recipe.",
-        )
+    if sha256 is not None:
+        verified_digest(path, sha256)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

@@ -9,7 +9,9 @@ import click
 from segad_core import __version__
 from segad_core.cli.check import check
 from segad_core.cli.datasets import datasets
+from segad_core.cli.fit import fit
 from segad_core.cli.list_plugins import list_plugins
+from segad_core.cli.maps import maps
 from segad_core.cli.mask import mask
 from segad_core.cli.run import run
 
@@ -33,11 +35,12 @@ def main() -> None:
     segad list-plugins            what is installed
     segad mask                    draw segmentation masks, and look at them
     segad datasets                data sets, where to get them, whether a copy is sound
+    segad maps RECIPE -o DIR      the anomaly maps behind a run's table, as files
 
     Exit codes: 0 done, 1 failed, 2 the recipe or the command line is wrong, 3 done but some images could
     not be read.
     """
 
 
-for _command in (run, check, list_plugins, datasets, mask):
+for _command in (run, check, list_plugins, datasets, mask, maps, fit):
     main.add_command(_command)

@@ -13,6 +13,7 @@ from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, reports
 if TYPE_CHECKING:
     from segad_core.cells import Task
     from segad_core.plan import CategoryPlan
+    from segad_core.space import Needs
     from segad_core.store import Store
 
 
@@ -35,6 +36,7 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
 
     from segad_core.cli.progress import Progress
     from segad_core.prepare import prepare
+    from segad_core.space import in_words, needs
     from segad_core.store import Store
 
     opened = Store(store)
@@ -54,10 +56,29 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
             click.echo(f"  {kind}: {cells} cells, {found} in the store, {cells - found} to compute{cost}")
             stored, total = stored + found, total + cells
     click.echo(f"{total} cells: {stored} in the store, {total - stored} to compute")
+    if total > stored:
+        wanted = needs(prepared.plans, opened)
+        click.echo(in_words(wanted))
+        for line in _short_of_room(wanted, store):
+            click.echo(f"warning: {line}", err=True)
     lost = [error for errors in prepared.unreadable.values() for error in errors.values()]
     for error in lost:
         click.echo(f"not read: {error}", err=True)
     return 3 if lost else 0
+
+
+def _short_of_room(needed: Needs, store: Path) -> Iterator[str]:
+    """Where less is free than a run may take."""
+    import shutil
+    import tempfile
+
+    from segad_core.space import size_words
+
+    places = {"the store": (store, sum(needed.stored.values()) + needed.checkpoints)}
+    places["the temporary folder"] = (Path(tempfile.gettempdir()), needed.temporary)
+    for what, (folder, size) in places.items():
+        if size > (free := shutil.disk_usage(folder).free):
+            yield f"{what} {folder} has {size_words(free)} free, and the run may take {size_words(size)}"
 
 
 def _summary(plan: CategoryPlan, store: Store) -> Iterator[tuple[str, int, int, str]]:

@@ -221,14 +221,17 @@ def _categories(dataset: Dataset, name: str, wanted: Sequence[str]) -> list[str]
     """The categories to check.
 
     Raises:
-        UsageError: one is not there.
+        SegadError: one is not there.
     """
     from segad_core.errors import UsageError
     from segad_core.registry import suggest
 
     known = list(dataset.categories())
+    published = set(dataset.published_categories())
     for category in wanted:
         if category not in known:
+            if category in published:
+                dataset.samples(category)  # says what its folder lacks
             raise UsageError(
                 f"--category {category}: data set {name} has no such category{suggest(category, known)}"
             )

@@ -27,7 +27,13 @@ def mask() -> None:
 
 @mask.command()
 @click.option("--image", required=True, type=_FILE, help="The image to draw over: a good, typical one.")
-@click.option("-o", "--output", required=True, type=_FILE, metavar="MASK.png", help="The mask to start.")
+@click.option(
+    "-o",
+    "--output",
+    type=_FILE,
+    metavar="MASK.png",
+    help="The mask to start; by default IMAGE_mask.png in the working folder.",
+)
 @click.option(
     "--segments",
     default="background,object",
@@ -45,7 +51,7 @@ def mask() -> None:
 @click.option("--force", is_flag=True, help="Write over files that are there: what was drawn is lost.")
 @DEBUG
 @reports_errors
-def new(image: Path, output: Path, segments: str, size: str | None, white: int, force: bool) -> int:
+def new(image: Path, output: Path | None, segments: str, size: str | None, white: int, force: bool) -> int:
     """Start a mask: a PNG in which every pixel has label 0, to be drawn upon.
 
     Beside MASK.png come MASK_image.png, the image as a layer to draw over, and MASK_colours.png, which shows
@@ -59,6 +65,7 @@ def new(image: Path, output: Path, segments: str, size: str | None, white: int, 
     from segad_core.images.palette import PALETTE, hex_of
 
     names, wanted = _names(segments), _size(size)
+    output = Path(f"{image.stem}_mask.png") if output is None else output
     layer, colours = (output.with_name(f"{output.stem}_{what}.png") for what in ("image", "colours"))
     _check_free((output, layer, colours), image, force)
     pixels = decode(image, white).pixels

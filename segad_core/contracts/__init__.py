@@ -1,8 +1,8 @@
 """The contracts between the engine and its plugins: one short file per kind of plugin."""
 
 from segad_core.contracts.classifier import Classifier
-from segad_core.contracts.component import Component, InputFile, InputFolder, Parameters
-from segad_core.contracts.dataset import Dataset, Sample
+from segad_core.contracts.component import Component, DecidesNothing, InputFile, InputFolder, Parameters
+from segad_core.contracts.dataset import Dataset, Sample, count_differences
 from segad_core.contracts.defect import DefectGenerator
 from segad_core.contracts.detector import Detector
 from segad_core.contracts.encoder import Array, Encoder, Layer
@@ -10,7 +10,7 @@ from segad_core.contracts.executor import Executor, Outcome, Work
 from segad_core.contracts.feature import Feature, ScalarFeature, SegmentValues
 from segad_core.contracts.final_classifier import FinalClassifier
 from segad_core.contracts.images import Arrays, ImageBatch, ImageSet
-from segad_core.contracts.learner import Learner, Shapes
+from segad_core.contracts.learner import Learner, Shapes, Space
 from segad_core.contracts.run import Checkpoint, Progress, Run, unseen
 from segad_core.contracts.segmenter import IGNORED, MapQuality, Segmenter
 
@@ -23,6 +23,7 @@ __all__ = [
     "Classifier",
     "Component",
     "Dataset",
+    "DecidesNothing",
     "DefectGenerator",
     "Detector",
     "Encoder",
@@ -45,7 +46,9 @@ __all__ = [
     "SegmentValues",
     "Segmenter",
     "Shapes",
+    "Space",
     "Work",
+    "count_differences",
     "unseen",
 ]
 

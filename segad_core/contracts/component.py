@@ -30,6 +30,10 @@ class IsInputFolder:
     """Marks a parameter as a folder whose files, not its name, decide the result."""
 
 
+class DecidesNothing:
+    """Marks a parameter that decides no result: one that is a check, a note or a matter of speed."""
+
+
 InputFile = Annotated[Path, AfterValidator(_relative_to_recipe), IsInputFile()]
 """A file named by a recipe, relative to the recipe's folder; its digest goes into every key."""
 
@@ -38,7 +42,7 @@ InputFolder = Annotated[Path, AfterValidator(_relative_to_recipe), IsInputFolder
 
 
 def has_mark(field: FieldInfo, mark: type) -> bool:
-    """Whether a parameter is marked as an input file or an input folder, also where it may be absent."""
+    """Whether a parameter has one of the marks above, also where it may be absent."""
     found = [*field.metadata, *(m for inner in get_args(field.annotation) for m in get_args(inner)[1:])]
     return any(isinstance(m, mark) for m in found)
 
@@ -55,6 +59,12 @@ class Component(ABC):  # noqa: B024 (what must be defined differs by kind)
     """
 
     Params: ClassVar[type[Parameters]] = Parameters
+
+    knows_images_by_name: ClassVar[bool] = False
+    """Whether what it gives for an image follows from the image's id or label, not from its content alone.
+
+    Then both go into the keys of what it gives; and it knows nothing of images with generated defects.
+    """
 
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         self.params = self.Params() if params is None else params

@@ -32,6 +32,10 @@ class FinalClassifier(Component):
     def contributions(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """What each feature adds to the margin (n, d + 1): the last column is a constant; rows sum to it."""
 
+    def state_bytes(self) -> int | None:
+        """The most that `state` will take, in bytes; None where that is not known."""
+        return None
+
     @abstractmethod
     def state(self) -> Mapping[str, bytes]:
         """All that was learnt, as named files of a plain format."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,21 @@ from segad_core.contracts.component import Component
 
 Shapes = Mapping[str, tuple[int, int, int]]
 """(C, H, W) of each encoder layer that a learner reads."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a fit takes, in bytes.
+
+    Attributes:
+        state: what `state` will give.
+        memory: at most at a time, beside the images and the encoder's features that the engine holds.
+        temporary: files in the temporary folder, as from `scratch_array`.
+    """
+
+    state: int
+    memory: int
+    temporary: int = 0
 
 
 class Learner(Component):
@@ -46,6 +62,10 @@ class Learner(Component):
             shapes: (C, H, W) of each encoder layer that it reads.
         """
         return ""
+
+    def space(self, images: int, size: tuple[int, int], shapes: Shapes) -> Space | None:
+        """What a fit will take; None where that is not known. Arguments as for `cost`."""
+        return None
 
     @abstractmethod
     def state(self) -> Mapping[str, NDArray[np.generic]]:

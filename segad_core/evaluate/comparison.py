@@ -97,7 +97,11 @@ def _explained(figures: Sequence[Figures], published: Published, compared: Seque
         said.append("No difference is larger than the published ±.")
     if any(cell.beyond is None for cell in compared):
         said.append("Where no ± was published, no difference is marked.")
-    columns = columns_of(itself(figures))
+    frame = itself(figures)
+    lacking = [row for row in published.rows() if row not in set(frame["row"])]
+    if lacking:
+        said.append(f"Published, but not measured here: {', '.join(lacking)}.")
+    columns = columns_of(frame)
     if not _all_categories(columns, published):
         said.append(
             f"The published means are over {len(published.categories)} categories, which are not those "

@@ -1,10 +1,12 @@
 """Images: the one decoder, the sets that plugins go through, and the audit that finds leaks."""
 
+from segad_core.images.arrays import read_array
 from segad_core.images.decode import Decoded, decode, resize
 from segad_core.images.folder import folder_samples, image_files
 from segad_core.images.image_set import FileImageSet
 from segad_core.images.inventory import Facts, Inventory, audit, check_labels, take_inventory
 from segad_core.images.labels import read_labels, usable_names, write_labels
+from segad_core.images.masks import read_mask
 
 __all__ = [
     "Decoded",
@@ -16,7 +18,9 @@ __all__ = [
     "decode",
     "folder_samples",
     "image_files",
+    "read_array",
     "read_labels",
+    "read_mask",
     "resize",
     "take_inventory",
     "usable_names",

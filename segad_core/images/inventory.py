@@ -115,7 +115,8 @@ def audit(purposes: Mapping[str, str], facts: Mapping[str, Facts], context: str)
         raise LeakageError(
             f"{context}: the same image stands in two purposes that must be disjoint: "
             f"{'; '.join(list(leaks.values())[:5])}{more}",
-            "Remove one image of each pair, or put both into the same part of the data set.",
+            "Leave one of each pair out, split: {leave_out: {CATEGORY: [IMAGE]}}, or put both into the same "
+            "part of the data set.",
         )
 
 
@@ -132,7 +133,7 @@ def check_labels(samples: Sequence[Sample], facts: Mapping[str, Facts], context:
             labels = f"{_LABELS[other.label]} and {_LABELS[sample.label]}"
             raise DataError(
                 f"{context}: '{other.id}' and '{sample.id}' are the same image, labelled {labels}",
-                "Remove the one that is wrong.",
+                "Leave out the one that is wrong, split: {leave_out: {CATEGORY: [IMAGE]}}.",
             )
 
 

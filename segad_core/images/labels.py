@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from segad_core.errors import ImageError
 from segad_core.files import write_atomic
+from segad_core.images.arrays import read_array
 from segad_core.images.decode import check_header
 from segad_core.images.palette import PALETTE, hex_of, is_grey, labels_of
 
@@ -57,7 +58,7 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
             has colours that are no label's, or labels outside 0 to 255.
     """
     try:
-        labels = _read_npy(path) if path.suffix.lower() == ".npy" else _read_image(path)
+        labels = read_array(path, "iub") if path.suffix.lower() == ".npy" else _read_image(path)
     except ImageError:
         raise
     except Exception as error:  # parsers raise whatever a damaged file makes them stumble over
@@ -81,12 +82,6 @@ def write_labels(path: Path, labels: NDArray[np.uint8], segments: int) -> None:
     data = io.BytesIO()
     image.save(data, "png")
     write_atomic(path, data.getvalue())
-
-
-def _read_npy(path: Path) -> NDArray[np.generic]:
-    with path.open("rb") as file:
-        array: NDArray[np.generic] = np.lib.format.read_array(file, allow_pickle=False)
-        return array
 
 
 def _read_image(path: Path) -> NDArray[np.generic]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from segad_core.code_digest import code_digest
 from segad_core.contracts import Component, Dataset, Parameters
-from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
+from segad_core.contracts.component import DecidesNothing, IsInputFile, IsInputFolder, has_mark
 from segad_core.digest import file_digest, folder_digest
 from segad_core.errors import RecipeError
 from segad_core.files import is_file
@@ -84,10 +84,12 @@ class Choice:
 
 
 def _identity_of(params: BaseModel) -> dict[str, Any]:
-    """Parameters as plain data: input files and folders by their content."""
+    """Parameters that decide results, as plain data: input files and folders by their content."""
     plain = params.model_dump(mode="json")
     for name, info in type(params).model_fields.items():
-        if has_mark(info, IsInputFolder):
+        if has_mark(info, DecidesNothing):
+            del plain[name]
+        elif has_mark(info, IsInputFolder):
             plain[name] = [folder_digest(path) for path in paths_in(getattr(params, name))]
         elif has_mark(info, IsInputFile):
             plain[name] = [
@@ -133,6 +135,11 @@ class Row:
         """The detectors and the classifier that it reads."""
         return (*self.detectors, self.classifier) if self.classifier else self.detectors
 
+    def own_parts(self) -> tuple[Choice, ...]:
+        """Its generators of defects, its features and its final classifier."""
+        final = (self.final,) if self.final else ()
+        return (*self.defects, *self.features, *self.image_features, *final)
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -156,11 +163,15 @@ class Recipe:
         """The data set and the categories to work on.
 
         Raises:
-            RecipeError: the recipe names a category that the data set does not have.
+            RecipeError: the recipe names a category that the data set does not have, or asks for a published
+                one that is not there.
         """
         dataset: Dataset = self.dataset.build()
-        known = list(dataset.categories())
+        known, published = list(dataset.categories()), set(dataset.published_categories())
         wanted = self.skeleton.categories or known
+        for name in wanted:
+            if name in published and name not in known:
+                dataset.samples(name)  # the data set knows best what its folder lacks
         problems = [
             self.document.problem(("categories", i), f"there is no category '{name}'{suggest(name, known)}")
             for i, name in enumerate(wanted)
@@ -172,7 +183,14 @@ class Recipe:
             )
             for _, place, use in uses_in(self.skeleton)
             for name in use.per_category
-            if name not in known
+            if name not in known and name not in published
+        ]
+        problems += [
+            self.document.problem(
+                ("split", "leave_out", name), f"there is no category '{name}'{suggest(name, known)}"
+            )
+            for name in self.skeleton.split.leave_out
+            if name not in known and name not in published
         ]
         if problems:
             raise RecipeError(problems)
@@ -185,8 +203,9 @@ class Recipe:
     def notes(self, categories: Sequence[str]) -> list[str]:
         """What a reader of the results has to know about the plugins that some row reads."""
         choices = [*self.learners().values(), *self.segmenters(), *([self.encoder] if self.encoder else [])]
+        choices += [choice for row in self.rows for choice in row.own_parts()]
         found = [n for choice in choices for c in categories for n in choice.build(c).notes()]
-        found += self.dataset.build().notes()
+        found += [n for choice in (self.dataset, self.executor) for n in choice.build().notes()]
         return list(dict.fromkeys(found))
 
     def learners(self) -> dict[str, Choice]:
@@ -231,10 +250,8 @@ class Recipe:
         if self.skeleton.split.file is None:
             plain["final"]["bad"]["use"] = [choice.plain() for choice in self.defects]
             return plain
-        own = {key: plain[key] for key in ("file", "seeds")}  # nothing is drawn
-        if "seeds" not in self.skeleton.split.model_fields_set:
-            del own["seeds"]
-        return own
+        said = self.skeleton.split.model_fields_set  # nothing is drawn: defaults have no meaning
+        return {key: value for key, value in plain.items() if key in said}
 
 
 _OWN = ("split", "out_of_fold")

@@ -60,6 +60,10 @@ class Published(BaseModel):
         rows = next((rows for name, rows in self.figures.items() if name == metric), {})
         return rows.get(row, {}).get(category)
 
+    def rows(self) -> list[str]:
+        """The rows of which something was published."""
+        return list(dict.fromkeys(row for own in self.figures.values() for row in own))
+
 
 def published(name: str, base: Path) -> Published:
     """Reads published figures.

@@ -232,15 +232,23 @@ class _Resolver:
             uses = getattr(spec, key) if getattr(spec, key) is not None else getattr(skeleton, key)
             return tuple(self._one("features", (*place(key), n)) for n in range(len(uses)))
 
+        detectors = tuple(skeleton.detectors) if "all" in wanted else tuple(dict.fromkeys(wanted))
+        defects = self.generators((*own, "bad"), spec.bad) or self.generators(
+            ("split", "final", "bad"), skeleton.split.final.bad
+        )
+        for alias in detectors if defects else ():
+            if self._one("detectors", ("detectors", alias)).component.knows_images_by_name:
+                self.problem(
+                    own, f"maps of '{alias}' were computed elsewhere, and none exist for generated defects"
+                )
         return Row(
             name=spec.name,
-            detectors=tuple(skeleton.detectors) if "all" in wanted else tuple(dict.fromkeys(wanted)),
+            detectors=detectors,
             classifier=spec.classifier or "",
             segmenter=self._one("segmenters", place("segmenter")),
             features=many("features"),
             image_features=many("image_features"),
-            defects=self.generators((*own, "bad"), spec.bad)
-            or self.generators(("split", "final", "bad"), skeleton.split.final.bad),
+            defects=defects,
             final=self._one("final_classifiers", place("final")),
         )
 

@@ -148,12 +148,14 @@ class SplitSpec(_Strict):
         hold_out: `defects` runs everything once more for each type of defect, from which nothing learns
             then, so that the test meets it unseen.
         file: a `splits.json` that a run wrote, to be used again instead of drawing.
+        leave_out: ids of images, by category, that train and test nothing: such as one of two that are alike.
     """
 
     seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
     order: Literal["name", "listed"] = "name"
     hold_out: Literal["defects"] | None = None
     file: Path | None = None
+    leave_out: dict[str, list[str]] = {}
     test: TestSpec | None = None
     detectors: DetectorSplit = DetectorSplit()
     final: FinalSplit = FinalSplit()
@@ -161,7 +163,7 @@ class SplitSpec(_Strict):
 
     @model_validator(mode="after")
     def _drawn_or_given(self) -> SplitSpec:
-        drawn = sorted(self.model_fields_set - {"file", "seeds"})
+        drawn = sorted(self.model_fields_set - {"file", "seeds", "leave_out"})
         if self.file is not None and drawn:
             raise PydanticCustomError("row", f"with 'file' nothing is drawn: take out {', '.join(drawn)}")
         if self.test is not None and self.final.bad.origin == "subsets":

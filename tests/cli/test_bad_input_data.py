@@ -165,7 +165,8 @@ def test_one_image_in_two_purposes(name: str, command: str, tmp_path: Path) -> N
     pattern = (
         "error: category 'a', seed 0: the same image stands in two purposes that must be disjoint: "
         rf"'test/good/{copy}' \(test\) and 'train/good/003.png' \((detectors|final)\) {how}\n"
-        "  Remove one image of each pair, or put both into the same part of the data set.\n"
+        r"  Leave one of each pair out, split: \{leave_out: \{CATEGORY: \[IMAGE\]\}\}, or put both into the "
+        r"same part of the data set.\n"
     )
     assert re.fullmatch(pattern, said(result))
     assert result.exit_code == 1
@@ -241,8 +242,8 @@ LABEL_FILES = {
         encoded(Image.fromarray(picture(1)[..., 0]), "PNG")[:500],
         "cannot be read as labels (...",
     ),
-    "archive": ("m.npy", _npz(), "cannot be read as labels (..."),
-    "empty": ("m.npy", b"", "cannot be read as labels (..."),
+    "archive": ("m.npy", _npz(), "cannot be read as an npy array (the magic string..."),
+    "empty": ("m.npy", b"", "cannot be read as an npy array (EOF..."),
     "animation": (
         "m.gif",
         encoded(FRAMES[0].convert("P"), "GIF", save_all=True, append_images=[FRAMES[1].convert("P")]),

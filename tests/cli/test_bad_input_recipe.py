@@ -179,7 +179,7 @@ MISTAKES: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
         [("seeds", "sed")],
         [
             "8: split: there is no 'sed' here - did you mean 'seeds'? known: seeds, order, hold_out, file, "
-            "test, detectors, final, classifiers"
+            "leave_out, test, detectors, final, classifiers"
         ],
     ),
     "number": (

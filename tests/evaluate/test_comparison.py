@@ -113,6 +113,16 @@ def test_where_nothing_is_published_of_these_rows_it_says_so() -> None:
     assert "- So." in text
 
 
+def test_published_rows_that_were_not_measured_are_named() -> None:
+    """Of either metric; a row that was measured in another category was measured."""
+    auroc, fpr = {"X": {"a": 90.0}, "Y": {"b": 80.0}, "Z": {"a": 70.0}}, {"W": {"a": 9.0}, "Z": {"a": 8.0}}
+    told = _published({}, figures={"auroc": auroc, "fpr95": fpr})
+    some = [figures("a", 0, row, 0.9) for row in ("X", "Y")]
+    assert "Published, but not measured here: Z, W." in comparison_text(some, told).splitlines()
+    some += [figures("a", 0, row, 0.9) for row in ("Z", "W")]
+    assert "Published, but not" not in comparison_text(some, told)
+
+
 def test_held_out_runs_are_not_compared() -> None:
     held = figures("a", 0, "X", 0.1, held_out="dent")
     told = _published({"X": {"a": 92.0}})

@@ -225,15 +225,33 @@ def test_arrays(tmp_path: Path) -> None:
     np.save(path, LABELS.astype(np.int32))
     np.testing.assert_array_equal(read_labels(path), LABELS)
     for wrong, words in (
-        (LABELS.astype(np.float64), "is an array of shape (20, 30) and type float64"),
-        (LABELS[None], "is an array of shape (1, 20, 30)"),
+        (
+            LABELS.astype(np.float64),
+            "holds values of type float64, not integers or unsigned or true and false",
+        ),
+        (np.stack([LABELS] * 2), "is an array of shape (2, 20, 30), not one of height x width"),
         (LABELS.astype(np.int16) - 1, "has labels outside 0 to 255"),
         (LABELS.astype(np.int16) + 255, "has labels outside 0 to 255"),
     ):
         np.save(path, wrong)
         assert refusal(path).startswith(words)
     np.save(path, np.array([[{}]]), allow_pickle=True)
-    assert refusal(path).startswith("cannot be read as labels (Object arrays cannot be loaded")
+    assert refusal(path).startswith("holds values of type object, not integers")
+
+
+def test_an_array_has_no_more_than_its_header_promises_and_no_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told from the header: nothing is made ready for 80 MB that are not there."""
+    monkeypatch.setattr(np, "fromfile", None)
+    path = tmp_path / "mask.npy"
+    with path.open("wb") as file:
+        promise = {"shape": (10_000, 10_000), "fortran_order": False, "descr": "|u1"}
+        np.lib.format.write_array_header_1_0(file, promise)
+    assert refusal(path).startswith("has 0 bytes of values where its header promises 100000000: it is trunc")
+    np.save(path, LABELS)
+    path.write_bytes(path.read_bytes() + b"x")
+    assert refusal(path).startswith("has 601 bytes of values where its header promises 600: it is followed")
 
 
 def test_no_image(tmp_path: Path) -> None:

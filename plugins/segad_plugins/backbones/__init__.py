@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from functools import cache
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from segad_core.contracts import InputFile, Parameters
+from segad_core.contracts import DecidesNothing, InputFile, Parameters
 from segad_core.errors import PluginError
 from segad_plugins.backbones import efficientnet_lite0, timm, torchvision
 from segad_plugins.torch_tools import log
@@ -26,7 +26,9 @@ class Backbone(Parameters):
     model: str = Field("wide_resnet50_2", description="torchvision's name, or timm's with the weights' tag")
     weights: str = Field("IMAGENET1K_V1", description="torchvision's tag; timm's is part of its model names")
     file: InputFile | None = Field(None, description="a local weights file instead of the published one")
-    sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{64}$", description="the file's digest")
+    sha256: Annotated[str | None, DecidesNothing()] = Field(
+        None, pattern="^[0-9a-fA-F]{64}$", description="the file's digest"
+    )
 
     @model_validator(mode="after")
     def _nothing_is_ignored(self) -> Self:

@@ -45,10 +45,6 @@ class DeviationClassifier(NetworkClassifier):
     params: DeviationParams
 
     @abstractmethod
-    def per_step(self) -> int:
-        """How many images pass the backbone at a training step."""
-
-    @abstractmethod
     def rate_factor(self, epoch: int) -> float:
         """What the learning rate is multiplied by in an epoch, by its number."""
 

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from segad_core.contracts import Classifier, Parameters
+from segad_core.contracts import Classifier, Parameters, Shapes, Space
 from segad_core.errors import PluginError
 from segad_plugins.backbones import Backbone, Trunk, empty_trunk
-from segad_plugins.torch_tools import check_version, from_arrays, to_arrays, torch_device
+from segad_plugins.torch_tools import check_version, from_arrays, to_arrays, torch_device, training_space
 from segad_plugins.training import seeded
 
 
@@ -39,6 +39,16 @@ class NetworkClassifier(Classifier):
     @abstractmethod
     def add_heads(self, body: Trunk) -> nn.Module:
         """The network on a backbone."""
+
+    @abstractmethod
+    def per_step(self) -> int:
+        """How many images pass the backbone at a training step."""
+
+    def space(self, images: int, size: tuple[int, int], shapes: Shapes) -> Space:
+        with torch.device("meta"):
+            network = self.add_heads(empty_trunk(self.params, self.name))
+            given = torch.empty(self.per_step(), 3, *size)
+            return training_space(network, lambda: network(given))
 
     def placed(self, network: nn.Module) -> nn.Module:
         """On the device, in its layout."""

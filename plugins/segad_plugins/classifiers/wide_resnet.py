@@ -62,6 +62,9 @@ class WideResNet(NetworkClassifier):
     def add_heads(self, body: Trunk) -> Network:
         return Network(body)
 
+    def per_step(self) -> int:
+        return self.params.batch
+
     def check(self, size: tuple[int, int], shapes: Shapes) -> None:
         torch_device(self.device)
         check_trunk(self.params, size, self.name)

@@ -35,7 +35,7 @@ class Elpv(Dataset):
         return ("mono", "poly")
 
     def published_counts(self, category: str) -> Mapping[str, int]:
-        return _PUBLISHED[category]
+        return _PUBLISHED.get(category, {})
 
     def samples(self, category: str) -> Sequence[Sample]:
         root = _root()

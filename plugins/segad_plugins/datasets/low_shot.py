@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from segad_core.errors import DataError
 from segad_core.files import is_file, is_folder
 from segad_core.images.folder import entries, image_files
+from segad_core.json_file import read_json
 
 _LARGEST = 16 * 2**20
 """Bytes; five choices of 100 names are ten thousand."""
@@ -53,10 +52,8 @@ def choices_of(file: Path, folders: Path, known: Collection[str]) -> dict[str, l
 
 def _read(file: Path) -> dict[str, list[str]]:
     try:
-        if file.stat().st_size > _LARGEST:
-            raise DataError(f"{file} has more than {_LARGEST // 2**20} MiB", _REMEDY)
-        data = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
-    except (OSError, ValueError, RecursionError) as error:
+        data = read_json(file, _LARGEST)
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise DataError(f"{file} cannot be read ({reason})", _REMEDY) from error
     if not isinstance(data, dict) or not data:
@@ -68,16 +65,6 @@ def _read(file: Path) -> dict[str, list[str]]:
             twice = next(name for i, name in enumerate(names) if name in names[:i])
             raise DataError(f"{file}: '{key}' names {twice} twice", _REMEDY)
     return data
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys are all different; JSON keeps the last of equal ones without a word."""
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"the key '{key}' stands there twice")
-        found[key] = value
-    return found
 
 
 def _look(folders: Path) -> dict[str, list[str]]:

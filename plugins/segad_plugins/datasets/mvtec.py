@@ -87,13 +87,18 @@ class MVTec(Dataset):
                 samples += samples_in(home, f"test/{name}", 1, "test", defect=name, masks=masks)
         return samples
 
+    def published_categories(self) -> Sequence[str]:
+        return tuple(_PUBLISHED)
+
     def published_counts(self, category: str) -> Mapping[str, int]:
         counts = _PUBLISHED.get(category, ())
         return dict(zip(("train good", "test good", "test bad"), counts, strict=False))
 
 
 def _is_category(home: Path) -> bool:
-    return is_folder(home / "train" / "good") and is_folder(home / "test")
+    """Whether a folder has every part of a category; of the defects one is enough."""
+    goods = is_folder(home / "train" / "good") and is_folder(home / "test" / "good")
+    return goods and any(folder.name != "good" for folder in _folders(home / "test"))
 
 
 def _folders(home: Path) -> list[Path]:

@@ -23,8 +23,10 @@ def categories_in(
     """The published categories that a folder holds, in the published order; says which ones it lacks.
 
     Raises:
-        RecipeError: there is none.
+        RecipeError: there is none, or the folder of one is not as it should be.
     """
+    for name in published:
+        need(dataset, name, is_category(home / name) or not is_folder(home / name), home, expected)
     found = [name for name in published if is_category(home / name)]
     if not found:
         raise RecipeError(
@@ -46,13 +48,16 @@ def categories_in(
 
 
 def need(dataset: str, category: str, found: bool, home: Path, expected: str) -> None:
-    """Refuses a category whose folder is not there.
+    """Refuses a category whose folder is not there, or not as it should be.
 
     Raises:
         RecipeError: with the tree that is expected.
     """
     if not found:
-        raise RecipeError(f"data set {dataset}: there is no category '{category}' in {home}", expected)
+        fault = f"there is no category '{category}' in {home}"
+        if is_folder(home / category):
+            fault = f"{home / category} does not hold what a category holds"
+        raise RecipeError(f"data set {dataset}: {fault}", expected)
 
 
 def samples_in(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -91,6 +92,14 @@ class Vad(Dataset):
             return {}
         known = {path.relative_to(bad).as_posix() for path in image_files(bad)}
         chosen = choices_of(file, folders, known)
+        if not is_file(file):
+            log.warning(
+                "data set vad: %s is not there: its low-shot choices are taken from %s in the order of their "
+                "names (%s), which may not be the published one",
+                file,
+                folders,
+                ", ".join(chosen),
+            )
         return {key: [f"train/bad/{name}" for name in names] for key, names in chosen.items()}
 
     def _home(self) -> Path:
@@ -104,7 +113,7 @@ class Vad(Dataset):
 
 
 def _masks(folder: Path, images: Sequence[Path]) -> dict[str, Path]:
-    """The mask of each image's stem; the stem of a mask contains it (`0007_mask.png`).
+    """The mask of each image's stem; the stem of a mask contains it as a word (`0007_mask.png`).
 
     Raises:
         DataError: several masks fit one image.
@@ -113,7 +122,8 @@ def _masks(folder: Path, images: Sequence[Path]) -> dict[str, Path]:
     found = {}
     for image in images:
         stem = image.stem
-        fits = [stem] if stem in masks else [name for name in masks if stem in name]
+        word = re.compile(rf"(?<![^\W_]){re.escape(stem)}(?![^\W_])")  # 10 is no word of 0105_mask
+        fits = [stem] if stem in masks else [name for name in masks if word.search(name)]
         if len(fits) > 1:
             raise DataError(
                 f"data set vad: {len(fits)} masks in {folder} fit the image {image.name}: "

@@ -96,6 +96,9 @@ class VisA(Dataset):
         samples = raw_samples(home, category, self.params.setup) if raw else self._prepared(place)
         return samples if self.params.lists is None else listed(samples, self.params.lists, category)
 
+    def published_categories(self) -> Sequence[str]:
+        return tuple(_PUBLISHED)
+
     def published_counts(self, category: str) -> Mapping[str, int]:
         if category not in _PUBLISHED or self.params.setup != "1cls" or self.params.lists is not None:
             return {}
@@ -122,8 +125,9 @@ class VisA(Dataset):
         )
 
     def _is_prepared(self, place: Path) -> bool:
+        parts = ("train/good", "test/good", "test/bad")
         with_bad = is_folder(place / "train" / "bad")
-        return is_folder(place / "train" / "good") and with_bad == (self.params.setup != "1cls")
+        return all(is_folder(place / part) for part in parts) and with_bad == (self.params.setup != "1cls")
 
     def _prepared(self, place: Path) -> list[Sample]:
         two = self.params.setup != "1cls"

@@ -22,11 +22,13 @@ from segad_core.contracts import (
     Parameters,
     Run,
     Shapes,
+    Space,
 )
 from segad_core.errors import DataError, PluginError
 from segad_core.images import image_files
+from segad_core.scratch import IN_MEMORY
 from segad_plugins.detectors.maps import upsample
-from segad_plugins.detectors.pdn import Size, smallest_side
+from segad_plugins.detectors.pdn import CHANNELS, Size, smallest_side
 from segad_plugins.detectors.student_teacher import StudentTeacher, training_loss
 from segad_plugins.detectors.teacher import Distillation, distil, in_grey, read_teacher
 from segad_plugins.torch_tools import (
@@ -40,6 +42,7 @@ from segad_plugins.torch_tools import (
     tensor,
     to_arrays,
     torch_device,
+    training_space,
 )
 from segad_plugins.training import Batches, Precision, seeded, train
 
@@ -134,6 +137,25 @@ class EfficientAD(Detector):
                 f"{p.teacher_iterations:,} iterations, {3 * p.teacher_batch * teacher / 1e9:.1f} GMAC each"
             )
         return words
+
+    def space(self, images: int, size: tuple[int, int], shapes: Shapes) -> Space:
+        p, given = self.params, self.params.input_size or size
+        own = images - math.ceil(p.holdout * images)
+        with torch.device("meta"):
+            networks = StudentTeacher(p.size, p.padding, given)
+            image = torch.empty(2 if p.auxiliary_images else 1, 3, *given)
+            target = torch.empty(1, CHANNELS, *networks.grid)
+            step = training_space(
+                networks.trained(),
+                lambda: training_loss(target, networks.student(image), networks.autoencoder(image[:1])),
+            )
+            seen = torch.empty(p.teacher_batch, 3, *given)
+            teacher = training_space(networks.teacher, lambda: networks.teacher(seen))
+            state = sum(value.numel() * value.element_size() for value in networks.state_dict().values())
+        descriptions = 4 * own * CHANNELS * networks.grid[0] * networks.grid[1]
+        kept = 0 if descriptions > IN_MEMORY else descriptions
+        memory = max(step.memory + kept, 0 if p.teacher else teacher.memory)
+        return Space(state, memory + 3 * images * size[0] * size[1], descriptions - kept)
 
     def fit(self, images: ImageSet, run: Run) -> None:
         p, device = self.params, torch_device(self.device)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from segad_core.contracts import Detector, ImageBatch, ImageSet, Parameters, Run, Shapes
+from segad_core.contracts import Detector, ImageBatch, ImageSet, Parameters, Run, Shapes, Space
 from segad_core.errors import PluginError
 from segad_plugins.detectors.flow_steps import Flow
 from segad_plugins.detectors.maps import upsample
@@ -23,6 +23,7 @@ from segad_plugins.torch_tools import (
     tensor,
     to_arrays,
     torch_device,
+    training_space,
 )
 from segad_plugins.training import Batches, Precision, seeded, train
 
@@ -81,6 +82,13 @@ class FastFlow(Detector):
             f"{count_parameters(flows) / 1e6:.2f} M parameters, {images * self.params.epochs:,} image-steps, "
             f"{3 * work / 1e9:.2f} GMAC each"
         )
+
+    def space(self, images: int, size: tuple[int, int], shapes: Shapes) -> Space:
+        batch = min(images, self.params.batch)
+        with torch.device("meta"):
+            flows = self._build(shapes)
+            given = {name: torch.empty(batch, *shapes[name]) for name in flows}
+            return training_space(flows, lambda: flow_loss(flows, given))
 
     def fit(self, images: ImageSet, run: Run) -> None:
         device = torch_device(self.device)

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from segad_core.contracts import Detector, ImageBatch, ImageSet, Parameters, Run, Shapes
+from segad_core.contracts import Detector, ImageBatch, ImageSet, Parameters, Run, Shapes, Space
 from segad_core.errors import PluginError
 from segad_plugins.detectors import coreset
 from segad_plugins.detectors.maps import Border, check_blur, gaussian_blur, upsample
@@ -64,17 +64,26 @@ class PatchCore(Detector):
             check_blur("patchcore", self.params.blur_sigma, size)
 
     def cost(self, images: int, size: tuple[int, int], shapes: Shapes) -> str:
+        patches, dimension, projected, picks = self._sizes(images, shapes)
+        work = coreset.estimate_cost(patches, projected, picks)
+        return (
+            f"{picks:,} picks out of {patches:,} patches of {dimension} values, "
+            f"at most {work.distance_evaluations:.1e} distances of {projected} values"
+        )
+
+    def space(self, images: int, size: tuple[int, int], shapes: Shapes) -> Space:
+        patches, dimension, projected, picks = self._sizes(images, shapes)
+        work = coreset.estimate_cost(patches, projected, picks)
+        memory = work.total_bytes + (4 * patches * dimension if projected < dimension else 0)
+        return Space(state=4 * picks * dimension, memory=memory)
+
+    def _sizes(self, images: int, shapes: Shapes) -> tuple[int, int, int, int]:
+        """How many patches there will be, their dimension, that of projections, how many are kept."""
         height, width = next(iter(shapes.values()))[1:]
         dimension = sum(channels for channels, _, _ in shapes.values())
         patches = images * height * width
-        picks = self._picks(patches)
         projected = coreset.projected_dimension(patches, dimension, self.params.projection_eps)
-        work = coreset.estimate_cost(patches, projected, picks)
-        memory = work.total_bytes + (4 * patches * dimension if projected < dimension else 0)
-        return (
-            f"{picks:,} picks out of {patches:,} patches of {dimension} values: {memory / 2**30:.2f} GiB of "
-            f"memory, at most {work.distance_evaluations:.1e} distances of {projected} values"
-        )
+        return patches, dimension, projected, self._picks(patches)
 
     def fit(self, images: ImageSet, run: Run) -> None:
         device = torch_device(self.device)

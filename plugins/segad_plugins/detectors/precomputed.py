@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from segad_core.contracts import Detector, ImageBatch, ImageSet, InputFolder, Parameters, Run, Shapes
-from segad_plugins.published_arrays import NAMES, Names, PublishedArrays, read_array
+from segad_core.images import read_array
+from segad_plugins.published_arrays import NAMES, Names, PublishedArrays
 
 
 class Precomputed(Detector):
@@ -30,6 +31,7 @@ class Precomputed(Detector):
         names: Names = Field("release", description=NAMES)
 
     trains: ClassVar[bool] = False
+    knows_images_by_name: ClassVar[bool] = True
     params: Params
 
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from segad_core.contracts import Detector, ImageBatch, ImageSet, Parameters, Run, Shapes
+from segad_core.contracts import Detector, ImageBatch, ImageSet, Parameters, Run, Shapes, Space
 from segad_core.errors import PluginError
 from segad_plugins.detectors.maps import Border, check_blur, gaussian_blur, upsample
 from segad_plugins.detectors.reversed_bottleneck import Student
@@ -25,6 +25,7 @@ from segad_plugins.torch_tools import (
     tensor,
     to_arrays,
     torch_device,
+    training_space,
 )
 from segad_plugins.training import Batches, Precision, seeded, train
 
@@ -97,6 +98,13 @@ class RD4AD(Detector):
             f"{count_parameters(student) / 1e6:.2f} M parameters, {images * self.params.epochs:,} "
             f"image-steps, {3 * work / 1e9:.2f} GMAC each"
         )
+
+    def space(self, images: int, size: tuple[int, int], shapes: Shapes) -> Space:
+        p, batch = self.params, min(images, self.params.batch)
+        with torch.device("meta"):
+            student = self._build([shapes[name][0] for name in p.layers])
+            teacher = [torch.empty(batch, *shapes[name]) for name in p.layers]
+            return training_space(student, lambda: imitation_loss(teacher, student(teacher), p.loss))
 
     def fit(self, images: ImageSet, run: Run) -> None:
         device = torch_device(self.device)

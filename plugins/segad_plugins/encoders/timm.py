@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor, nn
 
 import segad_plugins.backbones.timm as backbone
-from segad_core.contracts import InputFile, Layer, Parameters
-from segad_core.digest import file_digest
+from segad_core.contracts import DecidesNothing, InputFile, Layer, Parameters
 from segad_core.errors import PluginError
 from segad_plugins.encoders.network import NetworkEncoder
+from segad_plugins.torch_tools import verified_digest
 
 _WHO = "encoder timm"
 
@@ -30,7 +31,9 @@ class Timm(NetworkEncoder):
 
         model: str = Field(description="timm's name, with the tag of the weights")
         file: InputFile | None = Field(None, description="a local weights file instead of timm's own source")
-        sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{64}$", description="its digest")
+        sha256: Annotated[str | None, DecidesNothing()] = Field(
+            None, pattern="^[0-9a-fA-F]{64}$", description="its digest"
+        )
 
     params: Params
 
@@ -43,7 +46,7 @@ class Timm(NetworkEncoder):
 
     def digest(self) -> str:
         if self.params.file is not None:
-            return file_digest(self.params.file)
+            return verified_digest(self.params.file, self.params.sha256)
         return backbone.published(self._skeleton)
 
     @property

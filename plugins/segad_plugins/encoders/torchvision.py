@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
 import segad_plugins.backbones.torchvision as backbone
-from segad_core.contracts import InputFile, Layer, Parameters
-from segad_core.digest import file_digest
+from segad_core.contracts import DecidesNothing, InputFile, Layer, Parameters
 from segad_plugins.encoders.network import NetworkEncoder
-from segad_plugins.torch_tools import fold_batch_norm
+from segad_plugins.torch_tools import fold_batch_norm, verified_digest
 
 _WHO = "encoder torchvision"
 _STAGES = ("layer1", "layer2", "layer3", "layer4")
@@ -44,7 +43,9 @@ class TorchVision(NetworkEncoder):
         model: Model = "wide_resnet50_2"
         weights: str = Field("IMAGENET1K_V1", description="torchvision's tag of the weights")
         file: InputFile | None = Field(None, description="a local weights file instead")
-        sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{64}$", description="its digest")
+        sha256: Annotated[str | None, DecidesNothing()] = Field(
+            None, pattern="^[0-9a-fA-F]{64}$", description="its digest"
+        )
 
     params: Params
 
@@ -56,7 +57,7 @@ class TorchVision(NetworkEncoder):
 
     def digest(self) -> str:
         if self.params.file is not None:
-            return file_digest(self.params.file)
+            return verified_digest(self.params.file, self.params.sha256)
         return Path(backbone.published(_WHO, self.params).url).name  # torchvision's file names hold a digest
 
     def build(self) -> nn.Module:

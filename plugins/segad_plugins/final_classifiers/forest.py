@@ -11,10 +11,11 @@ import xgboost
 from numpy.typing import NDArray
 from pydantic import Field
 
-from segad_core.contracts import FinalClassifier, Parameters
+from segad_core.contracts import DecidesNothing, FinalClassifier, Parameters
 from segad_core.errors import PluginError
 
 _MODEL = "model.json"
+_NODE = 100  # bytes of a node in XGBoost's JSON: some 60 were measured
 
 Rounds = Annotated[int, Field(ge=1, description="boosting rounds")]
 Trees = Annotated[int, Field(ge=1, description="trees per round, whose leaves are averaged")]
@@ -52,7 +53,9 @@ class Forest(FinalClassifier, ABC):
         scale_pos_weight: float | Literal["balanced"] = Field(
             "balanced", description="weight of a bad image; 'balanced' for good / bad"
         )
-        nthread: int = Field(1, ge=1, description="threads; the forest is the same for any")
+        nthread: Annotated[int, DecidesNothing()] = Field(
+            1, ge=1, description="threads; the forest is the same for any"
+        )
         tree_method: Literal["hist", "approx"] = Field("hist", description="how splits are searched for")
 
     params: Params
@@ -83,6 +86,10 @@ class Forest(FinalClassifier, ABC):
 
     def contributions(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         return self._predict(features, pred_contribs=True)
+
+    def state_bytes(self) -> int:
+        p = self.params
+        return p.n_estimators * p.num_parallel_tree * 2 ** (p.max_depth + 1) * _NODE
 
     def state(self) -> Mapping[str, bytes]:
         return {_MODEL: bytes(self._fitted().save_raw("json"))}

@@ -6,13 +6,13 @@ from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
-from segad_core.contracts import ImageBatch, InputFile, MapQuality, Parameters, Segmenter
+from segad_core.contracts import DecidesNothing, ImageBatch, InputFile, MapQuality, Parameters, Segmenter
 from segad_core.errors import DataError, RecipeError
 from segad_core.images import read_labels, usable_names
 from segad_plugins.segmenters.label_maps import MOST, check_labels, nearest, template_note
@@ -40,7 +40,7 @@ class ObjectMap(Parameters):
         max_length=MOST,
         description="names in label order; without components background and object",
     )
-    template: bool = Field(
+    template: Annotated[bool, DecidesNothing()] = Field(
         False,
         description="the components were not drawn for this data, and whoever reads the results is told",
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
-from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,8 @@ from pydantic import Field, field_validator
 
 from segad_core.contracts import IGNORED, ImageBatch, InputFolder, Parameters, Segmenter
 from segad_core.errors import DataError
-from segad_core.images import usable_names
-from segad_plugins.published_arrays import NAMES, Names, PublishedArrays, read_array
+from segad_core.images import read_array, usable_names
+from segad_plugins.published_arrays import NAMES, Names, PublishedArrays
 from segad_plugins.segmenters.label_maps import MOST, nearest
 
 log = logging.getLogger("segad.plugins")
@@ -43,11 +43,13 @@ class Precomputed(Segmenter):
         def _distinct(cls, names: list[str]) -> list[str]:
             return usable_names(names)
 
+    knows_images_by_name: ClassVar[bool] = True
     params: Params
 
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         super().__init__(params, device)
         self._maps = PublishedArrays(self.params.segmentations, self.params.names, "segmentation map", _KINDS)
+        self._told = False
 
     def segments(self) -> Sequence[str]:
         return self.params.segments
@@ -76,14 +78,11 @@ class Precomputed(Segmenter):
                 "to a segment that has a name",
                 "Name every label, from 0, in 'segments'.",
             )
-        if not named.all():
-            _warn(self.params.segmentations, len(self.params.segments))
+        if not named.all() and not self._told:
+            self._told = True
+            log.warning(
+                "%s: holds labels of %d and above, which have no name: such pixels are left out",
+                self.params.segmentations,
+                len(self.params.segments),
+            )
         return np.where(named, values, IGNORED).astype(np.uint8)
-
-
-@cache
-def _warn(folder: Path, names: int) -> None:
-    """Once for each folder."""
-    log.warning(
-        "%s: holds labels of %d and above, which have no name: such pixels are left out", folder, names
-    )

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from scipy import ndimage
 from segment_anything import sam_model_registry
 from torch import Tensor
 
-from segad_core.contracts import ImageBatch, InputFile
+from segad_core.contracts import DecidesNothing, ImageBatch, InputFile
 from segad_core.digest import file_digest
 from segad_core.errors import DataError, PluginError
 from segad_core.registry import suggest
@@ -57,7 +57,9 @@ class Sam(ObjectSegmenter):
         """The network, what it is asked, and the components that are laid upon the object."""
 
         checkpoint: InputFile = Field(description="SAM's weights, such as sam_vit_h_4b8939.pth")
-        sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{64}$", description="the checkpoint's digest")
+        sha256: Annotated[str | None, DecidesNothing()] = Field(
+            None, pattern="^[0-9a-fA-F]{64}$", description="the checkpoint's digest"
+        )
         model: str = Field("vit_h", description="whose weights they are: vit_h, vit_l or vit_b")
         prompts: list[Prompt] | None = Field(None, min_length=1, description="the object is their union")
         automatic: Automatic | None = Field(None, description="the automatic mask generator instead")

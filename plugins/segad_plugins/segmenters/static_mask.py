@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from segad_core.contracts import ImageBatch, InputFile, Parameters, Segmenter
+from segad_core.contracts import DecidesNothing, ImageBatch, InputFile, Parameters, Segmenter
 from segad_core.errors import RecipeError
 from segad_core.images import read_labels, usable_names
 from segad_plugins.segmenters.label_maps import MOST, check_labels, nearest, template_note
@@ -34,11 +35,11 @@ class StaticMask(Segmenter):
             description="PNG in segad's colours, or indexed or grey PNG, or npy, of labels"
         )
         segments: list[str] = Field(min_length=1, max_length=MOST, description="names in label order")
-        size: tuple[int, int] | None = Field(
+        size: Annotated[tuple[int, int] | None, DecidesNothing()] = Field(
             None, description="height and width that the mask must have, if it has to be an exact size"
         )
 
-        template: bool = Field(
+        template: Annotated[bool, DecidesNothing()] = Field(
             False, description="the mask was not drawn for this data, and whoever reads the results is told"
         )
 

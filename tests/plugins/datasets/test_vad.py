@@ -154,7 +154,7 @@ class TestLowShotFile:
             ({"a": ["0001.png", "0002.png", "0001.png"]}, "'a' names 0001.png twice"),
             ('{"a": ["0001.png"], "a": ["0002.png"]}', "the key 'a' stands there twice"),
             ('{"a": ["0001.png"]', "cannot be read (Expecting"),
-            ("[" * 100_000, "cannot be read (maximum recursion depth"),
+            ("[" * 100_000, "cannot be read (it is nested too deeply)"),
             ("", "cannot be read (Expecting value"),
             ('{"a": ["' + "x" * 2**24 + '"]}', "has more than 16 MiB"),
         ],

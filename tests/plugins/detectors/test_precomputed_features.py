@@ -12,9 +12,10 @@ import yaml
 from builders import data_set, run_command, said, segad
 from published_maps import map_file, maps_of, release, segmentation_file
 from scipy.stats import kurtosis, skew
-from small_runs import done, row, workplace, write
+from small_runs import done, prepared, row, workplace, write
 
 from segad_core.cells import StatisticsTask
+from segad_core.errors import RecipeError
 from segad_core.rows import feature_table
 
 SIZE = (40, 56)
@@ -146,6 +147,58 @@ def test_a_map_that_changed_is_read_anew(home: Path) -> None:
     after = _maxima(path)
     assert [i for i in before if after[i] != before[i]] == ["bad/003.png"]
     assert after["bad/003.png"] == 2 * before["bad/003.png"]
+
+
+def test_an_image_that_was_renamed_has_the_map_of_its_new_name(home: Path) -> None:
+    """Though neither its content nor the maps have changed since its old name was scored."""
+    renamed = [f"{i + 100:03}" for i in range(GOOD)]
+    for old, new in zip((f"{i:03}" for i in range(GOOD)), renamed, strict=True):
+        for model in MODELS:
+            np.save(
+                map_file(home / "published", model, "a", 0, new),
+                np.load(map_file(home / "published", model, "a", 0, old)) + np.float32(1000),
+            )
+        labels = np.load(segmentation_file(home / "published", "a", 0, old))
+        np.save(segmentation_file(home / "published", "a", 0, new), labels)
+    path = recipe(home)
+    before = _maxima(path)
+    for old, new in zip((f"{i:03}" for i in range(GOOD)), renamed, strict=True):
+        (home / "images/a/good" / f"{old}.png").rename(home / "images/a/good" / f"{new}.png")
+    after = _maxima(path)
+    expected = official_table(home / "published", list(after))["image.rd4ad.max"]
+    assert after == pytest.approx(dict(expected), rel=1e-6)
+    assert all(after[f"good/{name}.png"] > 900 for name in renamed)
+    assert all(before[f"good/{i:03}.png"] < 900 for i in range(GOOD))
+
+
+def test_an_image_that_was_renamed_has_the_segmentation_of_its_new_name(home: Path) -> None:
+    """Also where the detector goes by content: the statistics of whole maps stay as they are."""
+    segmentation = segmentation_file(home / "published", "a", 1, "006")
+    np.save(segmentation.with_name("007.npy"), np.load(segmentation)[::-1])
+    spotty = {"spotty": {"use": "spotty", "params": {"wrong": "nowhere"}}}
+    path = recipe(home, detectors=spotty, rows=[{"name": "SegAD", "detectors": ["spotty"]}])
+    before = row(prepared(path).plans[0], "SegAD").table
+    (home / "images/a/bad/006.png").rename(home / "images/a/bad/007.png")
+    after = row(prepared(path).plans[0], "SegAD").table
+    assert after.image_keys == before.image_keys
+    assert after.segment_keys != before.segment_keys
+
+
+@pytest.mark.parametrize("where", ["row", "split"])
+def test_there_are_no_maps_of_generated_defects(home: Path, where: str) -> None:
+    """In the row itself and for the whole recipe; the detector's own row needs none."""
+    generated = {"bad": {"from": "generated", "use": ["blur"]}}
+    rows = [{"name": "alone", "score": "rd4ad"}, {"name": "SegAD", "detectors": ["rd4ad"]}]
+    if where == "row":
+        path = recipe(home, final="brf", rows=[rows[0], {**rows[1], **generated}])
+    else:
+        split = {"test": {"good": 3, "bad": 4}, "detectors": {"good": 0}, "final": generated}
+        path = recipe(home, final="brf", rows=rows, split=split)
+    with pytest.raises(RecipeError) as caught:
+        done(path)
+    (problem,) = caught.value.problems
+    assert "maps of 'rd4ad' were computed elsewhere, and none exist for generated defects" in problem
+    assert "rows[1]" in problem
 
 
 def _maxima(path: Path) -> dict[str, float]:

@@ -85,6 +85,23 @@ def test_torchvision_from_a_local_file(tmp_path: Path) -> None:
     torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("encoder", [TorchVision, Timm])
+def test_a_file_with_another_digest_is_refused_though_all_results_are_known(
+    tmp_path: Path, encoder: type[TorchVision] | type[Timm]
+) -> None:
+    """By `digest`, without which no key is made: the digest in the recipe is in none of them."""
+    (tmp_path / "weights.pth").write_bytes(b"weights")
+    digest = file_digest(tmp_path / "weights.pth")
+
+    def said(sha256: str) -> str:
+        given = {"model": "resnet18", "file": tmp_path / "weights.pth", "sha256": sha256}
+        return encoder(encoder.Params.model_validate(given)).digest()
+
+    assert said(digest) == said(digest.upper()) == digest
+    with pytest.raises(PluginError, match=f"its SHA-256 is {digest}, not 00000"):
+        said("0" * 64)
+
+
 @pytest.mark.parametrize(("model", "widths"), [("wide_resnet50_2", [256, 512, 1024, 2048])])
 def test_wide_resnet_has_the_papers_layers(model: str, widths: list[int]) -> None:
     layers = TorchVision(TorchVision.Params(model=model)).layers()

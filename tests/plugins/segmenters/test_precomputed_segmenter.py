@@ -77,16 +77,18 @@ def test_labels_without_a_name_are_ignored(tmp_path: Path, label: int) -> None:
 
 
 def test_labels_without_a_name_are_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Once for all maps of a folder, and never where every label has a name."""
+    """Once for all maps of a pass, in every pass of a process, and never where every label has a name."""
     for name in ("1", "2"):
         written(tmp_path, LABELS, f"good/{name}.npy")
     with caplog.at_level(logging.WARNING):
         maps(segmenter(tmp_path), sample("1.png"), sample("2.png"))
         assert caplog.messages == []
         for _ in range(2):
-            maps(segmenter(tmp_path, "sky", "sea"), sample("1.png"), sample("2.png"))
-    (told,) = caplog.messages
-    assert f"{tmp_path}: holds labels of 2 and above, which have no name" in told
+            own = segmenter(tmp_path, "sky", "sea")
+            maps(own, sample("1.png"), sample("2.png"))
+            maps(own, sample("2.png"))
+    told = f"{tmp_path}: holds labels of 2 and above, which have no name: such pixels are left out"
+    assert caplog.messages == [told] * 2
 
 
 def test_a_map_without_a_named_pixel_is_refused(tmp_path: Path) -> None:

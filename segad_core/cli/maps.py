@@ -1,0 +1,170 @@
+"""`segad maps`: writes anomaly maps, of which a run keeps but statistics."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import click
+
+from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, reports_errors
+
+if TYPE_CHECKING:
+    from segad_core.map_export import MapPass
+    from segad_core.recipe import Recipe
+
+_One = TypeVar("_One", str, int)
+
+
+@click.command()
+@RECIPE
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where maps go, as DIR/CATEGORY/DETECTOR/seed_SEED/IMAGE.npy.",
+)
+@click.option("--category", "categories", multiple=True, help="Only this one. May be given again.")
+@click.option(
+    "--seed", "seeds", multiple=True, type=int, help="Only this one's trainings. May be given again."
+)
+@click.option("--detector", "detectors", multiple=True, help="Only this one. May be given again.")
+@click.option(
+    "--images",
+    type=click.Choice(["test", "all"]),
+    default="test",
+    show_default=True,
+    help="The test's and those apart, or all that the run scores: every image that no detector trains on.",
+)
+@click.option("--force", is_flag=True, help="Write folders of maps anew that are there.")
+@SET
+@STORE
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where networks run; auto takes a GPU where there is one.",
+)
+@NO_PLUGINS
+@DEBUG
+@reports_errors
+def maps(
+    recipe: str,
+    output: Path,
+    categories: tuple[str, ...],
+    seeds: tuple[int, ...],
+    detectors: tuple[str, ...],
+    images: Literal["test", "all"],
+    force: bool,
+    overrides: tuple[str, ...],
+    store: Path,
+    device: str,
+    no_plugins: bool,
+) -> int:
+    """Write the anomaly maps behind RECIPE's table, float32 at the recipe's image size, as npy files.
+
+    Nothing is trained: `segad run` comes first. Seeds that share a training share a folder, named after the
+    first of them. The detector `precomputed` reads a folder back, with `names: path`.
+    """
+    from segad_core.recipe import load_recipe
+    from segad_core.registry import Registry
+
+    checked = load_recipe(recipe, Registry(third_parties=not no_plugins), overrides)
+
+    from segad_core import map_export
+    from segad_core.cli.progress import Progress
+    from segad_core.errors import StoreError
+    from segad_core.prepare import prepare
+    from segad_core.store import Store
+
+    checked = _of_categories(checked, categories)
+    names = list(dict.fromkeys(alias for row in checked.rows for alias in row.detectors))
+    aliases = _chosen("--detector", detectors, names, checked.name, " that a row reads")
+    opened = Store(store)
+    with Progress() as progress:
+        prepared = prepare(checked, opened, progress.preparing, device)
+    turns = [turn.seed for splits in prepared.splits.values() for turn in splits]
+    own_seeds = _chosen("--seed", seeds, turns, checked.name)
+    planned = [
+        part
+        for plan in prepared.plans
+        for part in map_export.plan_maps(plan, output, aliases, own_seeds, images)
+    ]
+    left = map_export.left_to_write(planned, force)
+    if lacking := map_export.untrained(left, opened):
+        others = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
+        raise StoreError(
+            f"{lacking[0]}: is not in the store {store}{others}",
+            f"A run trains what its images, parameters and code call for: "
+            f"{_run_command(recipe, overrides, store, device, no_plugins)}",
+        )
+    map_export.check_space(left, output)
+    click.echo(_amount(planned, left, output))
+    try:
+        for part in left:
+            with Progress() as progress:
+                written = map_export.write_maps(part, opened, device, progress.preparing, force)
+            shared = f", of seeds {', '.join(map(str, part.turns))}" if len(part.turns) > 1 else ""
+            for folder in written:
+                click.echo(_text(f"{folder.path}: {len(part.files)} maps{shared}"))
+    except KeyboardInterrupt:
+        click.echo("interrupted: the folders that are there are whole; the same command goes on", err=True)
+        return 1
+    lost = [error for errors in prepared.unreadable.values() for error in errors.values()]
+    for error in lost:
+        click.echo(f"not read: {error}", err=True)
+    return 3 if lost else 0
+
+
+def _of_categories(recipe: Recipe, wanted: Sequence[str]) -> Recipe:
+    """The recipe for these categories alone: images of others need not be looked at."""
+    from dataclasses import replace
+
+    known = recipe.open_dataset()[1]
+    chosen = _chosen("--category", wanted, known, recipe.name)
+    return replace(recipe, skeleton=recipe.skeleton.model_copy(update={"categories": chosen}))
+
+
+def _chosen(
+    option: str, wanted: Sequence[_One], known: Sequence[_One], recipe: str, which: str = ""
+) -> list[_One]:
+    """What is wanted, in the recipe's order; all where nothing is said."""
+    from segad_core.errors import UsageError
+    from segad_core.registry import suggest
+
+    for one in wanted:
+        if one not in known:
+            what = f"{option.removeprefix('--')} '{one}'{which}"
+            hint = suggest(str(one), [str(name) for name in known])
+            raise UsageError(f"{option} {one}: recipe '{recipe}' has no {what}{hint}")
+    return [one for one in dict.fromkeys(known) if not wanted or one in wanted]
+
+
+def _run_command(recipe: str, overrides: Sequence[str], store: Path, device: str, no_plugins: bool) -> str:
+    words = ["segad", "run", recipe, *(word for value in overrides for word in ("--set", value))]
+    words += ["--store", str(store), *(["--device", device] if device != "auto" else [])]
+    return shlex.join([*words, *(["--no-plugins"] if no_plugins else [])])
+
+
+def _amount(planned: Sequence[MapPass], left: Sequence[MapPass], output: Path) -> str:
+    """How much there is to write, and how much is there."""
+    from segad_core.map_export import in_words
+
+    folders = sum(len(part.folders) for part in left)
+    there = sum(len(part.folders) for part in planned) - folders
+    count = sum(part.count for part in left)
+    size = sum(part.size for part in left)
+    pixels = {"{} x {}".format(*part.task.preprocessing.size) for part in left}
+    text = f"{count:,} maps of {', '.join(pixels)} pixels" if left else "nothing to write"
+    if left:
+        text += f" in {folders} folder{'s' * (folders > 1)} below {output}: {in_words(size)}"
+    return _text(text + (f" ({there} there already, of the same training and images)" if there else ""))
+
+
+def _text(line: str) -> str:
+    return line.encode(errors="backslashreplace").decode()  # names of files can be no text

@@ -1,0 +1,38 @@
+"""Masks of defects: which pixels of an image show one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segad_core.errors import ImageError
+from segad_core.images.decode import check_header, decode
+
+
+def read_mask(path: Path) -> NDArray[np.bool_]:
+    """The pixels (H, W) that a mask marks: those above 0 in a grey or indexed image, or in equal channels.
+
+    So a mask may hold 0 and 255, or numbers of classes, which look black.
+
+    Raises:
+        ImageError: it cannot be read, or holds colours.
+    """
+    try:
+        with path.open("rb") as file:
+            image: Image.Image = Image.open(file)
+            check_header(path, image)
+            if len(image.getbands()) == 1:
+                return np.asarray(image) > 0
+        pixels = decode(path).pixels
+    except ImageError:
+        raise
+    except Exception as error:  # parsers raise whatever a damaged file makes them stumble over
+        raise ImageError(f"{path}: cannot be read as a mask ({error})", "Restore it.") from error
+    if not all(np.array_equal(pixels[:, :, 0], pixels[:, :, channel]) for channel in (1, 2)):
+        raise ImageError(
+            f"{path}: holds colours, not a mask", "Save it as a grey or indexed PNG, 0 where all is well."
+        )
+    return pixels[:, :, 0] > 0
