@@ -15,7 +15,7 @@ from segad_core.plan import CategoryPlan, plan_category
 from segad_core.recipe import Recipe
 from segad_core.split import Split, Turn
 from segad_core.split_file import read_splits
-from segad_core.splitting import Subsets, make_splits
+from segad_core.splitting import Notes, Subsets, check_seeds, make_splits
 from segad_core.store import Store
 
 log = logging.getLogger("segad.prepare")
@@ -31,7 +31,7 @@ class Prepared:
         samples: what is known of each image, by category and id.
         splits: by category and turn.
         unreadable: the images that cannot be read, by category and id.
-        notes: what a reader of the results has to know about the plugins.
+        notes: what a reader of the results has to know.
     """
 
     licence: str
@@ -59,18 +59,19 @@ def prepare(
         for segmenter in recipe.segmenters():  # one that cannot work says so at once
             segmenter.build(category).segments()
         _check_generators(recipe, category)
-    notes = recipe.notes(categories)
-    for note in notes:
-        log.warning("%s", note)
-    result = Prepared(dataset.licence, (), {}, {}, {}, tuple(notes))
+    notes = Notes()
+    for sentence in recipe.notes(categories):
+        notes.warn(sentence)
+    result = Prepared(dataset.licence, (), {}, {}, {})
     split = recipe.skeleton.split
     from_file = read_splits(split.file) if split.file else {}
+    check_seeds(recipe, categories, from_file)
     plans = []
     for category in categories:
         samples = dataset.samples(category)
         _check_ids(samples, category)
         if differences := count_differences(dataset, category, samples):
-            log.warning("category '%s' differs from the published one: %s", category, "; ".join(differences))
+            notes.warn(f"category '{category}' differs from the published one: {'; '.join(differences)}")
         left_out = _left_out(recipe, category, samples)
         samples = [sample for sample in samples if sample.id not in left_out]
         white = recipe.skeleton.image.white
@@ -84,7 +85,7 @@ def prepare(
         listed = [sample for sample in samples if sample.id in inventory.facts]
         wanted = split.final.bad.origin == "subsets"
         subsets = _without(left_out, dataset.bad_subsets(category)) if wanted else {}
-        splits = make_splits(recipe, category, listed, inventory, subsets, from_file)
+        splits = make_splits(recipe, category, listed, inventory, subsets, from_file, notes)
         splits = {
             turn: replace(s, unused=tuple(sorted({*s.unused, *left_out}))) for turn, s in splits.items()
         }
@@ -92,7 +93,7 @@ def prepare(
         result.splits[category] = splits
         result.unreadable[category] = inventory.unreadable
         plans.append(plan_category(recipe, category, inventory, splits))
-    return replace(result, plans=tuple(plans))
+    return replace(result, plans=tuple(plans), notes=tuple(notes.sentences))
 
 
 def _check_learners(recipe: Recipe, category: str, categories: Sequence[str], device: str) -> None:

@@ -25,10 +25,11 @@ def make_splits(
     inventory: Inventory,
     subsets: Subsets,
     from_file: Splits,
+    notes: Notes,
 ) -> dict[Turn, Split]:
     """Every split of a category, in the order of the recipe's seeds.
 
-    A type of defect that cannot be held out is left out with a warning.
+    A type of defect that cannot be held out is left out, and noted.
 
     Args:
         recipe: says how to draw, or which file has the splits.
@@ -37,14 +38,15 @@ def make_splits(
         inventory: what they hold.
         subsets: the data set's published subsets of bad training images.
         from_file: the splits of the recipe's file, if it names one.
+        notes: what a reader of the results has to know.
 
     Raises:
         SegadError: the recipe and the data do not fit, or an image stands in two purposes.
     """
     given = _given(recipe, category, from_file)
-    _report_unused(recipe, category, subsets)
+    _report_unused(recipe, category, subsets, notes)
     found: dict[Turn, Split] = {}
-    for turn in given or _turns(recipe, category, listed):
+    for turn in given or _turns(recipe, category, listed, notes):
         context = f"category '{category}', seed {turn}"
         try:
             if given:
@@ -58,17 +60,57 @@ def make_splits(
             if given or not turn.held_out:
                 raise
             reason = error.what.removeprefix(f"{context}: ")
-            words = (category, turn.seed, turn.held_out, reason)
-            log.warning("category '%s', seed %d: '%s' is not held out: %s", *words)
+            notes.warn(f"category '{category}': '{turn.held_out}' is not held out: {reason}")
             continue
+        if split.subset and not turn.held_out:
+            notes.tell(f"{context}: learns from the published subset '{split.subset}'")
         audit(split.purposes(), inventory.facts, context)
         found[turn] = split
     if given:
-        _report_unknown(category, given, found)
+        _report_unknown(category, given, found, notes)
     return found
 
 
-def _turns(recipe: Recipe, category: str, samples: Sequence[Sample]) -> list[Turn]:
+class Notes:
+    """What a reader of the results has to know, each sentence once: also in the log, and in the table."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def warn(self, sentence: str) -> None:
+        """Something that may not be as expected."""
+        self._note(sentence, logging.WARNING)
+
+    def tell(self, sentence: str) -> None:
+        """Something that is good to know."""
+        self._note(sentence, logging.INFO)
+
+    def _note(self, sentence: str, level: int) -> None:
+        if sentence not in self.sentences:
+            self.sentences.append(sentence)
+            log.log(level, "%s", sentence)
+
+
+def check_seeds(recipe: Recipe, categories: Sequence[str], from_file: Splits) -> None:
+    """Makes sure that all categories have the same seeds in a file of splits, unless the recipe names some.
+
+    Raises:
+        RecipeError: means over categories would be of different seeds.
+    """
+    if "seeds" in recipe.skeleton.split.model_fields_set:
+        return
+    seeds = {c: sorted({turn.seed for turn in from_file[c]}) for c in categories if c in from_file}
+    first = next(iter(seeds), "")
+    for category, own in seeds.items():
+        if own != seeds[first]:
+            words = [f"{', '.join(map(str, seeds[name]))} for '{name}'" for name in (first, category)]
+            raise RecipeError(
+                f"split.file: {recipe.skeleton.split.file} has the seeds {words[0]}, and {words[1]}",
+                "Name those that all categories have in split.seeds.",
+            )
+
+
+def _turns(recipe: Recipe, category: str, samples: Sequence[Sample], notes: Notes) -> list[Turn]:
     """The recipe's seeds; with `hold_out` each of them also without each type of defect that is known.
 
     Types that the data set keeps out of training anyway are not among them.
@@ -77,7 +119,7 @@ def _turns(recipe: Recipe, category: str, samples: Sequence[Sample]) -> list[Tur
     if recipe.skeleton.split.hold_out:
         types = {name for sample in samples if not sample.unseen for name in sample.defects()}
         if not types:
-            log.warning("category '%s': no type of defect is known, so none is held out", category)
+            notes.warn(f"category '{category}': no type of defect is known, so none is held out")
     return [Turn(seed, name) for seed in _seeds(recipe) for name in ("", *sorted(types))]
 
 
@@ -150,12 +192,14 @@ def _takes_subsets(recipe: Recipe) -> bool:
     return recipe.skeleton.split.final.bad.origin == "subsets"
 
 
-def _report_unused(recipe: Recipe, category: str, subsets: Subsets) -> None:
+def _report_unused(recipe: Recipe, category: str, subsets: Subsets, notes: Notes) -> None:
     """Fewer seeds than published subsets measure a part of the benchmark."""
     names, taken = list(subsets), len(_seeds(recipe))
     if _takes_subsets(recipe) and taken < len(names):
-        words = (category, taken, len(names), ", ".join(names[taken:]))
-        log.warning("category '%s': takes %d of %d published subsets; not used: %s", *words)
+        left = ", ".join(names[taken:])
+        notes.warn(
+            f"category '{category}': takes {taken} of {len(names)} published subsets; not used: {left}"
+        )
 
 
 def _bad_for_training(category: str, name: str, images: Sequence[str], inventory: Inventory) -> set[str]:
@@ -227,15 +271,17 @@ def _fitted(recipe: Recipe, split: Split, inventory: Inventory, context: str) ->
     return fitted
 
 
-def _report_unknown(category: str, given: Mapping[Turn, Split], fitted: Mapping[Turn, Split]) -> None:
+def _report_unknown(
+    category: str, given: Mapping[Turn, Split], fitted: Mapping[Turn, Split], notes: Notes
+) -> None:
     """Images that came after the file was written take no part, and nothing else would tell."""
     unknown = sorted(
         {image for turn, split in fitted.items() for image in {*split.unused} - {*given[turn].unused}}
     )
     if unknown:
         count = f"{len(unknown)} images, which take" if len(unknown) > 1 else "1 image, which takes"
-        words = (category, count, unknown[0])
-        log.warning("category '%s': split.file does not know %s no part (the first: '%s')", *words)
+        words = f"split.file does not know {count} no part (the first: '{unknown[0]}')"
+        notes.warn(f"category '{category}': {words}")
 
 
 def _with_classifiers(recipe: Recipe, split: Split, inventory: Inventory, turn: Turn, context: str) -> Split:

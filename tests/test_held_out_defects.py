@@ -165,7 +165,7 @@ def test_what_cannot_be_held_out_is_left_out_and_said(
     assert len(found) == len(reasons)
     for message, reason in zip(found, reasons, strict=True):
         begin, _, end = reason.partition("*")
-        start = begin if begin.startswith("category") else f"category 'a', seed 7: {begin}"
+        start = begin if begin.startswith("category") else f"category 'a': {begin}"
         assert message.startswith(start)
         assert message.endswith(end)
 
@@ -178,7 +178,7 @@ def test_a_classifier_without_bad_images_leaves_the_turn_out_too(
     splits = held(home, train, test, classifiers={"memory": "memory"}, rows=ROWS[2:3]).splits["a"]
     assert list(splits) == [Turn(0), Turn(0, "crack")]
     (message,) = warnings(caplog)
-    assert message.startswith("category 'a', seed 0: 'dent' is not held out: ")
+    assert message.startswith("category 'a': 'dent' is not held out: ")
     assert "the split leaves no bad image to learn from, of 1 to train on" in message
 
 

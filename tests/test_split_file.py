@@ -175,7 +175,7 @@ def test_a_classifier_that_the_file_lacks_is_drawn_and_one_that_it_has_is_not(ho
 
 
 @pytest.mark.parametrize(
-    ("seeds", "expected"), [(None, [5, 1, 3]), ([3], [3]), ([1, 5, 1], [1, 5]), ([3, 1, 5], [3, 1, 5])]
+    ("seeds", "expected"), [(None, [5, 1, 3]), ([3], [3]), ([1, 5], [1, 5]), ([3, 1, 5], [3, 1, 5])]
 )
 def test_seeds_are_chosen_from_the_file(home: Path, seeds: list[int] | None, expected: list[int]) -> None:
     """All of them in the file's order, or the recipe's in the recipe's order; each with its types."""
@@ -484,3 +484,14 @@ def test_what_is_written_is_read(splits: dict[str, dict[Turn, Split]], tmp_path_
     path.write_text(splits_json(splits))
     assert read_splits(path) == splits
     assert [list(own) for own in read_splits(path).values()] == [list(own) for own in splits.values()]
+
+
+def test_categories_with_other_seeds_are_refused_unless_some_are_named(home: Path) -> None:
+    """A mean over categories would be of different seeds."""
+    plain = written(home, split={"seeds": [3, 7]})
+    del plain["b c"]["3"]
+    (home / "splits.json").write_text(json.dumps(plain))
+    with pytest.raises(RecipeError, match="has the seeds 3, 7 for 'a', and 7 for 'b c'"):
+        prepared(again(home, categories=["a", "b c"], split={}))
+    found = prepared(again(home, categories=["a", "b c"], split={"seeds": [7]}))
+    assert [list(own) for own in found.splits.values()] == [[Turn(7)], [Turn(7)]]

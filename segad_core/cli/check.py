@@ -50,6 +50,7 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
                 f"  seed {turn}: images for detectors {len(split.detectors)}, "
                 f"final classifier {len(split.final)}, test {len(split.test)}, "
                 f"apart {len(split.apart)}, unused {len(split.unused)}"
+                + (f", published subset '{split.subset}'" if split.subset else "")
                 + "".join(f", classifier {name} {len(own)}" for name, own in split.classifiers.items())
             )
         for kind, cells, found, cost in _summary(plan, opened):

@@ -34,12 +34,14 @@ class Document:
         data: the recipe as dictionaries, lists and scalars.
         lines: the line of each value, by its place in the data.
         overrides: the places that `--set` changed, with the words it was given.
+        kind: what the file is.
     """
 
     source: str
     data: dict[str, Any]
     lines: dict[Place, int] = field(default_factory=dict)
     overrides: dict[Place, str] = field(default_factory=dict)
+    kind: str = "recipe"
 
     def problem(
         self,
@@ -76,8 +78,14 @@ def dotted(place: Sequence[str | int]) -> str:
     return text
 
 
-def read_document(path: Path, source: str, overrides: Sequence[str] = ()) -> Document:
-    """Reads a recipe file and applies `--set` words to it.
+def read_document(path: Path, source: str, overrides: Sequence[str] = (), kind: str = "recipe") -> Document:
+    """Reads a recipe file, applies `--set` words to it, and fills in environment variables.
+
+    Args:
+        path: of the file.
+        source: its name as the user gave it.
+        overrides: `--set` words.
+        kind: what the file is, for messages.
 
     Raises:
         RecipeError: it cannot be read, is not YAML, is too large, or uses what recipes may not.
@@ -87,13 +95,13 @@ def read_document(path: Path, source: str, overrides: Sequence[str] = ()) -> Doc
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
-            raise RecipeError(f"{source}: has more than the {MAX_BYTES} bytes that a recipe may have")
+            raise RecipeError(f"{source}: has more than the {MAX_BYTES} bytes that a {kind} may have")
         text = raw.decode("utf-8-sig")
     except OSError as error:
         raise RecipeError(f"{source}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{source}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    document = Document(source, {})
+    document = Document(source, {}, kind=kind)
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except RecursionError as error:
@@ -106,11 +114,32 @@ def read_document(path: Path, source: str, overrides: Sequence[str] = ()) -> Doc
         raise RecipeError(f"{source}{line}: is not valid YAML: {what}") from error
     data = _Builder(document).plain(root)
     if not isinstance(data, dict):
-        raise RecipeError(f"{source}: a recipe is a mapping; begin with 'segad: 1'")
+        begin = "; begin with 'segad: 1'" if kind == "recipe" else ""
+        raise RecipeError(f"{source}: a {kind} is a mapping{begin}")
     document.data = data
     for word in overrides:
         _override(document, word)
+    problems: list[str] = []
+    document.data = _filled_in(document.data, (), document, problems)
+    if problems:
+        raise RecipeError(problems)
     return document
+
+
+def _filled_in(value: Any, place: Place, document: Document, problems: list[str]) -> Any:
+    """Data with its environment variables filled in, after `--set` has had its say."""
+    if isinstance(value, dict):
+        return {key: _filled_in(v, (*place, key), document, problems) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_filled_in(v, (*place, i), document, problems) for i, v in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+    for name in dict.fromkeys(_VARIABLE.findall(value)):
+        if not os.environ.get(name):
+            what = "is empty" if name in os.environ else "is not set"
+            message = f"the environment variable {name} {what}: export {name}=..."
+            problems.append(document.problem(place, message))
+    return _VARIABLE.sub(lambda match: os.environ.get(match.group(1), ""), value)
 
 
 class _Builder:
@@ -139,13 +168,13 @@ class _Builder:
         self.nodes += 1  # an aliased node counts each time it is used: alias bombs end here
         if self.nodes > MAX_NODES or len(place) > MAX_DEPTH:
             message = (
-                f"is too large or nested too deeply: a recipe may have {MAX_NODES} values, {MAX_DEPTH} deep, "
-                "and what an alias names counts at each use"
+                f"is too large or nested too deeply: a {self.document.kind} may have {MAX_NODES} values, "
+                f"{MAX_DEPTH} deep, and what an alias names counts at each use"
             )
             raise RecipeError(self.document.problem(place, message, shown=()))
         if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
             self.problems.append(
-                self.document.problem(place, f"has the tag '{node.tag}', and recipes have none")
+                self.document.problem(place, f"has the tag '{node.tag}', and a {self.document.kind} has none")
             )
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place)
@@ -183,14 +212,7 @@ class _Builder:
             self.problems.append(self.document.problem(place, f"{node.value} is not a finite number"))
         if not isinstance(value, str | int | float | bool | None):
             return str(node.value)  # dates and the like stay the text they are
-        return self._substitute(value, place) if isinstance(value, str) else value
-
-    def _substitute(self, text: str, place: Place) -> str:
-        for name in dict.fromkeys(_VARIABLE.findall(text)):
-            if name not in os.environ:
-                message = f"the environment variable {name} is not set: export {name}=..."
-                self.problems.append(self.document.problem(place, message))
-        return _VARIABLE.sub(lambda match: os.environ.get(match.group(1), ""), text)
+        return value
 
 
 def _override(document: Document, word: str) -> None:

@@ -85,7 +85,7 @@ def published(name: str, base: Path) -> Published:
             )
         source = f"{name}.yaml"
         path = Path(str(_folder().joinpath(source)))
-    document = read_document(path, source)
+    document = read_document(path, source, kind="file of published figures")
     found = check(Published, document.data, document)
     problems = found if isinstance(found, list) else _unknown_categories(found, document)
     if problems:

@@ -63,7 +63,7 @@ def load_recipe(recipe: str, registry: Registry, overrides: Sequence[str] = ()) 
     skeleton = check(Skeleton, document.data, document)
     if isinstance(skeleton, list):
         raise RecipeError(skeleton)
-    resolver = _Resolver(document, registry, path.resolve().parent)
+    resolver = _Resolver(document, registry, path.resolve().parent, skeleton.categories)
     resolver.names(skeleton)
     resolver.stop_if_problems()
     result = resolver.recipe(path.stem, skeleton)
@@ -74,8 +74,11 @@ def load_recipe(recipe: str, registry: Registry, overrides: Sequence[str] = ()) 
 class _Resolver:
     """Collects the problems of a phase while it resolves what has none."""
 
-    def __init__(self, document: Document, registry: Registry, base: Path) -> None:
+    def __init__(
+        self, document: Document, registry: Registry, base: Path, categories: list[str] | None
+    ) -> None:
         self.document = document
+        self.categories = categories
         self.registry = registry
         self.base = base
         self.problems: list[str] = []
@@ -267,6 +270,7 @@ class _Resolver:
         per_category = {
             category: self.params(component, {**use.params, **own}, (*place, "per_category", category))
             for category, own in use.per_category.items()
+            if self.categories is None or category in self.categories  # of the others nothing need be there
         }
         if per_category and not all(per_category.values()):
             return None

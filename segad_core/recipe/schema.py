@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -139,6 +140,13 @@ class ClassifierUse(Use):
     out_of_fold: Annotated[int, Field(ge=2, le=100)] | None = None
 
 
+def _distinct(values: list[Any]) -> list[Any]:
+    twice = [value for i, value in enumerate(values) if value in values[:i]]
+    if twice:
+        raise PydanticCustomError("row", "{value} stands there twice", {"value": repr(twice[0])})
+    return values
+
+
 class SplitSpec(_Strict):
     """Which image serves which purpose (paper section 4.1); drawn anew for each seed.
 
@@ -151,7 +159,7 @@ class SplitSpec(_Strict):
         leave_out: ids of images, by category, that train and test nothing: such as one of two that are alike.
     """
 
-    seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)] = [0]
     order: Literal["name", "listed"] = "name"
     hold_out: Literal["defects"] | None = None
     file: Path | None = None
@@ -232,7 +240,7 @@ class Skeleton(_Strict):
     segad: Literal[1]
     title: str = ""
     dataset: Use
-    categories: Annotated[list[str], Field(min_length=1)] | None = None
+    categories: Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)] | None = None
     image: ImageSpec = ImageSpec()
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
     encoder: Use | None = None

@@ -74,10 +74,10 @@ FILES = {
     ],
     "merge_key": [f"FILE:2: image: the key '<<' {WORD}"],
     "tags": [
-        "FILE:2: title: has the tag 'tag:yaml.org,2002:python/object/apply:os.system', and recipes have none",
+        "FILE:2: title: has the tag 'tag:yaml.org,2002:python/object/apply:os.system', and a recipe has none",
         "FILE:3: dataset: is not a plain value: could not determine a constructor for the tag "
         "'tag:yaml.org,2002:python/name:os.system'",
-        "FILE:4: encoder: has the tag '!mine', and recipes have none",
+        "FILE:4: encoder: has the tag '!mine', and a recipe has none",
     ],
     "not_finite": [
         "FILE:3: split.test.good: .nan is not a finite number",

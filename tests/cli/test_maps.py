@@ -499,13 +499,13 @@ def test_interrupted_while_writing_over_the_old_ones_stay(home: Path, stopping: 
 
 def test_what_a_killed_process_left_is_no_part_of_it(home: Path) -> None:
     recipe = trained(recipe_in(home))
-    for left in (".seed_0.part", ".seed_0.old"):
-        (Path("out/a/spotty") / left / "bad").mkdir(parents=True)
-        (Path("out/a/spotty") / left / "bad" / "left.npy").write_bytes(b"half")
-    maps(recipe)
-    maps(recipe, "--force")
-    assert folders() == ["a/spotty/seed_0"]
-    assert len(found("out")) == 7
+    for words in ([], ["--force"]):
+        for left in (".seed_0.part", ".seed_0.old"):
+            (Path("out/a/spotty") / left / "bad").mkdir(parents=True)
+            (Path("out/a/spotty") / left / "bad" / "left.npy").write_bytes(b"half")
+        maps(recipe, *words)
+        assert folders() == ["a/spotty/seed_0"]
+        assert len(found("out")) == 7
 
 
 def test_a_disk_that_becomes_full(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

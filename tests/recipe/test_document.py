@@ -88,3 +88,26 @@ def test_an_alias_bomb_ends_at_the_limit(tmp_path: Path) -> None:
 def test_deep_nesting_ends_at_the_limit(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="nested"):
         _read(tmp_path, "a: " + "[" * 5000 + "]" * 5000)
+
+
+def test_an_override_makes_a_variable_needless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEGAD_TEST_ROOT", raising=False)
+    monkeypatch.setenv("SEGAD_TEST_OTHER", "there")
+    path = tmp_path / "r.yaml"
+    path.write_text("a: {b: '${SEGAD_TEST_ROOT}/x', c: 1}\n")
+    assert read_document(path, "r.yaml", ["a.b=/data"]).data == {"a": {"b": "/data", "c": 1}}
+    assert read_document(path, "r.yaml", ["a=2"]).data == {"a": 2}
+    assert read_document(path, "r.yaml", ["a.b='${SEGAD_TEST_OTHER}/y'"]).data["a"]["b"] == "there/y"
+    with pytest.raises(
+        RecipeError, match="r.yaml:1: a.b: the environment variable SEGAD_TEST_ROOT is not set"
+    ):
+        read_document(path, "r.yaml", ["a.c=3"])
+
+
+def test_an_empty_variable_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path that begins with it would lead somewhere else."""
+    monkeypatch.setenv("SEGAD_TEST_ROOT", "")
+    path = tmp_path / "r.yaml"
+    path.write_text("a: ${SEGAD_TEST_ROOT}\n")
+    with pytest.raises(RecipeError, match="the environment variable SEGAD_TEST_ROOT is empty: export"):
+        read_document(path, "r.yaml")

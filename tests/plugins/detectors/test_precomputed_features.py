@@ -176,7 +176,8 @@ def test_an_image_that_was_renamed_has_the_segmentation_of_its_new_name(home: Pa
     segmentation = segmentation_file(home / "published", "a", 1, "006")
     np.save(segmentation.with_name("007.npy"), np.load(segmentation)[::-1])
     spotty = {"spotty": {"use": "spotty", "params": {"wrong": "nowhere"}}}
-    path = recipe(home, detectors=spotty, rows=[{"name": "SegAD", "detectors": ["spotty"]}])
+    split = {"test": {"good": 3, "bad": 4}, "detectors": {"good": 2}}
+    path = recipe(home, detectors=spotty, rows=[{"name": "SegAD", "detectors": ["spotty"]}], split=split)
     before = row(prepared(path).plans[0], "SegAD").table
     (home / "images/a/bad/006.png").rename(home / "images/a/bad/007.png")
     after = row(prepared(path).plans[0], "SegAD").table
