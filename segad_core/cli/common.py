@@ -31,6 +31,13 @@ NO_PLUGINS = click.option(
     is_flag=True,
     help="Leave out every plugin that does not come with segad, before any import.",
 )
+DEVICE = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where networks run; auto takes a GPU where there is one.",
+)
 DEBUG = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, reports_errors
+from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, reports_errors
 
 
 @click.command()
@@ -23,13 +23,7 @@ from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, reports
 )
 @SET
 @STORE
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where networks run; auto takes a GPU where there is one.",
-)
+@DEVICE
 @NO_PLUGINS
 @DEBUG
 @reports_errors

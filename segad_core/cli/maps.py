@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import click
 
-from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, reports_errors
+from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, reports_errors
 
 if TYPE_CHECKING:
     from segad_core.map_export import MapPass
@@ -43,13 +43,7 @@ _One = TypeVar("_One", str, int)
 @click.option("--force", is_flag=True, help="Write folders of maps anew that are there.")
 @SET
 @STORE
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where networks run; auto takes a GPU where there is one.",
-)
+@DEVICE
 @NO_PLUGINS
 @DEBUG
 @reports_errors

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, reports_errors
+from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, reports_errors
 
 
 @click.command()
@@ -20,13 +20,7 @@ from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, reports
     show_default=True,
     help="Folder in which the run gets a folder of its own, named after the recipe.",
 )
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where networks run; auto takes a GPU where there is one.",
-)
+@DEVICE
 @NO_PLUGINS
 @DEBUG
 @reports_errors
