@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,23 @@ def file_digest(path: Path) -> str:
 
 
 def folder_digest(folder: Path) -> str:
-    """Hex SHA-256 of all files below a folder: their relative names and their bytes."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    """Hex SHA-256 of all files below a folder: their relative names and their bytes.
+
+    A folder counts once, whatever links lead to it.
+    """
+    files = sorted(_files_below(folder))
     return digest_of([[path.relative_to(folder).as_posix(), file_digest(path)] for path in files])
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    seen = set()
+    for current, inner, names in os.walk(folder, followlinks=True):
+        inner.sort()  # which of two links is taken follows from their names
+        if (real := os.path.realpath(current)) in seen:
+            inner.clear()
+            continue
+        seen.add(real)
+        yield from (path for name in names if (path := Path(current, name)).is_file())
 
 
 def bytes_digest(data: bytes) -> str:

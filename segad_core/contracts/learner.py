@@ -17,17 +17,22 @@ Shapes = Mapping[str, tuple[int, int, int]]
 
 @dataclass(frozen=True)
 class Space:
-    """What a fit takes, in bytes.
+    """What a fit takes, and what comes of it, in bytes.
 
     Attributes:
         state: what `state` will give.
-        memory: at most at a time, beside the images and the encoder's features that the engine holds.
+        memory: of a fit at most at a time, beside the images and the encoder's features that the engine holds.
         temporary: files in the temporary folder, as from `scratch_array`.
+        per_image: memory for each image of a batch that it works on: while it scores, or while it goes
+            through the batches of a fit where that takes more than `memory`.
+        artifacts: what `Run.artifact` keeps beside the state.
     """
 
     state: int
     memory: int
     temporary: int = 0
+    per_image: int = 0
+    artifacts: int = 0
 
 
 class Learner(Component):

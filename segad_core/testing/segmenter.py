@@ -33,6 +33,10 @@ class SegmenterSuite(ComponentSuite):
         """Three images (3, height, width, 3); a plugin that needs particular ones gives its own."""
         return np.concatenate([good_images(2, height, width), bad_images(1, height, width)])
 
+    def samples(self, pixels: Pixels) -> Sequence[Sample]:
+        """What is known of images (N, H, W, 3); a segmenter that goes by their names gives its own."""
+        return image_batch(pixels).samples
+
     def test_names_are_unique_and_usable(self) -> None:
         """Names of segments are unique, not empty, without dots, not `image`, at most 255, and stable."""
         names = list(self.make().segments())

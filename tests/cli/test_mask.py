@@ -114,6 +114,16 @@ def test_an_image_of_16_bits(home: Path) -> None:
     assert np.unique(np.asarray(Image.open("part_image.png"))).tolist() == [128]
 
 
+def test_a_mask_is_named_after_its_image(home: Path) -> None:
+    text = new("--image", IMAGE)
+    assert sorted(path.name for path in home.glob("*.png")) == [
+        *("003_mask.png", "003_mask_colours.png", "003_mask_image.png"),
+    ]
+    assert read_labels(home / "003_mask.png").shape == (48, 48)
+    assert "mask: 003_mask.png" in text
+    assert refused("new", "--image", IMAGE).startswith("003_mask.png: is there already\n")
+
+
 @pytest.mark.parametrize("there", ["part.png", "part_image.png", "part_colours.png"])
 def test_nothing_is_written_over_unasked(home: Path, there: str) -> None:
     (home / there).write_bytes(b"drawn")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from segad_core.contracts import ImageBatch, ImageSet, Parameters, Run
+from segad_core.contracts import ImageBatch, ImageSet, Parameters, Run, Shapes, Space
 from segad_core.errors import PluginError
 from segad_plugins.backbones import Trunk
 from segad_plugins.classifiers.cutmix import CutMix
@@ -75,6 +76,13 @@ class DRA(DeviationClassifier):
 
     def per_step(self) -> int:
         return self.params.reference_count + self.params.batch_good + self.params.batch_bad
+
+    def space(self, images: int, size: tuple[int, int], shapes: Shapes) -> Space:
+        """With the references, which are kept as they are."""
+        p, found = self.params, super().space(images, size, shapes)
+        kept = p.reference_count if p.references == "fixed" else min(p.reference_pool, images)
+        references = 3 * kept * size[0] * size[1]
+        return replace(found, state=found.state + references, memory=found.memory + references)
 
     def add_heads(self, body: Trunk) -> DRANetwork:
         p = self.params

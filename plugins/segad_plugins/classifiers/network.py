@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -48,7 +49,8 @@ class NetworkClassifier(Classifier):
         with torch.device("meta"):
             network = self.add_heads(empty_trunk(self.params, self.name))
             given = torch.empty(self.per_step(), 3, *size)
-            return training_space(network, lambda: network(given))
+            found = training_space(network, lambda: network(given), lambda: network.eval()(given))
+        return replace(found, per_image=-(-found.per_image // self.per_step()))
 
     def placed(self, network: nn.Module) -> nn.Module:
         """On the device, in its layout."""

@@ -30,7 +30,7 @@ from segad_core.scratch import IN_MEMORY
 from segad_plugins.detectors.maps import upsample
 from segad_plugins.detectors.pdn import CHANNELS, Size, smallest_side
 from segad_plugins.detectors.student_teacher import StudentTeacher, training_loss
-from segad_plugins.detectors.teacher import Distillation, distil, in_grey, read_teacher
+from segad_plugins.detectors.teacher import Distillation, distil, distillation_space, in_grey, read_teacher
 from segad_plugins.torch_tools import (
     IMAGENET,
     check_version,
@@ -39,6 +39,7 @@ from segad_plugins.torch_tools import (
     from_arrays,
     macs,
     normalised,
+    state_bytes,
     tensor,
     to_arrays,
     torch_device,
@@ -140,22 +141,31 @@ class EfficientAD(Detector):
 
     def space(self, images: int, size: tuple[int, int], shapes: Shapes) -> Space:
         p, given = self.params, self.params.input_size or size
-        own = images - math.ceil(p.holdout * images)
+        held = math.ceil(p.holdout * images)
         with torch.device("meta"):
             networks = StudentTeacher(p.size, p.padding, given)
-            image = torch.empty(2 if p.auxiliary_images else 1, 3, *given)
+            image, count = torch.empty(1, 3, *given), 2 if p.auxiliary_images else 1
             target = torch.empty(1, CHANNELS, *networks.grid)
-            step = training_space(
-                networks.trained(),
-                lambda: training_loss(target, networks.student(image), networks.autoencoder(image[:1])),
-            )
-            seen = torch.empty(p.teacher_batch, 3, *given)
-            teacher = training_space(networks.teacher, lambda: networks.teacher(seen))
-            state = sum(value.numel() * value.element_size() for value in networks.state_dict().values())
-        descriptions = 4 * own * CHANNELS * networks.grid[0] * networks.grid[1]
+
+            def step() -> Tensor:
+                students = networks.student(image.repeat(count, 1, 1, 1))
+                return training_loss(target, students, networks.autoencoder(image))
+
+            found = training_space(networks.trained(), step, lambda: networks.maps(image))
+        state = state_bytes(networks)
+        place = networks.grid[0] * networks.grid[1]
+        descriptions = 4 * (images - held) * CHANNELS * place
         kept = 0 if descriptions > IN_MEMORY else descriptions
-        memory = max(step.memory + kept, 0 if p.teacher else teacher.memory)
-        return Space(state, memory + 3 * images * size[0] * size[1], descriptions - kept)
+        # pixels twice: batches side by side, then those that train; raw maps are sorted in float64
+        memory = kept + max(found.memory + state, 8 * found.per_image + 64 * held * place)
+        per_image, artifacts = found.per_image, 0
+        if not p.teacher:
+            how = self._distillation(given)
+            teacher, embedding = distillation_space(how, size, shapes)
+            memory, per_image = max(memory, teacher.memory), max(per_image, embedding)
+            artifacts = teacher.state
+        pixels = 2 * 3 * images * size[0] * size[1]
+        return Space(state, memory + pixels, descriptions - kept, per_image, artifacts)
 
     def fit(self, images: ImageSet, run: Run) -> None:
         p, device = self.params, torch_device(self.device)
@@ -234,15 +244,7 @@ class EfficientAD(Detector):
         p = self.params
         if p.teacher:
             return read_teacher(p.teacher, p.size)
-        how = Distillation(
-            p.size,
-            size,
-            p.teacher_layers,
-            p.teacher_iterations,
-            p.teacher_batch,
-            p.teacher_learning_rate,
-            p.precision,
-        )
+        how = self._distillation(size)
         source = run.images(p.teacher_images, size, p.teacher_layers) if p.teacher_images else images
         device = torch_device(self.device)
         arrays = run.artifact(
@@ -251,6 +253,18 @@ class EfficientAD(Detector):
             lambda own_run: distil(how, source, own_run, device),
         )
         return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+
+    def _distillation(self, size: tuple[int, int]) -> Distillation:
+        p = self.params
+        return Distillation(
+            p.size,
+            size,
+            p.teacher_layers,
+            p.teacher_iterations,
+            p.teacher_batch,
+            p.teacher_learning_rate,
+            p.precision,
+        )
 
     def _penalty_images(
         self, size: tuple[int, int], seed: int, run: Run, device: torch.device

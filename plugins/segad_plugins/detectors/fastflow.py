@@ -87,8 +87,15 @@ class FastFlow(Detector):
         batch = min(images, self.params.batch)
         with torch.device("meta"):
             flows = self._build(shapes)
-            given = {name: torch.empty(batch, *shapes[name]) for name in flows}
-            return training_space(flows, lambda: flow_loss(flows, given))
+
+            def given(count: int) -> dict[str, Tensor]:
+                return {name: torch.empty(count, *shapes[name]) for name in flows}
+
+            return training_space(
+                flows,
+                lambda: flow_loss(flows, given(batch)),
+                lambda: [upsample(flows[name](x)[0].mean(dim=1), size) for name, x in given(1).items()],
+            )
 
     def fit(self, images: ImageSet, run: Run) -> None:
         device = torch_device(self.device)

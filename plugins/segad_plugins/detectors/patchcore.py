@@ -21,6 +21,7 @@ from segad_plugins.torch_tools import check_version, entry, tensor, torch_device
 
 _VERSION = 1
 _BLOCK = 64  # training images embedded at a time
+_SAMPLE = 33_000  # points that the coreset's sketch has in float64 at a time
 
 
 class PatchCore(Detector):
@@ -75,7 +76,12 @@ class PatchCore(Detector):
         patches, dimension, projected, picks = self._sizes(images, shapes)
         work = coreset.estimate_cost(patches, projected, picks)
         memory = work.total_bytes + (4 * patches * dimension if projected < dimension else 0)
-        return Space(state=4 * picks * dimension, memory=memory)
+        state, image = 4 * picks * dimension, 4 * dimension * (patches // images)
+        # to embed an image takes some four times its vectors; its distances then take three times and the map
+        block = 4 * min(images, _BLOCK) * image
+        sketching = 8 * projected * (min(patches, _SAMPLE) + 3 * projected)
+        per_image = 5 * image + 16 * size[0] * size[1]
+        return Space(state, memory + block + state + sketching, per_image=per_image)
 
     def _sizes(self, images: int, shapes: Shapes) -> tuple[int, int, int, int]:
         """How many patches there will be, their dimension, that of projections, how many are kept."""

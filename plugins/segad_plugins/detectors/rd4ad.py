@@ -103,8 +103,14 @@ class RD4AD(Detector):
         p, batch = self.params, min(images, self.params.batch)
         with torch.device("meta"):
             student = self._build([shapes[name][0] for name in p.layers])
-            teacher = [torch.empty(batch, *shapes[name]) for name in p.layers]
-            return training_space(student, lambda: imitation_loss(teacher, student(teacher), p.loss))
+
+            def step() -> Tensor:
+                teacher = [torch.empty(batch, *shapes[name]) for name in p.layers]
+                return imitation_loss(teacher, student(teacher), p.loss)
+
+            return training_space(
+                student, step, lambda: student([torch.empty(1, *shapes[name]) for name in p.layers])
+            )
 
     def fit(self, images: ImageSet, run: Run) -> None:
         device = torch_device(self.device)

@@ -93,6 +93,7 @@ class TestOtherTrees:
     def test_missing_categories_are_a_warning(self, small, caplog) -> None:
         assert list(MVTec(MVTec.Params(root=small)).categories()) == ["cable", "grid"]
         assert "holds 2 of 15 categories; it lacks bottle, capsule, carpet, hazelnut" in caplog.text
+        assert list(MVTec(MVTec.Params(root=small)).published_categories()) == list(MVTEC)
 
     def test_a_category_that_was_not_published_is_left_out_with_a_warning(self, small, caplog) -> None:
         shutil.copytree(small / "grid", small / "nut")
@@ -113,12 +114,23 @@ class TestOtherTrees:
         assert "ROOT/CATEGORY/ground_truth/DEFECT/*_mask.png" in str(caught.value)
         assert "metal_nut" in caught.value.remedy and "zipper" in caught.value.remedy
 
-    @pytest.mark.parametrize("gone", ["train/good", "test", ""])
-    def test_a_category_that_is_not_there_prints_the_expected_tree(self, small, gone) -> None:
-        shutil.rmtree(small / "cable" / gone)
-        with pytest.raises(RecipeError, match="no category 'cable' in") as caught:
-            samples(small)
+    @pytest.mark.parametrize("category", ["bottle", "nut"])
+    def test_a_category_that_is_not_there_prints_the_expected_tree(self, small, category) -> None:
+        with pytest.raises(RecipeError, match=f"no category '{category}' in") as caught:
+            samples(small, category)
         assert "ROOT/CATEGORY/train/good/*.png" in caught.value.remedy
+
+    @pytest.mark.parametrize("gone", ["train/good", "test", "test/good", "the defects"])
+    def test_half_a_category_prints_the_expected_tree_instead_of_dropping_out(self, small, gone) -> None:
+        defects = [path for path in (small / "cable" / "test").iterdir() if path.name != "good"]
+        for folder in defects if gone == "the defects" else [small / "cable" / gone]:
+            shutil.rmtree(folder)
+        dataset = MVTec(MVTec.Params(root=small))
+        for listed in (dataset.categories, lambda: dataset.samples("cable")):
+            with pytest.raises(RecipeError, match=f"{small / 'cable'} does not hold what") as caught:
+                listed()
+            assert "ROOT/CATEGORY/train/good/*.png" in caught.value.remedy
+        assert dataset.samples("grid")
 
     def test_two_masks_of_one_image_are_an_error(self, small) -> None:
         masks = small / "cable" / "ground_truth" / "combined"

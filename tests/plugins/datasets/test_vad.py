@@ -92,6 +92,13 @@ class TestExpandedFolders:
         assert {key: sorted(names) for key, names in listed.items()} == looked
         assert list(looked) == sorted(VAD_KEYS)
 
+    def test_alone_are_a_warning_since_their_order_is_not_published(self, small, copied, caplog) -> None:
+        vad(small).bad_subsets("vad")
+        assert not caplog.messages
+        vad(copied).bad_subsets("vad")
+        assert f"{copied / 'low_shot_train.json'} is not there" in caplog.text
+        assert f"in the order of their names ({', '.join(sorted(VAD_KEYS))})" in caplog.text
+
     def test_are_no_images_of_the_data_set(self, small, copied) -> None:
         ids = [s.id for s in vad(copied).samples("vad")]
         assert ids == [s.id for s in vad(small).samples("vad")] and len(ids) == 20
@@ -197,6 +204,16 @@ class TestHostedAnew:
         (anew / "ground_truth" / "bad" / "0003_mask.png").unlink()
         bare = [s.id for s in vad(anew).samples("vad") if s.part == "test bad" and s.mask is None]
         assert bare == ["test/bad/0003.png"]
+
+    @pytest.mark.parametrize(
+        "mask, fits", [("x_10-y", True), ("a 10", True), ("0105_mask", False), ("10b", False), ("mask10", False)]
+    )
+    def test_the_image_s_name_is_a_word_of_the_mask_s(self, anew, mask, fits) -> None:
+        bad, masks = anew / "test" / "bad", anew / "ground_truth" / "bad"
+        (bad / "0003.png").rename(bad / "10.png")
+        (masks / "0003_mask.png").rename(masks / f"{mask}.png")
+        found = {s.id: s.mask for s in vad(anew).samples("vad")}
+        assert found["test/bad/10.png"] == (masks / f"{mask}.png" if fits else None)
 
     def test_two_masks_for_one_image_are_an_error(self, anew) -> None:
         masks = anew / "ground_truth" / "bad"

@@ -207,6 +207,7 @@ class TestRelease:
     def test_missing_categories_are_a_warning(self, small, caplog) -> None:
         assert list(visa(small).categories()) == ["fryum", "pcb1"]
         assert "holds 2 of 12 categories; it lacks candle, capsules" in caplog.text
+        assert list(visa(small).published_categories()) == list(VISA)
 
 
 class TestPrepared:
@@ -275,6 +276,16 @@ class TestPrepared:
         with pytest.raises(RecipeError, match="neither the release nor prepared"):
             visa(root).samples("pcb1")
 
+    @pytest.mark.parametrize("gone", ["train/good", "test", "test/good", "test/bad"])
+    def test_half_a_category_prints_the_expected_tree(self, tmp_path, gone) -> None:
+        visa_prepared_tree(tmp_path, "1cls", ("candle", "pcb1"), counts=COUNTS)
+        shutil.rmtree(tmp_path / "1cls" / "pcb1" / gone)
+        for listed in (visa(tmp_path).categories, lambda: visa(tmp_path).samples("pcb1")):
+            with pytest.raises(RecipeError, match="1cls/pcb1 does not hold what") as caught:
+                listed()
+            assert "ROOT/.../CATEGORY/test/{good,bad}/*.JPG" in caught.value.remedy
+        assert visa(tmp_path).samples("candle")
+
     def test_a_release_is_not_prepared(self, small) -> None:
         with pytest.raises(RecipeError, match="no prepared categories"):
             visa(small, layout="prepared").categories()
@@ -291,6 +302,12 @@ class TestExpectedTree:
     def test_is_printed_for_a_category_that_is_not_there(self, small, category) -> None:
         with pytest.raises(RecipeError, match=f"no category '{category}' in") as caught:
             visa(small).samples(category)
+        assert "ROOT/CATEGORY/Data/Images/{Normal,Anomaly}/*.JPG" in caught.value.remedy
+
+    def test_is_printed_for_half_a_category_of_the_release(self, small) -> None:
+        shutil.rmtree(small / "pcb1" / "Data")
+        with pytest.raises(RecipeError, match="pcb1 does not hold what") as caught:
+            visa(small).categories()
         assert "ROOT/CATEGORY/Data/Images/{Normal,Anomaly}/*.JPG" in caught.value.remedy
 
 

@@ -1,0 +1,68 @@
+"""Which categories a recipe works on: a part of a published data set will do, but not for what is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from builders import said, segad
+from published_trees import mvtec_tree
+
+from segad_core.errors import RecipeError
+from segad_core.recipe import load_recipe
+from segad_core.registry import Registry
+
+TREE = "ROOT/CATEGORY/train/good/*.png"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    mvtec_tree(
+        tmp_path / "data", ("cable", "grid"), counts={"train good": 3, "test good": 2, "test bad": 8}
+    )
+    return tmp_path
+
+
+def _open(home: Path, categories: object, *of_their_own: str) -> list[str]:
+    own = {"per_category": {name: {"coreset_ratio": 0.5} for name in of_their_own}}
+    plain = {
+        "segad": 1,
+        "dataset": {"use": "mvtec", "params": {"root": str(home / "data")}},
+        "categories": categories,
+        "encoder": "efficientnet_lite0",
+        "detectors": {"patchcore": {"use": "patchcore", **(own if of_their_own else {})}},
+        "rows": [{"name": "PatchCore", "score": "patchcore"}],
+    }
+    (home / "r.yaml").write_text(yaml.safe_dump(plain))
+    return load_recipe(str(home / "r.yaml"), Registry(third_parties=False)).open_dataset()[1]
+
+
+def test_all_are_those_that_are_there(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert _open(home, "all") == ["cable", "grid"]
+    assert "holds 2 of 15 categories; it lacks bottle, capsule" in caplog.text
+
+
+def test_a_published_one_that_is_asked_for_prints_the_expected_tree(home: Path) -> None:
+    with pytest.raises(RecipeError, match="there is no category 'bottle' in") as caught:
+        _open(home, ["cable", "bottle"])
+    assert TREE in caught.value.remedy
+
+
+def test_another_name_is_an_error_of_the_recipe(home: Path) -> None:
+    with pytest.raises(RecipeError, match="there is no category 'cabel' - did you mean 'cable'") as caught:
+        _open(home, ["cabel"])
+    assert TREE not in str(caught.value)
+
+
+def test_settings_of_a_published_one_that_is_not_there_are_no_error(home: Path) -> None:
+    assert _open(home, ["grid"], "bottle", "grid") == ["grid"]
+    with pytest.raises(RecipeError, match="there is no category 'gird' - did you mean 'grid'"):
+        _open(home, ["grid"], "gird")
+
+
+def test_a_check_of_one_that_is_not_there_prints_the_expected_tree(home: Path) -> None:
+    result = segad("datasets", "check", "mvtec", "--root", home / "data", "--category", "bottle")
+    assert result.exit_code == 2
+    assert "there is no category 'bottle' in" in said(result)
+    assert TREE in said(result)
