@@ -15,10 +15,12 @@ from segad_core.recipe.schema import ImageSpec
 from segad_core.store import Store
 
 HEADINGS = {
+    "absent": "published categories that are not there",
     "unlisted": "cannot be listed",
     "counts": "counts that differ from the published ones",
     "ids": "ids that are given more than once",
     "unreadable": "images that cannot be read",
+    "contradictions": "lists that contradict each other",
     "labels": "images that are the same and labelled differently",
     "leaks": "images that stand in training and in test",
     "mask_absent": "masks that are not there",
@@ -108,12 +110,18 @@ def check_category(
     findings += [Finding("counts", text) for text in differences]
     findings += _repeated_ids(given)
     findings += [Finding("unreadable", e.what, (image,)) for image, e in inventory.unreadable.items()]
+    findings += [Finding("contradictions", text) for text in dataset.contradictions(category)]
     findings += _duplicates(inventory)
     findings += _masks(ordered, inventory.facts, progress)
     findings += _unmasked(ordered)
     findings += _subsets(dataset, category, samples, result.subsets)
     findings.sort(key=lambda finding: list(HEADINGS).index(finding.kind))
     return result
+
+
+def absent(category: str) -> CategoryCheck:
+    """What there is to say of a published category that a data set lacks."""
+    return CategoryCheck(category, findings=[Finding("absent", f"'{category}'")])
 
 
 def _repeated_ids(samples: Sequence[Sample]) -> Iterator[Finding]:

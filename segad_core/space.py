@@ -53,7 +53,7 @@ class Needs:
             self.unknown.append(name)
 
 
-class _Spaces:
+class Spaces:
     """What learners say of their fits, each asked once: the seeds of a plan ask the same."""
 
     def __init__(self, plans: Sequence[CategoryPlan]) -> None:
@@ -82,7 +82,7 @@ class _Spaces:
 def needs(plans: Sequence[CategoryPlan], store: Store) -> Needs:
     """What the cells take that the store lacks."""
     found = Needs()
-    spaces = _Spaces(plans)
+    spaces = Spaces(plans)
     seen: set[str] = set()
     for plan in plans:
         for task in plan.tasks:
@@ -102,7 +102,7 @@ def needs(plans: Sequence[CategoryPlan], store: Store) -> Needs:
     return found
 
 
-def _fit(task: FitTask, keys: Sequence[str], found: Needs, spaces: _Spaces) -> None:
+def _fit(task: FitTask, keys: Sequence[str], found: Needs, spaces: Spaces) -> None:
     learners: list[Learner] = [cell.learner.build(task.category) for cell in task.cells if cell.key in keys]
     images, size, batch = len(task.samples), task.preprocessing.size, task.preprocessing.batch_size
     arrays = [4 * images * values for values in _layers(task, learners)]
@@ -124,7 +124,7 @@ def _fit(task: FitTask, keys: Sequence[str], found: Needs, spaces: _Spaces) -> N
         found.pass_by(held + max(space.memory, passing) + _batch(task, []), filed + space.temporary)
 
 
-def _statistics(task: StatisticsTask, store: Store, found: Needs, spaces: _Spaces) -> None:
+def _statistics(task: StatisticsTask, store: Store, found: Needs, spaces: Spaces) -> None:
     lacking = [cell for cell in task.cells if not store.has(cell.key)]
     for cell in lacking:
         segmenter: Segmenter | None = cell.segmenter.build(task.category) if cell.segmenter else None
@@ -138,7 +138,7 @@ def _statistics(task: StatisticsTask, store: Store, found: Needs, spaces: _Space
 
 
 def _score(
-    task: StatisticsTask | ScoresTask, fits: Sequence[FitCell], found: Needs, spaces: _Spaces, together: bool
+    task: StatisticsTask | ScoresTask, fits: Sequence[FitCell], found: Needs, spaces: Spaces, together: bool
 ) -> None:
     """A pass over images with learners that are all in memory, or one after the other."""
     known = spaces.known(fit.key for fit in fits)

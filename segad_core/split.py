@@ -148,7 +148,12 @@ def make_split(
 
 
 def check_parts(
-    split: Split, labels: Mapping[str, int | None], context: str, *, detectors_train: bool
+    split: Split,
+    labels: Mapping[str, int | None],
+    context: str,
+    *,
+    detectors_train: bool,
+    remedy: str = "Change the recipe's split, or give the category more images.",
 ) -> None:
     """Makes sure that there is something to train detectors on, if any trains, and to test on.
 
@@ -158,10 +163,7 @@ def check_parts(
     needed = [("good", "test"), ("bad", "test")]
     for word, purpose in [("good", "detectors")] * detectors_train + needed:
         if not any(labels[image] == (word == "bad") for image in getattr(split, purpose)):
-            raise DataError(
-                f"{context}: the split leaves no {word} image for the {purpose}",
-                "Change the recipe's split, or give the category more images.",
-            )
+            raise DataError(f"{context}: the split leaves no {word} image for the {purpose}", remedy)
 
 
 def draw_for_classifier(

@@ -178,11 +178,16 @@ def _subset(recipe: Recipe, category: str, subsets: Subsets, n: int) -> str | No
     if not _takes_subsets(recipe):
         return None
     names = list(subsets)
-    if n >= len(names):
-        listed = f" ({', '.join(names)})" if names else ""
+    if not names:
         raise RecipeError(
-            f"category '{category}': the data set has {len(names)} published subsets of bad images{listed}, "
-            f"and the recipe has {len(_seeds(recipe))} seeds",
+            f"category '{category}': the data set has no published subsets of bad images",
+            "Complete it from its source (VAD's are in vad/low_shot_train.json), or say "
+            "split.final.bad.from: train.",
+        )
+    if n >= len(names):
+        raise RecipeError(
+            f"category '{category}': the data set has {len(names)} published subsets of bad images "
+            f"({', '.join(names)}), and the recipe has {len(_seeds(recipe))} seeds",
             "The n-th seed takes the n-th subset: take seeds out, or say split.final.bad.from: train.",
         )
     return names[n]
@@ -267,7 +272,7 @@ def _fitted(recipe: Recipe, split: Split, inventory: Inventory, context: str) ->
     used = {image for images in kept.values() for image in images}
     unused = tuple(image for image in labels if image not in used)
     fitted = replace(split, **kept, unused=unused, classifiers=classifiers)  # type: ignore[arg-type]
-    check_parts(fitted, labels, context, detectors_train=_detectors_train(recipe))
+    check_parts(fitted, labels, context, detectors_train=_detectors_train(recipe), remedy="Correct the file.")
     return fitted
 
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from builders import RECIPE, data_set, run_command, said, segad
 from paper_recipes import SMALL
 
-from segad_core.contracts import Space
+from segad_core.cells import FitTask, StatisticsTask
+from segad_core.cli.check import short_of_room
+from segad_core.fitting import STATE
 from segad_core.prepare import prepare
 from segad_core.recipe import load_recipe
 from segad_core.registry import Registry
-from segad_core.space import needs, size_words
+from segad_core.space import Needs, Spaces, needs, size_words
 from segad_core.store import Store
+from segad_plugins.torch_tools import most_alive, training_space
 
 LEARNERS = {
     "detectors": {
@@ -54,19 +59,37 @@ def _stored(store: Path) -> Counter[str]:
     return sizes
 
 
+def _numbers(store: Path, key: str) -> int:
+    """Bytes of the arrays of a state."""
+    data = (store / "objects" / key[:2] / key / STATE).read_bytes()
+    return len(data) - 8 - int.from_bytes(data[:8], "little")
+
+
 @pytest.mark.slow
 def test_the_store_holds_what_was_foretold(recipe: Path) -> None:
-    """States of every built-in learner to 1 %; tables and rows at most."""
+    """The states of every built-in learner to a few numbers; tables and rows at most."""
     store = recipe.parent / "store"
-    foretold = needs(prepare(load_recipe(str(recipe), Registry()), Store(store)).plans, Store(store))
+    plans = prepare(load_recipe(str(recipe), Registry()), Store(store)).plans
+    foretold, spaces = needs(plans, Store(store)), Spaces(plans)
     assert not foretold.unknown
     assert run_command(recipe).exit_code == 0
+    cells = [
+        cell for plan in plans for task in plan.tasks if isinstance(task, FitTask) for cell in task.cells
+    ]
+    assert {cell.alias for cell in cells} == {alias for kind in LEARNERS.values() for alias in kind}
+    for cell in cells:
+        space = spaces.of(cell.key)
+        assert space is not None
+        assert 0 <= _numbers(store, cell.key) - space.state <= 128, cell.alias  # the version, and shapes
     real, said_of = _stored(store), foretold.stored
-    states = said_of["trained detectors"] + said_of["trained classifiers"]
-    assert real["fit"] <= states <= 1.01 * real["fit"] + 7 * 8192
+    trained, states = real["fit"] + real["artifact"], said_of["trained detectors"]
+    states += said_of["trained classifiers"]
+    assert real["artifact"] > 0
+    assert trained <= states <= 1.01 * trained + len(cells) * (3 << 15)
     for kind, name in (("statistics", "statistics"), ("scores", "classifiers' scores"), ("row", "rows")):
         assert 0 < real[kind] <= said_of[name]
-    assert said_of["statistics"] < 10 * real["statistics"]
+    tables = sum(len(task.cells) for plan in plans for task in plan.tasks if isinstance(task, StatisticsTask))
+    assert said_of["statistics"] < 2 * real["statistics"] + tables * (1 << 16)
     again = needs(prepare(load_recipe(str(recipe), Registry()), Store(store)).plans, Store(store))
     assert (again.stored, again.memory, again.temporary) == ({}, 0, 0)
 
@@ -84,10 +107,30 @@ def test_check_says_it_and_warns_where_there_is_no_room(
 
     monkeypatch.setattr("shutil.disk_usage", lambda path: Full)
     result = segad("check", recipe, "--store", recipe.parent / "store")
-    assert f"warning: the store {recipe.parent / 'store'} has 1000 B free, and the run may take" in said(
-        result
-    )
+    assert f"warning: the store {recipe.parent / 'store'}" in said(result)
+    assert "1000 B free, and the run may take" in said(result)
     assert result.exit_code == 0
+
+
+def test_what_shares_a_disk_is_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, temporary, free = tmp_path / "store", tmp_path / "temporary", {"store": 10, "temporary": 10}
+    for folder in (store, temporary):
+        folder.mkdir()
+    disks = {"store": 1, "temporary": 1}
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(temporary))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free[path.name]))
+    monkeypatch.setitem(short_of_room.__globals__, "_disk", lambda path: disks[path.name])
+    needed = Needs({"rows": 4}, checkpoints=2, temporary=5)
+    (line,) = short_of_room(needed, store)
+    assert line.startswith(
+        f"the store {store} and the temporary folder {temporary} share a disk with 10 B free"
+    )
+    assert line.endswith("may take 11 B")
+    disks["temporary"] = 2
+    assert list(short_of_room(needed, store)) == []
+    free["temporary"] = 4
+    (line,) = short_of_room(needed, store)
+    assert line == f"the temporary folder {temporary} has 4 B free, and the run may take 5 B"
 
 
 def test_large_features_go_to_the_temporary_folder(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,21 +153,36 @@ def test_learners_that_do_not_say_are_named(recipe: Path, monkeypatch: pytest.Mo
     )
 
 
-def test_the_most_bytes_alive_are_those_worked_out_by_hand() -> None:
-    """x (8, 4): y = x W^T; then gradients of W and of what came before."""
-    import torch
+def test_the_most_bytes_alive_are_counted() -> None:
+    """Each step's own 4,000 bytes, and what it makes of them: the rest is given back."""
 
-    from segad_plugins.torch_tools import training_space
+    def work(steps: int, kept: list[torch.Tensor]) -> None:
+        x = torch.empty(1000, device="meta")
+        for _ in range(steps):
+            x = x + 1
+            kept.append(x.view(10, 100))
 
+    assert most_alive(lambda: work(0, [])) == 4000
+    assert most_alive(lambda: work(3, [])) == 3 * 4000  # a view holds what it shows
+    assert most_alive(lambda: torch.empty(1000, device="meta").neg().abs().sum()) == 2 * 4000
+
+
+def test_a_training_holds_every_layers_output_and_scoring_does_not() -> None:
+    """Ten layers of 4 x 4 weights without bias, and outputs of 16,000 bytes."""
     with torch.device("meta"):
-        layer = torch.nn.Linear(4, 16, bias=False)
-        x = torch.empty(8, 4)
-        space = training_space(layer, lambda: layer(x))
-    state = 4 * 16 * 4
-    # y is 512 bytes and its sum 4; backward makes a gradient of y (expanded from one number) and that of W
-    assert space.state == state
-    assert 3 * state + 512 + state <= space.memory <= 3 * state + 2 * 512 + 2 * state + 64
-    assert isinstance(space, Space)
+        network = torch.nn.Sequential(
+            *(part for _ in range(10) for part in (torch.nn.Linear(4, 4, bias=False), torch.nn.Sigmoid()))
+        )
+        x = torch.empty(1000, 4)
+        space = training_space(network, lambda: network(x), lambda: network(x))
+        small = training_space(network, lambda: network(x[:1]))
+    weights = 10 * 4 * 4 * 4
+    assert space.state == small.state == weights
+    step = space.memory - 3 * weights - 4 * weights  # weights and moments, and the kernels' copies
+    assert 1.25 * 10 * 16_000 <= step <= 1.25 * (13 * 16_000 + weights + 100)  # sigmoids' outputs are kept
+    assert space.per_image == 1.25 * 2 * 16_000
+    # gradients, and two copies of weights and moments, are more than a small step
+    assert small.memory == 3 * weights + 7 * weights
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ SEGAD_GOODS = {
     **dict.fromkeys(("chewinggum",), 46),
     **dict.fromkeys(("pcb1", "pcb2", "pcb3", "pcb4"), 91),
 }
-"""The good images that SegAD learns from, as in the paper's supplement."""
+"""The good images that SegAD learns from: a tenth of N, ceil(0.1 N)."""
 
 
 def _visa(category: str) -> list[Sample]:

@@ -373,6 +373,8 @@ def test_what_does_not_fit_the_data_is_refused_by_name(home: Path, misfit: str) 
     assert type(caught.value) is error
     assert words in caught.value.what
     assert "category 'a'" in caught.value.what
+    if "to test" in misfit:
+        assert caught.value.remedy == "Correct the file."
 
 
 def test_a_turn_that_stands_there_twice(home: Path) -> None:

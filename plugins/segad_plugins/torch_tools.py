@@ -177,14 +177,19 @@ class _Alive(TorchDispatchMode):
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        self._meet((args, kwargs), new=False)  # weights and inputs: a view of them is not new either
         result = function(*args, **(kwargs or {}))
-        for one in tree_leaves(result):
-            if isinstance(one, Tensor) and (storage := one.untyped_storage())._cdata not in self._known:
-                self._known.add(storage._cdata)
-                self.now += storage.nbytes()
-                self.most = max(self.most, self.now)
-                weakref.finalize(storage, self._gone, storage._cdata, storage.nbytes())
+        self._meet(result, new=True)
         return result
+
+    def _meet(self, tensors: Any, new: bool) -> None:
+        for one in tree_leaves(tensors):
+            if isinstance(one, Tensor) and (storage := one.untyped_storage())._cdata not in self._known:
+                size = storage.nbytes() if new else 0
+                self._known.add(storage._cdata)
+                self.now += size
+                self.most = max(self.most, self.now)
+                weakref.finalize(storage, self._gone, storage._cdata, size)
 
     def _gone(self, key: int, size: int) -> None:
         self._known.discard(key)

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pluggy
+from pydantic import ValidationError
 
-from segad_core.bundle.manifest import FORMAT, Manifest, Pipeline, PluginUse, Provenance
+from segad_core.bundle.manifest import FORMAT, Manifest, Pipeline, PluginUse, Provenance, first_of
 from segad_core.bundle.operating import Rule, operating_json, operating_point
 from segad_core.bundle.tables import Image, ImageTable
 from segad_core.bundle.writing import write_bundle
@@ -99,19 +100,24 @@ def make_bundle(
     contents |= tested.files("calibration")
     contents["operating.json"] = operating_json(operating_point(tested, Rule(kind="catch", catch=0.95)))
     contents |= _golden(tested, samples)
-    manifest = Manifest(
-        format=FORMAT,
-        pipeline=_pipeline(recipe, task, names, contents),
-        provenance=Provenance(
-            segad=importlib.metadata.version("segad"),
-            dataset=recipe.dataset.provider.qualified,
-            licence=prepared.licence,
-            data=digest_of(sorted(file_digest(sample.path) for sample in samples.values())),
-            splits=digest_of(splits),
-            environment=environment(recipe, device),
-        ),
-        files={},
-    )
+    try:
+        manifest = Manifest(
+            format=FORMAT,
+            pipeline=_pipeline(recipe, task, names, contents),
+            provenance=Provenance(
+                segad=importlib.metadata.version("segad"),
+                dataset=recipe.dataset.provider.qualified,
+                licence=" ".join(prepared.licence.split()),
+                data=digest_of(sorted(file_digest(sample.path) for sample in samples.values())),
+                splits=digest_of(splits),
+                environment=environment(recipe, device),
+            ),
+            files={},
+        )
+    except ValidationError as error:
+        raise RecipeError(
+            f"the row {row!a} fits no bundle: its manifest is wrong {first_of(error)}"
+        ) from None
     write_bundle(out, manifest, contents)
     hook.run_finished(folder=out)
 
@@ -174,11 +180,17 @@ def _one_row(recipe: Recipe, name: str) -> Recipe:
         what = "is a mean of other rows" if name in recipe.means else "is not in the recipe"
         raise RecipeError(f"the row '{name}' {what}{suggest(name, rows)}")
     row = rows[name]
-    for alias in row.detectors:
-        if not recipe.detectors[alias].component.trains:  # type: ignore[attr-defined]
+    parts = [(f"detector '{alias}'", recipe.detectors[alias]) for alias in row.detectors]
+    parts += (
+        [(f"classifier '{row.classifier}'", recipe.classifiers[row.classifier])] if row.classifier else []
+    )
+    parts += [("segmenter", row.segmenter)] if row.segmenter else []
+    for what, choice in parts:
+        if choice.component.knows_images_by_name or not getattr(choice.component, "trains", True):
             raise RecipeError(
-                f"the row '{name}' reads '{alias}', which learns nothing and cannot look at new images",
-                "Name a row whose detectors are trained.",
+                f"the row '{name}': its {what} ({choice.provider.name}) learns nothing, or knows images by "
+                "their names alone: it cannot look at new ones",
+                "Name a row whose parts are trained, and look at the images themselves.",
             )
     skeleton = recipe.skeleton.model_copy(
         update={"rows": [spec for spec in recipe.skeleton.rows if spec.name == name]}

@@ -2,29 +2,64 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
-FORMAT = 1
+from segad_core.bundle.members import REMEDY
+from segad_core.errors import BundleError
+from segad_core.json_file import parse_json
+
+FORMAT: Final = 1
 """Of bundles; another one is refused."""
 
+_MOST_PIXELS = 1 << 28
+_DEEPEST = 10
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("holds what cannot be printed")
+    return text
+
+
+def _shallow(value: Any, left: int = _DEEPEST) -> Any:
+    if left == 0:
+        raise ValueError(f"is nested more than {_DEEPEST} deep")
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _shallow(inner, left - 1)
+    return value
+
+
 Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+Text = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_printable)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
 """Of a learner: part of feature names and of file names."""
+Plugin = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}:[a-z][a-z0-9_]{0,99}$")]
+"""A distribution and a plugin's name in it: never a module."""
+Plain = Annotated[dict[str, Any], AfterValidator(_shallow)]
 
 _Side = Annotated[int, Field(ge=16, le=4096)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class FileFacts(_Strict):
     """A file of the bundle: what it must be before any parser sees it."""
 
     sha256: Digest
-    size: Annotated[int, Field(ge=0)]
+    size: Annotated[int, Field(ge=0, le=1 << 40)]
 
 
 class PluginUse(_Strict):
@@ -34,10 +69,10 @@ class PluginUse(_Strict):
         files: of each parameter that is a file, its name in the bundle (several where it holds several).
     """
 
-    use: Annotated[str, StringConstraints(max_length=200)]
-    version: str
-    params: dict[str, Any] = {}
-    files: dict[str, list[str]] = {}
+    use: Plugin
+    version: Text
+    params: Plain = {}
+    files: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
 
 
 class Pipeline(_Strict):
@@ -52,14 +87,14 @@ class Pipeline(_Strict):
         names: of the features, in order; none with `score`.
     """
 
-    category: str
-    row: str
-    seed: int
+    category: Text
+    row: Text
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
     size: tuple[_Side, _Side]
     white: Annotated[int, Field(ge=255, le=65535)]
     batch_size: Annotated[int, Field(ge=1, le=1024)]
     encoder: PluginUse | None = None
-    encoder_digest: str = ""
+    encoder_digest: Text = ""
     detectors: dict[Name, PluginUse] = {}
     classifiers: dict[Name, PluginUse] = {}
     score: bool = False
@@ -67,8 +102,14 @@ class Pipeline(_Strict):
     features: list[PluginUse] = []
     image_features: list[PluginUse] = []
     final: PluginUse | None = None
-    segments: list[str] = []
-    names: list[str] = []
+    segments: list[Text] = []
+    names: list[Text] = []
+
+    @model_validator(mode="after")
+    def _fits_in_memory(self) -> Self:
+        if self.batch_size * self.size[0] * self.size[1] > _MOST_PIXELS:
+            raise ValueError(f"a batch has more than {_MOST_PIXELS} pixels")
+        return self
 
 
 class Provenance(_Strict):
@@ -83,13 +124,13 @@ class Provenance(_Strict):
         environment: versions, processor, device.
     """
 
-    segad: str
-    dataset: str
-    licence: str = ""
-    data: str = ""
-    splits: str = ""
-    learnt: int = 0
-    environment: dict[str, Any] = {}
+    segad: Text
+    dataset: Text
+    licence: Text = ""
+    data: Text = ""
+    splits: Text = ""
+    learnt: Annotated[int, Field(ge=0)] = 0
+    environment: Plain = {}
 
 
 class Manifest(_Strict):
@@ -99,3 +140,36 @@ class Manifest(_Strict):
     pipeline: Pipeline
     provenance: Provenance
     files: dict[str, FileFacts]
+
+
+def parse_manifest(path: Path, data: bytes) -> Manifest:
+    """The manifest of the bundle at `path`.
+
+    Raises:
+        BundleError: it is of another format, or none.
+    """
+    try:
+        found = parse_json(data)
+        number = found.get("format") if isinstance(found, dict) else None
+        if type(number) is int and number != FORMAT:
+            age, remedy = ("n older", "Make the bundle again with this segad.")
+            if number > FORMAT:
+                age, remedy = " newer", "Install a newer segad."
+            raise BundleError(f"{path}: is of a{age} format than {FORMAT}, which this segad reads", remedy)
+        return Manifest.model_validate_json(data)  # which alone takes lists for tuples, and nothing else
+    except ValidationError as error:
+        raise BundleError(f"{path}: its manifest is wrong {first_of(error)}", REMEDY) from None
+    except ValueError as error:
+        raise BundleError(f"{path}: its manifest is no JSON ({shown(error)})", REMEDY) from error
+
+
+def first_of(error: ValidationError) -> str:
+    """Where and what the first thing is that pydantic found, fit to be printed whatever was in the data."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return shown(f"at '{'.'.join(str(part)[:60] for part in first['loc'])}': {first['msg']}")
+
+
+def shown(what: object) -> str:
+    """The first line of an error or a piece of it, fit to be printed whatever is in it."""
+    line = (str(what).splitlines() or [""])[0][:300]
+    return "".join(c if c.isprintable() else "?" for c in line)

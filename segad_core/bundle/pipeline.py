@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load
 
+from segad_core.bundle.building import Builder
 from segad_core.bundle.container import Container
-from segad_core.bundle.manifest import PluginUse
-from segad_core.contracts import Classifier, Component, Detector, Encoder, FinalClassifier, ImageBatch
-from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
+from segad_core.bundle.manifest import Pipeline, shown
+from segad_core.bundle.tables import read_golden
+from segad_core.contracts import Classifier, Detector, Encoder, FinalClassifier, ImageBatch, Sample
 from segad_core.describe import Description, checked_maps, checked_scores
-from segad_core.errors import BundleError, PluginError
+from segad_core.errors import BundleError, PluginError, SegadError
+from segad_core.images import decode, resize
 from segad_core.registry import Registry
 from segad_core.segmentation import Segmentation
-
-log = logging.getLogger("segad.bundle")
 
 
 @dataclass
@@ -57,7 +52,6 @@ class TrainedPipeline:
     image_descriptions: Sequence[Description]
     final: FinalClassifier | None
     names: Sequence[str]
-    _columns: list[int] | None = field(default=None, repr=False)
 
     def run(self, batch: ImageBatch, count: int) -> Scored:
         """Scores the first `count` images of a batch.
@@ -84,6 +78,20 @@ class TrainedPipeline:
         doubts = [quality.doubt for quality in self.segmentation.qualities] or [""] * count
         return Scored(scores, features, found, self.segmentation.maps(batch), doubts)
 
+    def feature_names(self) -> list[str]:
+        """The names of the entries of feature vectors; none without SegAD."""
+        if self.segmentation is None:
+            return []
+        within = [
+            f"{name}.{d.alias}.{statistic}"
+            for name in self.segmentation.names
+            for d in self.descriptions
+            for segment, statistic in d.columns()
+            if segment == name
+        ]
+        whole = [f"image.{d.alias}.{name}" for d in self.image_descriptions for _, name in d.columns()]
+        return [*within, *whole, *(f"image.{alias}.score" for alias in self.classifiers)]
+
     def _features(
         self,
         maps: Mapping[str, NDArray[np.float32]],
@@ -102,163 +110,93 @@ class TrainedPipeline:
         assert self.segmentation is not None
         by_segment = within.reshape(count, len(self.descriptions), len(self.segmentation.names), -1)
         ordered = by_segment.transpose(0, 2, 1, 3).reshape(count, -1)
-        features = np.concatenate([ordered, *lines(self.image_descriptions), *given], axis=1)
-        if features.shape[1] != len(self.names):
-            raise BundleError(
-                f"the pipeline gives {features.shape[1]} features, and the bundle was trained on "
-                f"{len(self.names)}",
-                "Install the versions of the plugins that the bundle names.",
-            )
-        return features
+        return np.concatenate([ordered, *lines(self.image_descriptions), *given], axis=1)
 
 
 def open_pipeline(container: Container, registry: Registry, device: str) -> TrainedPipeline:
-    """Builds and restores what a bundle names; every file is verified before anything parses it.
+    """Builds and restores what a bundle names, and tries it on an image; files are verified before parsing.
 
     Raises:
         BundleError: it names what is not installed, or holds what cannot be taken up.
     """
+    try:
+        pipeline = _built(container, Builder(container, registry, device))
+        _try_out(container, pipeline)
+    except SegadError as error:
+        if isinstance(error, BundleError):
+            raise
+        raise BundleError(f"{container.path}: cannot be taken up: {error.what}", error.remedy) from error
+    except Exception as error:  # whatever plugins stumble over that are given what is not their own
+        what = f"{container.path}: cannot be taken up: {type(error).__name__}: {shown(error)}"
+        raise BundleError(what, "Make the bundle again with what is installed here.") from error
+    return pipeline
+
+
+def _built(container: Container, build: Builder) -> TrainedPipeline:
     given = container.manifest.pipeline
-    build = _Builder(container, registry, device)
-    detectors = {
-        alias: build.learner("detectors", use, f"detectors/{alias}.safetensors")
-        for alias, use in given.detectors.items()
-    }
+    _check_parts(container, given)
+    detectors = {alias: build.learner("detectors", alias, use) for alias, use in given.detectors.items()}
     classifiers = {
-        alias: build.learner("classifiers", use, f"classifiers/{alias}.safetensors")
-        for alias, use in given.classifiers.items()
+        alias: build.learner("classifiers", alias, use) for alias, use in given.classifiers.items()
     }
     learners = [*detectors.values(), *classifiers.values()]
     layers = tuple(dict.fromkeys(layer for learner in learners for layer in learner.layers()))
-    encoder = build.component("encoders", given.encoder) if given.encoder and layers else None
-    if encoder is not None and encoder.digest() != given.encoder_digest:
-        raise BundleError(
-            f"{container.path}: the weights of encoder '{given.encoder and given.encoder.use}' here are not "
-            "those that it was trained with",
-            "Install the same weights, or make the bundle from a recipe that names their file.",
-        )
+    image_features = [build.component("features", use) for use in given.image_features]
     final = segmentation = None
     descriptions: list[Description] = []
-    image_features = [build.component("features", use) for use in given.image_features]
-    if not given.score:
-        if given.segmenter is None or given.final is None or not given.detectors or not given.features:
-            raise BundleError(f"{container.path}: its manifest lacks parts of a setup", "Make it again.")
+    if given.segmenter and given.final:
         segmenter = build.component("segmenters", given.segmenter)
-        names = list(segmenter.segments())
-        if names != given.segments:
-            raise BundleError(
-                f"{container.path}: the segmenter's segments are {', '.join(names)}, and it was trained with "
-                f"{', '.join(given.segments)}",
-                "Install the version of the plugin that the bundle names.",
-            )
-        segmentation = Segmentation(segmenter, given.segmenter.use, names)
+        segmentation = Segmentation(segmenter, given.segmenter.use, list(segmenter.segments()))
         features = [build.component("features", use) for use in given.features]
         descriptions = [Description(alias, segmentation, features) for alias in detectors]
         final = build.final(given.final)
-    wanted = detectors if given.score or image_features else {}
-    return TrainedPipeline(
-        encoder=encoder,
+    pipeline = TrainedPipeline(
+        encoder=build.encoder() if layers else None,
         layers=layers,
         detectors=detectors,
         classifiers=classifiers,
         segmentation=segmentation,
         descriptions=descriptions,
-        image_descriptions=[Description(alias, None, image_features) for alias in wanted],
+        image_descriptions=[
+            Description(alias, None, image_features) for alias in detectors if given.score or image_features
+        ],
         final=final,
         names=given.names,
     )
+    segments = list(segmentation.names) if segmentation else []
+    if segments != given.segments or pipeline.feature_names() != given.names:
+        raise BundleError(
+            f"{container.path}: its plugins have other segments or features here than those that it names",
+            "Install the versions of the plugins that the bundle names.",
+        )
+    return pipeline
 
 
-@dataclass
-class _Builder:
-    """Builds components that are installed here; a bundle can name a plugin, never bring or fetch one."""
-
-    container: Container
-    registry: Registry
-    device: str
-
-    def component(self, kind: str, use: PluginUse) -> Any:
-        """A fresh component, with its files from the bundle."""
-        path = self.container.path
-        try:
-            provider = self.registry.find(kind, use.use)
-            component = self.registry.component(provider)
-        except PluginError as error:
-            distribution = use.use.partition(":")[0]
-            raise BundleError(
-                f"{path}: needs the plugin '{use.use}' {use.version} ({kind}): {error.what}",
-                f"Install {distribution} {use.version}, if you trust it: segad installs nothing by itself.",
-            ) from error
-        if provider.version != use.version:
-            log.warning(
-                "%s: was made with %s %s, and %s is installed: `segad bundle verify` says whether scores are "
-                "the same",
-                path,
-                provider.distribution,
-                use.version,
-                provider.version,
-            )
-        return component(self._params(component, use), self.device)
-
-    def _params(self, component: type[Component], use: PluginUse) -> Any:
-        fields = component.Params.model_fields
-        params = dict(use.params)
-        for name, files in use.files.items():
-            if name not in fields or not has_mark(fields[name], IsInputFile):
-                raise BundleError(
-                    f"{self.container.path}: '{use.use}' has no file '{name}'", "Make the bundle again."
-                )
-            places = [str(self.container.file(file)) for file in files]
-            params[name] = places if isinstance(use.params.get(name), list) else places[0]
-        for name, info in fields.items():
-            plain = has_mark(info, IsInputFile) and name not in use.files
-            if (plain or has_mark(info, IsInputFolder)) and params.get(name) is not None:
-                raise BundleError(
-                    f"{self.container.path}: '{use.use}' names a path outside of the bundle in '{name}'",
-                    "Do not use it as it is.",
-                )
-        try:
-            return component.Params.model_validate(params)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise BundleError(
-                f"{self.container.path}: '{use.use}' refuses its parameters: "
-                f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
-                f"Install the version that the bundle names, {use.version}.",
-            ) from error
-
-    def learner(self, kind: str, use: PluginUse, name: str) -> Any:
-        """A detector or classifier as its training left it."""
-        learner, data = self.component(kind, use), self.container.read(name)
-        try:
-            state = load(data)
-        except (SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise BundleError(f"{self.container.path}: '{name}' holds no state ({error})", _AGAIN) from error
-        for entry, array in state.items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                what = f"{self.container.path}: '{name}' has numbers in '{entry}' that are not finite"
-                raise BundleError(what, _AGAIN)
-        self._restore(learner, state, name)
-        return learner
-
-    def final(self, use: PluginUse) -> FinalClassifier:
-        """The final classifier as its training left it."""
-        final: FinalClassifier = self.component("final_classifiers", use)
-        files = {
-            name.removeprefix("final/"): self.container.read(name)
-            for name in self.container.manifest.files
-            if name.startswith("final/")
-        }
-        self._restore(final, files, "final/")
-        return final
-
-    def _restore(self, component: Any, state: Mapping[str, Any], name: str) -> None:
-        try:
-            component.restore(state)
-        except Exception as error:  # whatever a state that is not its own makes a plugin stumble over
-            reason = getattr(error, "what", "") or f"{type(error).__name__}: {error}"
-            what = f"{self.container.path}: '{name}' cannot be taken up: {reason}"
-            raise BundleError(what, _AGAIN) from error
+def _check_parts(container: Container, given: Pipeline) -> None:
+    """That the manifest names the parts of one setup."""
+    learners = [*given.detectors, *given.classifiers]
+    parts = (given.segmenter, given.final, given.features)
+    if given.score:
+        sound = len(learners) == 1 and not any(parts)
+    else:
+        sound = bool(given.detectors) and len(given.classifiers) <= 1 and all(parts)
+    if not sound or len(set(learners)) < len(learners):
+        raise BundleError(
+            f"{container.path}: its manifest does not name the parts of one setup", "Make the bundle again."
+        )
 
 
-_AGAIN = "Make the bundle again with what is installed here."
+def _try_out(container: Container, pipeline: TrainedPipeline) -> None:
+    """Scores a golden image: a state that does not fit is found here, not part by part on the line."""
+    given, golden = container.manifest.pipeline, read_golden(container)
+    if not golden:
+        raise BundleError(f"{container.path}: holds no golden image", "Make the bundle again.")
+    path, encoder = container.file(golden[0].file), pipeline.encoder
+    whole = decode(path, given.white).pixels
+    batch = ImageBatch(
+        [Sample(golden[0].file, path, None)],
+        resize(whole, given.size)[None],
+        None if encoder is None else lambda pixels: encoder.encode(pixels, pipeline.layers),
+        lambda _: whole,
+    )
+    pipeline.run(batch, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -14,11 +14,20 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from segad_core.bundle.container import Container
+from segad_core.bundle.manifest import Text, first_of, shown
+from segad_core.bundle.members import REMEDY
 from segad_core.checkpoints import to_bytes
 from segad_core.errors import BundleError
 
+Label = Literal[0, 1]
+GOLDEN = "golden.json"
 
-class Image(BaseModel):
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Image(_Strict):
     """What is known of an image that a table has a line of.
 
     Attributes:
@@ -28,18 +37,24 @@ class Image(BaseModel):
         taught: whether it was taught after the bundle was made.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     id: str
     digest: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
-    label: Literal[0, 1]
+    label: Label
     defect: str = ""
     unseen: bool = False
     group: str = ""
     taught: bool = False
 
 
-_IMAGES = TypeAdapter(list[Image])
+class Golden(_Strict):
+    """An image of the self-test: its file in the bundle, and the score that it must get."""
+
+    file: Text
+    label: Label
+    score: float
+
+
+_IMAGES, _GOLDEN = TypeAdapter(list[Image]), TypeAdapter(list[Golden])
 
 
 @dataclass(frozen=True)
@@ -73,25 +88,60 @@ def read_table(container: Container, name: str) -> ImageTable:
     """A table that `ImageTable.files` wrote.
 
     Raises:
-        BundleError: it is not one.
+        BundleError: it is not one, or its features are not those of the bundle's setup.
     """
-    try:
-        images = _IMAGES.validate_python(json.loads(container.read(f"{name}.json")))
-        arrays = load(container.read(f"{name}.safetensors"))
-        features, scores = _numbers(arrays, "features", 2), _numbers(arrays, "scores", 1)
-        if not len(images) == len(features) == len(scores):
-            raise ValueError(f"{len(images)} images, {len(features)} lines and {len(scores)} scores")
-    except (ValueError, ValidationError, SafetensorError, RecursionError) as error:
+    images = _rows(container, f"{name}.json", _IMAGES)
+    arrays, width = read_arrays(container, f"{name}.safetensors"), len(container.manifest.pipeline.names)
+    table = {entry: arrays.get(entry, np.empty(0, bool)) for entry in ("features", "scores")}
+    features, scores = table["features"], table["scores"]
+    if (
+        any(array.dtype != np.float64 or len(array) != len(images) for array in table.values())
+        or (features.ndim, scores.ndim) != (2, 1)
+        or (width and features.shape[1] != width)
+    ):
+        held = ", ".join(f"{entry} {array.shape} of {array.dtype}" for entry, array in table.items())
         raise BundleError(
-            f"{container.path}: '{name}' is no table ({str(error).splitlines()[0]})", "Make it again."
-        ) from error
+            f"{container.path}: '{name}' has {held} for {len(images)} images and {width} features", REMEDY
+        )
     return ImageTable(images, features, scores)
 
 
-def _numbers(arrays: Mapping[str, Any], name: str, dimensions: int) -> NDArray[np.float64]:
-    array: NDArray[np.float64] | None = arrays.get(name)
-    if array is None or array.dtype != np.float64 or array.ndim != dimensions:
-        raise ValueError(f"'{name}' is not {dimensions}-dimensional float64")
-    if not np.isfinite(array).all():
-        raise ValueError(f"'{name}' has numbers that are not finite")
-    return array
+def read_golden(container: Container) -> Sequence[Golden]:
+    """The images of the self-test.
+
+    Raises:
+        BundleError: the list is none, or names what is no golden image of the bundle.
+    """
+    found = _rows(container, GOLDEN, _GOLDEN)
+    for golden in found:
+        if golden.file not in container.manifest.files or not golden.file.startswith("golden/"):
+            raise BundleError(f"{container.path}: '{GOLDEN}' names {golden.file!a:.150}", REMEDY)
+    return found
+
+
+def read_arrays(container: Container, name: str) -> dict[str, NDArray[Any]]:
+    """The named arrays of a file in the format of safetensors: numbers, all of them finite.
+
+    Raises:
+        BundleError: it holds anything else.
+    """
+    data = container.read(name)
+    try:
+        arrays: dict[str, NDArray[Any]] = load(data)
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
+        raise BundleError(f"{container.path}: '{name}' holds no arrays ({shown(error)})", REMEDY) from error
+    for entry, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            raise BundleError(f"{container.path}: '{name}' has {array.dtype} in '{shown(entry)}'", REMEDY)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise BundleError(
+                f"{container.path}: '{name}' has numbers in '{shown(entry)}' that are not finite", REMEDY
+            )
+    return arrays
+
+
+def _rows(container: Container, name: str, adapter: TypeAdapter[list[Any]]) -> list[Any]:
+    try:
+        return adapter.validate_python(container.json(name))
+    except ValidationError as error:
+        raise BundleError(f"{container.path}: '{name}' is wrong {first_of(error)}", REMEDY) from None

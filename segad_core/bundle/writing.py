@@ -11,6 +11,7 @@ from pathlib import Path
 
 from segad_core.bundle.container import MANIFEST
 from segad_core.bundle.manifest import FileFacts, Manifest
+from segad_core.bundle.members import check_names
 from segad_core.digest import bytes_digest
 from segad_core.errors import BundleError
 from segad_core.files import sync_file, sync_folder
@@ -25,10 +26,11 @@ def write_bundle(out: Path, manifest: Manifest, contents: Mapping[str, bytes | P
         contents: bytes, or a file to copy, by name.
 
     Raises:
-        BundleError: there is something at `out`, or it cannot be written.
+        BundleError: there is something at `out`, it cannot be written, or could not be loaded.
     """
     if out.exists() or out.is_symlink():
         raise BundleError(f"{out}: is there already", "Name another place with -o, or move it away.")
+    check_names(out, [*contents, MANIFEST])
     temporary = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

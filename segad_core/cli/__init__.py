@@ -13,6 +13,8 @@ from segad_core.cli.fit import fit
 from segad_core.cli.list_plugins import list_plugins
 from segad_core.cli.maps import maps
 from segad_core.cli.mask import mask
+from segad_core.cli.operate import operate
+from segad_core.cli.predict import predict
 from segad_core.cli.run import run
 
 __all__ = ["main"]
@@ -42,5 +44,5 @@ def main() -> None:
     """
 
 
-for _command in (run, check, list_plugins, datasets, mask, maps, fit):
+for _command in (run, check, list_plugins, datasets, mask, maps, fit, operate, predict):
     main.add_command(_command)

@@ -60,7 +60,7 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
     if total > stored:
         wanted = needs(prepared.plans, opened)
         click.echo(in_words(wanted))
-        for line in _short_of_room(wanted, store):
+        for line in short_of_room(wanted, store):
             click.echo(f"warning: {line}", err=True)
     lost = [error for errors in prepared.unreadable.values() for error in errors.values()]
     for error in lost:
@@ -68,18 +68,27 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
     return 3 if lost else 0
 
 
-def _short_of_room(needed: Needs, store: Path) -> Iterator[str]:
+def short_of_room(needed: Needs, store: Path) -> Iterator[str]:
     """Where less is free than a run may take."""
     import shutil
     import tempfile
 
     from segad_core.space import size_words
 
-    places = {"the store": (store, sum(needed.stored.values()) + needed.checkpoints)}
-    places["the temporary folder"] = (Path(tempfile.gettempdir()), needed.temporary)
-    for what, (folder, size) in places.items():
+    temporary = Path(tempfile.gettempdir())
+    here, there = f"the store {store}", f"the temporary folder {temporary}"
+    kept = sum(needed.stored.values()) + needed.checkpoints
+    places = [(f"{here} has", store, kept), (f"{there} has", temporary, needed.temporary)]
+    if needed.temporary and _disk(store) == _disk(temporary):
+        places = [(f"{here} and {there} share a disk with", store, kept + needed.temporary)]
+    for what, folder, size in places:
         if size > (free := shutil.disk_usage(folder).free):
-            yield f"{what} {folder} has {size_words(free)} free, and the run may take {size_words(size)}"
+            yield f"{what} {size_words(free)} free, and the run may take {size_words(size)}"
+
+
+def _disk(folder: Path) -> int:
+    """The file system in which a folder lies."""
+    return folder.stat().st_dev
 
 
 def _summary(plan: CategoryPlan, store: Store) -> Iterator[tuple[str, int, int, str]]:

@@ -127,10 +127,11 @@ def check(
 ) -> int:
     """Check a copy of the data set NAME: counts, damaged files, duplicates, labels, masks.
 
-    Every image and every mask is read. Problems are numbers of images other than the published ones, images
-    or masks that cannot be read, one image in training and in test or with two labels, masks that do not
-    fit their images or labels, and published subsets that name what is not there. Notes (an image twice in
-    one part, bad images without a mask where others have one) are no problems.
+    Every image and every mask is read. Problems are published categories that are not there, numbers of
+    images other than the published ones, images or masks that cannot be read, lists that contradict each
+    other, one image in training and in test or with two labels, masks that do not fit their images or
+    labels, and published subsets that name what is not there. Notes (an image twice in one part, bad images
+    without a mask where others have one, no published numbers) are no problems.
 
     Exit codes: 0 no problem, 1 problems, 2 the command line or the folders are wrong, 3 no problem but
     images that cannot be read.
@@ -140,7 +141,7 @@ def check(
     dataset = _open(name, root, words, Registry(third_parties=not no_plugins))
 
     from segad_core.cli.progress import Progress
-    from segad_core.dataset_check import check_category
+    from segad_core.dataset_check import absent, check_category
     from segad_core.store import Store
 
     with Progress():  # shows the data set's warnings
@@ -152,13 +153,26 @@ def check(
             checks.append(check_category(dataset, category, opened, partial(_told, progress, category)))
         if not as_json:
             _print(checks[-1], everything)
+    lacking = [absent(c) for c in dataset.published_categories() if not wanted and c not in categories]
+    for one in [] if as_json else lacking:
+        _print(one, everything)
+    checks += lacking
+    uncounted = _uncounted(dataset, checks)
+    if uncounted and not as_json:
+        click.echo(_wrapped(f"note: no numbers of images were published for {', '.join(uncounted)}"))
     summary = _summary(checks)
+    summary["notes"] += bool(uncounted)
     if as_json:
         params = dataset.params.model_dump(mode="json")
         plain = [_plain(checked) for checked in checks]
-        click.echo(json.dumps({"dataset": name, "params": params, **summary, "categories": plain}, indent=1))
+        click.echo(
+            json.dumps(
+                {"dataset": name, "params": params, **summary, "uncounted": uncounted, "categories": plain},
+                indent=1,
+            )
+        )
     else:
-        counts = [(len(checks), "category", "categories")]
+        counts = [(len(categories), "category", "categories")]
         counts += [(summary[key], key.removesuffix("s"), key) for key in ("images", "problems", "notes")]
         click.echo(f"{name}: {', '.join(f'{n} {one if n == 1 else many}' for n, one, many in counts)}")
     return summary["exit_code"]
@@ -179,6 +193,15 @@ def _summary(checks: Sequence[CategoryCheck]) -> dict[str, int]:
         "notes": len(findings) - len(problems),
         "exit_code": 0 if not problems else 3 if only_unreadable else 1,
     }
+
+
+def _uncounted(dataset: Dataset, checks: Sequence[CategoryCheck]) -> list[str]:
+    """The categories whose numbers of images nobody published, of a data set that has some published."""
+    from segad_core.contracts import Dataset
+
+    if type(dataset).published_counts is Dataset.published_counts:
+        return []
+    return [checked.category for checked in checks if checked.images and not checked.published]
 
 
 def _plain(checked: CategoryCheck) -> dict[str, Any]:

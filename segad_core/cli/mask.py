@@ -141,8 +141,11 @@ def _names(segments: str) -> list[str]:
     from segad_core.errors import UsageError
     from segad_core.images import usable_names
 
+    words = [name.strip() for name in segments.split(",")]
+    if not all(words):
+        raise UsageError(f"--segments {segments}: a name is empty", "As in --segments background,object.")
     try:
-        names = usable_names([name.strip() for name in segments.split(",")])
+        names = usable_names(words)
     except ValueError as error:
         raise UsageError(f"--segments {segments}: {error}") from error
     if len(names) > 255:
@@ -181,17 +184,16 @@ def _check_free(paths: tuple[Path, ...], image: Path, force: bool) -> None:
 
 def _check_preview(path: Path) -> None:
     """That no file is written over which is not a preview: a mask, say."""
-    from PIL import Image
-
     from segad_core.errors import UsageError
     from segad_core.files import is_file
+    from segad_core.images.decode import opened
 
     if path.suffix.lower() != ".png":
         raise UsageError(f"-o {path}: is no PNG", "Name it FILE.png.")
     if not is_file(path):
         return
     try:
-        with Image.open(path) as image:
+        with opened(path) as image:
             made_by = image.info.get("Software")
     except Exception:  # whatever it is, it is somebody else's
         made_by = None

@@ -88,6 +88,10 @@ class Dataset(Component):
         """
         return {}
 
+    def contradictions(self, category: str) -> Sequence[str]:
+        """Where one of the data set's own lists denies what another says, for `segad datasets check`."""
+        return ()
+
 
 def count_differences(dataset: Dataset, category: str, samples: Sequence[Sample]) -> list[str]:
     """Where a category has other numbers of images than were published: `train good: 1990 instead of 2000`.

@@ -21,7 +21,7 @@ class Space:
 
     Attributes:
         state: what `state` will give.
-        memory: of a fit at most at a time, beside the images and the encoder's features that the engine holds.
+        memory: of a fit at most at a time, beside the images and features that the engine holds.
         temporary: files in the temporary folder, as from `scratch_array`.
         per_image: memory for each image of a batch that it works on: while it scores, or while it goes
             through the batches of a fit where that takes more than `memory`.

@@ -38,8 +38,8 @@ def threshold_at_tpr(labels: Labels, scores: Scores, tpr: float = 0.95) -> float
 def fpr_at_tpr(labels: Labels, scores: Scores, tpr: float = 0.95) -> float:
     """False-positive rate at a true-positive rate, as the paper's official code computes it.
 
-    A good image at or above the threshold is a false positive, so ties with it count. Where at least
-    5 % of the bad share the lowest score of all, this is 1.
+    A good image at or above the threshold is a false positive, so ties with it count. Where
+    ceil(0.05 (n - 1)) + 1 of the n bad images share the lowest score of all images, this is 1 (at 0.95).
     """
     good, _ = parted(labels, scores)
     return float(1.0 - np.mean(good < threshold_at_tpr(labels, scores, tpr)))

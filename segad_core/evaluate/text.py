@@ -73,7 +73,7 @@ def _rests_on(frame: pd.DataFrame) -> str:
 def _unseen(figures: Sequence[Figures]) -> list[str]:
     parts = []
     if table := unseen_table(figures):
-        parts.append(f"## Seen and unseen defects\n\n{table}\nGood images against one kind alone.\n{_MISSED}")
+        parts.append(f"## Seen and unseen defects\n\n{table}\n{_SEEN}{_MISSED}")
     if table := held_out_table(figures):
         types = held_out_types(figures)
         parts.append(
@@ -85,6 +85,10 @@ def _unseen(figures: Sequence[Figures]) -> list[str]:
     return parts
 
 
+_SEEN = (
+    "Seen: of types that the data set's training part has, whether or not a row learnt from them.\n"
+    "Good images against one kind alone.\n"
+)
 _MISSED = (
     "Missed: below the threshold that catches 95 % of the seen, in per cent, and how many of how many\n"
     "(totals, mean over seeds).\n"

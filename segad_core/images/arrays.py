@@ -80,9 +80,8 @@ def _check(
         wanted = " or ".join(
             {"b": "true and false", "i": "integers", "u": "unsigned", "f": "floats"}[k] for k in kinds
         )
-        raise ImageError(
-            f"{path}: holds values of type {dtype}, not {wanted}", "Save it as a plain array of numbers."
-        )
+        held = {"O": "Python objects", "V": "rows of named fields"}.get(dtype.kind, f"values of type {dtype}")
+        raise ImageError(f"{path}: holds {held}, not {wanted}", f"Save it as a plain array of {wanted}.")
     if len(plane) != 2 or min(plane) < 1 or math.prod(plane) > MAX_PIXELS:
         raise ImageError(
             f"{path}: is an array of shape {shape}, not one of height x width",

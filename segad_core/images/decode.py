@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,9 +43,7 @@ def decode(path: Path, white: int = 65535) -> Decoded:
     try:
         if path.stat().st_size == 0:
             raise ImageError(f"{path}: the file is empty", "Copy it again from its source, or remove it.")
-        with path.open("rb") as file:
-            image: Image.Image = Image.open(file)
-            check_header(path, image)
+        with opened(path) as image:
             image.load()
             return _to_rgb(path, image, white)
     except ImageError:
@@ -73,8 +73,21 @@ def resize(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8
     return np.asarray(image)
 
 
-def check_header(path: Path, image: Image.Image) -> None:
-    """Refuses an image whose header alone says that it cannot be decoded as one picture of sane size."""
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """An image file of which only the header was read; the one place where an image file is opened.
+
+    Raises:
+        ImageError: the header alone says that it cannot be decoded as one picture of sane size.
+        Exception: whatever a damaged file makes Pillow's parsers stumble over, here or while it is decoded.
+    """
+    with path.open("rb") as file:
+        image: Image.Image = Image.open(file)
+        _check_header(path, image)
+        yield image
+
+
+def _check_header(path: Path, image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(path, f"{image.width} x {image.height} pixels")
     frames = getattr(image, "n_frames", 1)

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from segad_core.errors import ImageError
 from segad_core.files import write_atomic
 from segad_core.images.arrays import read_array
-from segad_core.images.decode import check_header
+from segad_core.images.decode import opened
 from segad_core.images.palette import PALETTE, hex_of, is_grey, labels_of
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -85,9 +85,7 @@ def write_labels(path: Path, labels: NDArray[np.uint8], segments: int) -> None:
 
 
 def _read_image(path: Path) -> NDArray[np.generic]:
-    with path.open("rb") as file:
-        image: Image.Image = Image.open(file)
-        check_header(path, image)
+    with opened(path) as image:
         if image.format in _LOSSY:
             raise ImageError(
                 f"{path}: is a {image.format}, which keeps pixels only nearly as they were drawn",

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from segad_core.errors import ImageError
-from segad_core.images.decode import check_header, decode
+from segad_core.images.decode import decode, opened
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:
@@ -21,9 +20,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
         ImageError: it cannot be read, or holds colours.
     """
     try:
-        with path.open("rb") as file:
-            image: Image.Image = Image.open(file)
-            check_header(path, image)
+        with opened(path) as image:
             if len(image.getbands()) == 1:
                 return np.asarray(image) > 0
         pixels = decode(path).pixels

@@ -97,10 +97,10 @@ class SegmenterSuite(ComponentSuite):
         """`quality` gives None, or for each image a fit of 0 to 1 and a doubt in words, always the same."""
         for size in self.sizes:
             segmenter, pixels = self.make(), self.images(*size)
-            found = segmenter.quality(image_batch(pixels))
+            found = segmenter.quality(self._batch(pixels))
             if found is not None:
                 _are_qualities(found, len(pixels))
-            batch = image_batch(pixels)
+            batch = self._batch(pixels)
             again, fresh = segmenter.quality(batch), self.make().quality(batch)
             assert _listed(again) == _listed(found), f"quality() gives {again} at a second call, not {found}"
             assert _listed(fresh) == _listed(found), f"quality() of a fresh instance is {fresh}, not {found}"
@@ -108,7 +108,7 @@ class SegmenterSuite(ComponentSuite):
     def test_what_is_kept_of_an_image_gives_the_same_map(self) -> None:
         """What `batch.artifact` keeps holds at any size: its inputs say all that decides it but the image."""
         full = self.images(*self.sizes[0]).repeat(2, axis=1).repeat(2, axis=2)
-        disk, what = _OnDisk(full), "from what is kept of an image"
+        disk, what = _OnDisk(full, self.samples), "from what is kept of an image"
         for size in (*self.sizes, self.sizes[0]):
             anew, segmenter = self.make(), self.make()
             batch, kept = disk.batch(size, keeping=False), disk.batch(size, keeping=True)
@@ -117,7 +117,10 @@ class SegmenterSuite(ComponentSuite):
             assert _listed(found) == _listed(expected), f"quality() {what} is {found}, not {expected}"
 
     def _maps(self, segmenter: Segmenter, pixels: Pixels) -> NDArray[Any]:
-        return segmenter.segment(image_batch(pixels))
+        return segmenter.segment(self._batch(pixels))
+
+    def _batch(self, pixels: Pixels) -> ImageBatch:
+        return image_batch(pixels, samples=self.samples(pixels))
 
 
 def _are_qualities(found: Sequence[MapQuality], count: int) -> None:
@@ -139,20 +142,20 @@ def _listed(found: Sequence[MapQuality] | None) -> list[MapQuality] | None:
 class _OnDisk:
     """Images as they are on disk (N, H, W, 3), and what was made of them and kept."""
 
-    def __init__(self, full: Pixels) -> None:
-        self._full = full
+    def __init__(self, full: Pixels, samples: Callable[[Pixels], Sequence[Sample]]) -> None:
+        self._full, self._samples = full, samples
+        self._places: dict[str, int] = {}
         self._kept: dict[str, bytes] = {}
 
     def batch(self, size: tuple[int, int], keeping: bool) -> ImageBatch:
         """The images brought to a size; what is made of them is looked up and kept, or not."""
         pixels = ArrayImageSet(self._full).resized(size).array
-        return ImageBatch(
-            image_batch(pixels).samples, pixels, None, self._load, self._keep if keeping else None
-        )
+        samples = self._samples(pixels)
+        self._places |= {sample.id: place for place, sample in enumerate(samples)}
+        return ImageBatch(samples, pixels, None, self._load, self._keep if keeping else None)
 
     def _load(self, sample: Sample) -> Pixels:
-        samples = image_batch(self._full).samples
-        image: Pixels = self._full[[known.id for known in samples].index(sample.id)]
+        image: Pixels = self._full[self._places[sample.id]]
         return image
 
     def _keep(self, sample: Sample, inputs: Mapping[str, Any], make: Callable[[Pixels], Arrays]) -> Arrays:

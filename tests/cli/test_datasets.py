@@ -14,7 +14,7 @@ import described
 import pytest
 from builders import data_set, said, segad
 from click.testing import Result
-from published_trees import VAD, VAD_KEYS, mvtec_tree, vad_tree, visa_tree
+from published_trees import MVTEC, VAD, VAD_KEYS, mvtec_tree, vad_tree, visa_tree
 
 from segad_core.registry import Provider, Registry
 
@@ -297,6 +297,7 @@ def test_the_report_as_json(tmp_path: Path) -> None:
         "problems": 1,
         "notes": 1,
         "exit_code": 3,
+        "uncounted": [],
         "categories": [
             {
                 "category": "a",
@@ -467,23 +468,59 @@ def test_a_vad_with_a_training_image_among_those_for_the_test(tmp_path: Path) ->
 def test_a_visa_as_published_that_lacks_a_mask(tmp_path: Path) -> None:
     root = visa_tree(tmp_path / "visa", ("cashew",), side=8)
     masks = root / "cashew" / "Data" / "Masks" / "Anomaly"
-    whole = check(root, name="visa")
+    whole = check(root, "--category", "cashew", name="visa")
     assert "  images, as published: test bad 100; test good 50; train good 450" in lines(whole)
     assert lines(whole)[-1] == "visa: 1 category, 600 images, 0 problems, 0 notes"
     assert whole.exit_code == 0
     (masks / "007.png").unlink()
     (masks / "008.png").write_bytes(b"")
-    (category,) = json.loads(check(root, "--json", name="visa").stdout)["categories"]
+    (category,) = json.loads(check(root, "--category", "cashew", "--json", name="visa").stdout)["categories"]
     found = {finding["kind"]: finding["images"] for finding in category["findings"]}
     assert found.pop("mask_unreadable") == ["Data/Images/Anomaly/008.JPG"]
     assert list(found.values()) == [["Data/Images/Anomaly/007.JPG"]]
     assert set(found) == {"mask_absent"}
 
 
+@pytest.mark.parametrize("setup", ["1cls", "2cls_highshot"])
+def test_a_set_up_without_published_counts_is_one_note(setup: str, tmp_path: Path) -> None:
+    numbers = {"train good": 6, "test good": 4, "test bad": 5}
+    root = visa_tree(tmp_path / "visa", ("cashew", "pcb1"), counts=numbers, side=8)
+    words = ("--category", "cashew", "--category", "pcb1", "--param", f"setup={setup}")
+    result = check(root, *words, name="visa")
+    told = "  note: no numbers of images were published for cashew, pcb1" in lines(result)
+    assert told == (setup != "1cls")
+    assert result.exit_code == (0 if told else 1)
+    uncounted = json.loads(check(root, *words, "--json", name="visa").stdout)["uncounted"]
+    assert uncounted == ["cashew", "pcb1"] * told
+
+
+def test_a_visa_whose_annotations_deny_its_folders(tmp_path: Path) -> None:
+    root = visa_tree(tmp_path / "visa", ("cashew",), side=8)
+    table = root / "cashew" / "image_anno.csv"
+    table.write_text(table.read_text().replace("Anomaly/000.JPG,burnt", "Anomaly/000.JPG,normal"))
+    result = check(root, "--category", "cashew", name="visa")
+    assert "  problem: lists that contradict each other (1):" in lines(result)
+    said = f"    {table}:2: says normal of cashew/Data/Images/Anomaly/000.JPG, which is a bad image"
+    assert said in lines(result)
+    assert result.exit_code == 1
+
+
+def test_half_a_category_is_named_with_what_it_lacks(tmp_path: Path) -> None:
+    root = mvtec_tree(tmp_path / "mvtec", ("grid", "bottle"), scale=0.1, side=8)
+    shutil.rmtree(root / "bottle" / "test")
+    result = check(root, name="mvtec")
+    assert f"{root / 'bottle'} does not hold what a category holds: test/good is not there" in result.stderr
+    assert result.exit_code == 2
+
+
 def test_an_mvtec_that_lacks_categories(tmp_path: Path) -> None:
     root = mvtec_tree(tmp_path / "mvtec", ("grid", "bottle"), side=8)
     result = check(root, name="mvtec")
     assert "holds 2 of 15 categories; it lacks cable, capsule, carpet, hazelnut" in result.stderr
+    absent = [name for name in MVTEC if name not in ("bottle", "grid")]
+    missing = [
+        [name, "  problem: published categories that are not there (1):", f"    '{name}'"] for name in absent
+    ]
     assert result.stdout.splitlines() == [
         "bottle",
         "  images, as published: test bad 63; test good 20; train good 209",
@@ -491,6 +528,8 @@ def test_an_mvtec_that_lacks_categories(tmp_path: Path) -> None:
         "grid",
         "  images, as published: test bad 57; test good 21; train good 264",
         "  types of defect: bent 12; broken 12; glue 11; metal_contamination 11; thread 11",
-        "mvtec: 2 categories, 634 images, 0 problems, 0 notes",
+        *(line for one in missing for line in one),
+        "mvtec: 2 categories, 634 images, 13 problems, 0 notes",
     ]
-    assert result.exit_code == 0
+    assert result.exit_code == 1
+    assert check(root, "--category", "grid", name="mvtec").exit_code == 0

@@ -146,7 +146,8 @@ def test_the_image_itself_is_never_written_over(home: Path, name: str) -> None:
 NO = {
     "names": (["--segments", "a,a"], "--segments a,a: two segments have the same name"),
     "name": (["--segments", "a, b c"], "--segments a, b c: 'b c' cannot name a segment"),
-    "no name": (["--segments", "a,"], "--segments a,: '' cannot name a segment"),
+    "no names": (["--segments", ",,"], "--segments ,,: a name is empty"),
+    "no name": (["--segments", "a,"], "--segments a,: a name is empty"),
     "many": (
         ["--segments", ",".join(f"s{i}" for i in range(256))],
         "--segments: are 256, and a mask has 255 at most",

@@ -1,5 +1,7 @@
 """Metrics against scikit-learn, pandas and cases worked by hand."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -60,6 +62,22 @@ def test_bad_images_tied_at_the_lowest_score_give_100_per_cent() -> None:
     labels = np.r_[np.zeros(50, int), np.ones(100, int)]
     scores = np.r_[np.linspace(0, 1, 50), np.zeros(10), np.full(90, 2.0)]
     assert fpr_at_tpr(labels, scores) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("n_bad", "official", "on_roc"),
+    [(1, 1, 1), (19, 2, 1), (20, 2, 2), (21, 2, 2), (90, 6, 5), (100, 6, 6), (101, 6, 6), (1000, 51, 51)],
+)
+def test_how_many_tied_bad_images_give_100_per_cent(n_bad: int, official: int, on_roc: int) -> None:
+    """As docs/metrics.md says; the good images have the lowest score of all, too."""
+    assert (math.ceil((n_bad - 1) / 20) + 1, n_bad // 20 + 1) == (official, on_roc)
+    labels = np.r_[np.zeros(10, int), np.ones(n_bad, int)]
+    for tied in range(1, n_bad + 1):
+        scores = np.r_[np.zeros(10), np.zeros(tied), np.full(n_bad - tied, 1.0)]
+        assert (fpr_at_tpr(labels, scores) == 1) == (tied >= official)
+        assert (fpr_on_roc(labels, scores) == 1) == (tied >= on_roc)
+    scores[0] = -1.0  # lower than all bad ones
+    assert max(fpr_at_tpr(labels, scores), fpr_on_roc(labels, scores)) < 1
 
 
 @given(_CASES)

@@ -78,3 +78,13 @@ def test_published_figures_and_unseen_defects_have_sections() -> None:
         "## Seen and unseen defects",
         "## Defects held out in turn (2 types)",
     ]
+
+
+def test_seen_is_a_word_on_the_data_set_and_not_on_what_a_row_learnt_from() -> None:
+    """On the one-class benchmark, and for a detector alone, nothing learnt from any bad image."""
+    parted = {f"{n}_{w}": 0.5 for n in ("auroc", "fpr95") for w in ("seen", "unseen")}
+    parted |= {"missed_seen": 1, "missed_unseen": 1, "n_unseen": 2}
+    said = "Seen: of types that the data set's training part has, whether or not a row learnt from them.\n"
+    assert said in results_text("T", _some(0, **parted))
+    assert "Seen:" not in results_text("T", _some(0, **parted, held_out="dent"))
+    assert "Seen:" not in results_text("T", _some(0))

@@ -236,7 +236,7 @@ def test_arrays(tmp_path: Path) -> None:
         np.save(path, wrong)
         assert refusal(path).startswith(words)
     np.save(path, np.array([[{}]]), allow_pickle=True)
-    assert refusal(path).startswith("holds values of type object, not integers")
+    assert refusal(path).startswith("holds Python objects, not integers")
 
 
 def test_an_array_has_no_more_than_its_header_promises_and_no_less(

@@ -1,4 +1,4 @@
-"""Which categories a recipe works on: a part of a published data set will do, but not for what is asked for."""
+"""Which categories a recipe works on: a part of a data set will do, but not for what is asked for."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ TREE = "ROOT/CATEGORY/train/good/*.png"
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    mvtec_tree(
-        tmp_path / "data", ("cable", "grid"), counts={"train good": 3, "test good": 2, "test bad": 8}
-    )
+    mvtec_tree(tmp_path / "data", ("cable", "grid"), counts={"train good": 3, "test good": 2, "test bad": 8})
     return tmp_path
 
 

@@ -1,15 +1,18 @@
 """What is shipped: recipes that are sound, and masks that come out of their script."""
 
+import re
 import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from segad_core.recipe import load_recipe
-from segad_core.recipe.resolve import shipped_recipes
+from segad_core.recipe.resolve import locate, shipped_recipes
 from segad_core.registry import Registry
+from segad_plugins.classifiers.dra import DRA
 
 _ROOT = Path(__file__).parents[2]
 
@@ -23,6 +26,34 @@ PAPER = [
 
 def test_every_shipped_recipe_is_tried_somewhere() -> None:
     assert [name for name in shipped_recipes() if not name.startswith("elpv")] == PAPER
+
+
+def _header(name: str) -> str:
+    """What a recipe says at its top, on one line."""
+    text = locate(name).read_text(encoding="utf-8").split("\nsegad: 1")[0]
+    return " ".join(text.replace("#", " ").split())
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_top_says_what_a_run_takes_and_how_it_differs_from_the_paper(name: str) -> None:
+    top, recipe = _header(name), yaml.safe_load(locate(name).read_text(encoding="utf-8"))
+    assert re.search(r"Cost: .* Disk: at most [\d.]+ GiB in the store", top)
+    assert re.search(r"archive of [\d.]+ GB" if name[:3] != "vad" else r"at most \d GB", top)
+    detectors = recipe.get("detectors", {})
+    trained = detectors.get("efficientad", {}).get("use") == "efficientad"
+    left_open, _, differs = top.partition("Where this differs from the ")
+    assert bool(differs) == bool(detectors)
+    assert ("EfficientAD's" in differs) == trained
+    assert ("hold-out" in differs) == (trained and name[:3] != "vad")  # section 5.4 states what the paper did
+    assert "hold-out" not in left_open
+
+
+@pytest.mark.parametrize("name", [name for name in PAPER if "DRA" in _header(name)])
+def test_the_steps_of_dra_are_those_that_segad_check_says(name: str) -> None:
+    params = yaml.safe_load(locate(name).read_text(encoding="utf-8"))["classifiers"]["dra"]["params"]
+    said = DRA(DRA.Params(**params)).cost(2000, (256, 256), {})
+    (steps,) = re.findall(r"([\d,]+) image-steps", said)
+    assert steps in _header(name).split("DRA", 1)[1]
 
 
 @pytest.mark.parametrize("name", sorted(set(shipped_recipes()) - set(PAPER)))

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from paper_recipes import Run
+from paper_recipes import Run, small_settings
 from published_trees import VAD_KEYS, vad_tree
+
+from segad_core.prepare import prepare
+from segad_core.recipe import load_recipe
+from segad_core.registry import Registry
+from segad_core.store import Store
 
 pytestmark = pytest.mark.slow
 
 SEEDS = [0, 1]
 TEMPLATE = "mask vad_template.png is a template"
+DIFFERENCES = (
+    "train good: 32 instead of 2000; train bad: 16 instead of 1000; test good: 16 instead of 1000; "
+    "test bad: 14 instead of 835; test bad, unseen: 3 instead of 165"
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +40,7 @@ def _run(name: str, home: Path) -> Run:
     run = Run(name, home, f"split.seeds={SEEDS}")
     run.check_results(["vad"], SEEDS)
     run.check_comparison(["vad"])
+    assert f"category 'vad' differs from the published one: {DIFFERENCES}" in " ".join(run.said.split())
     assert TEMPLATE in run.said
     assert TEMPLATE in run.table
     return run
@@ -71,6 +82,18 @@ def test_low_shot(home: Path) -> None:
         assert len(bad) == 8
         assert all(_bad(images) == bad for a, images in split["classifiers"].items() if a != "wrn")
     assert len({tuple(_bad(split["final"])) for split in splits}) == 2
+
+
+def test_low_shot_has_a_seed_for_each_published_subset(home: Path, tmp_path: Path) -> None:
+    recipe = load_recipe("vad_lowshot", Registry(third_parties=False), small_settings("vad_lowshot"))
+    splits = prepare(recipe, Store(tmp_path)).splits["vad"]
+    chosen = json.loads((home / "data" / "vad" / "low_shot_train.json").read_text())
+    assert [turn.seed for turn in splits] == [0, 1, 2, 3, 4]
+    assert [split.subset for split in splits.values()] == list(chosen)
+    for key, split in zip(chosen, splits.values(), strict=True):
+        assert _bad([*split.final]) == [f"train/bad/{name}" for name in sorted(chosen[key])]
+        assert len(split.detectors) == 16
+    assert len({split.detectors for split in splits.values()}) == 5
 
 
 def test_the_ablation_is_the_mean_of_four_runs(home: Path) -> None:

@@ -17,7 +17,7 @@ from segad_core.errors import DataError
 from segad_core.registry import Provider, Registry
 
 Facts = dict[str, Any]
-"""What a category is: `samples` by id, `published` counts, `subsets`, and `error` if it cannot be listed."""
+"""What a category is: `samples` by id, `published` counts, `subsets`, `contradictions`; or its `error`."""
 
 
 class Described(Dataset):
@@ -52,6 +52,10 @@ class Described(Dataset):
         if isinstance(subsets, str):
             raise DataError(subsets, "Mend it.")
         return dict(subsets)
+
+    def contradictions(self, category: str) -> Sequence[str]:
+        told: list[str] = self._said()[category].get("contradictions", [])
+        return told
 
     def _said(self) -> dict[str, Facts]:
         said: dict[str, Facts] = json.loads((self.params.root / "described.json").read_text())

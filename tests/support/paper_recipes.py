@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from builders import said, segad
 
-from segad_core.recipe.published import published
+from segad_core.recipe.published import MEAN, published
 from segad_core.recipe.resolve import locate
 
 _NETWORK = {"source": "efficientnet_lite0", "epochs": 1}
@@ -89,17 +90,27 @@ class Run:
         assert len(self.results) == len(rows) * len(categories) * len(seeds)
 
     def check_comparison(self, categories: Sequence[str]) -> None:
-        """Every published figure of these categories stands beside a measured one."""
+        """Every published figure of these categories, and their mean, stands beside the measured one."""
         figures = published(self.recipe["compare_with"], Path())
+        columns = {*categories, MEAN} if {*categories} == {*figures.categories} else {*categories}
         wanted = {
-            (metric, row, category)
+            (metric, row, category): value
             for metric, own in figures.figures.items()
             for row, cells in own.items()
-            for category in cells
-            if category in categories
+            for category, value in cells.items()
+            if category in columns
         }
-        compared = self.lines("comparison.csv")
-        assert {(c["metric"], c["row"], c["category"]) for c in compared} == wanted
-        for cell in compared:
-            difference = float(cell["measured"]) - float(cell["published"])
-            assert abs(float(cell["difference"]) - difference) < 0.11
+        compared = {(c["metric"], c["row"], c["category"]): c for c in self.lines("comparison.csv")}
+        assert compared.keys() == wanted.keys()
+        for (metric, row, category), cell in compared.items():
+            told = (cell["published"], cell["published_std"])
+            assert tuple(float(word) if word else None for word in told) == wanted[metric, row, category]
+            measured = self._measured(metric, row, category)
+            assert float(cell["measured"]) == pytest.approx(measured, abs=1e-5)
+            assert float(cell["difference"]) == pytest.approx(measured - float(cell["published"]), abs=1e-5)
+
+    def _measured(self, metric: str, row: str, category: str) -> float:
+        """The mean over seeds in per cent, from `results.csv`; of all categories, each weighing the same."""
+        lines = [r for r in self.results if r["row"] == row and category in (r["category"], MEAN)]
+        assert lines
+        return 100 * sum(float(r[metric]) for r in lines) / len(lines)

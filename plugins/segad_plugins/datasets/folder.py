@@ -27,7 +27,8 @@ It should look like this (names of images and defects are free; what is in [] ma
 class Folder(Dataset):
     """Any folder with good/ and bad/, or with train/ and test/ that hold them; categories are sub-folders.
 
-    Sub-folders of the bad folder are types of defect. A root that holds good/ (or train/ or test/) itself
+    Sub-folders of the bad folder are types of defect; a comma in the name of one becomes a semicolon, since
+    commas part several types. A root that holds good/ (or train/ or test/) itself
     is one category, named after the root. Every file with an image's ending is taken, whether it can be
     read or not: what cannot is reported. Links are followed once; hidden files are left out.
     """
@@ -85,7 +86,7 @@ class Folder(Dataset):
         for name, label in labels:
             for path in image_files(base / name):
                 inside = path.relative_to(base / name).parent
-                defect = inside.as_posix() if label == 1 and inside != Path() else ""
+                defect = inside.as_posix().replace(",", ";") if label == 1 and inside != Path() else ""
                 yield Sample(path.relative_to(home).as_posix(), path, label, split=part, defect=defect)
 
 

@@ -45,7 +45,9 @@ def choices_of(file: Path, folders: Path, known: Collection[str]) -> dict[str, l
             raise DataError(
                 f"{where}: '{key}' names {absent[0]}, which is not in train/bad "
                 f"({len(absent)} of its {len(names)} names are not)",
-                "Complete train/bad from the published archive.",
+                "Names are those of files in train/bad, without a folder: 0001.png."
+                if {"/", "\\"} & {*absent[0]}
+                else "Complete train/bad from the published archive.",
             )
     return choices
 
@@ -59,6 +61,8 @@ def _read(file: Path) -> dict[str, list[str]]:
     if not isinstance(data, dict) or not data:
         raise DataError(f"{file} is not an object of lists of names", _REMEDY)
     for key, names in data.items():
+        if not key.strip():
+            raise DataError(f"{file}: a choice has no name: its key is '{key}'", _REMEDY)
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
             raise DataError(f"{file}: '{key}' is not a list of names", _REMEDY)
         if len(set(names)) < len(names):

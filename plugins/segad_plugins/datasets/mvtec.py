@@ -36,6 +36,25 @@ _PUBLISHED = {  # good images for training, good and bad ones for testing
     "zipper": (240, 32, 119),
 }
 
+_TYPES = {  # of defect, by category
+    "bottle": "broken_large broken_small contamination",
+    "cable": "bent_wire cable_swap combined cut_inner_insulation cut_outer_insulation missing_cable "
+    "missing_wire poke_insulation",
+    "capsule": "crack faulty_imprint poke scratch squeeze",
+    "carpet": "color cut hole metal_contamination thread",
+    "grid": "bent broken glue metal_contamination thread",
+    "hazelnut": "crack cut hole print",
+    "leather": "color cut fold glue poke",
+    "metal_nut": "bent color flip scratch",
+    "pill": "color combined contamination crack faulty_imprint pill_type scratch",
+    "screw": "manipulated_front scratch_head scratch_neck thread_side thread_top",
+    "tile": "crack glue_strip gray_stroke oil rough",
+    "toothbrush": "defective",
+    "transistor": "bent_lead cut_lead damaged_case misplaced",
+    "wood": "color combined hole liquid scratch",
+    "zipper": "broken_teeth combined fabric_border fabric_interior rough split_teeth squeezed_teeth",
+}
+
 _EXPECTED = """\
 It should look like this (what is in [] may be absent):
     ROOT/CATEGORY/train/good/*.png
@@ -49,6 +68,7 @@ class MVTec(Dataset):
     """MVTec AD: 15 categories as published, types of defect from the folders' names.
 
     Names of images repeat from folder to folder, so an image is known by its path in the category's folder.
+    A comma in the name of a type becomes a semicolon, since commas part several types.
     """
 
     licence = (
@@ -69,11 +89,11 @@ class MVTec(Dataset):
     params: Params
 
     def categories(self) -> Sequence[str]:
-        return categories_in("mvtec", self.params.root, tuple(_PUBLISHED), _is_category, _EXPECTED)
+        return categories_in("mvtec", self.params.root, tuple(_PUBLISHED), _fault, _EXPECTED)
 
     def samples(self, category: str) -> Sequence[Sample]:
         home = self.params.root / category
-        need("mvtec", category, _is_category(home), self.params.root, _EXPECTED)
+        need("mvtec", category, self.params.root, _fault, _EXPECTED)
         samples = samples_in(home, "train/good", 0, "train")
         for folder in _folders(home / "train"):
             if folder.name != "good" and image_files(folder):
@@ -83,8 +103,13 @@ class MVTec(Dataset):
             if name == "good":
                 samples += samples_in(home, "test/good", 0, "test")
             else:
-                masks = by_stem(home / "ground_truth" / name, "_mask")
-                samples += samples_in(home, f"test/{name}", 1, "test", defect=name, masks=masks)
+                if category in _TYPES and name not in _TYPES[category].split():
+                    log.warning(
+                        "data set mvtec: %s is no published type of defect; its images count as bad ones",
+                        folder,
+                    )
+                masks, defect = by_stem(home / "ground_truth" / name, "_mask"), name.replace(",", ";")
+                samples += samples_in(home, f"test/{name}", 1, "test", defect=defect, masks=masks)
         return samples
 
     def published_categories(self) -> Sequence[str]:
@@ -95,10 +120,12 @@ class MVTec(Dataset):
         return dict(zip(("train good", "test good", "test bad"), counts, strict=False))
 
 
-def _is_category(home: Path) -> bool:
-    """Whether a folder has every part of a category; of the defects one is enough."""
-    goods = is_folder(home / "train" / "good") and is_folder(home / "test" / "good")
-    return goods and any(folder.name != "good" for folder in _folders(home / "test"))
+def _fault(home: Path) -> str:
+    """Which part of a category a folder lacks; of the defects one is enough."""
+    if missing := [part for part in ("train/good", "test/good") if not is_folder(home / part)]:
+        return f"{missing[0]} is not there"
+    defects = [folder for folder in _folders(home / "test") if folder.name != "good"]
+    return "" if defects else "no type of defect is in test"
 
 
 def _folders(home: Path) -> list[Path]:

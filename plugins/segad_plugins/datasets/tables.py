@@ -12,8 +12,15 @@ _LARGEST = 64 * 2**20
 """Bytes; the largest published file (VisA's 1cls.csv) has 0.7 million."""
 
 
-def rows_of(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def rows_of(
+    path: Path, columns: Sequence[str], remedy: str = "Put the published file there."
+) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a CSV file as (number of the line, values by column, white space around them removed).
+
+    Args:
+        path: of the file.
+        columns: that it must have.
+        remedy: what to do if it cannot be read.
 
     Raises:
         DataError: the file is not there, is no CSV, lacks a column, or a row has too few or too many values.
@@ -39,4 +46,4 @@ def rows_of(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str,
                 yield reader.line_num, {name: value.strip() for name, value in row.items()}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise DataError(f"{path} cannot be read ({reason})", "Put the published file there.") from error
+        raise DataError(f"{path} cannot be read ({reason})", remedy) from error

@@ -18,19 +18,27 @@ Part = Literal["train", "test"]
 
 
 def categories_in(
-    dataset: str, home: Path, published: Sequence[str], is_category: Callable[[Path], bool], expected: str
+    dataset: str, home: Path, published: Sequence[str], fault: Callable[[Path], str], expected: str
 ) -> list[str]:
     """The published categories that a folder holds, in the published order; says which ones it lacks.
+
+    Args:
+        dataset: its name, for messages.
+        home: the folder.
+        published: the names of all categories.
+        fault: what keeps a folder from being a category, in words; nothing where it is one.
+        expected: the tree, for messages.
 
     Raises:
         RecipeError: there is none, or the folder of one is not as it should be.
     """
-    for name in published:
-        need(dataset, name, is_category(home / name) or not is_folder(home / name), home, expected)
-    found = [name for name in published if is_category(home / name)]
+    found = [name for name in published if is_folder(home / name)]
+    for name in found:
+        need(dataset, name, home, fault, expected)
     if not found:
+        better = elsewhere(home, lambda folder: any(not fault(folder / name) for name in published))
         raise RecipeError(
-            f"data set {dataset}: {home} holds none of its {len(published)} categories", expected
+            f"data set {dataset}: {home} holds none of its {len(published)} categories{better}", expected
         )
     if missing := [name for name in published if name not in found]:
         log.warning(
@@ -42,22 +50,33 @@ def categories_in(
             ", ".join(missing),
         )
     for folder in sorted(entries(home)):
-        if folder.name not in published and is_folder(folder) and is_category(folder):
+        if folder.name not in published and is_folder(folder) and not fault(folder):
             log.warning("data set %s: %s is left out: it is not a published category", dataset, folder)
     return found
 
 
-def need(dataset: str, category: str, found: bool, home: Path, expected: str) -> None:
+def need(dataset: str, category: str, home: Path, fault: Callable[[Path], str], expected: str) -> None:
     """Refuses a category whose folder is not there, or not as it should be.
 
     Raises:
         RecipeError: with the tree that is expected.
     """
-    if not found:
-        fault = f"there is no category '{category}' in {home}"
-        if is_folder(home / category):
-            fault = f"{home / category} does not hold what a category holds"
-        raise RecipeError(f"data set {dataset}: {fault}", expected)
+    place = home / category
+    if not is_folder(place):
+        raise RecipeError(f"data set {dataset}: there is no category '{category}' in {home}", expected)
+    if found := fault(place):
+        what = f"{place} does not hold what a category holds: {found}"
+        raise RecipeError(f"data set {dataset}: {what}", expected)
+
+
+def elsewhere(root: Path, fits: Callable[[Path], bool]) -> str:
+    """Which folder beside a wrong root would be a right one, as words for a message; nothing if none is."""
+    below = sorted(entries(root)) if is_folder(root) else []
+    for folder in below:
+        if is_folder(folder) and fits(folder):
+            return f" ({folder.name}/ in it looks right)"
+    above = root.absolute().parent
+    return f" ({above} looks right)" if fits(above) else ""
 
 
 def samples_in(

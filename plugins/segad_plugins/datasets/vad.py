@@ -13,7 +13,7 @@ from segad_core.errors import DataError, RecipeError
 from segad_core.files import is_file, is_folder
 from segad_core.images.folder import entries, image_files
 from segad_plugins.datasets.low_shot import choices_of
-from segad_plugins.datasets.trees import by_stem, log, need, samples_in
+from segad_plugins.datasets.trees import by_stem, elsewhere, log, samples_in
 
 _EXPECTED = """\
 It should look like this, with or without vad/ (what is in [] may be absent):
@@ -61,11 +61,16 @@ class Vad(Dataset):
 
     def samples(self, category: str) -> Sequence[Sample]:
         home = self._home()
-        need("vad", category, category == "vad", home, _EXPECTED)
+        if category != "vad":
+            raise RecipeError(f"data set vad: there is no category '{category}' in {home}", _EXPECTED)
         for part, names in _FOLDERS.items():
             for folder in sorted(entries(home / part)):
                 if folder.name not in names and is_folder(folder) and image_files(folder):
                     log.warning("data set vad: %s is left out: it is not a published folder", folder)
+        if not is_folder(home / "train" / "bad"):
+            log.warning(
+                "data set vad: there is no %s: nothing can learn from bad images", home / "train" / "bad"
+            )
         samples = [
             *samples_in(home, "train/good", 0, "train"),
             *samples_in(home, "train/bad", 1, "train"),
@@ -85,7 +90,12 @@ class Vad(Dataset):
     def bad_subsets(self, category: str) -> Mapping[str, Sequence[str]]:
         home = self._home()
         file, folders, bad = home / "low_shot_train.json", home / "low_shot_train", home / "train" / "bad"
-        if category != "vad" or not (is_file(file) or is_folder(folders)):
+        if category != "vad":
+            return {}
+        if is_folder(file):
+            raise DataError(f"{file} is a folder", "Put the file of the published archive there.")
+        if not is_file(file) and not is_folder(folders):
+            log.warning("data set vad: there is no %s, which names the low-shot choices", file)
             return {}
         if not is_folder(bad):
             log.warning("data set vad: %s has no train/bad, so its low-shot choices are left out", home)
@@ -104,12 +114,19 @@ class Vad(Dataset):
 
     def _home(self) -> Path:
         root = self.params.root
-        home = root if is_folder(root / "train") or is_folder(root / "test") else root / "vad"
-        missing = [name for name in ("train/good", "test/good", "test/bad") if not is_folder(home / name)]
+        home, missing = _look(root)
         if missing:
             where = home if is_folder(home) else root
-            raise RecipeError(f"data set vad: there is no {missing[0]} in {where}", _EXPECTED)
+            better = elsewhere(root, lambda folder: not _look(folder)[1])
+            raise RecipeError(f"data set vad: there is no {missing[0]} in {where}{better}", _EXPECTED)
         return home
+
+
+def _look(root: Path) -> tuple[Path, list[str]]:
+    """The folder that holds train/ and test/, and which of its folders are not there."""
+    home = root if is_folder(root / "train") or is_folder(root / "test") else root / "vad"
+    needed = ("train/good", "test/good", "test/bad")
+    return home, [name for name in needed if not is_folder(home / name)]
 
 
 def _masks(folder: Path, images: Sequence[Path]) -> dict[str, Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,9 +11,9 @@ from pydantic import Field
 from segad_core.contracts import Dataset, InputFolder, Parameters, Sample
 from segad_core.errors import RecipeError
 from segad_core.files import is_folder
-from segad_plugins.datasets.trees import Part, by_stem, categories_in, need, samples_in
+from segad_plugins.datasets.trees import Part, by_stem, categories_in, elsewhere, need, samples_in
 from segad_plugins.datasets.visa_lists import listed
-from segad_plugins.datasets.visa_raw import is_raw, raw_samples
+from segad_plugins.datasets.visa_raw import contradictions, is_raw, raw_samples
 
 _PUBLISHED = {  # good images for training and for testing of the set-up 1cls; each has 100 bad ones
     "candle": (900, 100),
@@ -86,14 +86,13 @@ class VisA(Dataset):
 
     def categories(self) -> Sequence[str]:
         raw, home = self._home()
-        is_category = is_raw if raw else self._is_prepared
-        return categories_in("visa", home, tuple(_PUBLISHED), is_category, _EXPECTED)
+        return categories_in("visa", home, tuple(_PUBLISHED), self._fault_of(raw), _EXPECTED)
 
     def samples(self, category: str) -> Sequence[Sample]:
         raw, home = self._home()
         place = home / category
-        need("visa", category, is_raw(place) if raw else self._is_prepared(place), home, _EXPECTED)
-        samples = raw_samples(home, category, self.params.setup) if raw else self._prepared(place)
+        need("visa", category, home, self._fault_of(raw), _EXPECTED)
+        samples = raw_samples(home, category, self.params.setup, _EXPECTED) if raw else self._prepared(place)
         return samples if self.params.lists is None else listed(samples, self.params.lists, category)
 
     def published_categories(self) -> Sequence[str]:
@@ -105,29 +104,48 @@ class VisA(Dataset):
         train, test = _PUBLISHED[category]
         return {"train good": train, "test good": test, "test bad": 100}
 
+    def contradictions(self, category: str) -> Sequence[str]:
+        raw, home = self._home()
+        return contradictions(home, category) if raw else ()
+
     def _home(self) -> tuple[bool, Path]:
         """Whether it is the release, and the folder that holds the categories."""
-        root, setup, layout = self.params.root, self.params.setup, self.params.layout
-        if layout != "prepared" and any(is_raw(root / name) for name in _PUBLISHED):
-            return True, root
-        tops = (root, root / "VisA_pytorch", root / "visa_pytorch")
-        homes = [*(top / setup for top in tops), *tops] if layout != "raw" else []
-        for home in homes:
-            if any(self._is_prepared(home / name) for name in _PUBLISHED):
-                return False, home
+        root, setup = self.params.root, self.params.setup
+        if found := self._home_in(root):
+            return found
         wanted = {
             "auto": "neither the release nor prepared",
             "raw": "no release's",
             "prepared": "no prepared",
         }
-        raise RecipeError(
-            f"data set visa: {root} holds {wanted[layout]} categories of the set-up {setup}", _EXPECTED
-        )
+        what = f"{root} holds {wanted[self.params.layout]} categories of the set-up {setup}"
+        better = elsewhere(root, lambda folder: self._home_in(folder) is not None)
+        raise RecipeError(f"data set visa: {what}{better}", _EXPECTED)
 
-    def _is_prepared(self, place: Path) -> bool:
-        parts = ("train/good", "test/good", "test/bad")
-        with_bad = is_folder(place / "train" / "bad")
-        return all(is_folder(place / part) for part in parts) and with_bad == (self.params.setup != "1cls")
+    def _home_in(self, root: Path) -> tuple[bool, Path] | None:
+        """What `_home` gives for a root, if it is one."""
+        setup, layout = self.params.setup, self.params.layout
+        if layout != "prepared" and any(is_raw(root / name) for name in _PUBLISHED):
+            return True, root
+        tops = (root, root / "VisA_pytorch", root / "visa_pytorch")
+        homes = [*(top / setup for top in tops), *tops] if layout != "raw" else []
+        for home in homes:
+            if any(not self._fault(home / name) for name in _PUBLISHED):
+                return False, home
+        return None
+
+    def _fault_of(self, raw: bool) -> Callable[[Path], str]:
+        return (lambda place: "" if is_raw(place) else "Data/Images is not there") if raw else self._fault
+
+    def _fault(self, place: Path) -> str:
+        """What keeps a folder from being a prepared category."""
+        two = self.params.setup != "1cls"
+        parts = ("train/good", "train/bad", "test/good", "test/bad")
+        missing = [part for part in parts if not is_folder(place / part) and (two or part != "train/bad")]
+        if missing:
+            return f"{missing[0]} is not there"
+        stray = is_folder(place / "train" / "bad") and not two
+        return f"train/bad is there, which the set-up {self.params.setup} does not have" if stray else ""
 
     def _prepared(self, place: Path) -> list[Sample]:
         two = self.params.setup != "1cls"

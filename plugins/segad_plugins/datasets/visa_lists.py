@@ -42,16 +42,16 @@ def listed(samples: Sequence[Sample], folder: Path, category: str) -> list[Sampl
     found: dict[str, Sample] = {}
     absent: list[str] = []
     for file, part in _FILES:
-        for line, label, name in _rows(folder / category / file, category):
-            sample = known.get((label, PurePosixPath(name.replace("\\", "/")).stem))
-            if sample is None:
+        for line, label, name in _rows(folder / category / file, category, part):
+            named = known.get((label, PurePosixPath(name.replace("\\", "/")).stem))
+            if named is None:
                 absent.append(f"{folder / category / file}:{line} names {name}")
-            elif sample.id in found:
+            elif named.id in found:
                 raise DataError(
                     f"{folder / category / file}:{line}: names {name}, which is in the lists already", _REMEDY
                 )
             else:
-                found[sample.id] = replace(sample, split=part)
+                found[named.id] = replace(named, split=part)
     if absent:
         raise DataError(
             f"data set visa: the images of '{category}' lack {len(absent)} that the lists name; the first: "
@@ -61,7 +61,7 @@ def listed(samples: Sequence[Sample], folder: Path, category: str) -> list[Sampl
     return list(found.values())
 
 
-def _rows(table: Path, category: str) -> list[tuple[int, Literal[0, 1], str]]:
+def _rows(table: Path, category: str, part: Part) -> list[tuple[int, Literal[0, 1], str]]:
     rows = []
     for line, row in rows_of(table, ("label",)):
         column = next((name for name in _PATHS if name in row), "")
@@ -71,5 +71,7 @@ def _rows(table: Path, category: str) -> list[tuple[int, Literal[0, 1], str]]:
             raise DataError(f"{table}:{line}: label is '{row['label']}', not good or bad", _REMEDY)
         if row.get("object", category) != category:
             raise DataError(f"{table}:{line}: is of '{row['object']}', not of '{category}'", _REMEDY)
+        if part == "train" and row.get("split", part) != part:
+            raise DataError(f"{table}:{line}: is of the part '{row['split']}', not of '{part}'", _REMEDY)
         rows.append((line, _LABELS[row["label"]], row[column]))
     return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal, cast
 
@@ -21,20 +22,26 @@ def is_raw(home: Path) -> bool:
     return is_folder(home / "Data" / "Images")
 
 
-def raw_samples(root: Path, category: str, setup: str) -> list[Sample]:
+def raw_samples(root: Path, category: str, setup: str, expected: str) -> list[Sample]:
     """The images of a category that `split_csv/<setup>.csv` names, in its order.
 
+    Args:
+        root: of the release.
+        category: its name.
+        setup: the name of the split.
+        expected: the tree, for messages.
+
     Raises:
-        DataError: the file cannot be understood, names no image of the category, names one twice, or names
-            one that is not there.
+        DataError: the file cannot be understood, names no image of the category, names one twice or with
+            another label than its folder's, or names one that is not there.
     """
     table = root / "split_csv" / f"{setup}.csv"
     images = _present(root, category, "Images")
     masks = _present(root, category, "Masks")
-    defects = _defects(root / category / "image_anno.csv", category)
+    defects = _defects(root / category / "image_anno.csv")
     samples: dict[str, Sample] = {}
     missing: list[str] = []
-    for line, row in rows_of(table, ("object", "split", "label", "image", "mask")):
+    for line, row in rows_of(table, ("object", "split", "label", "image", "mask"), expected):
         if row["object"] != category:
             continue
         where = f"{table}:{line}"
@@ -50,6 +57,10 @@ def raw_samples(root: Path, category: str, setup: str) -> list[Sample]:
         if name in samples:
             raise DataError(f"{where}: names {row['image']} a second time", _REMEDY)
         label, split = _LABELS[row["label"]], cast(Part, row["split"])
+        if _FOLDERS[1 - label] in path.relative_to(root / category).parts[:-1]:
+            raise DataError(
+                f"{where}: says {row['label']} of {row['image']}, which is in {_FOLDERS[1 - label]}", _REMEDY
+            )
         mask = masks.get(_key(row["mask"])) if label else None
         if label and not mask and masks and row["mask"]:  # one that is missing, as a check of the data tells
             mask = root / category / "Data" / "Masks" / "Anomaly" / PurePosixPath(row["mask"]).name
@@ -68,6 +79,17 @@ def raw_samples(root: Path, category: str, setup: str) -> list[Sample]:
 
 
 _REMEDY = "Put the published file there."
+
+
+def contradictions(root: Path, category: str) -> list[str]:
+    """Where `image_anno.csv` says of an image's label something else than its folder does."""
+    table, found = root / category / "image_anno.csv", []
+    for line, path, types in _annotated(table):
+        if path.parent.name == _FOLDERS[1] and types == ["normal"]:
+            found.append(f"{table}:{line}: says normal of {path}, which is a bad image")
+        elif path.parent.name == _FOLDERS[0] and types not in ([], ["normal"]):
+            found.append(f"{table}:{line}: says {', '.join(types)} of {path}, which is a good image")
+    return found
 
 
 def _report(category: str, table: Path, extra: int, samples: list[Sample], typed: bool) -> None:
@@ -97,18 +119,25 @@ def _key(name: str) -> str:
     return path.with_suffix(path.suffix.lower()).as_posix() if path.name else ""
 
 
-def _defects(table: Path, category: str) -> dict[str, str]:
+def _defects(table: Path) -> dict[str, str]:
     """The types of defect of the bad images by the stem of their name, parted by commas; none without a file.
 
     Raises:
-        DataError: the file cannot be understood.
+        DataError: the file cannot be understood, or names an image twice, with different types.
     """
-    if not is_file(table):
-        return {}
-    found = {}
-    for _, row in rows_of(table, ("image", "label")):
-        types = [name.strip() for name in row["label"].split(",") if name.strip()]
-        path = PurePosixPath(row["image"])
+    found: dict[str, str] = {}
+    for line, path, types in _annotated(table):
         if types and types != ["normal"] and path.parent.name in ("", _FOLDERS[1]):
-            found[path.stem] = ", ".join(types)
+            defect = ", ".join(types)
+            if found.setdefault(path.stem, defect) != defect:
+                raise DataError(
+                    f"{table}:{line}: names {path} a second time, with other types of defect", _REMEDY
+                )
     return found
+
+
+def _annotated(table: Path) -> Iterator[tuple[int, PurePosixPath, list[str]]]:
+    """The line, the image and the words of each row of `image_anno.csv`; none without a file."""
+    for line, row in rows_of(table, ("image", "label")) if is_file(table) else ():
+        words = [name.strip() for name in row["label"].split(",") if name.strip()]
+        yield line, PurePosixPath(row["image"]), words

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from segad_core.contracts import Detector, ImageBatch, ImageSet, InputFolder, Parameters, Run, Shapes
+from segad_core.errors import NonFiniteError
 from segad_core.images import read_array
 from segad_plugins.published_arrays import NAMES, Names, PublishedArrays
 
@@ -53,9 +54,14 @@ class Precomputed(Detector):
     def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
         height, width = batch.pixels.shape[1:3]
         maps = np.empty((len(batch), height, width), np.float32)
-        with np.errstate(over="ignore"):  # what float32 can't hold is infinite, and stopped as such
+        with np.errstate(over="ignore"):  # what float32 can't hold is infinite, and stopped
             for own, sample in zip(maps, batch.samples, strict=True):
                 own[:] = self._maps.read(sample, (height, width))
+                if not np.isfinite(own).all():
+                    raise NonFiniteError(
+                        f"{self._maps.path_of(sample)}: the anomaly map of image '{sample.id}' is not finite",
+                        "Copy it again from its source, or leave the image out.",
+                    )
         return maps
 
     def state(self) -> Mapping[str, NDArray[np.generic]]:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from segad_core.contracts import DecidesNothing, FinalClassifier, Parameters
 from segad_core.errors import PluginError
+from segad_plugins.final_classifiers.forest_check import MOST_BYTES, MOST_DEPTH, checked_forest
 
 _MODEL = "model.json"
 _NODE = 100  # bytes of a node in XGBoost's JSON: some 60 were measured
@@ -43,7 +44,9 @@ class Forest(FinalClassifier, ABC):
         n_estimators: Rounds
         num_parallel_tree: Trees
         learning_rate: Rate
-        max_depth: int = Field(5, ge=1, description="questions between a tree's root and its leaves at most")
+        max_depth: int = Field(
+            5, ge=1, le=MOST_DEPTH, description="questions between a tree's root and its leaves at most"
+        )
         subsample: float = Field(0.6, gt=0, le=1, description="share of the images that a tree learns from")
         colsample_bynode: float = Field(
             0.6, gt=0, le=1, description="share of the tree's features that one question may use"
@@ -92,14 +95,32 @@ class Forest(FinalClassifier, ABC):
         return p.n_estimators * p.num_parallel_tree * 2 ** (p.max_depth + 1) * _NODE
 
     def state(self) -> Mapping[str, bytes]:
-        return {_MODEL: bytes(self._fitted().save_raw("json"))}
+        model = bytes(self._fitted().save_raw("json"))
+        if len(model) > MOST_BYTES:
+            raise PluginError(
+                f"{self.name}: the forest has {len(model) >> 20} MiB, and can be loaded with "
+                f"{MOST_BYTES >> 20} at most",
+                "Lower n_estimators, num_parallel_tree or max_depth in the recipe.",
+            )
+        return {_MODEL: model}
 
     def restore(self, state: Mapping[str, bytes]) -> None:
-        self._booster = xgboost.Booster()
-        self._booster.load_model(bytearray(state[_MODEL]))
+        if set(state) != {_MODEL}:
+            raise PluginError(
+                f"{self.name}: a forest is one file, {_MODEL}, not {', '.join(state) or 'none'}"
+            )
+        booster = xgboost.Booster()
+        booster.load_model(checked_forest(state[_MODEL]))
+        self._booster = booster
 
     def _predict(self, features: NDArray[np.float64], **how: bool) -> NDArray[np.float64]:
-        return self._fitted().predict(xgboost.DMatrix(features), **how).astype(np.float64)
+        booster = self._fitted()
+        if features.shape[1] != booster.num_features():  # XGBoost itself would call fewer ones missing
+            raise PluginError(
+                f"{self.name}: learnt from {booster.num_features()} features, and was given "
+                f"{features.shape[1]}"
+            )
+        return booster.predict(xgboost.DMatrix(features), **how).astype(np.float64)
 
     def _fitted(self) -> xgboost.Booster:
         if self._booster is None:

@@ -24,3 +24,11 @@ class TestFolder(DatasetSuite):
 
     def make(self):
         return Folder(Folder.Params(root=self.root))
+
+
+def test_a_comma_does_not_part_a_type(tmp_path):
+    for name in ("good/a.png", "bad/bent, or so/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        Image.fromarray(good_images(1, 8, 8)[0]).save(tmp_path / name)
+    (sample,) = [s for s in Folder(Folder.Params(root=tmp_path)).samples(tmp_path.name) if s.label]
+    assert sample.defects() == ("bent; or so",)

@@ -127,10 +127,38 @@ class TestOtherTrees:
             shutil.rmtree(folder)
         dataset = MVTec(MVTec.Params(root=small))
         for listed in (dataset.categories, lambda: dataset.samples("cable")):
-            with pytest.raises(RecipeError, match=f"{small / 'cable'} does not hold what") as caught:
+            lacks = {"test": "test/good is", "the defects": "no type of defect is in test"}.get(gone, gone)
+            with pytest.raises(
+                RecipeError, match=f"{small / 'cable'} does not hold what a category holds: {lacks}"
+            ) as caught:
                 listed()
             assert "ROOT/CATEGORY/train/good/*.png" in caught.value.remedy
         assert dataset.samples("grid")
+
+    def test_a_comma_does_not_part_a_type(self, small) -> None:
+        for parent in ("test", "ground_truth"):
+            (small / "grid" / parent / "bent").rename(small / "grid" / parent / "bent, or so")
+        bent = [s for s in samples(small, "grid") if s.path.parent.name == "bent, or so"]
+        assert len(bent) == 3 and {s.defects() for s in bent} == {("bent; or so",)}
+        assert all(s.mask for s in bent)
+
+    def test_a_type_that_was_not_published_is_a_warning(self, small, caplog) -> None:
+        samples(small)
+        assert not caplog.messages
+        (small / "cable" / "test" / "bent_wire").rename(small / "cable" / "test" / "Good")
+        assert {s.label for s in samples(small) if "/Good/" in s.id} == {1}
+        assert f"{small / 'cable' / 'test' / 'Good'} is no published type of defect" in caplog.text
+
+    def test_every_published_type_is_known(self, published, caplog) -> None:
+        for category in MVTEC:
+            published.samples(category)
+        assert not caplog.messages
+
+    def test_a_root_one_level_off_is_told(self, tmp_path) -> None:
+        root = mvtec_tree(tmp_path / "ad", ("grid",), counts={"train good": 2, "test good": 2, "test bad": 5})
+        for wrong, better in ((tmp_path, "ad/ in it"), (root / "grid", str(root))):
+            with pytest.raises(RecipeError, match=rf"of its 15 categories \({better} looks right\)"):
+                MVTec(MVTec.Params(root=wrong)).categories()
 
     def test_two_masks_of_one_image_are_an_error(self, small) -> None:
         masks = small / "cable" / "ground_truth" / "combined"

@@ -145,15 +145,21 @@ class TestLowShotFile:
         error = refusal(write(small, {"a": ["0001.png", "0006.png", "0007.png"]}))
         assert "'a' names 0006.png, which is not in train/bad (2 of its 3 names are not)" in error.what
 
-    @pytest.mark.parametrize("name", ["../good/0000.png", "train/bad/0001.png", "/0001.png", "0001", ""])
+    @pytest.mark.parametrize(
+        "name", ["../good/0000.png", "train/bad/0001.png", "/0001.png", "bad\\0001.png", "0001", ""]
+    )
     def test_a_name_is_that_of_a_file_in_train_bad(self, small, name) -> None:
-        assert f"names {name}, which is not in train/bad" in refusal(write(small, {"a": [name]})).what
+        error = refusal(write(small, {"a": [name]}))
+        assert f"names {name}, which is not in train/bad" in error.what
+        assert ("without a folder" in error.remedy) == ("/" in name or "\\" in name)
 
     @pytest.mark.parametrize(
         "data, message",
         [
             (["0001.png"], "is not an object of lists of names"),
             ({}, "is not an object of lists of names"),
+            ({"": ["0001.png"]}, "a choice has no name: its key is ''"),
+            ({" ": ["0001.png"]}, "a choice has no name: its key is ' '"),
             ({"a": "0001.png"}, "'a' is not a list of names"),
             ({"a": {"0001.png": 1}}, "'a' is not a list of names"),
             ({"a": [1]}, "'a' is not a list of names"),
@@ -175,9 +181,15 @@ class TestLowShotFile:
         (small / "low_shot_train.json").write_bytes(b"\xff\xfe\x00{")
         assert "low_shot_train.json cannot be read" in refusal(vad(small)).what
 
-    def test_is_not_needed(self, tmp_path) -> None:
+    def test_that_is_a_folder_is_an_error(self, small) -> None:
+        (small / "low_shot_train.json").unlink()
+        (small / "low_shot_train.json").mkdir()
+        assert refusal(vad(small)).what == f"{small / 'low_shot_train.json'} is a folder"
+
+    def test_is_not_needed(self, tmp_path, caplog) -> None:
         home = vad_tree(tmp_path, counts=COUNTS, low_shot="none")
         assert vad(home).bad_subsets("vad") == {} and len(vad(home).samples("vad")) == 20
+        assert f"there is no {home / 'low_shot_train.json'}" in caplog.text
 
 
 class TestHostedAnew:
@@ -206,7 +218,8 @@ class TestHostedAnew:
         assert bare == ["test/bad/0003.png"]
 
     @pytest.mark.parametrize(
-        "mask, fits", [("x_10-y", True), ("a 10", True), ("0105_mask", False), ("10b", False), ("mask10", False)]
+        "mask, fits",
+        [("x_10-y", True), ("a 10", True), ("0105_mask", False), ("10b", False), ("mask10", False)],
     )
     def test_the_image_s_name_is_a_word_of_the_mask_s(self, anew, mask, fits) -> None:
         bad, masks = anew / "test" / "bad", anew / "ground_truth" / "bad"
@@ -221,9 +234,10 @@ class TestHostedAnew:
         with pytest.raises(DataError, match=r"2 masks in .* fit the image 0003\.png"):
             vad(anew).samples("vad")
 
-    def test_without_bad_training_images_only_the_counts_differ(self, anew) -> None:
+    def test_without_bad_training_images_only_the_counts_differ(self, anew, caplog) -> None:
         counts = Counter(sample.part for sample in vad(anew).samples("vad"))
         assert counts == {part: n for part, n in COUNTS.items() if part != "train bad"}
+        assert f"there is no {anew / 'train' / 'bad'}" in caplog.text
         assert vad(anew).bad_subsets("vad") == {}
 
     def test_low_shot_choices_without_bad_training_images_are_left_out(self, anew, caplog) -> None:
@@ -245,6 +259,12 @@ class TestOtherTrees:
         with pytest.raises(RecipeError, match=f"there is no train/good in {tmp_path}") as caught:
             vad(tmp_path).categories()
         assert "ROOT/vad/train/good/*.png" in caught.value.remedy
+
+    def test_a_root_one_level_off_is_told(self, tmp_path) -> None:
+        home = vad_tree(tmp_path / "data", counts=COUNTS)
+        for wrong, better in ((tmp_path, "data/ in it"), (home / "train", str(home))):
+            with pytest.raises(RecipeError, match=rf"no train/good in .* \({better} looks right\)"):
+                vad(wrong).categories()
 
     def test_there_is_no_other_category(self, small) -> None:
         with pytest.raises(RecipeError, match="no category 'candle'"):

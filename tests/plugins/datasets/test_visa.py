@@ -139,6 +139,27 @@ class TestRelease:
             caplog.text
         )
 
+    def test_annotations_that_deny_a_label_are_contradictions(self, small) -> None:
+        table = small / "pcb1" / "image_anno.csv"
+        assert list(visa(small).contradictions("pcb1")) == []
+        change(
+            table,
+            ("001.JPG,melt,", "001.JPG,normal,"),
+            (f"{NORMAL}0003.JPG,normal", f"{NORMAL}0003.JPG,bent"),
+        )
+        assert list(visa(small).contradictions("pcb1")) == [
+            f"{table}:3: says normal of pcb1/Data/Images/Anomaly/001.JPG, which is a bad image",
+            f"{table}:10: says bent of {NORMAL}0003.JPG, which is a good image",
+        ]
+        assert len(visa(small).samples("pcb1")) == 15
+
+    def test_an_image_annotated_twice_has_one_type(self, small) -> None:
+        table = small / "pcb1" / "image_anno.csv"
+        change(table, ("000.JPG,bent,", "001.JPG,melt,"))
+        assert len(visa(small).samples("pcb1")) == 15
+        change(table, ("001.JPG,melt,", "001.JPG,bent,"))
+        assert f"{table}:3: names pcb1/Data/Images/Anomaly/001.JPG a second time" in refusal(visa(small)).what
+
     def test_annotations_that_are_something_else_are_an_error(self, small) -> None:
         change(small / "pcb1" / "image_anno.csv", ("image,label,mask", "image,kind,mask"))
         assert "image_anno.csv has no column 'label': its first line is 'image,kind,mask'" in (
@@ -178,6 +199,7 @@ class TestRelease:
             ("pcb1,train,normal,", "pcb1,train,normal,,", "has not as many values as there are columns"),
             (f"{NORMAL}0001", f"{NORMAL}0002", "a second time"),
             ("pcb1,train,normal", 'pcb1,train,"normal', "cannot be read"),
+            ("pcb1,train,normal", "pcb1,train,anomaly", f"says anomaly of {NORMAL}"),
             (f"{NORMAL}0001", "fryum/Data/Images/Normal/001", "1 of 15 images of 'pcb1'"),
             (f"{NORMAL}0001", "../../0001", "1 of 15 images of 'pcb1'"),
         ],
@@ -193,7 +215,9 @@ class TestRelease:
 
     def test_a_table_that_is_missing_is_an_error(self, small, split) -> None:
         split.unlink()
-        assert f"{split} cannot be read (No such file" in refusal(visa(small)).what
+        error = refusal(visa(small))
+        assert f"{split} cannot be read (No such file" in error.what
+        assert "ROOT/split_csv/SETUP.csv" in error.remedy
 
     def test_a_table_that_is_no_text_is_an_error(self, small, split) -> None:
         split.write_bytes(b"object,split,label,image,mask\r\npcb1,train,\xff\xff,x,y\r\n")
@@ -281,7 +305,9 @@ class TestPrepared:
         visa_prepared_tree(tmp_path, "1cls", ("candle", "pcb1"), counts=COUNTS)
         shutil.rmtree(tmp_path / "1cls" / "pcb1" / gone)
         for listed in (visa(tmp_path).categories, lambda: visa(tmp_path).samples("pcb1")):
-            with pytest.raises(RecipeError, match="1cls/pcb1 does not hold what") as caught:
+            with pytest.raises(
+                RecipeError, match=f"1cls/pcb1 does not hold what a category holds: {gone}"
+            ) as caught:
                 listed()
             assert "ROOT/.../CATEGORY/test/{good,bad}/*.JPG" in caught.value.remedy
         assert visa(tmp_path).samples("candle")
@@ -298,6 +324,11 @@ class TestExpectedTree:
         for line in ("ROOT/split_csv/SETUP.csv", "ROOT/.../CATEGORY/test/{good,bad}/*.JPG", "pipe_fryum"):
             assert line in caught.value.remedy
 
+    def test_a_root_one_level_off_is_told(self, small) -> None:
+        for root, better in ((small.parent, "tree/ in it"), (small / "pcb1", "/tree")):
+            with pytest.raises(RecipeError, match=rf"set-up 1cls \(.*{better} looks right\)"):
+                visa(root).categories()
+
     @pytest.mark.parametrize("category", ["candle", "nut"])
     def test_is_printed_for_a_category_that_is_not_there(self, small, category) -> None:
         with pytest.raises(RecipeError, match=f"no category '{category}' in") as caught:
@@ -306,7 +337,7 @@ class TestExpectedTree:
 
     def test_is_printed_for_half_a_category_of_the_release(self, small) -> None:
         shutil.rmtree(small / "pcb1" / "Data")
-        with pytest.raises(RecipeError, match="pcb1 does not hold what") as caught:
+        with pytest.raises(RecipeError, match=r"pcb1 does not hold .*: Data/Images is not there") as caught:
             visa(small).categories()
         assert "ROOT/CATEGORY/Data/Images/{Normal,Anomaly}/*.JPG" in caught.value.remedy
 

@@ -119,3 +119,8 @@ def test_images_that_the_lists_cannot_tell_apart_are_an_error(tmp_path, lists) -
     (place / "test" / "good" / "extra.JPG").write_bytes(b"x")
     (place / "train" / "good" / "extra.JPG").write_bytes(b"x")
     assert "cannot tell test/good/extra.JPG from train/good/extra.JPG in 'pcb1'" in refusal(root, lists)
+
+
+def test_a_training_list_of_the_test_is_refused(root, lists) -> None:
+    said = refusal(root, write(lists, TRAINING.replace("4,pcb1,train", "4,pcb1,test"), TEST))
+    assert said == f"{lists / 'pcb1' / 'df_training.csv'}:2: is of the part 'test', not of 'train'"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from published_maps import map_file, maps_of, release
 
 from segad_core.contracts import ImageBatch, Sample
-from segad_core.errors import DataError
+from segad_core.errors import DataError, NonFiniteError
 from segad_plugins.detectors.precomputed import Precomputed
 
 SIZE = (6, 9)
@@ -125,16 +125,20 @@ def test_maps_are_float32_however_they_are_stored(tmp_path: Path, stored: np.nda
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_is_passed_on(tmp_path: Path, value: float) -> None:
-    """Whoever takes the maps stops it, with the image's name."""
+def test_what_is_not_finite_names_its_file(tmp_path: Path, value: float) -> None:
     spoilt = MAP.astype(np.float64)
     spoilt[2, 3] = value
-    np.testing.assert_array_equal(maps(written(tmp_path, spoilt), sample("1.png"))[0], spoilt.astype("f4"))
+    with pytest.raises(
+        NonFiniteError, match=r"good/1\.npy: the anomaly map of image '1\.png' is not f"
+    ) as caught:
+        maps(written(tmp_path, spoilt), sample("1.png"))
+    assert "Copy it again" in caught.value.remedy
 
 
 @pytest.mark.filterwarnings("error")
-def test_what_float32_does_not_hold_is_infinite(tmp_path: Path) -> None:
-    assert maps(written(tmp_path, np.full(SIZE, 1e300)), sample("1.png")).min() == np.inf
+def test_what_float32_does_not_hold_is_not_finite(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteError):
+        maps(written(tmp_path, np.full(SIZE, 1e300)), sample("1.png"))
 
 
 def test_a_map_that_is_not_there(tmp_path: Path) -> None:
@@ -198,10 +202,10 @@ class Trap:
 
 
 REFUSED = {
-    "object": (npy(np.array([Trap()])), "holds values of type object, not floats"),
+    "object": (npy(np.array([Trap()])), r"holds Python objects, not floats\n.*array of floats"),
     "integers": (npy(np.zeros(SIZE, np.uint8)), "holds values of type uint8, not floats"),
     "complex": (npy(np.zeros(SIZE, np.complex64)), "holds values of type complex64, not floats"),
-    "fields": (npy(np.zeros(SIZE, [("x", "<f4")])), "holds values of type .*, not floats"),
+    "fields": (npy(np.zeros(SIZE, [("x", "<f4")])), "holds rows of named fields, not floats"),
     "long": (header(SIZE, "<f16"), "holds values of type float128, not floats"),
     "a line": (npy(np.zeros(54, np.float32)), r"is an array of shape \(54,\), not one of height x width"),
     "colours": (npy(np.zeros((*SIZE, 3), np.float32)), r"is an array of shape \(6, 9, 3\)"),

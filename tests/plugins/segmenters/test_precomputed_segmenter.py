@@ -130,7 +130,7 @@ def test_a_segmentation_belongs_to_one_image(tmp_path: Path) -> None:
 
 
 def test_an_array_of_objects_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds values of type object, not true and false or integers or"):
+    with pytest.raises(DataError, match="holds Python objects, not true and false or integers or"):
         maps(segmenter(written(tmp_path, np.array([[None]]))), sample("1.png"))
 
 
