@@ -17,6 +17,8 @@ from segad_core.errors import BundleError
 from segad_core.json_file import parse_json
 
 MANIFEST = "manifest.json"
+SEAL = "manifest.sha256"
+"""Holds the manifest's digest, in the words of `sha256sum`."""
 MOST_MANIFEST = 4 << 20
 MOST_TEXT = 64 << 20
 MOST_READ = 16 << 30
@@ -24,6 +26,11 @@ MOST_BYTES = 64 << 30
 """Bounds on what is read of a bundle; SAM's largest checkpoint has 2.4 GiB."""
 
 _BLOCK = 1 << 20
+
+
+def seal_of(manifest: bytes) -> bytes:
+    """What stands in the file beside a manifest, which `sha256sum -c` understands."""
+    return f"{bytes_digest(manifest)}  {MANIFEST}\n".encode()
 
 
 class Container:
@@ -40,10 +47,9 @@ class Container:
         self._copies: dict[str, Path] = {}
         self._members = open_members(path)
         try:
-            with self._open(MANIFEST) as file:
-                data = file.read(MOST_MANIFEST + 1)
-            if len(data) > MOST_MANIFEST:
-                raise BundleError(f"{path}: its manifest has more than {MOST_MANIFEST >> 20} MiB", REMEDY)
+            data, seal = self._head(MANIFEST), self._head(SEAL)
+            if seal != seal_of(data):
+                raise self._tampered(MANIFEST)
             self.manifest: Manifest = parse_manifest(path, data)
             self._check_files()
         except BaseException:
@@ -123,12 +129,20 @@ class Container:
         listed, found = set(self.manifest.files), set(self._members.names)
         if missing := sorted(listed - found):
             raise BundleError(f"{self.path}: lacks {missing[0]!a:.150}, which its manifest names", REMEDY)
-        if strays := sorted(found - listed - {MANIFEST}):
+        if strays := sorted(found - listed - {MANIFEST, SEAL}):
             raise BundleError(f"{self.path}: holds '{strays[0]}', which its manifest does not name", REMEDY)
-        if MANIFEST in listed:
+        if listed & {MANIFEST, SEAL}:
             raise BundleError(f"{self.path}: its manifest names itself", REMEDY)
         if sum(facts.size for facts in self.manifest.files.values()) > MOST_BYTES:
             raise BundleError(f"{self.path}: says that it holds more than {MOST_BYTES >> 30} GiB", REMEDY)
+
+    def _head(self, name: str) -> bytes:
+        """One of the two files that no digest in the manifest speaks of."""
+        with self._open(name) as file:
+            data = file.read(MOST_MANIFEST + 1)
+        if len(data) > MOST_MANIFEST:
+            raise BundleError(f"{self.path}: '{name}' has more than {MOST_MANIFEST >> 20} MiB", REMEDY)
+        return data
 
     def _facts(self, name: str) -> FileFacts:
         facts = self.manifest.files.get(name)

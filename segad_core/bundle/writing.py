@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from segad_core.bundle.container import MANIFEST
+from segad_core.bundle.container import MANIFEST, SEAL, seal_of
 from segad_core.bundle.manifest import FileFacts, Manifest
 from segad_core.bundle.members import check_names
 from segad_core.digest import bytes_digest
@@ -30,13 +30,13 @@ def write_bundle(out: Path, manifest: Manifest, contents: Mapping[str, bytes | P
     """
     if out.exists() or out.is_symlink():
         raise BundleError(f"{out}: is there already", "Name another place with -o, or move it away.")
-    check_names(out, [*contents, MANIFEST])
+    check_names(out, [*contents, MANIFEST, SEAL])
     temporary = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         facts = {name: _facts_of(content) for name, content in sorted(contents.items())}
-        text = manifest.model_copy(update={"files": facts}).model_dump_json(indent=1) + "\n"
-        everything = {**dict(sorted(contents.items())), MANIFEST: text.encode()}
+        head = (manifest.model_copy(update={"files": facts}).model_dump_json(indent=1) + "\n").encode()
+        everything = {**dict(sorted(contents.items())), MANIFEST: head, SEAL: seal_of(head)}
         if out.suffix == ".zip":
             _write_zip(temporary, everything)
             sync_file(temporary)

@@ -38,6 +38,7 @@ def main() -> None:
     segad mask                    draw segmentation masks, and look at them
     segad datasets                data sets, where to get them, whether a copy is sound
     segad maps RECIPE -o DIR      the anomaly maps behind a run's table, as files
+    segad operate BUNDLE --show   a bundle's threshold, what it means in parts, and others to choose
 
     Exit codes: 0 done, 1 failed, 2 the recipe or the command line is wrong, 3 done but some images could
     not be read.

@@ -112,7 +112,7 @@ def test_a_cost_is_expected_over_the_same_share_of_bad_parts_for_all_lots() -> N
     rule = Rule(kind="cost", miss=2, reject=2)
     assert operating_point(b_alone, rule).threshold > 3
     assert operating_point(b_alone, rule.model_copy(update={"bad": 10 / 17})).threshold == 1
-    (a, _) = operating_point(tested, rule).lots.measured
+    (a,) = operating_point(tested, rule).lots.measured
     assert (a.group, a.threshold) == ("a", 1)
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from pickles import MakesFolder
 
 from segad_core.bundle.bundle import Bundle
-from segad_core.bundle.container import MANIFEST
+from segad_core.bundle.container import MANIFEST, SEAL, seal_of
 from segad_core.bundle.tables import read_golden, read_table
 from segad_core.images import decode
 
@@ -42,11 +42,16 @@ class Parts:
     def signed(self) -> dict[str, bytes]:
         """All files, with a manifest that has the sizes and digests of the others."""
         facts = {n: {"sha256": hashlib.sha256(d).hexdigest(), "size": len(d)} for n, d in self.files.items()}
-        return {**self.files, MANIFEST: json.dumps({**self.manifest, "files": facts}).encode()}
+        return sealed(self.files, json.dumps({**self.manifest, "files": facts}).encode())
 
     def write(self, home: Path, form: str) -> Path:
         """As a folder or a zip below `home`."""
         return write(home, form, self.signed())
+
+
+def sealed(files: Mapping[str, bytes], manifest: bytes) -> dict[str, bytes]:
+    """Files, the manifest as it is, and its digest."""
+    return {**files, MANIFEST: manifest, SEAL: seal_of(manifest)}
 
 
 def write(home: Path, form: str, files: Mapping[str, bytes]) -> Path:
@@ -80,7 +85,8 @@ def sound_parts(home: Path) -> Parts:
         for path in sorted((home / "sound").rglob("*"))
         if path.is_file()
     }
-    return Parts(json.loads(files.pop(MANIFEST)), files)
+    manifest = json.loads(files.pop(MANIFEST))
+    return Parts(manifest, {name: data for name, data in files.items() if name != SEAL})
 
 
 def take_up(path: Path) -> list[float | None]:

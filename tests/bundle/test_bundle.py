@@ -1,0 +1,349 @@
+"""A bundle at work: the run's scores to the last bit, verdicts that fail safe, reasons, a stream."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+import sys
+import weakref
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import picture
+from trained_bundles import ROWS, bad, bundle_of, good, home, run_scores
+
+import segad_core
+from segad_core.bundle.bundle import Bundle, Inspection
+from segad_core.bundle.prediction import Contribution, parted, readable
+from segad_core.contracts import MapQuality
+from segad_core.errors import UsageError
+from segad_core.images import decode
+
+BATCH = 4
+
+
+@pytest.fixture
+def bundle() -> Iterator[Bundle]:
+    with Bundle.load(bundle_of("SegAD"), "cpu") as opened:
+        yield opened
+
+
+def bits(numbers: list[float | None]) -> list[str]:
+    return [repr(number) for number in numbers]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_scores_are_the_runs_to_the_last_bit(row: str) -> None:
+    """Whatever the order, the company and the way in."""
+    expected = run_scores(row)
+    assert len(expected) == 16
+    paths = list(expected)
+    random.Random(row).shuffle(paths)
+    with Bundle.load(bundle_of(row), "cpu") as opened:
+        company = [paths[0], home() / "trained.yaml", *paths[1:6], home() / "gone.png", *paths[6:], paths[3]]
+        given = opened.predict(company)
+        arrays = opened.predict(decode(path).pixels for path in paths[:5])
+    found = {Path(one.image): one.score for one in given}
+    assert [one.image for one in given] == [str(path) for path in company]
+    assert {path: repr(found[path]) for path in paths} == expected
+    assert bits([one.score for one in arrays]) == [expected[path] for path in paths[:5]]
+    assert [one.image for one in arrays] == ["0", "1", "2", "3", "4"]
+    assert {one.image for one in given if one.verdict == "UNKNOWN"} == {str(company[1]), str(company[7])}
+
+
+def test_one_at_a_time_is_as_all_together(bundle: Bundle) -> None:
+    paths = [good(1), bad(2), bad(3)]
+    together = bundle.predict(paths)
+    assert [bundle.predict([path])[0] for path in paths] == together
+
+
+def test_a_verdict_is_the_threshold(bundle: Bundle) -> None:
+    found = bundle.predict(run_scores("SegAD"))
+    threshold = bundle.operating_point.threshold
+    assert {one.verdict for one in found} == {"OK", "NG"}
+    assert all((one.verdict == "NG") == (one.score >= threshold) for one in found if one.score is not None)
+    bundle.operating_point = bundle.operating_point.model_copy(update={"threshold": found[0].score})
+    assert bundle.predict([found[0].image])[0].verdict == "NG"  # at the threshold is NG
+
+
+def test_contributions_and_a_constant_sum_to_the_score(bundle: Bundle) -> None:
+    found = bundle.predict(run_scores("SegAD"))
+    constants = [one.score - sum(part.amount for part in one.contributions) for one in found if one.score is not None]
+    np.testing.assert_allclose(constants, constants[0], atol=1e-5)
+    assert len({one.score for one in found}) > 3
+    for one in found:
+        names = {(part.segment, part.source, part.statistic) for part in one.contributions}
+        assert names == {
+            *((segment, "patchcore", statistic) for segment in ("left", "right") for statistic in ("q995", "mean")),
+            ("image", "patchcore", "max"),
+        }
+        amounts = [part.amount for part in one.contributions]
+        assert amounts == sorted(amounts, reverse=True)
+
+
+def test_values_are_the_feature_vectors(bundle: Bundle) -> None:
+    (found,) = bundle.inspect([bad(0)])
+    values = {f"{c.segment}.{c.source}.{c.statistic}": c.value for c in found.prediction.contributions}
+    assert found.features is not None
+    assert values == dict(zip(bundle.pipeline.names, found.features.tolist(), strict=True))
+    assert values["image.patchcore.max"] == float(found.maps["patchcore"].max())
+
+
+def test_an_ng_says_what_drove_it(bundle: Bundle) -> None:
+    found = [one for one in bundle.predict(run_scores("SegAD")) if one.verdict == "NG"]
+    for one in found:
+        largest = [c for c in one.contributions[:3] if c.amount > 0]
+        assert one.reason == "; ".join(str(c) for c in largest)
+        assert re.match(r"(left|right|whole image), patchcore (q99\.5|mean|max), \+\d+\.\d\d", one.reason)
+    assert str(Contribution("wires", "patchcore", "q995", 7.5, 2.104)) == "wires, patchcore q99.5, +2.10"
+
+
+def test_reasons_do_not_need_contributions(bundle: Bundle) -> None:
+    paths = list(run_scores("SegAD"))
+    with_ = bundle.predict(paths)
+    without = bundle.predict(paths, explain=False)
+    assert [replace(one, contributions=()) for one in with_] == without
+    assert any(one.reason for one in without)
+
+
+@pytest.mark.parametrize("row", ["PatchCore", "DevNet"])
+def test_a_learner_alone_says_its_score(row: str) -> None:
+    with Bundle.load(bundle_of(row), "cpu") as opened:
+        threshold = opened.operating_point.threshold
+        for one in opened.predict(run_scores(row)):
+            assert one.score is not None
+            expected = f"score {one.score:.4g}, NG from {threshold:.4g}" if one.verdict == "NG" else ""
+            assert one.reason == expected
+            assert one.contributions == ()
+
+
+def test_names_of_features_may_have_dots() -> None:
+    assert parted("a.b.c.q995", ["a", "a.b"], ["c", "b"]) == ("a", "b", "c.q995")
+    assert parted("image.c.1.max", ["a"], ["c.1"]) == ("image", "c.1", "max")
+    assert [readable(name) for name in ("q995", "q05", "q5", "max", "q9951")] == [
+        "q99.5",
+        "q05",
+        "q5",
+        "max",
+        "q99.51",
+    ]
+
+
+def spoil(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, ids: set[str], error: Exception | None) -> None:
+    """The detector fails at some images, or gives values that are not finite."""
+    detector = bundle.pipeline.detectors["patchcore"]
+    sound = detector.anomaly_maps
+
+    def spoilt(batch):
+        maps = sound(batch).copy()
+        hit = [sample.id in ids for sample in batch.samples]
+        if error and any(hit):
+            raise error
+        maps[hit, 3, 4] = np.nan
+        return maps
+
+    monkeypatch.setattr(detector, "anomaly_maps", spoilt)
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("out\nof luck"), SystemError(), MemoryError(), AssertionError()])
+def test_what_fails_is_unknown_and_its_neighbours_are_not(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    paths = [str(path) for path in [good(0), good(1), bad(1), good(2), good(3), bad(2)]]
+    sound = bundle.predict(paths)
+    spoil(bundle, monkeypatch, {paths[1], paths[2]}, error)
+    found = bundle.predict(paths)
+    for i in (1, 2):
+        assert (found[i].verdict, found[i].score) == ("UNKNOWN", None)
+        assert (type(error).__name__ if error else "is not finite") in found[i].reason
+        assert "plugin" in found[i].reason  # the remedy
+        assert "\n" not in found[i].reason
+    assert [found[i] for i in (0, 3, 4, 5)] == [sound[i] for i in (0, 3, 4, 5)]
+
+
+def test_a_doubtful_segmentation_is_never_ok_and_hides_no_ng(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = list(run_scores("SegAD"))
+    sound = bundle.predict(paths)
+    assert bundle.pipeline.segmentation is not None
+    monkeypatch.setattr(
+        bundle.pipeline.segmentation.segmenter,
+        "quality",
+        lambda batch: [MapQuality(0.1, "the part lies askew") for _ in batch.samples],
+    )
+    for before, after in zip(sound, bundle.predict(paths), strict=True):
+        doubt = "segmentation in doubt: the part lies askew"
+        if before.verdict == "NG":
+            assert after == replace(before, reason=f"{before.reason}; {doubt}")
+        else:
+            assert after == replace(before, verdict="UNKNOWN", reason=doubt)
+
+
+@pytest.mark.parametrize("amounts", [None, np.zeros((1, 2)), np.full((1, 6), np.nan)])
+def test_what_cannot_be_explained_is_never_ok(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, amounts: np.ndarray | None
+) -> None:
+    paths = list(run_scores("SegAD"))
+    sound = bundle.predict(paths)
+
+    def broken(features):
+        if amounts is None:
+            raise RuntimeError("no trees")
+        return amounts
+
+    monkeypatch.setattr(bundle.pipeline.final, "contributions", broken)
+    for before, after in zip(sound, bundle.predict(paths), strict=True):
+        assert after.verdict == {"NG": "NG", "OK": "UNKNOWN"}[before.verdict]
+        assert after.score == before.score
+        assert "it cannot be explained: " in after.reason
+
+
+def test_a_stream_holds_two_batches(bundle: Bundle) -> None:
+    """Of pictures taken in and of inspections given out, however many there are."""
+    taken, given = 0, 0
+    alive: weakref.WeakSet[Inspection] = weakref.WeakSet()
+    most_taken = most_alive = 0
+
+    def camera() -> Iterator[np.ndarray]:
+        nonlocal taken
+        for i in range(10 * BATCH):
+            taken += 1
+            yield picture(i)
+
+    class Kept:
+        """Inspections compare by value, which arrays cannot."""
+
+        def __init__(self, found: Inspection) -> None:
+            self.ref = weakref.ref(found)
+
+    kept: list[Kept] = []
+    for found in bundle.inspect(camera(), explain=False):
+        given += 1
+        kept.append(Kept(found))
+        most_taken = max(most_taken, taken - given)
+        most_alive = max(most_alive, sum(one.ref() is not None for one in kept))
+    assert not alive
+    assert given == 10 * BATCH
+    assert most_taken < 2 * BATCH
+    assert most_alive <= BATCH + 1
+
+
+def test_the_next_batch_is_decoded_while_one_is_scored(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound, taken, when = bundle.pipeline.run, [], []
+
+    def run(batch, count):
+        when.append(len(taken))
+        return sound(batch, count)
+
+    monkeypatch.setattr(bundle.pipeline, "run", run)
+    bundle.predict(path for path in [good(0)] * 10 if taken.append(path) is None)
+    assert when == [8, 10, 10]
+
+
+def test_memory_of_an_array_may_be_used_again(bundle: Bundle) -> None:
+    frames = [decode(path).pixels for path in (good(0), bad(0), good(1), bad(1), bad(2))]
+    buffer = np.empty_like(frames[0])
+
+    def camera() -> Iterator[np.ndarray]:
+        for frame in frames:
+            buffer[:] = frame
+            yield buffer
+
+    assert bundle.predict(camera()) == bundle.predict(frames)
+
+
+def test_plugins_see_each_image_as_it_is(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also where an array's number is the name of a file."""
+    monkeypatch.chdir(tmp_path)
+    Path("0").write_bytes(good(3).read_bytes())
+    seen = []
+    assert bundle.pipeline.segmentation is not None
+    segmenter = bundle.pipeline.segmentation.segmenter
+    sound = segmenter.segment
+
+    def segment(batch):
+        seen.extend(batch.full_size(i) for i in range(len(batch)))
+        return sound(batch)
+
+    monkeypatch.setattr(segmenter, "segment", segment)
+    large = np.repeat(np.repeat(decode(bad(0)).pixels, 2, 0), 2, 1)
+    images = [large, "0", good(3), decode(good(4)).pixels]
+    bundle.predict(images)
+    for shown, image in zip(seen, images, strict=True):
+        np.testing.assert_array_equal(shown, image if isinstance(image, np.ndarray) else decode(Path(image)).pixels)
+
+
+@pytest.mark.parametrize("image", ["part.png", Path("part.png"), np.zeros((48, 48, 3), np.uint8)])
+def test_one_image_is_not_taken_for_several(bundle: Bundle, image: object) -> None:
+    with pytest.raises(UsageError, match="one image was given"):
+        bundle.predict(image)  # type: ignore[arg-type]
+
+
+WRONG = {
+    "float": np.zeros((48, 48, 3)),
+    "grey": np.zeros((48, 48), np.uint8),
+    "four channels": np.zeros((48, 48, 4), np.uint8),
+    "nothing in it": np.zeros((0, 48, 3), np.uint8),
+    "a list": [1, 2],
+    "none": None,
+    "a number": 7,
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_no_image_is_unknown(bundle: Bundle, name: str) -> None:
+    found = bundle.predict([good(0), WRONG[name], bad(0)])  # type: ignore[list-item]
+    assert [one.verdict for one in found][1] == "UNKNOWN"
+    assert "not (H, W, 3) uint8 RGB" in found[1].reason or "neither a path nor an array" in found[1].reason
+    assert [found[0], found[2]] == bundle.predict([good(0), bad(0)])
+
+
+def test_an_image_of_another_shape_than_the_mask_is_unknown(bundle: Bundle) -> None:
+    (found,) = bundle.predict([picture(0)[:20]])
+    assert (found.verdict, found.score) == ("UNKNOWN", None)
+    assert "which is not the shape of images of 20 x 48" in found.reason
+
+
+def test_every_file_counts_in_the_digest(bundle: Bundle) -> None:
+    with Bundle.load(bundle_of("SegAD"), "cpu") as again:
+        assert again.digest == bundle.digest
+    with Bundle.load(bundle_of("Two"), "cpu") as other:
+        assert other.digest != bundle.digest
+
+
+def test_the_documented_example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "predict.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    Path("bracket.segad").symlink_to(bundle_of("SegAD"))
+    for name, path in (("part1.png", good(0)), ("part2.png", bad(0))):
+        Path(name).write_bytes(path.read_bytes())
+    exec(compile(example, "docs/predict.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert "part1.png OK" in said
+    assert re.search(r"part2\.png NG (left|right|whole image), patchcore ", said)
+
+
+def test_importing_the_package_is_cheap() -> None:
+    program = (
+        "import json, sys, segad_core; before = sorted(sys.modules); segad_core.Bundle; "
+        "print(json.dumps([before, sorted(sys.modules)]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    before, after = json.loads(done.stdout)
+    assert not {"numpy", "pydantic", "PIL", "segad_core.bundle"} & set(before)
+    assert "segad_core.bundle.bundle" in after
+
+
+def test_the_package_has_nothing_else() -> None:
+    assert segad_core.Bundle is Bundle
+    with pytest.raises(AttributeError, match="no attribute 'Bundel'"):
+        _ = segad_core.Bundel
