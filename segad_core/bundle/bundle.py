@@ -139,12 +139,19 @@ class Bundle:
         given, opened = self.manifest.pipeline, _Opened(_sample(number, image), image)
         try:
             whole = _whole(image, given.white)
-            if self.pipeline.segmentation is not None:
-                height, width = whole.shape[:2]
-                self.pipeline.segmentation.segmenter.check_sizes({(height, width)}, given.size)
+            self._check_size(whole.shape[0], whole.shape[1])
             return replace(opened, pixels=resize(whole, given.size))
         except Exception as error:  # whatever it is, it concerns this image alone
             return replace(opened, problem=_problem(opened.sample, error))
+
+    def _check_size(self, height: int, width: int) -> None:
+        """Refuses an image onto which the segments would be stretched."""
+        if self.pipeline.segmentation is None:
+            return
+        try:
+            self.pipeline.segmentation.segmenter.check_sizes({(height, width)}, self.manifest.pipeline.size)
+        except SegadError as error:
+            raise ImageError(error.what, "Give images of the shape that the setup was made for.") from error
 
     def _inspect(self, opened: Sequence[_Opened], explain: bool) -> list[Inspection]:
         """Scores images together; if that fails, each by itself, so that one cannot spoil the others."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -65,11 +66,9 @@ class Container:
         facts = self._facts(name)
         if facts.size > most:
             raise BundleError(f"{self.path}: '{name}' has more than {most} bytes", REMEDY)
-        with self._open(name) as file:
-            data = file.read(facts.size + 1)
-        if len(data) != facts.size or bytes_digest(data) != facts.sha256:
-            raise self._tampered(name)
-        return data
+        data = io.BytesIO()
+        self._verify(name, facts, data)
+        return data.getvalue()
 
     def text(self, name: str, most: int = MOST_TEXT) -> str:
         """A file for people: nothing parses it.

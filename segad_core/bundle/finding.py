@@ -130,12 +130,21 @@ def _names(pieces: Iterable[bytes], end: bytes) -> Iterator[str]:
 
 def _search(name: str) -> _Search:
     search = _Search()
-    if glob.has_magic(name) and not os.path.lexists(name):
-        for path in sorted(glob.glob(name, recursive=True)):  # noqa: PTH207 (what is no text stays)
-            search.add(path)
-    else:
-        search.add(name)
+    for path in _matches(name) if glob.has_magic(name) and not os.path.lexists(name) else [name]:
+        search.add(path)
     return search
+
+
+def _matches(pattern: str) -> list[str]:
+    """What a pattern leads to, sorted, without hidden names; `**` follows no links, which may be loops."""
+    parts = Path(pattern).parts
+    plain = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    base, rest = Path(*parts[:plain]), Path(*parts[plain:])
+    try:
+        found = [(path, path.relative_to(base).parts) for path in base.glob(str(rest))]
+    except ValueError as error:
+        raise UsageError(f"{pattern}: is no pattern ({error})", "As in 'lot7/**/*.png'.") from error
+    return sorted(str(path) for path, own in found if not any(part.startswith(".") for part in own))
 
 
 def _other_files(count: int) -> str:

@@ -147,6 +147,8 @@ class Results(Tally):
                 temporary = self.journal.with_name(f"{self.journal.name}.part")
                 temporary.write_bytes(b"".join(map(self._encoded, _from_parquet(self.path))))
                 temporary.replace(self.journal)
+            if self.journal.exists() and not self.journal.is_file():
+                raise UsageError(f"{self.journal}: is not a file", "Name another one.")
             if self.journal.exists():
                 _cut_torn_line(self.journal)
                 for line in self._read():

@@ -27,8 +27,9 @@ from segad_core.images import decode
 BATCH = 4
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def bundle() -> Iterator[Bundle]:
+    """Not to be changed but by monkeypatch, which puts everything back."""
     with Bundle.load(bundle_of("SegAD"), "cpu") as opened:
         yield opened
 
@@ -62,24 +63,31 @@ def test_one_at_a_time_is_as_all_together(bundle: Bundle) -> None:
     assert [bundle.predict([path])[0] for path in paths] == together
 
 
-def test_a_verdict_is_the_threshold(bundle: Bundle) -> None:
+def test_a_verdict_is_the_threshold(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     found = bundle.predict(run_scores("SegAD"))
     threshold = bundle.operating_point.threshold
     assert {one.verdict for one in found} == {"OK", "NG"}
     assert all((one.verdict == "NG") == (one.score >= threshold) for one in found if one.score is not None)
-    bundle.operating_point = bundle.operating_point.model_copy(update={"threshold": found[0].score})
+    at = bundle.operating_point.model_copy(update={"threshold": found[0].score})
+    monkeypatch.setattr(bundle, "operating_point", at)
     assert bundle.predict([found[0].image])[0].verdict == "NG"  # at the threshold is NG
 
 
 def test_contributions_and_a_constant_sum_to_the_score(bundle: Bundle) -> None:
     found = bundle.predict(run_scores("SegAD"))
-    constants = [one.score - sum(part.amount for part in one.contributions) for one in found if one.score is not None]
+    constants = [
+        one.score - sum(part.amount for part in one.contributions) for one in found if one.score is not None
+    ]
     np.testing.assert_allclose(constants, constants[0], atol=1e-5)
     assert len({one.score for one in found}) > 3
     for one in found:
         names = {(part.segment, part.source, part.statistic) for part in one.contributions}
         assert names == {
-            *((segment, "patchcore", statistic) for segment in ("left", "right") for statistic in ("q995", "mean")),
+            *(
+                (segment, "patchcore", statistic)
+                for segment in ("left", "right")
+                for statistic in ("q995", "mean")
+            ),
             ("image", "patchcore", "max"),
         }
         amounts = [part.amount for part in one.contributions]
@@ -150,7 +158,9 @@ def spoil(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, ids: set[str], error:
     monkeypatch.setattr(detector, "anomaly_maps", spoilt)
 
 
-@pytest.mark.parametrize("error", [None, RuntimeError("out\nof luck"), SystemError(), MemoryError(), AssertionError()])
+@pytest.mark.parametrize(
+    "error", [None, RuntimeError("out\nof luck"), SystemError(), MemoryError(), AssertionError()]
+)
 def test_what_fails_is_unknown_and_its_neighbours_are_not(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch, error: Exception | None
 ) -> None:
@@ -206,9 +216,8 @@ def test_what_cannot_be_explained_is_never_ok(
 
 def test_a_stream_holds_two_batches(bundle: Bundle) -> None:
     """Of pictures taken in and of inspections given out, however many there are."""
-    taken, given = 0, 0
-    alive: weakref.WeakSet[Inspection] = weakref.WeakSet()
-    most_taken = most_alive = 0
+    taken = given = most_taken = most_alive = 0
+    kept: list[weakref.ref[Inspection]] = []
 
     def camera() -> Iterator[np.ndarray]:
         nonlocal taken
@@ -216,25 +225,19 @@ def test_a_stream_holds_two_batches(bundle: Bundle) -> None:
             taken += 1
             yield picture(i)
 
-    class Kept:
-        """Inspections compare by value, which arrays cannot."""
-
-        def __init__(self, found: Inspection) -> None:
-            self.ref = weakref.ref(found)
-
-    kept: list[Kept] = []
     for found in bundle.inspect(camera(), explain=False):
         given += 1
-        kept.append(Kept(found))
+        kept.append(weakref.ref(found))
         most_taken = max(most_taken, taken - given)
-        most_alive = max(most_alive, sum(one.ref() is not None for one in kept))
-    assert not alive
+        most_alive = max(most_alive, sum(one() is not None for one in kept))
     assert given == 10 * BATCH
     assert most_taken < 2 * BATCH
     assert most_alive <= BATCH + 1
 
 
-def test_the_next_batch_is_decoded_while_one_is_scored(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_batch_is_decoded_while_one_is_scored(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sound, taken, when = bundle.pipeline.run, [], []
 
     def run(batch, count):
@@ -278,7 +281,9 @@ def test_plugins_see_each_image_as_it_is(
     images = [large, "0", good(3), decode(good(4)).pixels]
     bundle.predict(images)
     for shown, image in zip(seen, images, strict=True):
-        np.testing.assert_array_equal(shown, image if isinstance(image, np.ndarray) else decode(Path(image)).pixels)
+        np.testing.assert_array_equal(
+            shown, image if isinstance(image, np.ndarray) else decode(Path(image)).pixels
+        )
 
 
 @pytest.mark.parametrize("image", ["part.png", Path("part.png"), np.zeros((48, 48, 3), np.uint8)])

@@ -1,4 +1,4 @@
-"""A small sound bundle, taken apart and put together again: with digests that are right, whatever is in it."""
+"""A small sound bundle, taken apart and put together again, with right digests of whatever is in it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 from builders import segad, workshop, write_recipe
-from PIL import Image
 from pickles import MakesFolder
+from PIL import Image
 
 from segad_core.bundle.bundle import Bundle
 from segad_core.bundle.container import MANIFEST, SEAL, seal_of

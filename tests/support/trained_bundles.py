@@ -27,7 +27,8 @@ detectors:
   patchcore: {use: patchcore, params: {coreset_ratio: 0.2, blur_sigma: 1}}
   smooth: {use: patchcore, params: {coreset_ratio: 0.1, blur_sigma: 4}}
 classifiers:
-  devnet: {use: devnet, params: {epochs: 1, batch_good: 2, batch_bad: 2}}
+  devnet: {use: devnet, params: {source: efficientnet_lite0, epochs: 1, steps_per_epoch: 2, batch_good: 2,
+                                  batch_bad: 2}}
 segmenter: {use: static_mask, params: {mask: mask.png, segments: [left, right]}}
 features: [q995, mean]
 image_features: [max]
@@ -49,8 +50,8 @@ def home() -> Path:
     atexit.register(folder.cleanup)
     place = Path(folder.name)
     data_set(place / "data", good=24, bad=14)
-    mask = np.zeros((48, 48), np.uint8)
-    mask[:, 24:] = 1
+    mask = np.zeros((96, 96), np.uint8)  # drawn over a larger image: the shape of images counts
+    mask[:, 48:] = 1
     Image.fromarray(mask).save(place / "mask.png")
     (place / "trained.yaml").write_text(RECIPE)
     result = run_command(place / "trained.yaml")
@@ -72,7 +73,11 @@ def bundle_of(row: str) -> Path:
 def run_scores(row: str) -> dict[Path, str]:
     """What stands in scores.csv of a row, by image."""
     with (home() / "runs" / "trained" / "scores.csv").open(encoding="utf-8") as file:
-        return {home() / "data" / "a" / line["image"]: line["score"] for line in csv.DictReader(file) if line["row"] == row}
+        return {
+            home() / "data" / "a" / line["image"]: line["score"]
+            for line in csv.DictReader(file)
+            if line["row"] == row
+        }
 
 
 def good(number: int = 0) -> Path:

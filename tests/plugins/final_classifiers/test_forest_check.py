@@ -1,0 +1,441 @@
+"""Forests that would crash XGBoost, or score without sense, are refused before XGBoost sees them."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xgboost
+from pickles import MakesFolder
+
+from segad_core.errors import PluginError
+from segad_plugins.final_classifiers import forest_check
+from segad_plugins.final_classifiers.brf import BoostedRandomForest
+from segad_plugins.final_classifiers.bt import BoostedTrees
+from segad_plugins.final_classifiers.forest import Forest
+from segad_plugins.final_classifiers.forest_check import MOST_DEPTH, checked_forest
+from segad_plugins.final_classifiers.rf import RandomForest
+
+Model = dict[str, Any]
+Spoil = Callable[[Model], object]
+WIDTH = 6
+
+
+@cache
+def data() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(80, WIDTH))
+    return features, (features[:, 0] + 0.3 * features[:, 1] > 0.3).astype(np.int64)
+
+
+def fitted(kind: type[Forest], **params: object) -> Forest:
+    forest = kind(kind.Params(**params))
+    features, labels = data()
+    forest.fit(features, list("abcdef"), labels, 0)
+    return forest
+
+
+@cache
+def small() -> Forest:
+    return fitted(BoostedRandomForest, n_estimators=2, num_parallel_tree=3)
+
+
+@cache
+def sound() -> bytes:
+    """Six trees, the first of which has at least five nodes."""
+    text = small().state()["model.json"]
+    assert tree(json.loads(text))["left_children"][0] != -1 and len(tree(json.loads(text))["parents"]) >= 5
+    return text
+
+
+def model(m: Model) -> Model:
+    return m["learner"]["gradient_booster"]["model"]
+
+
+def tree(m: Model) -> Model:
+    return model(m)["trees"][0]
+
+
+def leaf(m: Model) -> int:
+    return tree(m)["left_children"].index(-1)
+
+
+def refused(text: bytes, words: str | None = None) -> str:
+    with pytest.raises(PluginError, match=words) as caught:
+        BoostedRandomForest().restore({"model.json": text})
+    assert caught.value.what.isprintable() and caught.value.remedy
+    assert len(caught.value.what) < 500
+    return caught.value.what
+
+
+@pytest.mark.parametrize("kind", [BoostedRandomForest, BoostedTrees, RandomForest])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"tree_method": "approx", "scale_pos_weight": 0.001},
+        {"max_depth": MOST_DEPTH, "subsample": 1.0, "reg_alpha": 0.0, "scale_pos_weight": 1e6},
+    ],
+)
+def test_what_was_fitted_passes_and_scores_the_same_to_the_last_bit(
+    kind: type[Forest], params: dict[str, Any]
+) -> None:
+    count = {"n_estimators": 2, "num_parallel_tree": 30} if kind is not BoostedTrees else {"n_estimators": 60}
+    forest, (features, _) = fitted(kind, **count, **params), data()
+    again = kind()
+    again.restore(forest.state())
+    assert again.state() == forest.state()
+    np.testing.assert_array_equal(again.margins(features), forest.margins(features))
+    np.testing.assert_array_equal(again.contributions(features), forest.contributions(features))
+
+
+def test_xgboost_reads_what_was_checked_and_nothing_else() -> None:
+    spaced = json.dumps(json.loads(sound()), indent=3).encode("utf-8-sig")
+    written = bytes(checked_forest(spaced))
+    assert json.loads(written) == json.loads(sound())
+    assert written == checked_forest(sound()) and written.isascii()
+
+
+def test_the_format_before_3_1_passes() -> None:
+    old = json.loads(sound())
+    del model(old)["cats"]
+    old["learner"]["learner_model_param"]["base_score"] = "0E0"
+    old["version"] = [2, 1, 4]
+    assert json.loads(checked_forest(json.dumps(old).encode())) == old
+
+
+def test_another_number_of_features_is_refused() -> None:
+    for width in (0, WIDTH - 1, WIDTH + 1, 100):
+        for how in (small().margins, small().contributions):
+            with pytest.raises(PluginError, match=f"learnt from {WIDTH} features, and was given {width}"):
+                how(np.zeros((1, width)))
+
+
+@pytest.mark.parametrize("files", [{}, {"model.ubj": b""}, {"model.json": b"", "other": b""}])
+def test_other_files_are_refused(files: dict[str, bytes]) -> None:
+    with pytest.raises(PluginError, match="a forest is the file model.json"):
+        BoostedRandomForest().restore(files)
+
+
+def test_a_forest_that_is_refused_leaves_the_old_one() -> None:
+    forest, (features, _) = BoostedRandomForest(), data()
+    forest.restore({"model.json": sound()})
+    with pytest.raises(PluginError):
+        forest.restore({"model.json": sound()[:-1]})
+    np.testing.assert_array_equal(forest.margins(features), small().margins(features))
+
+
+def at(name: str, node: int, value: object) -> Spoil:
+    """One entry of a list of the first tree."""
+    return lambda m: tree(m)[name].__setitem__(node, value)
+
+
+def put(path: str, value: object) -> Spoil:
+    """A value anywhere, by its keys with dots between."""
+
+    def spoil(m: Model) -> None:
+        *keys, last = path.split(".")
+        for key in keys:
+            m = m[key]
+        m[last] = value
+
+    return spoil
+
+
+def drop(path: str) -> Spoil:
+    def spoil(m: Model) -> None:
+        *keys, last = path.split(".")
+        for key in keys:
+            m = m[key]
+        del m[last]
+
+    return spoil
+
+
+LEARNER, BOOSTER = "learner", "learner.gradient_booster"
+MODEL, PARAM = f"{BOOSTER}.model", f"{LEARNER}.learner_model_param"
+
+
+def of_tree(path: str, value: object) -> Spoil:
+    return lambda m: put(path, value)(tree(m))
+
+
+def chain(depth: int) -> Spoil:
+    """A tree that goes to the left, `depth` questions deep, with nothing else wrong."""
+
+    def spoil(m: Model) -> None:
+        count, t = 2 * depth + 1, tree(m)
+        inner = range(0, 2 * depth, 2)
+        parents = [2**31 - 1, *(parent for i in inner for parent in (i, i))]
+        right = [i + 1 if i in set(inner) else -1 for i in range(count)]
+        left = [i + 2 if i in set(inner) else -1 for i in range(count)]
+        t |= {"left_children": left, "right_children": right, "parents": parents}
+        for name in ("split_indices", "split_type", "default_left"):
+            t[name] = [0] * count
+        for name in ("split_conditions", "base_weights", "loss_changes"):
+            t[name] = [0.5] * count
+        t["sum_hessian"] = [0.0] * count
+        for i in reversed(range(count)):
+            t["sum_hessian"][i] = (
+                t["sum_hessian"][left[i]] + t["sum_hessian"][right[i]] if right[i] > 0 else 1.0
+            )
+        t["tree_param"]["num_nodes"] = str(count)
+
+    return spoil
+
+
+def orphans(m: Model) -> None:
+    """The first tree's root is a leaf; what was below it hangs nowhere."""
+    tree(m)["left_children"][0] = tree(m)["right_children"][0] = -1
+
+
+def ring(m: Model) -> None:
+    """Two nodes that are each other's children, out of reach of the root."""
+    t = tree(m)
+    t["left_children"][0] = t["right_children"][0] = -1
+    t["left_children"][1], t["right_children"][1] = 2, 2
+    t["left_children"][2], t["right_children"][2] = 1, 1
+    t["parents"][1], t["parents"][2] = 2, 1
+
+
+def shared(m: Model) -> None:
+    """A node with two parents."""
+    t = tree(m)
+    left = t["left_children"][0]
+    inner = next(i for i, child in enumerate(t["left_children"]) if i and child != -1)
+    t["left_children"][inner], t["parents"][left] = left if left > inner else inner + 1, inner
+
+
+def twice(name: str) -> Spoil:
+    return lambda m: tree(m)[name].extend(tree(m)[name])
+
+
+EVIL: dict[str, Spoil] = {
+    "child out of range": at("left_children", 0, 10**7),
+    "child just out of range": lambda m: at("left_children", 0, len(tree(m)["parents"]))(m),
+    "child at the end of int32": at("right_children", 0, 2**31 - 1),
+    "child beyond int32": at("right_children", 0, 2**31),
+    "child beyond int64": at("right_children", 0, 2**70),
+    "child below zero": at("left_children", 0, -2),
+    "child far below zero": at("left_children", 0, -(2**31)),
+    "child of itself": at("left_children", 0, 0),
+    "root as a child": at("left_children", 1, 0),
+    "the same child twice": lambda m: at("left_children", 0, tree(m)["right_children"][0])(m),
+    "half a leaf": at("right_children", 0, -1),
+    "other half": at("left_children", 0, -1),
+    "leaf with a child": lambda m: at("left_children", leaf(m), 1)(m),
+    "child with two parents": shared,
+    "nodes out of reach": orphans,
+    "ring": ring,
+    "child as a float": at("left_children", 0, 1.0),
+    "child as a fraction": at("left_children", 0, 1.5),
+    "child as a word": at("left_children", 0, "1"),
+    "child as true": at("left_children", 0, True),
+    "child as nothing": at("left_children", 0, None),
+    "child as a list": at("left_children", 0, [1]),
+    "wrong parent": at("parents", 1, 1),
+    "parent out of range": at("parents", 1, 10**6),
+    "root with a parent": at("parents", 0, 0),
+    "child without a parent": at("parents", 1, 2**31 - 1),
+    "feature out of range": at("split_indices", 0, WIDTH),
+    "feature far out of range": at("split_indices", 0, 2**31 - 1),
+    "feature below zero": at("split_indices", 0, -1),
+    "feature of a leaf": lambda m: at("split_indices", leaf(m), WIDTH)(m),
+    "threshold NaN": at("split_conditions", 0, float("nan")),
+    "threshold infinite": at("split_conditions", 0, float("inf")),
+    "leaf NaN": lambda m: at("split_conditions", leaf(m), float("nan"))(m),
+    "leaf beyond float32": lambda m: at("split_conditions", leaf(m), 1e39)(m),
+    "leaf as a word": lambda m: at("split_conditions", leaf(m), "0")(m),
+    "base weight NaN": at("base_weights", 0, float("nan")),
+    "loss infinite": at("loss_changes", 0, float("-inf")),
+    "weight of images NaN": at("sum_hessian", 0, float("nan")),
+    "weight below zero": at("sum_hessian", 1, -1.0),
+    "no weight": at("sum_hessian", 1, 0.0),
+    "weights that do not add up": at("sum_hessian", 0, 1e30),
+    "default neither way": at("default_left", 0, 2),
+    "category": at("split_type", 0, 1),
+    "categories": of_tree("categories", [1]),
+    "categories of nodes": of_tree("categories_nodes", [0]),
+    "segments of categories": of_tree("categories_segments", [2**40]),
+    "sizes of categories": of_tree("categories_sizes", [2**62]),
+    "short list": lambda m: tree(m)["left_children"].pop(),
+    "long list": twice("split_conditions"),
+    "no list": of_tree("parents", 3),
+    "empty list": of_tree("default_left", []),
+    "list of nothing": of_tree("base_weights", None),
+    "no nodes": of_tree("tree_param.num_nodes", "0"),
+    "nodes below zero": of_tree("tree_param.num_nodes", "-1"),
+    "too many nodes": of_tree("tree_param.num_nodes", "2147483647"),
+    "nodes as a number": lambda m: of_tree("tree_param.num_nodes", len(tree(m)["parents"]))(m),
+    "nodes with a space": lambda m: of_tree("tree_param.num_nodes", f" {len(tree(m)['parents'])}")(m),
+    "nodes with a line": lambda m: of_tree("tree_param.num_nodes", f"{len(tree(m)['parents'])}\n")(m),
+    "deleted nodes": of_tree("tree_param.num_deleted", "1"),
+    "leaves as vectors": of_tree("tree_param.size_leaf_vector", "1000000"),
+    "tree of other features": of_tree("tree_param.num_feature", "7"),
+    "number of a tree": of_tree("id", 5),
+    "unknown key in a tree": of_tree("evil", []),
+    "tree that is none": lambda m: model(m)["trees"].__setitem__(0, 7),
+    "too deep": chain(MOST_DEPTH + 1),
+    "far too deep": chain(20_000),
+    "group out of range": put(f"{MODEL}.tree_info", [10**6] * 6),
+    "group below zero": put(f"{MODEL}.tree_info", [-1] * 6),
+    "too few groups": put(f"{MODEL}.tree_info", []),
+    "rounds beyond the trees": put(f"{MODEL}.iteration_indptr", [0, 3, 600]),
+    "rounds backwards": put(f"{MODEL}.iteration_indptr", [6, 3, 0]),
+    "no rounds": put(f"{MODEL}.iteration_indptr", []),
+    "trees that are not there": put(f"{MODEL}.gbtree_model_param.num_trees", "999999999"),
+    "trees below zero": put(f"{MODEL}.gbtree_model_param.num_trees", "-1"),
+    "no trees per round": put(f"{MODEL}.gbtree_model_param.num_parallel_tree", "0"),
+    "many trees per round": put(f"{MODEL}.gbtree_model_param.num_parallel_tree", "999999999"),
+    "no trees": lambda m: model(m).update(
+        trees=[],
+        tree_info=[],
+        iteration_indptr=[0],
+        gbtree_model_param={"num_parallel_tree": "3", "num_trees": "0"},
+    ),
+    "linear": put(f"{BOOSTER}.name", "gblinear"),
+    "dart": put(f"{BOOSTER}.name", "dart"),
+    "weights of dart": put(f"{BOOSTER}.weight_drop", [1.0] * 6),
+    "names of categories": put(f"{MODEL}.cats.enc", [1]),
+    "features in the model alone": put(f"{PARAM}.num_feature", "7"),
+    "features without end": put(f"{PARAM}.num_feature", "4294967295"),
+    "features below zero": put(f"{PARAM}.num_feature", "-6"),
+    "many classes": put(f"{PARAM}.num_class", "1000000"),
+    "many targets": put(f"{PARAM}.num_target", "1000000"),
+    "other base": put(f"{PARAM}.base_score", "[5E-1]"),
+    "base NaN": put(f"{PARAM}.base_score", "[nan]"),
+    "two bases": put(f"{PARAM}.base_score", "[0E0,0E0]"),
+    "unknown objective": put(f"{LEARNER}.objective.name", "evil"),
+    "other objective": put(f"{LEARNER}.objective.name", "reg:squarederror"),
+    "objective's weight": put(f"{LEARNER}.objective.reg_loss_param.scale_pos_weight", "nan"),
+    "long number": put(f"{LEARNER}.objective.reg_loss_param.scale_pos_weight", "1" * 10**6),
+    "attributes": put(f"{LEARNER}.attributes", {"best_iteration": "7"}),
+    "names of features": put(f"{LEARNER}.feature_names", list("abcdef")),
+    "types of features": put(f"{LEARNER}.feature_types", ["c"] * WIDTH),
+    "unknown key": put("evil", 1),
+    "configuration": put("Config", {}),
+    "unknown key with a screen in it": put("\x1b[2J" * 999, 1),
+    "no version": drop("version"),
+    "half a version": put("version", [3]),
+    "version below zero": put("version", [-1, 0, 0]),
+    "no learner": drop("learner"),
+    "no objective": drop("learner.objective"),
+    "no trees' numbers": drop(f"{MODEL}.gbtree_model_param"),
+}
+
+
+@pytest.mark.parametrize("spoil", EVIL.values(), ids=EVIL)
+def test_evil_forests_are_refused(spoil: Spoil) -> None:
+    evil = copy.deepcopy(json.loads(sound()))
+    spoil(evil)
+    assert json.dumps(evil) != json.dumps(json.loads(sound()))
+    refused(json.dumps(evil).encode(), "not one that segad made")
+
+
+def test_a_tree_as_deep_as_may_be_passes_and_explains() -> None:
+    deep = json.loads(sound())
+    chain(MOST_DEPTH)(deep)
+    forest, (features, _) = BoostedRandomForest(), data()
+    forest.restore({"model.json": json.dumps(deep).encode()})
+    found = forest.contributions(features)
+    np.testing.assert_allclose(found.sum(axis=1), forest.margins(features), atol=1e-4)
+
+
+def test_bytes_that_are_no_forest_are_refused(tmp_path: Path) -> None:
+    import pickle
+
+    ubj = bytes(small()._fitted().save_raw("ubj"))
+    for text in (
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b"[" * 10**5,
+        b'{"a":' * 10**5,
+        b"1" * 10**5,
+        ubj,
+        sound()[:-1],
+        sound() + b"{}",
+        sound().replace(b'"version"', b'"version":[0,0,0],"version"'),
+        sound().replace(b'"gbtree"', b"NaN"),
+        sound().decode().encode("utf-16"),
+        pickle.dumps(MakesFolder(tmp_path / "canary")),
+    ):
+        refused(text)
+    assert not (tmp_path / "canary").exists()
+
+
+def test_a_forest_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forest_check, "MOST_BYTES", len(sound()))
+    checked_forest(sound())
+    refused(sound() + b" ", "it has more than")
+
+
+def test_and_is_not_given_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segad_plugins.final_classifiers.forest.MOST_BYTES", len(sound()) - 1)
+    with pytest.raises(PluginError, match="brf: the forest has"):
+        small().state()
+
+
+def test_trees_deeper_than_can_be_loaded_are_not_grown() -> None:
+    with pytest.raises(ValueError, match="max_depth"):
+        BoostedRandomForest.Params(max_depth=MOST_DEPTH + 1)
+
+
+FUZZ = """
+import json, random, re, sys
+import numpy as np
+from segad_core.errors import PluginError
+from segad_plugins.final_classifiers.brf import BoostedRandomForest
+
+sound, random = open(sys.argv[1], "rb").read(), random.Random(0)
+numbers = list(re.finditer(rb"-?[0-9][0-9.E-]*", sound))
+EVIL = b"-1 0 1 2 7 -2 2147483647 -2147483648 4294967295 9999999999999999999999 1e38 -1e38 1e-45 1e400 NaN".split()
+features = np.random.default_rng(0).normal(size=(20, %d))
+
+def flipped():
+    place = random.randrange(len(sound))
+    return sound[:place] + bytes([sound[place] ^ 1 << random.randrange(8)]) + sound[place + 1:]
+
+def swapped():
+    number = random.choice(numbers)
+    return sound[:number.start()] + random.choice(EVIL) + sound[number.end():]
+
+for spoilt in (flipped, swapped):
+    refused = 0
+    for _ in range(300):
+        forest = BoostedRandomForest()
+        try:
+            forest.restore({"model.json": spoilt()})
+        except PluginError:
+            refused += 1
+            continue
+        assert np.isfinite(forest.margins(features)).all()
+        assert np.isfinite(forest.contributions(features)).all()
+    print(refused)
+"""
+
+
+def test_no_flipped_bit_and_no_evil_number_crashes_the_process(tmp_path: Path) -> None:
+    (tmp_path / "forest.json").write_bytes(sound())
+    command = [sys.executable, "-c", FUZZ % WIDTH, str(tmp_path / "forest.json")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    flipped, swapped = map(int, result.stdout.split())
+    assert 100 < flipped < 300 and 100 < swapped < 300
+
+
+def test_xgboost_is_where_it_would_crash() -> None:
+    """What the check is for: XGBoost takes up a child that is not there without a word."""
+    evil = json.loads(sound())
+    at("left_children", 0, 10**7)(evil)
+    xgboost.Booster().load_model(bytearray(json.dumps(evil).encode()))
