@@ -87,7 +87,7 @@ def draw(found: Inspection, bundle: Bundle, scales: Mapping[str, Heat]) -> Image
         alias = _loudest(found, scales)
         scale = scales[alias]
         heated = _heated(found.pixels, scale.strength(found.maps[alias]))
-        caption = f"{alias}: {scale.low:.3g} to {scale.high:.3g}"
+        caption = f"{alias}, heat from {scale.low:.3g} to {scale.high:.3g}"
         panels.append((caption, _bordered(enlarged(heated, factor), found.segments, factor)))
     names = bundle.manifest.pipeline.segments if found.segments is not None else []
     below = sheet(

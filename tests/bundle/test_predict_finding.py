@@ -74,7 +74,7 @@ def test_patterns(lots: Path, pattern: str, expected: list[str]) -> None:
 
 
 def test_what_is_no_pattern_is_an_error(lots: Path) -> None:
-    with pytest.raises(UsageError, match="lot: is no pattern|matches nothing"):
+    with pytest.raises(UsageError, match=r"\*\*lot: (is no pattern|matches nothing)"):
         find_images(["**lot"])
 
 
@@ -98,12 +98,8 @@ def test_links_are_followed_once(lots: Path) -> None:
         "lot2/up/lot10/a.png",
     ]
     assert names(find_images(["lot2/**/*.png"])) == ["lot2/b.png"]
-    assert sorted(names(find_images(["lot2/*"]))) == [
-        "lot2/a.JPG",
-        "lot2/again/sub/c.tiff",
-        "lot2/b.png",
-        "lot2/up/lot10/a.png",
-    ]
+    found = names(find_images(["lot2/*"]))  # four files, however many ways lead to them
+    assert sorted(Path(name).resolve().name for name in found) == ["a.JPG", "a.png", "b.png", "c.tiff"]
 
 
 def test_a_folder_that_looks_like_an_image_is_a_folder(lots: Path) -> None:

@@ -1,0 +1,242 @@
+"""`segad predict`: what is printed and written, exit codes, interruptions, going on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import said, segad
+from click.testing import CliRunner, Result
+from PIL import Image
+from pyarrow import parquet
+from trained_bundles import bad, bundle_of, good, run_scores
+
+from segad_core.bundle.results import Results
+
+REMEDY = "Copy it again from its source, or remove it."
+
+
+@pytest.fixture
+def lot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`lot/0.png` to `lot/8.png`, of which 4 is empty and 6 is torn, and a text."""
+    monkeypatch.chdir(tmp_path)
+    Path("lot").mkdir()
+    for i in range(9):
+        Path(f"lot/{i}.png").write_bytes((bad(i) if i % 3 == 0 else good(i)).read_bytes())
+    Path("lot/4.png").write_bytes(b"")
+    Path("lot/6.png").write_bytes(bad(6).read_bytes()[:900])
+    Path("lot/notes.txt").write_text("sunny")
+    return tmp_path
+
+
+def predict(*words: str | Path, row: str = "SegAD") -> Result:
+    return segad("predict", bundle_of(row), "--device", "cpu", *words)
+
+
+def test_a_line_per_image(lot: Path) -> None:
+    result = predict("lot")
+    text = said(result)
+    assert result.exit_code == 3
+    lines = result.stdout.splitlines()
+    assert [line.split()[2] for line in lines] == [f"lot/{i}.png" for i in range(9)]
+    assert lines[0].startswith("NG ") and ", patchcore " in lines[0]
+    assert lines[4] == f"UNKNOWN         -  lot/4.png  the file is empty. {REMEDY}"
+    assert "note: 1 other file is left out (the first: lot/notes.txt)\n" in result.stderr
+    assert f"not scored: lot/4.png: the file is empty. {REMEDY}\n" in result.stderr
+    assert "not scored: lot/6.png: is damaged or truncated (image file is truncated). Copy" in result.stderr
+    assert text.count("not scored: ") == 2
+    assert result.stderr.endswith("2 UNKNOWN (2 not scored)\n")
+
+
+@pytest.mark.parametrize("row", ["SegAD", "PatchCore", "DevNet"])
+def test_a_file_has_the_runs_scores(row: str, tmp_path: Path) -> None:
+    expected = run_scores(row)
+    result = predict(*expected, "-o", tmp_path / "x.csv", row=row)
+    assert result.exit_code == 0, said(result)  # NG does not change it
+    with (tmp_path / "x.csv").open(encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert {Path(line["image"]): line["score"] for line in lines} == expected
+    assert {line["verdict"] for line in lines} == {"OK", "NG"}
+
+
+def test_all_forms_say_the_same(lot: Path) -> None:
+    for form in ("csv", "jsonl", "parquet"):
+        assert predict("lot", "-o", f"x.{form}").exit_code == 3
+    with Path("x.csv").open(encoding="utf-8") as file:
+        lines = [
+            {**line, "score": float(line["score"]) if line["score"] else None}
+            for line in csv.DictReader(file)
+        ]
+    assert [json.loads(line) for line in Path("x.jsonl").read_text().splitlines()] == lines
+    assert parquet.read_table("x.parquet").to_pylist() == lines
+    assert [line["verdict"] == "UNKNOWN" for line in lines] == [i in (4, 6) for i in range(9)]
+
+
+def test_explained(lot: Path) -> None:
+    assert predict("lot", "--explain", "-o", "x.jsonl").exit_code == 3
+    found = [json.loads(line)["contributions"] for line in Path("x.jsonl").read_text().splitlines()]
+    assert [len(one) for one in found] == [0 if i in (4, 6) else 5 for i in range(9)]
+    lines = predict("lot/0.png", "--explain").stdout.splitlines()
+    assert len(lines) == 1 + 5
+    assert all(", patchcore " in line for line in lines)
+
+
+def test_paths_through_a_pipe(lot: Path) -> None:
+    from segad_core.cli import main
+
+    names = "lot/1.png\nlot/gone.png\nlot/0.png\n"
+    words = ["predict", str(bundle_of("SegAD")), "-", "--device", "cpu"]
+    result = CliRunner().invoke(main, words, input=names)
+    assert [line.split()[2] for line in result.stdout.splitlines()] == names.split()
+    assert result.exit_code == 3
+    nul = CliRunner().invoke(main, [*words, "--null"], input=names.replace("\n", "\0"))
+    assert nul.stdout == result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "no images are named"),
+        (["empty"], "empty: holds no image"),
+        (["*.gif"], "*.gif: matches nothing"),
+        (["lot", "--resume"], "--resume and --force are about the file of -o"),
+        (
+            ["lot", "-o", "x.csv", "--resume", "--force"],
+            "--resume goes on with a file, --force writes it anew",
+        ),
+        (["lot", "-o", "x.txt"], "results are written as .csv, .jsonl, .parquet"),
+        (["lot", "--overlays", "lot/pictures"], "lies in lot, whose images are predicted"),
+        (["lot", "-o", "there.csv"], "there.csv: is there already"),
+    ],
+)
+def test_a_wrong_command_line_changes_nothing(lot: Path, words: list[str], expected: str) -> None:
+    Path("empty").mkdir()
+    Path("there.csv").write_text("mine")
+    before = sorted(lot.rglob("*"))
+    result = predict(*words)
+    assert expected in said(result)
+    assert result.exit_code == 2
+    assert sorted(lot.rglob("*")) == before
+    assert Path("there.csv").read_text() == "mine"
+
+
+def test_no_bundle(lot: Path) -> None:
+    result = segad("predict", "nowhere", "lot")
+    assert "error: nowhere: " in said(result)
+    assert result.exit_code == 1
+
+
+def test_without_pyarrow(lot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    monkeypatch.delitem(sys.modules, "pyarrow", raising=False)
+    result = predict("lot", "-o", "x.parquet")
+    assert "writing Parquet needs pyarrow\n  pip install 'segad[parquet]'" in said(result)
+    assert result.exit_code == 2
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
+    """Ctrl-C comes when so many batches are written."""
+    sound, count = Results.write, 0
+
+    def write(self, predictions):
+        nonlocal count
+        if count == batches:
+            raise KeyboardInterrupt
+        count += 1
+        sound(self, predictions)
+
+    monkeypatch.setattr(Results, "write", write)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_interrupted_and_gone_on_with(lot: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = predict("lot", "lot/0.png", "lot/4.png", "-o", f"whole.{form}")
+    assert whole.exit_code == 3
+    with monkeypatch.context() as patch:
+        stop_after(patch, 1)
+        result = predict("lot", "lot/0.png", "lot/4.png", "-o", f"x.{form}")
+    assert result.exit_code == 1
+    assert (
+        f"interrupted: 4 images: 2 OK, 2 NG, 0 UNKNOWN in x.{form}; the same command with --resume goes on"
+        in said(result)
+    )
+    if form == "parquet":
+        assert parquet.read_table("x.parquet").num_rows == 4
+    else:
+        assert Path(f"whole.{form}").read_bytes().startswith(Path(f"x.{form}").read_bytes())
+    for _ in range(2):  # the second time there is nothing left to do
+        result = predict("lot", "lot/0.png", "lot/4.png", "-o", f"x.{form}", "--resume")
+        assert result.exit_code == 3
+        assert Path(f"x.{form}").read_bytes() == Path(f"whole.{form}").read_bytes()
+        assert said(result).count("not scored: lot/4.png") == 2
+        assert said(result).splitlines()[1:] == said(whole).replace("whole.", "x.").splitlines()[1:]
+    assert not Path("x.parquet.journal").exists()
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_killed_and_gone_on_with(lot: Path, form: str) -> None:
+    """kill -9 in the middle of a write: the last line is torn."""
+    assert predict("lot", "-o", f"whole.{form}").exit_code == 3
+    program = (
+        "import os, signal, segad_core.bundle.results as r\n"
+        "def torn(file, data, count=[0]):\n"
+        "    count[0] += 1\n"
+        "    file.write(data if count[0] < 2 else data[:70])\n"
+        "    count[0] < 2 or os.kill(os.getpid(), signal.SIGKILL)\n"
+        "r._write_all = torn\n"
+        "from segad_core.cli import main\n"
+        "main()"
+    )
+    words = ["predict", str(bundle_of("SegAD")), "lot", "-o", f"x.{form}", "--device", "cpu"]
+    done = subprocess.run([sys.executable, "-c", program, *words], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == -signal.SIGKILL
+    journal = Path("x.parquet.journal" if form == "parquet" else "x.jsonl").read_bytes()
+    assert journal.count(b"\n") == 4 and not journal.endswith(b"\n")
+    assert predict("lot", "-o", f"x.{form}", "--resume").exit_code == 3
+    assert Path(f"x.{form}").read_bytes() == Path(f"whole.{form}").read_bytes()
+
+
+def test_a_file_of_another_bundle_is_not_gone_on_with(lot: Path) -> None:
+    predict("lot", "-o", "x.csv")
+    before = Path("x.csv").read_bytes()
+    result = predict("lot", "-o", "x.csv", "--resume", row="Two")
+    assert "x.csv: was written with another bundle, or with another operating point" in said(result)
+    assert result.exit_code == 2
+    assert Path("x.csv").read_bytes() == before
+    assert predict("lot", "-o", "x.csv", "--force", row="Two").exit_code == 3
+    assert Path("x.csv").read_bytes() != before
+
+
+def test_pictures(lot: Path) -> None:
+    Path("other").mkdir()
+    Path("other/0.png").write_bytes(good(9).read_bytes())
+    result = predict("lot", "other", "-o", "x.csv", "--overlays", "pictures")
+    assert result.exit_code == 3, said(result)
+    found = sorted(path.relative_to("pictures").as_posix() for path in Path("pictures").rglob("*.jpg"))
+    assert [name.split("-")[0] for name in found] == [*(f"lot/{i}" for i in (0, 1, 2, 3, 5, 7, 8)), "other/0"]
+    assert all(np.asarray(Image.open(path)).min() < 50 for path in Path("pictures").rglob("*.jpg"))
+
+
+def test_pictures_do_not_change_what_is_written(lot: Path) -> None:
+    predict("lot", "-o", "a.csv")
+    predict("lot", "-o", "b.csv", "--overlays", "pictures")
+    assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
+
+
+def test_names_that_are_no_text(lot: Path) -> None:
+    name = os.fsdecode(b"lot/\xff\n\x1b[31m.png")
+    Path(name).write_bytes(good(0).read_bytes())
+    for words in ([], ["-o", "x.csv"], ["-o", "x.jsonl"], ["-o", "x.parquet"], ["--overlays", "pictures"]):
+        result = predict(name, *words)
+        assert result.exit_code == 0, said(result)
+        assert "\x1b" not in said(result)
+    assert parquet.read_table("x.parquet").to_pylist()[0]["image"] == "lot/\\udcff\\x0a\\x1b[31m.png"
+    assert predict(name, "-o", "x.csv", "--resume").exit_code == 0
+    assert Path("x.csv").read_bytes().count(b"\n") == 2
