@@ -98,9 +98,7 @@ def test_an_override_makes_a_variable_needless(tmp_path: Path, monkeypatch: pyte
     assert read_document(path, "r.yaml", ["a.b=/data"]).data == {"a": {"b": "/data", "c": 1}}
     assert read_document(path, "r.yaml", ["a=2"]).data == {"a": 2}
     assert read_document(path, "r.yaml", ["a.b='${SEGAD_TEST_OTHER}/y'"]).data["a"]["b"] == "there/y"
-    with pytest.raises(
-        RecipeError, match=r"r\.yaml:1: a\.b: the environment variable SEGAD_TEST_ROOT"
-    ):
+    with pytest.raises(RecipeError, match=r"r\.yaml:1: a\.b: the environment variable SEGAD_TEST_ROOT"):
         read_document(path, "r.yaml", ["a.c=3"])
 
 

@@ -20,6 +20,7 @@ MOST_DEPTH = 50
 """Questions between a root and a leaf: XGBoost explains scores by recursion, with memory as depth squared."""
 
 _LARGEST = float(np.finfo(np.float32).max)
+_MOST = 1e15  # of a leaf or a sum: their products have to stay in float32
 _NO_PARENT, _NO_CHILD = 2**31 - 1, -1
 _ROUNDING = 1e-3  # relative; of sums in float32
 
@@ -53,7 +54,7 @@ class _Tree(_Strict):
     default_left: list[Literal[0, 1]]
     base_weights: list[Number]
     loss_changes: list[Number]
-    sum_hessian: list[Annotated[float, Field(ge=0, le=_LARGEST)]]
+    sum_hessian: list[Annotated[float, Field(ge=0, le=_MOST)]]
     categories: Nothing
     categories_nodes: Nothing
     categories_segments: Nothing
@@ -160,7 +161,8 @@ def _check_counts(learner: _Learner) -> None:
 def _check_tree(tree: _Tree, features: int) -> None:
     """That a tree is one: from the root, each node is reached once, and each points to what is there.
 
-    XGBoost numbers children after their parent, so that there is no way round in a circle.
+    XGBoost numbers children after their parent, so that there is no way round in a circle, and side by
+    side: it takes the left one's number plus one for the right one, whatever is written there.
     """
 
     def wrong(what: str) -> ValueError:
@@ -175,7 +177,11 @@ def _check_tree(tree: _Tree, features: int) -> None:
     parents, depth, weights = [_NO_PARENT] * count, [0] * count, tree.sum_hessian
     for node, (left, right) in enumerate(zip(tree.left_children, tree.right_children, strict=True)):
         if left == right == _NO_CHILD:
+            if abs(tree.split_conditions[node]) > _MOST:
+                raise wrong(f"the leaf {node} answers more than {_MOST:g}")
             continue
+        if right != left + 1:
+            raise wrong(f"the children of node {node} are not side by side")
         for child in (left, right):
             if not node < child < count or parents[child] != _NO_PARENT:
                 raise wrong(f"node {node} has the child {child}, which is not there, above it, or another's")
