@@ -134,23 +134,20 @@ def _repeated_ids(samples: Sequence[Sample]) -> Iterator[Finding]:
 
 
 def _duplicates(inventory: Inventory) -> Iterator[Finding]:
-    """Groups of images with the same pixels, each told once, as the worst that it is."""
+    """Groups of images with the same pixels, under each heading that is true of them."""
     alike = defaultdict(list)
     for sample in inventory.samples:
         alike[inventory.facts[sample.id].pixels].append(sample)
     for group in alike.values():
         if len(group) < 2:
             continue
-        if len({sample.label for sample in group}) > 1:
-            kind = "labels"
-        elif {"train", "test"} <= {sample.split for sample in group}:
-            kind = "leaks"
-        else:
-            kind = "repeated"
+        labelled = "labels" if len({sample.label for sample in group}) > 1 else ""
+        leaked = "leaks" if {"train", "test"} <= {sample.split for sample in group} else ""
         same_bytes = len({inventory.facts[sample.id].file for sample in group}) == 1
         named = _listed([f"'{sample.id}' ({sample.part})" for sample in group])
         text = f"the same {'file' if same_bytes else 'pixels'}: {named}"
-        yield Finding(kind, text, tuple(sample.id for sample in group))
+        for kind in [kind for kind in (labelled, leaked) if kind] or ["repeated"]:
+            yield Finding(kind, text, tuple(sample.id for sample in group))
 
 
 def _masks(samples: Sequence[Sample], facts: dict[str, Facts], progress: Progress) -> Iterator[Finding]:

@@ -1,8 +1,11 @@
 """Shows values where a conformance suite fails, and keeps what tests print fit to be passed on."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before any library is loaded
 
 pytest.register_assert_rewrite("segad_core.testing")
 

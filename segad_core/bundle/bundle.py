@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,10 @@ from segad_core.digest import digest_of
 from segad_core.errors import ImageError, SegadError, UsageError
 from segad_core.images import decode, resize
 from segad_core.registry import Registry
+
+if TYPE_CHECKING:
+    from segad_core.bundle.learning import Learnt
+    from segad_core.bundle.selftest import Verification
 
 __all__ = ["Bundle", "Contribution", "Inspection", "Picture", "Prediction", "Verdict"]
 
@@ -43,9 +47,13 @@ class Bundle:
                 print(prediction.image, prediction.verdict, prediction.reason)
     """
 
-    def __init__(self, container: Container, pipeline: TrainedPipeline) -> None:
+    def __init__(
+        self, container: Container, pipeline: TrainedPipeline, registry: Registry, device: str
+    ) -> None:
         self.container = container
         self.pipeline = pipeline
+        self.registry = registry
+        self.device = device
         self.operating_point: OperatingPoint = read_operating_point(container)
         sources = [*pipeline.detectors, *pipeline.classifiers]
         self._features = [parted(name, self.manifest.pipeline.segments, sources) for name in pipeline.names]
@@ -65,7 +73,8 @@ class Bundle:
         container = Container(Path(path))
         try:
             container.verify()
-            return cls(container, open_pipeline(container, Registry(third_parties), device))
+            registry = Registry(third_parties)
+            return cls(container, open_pipeline(container, registry, device), registry, device)
         except BaseException:
             container.close()
             raise
@@ -104,6 +113,36 @@ class Bundle:
         if isinstance(images, str | os.PathLike) or (isinstance(images, np.ndarray) and images.ndim == 3):
             raise UsageError("one image was given where several are expected", "Put it into a list.")
         return self._stream(images, explain)
+
+    def verify(self) -> Verification:
+        """Checks every digest, scores the golden images again, and compares scores and verdicts.
+
+        Raises:
+            BundleError: a file is not what was written, or a table is none.
+        """
+        from segad_core.bundle.selftest import verify
+
+        return verify(self)
+
+    def learn(
+        self, out: str | Path, bad: Iterable[str | Path] = (), good: Iterable[str | Path] = (), times: int = 1
+    ) -> Learnt:
+        """Teaches the final classifier alone some images more, and writes the bundle that comes of it.
+
+        Args:
+            out: where; must not be there yet.
+            bad: missed parts.
+            good: parts that were rejected wrongly.
+            times: how often each image counts.
+
+        Raises:
+            UsageError: there is nothing to learn from, or an image is given as good and as bad.
+            ImageError: an image cannot be scored.
+            BundleError: the bundle has nothing that learns, or the new one cannot be written.
+        """
+        from segad_core.bundle.learning import learn
+
+        return learn(self, [Path(one) for one in bad], [Path(one) for one in good], Path(out), times)
 
     def close(self) -> None:
         """Lets go of the bundle's files."""
@@ -220,11 +259,6 @@ class _Opened:
     image: Picture
     pixels: NDArray[np.uint8] | None = None
     problem: str = ""
-
-
-def _own(image: Picture) -> Picture:
-    """A camera may use the memory of its array again while the image waits for its turn."""
-    return image.copy() if isinstance(image, np.ndarray) else image
 
 
 def _sample(number: int, image: Picture) -> Sample:

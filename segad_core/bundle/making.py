@@ -72,6 +72,7 @@ def make_bundle(
     (plan,) = prepared.plans
     turn = _turn(prepared.splits[category], seed)
     task = next(t for t in plan.rows() if (t.seed, t.held_out) == turn)
+    _check_tested(task, prepared.samples[category])
     needed = _needed(plan, task)
     work = [work_left(one, store) for one in needed]
     hook.run_started(
@@ -122,6 +123,17 @@ def make_bundle(
     hook.run_finished(folder=out)
 
 
+def _check_tested(task: RowTask, samples: Mapping[str, Sample]) -> None:
+    """That there is something to set a threshold by and to test with, before anything is trained."""
+    labels = {samples[image].label for image in task.scored_ids}
+    for label, word in ((0, "good"), (1, "bad")):
+        if label not in labels:
+            raise RecipeError(
+                f"the split of category '{task.category}' has no {word} test image: no threshold can be set",
+                f"Set {word} images aside with split.test.",
+            )
+
+
 def _tested(task: RowTask, samples: Mapping[str, Sample], store: Store) -> ImageTable:
     """The labelled test images, which trained nothing: what thresholds are set from."""
     kept = [i for i, image in enumerate(task.scored_ids) if samples[image].label is not None]
@@ -146,13 +158,18 @@ def image_of(sample: Sample) -> Image:
     """What a bundle keeps of a labelled image."""
     assert sample.label is not None
     return Image(
-        id=sample.id.encode("utf-8", "backslashreplace").decode(),
+        id=_text(sample.id),
         digest=file_digest(sample.path),
         label=sample.label,
-        defect=sample.defect,
+        defect=_text(sample.defect),
         unseen=sample.unseen,
-        group=sample.group,
+        group=_text(sample.group),
     )
+
+
+def _text(name: str) -> str:
+    """A name as text: bytes of a path that are none as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _golden(tested: ImageTable, samples: Mapping[str, Sample]) -> dict[str, bytes | Path]:

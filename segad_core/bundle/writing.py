@@ -22,12 +22,43 @@ def write_bundle(out: Path, manifest: Manifest, contents: Mapping[str, bytes | P
 
     Args:
         out: must not be there yet.
-        manifest: without its files, which are filled in here.
+        manifest: its files are filled in here; those that it has are what kept ones must still be.
         contents: bytes, or a file to copy, by name.
 
     Raises:
         BundleError: there is something at `out`, it cannot be written, or could not be loaded.
     """
+    _write(out, manifest, contents, as_zip=out.suffix == ".zip")
+
+
+def replace_bundle(path: Path, manifest: Manifest, contents: Mapping[str, bytes | Path]) -> None:
+    """Writes a bundle in the place of one that is there, in its form.
+
+    A reader finds the old or the new one; of a folder, which takes two steps, for a moment none.
+
+    Raises:
+        BundleError: it cannot be written or replaced; the old one is still there.
+    """
+    fresh, old = (path.with_name(f".{path.name}.{os.getpid()}.{age}") for age in ("new", "old"))
+    folder = path.is_dir()
+    _write(fresh, manifest, contents, as_zip=not folder)
+    try:
+        if folder:  # a folder cannot be replaced in one step
+            path.rename(old)
+            fresh.rename(path)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            fresh.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        raise BundleError(
+            f"{path}: cannot be replaced: {error.strerror or error}", f"The new one is {fresh}."
+        ) from error
+
+
+def _write(out: Path, manifest: Manifest, contents: Mapping[str, bytes | Path], as_zip: bool) -> None:
     if out.exists() or out.is_symlink():
         raise BundleError(f"{out}: is there already", "Name another place with -o, or move it away.")
     check_names(out, [*contents, MANIFEST, SEAL])
@@ -35,9 +66,10 @@ def write_bundle(out: Path, manifest: Manifest, contents: Mapping[str, bytes | P
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         facts = {name: _facts_of(content) for name, content in sorted(contents.items())}
+        _check_kept(out, manifest, facts, contents)
         head = (manifest.model_copy(update={"files": facts}).model_dump_json(indent=1) + "\n").encode()
         everything = {**dict(sorted(contents.items())), MANIFEST: head, SEAL: seal_of(head)}
-        if out.suffix == ".zip":
+        if as_zip:
             _write_zip(temporary, everything)
             sync_file(temporary)
         else:
@@ -55,23 +87,13 @@ def write_bundle(out: Path, manifest: Manifest, contents: Mapping[str, bytes | P
             temporary.unlink(missing_ok=True)
 
 
-def replace_bundle(path: Path, manifest: Manifest, contents: Mapping[str, bytes | Path]) -> None:
-    """Writes a bundle in the place of one that is there: a reader finds the old or the new one."""
-    fresh = path.with_name(f".{path.stem}.{os.getpid()}.new{path.suffix}")
-    old = path.with_name(f".{path.stem}.{os.getpid()}.old{path.suffix}")
-    write_bundle(fresh, manifest, contents)
-    try:
-        if path.is_dir():  # a folder cannot be replaced in one step
-            path.rename(old)
-            fresh.rename(path)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            fresh.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise BundleError(
-            f"{path}: cannot be replaced: {error.strerror or error}", f"See {fresh}."
-        ) from error
+def _check_kept(
+    out: Path, manifest: Manifest, facts: Mapping[str, FileFacts], contents: Mapping[str, bytes | Path]
+) -> None:
+    """That files taken over from another bundle are still what its manifest says."""
+    for name, known in manifest.files.items():
+        if isinstance(contents.get(name), Path) and facts[name] != known:
+            raise BundleError(f"{out}: '{name}' changed while it was copied", "Get the bundle again.")
 
 
 def _facts_of(content: bytes | Path) -> FileFacts:

@@ -7,9 +7,11 @@ import os
 import click
 
 from segad_core import __version__
+from segad_core.cli.bundle import bundle
 from segad_core.cli.check import check
 from segad_core.cli.datasets import datasets
 from segad_core.cli.fit import fit
+from segad_core.cli.learn import learn
 from segad_core.cli.list_plugins import list_plugins
 from segad_core.cli.maps import maps
 from segad_core.cli.mask import mask
@@ -38,12 +40,16 @@ def main() -> None:
     segad mask                    draw segmentation masks, and look at them
     segad datasets                data sets, where to get them, whether a copy is sound
     segad maps RECIPE -o DIR      the anomaly maps behind a run's table, as files
+    segad fit RECIPE -o BUNDLE    one trained setup as a bundle, for the line
     segad operate BUNDLE --show   a bundle's threshold, what it means in parts, and others to choose
+    segad predict BUNDLE FOLDER   verdicts with reasons
+    segad learn BUNDLE --bad IMG  teaches it what it missed
+    segad bundle verify BUNDLE    whether it is sound
 
     Exit codes: 0 done, 1 failed, 2 the recipe or the command line is wrong, 3 done but some images could
     not be read.
     """
 
 
-for _command in (run, check, list_plugins, datasets, mask, maps, fit, operate, predict):
+for _command in (run, check, list_plugins, datasets, mask, maps, fit, operate, predict, learn, bundle):
     main.add_command(_command)

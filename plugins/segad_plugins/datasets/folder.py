@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from segad_core.contracts import Dataset, InputFolder, Parameters, Sample
 from segad_core.errors import DataError, RecipeError
@@ -31,6 +32,9 @@ class Folder(Dataset):
     commas part several types. A root that holds good/ (or train/ or test/) itself
     is one category, named after the root. Every file with an image's ending is taken, whether it can be
     read or not: what cannot is reported. Links are followed once; hidden files are left out.
+
+    Where names tell what was made together (`lot7/`, `2026-03-02_0815.png`), `lot` finds it: a threshold can
+    then be tried on lots that had no part in setting it.
     """
 
     class Params(Parameters):
@@ -39,6 +43,21 @@ class Folder(Dataset):
         root: InputFolder = Field(description="the folder of the data set")
         good: str = Field("good", description="name of the folders of good images")
         bad: str = Field("bad", description="name of the folders of bad images")
+        lot: str | None = Field(
+            None,
+            description="regular expression: what its first group finds in an image's path below the "
+            "category, as '(lot[0-9]+)', is its lot; an image in which it finds nothing has none",
+        )
+
+        @field_validator("lot")
+        @classmethod
+        def _has_a_group(cls, lot: str | None) -> str | None:
+            try:
+                if lot is not None and not re.compile(lot).groups:
+                    raise ValueError("has no group: put parentheses around what names the lot")
+            except re.error as error:
+                raise ValueError(f"is no regular expression ({error})") from error
+            return lot
 
     params: Params
 
@@ -87,7 +106,13 @@ class Folder(Dataset):
             for path in image_files(base / name):
                 inside = path.relative_to(base / name).parent
                 defect = inside.as_posix().replace(",", ";") if label == 1 and inside != Path() else ""
-                yield Sample(path.relative_to(home).as_posix(), path, label, split=part, defect=defect)
+                known = path.relative_to(home).as_posix()
+                yield Sample(known, path, label, split=part, defect=defect, group=self._lot(known))
+
+    def _lot(self, name: str) -> str:
+        """The lot that an image's path names."""
+        found = re.search(self.params.lot, name) if self.params.lot else None
+        return (found[1] or "") if found else ""
 
 
 def _folders(root: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numba import get_num_threads, njit, prange, set_num_threads
 from numpy.typing import NDArray
 
@@ -90,7 +91,7 @@ def select(
     tally = np.zeros((-(-n // BLOCK), 2), np.int64)
     bounds = _bounds(d, radius) if prune else np.array([1, np.inf, 1, np.inf], np.float32)
     batch = -(-count // 100)
-    threads = get_num_threads()
+    threads, torchs = get_num_threads(), torch.get_num_threads()
     try:
         set_num_threads(min(threads, 1 + len(tally) // BLOCKS_PER_THREAD))
         for first in range(0, count, batch):
@@ -100,6 +101,7 @@ def select(
                 progress(last, count)
     finally:
         set_num_threads(threads)
+        torch.set_num_threads(torchs)  # numba's start sets OpenMP's number for all, and sums depend on it
     return Selection(picks, int(tally[:, 0].sum()), int(tally[:, 1].sum()), count * (count - 1) // 2)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from segad_core.testing import DatasetSuite, good_images
 from segad_plugins.datasets.folder import Folder
@@ -32,3 +33,28 @@ def test_a_comma_does_not_part_a_type(tmp_path):
         Image.fromarray(good_images(1, 8, 8)[0]).save(tmp_path / name)
     (sample,) = [s for s in Folder(Folder.Params(root=tmp_path)).samples(tmp_path.name) if s.label]
     assert sample.defects() == ("bent; or so",)
+
+
+def test_lots_are_found_in_paths(tmp_path):
+    for name in ("good/lot7/a.png", "good/b_lot12.png", "good/c.png", "bad/bent/lot7_a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(good_images(1, 8, 8)[0]).save(tmp_path / name)
+
+    def lots(**params):
+        found = Folder(Folder.Params(root=tmp_path, **params)).samples(tmp_path.name)
+        return {sample.id: sample.group for sample in found}
+
+    assert lots(lot="lot([0-9]+)") == {
+        "good/lot7/a.png": "7",
+        "good/b_lot12.png": "12",
+        "good/c.png": "",
+        "bad/bent/lot7_a.png": "7",
+    }
+    assert set(lots().values()) == {""}
+    assert set(lots(lot="(lot9)?").values()) == {""}
+
+
+@pytest.mark.parametrize(("lot", "words"), [("lot7", "has no group"), ("(lot", "no regular expression")])
+def test_an_expression_that_finds_no_lot_is_told(tmp_path, lot, words):
+    with pytest.raises(ValidationError, match=words):
+        Folder.Params(root=tmp_path, lot=lot)

@@ -1,6 +1,9 @@
 """Greedy k-centre selection against the plain loop it replaces."""
 
 import itertools
+import os
+import subprocess
+import sys
 
 import numba
 import numpy as np
@@ -141,6 +144,21 @@ def test_every_point_once_when_count_is_n():
     assert greedy_coreset(np.zeros((5, 3), np.float32), 5, 2).tolist() == [2, 0, 1, 3, 4]
     assert greedy_coreset(np.ones((1, 1), np.float32), 1, 0).tolist() == [0]
     assert sorted(greedy_coreset(duplicated(), 3000, 0)) == list(range(3000))
+
+
+def test_torchs_threads_stay_as_many_as_they_were():
+    """numba's start sets OpenMP's number for the whole process; a process of its own, as it starts once."""
+    program = """
+import numpy as np, torch
+from segad_plugins.detectors.coreset import BLOCK, greedy_coreset
+before = torch.get_num_threads()
+greedy_coreset(np.random.default_rng(8).normal(size=(20 * BLOCK, 4)).astype(np.float32), 20, 3)
+print(before, torch.get_num_threads())
+"""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "1"]
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread only")

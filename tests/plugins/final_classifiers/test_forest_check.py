@@ -120,7 +120,7 @@ def test_another_number_of_features_is_refused() -> None:
 
 @pytest.mark.parametrize("files", [{}, {"model.ubj": b""}, {"model.json": b"", "other": b""}])
 def test_other_files_are_refused(files: dict[str, bytes]) -> None:
-    with pytest.raises(PluginError, match="a forest is one file, model.json"):
+    with pytest.raises(PluginError, match=r"a forest is one file, model\.json"):
         BoostedRandomForest().restore(files)
 
 

@@ -1,0 +1,69 @@
+"""Making bundles: what they hold of the data, and what is told before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from builders import kinds, said, segad, workshop, write_recipe
+
+from segad_core.bundle.bundle import Bundle
+from segad_core.bundle.making import image_of
+from segad_core.contracts import Sample
+
+FIT = ("--category", "a", "--device", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "exit_code"),
+    [
+        (("test: {good: 4, bad: 3}", "test: {good: 4, bad: 0}"), "no bad test image", 2),
+        (("test: {good: 4, bad: 3}", "test: {good: 0, bad: 3}"), "no good test image", 2),
+    ],
+)
+def test_what_no_threshold_can_be_set_by_is_told_before_anything_is_trained(
+    change: tuple[str, str], words: str, exit_code: int, tmp_path: Path
+) -> None:
+    workshop(tmp_path)
+    recipe = write_recipe(tmp_path, change)
+    result = segad("fit", recipe, *FIT, "--row", "SegAD", "--store", tmp_path / "store", "-o", tmp_path / "x")
+    assert words in said(result)
+    assert result.exit_code == exit_code
+    assert not {"detector", "statistics", "row"} & set(kinds(tmp_path / "store"))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--row", "SegaD"), "the row 'SegaD' is not in the recipe"),
+        (("--row", "SegAD", "--seed", "7"), "the recipe has no seed 7"),
+    ],
+)
+def test_what_the_recipe_has_not_is_told(words: tuple[str, ...], expected: str, tmp_path: Path) -> None:
+    result = segad("fit", workshop(tmp_path), *FIT, *words, "-o", tmp_path / "x", "--store", tmp_path / "s")
+    assert result.exit_code == 2
+    assert expected in said(result)
+
+
+def test_lots_of_the_data_are_lots_of_the_threshold(tmp_path: Path) -> None:
+    workshop(tmp_path, good=24, bad=14)
+    recipe = write_recipe(
+        tmp_path,
+        ("params: {root: data}", "params: {root: data, lot: '([0-3])[.]png'}"),
+        ("test: {good: 4, bad: 3}", "test: {good: 12, bad: 8}"),
+    )
+    result = segad("fit", recipe, *FIT, "--row", "SegAD", "--store", tmp_path / "store", "-o", tmp_path / "x")
+    assert result.exit_code == 0, said(result)
+    with Bundle.load(tmp_path / "x", "cpu") as bundle:
+        images, lots = bundle.calibration().images, bundle.operating_point.lots
+    expected = {one.id[-5] if one.id[-5] in "0123" else "" for one in images}
+    assert {one.group for one in images} == expected and len(expected) > 2
+    assert lots.named == len(expected - {""}) and lots.unnamed == sum(not one.group for one in images)
+    assert len(lots.measured) + len(lots.without) == lots.named
+
+
+def test_names_that_are_no_text_are_kept_as_escapes(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"x")
+    image = image_of(Sample("bad/\udcff.png", path, 1, defect="be\udcfft", group="\udcfe"))
+    assert (image.id, image.defect, image.group) == ("bad/\\udcff.png", "be\\udcfft", "\\udcfe")
