@@ -91,7 +91,8 @@ def select(
     tally = np.zeros((-(-n // BLOCK), 2), np.int64)
     bounds = _bounds(d, radius) if prune else np.array([1, np.inf, 1, np.inf], np.float32)
     batch = -(-count // 100)
-    threads, torchs = get_num_threads(), torch.get_num_threads()
+    torchs = torch.get_num_threads()  # before numba is asked: asking starts it
+    threads = get_num_threads()
     try:
         set_num_threads(min(threads, 1 + len(tally) // BLOCKS_PER_THREAD))
         for first in range(0, count, batch):
