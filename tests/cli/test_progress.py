@@ -97,8 +97,8 @@ def test_observers_are_told_what_their_signatures_name(caplog: pytest.LogCapture
     for observer in (old, older, new):
         assert hooks.problems(observer) == []
         hooks.add(plugins, observer, type(observer).__name__)
-    engine._report(plugins.hook, "a: fit", "steps", 3, 9, "loss 0.5")
-    engine._report(plugins.hook, "a: fit", "steps", 4, 9)
+    engine.report(plugins.hook, "a: fit", "steps", 3, 9, "loss 0.5")
+    engine.report(plugins.hook, "a: fit", "steps", 4, 9)
     assert old.told == [("a: fit", "steps", 3, 9), ("a: fit", "steps", 4, 9)]
     assert older.told == [3, 4]
     assert new.told == [("a: fit", "steps", 3, 9, "loss 0.5"), ("a: fit", "steps", 4, 9, "")]

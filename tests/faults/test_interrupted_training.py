@@ -29,7 +29,7 @@ from segad_core.cli import main
 
 recipe, label, *runs = json.loads(sys.argv[1])
 checkpoints.SECONDS = 0
-report = engine._report
+report = engine.report
 for number, (home, kill_at) in enumerate(runs):
     steps = []
 
@@ -45,7 +45,7 @@ for number, (home, kill_at) in enumerate(runs):
     if child == 0:
         os.dup2(os.open(f"{home}/said.{number}", os.O_WRONLY | os.O_CREAT), 2)
         os.dup2(2, 1)
-        engine._report = journalled
+        engine.report = journalled
         code = 1
         try:
             main(["run", recipe, "--store", f"{home}/store", "--runs", f"{home}/runs", "--device", "cpu"])

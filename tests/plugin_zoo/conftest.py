@@ -125,6 +125,13 @@ class House:
         """Installs a wheel, and nothing that it depends on."""
         self.pip("install", "--no-index", "--no-deps", wheel)
 
+    def left(self, recipe):
+        """How many cells `segad check` says are to be computed."""
+        answer = self.segad("check", recipe)
+        assert answer.code == 0, answer.err
+        (left,) = re.findall(r"^\d+ cells: \d+ in the store, (\d+) to compute$", answer.out, re.M)
+        return int(left)
+
     def results(self, recipe):
         """The lines of a run's results.csv, by row."""
         with (self.home / "runs" / recipe / "results.csv").open() as file:
