@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 
+def as_text(name: str) -> str:
+    """What holds the name of a file, fit to be written: bytes that are no text become escapes."""
+    return name.encode(errors="backslashreplace").decode()
+
+
 def is_file(path: Path) -> bool:
     """Whether a path leads to a file; one that the system can't follow (too long, forbidden) does not."""
     try:
@@ -27,8 +32,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with temporary.open("wb") as file:
-            # names of files can hold bytes that are no text
-            file.write(data.encode(errors="backslashreplace") if isinstance(data, str) else data)
+            file.write(as_text(data).encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

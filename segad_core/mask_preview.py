@@ -12,6 +12,7 @@ from PIL import Image
 
 from segad_core.contracts import IGNORED, MapQuality, Progress, Sample, Segmenter, unseen
 from segad_core.errors import DataError, ImageError, RecipeError, UsageError
+from segad_core.files import as_text
 from segad_core.image_artifacts import keeper
 from segad_core.images import FileImageSet, decode, resize
 from segad_core.images.image_set import Preprocessing
@@ -110,7 +111,7 @@ def preview(
     large = partial(enlarged, factor=factor)
     panels = [
         (f"mean of {seen.count} of {len(good)} good images", large(seen.mean())),
-        (sample.id.encode(errors="backslashreplace").decode(), large(pixels)),
+        (as_text(sample.id), large(pixels)),
         (f"{choice.provider.name}, {whose}", overlay(large(pixels), large(labels))),
     ]
     return Preview(

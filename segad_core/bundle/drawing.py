@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from segad_core.bundle.bundle import Bundle
 from segad_core.bundle.prediction import Inspection, Prediction
-from segad_core.bundle.results import as_text
+from segad_core.bundle.results import in_one_line
 from segad_core.bundle.tables import ImageTable
 from segad_core.digest import bytes_digest
 from segad_core.errors import StoreError
@@ -198,11 +198,11 @@ def _headed(below: Image.Image, prediction: Prediction, threshold: float) -> Ima
     """A picture under the verdict, the score, the image's name and the reason."""
     gap, line = 12, 22
     width = max(below.width, 480)
-    words = [f"{as_text(prediction.image)}"]
+    words = [f"{in_one_line(prediction.image)}"]
     if prediction.score is not None:
         words.append(f"score {prediction.score:.4g}, NG from {threshold:.4g}")
     wrapped = [
-        part for one in [*words, *as_text(prediction.reason).split("; ")] for part in _wrapped(one, width)
+        part for one in [*words, *in_one_line(prediction.reason).split("; ")] for part in _wrapped(one, width)
     ]
     top = 34 + gap + line * len(wrapped)
     picture = Image.new("RGB", (width, top + below.height), (255, 255, 255))

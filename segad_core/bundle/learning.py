@@ -26,6 +26,7 @@ from segad_core.bundle.writing import write_bundle
 from segad_core.contracts import FinalClassifier
 from segad_core.digest import file_digest
 from segad_core.errors import BundleError, ImageError, UsageError
+from segad_core.files import as_text
 
 if TYPE_CHECKING:
     from segad_core.bundle.bundle import Bundle
@@ -181,8 +182,7 @@ def _lessons(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path]) -> list[
     for (digest, (name, label)), one in zip(labels.items(), found, strict=True):
         if one.prediction.score is None or one.features is None:
             raise ImageError(f"{name}: {one.prediction.reason}", "Nothing was learnt.")
-        plain = name.encode("utf-8", "backslashreplace").decode()
-        image = Image(id=plain, digest=digest, label=BAD if label else GOOD, taught=True)
+        image = Image(id=as_text(name), digest=digest, label=BAD if label else GOOD, taught=True)
         lessons.append(_Lesson(name, image, one.prediction.score, one.features))
     return lessons
 

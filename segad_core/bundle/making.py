@@ -24,6 +24,7 @@ from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
 from segad_core.digest import digest_of, file_digest
 from segad_core.engine import report, work_left, work_off
 from segad_core.errors import RecipeError, UsageError
+from segad_core.files import as_text
 from segad_core.fitting import STATE, files_of
 from segad_core.plan import CategoryPlan
 from segad_core.prepare import prepare
@@ -87,7 +88,7 @@ def make_bundle(
     splits = splits_json({category: {turn: split}})
     contents: dict[str, bytes | Path] = {
         "recipe.yaml": recipe.resolved().encode(),
-        "splits.json": splits.encode(errors="backslashreplace"),
+        "splits.json": as_text(splits).encode(),
     }
     for cell in _fits(needed, task):
         kind = "detectors" if cell.alias in recipe.detectors else "classifiers"
@@ -158,18 +159,13 @@ def image_of(sample: Sample) -> Image:
     """What a bundle keeps of a labelled image."""
     assert sample.label is not None
     return Image(
-        id=_text(sample.id),
+        id=as_text(sample.id),
         digest=file_digest(sample.path),
         label=sample.label,
-        defect=_text(sample.defect),
+        defect=as_text(sample.defect),
         unseen=sample.unseen,
-        group=_text(sample.group),
+        group=as_text(sample.group),
     )
-
-
-def _text(name: str) -> str:
-    """A name as text: bytes of a path that are none as escapes."""
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _golden(tested: ImageTable, samples: Mapping[str, Sample]) -> dict[str, bytes | Path]:

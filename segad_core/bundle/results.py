@@ -16,7 +16,7 @@ from typing import Any, Literal, Self, TextIO
 
 from segad_core.bundle.prediction import Prediction
 from segad_core.errors import StoreError, UsageError
-from segad_core.files import sync_file
+from segad_core.files import as_text, sync_file
 
 FORMS = (".csv", ".jsonl", ".parquet")
 COLUMNS = ("image", "verdict", "score", "reason", "bundle")
@@ -63,7 +63,7 @@ class Printed(Tally):
         self._stream.write("".join(f"{self._as_line(one)}\n" for one in predictions))
         self._stream.flush()
         for one in predictions:
-            self.count(as_text(one.image), one.verdict, one.score, as_text(one.reason))
+            self.count(in_one_line(one.image), one.verdict, one.score, in_one_line(one.reason))
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +92,7 @@ class Results(Tally):
         """Those images that have no line yet; one that is named twice has two."""
         there = self.there.copy()
         for image in images:
-            name = as_text(image)
+            name = in_one_line(image)
             if there[name] > 0:
                 there[name] -= 1
             else:
@@ -246,10 +246,10 @@ def check_form(path: Path) -> None:
 def line_of(prediction: Prediction, columns: Sequence[str], bundle: str, table: bool) -> Line:
     """A prediction as plain data; in tables, contributions are text."""
     found: Line = {
-        "image": as_text(prediction.image),
+        "image": in_one_line(prediction.image),
         "verdict": prediction.verdict,
         "score": prediction.score,
-        "reason": as_text(prediction.reason),
+        "reason": in_one_line(prediction.reason),
         "bundle": bundle,
     }
     if "contributions" in columns:
@@ -259,10 +259,9 @@ def line_of(prediction: Prediction, columns: Sequence[str], bundle: str, table: 
     return found
 
 
-def as_text(words: str) -> str:
+def in_one_line(words: str) -> str:
     """A name as text of one line: bytes that are no text, and control characters, as escapes."""
-    plain = words.encode("utf-8", "backslashreplace").decode()
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda m: f"\\x{ord(m[0]):02x}", plain)
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda m: f"\\x{ord(m[0]):02x}", as_text(words))
 
 
 @contextmanager
@@ -362,8 +361,8 @@ def summary(verdicts: Counter[str]) -> str:
 def readable_line(prediction: Prediction) -> str:
     """A prediction for the eye."""
     score = "-" if prediction.score is None else f"{prediction.score:.4g}"
-    words = f"{prediction.verdict:<8}{score:>9}  {as_text(prediction.image)}"
-    return f"{words}  {as_text(prediction.reason)}" if prediction.reason else words
+    words = f"{prediction.verdict:<8}{score:>9}  {in_one_line(prediction.image)}"
+    return f"{words}  {in_one_line(prediction.reason)}" if prediction.reason else words
 
 
 def explained_line(prediction: Prediction) -> str:

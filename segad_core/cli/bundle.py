@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, reports_errors
+from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, reports_errors, say
 
 if TYPE_CHECKING:
     from segad_core.bundle.manifest import Manifest, PluginUse
@@ -100,10 +100,10 @@ def _print_manifest(bundle: Path, manifest: Manifest, point: OperatingPoint) -> 
         ("files", f"{len(manifest.files)}, {size / 2**20:.1f} MiB, all of them as they were written"),
         ("threshold", f"NG from a score of {point.threshold:.6g} ({point.rule}); on its test images it"),
     ]
-    click.echo(_text(str(bundle)))
+    say(str(bundle))
     for name, words in lines:
         if words:
-            click.echo(_text(f"  {name:<11}{words}"))
+            say(f"  {name:<11}{words}")
     for sentence in sentences(point):
         click.echo(f"{'':13}{sentence}")
 
@@ -138,7 +138,7 @@ def _versions(segad: str, environment: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _print_verification(bundle: Path, found: Verification) -> None:
-    click.echo(_text(f"{bundle}: {found.files} files, all as they were written"))
+    say(f"{bundle}: {found.files} files, all as they were written")
     for one in found.golden:
         score = "-" if one.found is None else f"{one.found:.6g}"
         same = "to the last bit" if one.found == one.expected else f"was {one.expected:.6g}"
@@ -147,11 +147,7 @@ def _print_verification(bundle: Path, found: Verification) -> None:
         same = "to the last bit" if not found.table else f"within {found.table:.3g}"
         click.echo(f"  calibration table: the final classifier gives its scores {same}")
     for problem in found.problems:
-        click.echo(_text(f"problem: {problem}"), err=True)
+        say(f"problem: {problem}", err=True)
     click.echo(
         "not sound: do not inspect with it here" if found.problems else "sound: verdicts are the same here"
     )
-
-
-def _text(line: str) -> str:
-    return line.encode(errors="backslashreplace").decode()

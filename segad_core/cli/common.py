@@ -41,6 +41,13 @@ DEVICE = click.option(
 DEBUG = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 
 
+def say(text: str, err: bool = False) -> None:
+    """Prints a line that can hold the name of a file, whose bytes may be no text."""
+    from segad_core.files import as_text
+
+    click.echo(as_text(text), err=err)
+
+
 def reports_errors(command: Callable[..., int]) -> Callable[..., None]:
     """Wraps a command: its result is the exit code, and an error is a sentence, never a traceback.
 

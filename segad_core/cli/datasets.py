@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segad_core.cli.common import DEBUG, NO_PLUGINS, STORE, reports_errors
+from segad_core.cli.common import DEBUG, NO_PLUGINS, STORE, reports_errors, say
 
 if TYPE_CHECKING:
     from segad_core.cli.progress import Progress
@@ -213,7 +213,7 @@ def _print(checked: CategoryCheck, everything: bool) -> None:
     """A category's report; a kind of finding has a line of its own and one for each time it was found."""
     from segad_core.dataset_check import HEADINGS
 
-    _echo(checked.category)
+    say(checked.category)
     differ = not checked.published or any(finding.kind == "counts" for finding in checked.findings)
     numbers = {
         "images" if differ else "images, as published": checked.images,
@@ -222,22 +222,17 @@ def _print(checked: CategoryCheck, everything: bool) -> None:
     }
     for what, counts in numbers.items():
         if counts:
-            _echo(_wrapped(f"{what}: {'; '.join(f'{name} {count}' for name, count in counts.items())}"))
+            say(_wrapped(f"{what}: {'; '.join(f'{name} {count}' for name, count in counts.items())}"))
     for kind, heading in HEADINGS.items():
         found = [finding for finding in checked.findings if finding.kind == kind]
         if found:
             word = "problem" if found[0].is_problem else "note"
-            _echo(f"  {word}: {heading} ({len(found)}):")
+            say(f"  {word}: {heading} ({len(found)}):")
         shown = found if everything else found[:_SHOWN]
         for finding in shown:
-            _echo(textwrap.indent(finding.text, "    "))
+            say(textwrap.indent(finding.text, "    "))
         if len(found) > len(shown):
-            _echo(f"    and {len(found) - len(shown)} more (--all shows them)")
-
-
-def _echo(text: str) -> None:
-    """Names of files can hold bytes that are no text."""
-    click.echo(text.encode(errors="backslashreplace").decode())
+            say(f"    and {len(found) - len(shown)} more (--all shows them)")
 
 
 def _categories(dataset: Dataset, name: str, wanted: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, reports_errors
+from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, reports_errors, say
 
 if TYPE_CHECKING:
     from segad_core.bundle.learning import Change, Learnt
@@ -94,7 +94,7 @@ def _images(option: str, names: Sequence[str]) -> list[str]:
         raise UsageError(f"{option} -: images to learn from are named, not piped", "Name files or folders.")
     found = find_images(names)
     for note in found.notes:
-        click.echo(_text(f"note: {note}"), err=True)
+        say(f"note: {note}", err=True)
     return list(found.images)
 
 
@@ -108,7 +108,7 @@ def _print(found: Learnt, out: Path) -> None:
     )
     click.echo("taught:")
     for change in found.taught:
-        click.echo(_text(f"  {_change(change)}"))
+        say(f"  {_change(change)}")
     wrong = [change for change in found.taught if not change.right]
     if wrong:
         click.echo(
@@ -119,14 +119,14 @@ def _print(found: Learnt, out: Path) -> None:
     for words, changes in _flips(found.regression):
         click.echo(f"  {words}: {len(changes)}")
         for change in changes[:_SHOWN]:
-            click.echo(_text(f"    {_change(change)}"))
+            say(f"    {_change(change)}")
         if len(changes) > _SHOWN:
             click.echo(f"    ... and {len(changes) - _SHOWN} more")
     click.echo("with it, the bundle")
     for sentence in sentences(after):
         click.echo(f"  {sentence}")
     for note in found.notes:
-        click.echo(_text(f"note: {note}"), err=True)
+        say(f"note: {note}", err=True)
     for doubt in warnings(after):
         click.echo(f"warning: {doubt}", err=True)
 
@@ -170,7 +170,3 @@ def _print_json(found: Learnt, out: Path) -> None:
             indent=1,
         )
     )
-
-
-def _text(line: str) -> str:
-    return line.encode(errors="backslashreplace").decode()  # names of files can be no text

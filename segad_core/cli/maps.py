@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, reports_errors
+from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, reports_errors, say
 
 if TYPE_CHECKING:
     from segad_core.map_export import MapPass
@@ -105,7 +105,7 @@ def maps(
                 written = map_export.write_maps(part, opened, device, progress.preparing, force)
             shared = f", of seeds {', '.join(map(str, part.turns))}" if len(part.turns) > 1 else ""
             for folder in written:
-                click.echo(_text(f"{folder.path}: {len(part.files)} maps{shared}"))
+                say(f"{folder.path}: {len(part.files)} maps{shared}")
     except KeyboardInterrupt:
         click.echo("interrupted: the folders that are there are whole; the same command goes on", err=True)
         return 1
@@ -157,8 +157,4 @@ def _amount(planned: Sequence[MapPass], left: Sequence[MapPass], output: Path) -
     text = f"{count:,} maps of {', '.join(pixels)} pixels" if left else "nothing to write"
     if left:
         text += f" in {folders} folder{'s' * (folders > 1)} below {output}: {in_words(size)}"
-    return _text(text + (f" ({there} there already, of the same training and images)" if there else ""))
-
-
-def _text(line: str) -> str:
-    return line.encode(errors="backslashreplace").decode()  # names of files can be no text
+    return text + (f" ({there} there already, of the same training and images)" if there else "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, reports_errors
+from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, reports_errors, say
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -131,7 +131,7 @@ def preview(
         _check_preview(output)
     _save(made.picture, output, made_by=_MADE_BY)
     for line in _about(made, output):
-        click.echo(line.encode(errors="backslashreplace").decode())  # names of files can be no text
+        say(line)
     for error in made.unreadable:
         click.echo(f"not read: {error}", err=True)
     return 3 if made.unreadable else 0

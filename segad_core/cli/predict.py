@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, reports_errors
+from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, reports_errors, say
 
 if TYPE_CHECKING:
     from segad_core.bundle.bundle import Bundle
@@ -75,7 +75,7 @@ def predict(
         _check_overlays(overlays, images)
     found = find_images(images, sys.stdin.buffer, null)
     for note in found.notes:
-        click.echo(_text(f"note: {note}"), err=True)
+        say(f"note: {note}", err=True)
 
     from segad_core.bundle.bundle import Bundle
     from segad_core.bundle.results import Printed, open_results, summary
@@ -98,13 +98,13 @@ def predict(
                     shown.more(count)
     except KeyboardInterrupt:
         goes_on = f": {summary(results.verdicts)} in {output}; the same command with --resume goes on"
-        click.echo(_text(f"interrupted{goes_on if output and results.verdicts else ''}"), err=True)
+        say(f"interrupted{goes_on if output and results.verdicts else ''}", err=True)
         return 1
     for image, reason in results.unscored:
-        click.echo(_text(f"not scored: {image}: {reason}"), err=True)
+        say(f"not scored: {image}: {reason}", err=True)
     unscored = f" ({len(results.unscored):,} not scored)" if results.unscored else ""
     where = f": {output}" if output else ""
-    click.echo(_text(f"{summary(results.verdicts)}{unscored}{where}"), err=output is None)
+    say(f"{summary(results.verdicts)}{unscored}{where}", err=output is None)
     return 3 if results.unscored else 0
 
 
@@ -152,7 +152,3 @@ def _check_overlays(folder: Path, images: Sequence[str]) -> None:
                 f"--overlays {folder}: lies in {name}, whose images are predicted",
                 "Name a folder outside of it.",
             )
-
-
-def _text(line: str) -> str:
-    return line.encode(errors="backslashreplace").decode()  # names of files can be no text

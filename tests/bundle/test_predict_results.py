@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from segad_core.bundle.prediction import Contribution, Prediction
-from segad_core.bundle.results import Results, as_text, explained_line, open_results, readable_line, summary
+from segad_core.bundle.results import (
+    Results,
+    explained_line,
+    in_one_line,
+    open_results,
+    readable_line,
+    summary,
+)
 from segad_core.errors import StoreError, UsageError
 
 BUNDLE = "0123456789abcdef" * 4
@@ -259,7 +266,7 @@ def test_lines_for_the_eye() -> None:
 
 @given(st.binary(max_size=30))
 def test_a_name_is_one_line_of_text(name: bytes) -> None:
-    text = as_text(os.fsdecode(name))
+    text = in_one_line(os.fsdecode(name))
     assert len(text.splitlines()) <= 1
     assert text.isprintable() or all(ord(c) > 0x9F for c in text if not c.isprintable())
     assert text.encode("utf-8").decode() == text
