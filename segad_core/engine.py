@@ -65,8 +65,7 @@ def run(recipe: Recipe, store: Store, runs: Path, device: str, hook: pluggy.Hook
         figures = ledger.write()
         table = folder.finish(recipe, figures, prepared, _segmented_images(tasks, store))
         hook.run_finished(folder=folder.path)
-        lost = tuple(error for errors in prepared.unreadable.values() for error in errors.values())
-        return Result(folder.path, table, figures, lost)
+        return Result(folder.path, table, figures, prepared.lost())
 
 
 def work_off(

@@ -10,7 +10,7 @@ from functools import partial
 from segad_core.contracts import Learner, Progress, Sample, count_differences, unseen
 from segad_core.costs import layer_shapes
 from segad_core.errors import DataError, ImageError, RecipeError
-from segad_core.images import Inventory, check_labels, take_inventory
+from segad_core.images import Facts, Inventory, check_labels, take_inventory
 from segad_core.plan import CategoryPlan, plan_category
 from segad_core.recipe import Recipe
 from segad_core.split import Split, Turn
@@ -29,6 +29,7 @@ class Prepared:
         licence: of the data.
         plans: one per category, in the table's order.
         samples: what is known of each image, by category and id.
+        facts: what each image holds, by category and id.
         splits: by category and turn.
         unreadable: the images that cannot be read, by category and id.
         notes: what a reader of the results has to know.
@@ -37,9 +38,14 @@ class Prepared:
     licence: str
     plans: tuple[CategoryPlan, ...]
     samples: dict[str, dict[str, Sample]]
+    facts: dict[str, dict[str, Facts]]
     splits: dict[str, dict[Turn, Split]]
     unreadable: dict[str, dict[str, ImageError]]
     notes: tuple[str, ...] = ()
+
+    def lost(self) -> tuple[ImageError, ...]:
+        """Why the images that cannot be read cannot, in the table's order."""
+        return tuple(error for errors in self.unreadable.values() for error in errors.values())
 
 
 def prepare(
@@ -62,7 +68,7 @@ def prepare(
     notes = Notes()
     for sentence in recipe.notes(categories):
         notes.warn(sentence)
-    result = Prepared(dataset.licence, (), {}, {}, {})
+    result = Prepared(dataset.licence, (), {}, {}, {}, {})
     split = recipe.skeleton.split
     from_file = read_splits(split.file) if split.file else {}
     check_seeds(recipe, categories, from_file)
@@ -90,6 +96,7 @@ def prepare(
             turn: replace(s, unused=tuple(sorted({*s.unused, *left_out}))) for turn, s in splits.items()
         }
         result.samples[category] = {sample.id: sample for sample in inventory.samples}
+        result.facts[category] = inventory.facts
         result.splits[category] = splits
         result.unreadable[category] = inventory.unreadable
         plans.append(plan_category(recipe, category, inventory, splits))

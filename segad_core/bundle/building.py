@@ -15,7 +15,7 @@ from segad_core.bundle.manifest import PluginUse, first_of, shown
 from segad_core.bundle.tables import read_arrays
 from segad_core.contracts import Component, Encoder, FinalClassifier
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
-from segad_core.errors import BundleError, PluginError
+from segad_core.errors import BundleError, PluginError, UsageError
 from segad_core.registry import Registry
 
 log = logging.getLogger("segad.bundle")
@@ -61,6 +61,13 @@ class Builder:
     def _params(self, component: type[Component], use: PluginUse) -> Any:
         fields = component.Params.model_fields
         params = dict(use.params)
+        for name, info in fields.items():
+            is_path = has_mark(info, IsInputFile) or has_mark(info, IsInputFolder)
+            if is_path and params.get(name) not in (None, []):
+                raise BundleError(
+                    f"{self.container.path}: '{use.use}' names a path outside of the bundle in '{name}'",
+                    "Do not use it as it is.",
+                )
         for name, files in use.files.items():
             if name not in fields or not has_mark(fields[name], IsInputFile):
                 raise BundleError(
@@ -68,13 +75,6 @@ class Builder:
                 )
             places = [str(self.container.file(file)) for file in files]
             params[name] = places if isinstance(use.params.get(name), list) else places[0]
-        for name, info in fields.items():
-            plain = has_mark(info, IsInputFile) and name not in use.files
-            if (plain or has_mark(info, IsInputFolder)) and params.get(name) is not None:
-                raise BundleError(
-                    f"{self.container.path}: '{use.use}' names a path outside of the bundle in '{name}'",
-                    "Do not use it as it is.",
-                )
         try:
             return component.Params.model_validate(params)
         except ValidationError as error:
@@ -132,9 +132,12 @@ class Builder:
     def _restore(self, component: Any, state: Mapping[str, Any], name: str) -> None:
         try:
             component.restore(state)
+        except UsageError:  # it is not the state: there is no such device
+            raise
         except Exception as error:  # whatever a state that is not its own makes a plugin stumble over
             raise self._refused(name, error) from error
 
     def _refused(self, name: str, error: Exception) -> BundleError:
         reason = shown(getattr(error, "what", "") or f"{type(error).__name__}: {error}")
-        return BundleError(f"{self.container.path}: '{name}' cannot be taken up: {reason}", _AGAIN)
+        remedy = getattr(error, "remedy", "") or _AGAIN
+        return BundleError(f"{self.container.path}: '{name}' cannot be taken up: {reason}", remedy)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,16 +14,18 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.bundle.ahead import in_background
 from segad_core.bundle.container import Container
 from segad_core.bundle.manifest import Manifest
+from segad_core.bundle.opening import Picture, whole
 from segad_core.bundle.operating import OperatingPoint, read_operating_point
 from segad_core.bundle.pipeline import Scored, TrainedPipeline, open_pipeline
-from segad_core.bundle.prediction import Contribution, Inspection, Prediction, Verdict, in_short, parted
+from segad_core.bundle.prediction import Contribution, Inspection, Prediction, Verdict, in_short, parted, side
 from segad_core.bundle.tables import ImageTable, read_table
 from segad_core.contracts import Array, Encoder, ImageBatch, Sample
 from segad_core.digest import digest_of
 from segad_core.errors import ImageError, SegadError, UsageError
-from segad_core.images import decode, resize
+from segad_core.images import resize
 from segad_core.registry import Registry
 
 if TYPE_CHECKING:
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from segad_core.bundle.selftest import Verification
 
 __all__ = ["Bundle", "Contribution", "Inspection", "Picture", "Prediction", "Verdict"]
-
-Picture = str | Path | NDArray[np.uint8]
-"""An image file, or an image (H, W, 3) uint8 RGB."""
 
 
 class Bundle:
@@ -108,7 +106,8 @@ class Bundle:
     def inspect(self, images: Iterable[Picture], explain: bool = True) -> Iterator[Inspection]:
         """The same as a stream, with maps and features: memory does not grow with the number of images.
 
-        The next batch is taken from `images` and decoded while this one is scored.
+        The next batch is taken from `images`, in a thread of its own, and decoded while this one is scored;
+        no verdict waits for images that come later than its batch.
         """
         if isinstance(images, str | os.PathLike) or (isinstance(images, np.ndarray) and images.ndim == 3):
             raise UsageError("one image was given where several are expected", "Put it into a list.")
@@ -168,18 +167,19 @@ class Bundle:
             pending = begin()
             while pending:
                 opened = [one.result() for one in pending]
-                pending = begin()
+                following = in_background(begin)
                 found = iter(self._inspect([one for one in opened if not one.problem], explain))
                 for one in opened:
                     yield _unknown(one) if one.problem else next(found)
+                pending = following()
 
     def _open(self, number: int, image: Picture) -> _Opened:
         """An image decoded and brought to size, or why it cannot be."""
         given, opened = self.manifest.pipeline, _Opened(_sample(number, image), image)
         try:
-            whole = _whole(image, given.white)
-            self._check_size(whole.shape[0], whole.shape[1])
-            return replace(opened, pixels=resize(whole, given.size))
+            pixels = whole(image, given.white)
+            self._check_size(pixels.shape[0], pixels.shape[1])
+            return replace(opened, pixels=resize(pixels, given.size))
         except Exception as error:  # whatever it is, it concerns this image alone
             return replace(opened, problem=_problem(opened.sample, error))
 
@@ -212,7 +212,7 @@ class Bundle:
         images = {one.sample: one.image for one in opened}
 
         def load(sample: Sample) -> NDArray[np.uint8]:
-            return _whole(images[sample], self.manifest.pipeline.white)
+            return whole(images[sample], self.manifest.pipeline.white)
 
         encoder, layers = self.pipeline.encoder, self.pipeline.layers
         encode = None if encoder is None else partial(_encode, encoder, layers)
@@ -221,7 +221,7 @@ class Bundle:
     def _inspection(self, opened: _Opened, scored: Scored, i: int, explain: bool) -> Inspection:
         score, threshold = float(scored.scores[i]), self.operating_point.threshold
         doubts = [f"segmentation in doubt: {scored.doubts[i]}"] if scored.doubts[i] else []
-        reject = score >= threshold
+        reject = side(score, threshold) == "NG"
         found: tuple[Contribution, ...] = ()
         if self.pipeline.final is not None and (reject or explain):
             try:
@@ -239,6 +239,7 @@ class Bundle:
             {alias: maps[i] for alias, maps in scored.maps.items()},
             None if segments is None else segments[i if len(segments) > 1 else 0],
             scored.features[i],
+            "; ".join(doubts),
         )
 
     def _contributions(self, features: NDArray[np.float64]) -> tuple[Contribution, ...]:
@@ -274,38 +275,6 @@ def _unknown(opened: _Opened) -> Inspection:
 
 def _encode(encoder: Encoder, layers: tuple[str, ...], pixels: NDArray[np.uint8]) -> Mapping[str, Array]:
     return encoder.encode(pixels, layers)
-
-
-def _whole(image: Picture, white: int) -> NDArray[np.uint8]:
-    """An image as it is on disk, or as it was given."""
-    if isinstance(image, str | os.PathLike):
-        path = Path(image)
-        _check_file(path)
-        return decode(path, white).pixels
-    if not isinstance(image, np.ndarray):
-        raise ImageError(f"a {type(image).__name__} is neither a path nor an array", "Give one of them.")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise ImageError(
-            f"an array of shape {image.shape} and type {image.dtype}, not (H, W, 3) uint8 RGB",
-            "Convert it before.",
-        )
-    return image
-
-
-def _check_file(path: Path) -> None:
-    """Refuses what is no file before it is opened: a pipe would never end."""
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        return  # the decoder says so
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ImageError(
-            f"{path}: cannot be read ({reason})", "Correct the path or its permissions."
-        ) from error
-    if not stat.S_ISREG(mode):
-        what = "is a folder" if stat.S_ISDIR(mode) else "is not a file"
-        raise ImageError(f"{path}: {what}", "Name an image file.")
 
 
 def _problem(sample: Sample, error: Exception) -> str:

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from segad_core.bundle.bundle import Bundle
 from segad_core.bundle.prediction import Inspection, Prediction
 from segad_core.bundle.results import in_one_line
-from segad_core.bundle.tables import ImageTable
+from segad_core.bundle.tables import ImageTable, read_golden
 from segad_core.digest import bytes_digest
 from segad_core.errors import StoreError
 from segad_core.images.overlay import Entry, enlarged, overlay, sheet
@@ -143,17 +143,14 @@ def _peaks(bundle: Bundle, table: ImageTable, alias: str) -> NDArray[np.float64]
 
 
 def _golden_peaks(bundle: Bundle) -> tuple[dict[str, NDArray[np.float64] | None], NDArray[np.int64]]:
-    files = [name for name in bundle.manifest.files if name.startswith("golden/")]
-    scored = [
-        (found, found.prediction.verdict == "NG")
-        for found in bundle.inspect([bundle.container.file(name) for name in files], explain=False)
-        if found.maps
-    ]
+    listed = read_golden(bundle.container)
+    given = bundle.inspect([bundle.container.file(one.file) for one in listed], explain=False)
+    scored = [(found, one.label) for one, found in zip(listed, given, strict=True) if found.maps]
     peaks: dict[str, NDArray[np.float64] | None] = {
         alias: np.array([found.maps[alias].max() for found, _ in scored], np.float64)
         for alias in bundle.pipeline.detectors
     }
-    return peaks, np.array([int(bad) for _, bad in scored], np.int64)
+    return peaks, np.array([label for _, label in scored], np.int64)
 
 
 def _heat(peaks: NDArray[np.float64], labels: NDArray[np.int64]) -> Heat:

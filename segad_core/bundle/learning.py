@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.bundle.building import Builder
 from segad_core.bundle.container import Container
-from segad_core.bundle.operating import (
-    FILE,
-    OperatingPoint,
-    calibration_table,
-    operating_json,
-    operating_point,
-)
-from segad_core.bundle.prediction import Verdict
-from segad_core.bundle.tables import GOLDEN, Image, ImageTable, read_golden, read_table
+from segad_core.bundle.opening import whole
+from segad_core.bundle.operating import FILE, OperatingPoint, measure, operating_json, operating_point
+from segad_core.bundle.prediction import Verdict, side
+from segad_core.bundle.tables import GOLDEN, Image, ImageTable, golden_json, read_golden, read_table
 from segad_core.bundle.writing import write_bundle
 from segad_core.contracts import FinalClassifier
-from segad_core.digest import file_digest
+from segad_core.digest import array_digest
 from segad_core.errors import BundleError, ImageError, UsageError
 from segad_core.files import as_text
 
@@ -72,7 +66,7 @@ class Learnt:
     Attributes:
         taught: the images that it was taught.
         regression: the calibration images that trained nothing, then or now: what else turned.
-        before, after: the operating point on those images; both by the bundle's rule.
+        before, after: the operating points of then and now, by the bundle's rule, both on those images.
         notes: what a person should know.
     """
 
@@ -91,6 +85,7 @@ class _Lesson:
     image: Image
     score: float
     features: NDArray[np.float64]
+    doubt: str
 
 
 def learn(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path], out: Path, times: int) -> Learnt:
@@ -120,7 +115,7 @@ def learn(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path], out: Path, 
     if out.exists():
         raise UsageError(f"{out}: is there already", "Name another place with -o, or move it away.")
     if not 1 <= times <= MOST_TIMES:
-        raise UsageError(f"--times {times}: is not from 1 to {MOST_TIMES}")
+        raise UsageError(f"--times {times}: is not from 1 to {MOST_TIMES}", "Say how often each counts.")
     lessons = _lessons(bundle, bad, good)
     known = read_table(container, "training")
     training, notes = _with_lessons(known, lessons, times)
@@ -130,17 +125,14 @@ def learn(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path], out: Path, 
     final.fit(training.features, given.names, training.labels(), given.seed)
     tested = read_table(container, "calibration")
     fresh = ImageTable(tested.images, tested.features, _margins(container, final, tested.features))
-    regression = _untaught(fresh, training)
-    before, after = bundle.operating_point, operating_point(regression, bundle.operating_point.rule)
-    changes = _regression(tested, regression, before.threshold, after.threshold)
+    old, new, point = tested.without(training), fresh.without(training), bundle.operating_point
+    before, after = measure(old, point.rule, point.threshold), operating_point(new, point.rule)
+    thresholds = (before.threshold, after.threshold)
+    pairs = np.stack([old.scores, new.scores], axis=1).tolist()
+    changes = [_change(i.id, i.label, p, thresholds) for i, p in zip(new.images, pairs, strict=True)]
     scores = _margins(container, final, np.stack([one.features for one in lessons]))
     taught = [
-        _change(
-            lesson.path,
-            lesson.image.label,
-            (lesson.score, float(score)),
-            (before.threshold, after.threshold),
-        )
+        _change(lesson.path, lesson.image.label, (lesson.score, float(score)), thresholds)
         for lesson, score in zip(lessons, scores, strict=True)
     ]
     contents: dict[str, bytes | Path] = {
@@ -155,9 +147,11 @@ def learn(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path], out: Path, 
         update={"provenance": provenance.model_copy(update={"learnt": count})}
     )
     write_bundle(out, manifest, contents)
-    left_out = len(tested.images) - len(regression.images) - calibration_table(container).learnt
-    if left_out:
-        notes.append(f"{left_out} of the test images were taught: they are test images no more")
+    if left_out := len(tested.without(known).images) - len(new.images):
+        notes.append(
+            f"{left_out} of the test images were taught: they are test images no more, and since they were "
+            "not chosen at random, the figures on the others may be too kind"
+        )
     return Learnt(taught, changes, before, after, notes)
 
 
@@ -166,10 +160,7 @@ def _lessons(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path]) -> list[
     labels: dict[str, tuple[str, int]] = {}
     for label, paths in ((BAD, bad), (GOOD, good)):
         for path in paths:
-            try:
-                digest = file_digest(path)
-            except OSError as error:
-                raise ImageError(f"{path}: cannot be read ({error.strerror or error})") from error
+            digest = array_digest(whole(path, bundle.manifest.pipeline.white))
             other, known = labels.setdefault(digest, (str(path), label))
             if known != label:
                 raise UsageError(
@@ -183,43 +174,35 @@ def _lessons(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path]) -> list[
         if one.prediction.score is None or one.features is None:
             raise ImageError(f"{name}: {one.prediction.reason}", "Nothing was learnt.")
         image = Image(id=as_text(name), digest=digest, label=BAD if label else GOOD, taught=True)
-        lessons.append(_Lesson(name, image, one.prediction.score, one.features))
+        lessons.append(_Lesson(name, image, one.prediction.score, one.features, one.doubt))
     return lessons
 
 
 def _with_lessons(known: ImageTable, lessons: Sequence[_Lesson], times: int) -> tuple[ImageTable, list[str]]:
     """What is learnt from now: what one image is said to be now stands in place of what it was said to be."""
-    digests, notes = {lesson.image.digest for lesson in lessons}, list[str]()
+    notes = [f"{one.path}: {one.doubt}; it is learnt all the same" for one in lessons if one.doubt]
+    digests = {lesson.image.digest for lesson in lessons}
+    own = {
+        one.digest: i for i, one in enumerate(known.images) if one.digest in digests and not one.artificial
+    }
     for lesson in lessons:
-        was = {one.label for one in known.images if one.digest == lesson.image.digest}
+        was = {one.label for one in known.images if one.digest == lesson.image.digest and not one.artificial}
         if was:
             said = "as good and as bad" if len(was) > 1 else "as bad" if BAD in was else "as good"
             notes.append(f"{lesson.path}: was learnt from before, {said}; what is said now counts")
-    kept = [i for i, one in enumerate(known.images) if one.digest not in digests]
+    kept = known.only(
+        [i for i, one in enumerate(known.images) if one.artificial or one.digest not in digests]
+    )
     added = [lesson for lesson in lessons for _ in range(times)]
-    images = [*(known.images[i] for i in kept), *(lesson.image for lesson in added)]
-    features = np.concatenate([known.features[kept], np.stack([lesson.features for lesson in added])])
-    return ImageTable(images, features, np.zeros(len(images))), notes
+    # those of a known image may come from a classifier that had not seen it, and stay so
+    given = [known.features[own[d]] if (d := one.image.digest) in own else one.features for one in added]
+    images = [*kept.images, *(lesson.image for lesson in added)]
+    return ImageTable(images, np.concatenate([kept.features, given]), np.zeros(len(images))), notes
 
 
-def _untaught(tested: ImageTable, training: ImageTable) -> ImageTable:
-    """The images that trained nothing."""
-    learnt = {one.digest for one in training.images}
-    kept = [i for i, one in enumerate(tested.images) if one.digest not in learnt]
-    return ImageTable([tested.images[i] for i in kept], tested.features[kept], tested.scores[kept])
-
-
-def _regression(tested: ImageTable, now: ImageTable, old: float, new: float) -> list[Change]:
-    before = dict(zip((one.digest for one in tested.images), tested.scores.tolist(), strict=True))
-    return [
-        _change(image.id, image.label, (before[image.digest], score), (old, new))
-        for image, score in zip(now.images, now.scores.tolist(), strict=True)
-    ]
-
-
-def _change(image: str, label: int, scores: tuple[float, float], thresholds: tuple[float, float]) -> Change:
-    was, now = ("NG" if s >= t else "OK" for s, t in zip(scores, thresholds, strict=True))
-    return Change(image, label, *scores, was, now)  # type: ignore[arg-type]
+def _change(image: str, label: int, scores: Sequence[float], thresholds: Sequence[float]) -> Change:
+    was, now = (side(s, t) for s, t in zip(scores, thresholds, strict=True))
+    return Change(image, label, scores[0], scores[1], was, now)
 
 
 def _margins(
@@ -233,18 +216,15 @@ def _margins(
 
 def _golden(container: Container, tested: ImageTable, lessons: Sequence[_Lesson]) -> bytes:
     """The self-test with the scores of now; its images are test images, of which the features are known."""
-    scores: Mapping[str, float] = dict(
-        zip((one.digest for one in tested.images), tested.scores.tolist(), strict=True)
-    )
+    scores = dict(zip((one.digest for one in tested.images), tested.scores.tolist(), strict=True))
     labels = {lesson.image.digest: lesson.image.label for lesson in lessons}
-    listed: list[dict[str, Any]] = []
+    listed = []
     for golden in read_golden(container):
-        digest = container.manifest.files[golden.file].sha256
-        if digest not in scores:
+        if golden.digest not in scores:
             raise BundleError(
                 f"{container.path}: '{golden.file}' is none of its calibration images",
                 "Make the bundle again.",
             )
-        label = labels.get(digest, golden.label)
-        listed.append({"file": golden.file, "label": label, "score": scores[digest]})
-    return json.dumps(listed, indent=1).encode()
+        label, score = labels.get(golden.digest, golden.label), scores[golden.digest]
+        listed.append(golden.model_copy(update={"label": label, "score": score}))
+    return golden_json(listed)

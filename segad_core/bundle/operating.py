@@ -192,12 +192,10 @@ def calibration_table(container: Container) -> Calibration:
         BundleError: a table is missing or none.
     """
     tested = read_table(container, "calibration")
-    has_training = "training.json" in container.manifest.files
-    learnt = {one.digest for one in read_table(container, "training").images} if has_training else set()
-    kept = [i for i, one in enumerate(tested.images) if not one.taught and one.digest not in learnt]
-    images = [tested.images[i] for i in kept]
-    table = ImageTable(images, tested.features[kept], tested.scores[kept])
-    return Calibration(table, len(tested.images) - len(kept))
+    if "training.json" not in container.manifest.files:  # a learner alone: nothing can be taught
+        return Calibration(tested, 0)
+    table = tested.without(read_table(container, "training"))
+    return Calibration(table, len(tested.images) - len(table.images))
 
 
 def operating_json(point: OperatingPoint) -> bytes:

@@ -72,6 +72,7 @@ class Inspection:
         maps: (H, W) by detector.
         segments: (H, W) labels, or None.
         features: (d,) its feature vector.
+        doubt: why its score may mean nothing; empty where nothing is in doubt.
     """
 
     prediction: Prediction
@@ -79,6 +80,12 @@ class Inspection:
     maps: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     segments: NDArray[np.uint8] | None = None
     features: NDArray[np.float64] | None = None
+    doubt: str = ""
+
+
+def side(score: float, threshold: float) -> Verdict:
+    """On which side of a threshold a score lies."""
+    return "NG" if score >= threshold else "OK"
 
 
 def readable(statistic: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segad_core.bundle.prediction import Verdict
+from segad_core.bundle.prediction import Verdict, side
 from segad_core.bundle.tables import read_golden, read_table
 from segad_core.errors import BundleError
 
@@ -78,8 +78,8 @@ def verify(bundle: Bundle) -> Verification:
             one.label,
             one.score,
             prediction.score,
-            _verdict(one.score, threshold),
-            prediction.verdict if prediction.score is None else _verdict(prediction.score, threshold),
+            side(one.score, threshold),
+            prediction.verdict if prediction.score is None else side(prediction.score, threshold),
             prediction.reason if prediction.score is None else "",
         )
         for one, prediction in zip(listed, found, strict=True)
@@ -114,7 +114,3 @@ def _tables(bundle: Bundle) -> float | None:
         raise BundleError(f"{bundle.container.path}: has no calibration images", "Make the bundle again.")
     found = np.asarray(final.margins(calibration.features), np.float64)
     return float(np.abs(found - calibration.scores).max())
-
-
-def _verdict(score: float, threshold: float) -> Verdict:
-    return "NG" if score >= threshold else "OK"

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from segad_core.bundle.container import Container
-from segad_core.bundle.manifest import Text, first_of, shown
+from segad_core.bundle.manifest import Digest, Text, first_of, shown
 from segad_core.bundle.members import REMEDY
 from segad_core.checkpoints import to_bytes
 from segad_core.errors import BundleError
@@ -31,27 +31,36 @@ class Image(_Strict):
     """What is known of an image that a table has a line of.
 
     Attributes:
-        digest: of its bytes; of an artificial defect, of the image that it was put onto.
+        digest: of its decoded pixels, so that a copy in another format is the same image; of an artificial
+            defect, of the image that it was put onto.
         label: 0 good, 1 bad.
         defect, unseen, group: as in `Sample`.
         taught: whether it was taught after the bundle was made.
+        artificial: whether it is a good image that was damaged on purpose.
     """
 
     id: str
-    digest: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+    digest: Digest
     label: Label
     defect: str = ""
     unseen: bool = False
     group: str = ""
     taught: bool = False
+    artificial: bool = False
 
 
 class Golden(_Strict):
-    """An image of the self-test: its file in the bundle, and the score that it must get."""
+    """An image of the self-test: its file in the bundle, what it shows, and the score that it must get."""
 
     file: Text
+    digest: Digest
     label: Label
     score: float
+
+
+def golden_json(listed: Sequence[Golden]) -> bytes:
+    """The list of the self-test's images as a file."""
+    return json.dumps([one.model_dump() for one in listed], indent=1).encode()
 
 
 _IMAGES, _GOLDEN = TypeAdapter(list[Image]), TypeAdapter(list[Golden])
@@ -70,6 +79,15 @@ class ImageTable:
     images: Sequence[Image]
     features: NDArray[np.float64]
     scores: NDArray[np.float64]
+
+    def only(self, lines: Sequence[int]) -> ImageTable:
+        """Some of its lines."""
+        return ImageTable([self.images[i] for i in lines], self.features[lines], self.scores[lines])
+
+    def without(self, other: ImageTable) -> ImageTable:
+        """Without the images that another table has, whatever they are called there."""
+        known = {image.digest for image in other.images}
+        return self.only([i for i, image in enumerate(self.images) if image.digest not in known])
 
     def labels(self) -> NDArray[np.int64]:
         """(n,) 0 good, 1 bad."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, reports_errors
+from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors
 
 if TYPE_CHECKING:
     from segad_core.cells import Task
@@ -62,10 +62,7 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
         click.echo(in_words(wanted))
         for line in short_of_room(wanted, store):
             click.echo(f"warning: {line}", err=True)
-    lost = [error for errors in prepared.unreadable.values() for error in errors.values()]
-    for error in lost:
-        click.echo(f"not read: {error}", err=True)
-    return 3 if lost else 0
+    return not_read(prepared.lost())
 
 
 def short_of_room(needed: Needs, store: Path) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,13 @@ def say(text: str, err: bool = False) -> None:
     from segad_core.files import as_text
 
     click.echo(as_text(text), err=err)
+
+
+def not_read(lost: Sequence[Exception]) -> int:
+    """Lists the images that could not be read; the exit code that follows."""
+    for error in lost:
+        say(f"not read: {error}", err=True)
+    return 3 if lost else 0
 
 
 def reports_errors(command: Callable[..., int]) -> Callable[..., None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, reports_errors
+from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors, say
 
 
 @click.command()
@@ -49,16 +49,14 @@ def fit(
     from segad_core.registry import Registry
 
     overrides = (*overrides, f"categories={json.dumps([category])}")
-    checked = load_recipe(recipe, Registry(third_parties=not no_plugins), overrides)
+    registry = Registry(third_parties=not no_plugins)
+    checked = load_recipe(recipe, registry, overrides)
 
-    from segad_core import hooks
     from segad_core.bundle.making import make_bundle
-    from segad_core.cli.progress import Progress
+    from segad_core.cli.progress import observing
     from segad_core.store import Store
 
-    observers = hooks.manager()
-    with Progress() as progress:
-        hooks.add(observers, progress, "of segad's progress bars")
-        make_bundle(checked, category, row, seed, out, Store(store), device, observers.hook)
-    click.echo(f"bundle: {out}")
-    return 0
+    with observing(registry) as hook:
+        lost = make_bundle(checked, category, row, seed, out, Store(store), device, hook)
+    say(f"bundle: {out}")
+    return not_read(lost)

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
+def _is_option(word: str) -> bool:
+    return word.startswith("-") and word != "-"
+
+
 class _ManyValues(click.Command):
     """Lets an option take all words up to the next option, as a shell's pattern gives them."""
 
@@ -28,9 +32,9 @@ class _ManyValues(click.Command):
                 break
             if word in ("--bad", "--good"):
                 option = word
-                if i + 1 == len(args) or args[i + 1].startswith("--"):
-                    parted.append(word)  # without a value: click says so
-            elif word.startswith("-"):
+                if i + 1 == len(args) or _is_option(args[i + 1]):
+                    raise click.BadOptionUsage(word, f"Option '{word}' requires an argument.", ctx)
+            elif _is_option(word):
                 option = ""
                 parted.append(word)
             else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, reports_errors, say
+from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors, say
 
 if TYPE_CHECKING:
     from segad_core.map_export import MapPass
@@ -109,10 +109,7 @@ def maps(
     except KeyboardInterrupt:
         click.echo("interrupted: the folders that are there are whole; the same command goes on", err=True)
         return 1
-    lost = [error for errors in prepared.unreadable.values() for error in errors.values()]
-    for error in lost:
-        click.echo(f"not read: {error}", err=True)
-    return 3 if lost else 0
+    return not_read(prepared.lost())
 
 
 def _of_categories(recipe: Recipe, wanted: Sequence[str]) -> Recipe:

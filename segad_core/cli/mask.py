@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, reports_errors, say
+from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors, say
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -132,9 +132,7 @@ def preview(
     _save(made.picture, output, made_by=_MADE_BY)
     for line in _about(made, output):
         say(line)
-    for error in made.unreadable:
-        click.echo(f"not read: {error}", err=True)
-    return 3 if made.unreadable else 0
+    return not_read(made.unreadable)
 
 
 def _names(segments: str) -> list[str]:

@@ -73,7 +73,9 @@ def predict(
         check_form(output)
     if overlays is not None:
         _check_overlays(overlays, images)
-    found = find_images(images, sys.stdin.buffer, null)
+    # read without Python's buffer, whose lock would be held at the end by who waits for a name
+    stdin = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+    found = find_images(images, stdin, null)
     for note in found.notes:
         say(f"note: {note}", err=True)
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
+from pluggy import HookRelay
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
 from segad_core import hooks
+from segad_core.errors import PluginError
+from segad_core.registry import HOOKS, Registry
 
 
 class _Messages(logging.Handler):
@@ -133,3 +138,18 @@ class Progress:
         if self.step is not None:
             self.bars.remove_task(self.step)
             self.step = None
+
+
+@contextmanager
+def observing(registry: Registry) -> Iterator[HookRelay]:
+    """What tells progress bars and the observers of plugins of a run; who cannot be loaded is left out."""
+    observers = hooks.manager()
+    with Progress() as progress:
+        hooks.add(observers, progress, "of segad's progress bars")
+        for provider in registry.providers(HOOKS):
+            whose = f"'{provider.name}' of {provider.distribution} {provider.version}"
+            try:
+                hooks.add(observers, provider.load(), whose)
+            except PluginError as error:
+                hooks.left_out(whose, error.__cause__ or error)
+        yield observers.hook

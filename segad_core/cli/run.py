@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, reports_errors
+from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors
 
 
 @click.command()
@@ -37,23 +37,12 @@ def run(
     registry = Registry(third_parties=not no_plugins)
     checked = load_recipe(recipe, registry, overrides)
 
-    from segad_core import engine, hooks
-    from segad_core.cli.progress import Progress
-    from segad_core.errors import PluginError
+    from segad_core import engine
+    from segad_core.cli.progress import observing
     from segad_core.store import Store
 
-    observers = hooks.manager()
-    with Progress() as progress:
-        hooks.add(observers, progress, "of segad's progress bars")
-        for provider in registry.providers("hooks"):
-            whose = f"'{provider.name}' of {provider.distribution} {provider.version}"
-            try:
-                hooks.add(observers, provider.load(), whose)
-            except PluginError as error:
-                hooks.left_out(whose, error.__cause__ or error)
-        result = engine.run(checked, Store(store), runs, device, observers.hook)
+    with observing(registry) as hook:
+        result = engine.run(checked, Store(store), runs, device, hook)
     click.echo(result.table)
     click.echo(f"run folder: {result.folder}")
-    for image in result.unreadable:
-        click.echo(f"not read: {image}", err=True)
-    return 3 if result.unreadable else 0
+    return not_read(result.unreadable)

@@ -7,6 +7,7 @@ import random
 import re
 import subprocess
 import sys
+import threading
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
@@ -238,15 +239,51 @@ def test_a_stream_holds_two_batches(bundle: Bundle) -> None:
 def test_the_next_batch_is_decoded_while_one_is_scored(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sound, taken, when = bundle.pipeline.run, [], []
+    sound, decoded, expected = bundle.pipeline.run, threading.Semaphore(0), iter((8, 2, 0))
+    opening = bundle._open
+
+    def opened(number, image):
+        decoded.release()
+        return opening(number, image)
 
     def run(batch, count):
-        when.append(len(taken))
+        assert all(decoded.acquire(timeout=60) for _ in range(next(expected)))
         return sound(batch, count)
 
+    monkeypatch.setattr(bundle, "_open", opened)
     monkeypatch.setattr(bundle.pipeline, "run", run)
-    bundle.predict(path for path in [good(0)] * 10 if taken.append(path) is None)
-    assert when == [8, 10, 10]
+    stream = bundle.inspect([good(0)] * 10)
+    assert next(stream).prediction.score is not None  # else a batch that failed is scored image by image
+    assert len(list(stream)) == 9
+    assert next(expected, None) is None and not decoded.acquire(blocking=False)
+
+
+def test_verdicts_do_not_wait_for_images_that_come_later(bundle: Bundle) -> None:
+    later = threading.Event()
+
+    def camera() -> Iterator[Path]:
+        yield from [good(i) for i in range(BATCH)]
+        assert later.wait(timeout=60)
+        yield bad(0)
+
+    stream = bundle.inspect(camera())
+    first = [next(stream).prediction.image for _ in range(BATCH)]
+    assert not later.is_set()
+    later.set()
+    assert [*first, *(one.prediction.image for one in stream)] == [
+        str(p) for p in (*map(good, range(BATCH)), bad(0))
+    ]
+
+
+def test_what_a_source_raises_comes_after_what_it_gave(bundle: Bundle) -> None:
+    def camera() -> Iterator[Path]:
+        yield from [good(i) for i in range(BATCH)]
+        raise ConnectionError("no camera")
+
+    stream = bundle.inspect(camera())
+    assert len([next(stream) for _ in range(BATCH)]) == BATCH
+    with pytest.raises(ConnectionError, match="no camera"):
+        next(stream)
 
 
 def test_memory_of_an_array_may_be_used_again(bundle: Bundle) -> None:

@@ -185,7 +185,7 @@ HOSTILE: dict[str, Spoil] = {
     # arrays
     "weights that are no numbers": every_array(with_nan),
     "weights without end": every_array(lambda a: np.full_like(a, np.inf) if a.dtype.kind == "f" else a),
-    "weights of another shape": every_array(lambda a: a[..., :1]),
+    "weights of another shape": every_array(lambda a: a[..., :1] if a.ndim else a),
     "weights of another type": every_array(lambda a: a.astype(np.int8)),
     "no weights": file(DETECTOR, save({})),
     "other weights": file(DETECTOR, save({"evil": np.zeros(3, np.float32)})),

@@ -8,27 +8,29 @@ import pytest
 from builders import kinds, said, segad, workshop, write_recipe
 
 from segad_core.bundle.bundle import Bundle
-from segad_core.bundle.making import image_of
+from segad_core.bundle.evidence import Evidence
 from segad_core.contracts import Sample
+from segad_core.images import Facts
+from segad_core.store import Store
 
 FIT = ("--category", "a", "--device", "cpu")
 
 
 @pytest.mark.parametrize(
-    ("change", "words", "exit_code"),
+    ("change", "words"),
     [
-        (("test: {good: 4, bad: 3}", "test: {good: 4, bad: 0}"), "no bad test image", 2),
-        (("test: {good: 4, bad: 3}", "test: {good: 0, bad: 3}"), "no good test image", 2),
+        (("test: {good: 4, bad: 3}", "test: {good: 4, bad: 0}"), "leaves no bad image for the test"),
+        (("test: {good: 4, bad: 3}", "test: {good: 0, bad: 3}"), "leaves no good image for the test"),
     ],
 )
 def test_what_no_threshold_can_be_set_by_is_told_before_anything_is_trained(
-    change: tuple[str, str], words: str, exit_code: int, tmp_path: Path
+    change: tuple[str, str], words: str, tmp_path: Path
 ) -> None:
     workshop(tmp_path)
     recipe = write_recipe(tmp_path, change)
     result = segad("fit", recipe, *FIT, "--row", "SegAD", "--store", tmp_path / "store", "-o", tmp_path / "x")
     assert words in said(result)
-    assert result.exit_code == exit_code
+    assert result.exit_code == 1
     assert not {"detector", "statistics", "row"} & set(kinds(tmp_path / "store"))
 
 
@@ -43,6 +45,17 @@ def test_what_the_recipe_has_not_is_told(words: tuple[str, ...], expected: str, 
     result = segad("fit", workshop(tmp_path), *FIT, *words, "-o", tmp_path / "x", "--store", tmp_path / "s")
     assert result.exit_code == 2
     assert expected in said(result)
+
+
+def test_images_that_cannot_be_read_are_listed(tmp_path: Path) -> None:
+    """As a run does: the bundle is made of the others."""
+    recipe = workshop(tmp_path)
+    (tmp_path / "data/a/good/torn.png").write_bytes(b"torn")
+    result = segad("fit", recipe, *FIT, "--row", "SegAD", "-o", tmp_path / "x", "--store", tmp_path / "s")
+    assert result.exit_code == 3
+    assert f"not read: {tmp_path / 'data/a/good/torn.png'}: is not an image" in said(result)
+    with Bundle.load(tmp_path / "x", "cpu") as bundle:
+        assert not bundle.verify().problems
 
 
 def test_lots_of_the_data_are_lots_of_the_threshold(tmp_path: Path) -> None:
@@ -63,7 +76,8 @@ def test_lots_of_the_data_are_lots_of_the_threshold(tmp_path: Path) -> None:
 
 
 def test_names_that_are_no_text_are_kept_as_escapes(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    path.write_bytes(b"x")
-    image = image_of(Sample("bad/\udcff.png", path, 1, defect="be\udcfft", group="\udcfe"))
+    name, facts = "bad/\udcff.png", Facts("0" * 64, "1" * 64, False, (9, 9))
+    sample = Sample(name, tmp_path / "a.png", 1, defect="be\udcfft", group="\udcfe")
+    image = Evidence({name: sample}, {name: facts}, Store(tmp_path / "store")).image(name)
+    assert image.digest == facts.pixels
     assert (image.id, image.defect, image.group) == ("bad/\\udcff.png", "be\\udcfft", "\\udcfe")

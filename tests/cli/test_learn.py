@@ -59,30 +59,27 @@ def test_json_says_the_same(tmp_path: Path) -> None:
     with Bundle.load(tmp_path / "new", "cpu") as new:
         assert new.predict([bad(0)])[0].score == change["after"]
         assert found["after"]["threshold"] == new.operating_point.threshold
-    assert found["regression"]["images"] in (15, 16)
+    assert found["regression"]["images"] == 16
 
 
 def test_what_is_not_learnt_yet_is_told(tmp_path: Path) -> None:
     """Good parts taught as bad, one time each, stay what they look like."""
-    names = [good(i) for i in range(6)]
-    result = learn("--bad", *names, "-o", tmp_path / "new", "--json")
-    wrong = [c for c in json.loads(result.stdout)["taught"] if c["now"] == "OK"]
-    if not wrong:
-        pytest.fail("choose other images: all of these were learnt")
-    words = said(learn("--bad", *names, "-o", tmp_path / "again"))
-    assert f"{len(wrong)} of 6 not learnt yet" in words and "--times" in words
+    words = said(learn("--bad", good(0), good(1), "-o", tmp_path / "new"))
+    assert "2 of 2 not learnt yet" in words and "--times" in words
 
 
 @pytest.mark.parametrize(
     ("words", "exit_code", "expected"),
     [
         (["-o", "{new}"], 2, "there is nothing to learn from"),
-        (["--bad", "-o", "{new}"], 2, "--bad"),
+        (["--bad", "-o", "{new}"], 2, "Option '--bad' requires an argument"),
+        (["--bad", "-o", "{new}", "--good", "{bad}"], 2, "Option '--bad' requires an argument"),
+        (["-o", "{new}", "--good", "{bad}", "--bad"], 2, "Option '--bad' requires an argument"),
         (["--bad", "{bad}"], 2, "Missing option '-o'"),
         (["--bad", "-", "-o", "{new}"], 2, "named, not piped"),
         (["--bad", "{bad}", "-o", "{new}", "--times", "0"], 2, "not from 1 to 1000"),
         (["--bad", "{bad}", "--good", "{bad}", "-o", "{new}"], 2, "is given as good, and as bad"),
-        (["--bad", "{new}/gone.png", "-o", "{new}"], 1, "gone.png: cannot be read"),
+        (["--bad", "{new}/gone.png", "-o", "{new}"], 1, "gone.png: there is no such file"),
         (["--bad", "{new}/*.png", "-o", "{new}"], 2, "matches nothing"),
     ],
 )

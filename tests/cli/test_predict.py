@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -98,6 +99,22 @@ def test_paths_through_a_pipe(lot: Path) -> None:
     assert result.exit_code == 3
     nul = CliRunner().invoke(main, [*words, "--null"], input=names.replace("\n", "\0"))
     assert nul.stdout == result.stdout
+
+
+def test_a_pipe_that_stays_open(lot: Path) -> None:
+    """A batch has its verdicts although no further name comes; Ctrl-C does not wait for one either."""
+    words = ["predict", bundle_of("SegAD"), "-", "--device", "cpu"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "segad_core.cli", *words], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True
+    ) as process:
+        assert process.stdin and process.stdout and process.stderr
+        process.stdin.write("".join(f"lot/{i}.png\n" for i in range(4)))
+        process.stdin.flush()
+        lines = [process.stdout.readline() for _ in range(4)]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 1
+        assert process.stderr.read().splitlines()[-1] == "interrupted"
+    assert [line.split()[2] for line in lines] == [f"lot/{i}.png" for i in range(4)]
 
 
 @pytest.mark.parametrize(
