@@ -11,6 +11,15 @@ def as_text(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
 
+def in_one_line(name: str) -> str:
+    """The same in one line: what no terminal should be sent becomes escapes too."""
+    return "".join(c if c.isprintable() else _escaped(ord(c)) for c in as_text(name))
+
+
+def _escaped(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
 def is_file(path: Path) -> bool:
     """Whether a path leads to a file; one that the system can't follow (too long, forbidden) does not."""
     try:
@@ -25,6 +34,16 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:
         return False
+
+
+def version_of(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is written anew: its inode, when it was changed, its size.
+
+    Raises:
+        OSError: it is not there.
+    """
+    facts = path.stat()
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:

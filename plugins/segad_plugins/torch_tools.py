@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -222,6 +222,17 @@ def verified_digest(path: Path, sha256: str | None) -> str:
     return found
 
 
+TORCH_ENDINGS = (".pth", ".pt", ".ckpt", ".bin", ".tar")
+"""Of torch's own format, which is a pickle inside: what a bundle holds ends in none of them."""
+
+
+def plain_weights(path: Path) -> tuple[str, bytes | Path]:
+    """A weights file as safetensors, for a bundle; other files as they are."""
+    if path.suffix.lower() not in TORCH_ENDINGS:
+        return path.suffix.lower(), path
+    return ".safetensors", save({k: v.contiguous().clone() for k, v in read_weights(path).items()})
+
+
 def read_weights(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
     """A state dict from a local file (safetensors, or torch's format without code), checked before parsing.
 
@@ -233,6 +244,8 @@ def read_weights(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        if path.suffix.lower() not in TORCH_ENDINGS:
+            raise ValueError(f"its name ends in none of .safetensors, {', '.join(TORCH_ENDINGS)}")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise many kinds for a bad file
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from segad_core.bundle.container import Container
-from segad_core.bundle.manifest import PluginUse, first_of, shown
+from segad_core.bundle.manifest import PLAIN_ENDINGS, PluginUse, first_of, shown
 from segad_core.bundle.tables import read_arrays
 from segad_core.contracts import Component, Encoder, FinalClassifier
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
@@ -19,6 +21,9 @@ from segad_core.errors import BundleError, PluginError, UsageError
 from segad_core.registry import Registry
 
 log = logging.getLogger("segad.bundle")
+
+MOST_FINAL = 1 << 30
+"""Bytes of a file of a final classifier."""
 
 _AGAIN = "Make the bundle again with what is installed here."
 
@@ -73,6 +78,11 @@ class Builder:
                 raise BundleError(
                     f"{self.container.path}: '{use.use}' has no file '{name}'", "Make the bundle again."
                 )
+            if any(PurePosixPath(file).suffix not in PLAIN_ENDINGS for file in files):
+                raise BundleError(
+                    f"{self.container.path}: '{use.use}' has a file in '{name}' that could hold code",
+                    "Do not use it as it is.",
+                )
             places = [str(self.container.file(file)) for file in files]
             params[name] = places if isinstance(use.params.get(name), list) else places[0]
         try:
@@ -93,7 +103,14 @@ class Builder:
         if given.encoder is None:
             raise BundleError(f"{self.container.path}: names no encoder, and needs one", _AGAIN)
         encoder: Encoder = self.component("encoders", given.encoder)
-        if encoder.digest() != given.encoder_digest:
+        if missing := encoder.to_download():
+            raise BundleError(
+                f"{self.container.path}: the encoder's weights are not on this machine ({missing}), and "
+                "loading a bundle fetches nothing",
+                "Fetch them before, or make the bundle from a recipe that names their file.",
+            )
+        in_bundle = bool(given.encoder.files)  # then its own digest says that they are the same
+        if not in_bundle and encoder.digest() != given.encoder_digest:
             raise BundleError(
                 f"{self.container.path}: the weights of encoder '{given.encoder.use}' here are not those "
                 "that it was trained with",
@@ -111,7 +128,7 @@ class Builder:
         """The final classifier as its training left it, tried on a feature vector."""
         final: FinalClassifier = self.component("final_classifiers", use)
         files = {
-            name.removeprefix("final/"): self.container.read(name)
+            name.removeprefix("final/"): self.container.read(name, MOST_FINAL)
             for name in self.container.manifest.files
             if name.startswith("final/")
         }
@@ -141,3 +158,23 @@ class Builder:
         reason = shown(getattr(error, "what", "") or f"{type(error).__name__}: {error}")
         remedy = getattr(error, "remedy", "") or _AGAIN
         return BundleError(f"{self.container.path}: '{name}' cannot be taken up: {reason}", remedy)
+
+
+def scores_of(
+    container: Container, final: FinalClassifier, features: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The scores (n,) of a table's features (n, d).
+
+    Raises:
+        BundleError: the final classifier cannot score them.
+    """
+    try:
+        scores = np.asarray(final.margins(features), np.float64)
+    except Exception as error:  # whatever numbers that are none of its own make a plugin stumble over
+        reason = shown(f"{type(error).__name__}: {error}")
+        raise BundleError(
+            f"{container.path}: its final classifier cannot score its tables ({reason})", _AGAIN
+        ) from error
+    if scores.shape != (len(features),) or not np.isfinite(scores).all():
+        raise BundleError(f"{container.path}: its final classifier gives scores that are not finite", _AGAIN)
+    return scores

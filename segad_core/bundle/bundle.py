@@ -141,6 +141,9 @@ class Bundle:
         """
         from segad_core.bundle.learning import learn
 
+        for given in (bad, good):
+            if isinstance(given, str | os.PathLike):
+                raise UsageError("one image was given where several are expected", "Put it into a list.")
         return learn(self, [Path(one) for one in bad], [Path(one) for one in good], Path(out), times)
 
     def close(self) -> None:
@@ -220,26 +223,26 @@ class Bundle:
 
     def _inspection(self, opened: _Opened, scored: Scored, i: int, explain: bool) -> Inspection:
         score, threshold = float(scored.scores[i]), self.operating_point.threshold
-        doubts = [f"segmentation in doubt: {scored.doubts[i]}"] if scored.doubts[i] else []
+        doubt = f"segmentation in doubt: {scored.doubts[i]}" if scored.doubts[i] else ""
+        unexplained = ""
         reject = side(score, threshold) == "NG"
         found: tuple[Contribution, ...] = ()
         if self.pipeline.final is not None and (reject or explain):
             try:
                 found = self._contributions(scored.features[i])
-            except Exception as error:  # the score stands, but what failed once is not to be relied on
-                doubts.append(f"it cannot be explained: {_problem(opened.sample, error)}")
-        verdict: Verdict = "NG" if reject else "UNKNOWN" if doubts else "OK"
+            except Exception as error:  # the score stands: a verdict is the same with and without reasons
+                unexplained = f"it cannot be explained: {_problem(opened.sample, error)}"
+        verdict: Verdict = "NG" if reject else "UNKNOWN" if doubt else "OK"
         said = [in_short(found) or f"score {score:.4g}, NG from {threshold:.4g}"] if reject else []
         segments = scored.segments
+        reason = "; ".join(filter(None, [*said, doubt, unexplained]))
         return Inspection(
-            Prediction(
-                opened.sample.id, verdict, score, "; ".join([*said, *doubts]), found if explain else ()
-            ),
+            Prediction(opened.sample.id, verdict, score, reason, found if explain else ()),
             opened.pixels,
             {alias: maps[i] for alias, maps in scored.maps.items()},
             None if segments is None else segments[i if len(segments) > 1 else 0],
             scored.features[i],
-            "; ".join(doubts),
+            doubt,
         )
 
     def _contributions(self, features: NDArray[np.float64]) -> tuple[Contribution, ...]:

@@ -20,7 +20,7 @@ from segad_core.json_file import parse_json
 MANIFEST = "manifest.json"
 SEAL = "manifest.sha256"
 """Holds the manifest's digest, in the words of `sha256sum`."""
-MOST_MANIFEST = 4 << 20
+MOST_MANIFEST = 1 << 20
 MOST_TEXT = 64 << 20
 MOST_READ = 16 << 30
 MOST_BYTES = 64 << 30
@@ -92,12 +92,16 @@ class Container:
         except ValueError as error:
             raise BundleError(f"{self.path}: '{name}' is no JSON ({shown(error)})", REMEDY) from error
 
+    def kept(self, name: str) -> Path:
+        """A file to be copied into another bundle, which verifies it: of a folder, where it lies."""
+        return self.file(name) if self._members.folder is None else self._members.folder / name
+
     def file(self, name: str) -> Path:
-        """A verified file on disk, for what only takes paths; of a zip, a copy that goes with the process."""
-        facts, folder = self._facts(name), self._members.folder
-        if folder is not None:
-            self._verify(name, facts)
-            return folder / name
+        """A verified file on disk, for what only takes paths: a copy, which nobody can change meanwhile.
+
+        Its path is of this process alone: whoever remembers a file by its path meets no other bundle's.
+        """
+        facts = self._facts(name)
         if name not in self._copies:
             if self._scratch is None:
                 self._scratch = tempfile.TemporaryDirectory(prefix="segad-bundle-")

@@ -16,10 +16,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from segad_core.bundle.bundle import Bundle
 from segad_core.bundle.prediction import Inspection, Prediction
-from segad_core.bundle.results import in_one_line
 from segad_core.bundle.tables import ImageTable, read_golden
 from segad_core.digest import bytes_digest
 from segad_core.errors import StoreError
+from segad_core.files import in_one_line
 from segad_core.images.overlay import Entry, enlarged, overlay, sheet
 
 _COLOURS = {"OK": (30, 130, 60), "NG": (200, 30, 40), "UNKNOWN": (190, 120, 0)}

@@ -11,7 +11,7 @@ import numpy as np
 from segad_core.bundle.tables import GOLDEN, Golden, Image, ImageTable, golden_json
 from segad_core.cells import RowTask
 from segad_core.contracts import Sample
-from segad_core.files import as_text
+from segad_core.files import in_one_line
 from segad_core.images import Facts
 from segad_core.rows import feature_table, read_scores, training_table
 from segad_core.split import Split
@@ -71,10 +71,10 @@ class Evidence:
         sample = self.samples[name]
         assert sample.label is not None
         return Image(
-            id=as_text(sample.id),
+            id=in_one_line(sample.id),
             digest=self.facts[name].pixels,
             label=sample.label,
-            defect=as_text(sample.defect),
+            defect=in_one_line(sample.defect),
             unseen=sample.unseen,
-            group=as_text(sample.group),
+            group=in_one_line(sample.group),
         )

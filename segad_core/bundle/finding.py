@@ -135,11 +135,18 @@ def _search(name: str) -> _Search:
     return search
 
 
+def base_of(name: str) -> Path:
+    """Where a name looks for images: of a pattern, the folder before the first part with signs of one."""
+    if not glob.has_magic(name) or os.path.lexists(name):
+        return Path(name)
+    parts = Path(name).parts
+    return Path(*parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
+
+
 def _matches(pattern: str) -> list[str]:
     """What a pattern leads to, sorted, without hidden names; `**` follows no links, which may be loops."""
-    parts = Path(pattern).parts
-    plain = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    base, rest = Path(*parts[:plain]), Path(*parts[plain:])
+    base = base_of(pattern)
+    rest = Path(pattern).relative_to(base)
     try:
         found = [(path, path.relative_to(base).parts) for path in base.glob(str(rest))]
     except ValueError as error:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.bundle.building import Builder
+from segad_core.bundle.building import Builder, scores_of
 from segad_core.bundle.container import Container
+from segad_core.bundle.manifest import shown
 from segad_core.bundle.opening import whole
 from segad_core.bundle.operating import FILE, OperatingPoint, measure, operating_json, operating_point
 from segad_core.bundle.prediction import Verdict, side
@@ -19,8 +20,8 @@ from segad_core.bundle.tables import GOLDEN, Image, ImageTable, golden_json, rea
 from segad_core.bundle.writing import write_bundle
 from segad_core.contracts import FinalClassifier
 from segad_core.digest import array_digest
-from segad_core.errors import BundleError, ImageError, UsageError
-from segad_core.files import as_text
+from segad_core.errors import BundleError, ImageError, SegadError, UsageError
+from segad_core.files import in_one_line
 
 if TYPE_CHECKING:
     from segad_core.bundle.bundle import Bundle
@@ -122,27 +123,34 @@ def learn(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path], out: Path, 
     final: FinalClassifier = Builder(container, bundle.registry, bundle.device).component(
         "final_classifiers", given.final
     )
-    final.fit(training.features, given.names, training.labels(), given.seed)
+    try:
+        final.fit(training.features, given.names, training.labels(), given.seed)
+    except SegadError:
+        raise
+    except Exception as error:  # whatever numbers that are none of its own make a plugin stumble over
+        reason = shown(f"{type(error).__name__}: {error}")
+        what = f"{container.path}: its final classifier cannot learn from its tables ({reason})"
+        raise BundleError(what, "Make the bundle again.") from error
     tested = read_table(container, "calibration")
-    fresh = ImageTable(tested.images, tested.features, _margins(container, final, tested.features))
+    fresh = ImageTable(tested.images, tested.features, scores_of(container, final, tested.features))
     old, new, point = tested.without(training), fresh.without(training), bundle.operating_point
     before, after = measure(old, point.rule, point.threshold), operating_point(new, point.rule)
     thresholds = (before.threshold, after.threshold)
     pairs = np.stack([old.scores, new.scores], axis=1).tolist()
     changes = [_change(i.id, i.label, p, thresholds) for i, p in zip(new.images, pairs, strict=True)]
-    scores = _margins(container, final, np.stack([one.features for one in lessons]))
+    scores = scores_of(container, final, np.stack([one.features for one in lessons]))
     taught = [
         _change(lesson.path, lesson.image.label, (lesson.score, float(score)), thresholds)
         for lesson, score in zip(lessons, scores, strict=True)
     ]
     contents: dict[str, bytes | Path] = {
-        name: container.file(name) for name in bundle.manifest.files if not name.startswith("final/")
+        name: container.kept(name) for name in bundle.manifest.files if not name.startswith("final/")
     }
     contents |= {f"final/{name}": data for name, data in final.state().items()}
     contents |= training.files("training") | fresh.files("calibration")
     contents |= {FILE: operating_json(after), GOLDEN: _golden(container, fresh, lessons)}
     provenance = bundle.manifest.provenance
-    count = provenance.learnt + len(lessons)
+    count = len({one.digest for one in training.images if one.taught})
     manifest = bundle.manifest.model_copy(
         update={"provenance": provenance.model_copy(update={"learnt": count})}
     )
@@ -173,7 +181,7 @@ def _lessons(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path]) -> list[
     for (digest, (name, label)), one in zip(labels.items(), found, strict=True):
         if one.prediction.score is None or one.features is None:
             raise ImageError(f"{name}: {one.prediction.reason}", "Nothing was learnt.")
-        image = Image(id=as_text(name), digest=digest, label=BAD if label else GOOD, taught=True)
+        image = Image(id=in_one_line(name), digest=digest, label=BAD if label else GOOD, taught=True)
         lessons.append(_Lesson(name, image, one.prediction.score, one.features, one.doubt))
     return lessons
 
@@ -203,15 +211,6 @@ def _with_lessons(known: ImageTable, lessons: Sequence[_Lesson], times: int) -> 
 def _change(image: str, label: int, scores: Sequence[float], thresholds: Sequence[float]) -> Change:
     was, now = (side(s, t) for s, t in zip(scores, thresholds, strict=True))
     return Change(image, label, scores[0], scores[1], was, now)
-
-
-def _margins(
-    container: Container, final: FinalClassifier, features: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    scores = np.asarray(final.margins(features), np.float64)
-    if scores.shape != (len(features),) or not np.isfinite(scores).all():
-        raise BundleError(f"{container.path}: its final classifier gives scores that are not finite")
-    return scores
 
 
 def _golden(container: Container, tested: ImageTable, lessons: Sequence[_Lesson]) -> bytes:

@@ -9,6 +9,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    FailFast,
     Field,
     StringConstraints,
     ValidationError,
@@ -17,12 +18,16 @@ from pydantic import (
 
 from segad_core.bundle.members import REMEDY
 from segad_core.errors import BundleError
+from segad_core.images.folder import SUFFIXES
 from segad_core.json_file import parse_json
 
 FORMAT: Final = 1
 """Of bundles; another one is refused."""
 
-_MOST_PIXELS = 1 << 28
+PLAIN_ENDINGS = (*SUFFIXES, ".safetensors", ".npy")
+"""Of files that parameters name: formats that hold numbers, and no code."""
+
+_MOST_PIXELS = 1 << 27
 _DEEPEST = 10
 
 
@@ -33,6 +38,8 @@ def _printable(text: str) -> str:
 
 
 def _shallow(value: Any, left: int = _DEEPEST) -> Any:
+    if isinstance(value, str):
+        _printable(value)
     if left == 0:
         raise ValueError(f"is nested more than {_DEEPEST} deep")
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
@@ -41,6 +48,7 @@ def _shallow(value: Any, left: int = _DEEPEST) -> Any:
 
 
 Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+Printable = Annotated[str, AfterValidator(_printable)]
 Text = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_printable)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
 """Of a learner: part of feature names and of file names."""
@@ -72,7 +80,7 @@ class PluginUse(_Strict):
     use: Plugin
     version: Text
     params: Plain = {}
-    files: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
+    files: dict[str, Annotated[list[str], Field(min_length=1), FailFast()]] = {}
 
 
 class Pipeline(_Strict):
@@ -99,11 +107,11 @@ class Pipeline(_Strict):
     classifiers: dict[Name, PluginUse] = {}
     score: bool = False
     segmenter: PluginUse | None = None
-    features: list[PluginUse] = []
-    image_features: list[PluginUse] = []
+    features: Annotated[list[PluginUse], FailFast()] = []
+    image_features: Annotated[list[PluginUse], FailFast()] = []
     final: PluginUse | None = None
-    segments: list[Text] = []
-    names: list[Text] = []
+    segments: Annotated[list[Text], FailFast()] = []
+    names: Annotated[list[Text], FailFast()] = []
 
     @model_validator(mode="after")
     def _fits_in_memory(self) -> Self:

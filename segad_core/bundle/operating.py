@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from segad_core.bundle.binomial import Count, Proportion, proportion
-from segad_core.bundle.container import Container
+from segad_core.bundle.container import MOST_TEXT, Container
 from segad_core.bundle.tables import ImageTable, read_table
 from segad_core.bundle.thresholds import Rule, at_or_above, bad_share, choose, cost, curve, first_problem
 from segad_core.bundle.writing import replace_bundle
@@ -58,10 +58,10 @@ class Lots(_Plain):
         without: lots of which the others have no bad, or no good, images to set a threshold by.
     """
 
-    named: int
-    unnamed: int
-    measured: list[Lot] = []
-    without: list[str] = []
+    named: Annotated[int, Field(ge=0)]
+    unnamed: Annotated[int, Field(ge=0)]
+    measured: Annotated[list[Lot], FailFast()] = []
+    without: Annotated[list[str], FailFast()] = []
 
     def caught(self) -> Count:
         """Of the bad images in all measured lots."""
@@ -93,8 +93,8 @@ class OperatingPoint(_Plain):
     seen: Proportion | None = None
     unseen: Proportion | None = None
     lots: Lots
-    bad: float | None = None
-    cost: float | None = None
+    bad: Annotated[float, Field(gt=0, lt=1)] | None = None
+    cost: Annotated[float, Field(ge=0)] | None = None
 
 
 def operating_point(tested: ImageTable, rule: Rule) -> OperatingPoint:
@@ -214,7 +214,7 @@ def read_operating_point(container: Container) -> OperatingPoint:
     Raises:
         BundleError: it is not one.
     """
-    data = container.read(FILE)
+    data = container.read(FILE, MOST_TEXT)
     try:
         parse_json(data)  # refuses keys that stand there twice, and numbers that are none
         return OperatingPoint.model_validate_json(data, strict=True)
@@ -234,7 +234,6 @@ def store_operating_point(container: Container, point: OperatingPoint) -> bool:
     data = operating_json(point)
     if container.read(FILE) == data:
         return False
-    # `file` verifies each
-    contents: dict[str, bytes | Path] = {name: container.file(name) for name in container.manifest.files}
+    contents: dict[str, bytes | Path] = {name: container.kept(name) for name in container.manifest.files}
     replace_bundle(container.path.resolve(), container.manifest, contents | {FILE: data})
     return True

@@ -13,8 +13,9 @@ from segad_core.bundle.container import Container
 from segad_core.bundle.manifest import Pipeline, shown
 from segad_core.bundle.tables import read_golden
 from segad_core.contracts import Classifier, Detector, Encoder, FinalClassifier, ImageBatch, Sample
+from segad_core.costs import layer_shapes
 from segad_core.describe import Description, checked_maps, checked_scores
-from segad_core.errors import BundleError, PluginError, SegadError
+from segad_core.errors import BundleError, PluginError, SegadError, UsageError
 from segad_core.images import decode, resize
 from segad_core.registry import Registry
 from segad_core.segmentation import Segmentation
@@ -122,9 +123,9 @@ def open_pipeline(container: Container, registry: Registry, device: str) -> Trai
     try:
         pipeline = _built(container, Builder(container, registry, device))
         _try_out(container, pipeline)
+    except (BundleError, UsageError):  # the latter: there is no such device
+        raise
     except SegadError as error:
-        if isinstance(error, BundleError):
-            raise
         raise BundleError(f"{container.path}: cannot be taken up: {error.what}", error.remedy) from error
     except Exception as error:  # whatever plugins stumble over that are given what is not their own
         what = f"{container.path}: cannot be taken up: {type(error).__name__}: {shown(error)}"
@@ -141,6 +142,9 @@ def _built(container: Container, build: Builder) -> TrainedPipeline:
     }
     learners = [*detectors.values(), *classifiers.values()]
     layers = tuple(dict.fromkeys(layer for learner in learners for layer in learner.layers()))
+    encoder = build.encoder() if layers else None
+    for detector in detectors.values():
+        detector.check(given.size, layer_shapes(detector, encoder, given.size))
     image_features = [build.component("features", use) for use in given.image_features]
     final = segmentation = None
     descriptions: list[Description] = []
@@ -151,7 +155,7 @@ def _built(container: Container, build: Builder) -> TrainedPipeline:
         descriptions = [Description(alias, segmentation, features) for alias in detectors]
         final = build.final(given.final)
     pipeline = TrainedPipeline(
-        encoder=build.encoder() if layers else None,
+        encoder=encoder,
         layers=layers,
         detectors=detectors,
         classifiers=classifiers,

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from typing import Any, Literal, Self, TextIO
 
 from segad_core.bundle.prediction import Prediction
 from segad_core.errors import StoreError, UsageError
-from segad_core.files import as_text, sync_file
+from segad_core.files import in_one_line, sync_file
 
 FORMS = (".csv", ".jsonl", ".parquet")
 COLUMNS = ("image", "verdict", "score", "reason", "bundle")
@@ -60,8 +59,9 @@ class Printed(Tally):
 
     def write(self, predictions: Sequence[Prediction]) -> None:
         """Prints lines."""
-        self._stream.write("".join(f"{self._as_line(one)}\n" for one in predictions))
-        self._stream.flush()
+        with _reported(Path("standard output")):
+            self._stream.write("".join(f"{self._as_line(one)}\n" for one in predictions))
+            self._stream.flush()
         for one in predictions:
             self.count(in_one_line(one.image), one.verdict, one.score, in_one_line(one.reason))
 
@@ -259,16 +259,13 @@ def line_of(prediction: Prediction, columns: Sequence[str], bundle: str, table: 
     return found
 
 
-def in_one_line(words: str) -> str:
-    """A name as text of one line: bytes that are no text, and control characters, as escapes."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda m: f"\\x{ord(m[0]):02x}", as_text(words))
-
-
 @contextmanager
 def _reported(path: Path) -> Iterator[None]:
     """Turns an error of the system into one that names the file."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # who reads has enough
     except OSError as error:
         raise StoreError(
             f"{path}: cannot be written ({error.strerror or error})",

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from segad_core.bundle.building import scores_of
+from segad_core.bundle.operating import calibration_table, measure
 from segad_core.bundle.prediction import Verdict, side
 from segad_core.bundle.tables import read_golden, read_table
 from segad_core.errors import BundleError
@@ -95,6 +97,9 @@ def verify(bundle: Bundle) -> Verification:
     ]
     if largest > tolerated:
         problems.append(f"golden scores differ by up to {largest:.3g}; {tolerated:.3g} are tolerated")
+    point = bundle.operating_point
+    if measure(calibration_table(container).table, point.rule, point.threshold) != point:
+        problems.append("its operating point is not what its threshold comes to on its calibration table")
     table = _tables(bundle)
     if table is not None and table > tolerated:
         problems.append(
@@ -112,5 +117,5 @@ def _tables(bundle: Bundle) -> float | None:
     read_table(bundle.container, "training")
     if not len(calibration.images):
         raise BundleError(f"{bundle.container.path}: has no calibration images", "Make the bundle again.")
-    found = np.asarray(final.margins(calibration.features), np.float64)
+    found = scores_of(bundle.container, final, calibration.features)
     return float(np.abs(found - calibration.scores).max())

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from segad_core.bundle.manifest import Pipeline, PluginUse
+from segad_core.bundle.manifest import PLAIN_ENDINGS, Pipeline, PluginUse
 from segad_core.cells import RowTask
-from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
+from segad_core.contracts.component import DecidesNothing, IsInputFile, IsInputFolder, has_mark
+from segad_core.errors import RecipeError
 from segad_core.recipe import Choice, Recipe
 from segad_core.recipe.choice import paths_in
 
 
-def setup_of(recipe: Recipe, task: RowTask, names: Sequence[str]) -> tuple[Pipeline, dict[str, Path]]:
-    """The setup, and the files that its parameters name, by their names in the bundle."""
+def setup_of(recipe: Recipe, task: RowTask, names: Sequence[str]) -> tuple[Pipeline, dict[str, bytes | Path]]:
+    """The setup, and the files that its parameters name, by their names in the bundle.
+
+    Raises:
+        RecipeError: one of them is of a format that no bundle takes.
+    """
     skeleton, row, category = recipe.skeleton, task.row, task.category
-    files: dict[str, Path] = {}
+    files: dict[str, bytes | Path] = {}
 
     def use(choice: Choice, place: str) -> PluginUse:
         found, own = _use(choice, category, place)
@@ -45,20 +50,31 @@ def setup_of(recipe: Recipe, task: RowTask, names: Sequence[str]) -> tuple[Pipel
     return pipeline, files
 
 
-def _use(choice: Choice, category: str, place: str) -> tuple[PluginUse, dict[str, Path]]:
-    """A plugin with its parameters; files go into the bundle, folders only decide a training."""
-    params = choice.params_for(category)
+def _use(choice: Choice, category: str, place: str) -> tuple[PluginUse, dict[str, bytes | Path]]:
+    """A plugin with its parameters; files go into the bundle, folders only decide a training.
+
+    What decides nothing stays behind: a digest would be that of the file as it was.
+    """
+    params, component = choice.params_for(category), choice.build(category)
     plain, files = params.model_dump(mode="json"), dict[str, list[str]]()
-    taken: dict[str, Path] = {}
+    taken: dict[str, bytes | Path] = {}
     for name, info in type(params).model_fields.items():
         if has_mark(info, IsInputFolder):
             plain[name] = None
         elif has_mark(info, IsInputFile):
-            paths = paths_in(getattr(params, name))
-            stored = [f"files/{place}-{name}-{i}{path.suffix.lower()}" for i, path in enumerate(paths)]
-            taken.update(zip(stored, paths, strict=True))
+            found = [component.plain_file(path) for path in paths_in(getattr(params, name))]
+            stored = [f"files/{place}-{name}-{i}{ending}" for i, (ending, _) in enumerate(found)]
+            for file, (ending, content) in zip(stored, found, strict=True):
+                if ending not in PLAIN_ENDINGS:
+                    raise RecipeError(
+                        f"{choice.provider.qualified}: no bundle takes its file '{name}', a '{ending}'",
+                        f"Give one of {', '.join(PLAIN_ENDINGS)}.",
+                    )
+                taken[file] = content
             if stored:
                 files[name] = stored
             plain[name] = [] if isinstance(plain[name], list) else None
+        elif has_mark(info, DecidesNothing):
+            del plain[name]
     provider = choice.provider
     return PluginUse(use=provider.qualified, version=provider.version, params=plain, files=files), taken

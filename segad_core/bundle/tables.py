@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from segad_core.bundle.container import Container
-from segad_core.bundle.manifest import Digest, Text, first_of, shown
+from segad_core.bundle.manifest import Digest, Printable, Text, first_of, shown
 from segad_core.bundle.members import REMEDY
 from segad_core.checkpoints import to_bytes
 from segad_core.errors import BundleError
 
 Label = Literal[0, 1]
 GOLDEN = "golden.json"
+MOST_GOLDEN = 100
+"""Images of a self-test."""
 
 
 class _Strict(BaseModel):
@@ -39,12 +41,12 @@ class Image(_Strict):
         artificial: whether it is a good image that was damaged on purpose.
     """
 
-    id: str
+    id: Printable
     digest: Digest
     label: Label
-    defect: str = ""
+    defect: Printable = ""
     unseen: bool = False
-    group: str = ""
+    group: Printable = ""
     taught: bool = False
     artificial: bool = False
 
@@ -63,7 +65,8 @@ def golden_json(listed: Sequence[Golden]) -> bytes:
     return json.dumps([one.model_dump() for one in listed], indent=1).encode()
 
 
-_IMAGES, _GOLDEN = TypeAdapter(list[Image]), TypeAdapter(list[Golden])
+_IMAGES = TypeAdapter(Annotated[list[Image], FailFast()])
+_GOLDEN = TypeAdapter(Annotated[list[Golden], FailFast(), Field(max_length=MOST_GOLDEN)])
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,8 @@ def read_table(container: Container, name: str) -> ImageTable:
     table = {entry: arrays.get(entry, np.empty(0, bool)) for entry in ("features", "scores")}
     features, scores = table["features"], table["scores"]
     if (
-        any(array.dtype != np.float64 or len(array) != len(images) for array in table.values())
-        or (features.ndim, scores.ndim) != (2, 1)
+        (features.ndim, scores.ndim) != (2, 1)
+        or any(array.dtype != np.float64 or len(array) != len(images) for array in table.values())
         or (width and features.shape[1] != width)
     ):
         held = ", ".join(f"{entry} {array.shape} of {array.dtype}" for entry, array in table.items())
@@ -134,6 +137,8 @@ def read_golden(container: Container) -> Sequence[Golden]:
     for golden in found:
         if golden.file not in container.manifest.files or not golden.file.startswith("golden/"):
             raise BundleError(f"{container.path}: '{GOLDEN}' names {golden.file!a:.150}", REMEDY)
+    if len({golden.file for golden in found}) < len(found):
+        raise BundleError(f"{container.path}: '{GOLDEN}' names an image twice", REMEDY)
     return found
 
 

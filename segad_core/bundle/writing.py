@@ -43,19 +43,27 @@ def replace_bundle(path: Path, manifest: Manifest, contents: Mapping[str, bytes 
     folder = path.is_dir()
     _write(fresh, manifest, contents, as_zip=not folder)
     try:
-        if folder:  # a folder cannot be replaced in one step
-            path.rename(old)
-            fresh.rename(path)
-            shutil.rmtree(old, ignore_errors=True)
+        if folder:
+            _replace_folder(path, fresh, old)
         else:
             fresh.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        if old.exists() and not path.exists():
-            old.rename(path)
         raise BundleError(
             f"{path}: cannot be replaced: {error.strerror or error}", f"The new one is {fresh}."
         ) from error
+
+
+def _replace_folder(path: Path, fresh: Path, old: Path) -> None:
+    """In two steps, as a folder cannot be replaced in one; what comes between them leaves the old one."""
+    try:
+        path.rename(old)
+        fresh.rename(path)
+    except BaseException:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(out: Path, manifest: Manifest, contents: Mapping[str, bytes | Path], as_zip: bool) -> None:

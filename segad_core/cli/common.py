@@ -48,6 +48,18 @@ def say(text: str, err: bool = False) -> None:
     click.echo(as_text(text), err=err)
 
 
+def outside(bundle: Path, option: str, place: Path) -> None:
+    """Refuses to write into a bundle, which then held what its manifest does not name.
+
+    Raises:
+        UsageError: the place lies in it.
+    """
+    from segad_core.errors import UsageError
+
+    if place.resolve().is_relative_to(bundle.resolve()):
+        raise UsageError(f"{option} {place}: lies in the bundle {bundle}", "Name a place outside of it.")
+
+
 def not_read(lost: Sequence[Exception]) -> int:
     """Lists the images that could not be read; the exit code that follows."""
     for error in lost:

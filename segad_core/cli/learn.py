@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, reports_errors, say
+from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, outside, reports_errors, say
 
 if TYPE_CHECKING:
     from segad_core.bundle.learning import Change, Learnt
@@ -74,6 +74,7 @@ def learn(
     Only the final classifier is fitted anew: detectors stay. The threshold is set again by the bundle's rule.
     What turned on the bundle's test images, in both directions, is shown.
     """
+    outside(bundle, "-o", out)
     bad_paths, good_paths = _images("--bad", bad), _images("--good", good)
 
     from segad_core.bundle.bundle import Bundle

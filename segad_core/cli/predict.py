@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, reports_errors, say
+from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, outside, reports_errors, say
 
 if TYPE_CHECKING:
     from segad_core.bundle.bundle import Bundle
@@ -71,11 +71,14 @@ def predict(
         raise UsageError("--resume goes on with a file, --force writes it anew", "Give one of them.")
     if output is not None:
         check_form(output)
+    for option, place in (("-o", output), ("--overlays", overlays)):
+        if place is not None:
+            outside(bundle, option, place)
     if overlays is not None:
         _check_overlays(overlays, images)
     # read without Python's buffer, whose lock would be held at the end by who waits for a name
-    stdin = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
-    found = find_images(images, stdin, null)
+    buffer = getattr(sys.stdin, "buffer", None)  # None where standard input is closed
+    found = find_images(images, getattr(buffer, "raw", buffer), null)
     for note in found.notes:
         say(f"note: {note}", err=True)
 
@@ -145,11 +148,13 @@ class _Shown:
 
 def _check_overlays(folder: Path, images: Sequence[str]) -> None:
     """Pictures among the images would be images the next time."""
+    from segad_core.bundle.finding import base_of
     from segad_core.errors import UsageError
     from segad_core.files import is_folder
 
     for name in images:
-        if is_folder(Path(name)) and folder.resolve().is_relative_to(Path(name).resolve()):
+        base = base_of(name)
+        if is_folder(base) and folder.resolve().is_relative_to(base.resolve()):
             raise UsageError(
                 f"--overlays {folder}: lies in {name}, whose images are predicted",
                 "Name a folder outside of it.",

@@ -70,6 +70,14 @@ class Component(ABC):  # noqa: B024 (what must be defined differs by kind)
         self.params = self.Params() if params is None else params
         self.device = device
 
+    def plain_file(self, path: Path) -> tuple[str, bytes | Path]:
+        """A file that a parameter names, as it goes into a bundle: its ending, and the file or its bytes.
+
+        Images, safetensors and npy go as they are. What is a pickle inside, such as torch's `.pth`, has to
+        be written anew: a bundle takes no other endings.
+        """
+        return path.suffix.lower(), path
+
     def notes(self) -> Sequence[str]:
         """What a reader of the results has to know about this component: sentences, shown with the table."""
         return ()

@@ -20,8 +20,12 @@ MAX_PIXELS = 100_000_000
 # what Pillow warns of is an error here, or harmless
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
+"""Pillow knows many more, among them some that start other programs (EPS)."""
+
 _PLAIN = ("RGB", "L", "1", "CMYK", "YCbCr", "LAB", "HSV")
 _WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
+_PHOTOMETRIC = 262  # of TIFF: what the least value means
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -45,7 +49,13 @@ def decode(path: Path, white: int = 65535) -> Decoded:
             raise ImageError(f"{path}: the file is empty", "Copy it again from its source, or remove it.")
         with opened(path) as image:
             image.load()
-            return _to_rgb(path, image, white)
+            form, decoded = image.format, _to_rgb(path, image, white)
+        if form == "PNG":
+            with opened(path) as image:
+                image.verify()  # the checksums, which loading passes over
+        elif form == "JPEG":
+            _check_end(path)
+        return decoded
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -82,7 +92,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
         Exception: whatever a damaged file makes Pillow's parsers stumble over, here or while it is decoded.
     """
     with path.open("rb") as file:
-        image: Image.Image = Image.open(file)
+        image: Image.Image = Image.open(file, formats=_FORMATS)
         _check_header(path, image)
         yield image
 
@@ -93,10 +103,25 @@ def _check_header(path: Path, image: Image.Image) -> None:
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise ImageError(f"{path}: holds {frames} frames", "Save the one that counts as a single image.")
-    if image.mode not in _SIXTEEN_BIT and any(";16" in str(tile.args) for tile in getattr(image, "tile", ())):
+    halved = any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
+    if halved and image.mode not in (*_SIXTEEN_BIT, "I"):
         raise ImageError(
             f"{path}: holds colours of 16 bits, of which half would be cut off",
             "Save it with 8 bits per channel, or as a grey image of 16 bits.",
+        )
+
+
+def _check_end(path: Path) -> None:
+    """That the last scan of a JPEG has an end: what was lost of it, Pillow decodes as grey.
+
+    Raises:
+        ImageError: it has none.
+    """
+    data = path.read_bytes()
+    if data.find(b"\xff\xd9", data.rfind(b"\xff\xda")) < 0:
+        raise ImageError(
+            f"{path}: is damaged or truncated (its end is missing)",
+            "Copy it again from its source, or remove it.",
         )
 
 
@@ -108,6 +133,11 @@ def _too_large(path: Path, what: str) -> ImageError:
 
 
 def _to_rgb(path: Path, image: Image.Image, white: int) -> Decoded:
+    if image.mode in _SIXTEEN_BIT and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:
+        raise ImageError(
+            f"{path}: holds 16 bits of which the least is white (WhiteIsZero)",
+            "Save it with black as the least value.",
+        )
     image = ImageOps.exif_transpose(image)
     if image.mode in _SIXTEEN_BIT:
         grey = np.asarray(image.convert("I"), np.float64)

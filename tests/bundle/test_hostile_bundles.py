@@ -166,6 +166,7 @@ def deep(depth: int) -> list[Any]:
     return found
 
 
+RESNET = {"use": "segad:torchvision", "version": "0", "params": {"model": "resnet18"}}
 FLOATS = '{"a":{"dtype":"F32","shape":[%s],"data_offsets":[0,%d]}}'
 
 HOSTILE: dict[str, Spoil] = {
@@ -214,6 +215,18 @@ HOSTILE: dict[str, Spoil] = {
     "a parameter out of range": manifest("pipeline/final/params", {"max_depth": 10**9}),
     "a file outside": manifest("pipeline/segmenter/files", {"mask": ["../../../etc/passwd"]}),
     "a file of the system": manifest("pipeline/segmenter/files", {"mask": ["/etc/passwd"]}),
+    "weights in a pickle": lambda parts: (
+        file("files/encoder-file-0.pth", weapon(Path("canary")))(parts),
+        manifest("pipeline/encoder", RESNET | {"files": {"file": ["files/encoder-file-0.pth"]}})(parts),
+    ),
+    "a pickle that is called an image": lambda parts: (
+        file("files/encoder-file-0.png", weapon(Path("canary")))(parts),
+        manifest("pipeline/encoder", RESNET | {"files": {"file": ["files/encoder-file-0.png"]}})(parts),
+    ),
+    "a blur of kilometres": manifest("pipeline/detectors/patchcore/params/blur_sigma", 1e9),
+    "a billion rounds": manifest("pipeline/final/params", {"n_estimators": 10**9}),
+    "a million trees": manifest("pipeline/final/params", {"n_estimators": 1000, "num_parallel_tree": 1000}),
+    "a penalty without end": manifest("pipeline/final/params", {"reg_alpha": 1e300}),
     "a file that is a parameter": manifest("pipeline/segmenter/params/mask", "/etc/passwd"),
     "a file for what is none": manifest("pipeline/segmenter/files/segments", ["recipe.yaml"]),
     "weights from outside": manifest(
@@ -252,6 +265,19 @@ HOSTILE: dict[str, Spoil] = {
     "golden images without end": file("golden.json", b"[" * 10**6),
     "a label that is none": text("calibration.json", lambda t: t[0].__setitem__("label", 7)),
     "a digest that is none": text("training.json", lambda t: t[0].__setitem__("digest", "../evil")),
+    "a golden image a thousand times": text("golden.json", lambda g: g.extend([g[0]] * 1000)),
+    "a golden image twice": text("golden.json", lambda g: g.append(g[0])),
+    "golden images that are none": file("golden.json", b"[" + b"{}," * 500_000 + b"{}]"),
+    "children that are none": text(
+        FOREST,
+        lambda f: f["learner"]["gradient_booster"]["model"]["trees"][0].update(left_children=["x"] * 10**6),
+    ),
+    "features that are none": manifest("pipeline/names", [1] * 200_000),
+    "a screen's commands for an image": text("calibration.json", lambda t: t[0].update(id="\x1b[2J")),
+    "a screen's commands for a version": manifest("provenance/environment", {"torch": "\x1b[2J"}),
+    "features without a shape": arrays("calibration.safetensors", features=np.array(1.0)),
+    "lots that cannot be": text("operating.json", lambda p: p["lots"].update(named=-7)),
+    "a cost that cannot be": text("operating.json", lambda p: p.update(cost=-3.0)),
     "keys that stand there twice": file("operating.json", b'{"threshold":1,"threshold":2}'),
     "a mask that is a bomb": file(MASK, picture((12_000, 12_000))),
     "a mask of another shape": file(MASK, picture((480, 48))),

@@ -116,6 +116,18 @@ def test_cut_anywhere(form: str, bundle: Bundle, tmp_path: Path) -> None:
     assert sum(one.verdict == "UNKNOWN" for one in cut) >= len(lengths) - 2
 
 
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_a_tail_of_zeros(form: str, bundle: Bundle, tmp_path: Path) -> None:
+    """What an interrupted copy leaves, or a lost disk: the length is right, and Pillow says nothing."""
+    whole = truncations()[form]
+    end = {"PNG": 13, "JPEG": 2}[form]  # behind which no pixel is lost
+    for kept in np.linspace(len(whole) // 3, len(whole) - end, 25).astype(int):
+        (tmp_path / f"{kept}").write_bytes(whole[:kept] + bytes(len(whole) - kept))
+    for one in bundle.predict(sorted(tmp_path.iterdir())):
+        assert (one.verdict, one.score) == ("UNKNOWN", None)
+        assert "is damaged or truncated" in one.reason
+
+
 def test_the_cameras_white(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """12 bits in 16: scaled by the recipe's white, and refused above it."""
     given = bundle.manifest

@@ -17,12 +17,12 @@ from segad_core.bundle.prediction import Contribution, Prediction
 from segad_core.bundle.results import (
     Results,
     explained_line,
-    in_one_line,
     open_results,
     readable_line,
     summary,
 )
 from segad_core.errors import StoreError, UsageError
+from segad_core.files import in_one_line
 
 BUNDLE = "0123456789abcdef" * 4
 WHY = (
@@ -76,7 +76,7 @@ def test_csv_lines(tmp_path: Path) -> None:
         "line\\x0abreak\\x09.png",
         "UNKNOWN",
         "5e-324",
-        "in doubt:\\x1b[31m red\\x2028",
+        "in doubt:\\x1b[31m red\\u2028",
         mark,
         "",
     ]

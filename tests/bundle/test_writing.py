@@ -63,7 +63,7 @@ def test_the_same_contents_are_the_same_bytes(name: str, tmp_path: Path) -> None
 def test_a_file_that_changed_since_it_was_checked_is_not_taken_over(tmp_path: Path) -> None:
     write_bundle(tmp_path / "x", PLAIN, {"one": b"one"})
     container = Container(tmp_path / "x")
-    given = {"one": container.file("one")}
+    given = {"one": container.kept("one")}
     (tmp_path / "x" / "one").write_bytes(b"evil")
     with pytest.raises(BundleError, match="'one' changed while it was copied"):
         write_bundle(tmp_path / "y", container.manifest, given)

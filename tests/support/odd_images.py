@@ -8,6 +8,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from builders import encoded, picture, png, png16
@@ -101,7 +102,8 @@ def readable() -> dict[str, tuple[bytes, Pixels]]:
         "cmyk.tif": (encoded(cmyk, "TIFF"), RGB),
         "16 bits.png": (png16(wide), grey3(GREY)),
         "16 bits.tif": (encoded(Image.fromarray(wide), "TIFF"), grey3(GREY)),
-        "16 bits big endian.tif": (_big_endian_tiff(wide), grey3(GREY)),
+        "16 bits big endian.tif": (_tiff(wide), grey3(GREY)),
+        "white is zero.tiff": (_tiff(255 - GREY, photometric=0), grey3(GREY)),
         "comment.png": (encoded(rgb, "PNG", pnginfo=profile), RGB),
         "density.png": (encoded(rgb, "PNG", dpi=(300, 300)), RGB),
         "more behind it.png": (encoded(rgb, "PNG") + b"and more", RGB),
@@ -144,6 +146,16 @@ def unreadable() -> dict[str, tuple[bytes, str, str]]:
     used = tuple(int(v) for v in RGB[0, 0])
     several, unknown = "holds 3 frames", "pixels, whose black and white are unknown"
     return {
+        "postscript.png": (
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n",
+            "is not an image that can be read",
+            CONVERT,
+        ),
+        "white is zero.tif": (
+            encoded(Image.fromarray(np.full((48, 48), 300, np.uint16)), "TIFF", tiffinfo={262: 0}),
+            "holds 16 bits of which the least is white",
+            "Save it with black as the least value.",
+        ),
         "empty.png": (b"", "the file is empty", AGAIN),
         "text.png": (b"hello", "is not an image that can be read", CONVERT),
         "zeros.jpg": (bytes(4000), "is not an image that can be read", CONVERT),
@@ -274,16 +286,16 @@ def _bmp_header(width: int, height: int) -> bytes:
     return head + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0) + bytes(100)
 
 
-def _big_endian_tiff(values: NDArray[np.uint16]) -> bytes:
-    """A grey TIFF of 16 bits, written by hand (TIFF 6.0)."""
+def _tiff(values: NDArray[Any], photometric: int = 1) -> bytes:
+    """A big-endian grey TIFF of 8 or 16 bits, written by hand (TIFF 6.0); photometric 0 has 0 for white."""
     height, width = values.shape
-    data = values.astype(">u2").tobytes()
+    data = values.astype(f">u{values.itemsize}").tobytes()
     tags = [
         (256, 3, width),
         (257, 3, height),
-        (258, 3, 16),
+        (258, 3, 8 * values.itemsize),
         (259, 3, 1),
-        (262, 3, 1),
+        (262, 3, photometric),
         (273, 4, 8),
         (277, 3, 1),
         (278, 3, height),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +16,14 @@ from torch import nn
 from segad_core.contracts import Classifier, Parameters, Shapes, Space
 from segad_core.errors import PluginError
 from segad_plugins.backbones import Backbone, Trunk, empty_trunk
-from segad_plugins.torch_tools import check_version, from_arrays, to_arrays, torch_device, training_space
+from segad_plugins.torch_tools import (
+    check_version,
+    from_arrays,
+    plain_weights,
+    to_arrays,
+    torch_device,
+    training_space,
+)
 from segad_plugins.training import seeded
 
 
@@ -36,6 +44,9 @@ class NetworkClassifier(Classifier):
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         super().__init__(params, device)
         self._network: nn.Module | None = None
+
+    def plain_file(self, path: Path) -> tuple[str, bytes | Path]:
+        return plain_weights(path)
 
     @abstractmethod
     def add_heads(self, body: Trunk) -> nn.Module:

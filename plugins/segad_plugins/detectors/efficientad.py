@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -39,6 +40,7 @@ from segad_plugins.torch_tools import (
     from_arrays,
     macs,
     normalised,
+    plain_weights,
     state_bytes,
     tensor,
     to_arrays,
@@ -96,6 +98,9 @@ class EfficientAD(Detector):
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         super().__init__(params, device)
         self._networks: StudentTeacher | None = None
+
+    def plain_file(self, path: Path) -> tuple[str, bytes | Path]:
+        return plain_weights(path)
 
     def layers(self) -> tuple[str, ...]:
         return () if self.params.teacher else self.params.teacher_layers

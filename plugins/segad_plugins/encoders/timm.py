@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -13,7 +14,7 @@ import segad_plugins.backbones.timm as backbone
 from segad_core.contracts import DecidesNothing, InputFile, Layer, Parameters
 from segad_core.errors import PluginError
 from segad_plugins.encoders.network import NetworkEncoder
-from segad_plugins.torch_tools import verified_digest
+from segad_plugins.torch_tools import plain_weights, verified_digest
 
 _WHO = "encoder timm"
 
@@ -56,6 +57,12 @@ class Timm(NetworkEncoder):
     @property
     def std(self) -> tuple[float, ...]:  # type: ignore[override]
         return backbone.normalisation(self._skeleton)[1]
+
+    def plain_file(self, path: Path) -> tuple[str, bytes | Path]:
+        return plain_weights(path)
+
+    def to_download(self) -> str | None:
+        return None if self.params.file is not None else backbone.to_download(_WHO, self.params.model)
 
     def build(self) -> nn.Module:
         if self.params.file is None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import segad_plugins.backbones.torchvision as backbone
 from segad_core.contracts import DecidesNothing, InputFile, Layer, Parameters
 from segad_plugins.encoders.network import NetworkEncoder
-from segad_plugins.torch_tools import fold_batch_norm, verified_digest
+from segad_plugins.torch_tools import fold_batch_norm, plain_weights, verified_digest
 
 _WHO = "encoder torchvision"
 _STAGES = ("layer1", "layer2", "layer3", "layer4")
@@ -59,6 +59,12 @@ class TorchVision(NetworkEncoder):
         if self.params.file is not None:
             return verified_digest(self.params.file, self.params.sha256)
         return Path(backbone.published(_WHO, self.params).url).name  # torchvision's file names hold a digest
+
+    def plain_file(self, path: Path) -> tuple[str, bytes | Path]:
+        return plain_weights(path)
+
+    def to_download(self) -> str | None:
+        return None if self.params.file is not None else backbone.to_download(_WHO, self.params)
 
     def build(self) -> nn.Module:
         network = backbone.create(_WHO, self.params).eval()

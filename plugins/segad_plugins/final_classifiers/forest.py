@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import xgboost
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from segad_core.contracts import DecidesNothing, FinalClassifier, Parameters
 from segad_core.errors import PluginError
 from segad_plugins.final_classifiers.forest_check import MOST_BYTES, MOST_DEPTH, checked_forest
 
 _MODEL = "model.json"
+_MOST = 1e15
 _NODE = 100  # bytes of a node in XGBoost's JSON: some 60 were measured
 
+MOST_TREES = 100_000
+"""The paper's forests have 2,000."""
+
+Weight = Annotated[float, Field(gt=0, le=_MOST)]
 Rounds = Annotated[int, Field(ge=1, description="boosting rounds")]
 Trees = Annotated[int, Field(ge=1, description="trees per round, whose leaves are averaged")]
-Rate = Annotated[float, Field(gt=0, description="share of a round's answer that is added to the margin")]
+Rate = Annotated[float, Field(gt=0, le=1e3, description="share of a round's answer added to the margin")]
 Share = Annotated[float, Field(gt=0, le=1, description="share of the features that a tree may use")]
 
 
@@ -52,14 +57,20 @@ class Forest(FinalClassifier, ABC):
             0.6, gt=0, le=1, description="share of the tree's features that one question may use"
         )
         colsample_bytree: Share
-        reg_alpha: float = Field(1.0, ge=0, description="L1 penalty on the leaves")
-        scale_pos_weight: float | Literal["balanced"] = Field(
+        reg_alpha: float = Field(1.0, ge=0, le=_MOST, description="L1 penalty on the leaves")
+        scale_pos_weight: Weight | Literal["balanced"] = Field(
             "balanced", description="weight of a bad image; 'balanced' for good / bad"
         )
         nthread: Annotated[int, DecidesNothing()] = Field(
             1, ge=1, description="threads; the forest is the same for any"
         )
         tree_method: Literal["hist", "approx"] = Field("hist", description="how splits are searched for")
+
+        @model_validator(mode="after")
+        def _no_more_trees_than_make_sense(self) -> Self:
+            if self.n_estimators * self.num_parallel_tree > MOST_TREES:
+                raise ValueError(f"n_estimators times num_parallel_tree is more than {MOST_TREES:,}")
+            return self
 
     params: Params
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, StringConstraints, ValidationError
 
 from segad_core.errors import PluginError
 from segad_core.json_file import parse_json
@@ -28,6 +28,8 @@ Index = Annotated[int, Field(ge=-1, le=2**31 - 1)]
 Number = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)]
 Count = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,8})$")]
 Weight = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?(E-?[0-9]{1,2})?$")]
+Indices = Annotated[list[Index], FailFast()]  # without it each wrong number would make an error
+Numbers = Annotated[list[Number], FailFast()]
 Nothing = Annotated[list[int], Field(max_length=0)]
 
 
@@ -45,16 +47,16 @@ class _TreeParam(_Strict):
 class _Tree(_Strict):
     id: Index
     tree_param: _TreeParam
-    left_children: list[Index]
-    right_children: list[Index]
-    parents: list[Index]
-    split_indices: list[Index]
-    split_conditions: list[Number]
-    split_type: list[Literal[0]]
-    default_left: list[Literal[0, 1]]
-    base_weights: list[Number]
-    loss_changes: list[Number]
-    sum_hessian: list[Annotated[float, Field(ge=0, le=_MOST)]]
+    left_children: Indices
+    right_children: Indices
+    parents: Indices
+    split_indices: Indices
+    split_conditions: Numbers
+    split_type: Annotated[list[Literal[0]], FailFast()]
+    default_left: Annotated[list[Literal[0, 1]], FailFast()]
+    base_weights: Numbers
+    loss_changes: Numbers
+    sum_hessian: Annotated[list[Annotated[float, Field(ge=0, le=_MOST)]], FailFast()]
     categories: Nothing
     categories_nodes: Nothing
     categories_segments: Nothing
@@ -74,9 +76,9 @@ class _Categories(_Strict):
 
 class _Trees(_Strict):
     gbtree_model_param: _TreesParam
-    iteration_indptr: list[Index]
-    tree_info: list[Literal[0]]
-    trees: list[_Tree]
+    iteration_indptr: Indices
+    tree_info: Annotated[list[Literal[0]], FailFast()]
+    trees: Annotated[list[_Tree], FailFast()]
     cats: _Categories | None = None  # since XGBoost 3.1
 
 
@@ -94,9 +96,7 @@ class _LearnerParam(_Strict):
 
 
 class _Loss(_Strict):
-    scale_pos_weight: Annotated[
-        str, StringConstraints(pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?(E-?[0-9]{1,2})?$")
-    ]
+    scale_pos_weight: Weight
 
 
 class _Objective(_Strict):

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from segad_core.contracts import DecidesNothing, ImageBatch, InputFile, MapQuality, Parameters, Segmenter
 from segad_core.errors import DataError, RecipeError
+from segad_core.files import is_file, version_of
 from segad_core.images import read_labels, usable_names
 from segad_plugins.segmenters.label_maps import MOST, check_labels, nearest, template_note
 from segad_plugins.segmenters.registration import register, resized, warp
@@ -168,11 +169,14 @@ class ObjectSegmenter(Segmenter):
 
     def _drawn(self) -> NDArray[np.uint8] | None:
         path = self.params.components
-        return None if path is None else _labels(path, tuple(self.params.segments or ()))
+        if path is None:
+            return None
+        version = version_of(path) if is_file(path) else None
+        return _labels(path, version, tuple(self.params.segments or ()))
 
 
 @cache
-def _labels(path: Path, names: tuple[str, ...]) -> NDArray[np.uint8]:
+def _labels(path: Path, version: object, names: tuple[str, ...]) -> NDArray[np.uint8]:
     labels = read_labels(path)
     check_labels(labels, names, f"components {path}")
     return labels

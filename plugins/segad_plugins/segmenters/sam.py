@@ -31,7 +31,7 @@ from segad_plugins.segmenters.sam_masks import (
     outside,
     unpacked,
 )
-from segad_plugins.torch_tools import load_into, read_weights, torch_device
+from segad_plugins.torch_tools import TORCH_ENDINGS, load_into, plain_weights, read_weights, torch_device
 
 _PUBLISHED = {
     "vit_h": "sam_vit_h_4b8939.pth",
@@ -81,6 +81,9 @@ class Sam(ObjectSegmenter):
             return self
 
     params: Params
+
+    def plain_file(self, path: Path) -> tuple[str, bytes | Path]:
+        return plain_weights(path)
 
     def segments(self) -> Sequence[str]:
         if self.params.sha256 is not None:
@@ -174,6 +177,8 @@ def _check(file: _File, model: str) -> None:
             with safe_open(file.path, "pt") as opened:
                 shapes = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
             state = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+        elif file.path.suffix.lower() not in TORCH_ENDINGS:
+            raise ValueError("it is none")
         else:
             found = torch.load(file.path, map_location="meta", weights_only=True)
             state = {name: value.to("meta") for name, value in found.items()}

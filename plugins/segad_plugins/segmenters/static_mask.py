@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 
 from segad_core.contracts import DecidesNothing, ImageBatch, InputFile, Parameters, Segmenter
 from segad_core.errors import RecipeError
+from segad_core.files import is_file, version_of
 from segad_core.images import read_labels, usable_names
 from segad_plugins.segmenters.label_maps import MOST, check_labels, nearest, template_note
 
@@ -73,12 +74,16 @@ class StaticMask(Segmenter):
         return nearest(self._labels(), batch.pixels.shape[1:3])[None]
 
     def _labels(self) -> NDArray[np.uint8]:
-        return _labels(self.params.mask, tuple(self.params.segments), self.params.size)
+        path = self.params.mask
+        version = version_of(path) if is_file(path) else None
+        return _labels(path, version, tuple(self.params.segments), self.params.size)
 
 
 @cache
-def _labels(path: Path, names: tuple[str, ...], size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """The mask's labels, checked.
+def _labels(
+    path: Path, version: object, names: tuple[str, ...], size: tuple[int, int] | None
+) -> NDArray[np.uint8]:
+    """The labels of a version of a mask, checked.
 
     Raises:
         RecipeError: the mask does not fit its names or its size.
