@@ -60,6 +60,7 @@ def prepare(
         SegadError: the recipe and the data do not fit; nothing has been trained.
     """
     dataset, categories = recipe.open_dataset()
+    _announce_download(recipe, categories[0])
     for category in categories:
         _check_learners(recipe, category, categories, device)
         for segmenter in recipe.segmenters():  # one that cannot work says so at once
@@ -101,6 +102,14 @@ def prepare(
         result.unreadable[category] = inventory.unreadable
         plans.append(plan_category(recipe, category, inventory, splits))
     return replace(result, plans=tuple(plans), notes=tuple(notes.sentences))
+
+
+def _announce_download(recipe: Recipe, category: str) -> None:
+    """Says what the encoder will fetch; nothing is fetched yet, as all results may be in the store."""
+    if recipe.encoder is None or not any(c.build(category).layers() for c in recipe.learners().values()):
+        return
+    if missing := recipe.encoder.build(category).to_download():
+        log.warning("the encoder's weights are not on this machine: %s will be downloaded for them", missing)
 
 
 def _check_learners(recipe: Recipe, category: str, categories: Sequence[str], device: str) -> None:

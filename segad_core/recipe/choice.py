@@ -160,18 +160,24 @@ class Recipe:
     published: Published | None = None
 
     def open_dataset(self) -> tuple[Dataset, list[str]]:
-        """The data set and the categories to work on.
+        """The data set and the categories to work on; all are all that were published.
 
         Raises:
             RecipeError: the recipe names a category that the data set does not have, or asks for a published
                 one that is not there.
         """
         dataset: Dataset = self.dataset.build()
-        known, published = list(dataset.categories()), set(dataset.published_categories())
-        wanted = self.skeleton.categories or known
+        known, published = list(dataset.categories()), list(dataset.published_categories())
+        wanted = self.skeleton.categories or published
         for name in wanted:
             if name in published and name not in known:
-                dataset.samples(name)  # the data set knows best what its folder lacks
+                try:
+                    dataset.samples(name)  # the data set knows best what its folder lacks
+                except RecipeError as error:
+                    if self.skeleton.categories:
+                        raise
+                    part = f"To run the others, name them: categories: [{', '.join(known)}]."
+                    raise RecipeError(error.what, f"{error.remedy}\n{part}") from error
         problems = [
             self.document.problem(("categories", i), f"there is no category '{name}'{suggest(name, known)}")
             for i, name in enumerate(wanted)

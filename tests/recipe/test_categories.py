@@ -1,4 +1,4 @@
-"""Which categories a recipe works on: a part of a data set will do, but not for what is asked for."""
+"""Which categories a recipe works on: a part of a data set will do where its categories are named."""
 
 from __future__ import annotations
 
@@ -36,8 +36,11 @@ def _open(home: Path, categories: object, *of_their_own: str) -> list[str]:
     return load_recipe(str(home / "r.yaml"), Registry(third_parties=False)).open_dataset()[1]
 
 
-def test_all_are_those_that_are_there(home: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert _open(home, "all") == ["cable", "grid"]
+def test_all_are_all_that_were_published(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(RecipeError, match="there is no category 'bottle' in") as caught:
+        _open(home, "all")
+    assert TREE in caught.value.remedy
+    assert caught.value.remedy.endswith("To run the others, name them: categories: [cable, grid].")
     assert "holds 2 of 15 categories; it lacks bottle, capsule" in caplog.text
 
 

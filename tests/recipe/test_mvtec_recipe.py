@@ -24,7 +24,7 @@ def test_all_detectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_sam.register(monkeypatch)
     monkeypatch.setenv("MVTEC_ROOT", str(tmp_path / "data"))
     monkeypatch.setenv("SAM_CHECKPOINT", str(tiny_sam.checkpoint(tmp_path)))
-    settings = [f"split.seeds={SEEDS}", "segmenter.params.model=tiny"]
+    settings = [f"split.seeds={SEEDS}", f"categories={CATEGORIES}", "segmenter.params.model=tiny"]
     run = Run("mvtec_allad", tmp_path, *settings)
     run.check_results(CATEGORIES, SEEDS)
     run.check_comparison(CATEGORIES)
@@ -44,7 +44,7 @@ def test_each_type_of_defect_held_out_in_turn(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("SAM_CHECKPOINT", str(tiny_sam.checkpoint(tmp_path)))
     rows = [{"name": "alone", "score": "fastflow"}, {"name": "with SegAD", "detectors": ["fastflow"]}]
     settings = ["split.hold_out=defects", "split.seeds=[333]", f"rows={json.dumps(rows)}"]
-    run = Run("mvtec_allad", tmp_path, *settings, "segmenter=whole_image")
+    run = Run("mvtec_allad", tmp_path, *settings, f"categories={CATEGORIES}", "segmenter=whole_image")
     types = sorted(MVTEC["bottle"][2])
     turns = [(c, held) for c, own in zip(CATEGORIES, (["", *types], [""]), strict=True) for held in own]
     assert "'defective' is not held out" in run.said

@@ -15,7 +15,7 @@ def release(
     root: Path,
     images: Sequence[tuple[int, str]],
     category: str = "a",
-    models: Sequence[str] = ("efficientad", "rd4ad"),
+    models: Sequence[str] = ("efficient_ad", "rd4ad"),
     segments: int = 3,
     size: tuple[int, int] = (256, 256),
     segmentation_size: tuple[int, int] | None = None,

@@ -21,7 +21,7 @@ It should look like this, with or without vad/ (what is in [] may be absent):
     [ROOT/vad/train/bad/*.png]
     ROOT/vad/test/good/*.png
     ROOT/vad/test/bad/*.png
-    [ROOT/vad/test/bad_unseen_defects/*.png]
+    ROOT/vad/test/bad_unseen_defects/*.png
     [ROOT/vad/low_shot_train.json or ROOT/vad/low_shot_train/KEY/bad/*.png]
     [ROOT/vad/ground_truth/{bad,bad_unseen_defects}/*.png]"""
 
@@ -125,7 +125,7 @@ class Vad(Dataset):
 def _look(root: Path) -> tuple[Path, list[str]]:
     """The folder that holds train/ and test/, and which of its folders are not there."""
     home = root if is_folder(root / "train") or is_folder(root / "test") else root / "vad"
-    needed = ("train/good", "test/good", "test/bad")
+    needed = ("train/good", "test/good", "test/bad", f"test/{_UNSEEN}")
     return home, [name for name in needed if not is_folder(home / name)]
 
 

@@ -271,9 +271,10 @@ class TestOtherTrees:
             vad(small).samples("candle")
         assert vad(small).published_counts("candle") == vad(small).bad_subsets("candle") == {}
 
-    def test_unseen_defects_may_be_absent(self, small) -> None:
+    def test_without_unseen_defects_it_is_not_the_published_one(self, small) -> None:
         shutil.rmtree(small / "test" / "bad_unseen_defects")
-        assert not any(s.unseen for s in vad(small).samples("vad"))
+        with pytest.raises(RecipeError, match="there is no test/bad_unseen_defects in"):
+            vad(small).samples("vad")
 
     def test_a_folder_that_was_not_published_is_left_out_with_a_warning(self, small, caplog) -> None:
         shutil.copytree(small / "test" / "bad", small / "test" / "doubtful")

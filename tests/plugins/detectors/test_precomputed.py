@@ -58,7 +58,7 @@ def header(shape: tuple[int, ...], descr: str = "<f4") -> bytes:
 def test_a_release_is_read_by_label_and_stem(tmp_path: Path) -> None:
     """As published: test and training in one folder, the endings and folders of images left out."""
     release(tmp_path, [(0, "0007"), (1, "0007"), (1, "a.b")], "candle", size=SIZE)
-    for model in ("efficientad", "rd4ad"):
+    for model in ("efficient_ad", "rd4ad"):
         found = maps(
             detector(maps_of(tmp_path, model, "candle")),
             sample("candle/Data/Images/Anomaly/0007.JPG", 1),

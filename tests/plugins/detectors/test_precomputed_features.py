@@ -19,7 +19,7 @@ from segad_core.errors import RecipeError
 from segad_core.rows import feature_table
 
 SIZE = (40, 56)
-MODELS = ["efficientad", "rd4ad"]
+MODELS = ["efficient_ad", "rd4ad"]
 SEGMENTS = ["background", "board", "chip"]
 GOOD, BAD = 9, 7
 IMAGES = [(0, f"{i:03}") for i in range(GOOD)] + [(1, f"{i:03}") for i in range(BAD)]
