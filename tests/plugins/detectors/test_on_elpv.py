@@ -26,7 +26,8 @@ _DETECTORS: dict[str, tuple[Detector, float]] = {
         EfficientAD(
             EfficientAD.Params(
                 size="small",
-                iterations=250,
+                input_size=(64, 64),
+                iterations=150,
                 learning_rate=5e-4,
                 teacher_iterations=60,
                 teacher_batch=4,
