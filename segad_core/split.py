@@ -234,7 +234,10 @@ def _parts(
 
 
 def _count(amount: Amount, available: int, what: str, up: bool = False) -> int:
-    """How many images an amount means; shares round as scikit-learn's: up for a test, down for training."""
+    """How many images an amount means; shares round up for a test and down for training.
+
+    As scikit-learn's, but that a decimal share is exact: 0.29 of 100 are 29, where floats make 28 of it.
+    """
     if amount == "rest":
         return available
     if isinstance(amount, float):

@@ -138,11 +138,11 @@ def _one_row(recipe: Recipe, name: str) -> Recipe:
     )
     parts += [("segmenter", row.segmenter)] if row.segmenter else []
     for what, choice in parts:
-        if choice.component.knows_images_by_name or not getattr(choice.component, "trains", True):
+        if choice.component.knows_images_by_name:
             raise RecipeError(
-                f"the row '{name}': its {what} ({choice.provider.name}) learns nothing, or knows images by "
-                "their names alone: it cannot look at new ones",
-                "Name a row whose parts are trained, and look at the images themselves.",
+                f"the row '{name}': its {what} ({choice.provider.name}) knows images by name alone: it "
+                "cannot look at new ones",
+                "Name a row whose parts look at the images themselves.",
             )
     skeleton = recipe.skeleton.model_copy(
         update={"rows": [spec for spec in recipe.skeleton.rows if spec.name == name]}

@@ -25,6 +25,8 @@ _CHUNK = 10_000
 """Lines in a row group of a Parquet file."""
 
 Line = dict[str, Any]
+Mode = Literal["new", "resume", "force"]
+"""Of a file that is there: an error, what to go on with, or what to write anew."""
 
 
 @dataclass
@@ -196,7 +198,7 @@ class Results(Tally):
             )
 
 
-def open_results(path: Path, bundle: str, explain: bool, mode: Literal["new", "resume", "force"]) -> Results:
+def open_results(path: Path, bundle: str, explain: bool, mode: Mode) -> Results:
     """A file to write predictions to.
 
     Args:
@@ -209,13 +211,8 @@ def open_results(path: Path, bundle: str, explain: bool, mode: Literal["new", "r
         UsageError: it is there, or is of another kind, or another bundle's.
         StoreError: it cannot be written.
     """
-    check_form(path)
-    parquet = path.suffix == ".parquet"
-    journal = path.with_name(f"{path.name}.journal") if parquet else path
-    if mode == "new" and (path.exists() or journal.exists()):
-        raise UsageError(
-            f"{path}: is there already", "Go on with --resume, write it anew with --force, or name another."
-        )
+    check_output(path, mode)
+    journal = _journal_of(path)
     columns = (*COLUMNS, "contributions") if explain else COLUMNS
     results = Results(path, journal, columns, bundle[:16])
     if mode == "force":
@@ -226,11 +223,11 @@ def open_results(path: Path, bundle: str, explain: bool, mode: Literal["new", "r
     return results
 
 
-def check_form(path: Path) -> None:
+def check_output(path: Path, mode: Mode) -> None:
     """Refuses a file of results that cannot be written, before anything is computed.
 
     Raises:
-        UsageError: its ending is none that is known, or what writes it is not installed.
+        UsageError: its ending is none that is known, what writes it is not installed, or it is there already.
     """
     if path.suffix not in FORMS:
         raise UsageError(f"{path}: results are written as {', '.join(FORMS)}", "Name a file that ends so.")
@@ -241,6 +238,15 @@ def check_form(path: Path) -> None:
             raise UsageError(
                 f"{path}: writing Parquet needs pyarrow", "pip install 'segad[parquet]'"
             ) from error
+    if mode == "new" and (path.exists() or _journal_of(path).exists()):
+        raise UsageError(
+            f"{path}: is there already", "Go on with --resume, write it anew with --force, or name another."
+        )
+
+
+def _journal_of(path: Path) -> Path:
+    """Where lines go while they come: a Parquet file is made of them at the end."""
+    return path.with_name(f"{path.name}.journal") if path.suffix == ".parquet" else path
 
 
 def line_of(prediction: Prediction, columns: Sequence[str], bundle: str, table: bool) -> Line:

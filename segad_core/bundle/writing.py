@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import zipfile
@@ -12,7 +11,7 @@ from pathlib import Path
 from segad_core.bundle.container import MANIFEST, SEAL, seal_of
 from segad_core.bundle.manifest import FileFacts, Manifest
 from segad_core.bundle.members import check_names
-from segad_core.digest import bytes_digest
+from segad_core.digest import bytes_digest, file_digest
 from segad_core.errors import BundleError
 from segad_core.files import sync_file, sync_folder
 
@@ -107,9 +106,7 @@ def _check_kept(
 def _facts_of(content: bytes | Path) -> FileFacts:
     if isinstance(content, bytes):
         return FileFacts(sha256=bytes_digest(content), size=len(content))
-    with content.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileFacts(sha256=digest, size=content.stat().st_size)
+    return FileFacts(sha256=file_digest(content), size=content.stat().st_size)
 
 
 def _write_folder(folder: Path, contents: Mapping[str, bytes | Path]) -> None:

@@ -15,7 +15,7 @@ from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, outside, reports_er
 
 if TYPE_CHECKING:
     from segad_core.bundle.bundle import Bundle
-    from segad_core.bundle.results import Printed, Results
+    from segad_core.bundle.results import Mode, Printed, Results
     from segad_core.cli.progress import Progress
 
 
@@ -62,15 +62,16 @@ def predict(
     NG does not change the exit code.
     """
     from segad_core.bundle.finding import find_images
-    from segad_core.bundle.results import check_form
+    from segad_core.bundle.results import check_output
     from segad_core.errors import UsageError
 
     if (resume or force) and output is None:
         raise UsageError("--resume and --force are about the file of -o", "Name it with -o FILE.")
     if resume and force:
         raise UsageError("--resume goes on with a file, --force writes it anew", "Give one of them.")
+    mode: Mode = "resume" if resume else "force" if force else "new"
     if output is not None:
-        check_form(output)
+        check_output(output, mode)
     for option, place in (("-o", output), ("--overlays", overlays)):
         if place is not None:
             outside(bundle, option, place)
@@ -94,9 +95,7 @@ def predict(
             if lines:
                 progress.bars.stop()
             if output is not None:
-                results = open_results(
-                    output, opened.digest, explain, "resume" if resume else "force" if force else "new"
-                )
+                results = open_results(output, opened.digest, explain, mode)
             with results:
                 shown = _Shown(None if lines else progress, sum(results.verdicts.values()), found.count)
                 for count in _scored(opened, results.left(found.images), results, overlays, explain):
