@@ -51,6 +51,9 @@ def replace_bundle(path: Path, manifest: Manifest, contents: Mapping[str, bytes 
         raise BundleError(
             f"{path}: cannot be replaced: {error.strerror or error}", f"The new one is {fresh}."
         ) from error
+    except BaseException:  # interrupted: the same command makes it again
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
 
 
 def _replace_folder(path: Path, fresh: Path, old: Path) -> None:

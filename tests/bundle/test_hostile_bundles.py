@@ -296,6 +296,21 @@ def test_hostile_bundles_are_refused(spoil: Spoil, sound: Parts, tmp_path: Path)
     refused(parts, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("use", "model"), [("segad:torchvision", "resnet18"), ("segad:timm", "resnet18.a1_in1k")]
+)
+def test_nothing_is_fetched(
+    use: str, model: str, sound: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TORCH_HOME", "HF_HOME", "HF_HUB_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / "empty"))
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a connection"))
+    parts = sound.copy()
+    parts.manifest["pipeline"]["encoder"] = {"use": use, "version": "0", "params": {"model": model}}
+    said = refused(parts, tmp_path, words="loading a bundle fetches nothing")
+    assert "resnet18" in said
+
+
 def test_there_are_enough_of_them() -> None:
     assert len(HOSTILE) >= 40
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+import torchvision
 from builders import kinds, said, segad, workshop, write_recipe
 
 from segad_core.bundle.bundle import Bundle
@@ -55,6 +57,23 @@ def test_images_that_cannot_be_read_are_listed(tmp_path: Path) -> None:
     assert result.exit_code == 3
     assert f"not read: {tmp_path / 'data/a/good/torn.png'}: is not an image" in said(result)
     with Bundle.load(tmp_path / "x", "cpu") as bundle:
+        assert not bundle.verify().problems
+
+
+def test_weights_in_torchs_format_go_in_as_plain_numbers(tmp_path: Path) -> None:
+    """A `.pth` is a pickle inside; and what a bundle holds of it scores as the run did."""
+    workshop(tmp_path)
+    torch.manual_seed(0)
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "net.pth")
+    encoder = "{use: torchvision, params: {model: resnet18, file: net.pth}}"
+    recipe = write_recipe(tmp_path, ("encoder: efficientnet_lite0", f"encoder: {encoder}"))
+    store, out = ("--store", tmp_path / "store"), tmp_path / "x.zip"
+    assert segad("fit", recipe, *FIT, "--row", "SegAD", *store, "-o", out).exit_code == 0
+    (tmp_path / "net.pth").unlink()
+    with Bundle.load(out, "cpu") as bundle:
+        assert bundle.manifest.pipeline.encoder is not None
+        assert bundle.manifest.pipeline.encoder.files == {"file": ["files/encoder-file-0.safetensors"]}
+        assert not [name for name in bundle.manifest.files if name.endswith(".pth")]
         assert not bundle.verify().problems
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from builders import segad
 from PIL import Image
 from trained_bundles import bad, bundle_of, good, run_scores
 
@@ -68,6 +70,14 @@ def test_a_detector_alone_is_scaled_by_the_golden_images() -> None:
         ]
     assert 0 < scale.low < scale.high
     assert strengths[0] < max(strengths[1:])
+
+
+def test_the_scale_of_a_detector_alone_does_not_depend_on_the_threshold(tmp_path: Path) -> None:
+    shutil.copytree(bundle_of("PatchCore"), tmp_path / "x")
+    assert segad("operate", tmp_path / "x", "--catch", "0.5").exit_code == 0
+    with Bundle.load(bundle_of("PatchCore"), "cpu") as one, Bundle.load(tmp_path / "x", "cpu") as other:
+        assert one.operating_point.threshold != other.operating_point.threshold
+        assert heats(one) == heats(other)
 
 
 def test_strength_is_linear_and_bounded() -> None:

@@ -38,6 +38,18 @@ def test_a_bundle_is_sound_where_it_was_made(row: str) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    "change", [{"threshold": 1e300}, {"caught": {"count": 0, "of": 0, "low": 0, "high": 1}}]
+)
+def test_an_operating_point_that_was_made_up(change: dict[str, Any], sound: Parts, tmp_path: Path) -> None:
+    """All would be OK, and the golden images among them, at this threshold and at the one that they had."""
+    parts = sound.copy()
+    parts.files["operating.json"] = json.dumps(json.loads(parts.files["operating.json"]) | change).encode()
+    assert "its operating point is not what its threshold comes to on its calibration table" in (
+        verified(parts, tmp_path).problems
+    )
+
+
 def golden(parts: Parts) -> list[dict[str, Any]]:
     listed: list[dict[str, Any]] = json.loads(parts.files["golden.json"])
     return listed

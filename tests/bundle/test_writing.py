@@ -86,6 +86,29 @@ def test_a_bundle_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pyt
     assert contents(tmp_path / "x") == {"one": b"one"}
 
 
+@pytest.mark.parametrize("when", ["the old one was put aside", "the new one takes its place"])
+def test_one_that_is_interrupted_while_it_is_replaced_stays(
+    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bundle(tmp_path / "x", PLAIN, {"one": b"one"})
+    rename, calls = Path.rename, list[str]()
+
+    def interrupted(self: Path, target: Path) -> Path:
+        calls.append(target.name)
+        if len(calls) == 3 and when == "the new one takes its place":
+            raise KeyboardInterrupt
+        found = rename(self, target)
+        if len(calls) == 2 and when == "the old one was put aside":
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        replace_bundle(tmp_path / "x", PLAIN, {"one": b"other"})
+    assert contents(tmp_path / "x") == {"one": b"one"}
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
 def test_nothing_is_left_of_a_bundle_that_could_not_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from builders import said, segad
 from bundles import Parts, sound_parts
 from imported import imported_after
@@ -53,6 +54,17 @@ def test_verify_says_that_a_sound_bundle_is_sound(sound: Parts, tmp_path: Path) 
     assert lines[0].endswith(f": {len(sound.files)} files, all as they were written")
     assert [line.split()[-1] for line in lines[1:7]] == ["bit"] * 6
     assert lines[-1] == "sound: verdicts are the same here"
+
+
+def test_a_device_that_is_not_there_is_no_fault_of_the_bundle() -> None:
+    if torch.cuda.is_available():
+        assert segad("bundle", "verify", bundle_of("SegAD"), "--device", "cuda").exit_code == 0
+        return
+    result = segad("bundle", "verify", bundle_of("SegAD"), "--device", "cuda")
+    assert said(result).startswith(
+        "error: --device cuda: torch finds no GPU on this machine\n  Use --device cpu"
+    )
+    assert result.exit_code == 2
 
 
 def test_verify_says_what_is_not(sound: Parts, tmp_path: Path) -> None:

@@ -101,6 +101,12 @@ def test_paths_through_a_pipe(lot: Path) -> None:
     assert nul.stdout == result.stdout
 
 
+def test_without_standard_input(lot: Path) -> None:
+    command = f"{sys.executable} -m segad_core.cli predict {bundle_of('SegAD')} lot/1.png --device cpu <&-"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=300)
+    assert done.stdout.split()[2] == "lot/1.png" and done.returncode == 0
+
+
 def test_a_pipe_that_stays_open(lot: Path) -> None:
     """A batch has its verdicts although no further name comes; Ctrl-C does not wait for one either."""
     words = ["predict", bundle_of("SegAD"), "-", "--device", "cpu"]
@@ -131,13 +137,16 @@ def test_a_pipe_that_stays_open(lot: Path) -> None:
         (["lot", "-o", "x.txt"], "results are written as .csv, .jsonl, .parquet"),
         (["lot", "--overlays", "lot/pictures"], "lies in lot, whose images are predicted"),
         (["lot", "-o", "there.csv"], "there.csv: is there already"),
+        (["lot/**/*.png", "--overlays", "lot/pictures"], "lies in lot/**/*.png, whose images are predicted"),
+        (["lot", "-o", "{bundle}/x.csv"], "lies in the bundle"),
+        (["lot", "--overlays", "{bundle}/golden/seen"], "lies in the bundle"),
     ],
 )
 def test_a_wrong_command_line_changes_nothing(lot: Path, words: list[str], expected: str) -> None:
     Path("empty").mkdir()
     Path("there.csv").write_text("mine")
     before = sorted(lot.rglob("*"))
-    result = predict(*words)
+    result = predict(*(word.format(bundle=bundle_of("SegAD")) for word in words))
     assert expected in said(result)
     assert result.exit_code == 2
     assert sorted(lot.rglob("*")) == before

@@ -45,6 +45,15 @@ def test_resized_by_nearest_neighbour_at_pixel_centres(tmp_path: Path) -> None:
     np.testing.assert_array_equal(segmenter.segment(_batch(2, 3))[0], smaller)
 
 
+def test_a_mask_that_is_drawn_anew_is_read_anew(tmp_path: Path) -> None:
+    """By a process that goes on for months, and that knew the old one by the same path."""
+    path = tmp_path / "mask.png"
+    for labels in (_LABELS, 2 - _LABELS):
+        Image.fromarray(labels).save(tmp_path / "new.png")
+        (tmp_path / "new.png").replace(path)
+        np.testing.assert_array_equal(_segmenter(path).segment(_batch(2, 4)), labels[None])
+
+
 def test_labels_beyond_the_names(tmp_path: Path) -> None:
     Image.fromarray(_LABELS).save(tmp_path / "mask.png")
     with pytest.raises(RecipeError, match=r"has the label 2, but only 2 segments have names"):
