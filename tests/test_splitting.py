@@ -184,9 +184,9 @@ def test_visas_release_is_split_as_the_official_code_splits_it(home: Path) -> No
         "detectors": {"good": 0.9, "seed": 333},
         "final": {"bad": {"from": "test", "amount": 10}},
     }
-    dataset = {"use": "visa", "params": {"root": "data"}}
+    given = {"dataset": {"use": "visa", "params": {"root": "data"}}, "categories": ["capsules", "pcb1"]}
     for order in ("name", "listed"):
-        found = prepared(write(home, dataset=dataset, split={**split, "order": order}))
+        found = prepared(write(home, **given, split={**split, "order": order}))
         assert list(found.splits) == ["capsules", "pcb1"]
         for plan, (category, splits) in zip(found.plans, found.splits.items(), strict=True):
             own = table[table["object"] == category]
