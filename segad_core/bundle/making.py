@@ -13,10 +13,10 @@ import pluggy
 from pydantic import ValidationError
 
 from segad_core.bundle.evidence import Evidence
-from segad_core.bundle.manifest import FORMAT, Manifest, Provenance, first_of
+from segad_core.bundle.manifest import FORMAT, Manifest, Provenance
 from segad_core.bundle.operating import FILE as OPERATING
 from segad_core.bundle.operating import Rule, operating_json, operating_point
-from segad_core.bundle.setup import setup_of
+from segad_core.bundle.setup import fits_no_bundle, setup_of
 from segad_core.bundle.writing import write_bundle
 from segad_core.cells import FitCell, FitTask, RowTask
 from segad_core.contracts import Executor
@@ -68,6 +68,7 @@ def make_bundle(
     (plan,) = prepared.plans
     turn = _turn(prepared.splits[category], seed)
     task = next(t for t in plan.rows() if (t.seed, t.held_out) == turn)
+    setup_of(recipe, task, [])  # what no bundle takes is told before anything is trained
     needed = _needed(plan, task)
     work = [work_left(one, store) for one in needed]
     hook.run_started(
@@ -106,8 +107,8 @@ def _gathered(
         contents |= evidence.learnt(task, split).files("training")
     contents |= tested.files("calibration") | evidence.golden(task, tested)
     contents[OPERATING] = operating_json(operating_point(tested, Rule(kind="catch", catch=0.95)))
+    pipeline, files = setup_of(recipe, task, names)
     try:
-        pipeline, files = setup_of(recipe, task, names)
         provenance = Provenance(
             segad=importlib.metadata.version("segad"),
             dataset=recipe.dataset.provider.qualified,
@@ -118,10 +119,7 @@ def _gathered(
         )
         manifest = Manifest(format=FORMAT, pipeline=pipeline, provenance=provenance, files={})
     except ValidationError as error:
-        name = task.row.name
-        raise RecipeError(
-            f"the row {name!a} fits no bundle: its manifest is wrong {first_of(error)}"
-        ) from None
+        raise fits_no_bundle(task, error) from None
     return manifest, contents | files
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from segad_core.bundle.manifest import PLAIN_ENDINGS, Pipeline, PluginUse
+from pydantic import ValidationError
+
+from segad_core.bundle.manifest import PLAIN_ENDINGS, Pipeline, PluginUse, first_of
 from segad_core.cells import RowTask
 from segad_core.contracts.component import DecidesNothing, IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import RecipeError
@@ -17,7 +19,7 @@ def setup_of(recipe: Recipe, task: RowTask, names: Sequence[str]) -> tuple[Pipel
     """The setup, and the files that its parameters name, by their names in the bundle.
 
     Raises:
-        RecipeError: one of them is of a format that no bundle takes.
+        RecipeError: one of them is of a format that no bundle takes; or the setup is one that fits none.
     """
     skeleton, row, category = recipe.skeleton, task.row, task.category
     files: dict[str, bytes | Path] = {}
@@ -28,26 +30,34 @@ def setup_of(recipe: Recipe, task: RowTask, names: Sequence[str]) -> tuple[Pipel
         return found
 
     encoder, g = recipe.encoder, row.classifier
-    pipeline = Pipeline(
-        category=category,
-        row=row.name,
-        seed=task.seed,
-        size=skeleton.image.size,
-        white=skeleton.image.white,
-        batch_size=skeleton.batch_size,
-        encoder=use(encoder, "encoder") if encoder else None,
-        encoder_digest=encoder.build(category).digest() if encoder else "",
-        detectors={alias: use(recipe.detectors[alias], f"detector-{alias}") for alias in row.detectors},
-        classifiers={g: use(recipe.classifiers[g], f"classifier-{g}")} if g else {},
-        score=row.score,
-        segmenter=use(row.segmenter, "segmenter") if row.segmenter else None,
-        features=[use(choice, f"feature-{i}") for i, choice in enumerate(row.features)],
-        image_features=[use(choice, f"image-feature-{i}") for i, choice in enumerate(row.image_features)],
-        final=use(row.final, "final") if row.final else None,
-        segments=list(row.segmenter.build(category).segments()) if row.segmenter else [],
-        names=list(names),
-    )
+    try:
+        pipeline = Pipeline(
+            category=category,
+            row=row.name,
+            seed=task.seed,
+            size=skeleton.image.size,
+            white=skeleton.image.white,
+            batch_size=skeleton.batch_size,
+            encoder=use(encoder, "encoder") if encoder else None,
+            encoder_digest=encoder.build(category).digest() if encoder else "",
+            detectors={alias: use(recipe.detectors[alias], f"detector-{alias}") for alias in row.detectors},
+            classifiers={g: use(recipe.classifiers[g], f"classifier-{g}")} if g else {},
+            score=row.score,
+            segmenter=use(row.segmenter, "segmenter") if row.segmenter else None,
+            features=[use(choice, f"feature-{i}") for i, choice in enumerate(row.features)],
+            image_features=[use(choice, f"image-feature-{i}") for i, choice in enumerate(row.image_features)],
+            final=use(row.final, "final") if row.final else None,
+            segments=list(row.segmenter.build(category).segments()) if row.segmenter else [],
+            names=list(names),
+        )
+    except ValidationError as error:
+        raise fits_no_bundle(task, error) from None
     return pipeline, files
+
+
+def fits_no_bundle(task: RowTask, error: ValidationError) -> RecipeError:
+    """What to say of a row whose manifest would be refused."""
+    return RecipeError(f"the row {task.row.name!a} fits no bundle: its manifest is wrong {first_of(error)}")
 
 
 def _use(choice: Choice, category: str, place: str) -> tuple[PluginUse, dict[str, bytes | Path]]:

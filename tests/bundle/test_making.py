@@ -8,12 +8,14 @@ import pytest
 import torch
 import torchvision
 from builders import kinds, said, segad, workshop, write_recipe
+from PIL import Image
 
 from segad_core.bundle.bundle import Bundle
 from segad_core.bundle.evidence import Evidence
 from segad_core.contracts import Sample
 from segad_core.images import Facts
 from segad_core.store import Store
+from segad_plugins.segmenters.static_mask import StaticMask
 
 FIT = ("--category", "a", "--device", "cpu")
 
@@ -75,6 +77,20 @@ def test_weights_in_torchs_format_go_in_as_plain_numbers(tmp_path: Path) -> None
         assert bundle.manifest.pipeline.encoder.files == {"file": ["files/encoder-file-0.safetensors"]}
         assert not [name for name in bundle.manifest.files if name.endswith(".pth")]
         assert not bundle.verify().problems
+
+
+def test_a_file_that_no_bundle_takes_is_told_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("L", (48, 48)).save(tmp_path / "mask.png")
+    monkeypatch.setattr(StaticMask, "plain_file", lambda self, path: (".pkl", path))
+    workshop(tmp_path)
+    mask = "segmenter: {use: static_mask, params: {mask: mask.png, segments: [all]}}"
+    recipe = write_recipe(tmp_path, ("segmenter: whole_image", mask))
+    result = segad("fit", recipe, *FIT, "--row", "SegAD", "-o", tmp_path / "x", "--store", tmp_path / "s")
+    assert "segad:static_mask: no bundle takes its file 'mask', a '.pkl'" in said(result)
+    assert result.exit_code == 2
+    assert not {"detector", "statistics", "row"} & set(kinds(tmp_path / "s"))
 
 
 def test_lots_of_the_data_are_lots_of_the_threshold(tmp_path: Path) -> None:
