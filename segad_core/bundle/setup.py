@@ -61,10 +61,7 @@ def fits_no_bundle(task: RowTask, error: ValidationError) -> RecipeError:
 
 
 def _use(choice: Choice, category: str, place: str) -> tuple[PluginUse, dict[str, bytes | Path]]:
-    """A plugin with its parameters; files go into the bundle, folders only decide a training.
-
-    What decides nothing stays behind: a digest would be that of the file as it was.
-    """
+    """A plugin with its parameters; files go into the bundle, folders only decide a training."""
     params, component = choice.params_for(category), choice.build(category)
     plain, files = params.model_dump(mode="json"), dict[str, list[str]]()
     taken: dict[str, bytes | Path] = {}
@@ -84,7 +81,8 @@ def _use(choice: Choice, category: str, place: str) -> tuple[PluginUse, dict[str
             if stored:
                 files[name] = stored
             plain[name] = [] if isinstance(plain[name], list) else None
-        elif has_mark(info, DecidesNothing):
-            del plain[name]
+    if any(isinstance(content, bytes) for content in taken.values()):  # written anew: digests are of the old
+        marked = [name for name, info in type(params).model_fields.items() if has_mark(info, DecidesNothing)]
+        plain = {name: value for name, value in plain.items() if name not in marked}
     provider = choice.provider
     return PluginUse(use=provider.qualified, version=provider.version, params=plain, files=files), taken
