@@ -36,12 +36,10 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def version_of(path: Path) -> tuple[int, int, int]:
-    """What changes when a file is written anew: its inode, when it was changed, its size.
-
-    Raises:
-        OSError: it is not there.
-    """
+def version_of(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written anew: inode, time and size; None where there is no file."""
+    if not is_file(path):
+        return None
     facts = path.stat()
     return facts.st_ino, facts.st_mtime_ns, facts.st_size
 

@@ -109,8 +109,7 @@ class Bundle:
         The next batch is taken from `images`, in a thread of its own, and decoded while this one is scored;
         no verdict waits for images that come later than its batch.
         """
-        if isinstance(images, str | os.PathLike) or (isinstance(images, np.ndarray) and images.ndim == 3):
-            raise UsageError("one image was given where several are expected", "Put it into a list.")
+        _check_several(images)
         return self._stream(images, explain)
 
     def verify(self) -> Verification:
@@ -141,9 +140,8 @@ class Bundle:
         """
         from segad_core.bundle.learning import learn
 
-        for given in (bad, good):
-            if isinstance(given, str | os.PathLike):
-                raise UsageError("one image was given where several are expected", "Put it into a list.")
+        _check_several(bad)
+        _check_several(good)
         return learn(self, [Path(one) for one in bad], [Path(one) for one in good], Path(out), times)
 
     def close(self) -> None:
@@ -263,6 +261,12 @@ class _Opened:
     image: Picture
     pixels: NDArray[np.uint8] | None = None
     problem: str = ""
+
+
+def _check_several(images: object) -> None:
+    """Refuses a single image, which can be gone through too: a path has letters, an array has rows."""
+    if isinstance(images, str | os.PathLike) or (isinstance(images, np.ndarray) and images.ndim == 3):
+        raise UsageError("one image was given where several are expected", "Put it into a list.")
 
 
 def _sample(number: int, image: Picture) -> Sample:

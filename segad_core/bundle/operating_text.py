@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from segad_core.bundle.binomial import Count, Proportion, at_most, parts_needed, percent
 from segad_core.bundle.candidates import Candidate
 from segad_core.bundle.operating import Lot, OperatingPoint
+from segad_core.files import in_one_line
 
 FEW = 20
 """Fewer images of a kind than this leave a rate all but open."""
@@ -119,11 +120,6 @@ def table(lines: Sequence[Candidate]) -> str:
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows)
 
 
-def printable(text: str) -> str:
-    """A name from a bundle, without what a terminal would act on."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def _kinds(point: OperatingPoint) -> Iterator[tuple[str, Proportion]]:
     if point.unseen is not None:
         if point.seen is not None:
@@ -190,9 +186,9 @@ def _between_lots(point: OperatingPoint) -> Iterator[str]:
         f"each of {len(lots.measured):,} lots by the threshold that the others give{which}"
     )
     for one in worst:
-        yield f"  lot {printable(one.group)}: rejects {_share(one.rejected)}, catches {_share(one.caught)}"
+        yield f"  lot {in_one_line(one.group)}: rejects {_share(one.rejected)}, catches {_share(one.caught)}"
     if lots.without:
-        names = ", ".join(printable(name) for name in lots.without[:_LOTS])
+        names = ", ".join(in_one_line(name) for name in lots.without[:_LOTS])
         more = ", ..." if len(lots.without) > _LOTS else ""
         yield f"  not measured, as the others cannot set a threshold: {names}{more}"
     if lots.unnamed:

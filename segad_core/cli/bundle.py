@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, reports_errors, say
+from segad_core.cli.common import DEBUG, DEVICE, JSON, NO_PLUGINS, reports_errors, say
 
 if TYPE_CHECKING:
     from segad_core.bundle.manifest import Manifest, PluginUse
     from segad_core.bundle.operating import OperatingPoint
     from segad_core.bundle.selftest import Verification
 
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
 
 

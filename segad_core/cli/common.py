@@ -38,6 +38,7 @@ DEVICE = click.option(
     show_default=True,
     help="Where networks run; auto takes a GPU where there is one.",
 )
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 DEBUG = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segad_core.cli.common import DEBUG, NO_PLUGINS, STORE, reports_errors, say
+from segad_core.cli.common import DEBUG, JSON, NO_PLUGINS, STORE, reports_errors, say
 
 if TYPE_CHECKING:
     from segad_core.cli.progress import Progress
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 _WIDTH = 100
 _SHOWN = 10
 """How many findings of a kind are shown without --all."""
-
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group(invoke_without_command=True)

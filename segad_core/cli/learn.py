@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, outside, reports_errors, say
+from segad_core.cli.common import DEBUG, DEVICE, JSON, NO_PLUGINS, outside, reports_errors, say
 
 if TYPE_CHECKING:
     from segad_core.bundle.learning import Change, Learnt
@@ -54,7 +54,7 @@ class _ManyValues(click.Command):
     help="Where the new bundle goes: a folder, or a zip if it ends in .zip. BUNDLE stays as it is.",
 )
 @click.option("--times", type=int, default=1, show_default=True, help="How often each image counts.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 @DEVICE
 @NO_PLUGINS
 @DEBUG

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from segad_core.cli.common import DEBUG, NO_PLUGINS, reports_errors
+from segad_core.cli.common import DEBUG, JSON, NO_PLUGINS, reports_errors
 
 _KINDS = (
     "datasets",
@@ -24,7 +24,7 @@ _KINDS = (
 
 @click.command("list-plugins")
 @click.option("--kind", type=click.Choice(_KINDS), help="Only plugins of this kind.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 @click.option("--check", is_flag=True, help="Import each plugin and check it against its contract.")
 @NO_PLUGINS
 @DEBUG

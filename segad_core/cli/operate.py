@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segad_core.cli.common import DEBUG, reports_errors
+from segad_core.cli.common import DEBUG, JSON, reports_errors
 
 if TYPE_CHECKING:
     from segad_core.bundle.operating import OperatingPoint
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     help="Least cost: of a missed bad part, of a rejected good one; Z is the share of bad parts on the line.",
 )
 @click.option("--show", is_flag=True, help="Show the threshold and others to choose from; change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 @DEBUG
 @reports_errors
 def operate(

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from segad_core.contracts import DecidesNothing, ImageBatch, InputFile, MapQuality, Parameters, Segmenter
 from segad_core.errors import DataError, RecipeError
-from segad_core.files import is_file, version_of
+from segad_core.files import version_of
 from segad_core.images import read_labels, usable_names
 from segad_plugins.segmenters.label_maps import MOST, check_labels, nearest, template_note
 from segad_plugins.segmenters.registration import register, resized, warp
@@ -169,10 +169,7 @@ class ObjectSegmenter(Segmenter):
 
     def _drawn(self) -> NDArray[np.uint8] | None:
         path = self.params.components
-        if path is None:
-            return None
-        version = version_of(path) if is_file(path) else None
-        return _labels(path, version, tuple(self.params.segments or ()))
+        return None if path is None else _labels(path, version_of(path), tuple(self.params.segments or ()))
 
 
 @cache

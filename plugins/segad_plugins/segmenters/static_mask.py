@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from segad_core.contracts import DecidesNothing, ImageBatch, InputFile, Parameters, Segmenter
 from segad_core.errors import RecipeError
-from segad_core.files import is_file, version_of
+from segad_core.files import version_of
 from segad_core.images import read_labels, usable_names
 from segad_plugins.segmenters.label_maps import MOST, check_labels, nearest, template_note
 
@@ -75,8 +75,7 @@ class StaticMask(Segmenter):
 
     def _labels(self) -> NDArray[np.uint8]:
         path = self.params.mask
-        version = version_of(path) if is_file(path) else None
-        return _labels(path, version, tuple(self.params.segments), self.params.size)
+        return _labels(path, version_of(path), tuple(self.params.segments), self.params.size)
 
 
 @cache
