@@ -53,10 +53,10 @@ def _bundle(home: Path) -> Path:
 
 
 def _predictions(path: Path) -> None:
-    from segad_core.bundle import pipeline
-    from segad_core.bundle.bundle import Bundle
-    from segad_core.bundle.tables import read_golden
-    from segad_core.describe import Description
+    from segad_core.bundle.format.tables import read_golden
+    from segad_core.bundle.runtime import pipeline
+    from segad_core.bundle.runtime.bundle import Bundle
+    from segad_core.scoring.statistics import Description
 
     seconds: dict[str, float] = defaultdict(float)
 
@@ -91,9 +91,10 @@ def _predictions(path: Path) -> None:
 
 
 def _lessons(path: Path, home: Path) -> None:
-    from segad_core.bundle.bundle import Bundle
+    from segad_core.bundle.runtime.bundle import Bundle
+    from segad_core.bundle.runtime.learning import learn
+    from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
-    from segad_core.registry import Registry
 
     with Bundle.load(path, "cpu") as bundle:
         recipe = load_recipe("elpv", Registry(third_parties=False), [])
@@ -109,7 +110,7 @@ def _lessons(path: Path, home: Path) -> None:
 
         bundle.inspect = timed  # type: ignore[method-assign]
         begun = time.perf_counter()
-        bundle.learn(home / "new", bad=lessons)
+        learn(bundle, home / "new", bad=lessons)
         whole = time.perf_counter() - begun
     print(
         f"learn, {LESSONS} images: {whole - scoring[0]:.2f} s beside their own scoring ({scoring[0]:.2f} s)"

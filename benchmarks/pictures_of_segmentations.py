@@ -21,8 +21,8 @@ from scipy import ndimage
 
 from segad_core.contracts import Sample
 from segad_core.images import decode
+from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
-from segad_core.registry import Registry
 from segad_core.testing import image_batch
 from segad_plugins.datasets.elpv import Elpv
 from segad_plugins.segmenters.foreground import Foreground

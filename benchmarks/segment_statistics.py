@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.stats import kurtosis, skew
 
-from segad_core.segments import SegmentOrder
+from segad_core.scoring.segments import SegmentOrder
 from segad_plugins.features.moments import Kurtosis, Mean, Skew
 from segad_plugins.features.order import Quantile995
 

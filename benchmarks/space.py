@@ -51,14 +51,14 @@ def main() -> None:
 
 def measure(alias: str, weights: Path, store_folder: Path) -> None:
     """Runs the recipe with one learner; prints what was stated and what was measured."""
-    from segad_core.cells import RowTask
-    from segad_core.prepare import prepare
+    from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
     from segad_core.recipe.resolve import locate
-    from segad_core.registry import Registry
-    from segad_core.space import needs
-    from segad_core.store import Store
-    from segad_core.tasks import execute
+    from segad_core.run.cells import RowTask
+    from segad_core.run.prepare import prepare
+    from segad_core.run.space import needs
+    from segad_core.run.tasks import execute
+    from segad_core.store.store import Store
 
     kind = "classifiers" if alias in ("wrn", "devnet", "dra") else "detectors"
     row = f"detectors: [{alias}]" if kind == "detectors" else f"score: {alias}"

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from segad_core.base.files import is_file
 from segad_core.contracts import Sample
 from segad_core.errors import DataError
-from segad_core.files import is_file
 from segad_core.images import read_array
 
 Names = Literal["release", "path"]

@@ -19,8 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from segad_core.base.digest import file_digest
 from segad_core.contracts import Space
-from segad_core.digest import file_digest
 from segad_core.errors import PluginError, UsageError
 
 log = logging.getLogger("segad.plugins")

@@ -1,1 +1,4 @@
-"""A trained setup as plain files: made from a recipe's row, loaded without running code, verified."""
+"""A trained setup as plain files, and at work on images.
+
+Loads without running code from the bundle; never touches recipes, runs or training data on disk.
+"""

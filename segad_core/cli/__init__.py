@@ -6,7 +6,6 @@ import os
 
 import click
 
-from segad_core import __version__
 from segad_core.cli.bundle import bundle
 from segad_core.cli.check import check
 from segad_core.cli.datasets import datasets
@@ -27,7 +26,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="segad")
+@click.version_option(package_name="segad", prog_name="segad")
 def main() -> None:
     """Supervised anomaly detection for industrial images.
 

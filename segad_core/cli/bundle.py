@@ -10,9 +10,9 @@ import click
 from segad_core.cli.common import DEBUG, DEVICE, JSON, NO_PLUGINS, reports_errors, say
 
 if TYPE_CHECKING:
-    from segad_core.bundle.manifest import Manifest, PluginUse
-    from segad_core.bundle.operating import OperatingPoint
-    from segad_core.bundle.selftest import Verification
+    from segad_core.bundle.format.manifest import Manifest, PluginUse
+    from segad_core.bundle.runtime.selftest import Verification
+    from segad_core.operate.point import OperatingPoint
 
 BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
 
@@ -29,8 +29,9 @@ def bundle() -> None:
 @reports_errors
 def show(bundle: Path, as_json: bool) -> int:
     """Say what BUNDLE is: its setup, where it comes from, its threshold. Nothing in it is built."""
-    from segad_core.bundle.container import Container
-    from segad_core.bundle.operating import plain, read_operating_point
+    from segad_core.bundle.format.container import Container
+    from segad_core.bundle.format.operating import read_operating_point
+    from segad_core.operate.point import plain
 
     container = Container(bundle)
     try:
@@ -61,10 +62,11 @@ def verify(bundle: Path, as_json: bool, device: str, no_plugins: bool) -> int:
 
     The exit code is 1 if a file is not what was written, or a verdict or a score is another here.
     """
-    from segad_core.bundle.bundle import Bundle
+    from segad_core.bundle.runtime.bundle import Bundle
+    from segad_core.bundle.runtime.selftest import verify as self_test
 
     with Bundle.load(bundle, device, not no_plugins) as opened:
-        found = opened.verify()
+        found = self_test(opened)
     if as_json:
         import json
         from dataclasses import asdict
@@ -78,7 +80,7 @@ def verify(bundle: Path, as_json: bool, device: str, no_plugins: bool) -> int:
 
 
 def _print_manifest(bundle: Path, manifest: Manifest, point: OperatingPoint) -> None:
-    from segad_core.bundle.operating_text import sentences
+    from segad_core.operate.text import sentences
 
     pipeline, provenance = manifest.pipeline, manifest.provenance
     environment = provenance.environment

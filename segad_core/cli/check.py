@@ -11,10 +11,10 @@ import click
 from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors
 
 if TYPE_CHECKING:
-    from segad_core.cells import Task
-    from segad_core.plan import CategoryPlan
-    from segad_core.space import Needs
-    from segad_core.store import Store
+    from segad_core.run.cells import Task
+    from segad_core.run.plan import CategoryPlan
+    from segad_core.run.space import Needs
+    from segad_core.store.store import Store
 
 
 @click.command()
@@ -29,15 +29,15 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
 
     Reads the images once, to find what cannot be read and what stands in two purposes.
     """
+    from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
-    from segad_core.registry import Registry
 
     checked = load_recipe(recipe, Registry(third_parties=not no_plugins), overrides)
 
     from segad_core.cli.progress import Progress
-    from segad_core.prepare import prepare
-    from segad_core.space import in_words, needs
-    from segad_core.store import Store
+    from segad_core.run.prepare import prepare
+    from segad_core.run.space import in_words, needs
+    from segad_core.store.store import Store
 
     opened = Store(store)
     with Progress() as progress:
@@ -70,7 +70,7 @@ def short_of_room(needed: Needs, store: Path) -> Iterator[str]:
     import shutil
     import tempfile
 
-    from segad_core.space import size_words
+    from segad_core.base.text import size_words
 
     temporary = Path(tempfile.gettempdir())
     here, there = f"the store {store}", f"the temporary folder {temporary}"
@@ -90,8 +90,8 @@ def _disk(folder: Path) -> int:
 
 def _summary(plan: CategoryPlan, store: Store) -> Iterator[tuple[str, int, int, str]]:
     """For each kind of task: its cells, how many are in the store, and what the others will take."""
-    from segad_core.cells import FitTask, RowTask, ScoresTask, StatisticsTask
-    from segad_core.costs import fit_costs
+    from segad_core.run.cells import FitTask, RowTask, ScoresTask, StatisticsTask
+    from segad_core.run.costs import fit_costs
 
     fits = [task for task in plan.tasks if isinstance(task, FitTask)]
     kinds: dict[str, list[Task]] = {

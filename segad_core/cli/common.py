@@ -44,7 +44,7 @@ DEBUG = click.option("--debug", is_flag=True, help="Show the traceback of an err
 
 def say(text: str, err: bool = False) -> None:
     """Prints a line that can hold the name of a file, whose bytes may be no text."""
-    from segad_core.files import as_text
+    from segad_core.base.text import as_text
 
     click.echo(as_text(text), err=err)
 

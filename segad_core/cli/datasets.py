@@ -17,8 +17,8 @@ from segad_core.cli.common import DEBUG, JSON, NO_PLUGINS, STORE, reports_errors
 if TYPE_CHECKING:
     from segad_core.cli.progress import Progress
     from segad_core.contracts import Dataset
-    from segad_core.dataset_check import CategoryCheck
-    from segad_core.registry import Registry
+    from segad_core.plugins.registry import Registry
+    from segad_core.tools.dataset_check import CategoryCheck
 
 _WIDTH = 100
 _SHOWN = 10
@@ -48,7 +48,7 @@ def datasets(context: click.Context, as_json: bool, no_plugins: bool, debug: boo
 
 @reports_errors
 def _list(as_json: bool, no_plugins: bool) -> int:
-    from segad_core.registry import Registry
+    from segad_core.plugins.registry import Registry
 
     registry = Registry(third_parties=not no_plugins)
     entries = _entries(registry)
@@ -134,13 +134,13 @@ def check(
     Exit codes: 0 no problem, 1 problems, 2 the command line or the folders are wrong, 3 no problem but
     images that cannot be read.
     """
-    from segad_core.registry import Registry
+    from segad_core.plugins.registry import Registry
 
     dataset = _open(name, root, words, Registry(third_parties=not no_plugins))
 
     from segad_core.cli.progress import Progress
-    from segad_core.dataset_check import absent, check_category
-    from segad_core.store import Store
+    from segad_core.store.store import Store
+    from segad_core.tools.dataset_check import absent, check_category
 
     with Progress():  # shows the data set's warnings
         categories = _categories(dataset, name, wanted)
@@ -209,7 +209,7 @@ def _plain(checked: CategoryCheck) -> dict[str, Any]:
 
 def _print(checked: CategoryCheck, everything: bool) -> None:
     """A category's report; a kind of finding has a line of its own and one for each time it was found."""
-    from segad_core.dataset_check import HEADINGS
+    from segad_core.tools.dataset_check import HEADINGS
 
     say(checked.category)
     differ = not checked.published or any(finding.kind == "counts" for finding in checked.findings)
@@ -240,7 +240,7 @@ def _categories(dataset: Dataset, name: str, wanted: Sequence[str]) -> list[str]
         SegadError: one is not there.
     """
     from segad_core.errors import UsageError
-    from segad_core.registry import suggest
+    from segad_core.plugins.registry import suggest
 
     known = list(dataset.categories())
     published = set(dataset.published_categories())

@@ -45,16 +45,16 @@ def fit(
     """
     import json
 
+    from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
-    from segad_core.registry import Registry
 
     overrides = (*overrides, f"categories={json.dumps([category])}")
     registry = Registry(third_parties=not no_plugins)
     checked = load_recipe(recipe, registry, overrides)
 
-    from segad_core.bundle.making import make_bundle
     from segad_core.cli.progress import observing
-    from segad_core.store import Store
+    from segad_core.fit_bundle.making import make_bundle
+    from segad_core.store.store import Store
 
     with observing(registry) as hook:
         lost = make_bundle(checked, category, row, seed, out, Store(store), device, hook)

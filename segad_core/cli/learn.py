@@ -11,7 +11,7 @@ import click
 from segad_core.cli.common import DEBUG, DEVICE, JSON, NO_PLUGINS, outside, reports_errors, say
 
 if TYPE_CHECKING:
-    from segad_core.bundle.learning import Change, Learnt
+    from segad_core.bundle.runtime.learning import Change, Learnt
 
 _SHOWN = 20
 
@@ -77,10 +77,11 @@ def learn(
     outside(bundle, "-o", out)
     bad_paths, good_paths = _images("--bad", bad), _images("--good", good)
 
-    from segad_core.bundle.bundle import Bundle
+    from segad_core.bundle.runtime.bundle import Bundle
+    from segad_core.bundle.runtime.learning import learn as teach
 
     with Bundle.load(bundle, device, not no_plugins) as opened:
-        found = opened.learn(out, bad_paths, good_paths, times)
+        found = teach(opened, out, bad_paths, good_paths, times)
     if as_json:
         _print_json(found, out)
     else:
@@ -90,8 +91,8 @@ def learn(
 
 def _images(option: str, names: Sequence[str]) -> list[str]:
     """What the names of an option lead to."""
-    from segad_core.bundle.finding import find_images
     from segad_core.errors import UsageError
+    from segad_core.images.find import find_images
 
     if not names:
         return []
@@ -104,7 +105,7 @@ def _images(option: str, names: Sequence[str]) -> list[str]:
 
 
 def _print(found: Learnt, out: Path) -> None:
-    from segad_core.bundle.operating_text import sentences, warnings
+    from segad_core.operate.text import sentences, warnings
 
     before, after = found.before, found.after
     click.echo(
@@ -157,7 +158,7 @@ def _print_json(found: Learnt, out: Path) -> None:
     import json
     from dataclasses import asdict
 
-    from segad_core.bundle.operating import plain
+    from segad_core.operate.point import plain
 
     click.echo(
         json.dumps(

@@ -38,7 +38,7 @@ def list_plugins(kind: str | None, as_json: bool, check: bool, no_plugins: bool)
     from collections import Counter
 
     from segad_core.errors import PluginError
-    from segad_core.registry import Registry, contract_problems
+    from segad_core.plugins.registry import Registry, contract_problems
 
     providers = Registry(third_parties=not no_plugins).providers(kind)
     namesakes = Counter((p.kind, p.name) for p in providers)

@@ -12,8 +12,8 @@ import click
 from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors, say
 
 if TYPE_CHECKING:
-    from segad_core.map_export import MapPass
     from segad_core.recipe import Recipe
+    from segad_core.tools.map_export import MapPass
 
 _One = TypeVar("_One", str, int)
 
@@ -65,16 +65,16 @@ def maps(
     Nothing is trained: `segad run` comes first. Seeds that share a training share a folder, named after the
     first of them. The detector `precomputed` reads a folder back, with `names: path`.
     """
+    from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
-    from segad_core.registry import Registry
 
     checked = load_recipe(recipe, Registry(third_parties=not no_plugins), overrides)
 
-    from segad_core import map_export
     from segad_core.cli.progress import Progress
     from segad_core.errors import StoreError
-    from segad_core.prepare import prepare
-    from segad_core.store import Store
+    from segad_core.run.prepare import prepare
+    from segad_core.store.store import Store
+    from segad_core.tools import map_export
 
     checked = _of_categories(checked, categories)
     names = list(dict.fromkeys(alias for row in checked.rows for alias in row.detectors))
@@ -126,7 +126,7 @@ def _chosen(
 ) -> list[_One]:
     """What is wanted, in the recipe's order; all where nothing is said."""
     from segad_core.errors import UsageError
-    from segad_core.registry import suggest
+    from segad_core.plugins.registry import suggest
 
     for one in wanted:
         if one not in known:
@@ -144,7 +144,7 @@ def _run_command(recipe: str, overrides: Sequence[str], store: Path, device: str
 
 def _amount(planned: Sequence[MapPass], left: Sequence[MapPass], output: Path) -> str:
     """How much there is to write, and how much is there."""
-    from segad_core.map_export import in_words
+    from segad_core.tools.map_export import in_words
 
     folders = sum(len(part.folders) for part in left)
     there = sum(len(part.folders) for part in planned) - folders

@@ -13,7 +13,7 @@ from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, not_rea
 if TYPE_CHECKING:
     from PIL import Image
 
-    from segad_core.mask_preview import Preview
+    from segad_core.tools.mask_preview import Preview
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _MADE_BY = "segad mask preview"
@@ -113,14 +113,14 @@ def preview(
     The picture shows the mean good image, one sample, and the sample under the colours of its segments, with
     their names and shares of its pixels.
     """
+    from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
-    from segad_core.registry import Registry
 
     checked = load_recipe(recipe, Registry(third_parties=not no_plugins), overrides)
 
-    from segad_core import mask_preview
     from segad_core.cli.progress import Progress
-    from segad_core.store import Store
+    from segad_core.store.store import Store
+    from segad_core.tools import mask_preview
 
     if output is not None:
         _check_preview(output)
@@ -168,8 +168,8 @@ def _size(size: str | None) -> tuple[int, int] | None:
 
 def _check_free(paths: tuple[Path, ...], image: Path, force: bool) -> None:
     """That a mask can be written where it is wanted, without loss of what somebody drew."""
+    from segad_core.base.files import is_file
     from segad_core.errors import UsageError
-    from segad_core.files import is_file
 
     if paths[0].suffix.lower() != ".png":
         raise UsageError(f"-o {paths[0]}: is no PNG, which keeps every pixel as it is", "Name it MASK.png.")
@@ -182,8 +182,8 @@ def _check_free(paths: tuple[Path, ...], image: Path, force: bool) -> None:
 
 def _check_preview(path: Path) -> None:
     """That no file is written over which is not a preview: a mask, say."""
+    from segad_core.base.files import is_file
     from segad_core.errors import UsageError
-    from segad_core.files import is_file
     from segad_core.images.decode import opened
 
     if path.suffix.lower() != ".png":
@@ -204,7 +204,7 @@ def _save(image: Image.Image, path: Path, made_by: str = "") -> None:
 
     from PIL.PngImagePlugin import PngInfo
 
-    from segad_core.files import write_atomic
+    from segad_core.base.files import write_atomic
 
     info, data = PngInfo(), io.BytesIO()
     if made_by:
@@ -228,7 +228,7 @@ def _yaml(path: Path, names: list[str]) -> str:
 
 def _about(made: Preview, path: Path) -> list[str]:
     """What a preview shows, in lines."""
-    from segad_core.mask_preview import percent
+    from segad_core.tools.mask_preview import percent
 
     width = max(len(name) for _, name, _ in made.shares)
     lines = [

@@ -11,8 +11,8 @@ import click
 from segad_core.cli.common import DEBUG, JSON, reports_errors
 
 if TYPE_CHECKING:
-    from segad_core.bundle.operating import OperatingPoint
-    from segad_core.bundle.thresholds import Rule
+    from segad_core.operate.point import OperatingPoint
+    from segad_core.operate.thresholds import Rule
 
 
 @click.command()
@@ -45,14 +45,13 @@ def operate(
         )
     rule = None if show else _rule(catch, false_rejects, cost)
 
-    from segad_core.bundle.container import Container
-    from segad_core.bundle.operating import (
+    from segad_core.bundle.format.container import Container
+    from segad_core.bundle.format.operating import (
         calibration_table,
-        measure,
-        operating_point,
         read_operating_point,
         store_operating_point,
     )
+    from segad_core.operate.point import measure, operating_point
 
     container = Container(bundle)
     try:
@@ -66,9 +65,9 @@ def operate(
     finally:
         container.close()
 
-    from segad_core.bundle.candidates import candidates
-    from segad_core.bundle.operating import plain
-    from segad_core.bundle.operating_text import plan, table, warnings
+    from segad_core.operate.candidates import candidates
+    from segad_core.operate.point import plain
+    from segad_core.operate.text import plan, table, warnings
 
     lines = candidates(calibration.table, point) if show else []
     doubts = warnings(point)
@@ -91,8 +90,8 @@ def operate(
 
 def _rule(catch: str | None, false_rejects: str | None, cost: str | None) -> Rule:
     """What the command line asks for."""
-    from segad_core.bundle.thresholds import Rule, first_problem
     from segad_core.errors import UsageError
+    from segad_core.operate.thresholds import Rule, first_problem
 
     try:
         if catch is not None:
@@ -133,7 +132,7 @@ def _number(text: str) -> float:
 
 
 def _print_point(bundle: Path, point: OperatingPoint, before: OperatingPoint | None) -> None:
-    from segad_core.bundle.operating_text import sentences
+    from segad_core.operate.text import sentences
 
     was = ""
     if before is not None:

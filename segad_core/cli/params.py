@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
+from segad_core.base.files import is_file, is_folder
 from segad_core.contracts import Parameters
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import UsageError
-from segad_core.files import is_file, is_folder
 from segad_core.recipe.choice import paths_in
 from segad_core.recipe.document import Document
 from segad_core.recipe.schema import check

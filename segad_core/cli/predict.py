@@ -14,9 +14,9 @@ import click
 from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, outside, reports_errors, say
 
 if TYPE_CHECKING:
-    from segad_core.bundle.bundle import Bundle
-    from segad_core.bundle.results import Mode, Printed, Results
+    from segad_core.bundle.runtime.bundle import Bundle
     from segad_core.cli.progress import Progress
+    from segad_core.tools.results import Mode, Printed, Results
 
 
 @click.command()
@@ -61,9 +61,9 @@ def predict(
     line. An image that cannot be read or scored is UNKNOWN, is listed at the end, and makes the exit code 3;
     NG does not change the exit code.
     """
-    from segad_core.bundle.finding import find_images
-    from segad_core.bundle.results import check_output
     from segad_core.errors import UsageError
+    from segad_core.images.find import find_images
+    from segad_core.tools.results import check_output
 
     if (resume or force) and output is None:
         raise UsageError("--resume and --force are about the file of -o", "Name it with -o FILE.")
@@ -83,9 +83,9 @@ def predict(
     for note in found.notes:
         say(f"note: {note}", err=True)
 
-    from segad_core.bundle.bundle import Bundle
-    from segad_core.bundle.results import Printed, open_results, summary
+    from segad_core.bundle.runtime.bundle import Bundle
     from segad_core.cli.progress import Progress
+    from segad_core.tools.results import Printed, open_results, summary
 
     printed = sys.stdout  # drawing bars takes its place
     lines = output is None and printed.isatty()  # they are the progress, and bars would run into them
@@ -116,7 +116,7 @@ def _scored(
     bundle: Bundle, images: Iterable[str], results: Results | Printed, overlays: Path | None, explain: bool
 ) -> Iterator[int]:
     """Scores images and writes what comes of them, batch by batch; gives the size of each."""
-    from segad_core.bundle.drawing import Overlays
+    from segad_core.tools.drawing import Overlays
 
     pictures = Overlays(bundle, overlays) if overlays is not None else None
     stream = bundle.inspect(images, explain or pictures is not None)
@@ -147,9 +147,9 @@ class _Shown:
 
 def _check_overlays(folder: Path, images: Sequence[str]) -> None:
     """Pictures among the images would be images the next time."""
-    from segad_core.bundle.finding import base_of
+    from segad_core.base.files import is_folder
     from segad_core.errors import UsageError
-    from segad_core.files import is_folder
+    from segad_core.images.find import base_of
 
     for name in images:
         base = base_of(name)

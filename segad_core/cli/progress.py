@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
-from segad_core import hooks
 from segad_core.errors import PluginError
-from segad_core.registry import HOOKS, Registry
+from segad_core.plugins import hooks
+from segad_core.plugins.registry import HOOKS, Registry
 
 
 class _Messages(logging.Handler):

@@ -31,15 +31,15 @@ def run(
 
     What is in the store is not computed again: a run that was stopped goes on where it was.
     """
+    from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
-    from segad_core.registry import Registry
 
     registry = Registry(third_parties=not no_plugins)
     checked = load_recipe(recipe, registry, overrides)
 
-    from segad_core import engine
     from segad_core.cli.progress import observing
-    from segad_core.store import Store
+    from segad_core.run import engine
+    from segad_core.store.store import Store
 
     with observing(registry) as hook:
         result = engine.run(checked, Store(store), runs, device, hook)

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from segad_core.base.digest import digest_of
 from segad_core.contracts.images import Arrays, ImageSet
-from segad_core.digest import digest_of
 
 
 class Progress(Protocol):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from segad_core.base.files import is_folder
 from segad_core.contracts import Sample
 from segad_core.errors import DataError
-from segad_core.files import is_folder
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 """What ends the name of a file that is taken for an image."""

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.base.digest import digest_of, file_digest
+from segad_core.base.scratch import scratch_array
 from segad_core.contracts import Array, Encoder, ImageBatch, Progress, Sample, unseen
 from segad_core.contracts.images import Keep
-from segad_core.digest import digest_of, file_digest
 from segad_core.images.decode import decode, resize
-from segad_core.scratch import scratch_array
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from segad_core.base.digest import array_digest, digest_of, file_digest
 from segad_core.contracts import Progress, Sample, unseen
-from segad_core.digest import array_digest, digest_of, file_digest
 from segad_core.errors import DataError, ImageError, LeakageError
 from segad_core.images.decode import decode
-from segad_core.store import Store
+from segad_core.store.store import Store
 
 _SCHEMA = 2
 _LABELS = {0: "good", 1: "bad", None: "doubtful"}

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from segad_core.base.files import write_atomic
 from segad_core.errors import ImageError
-from segad_core.files import write_atomic
 from segad_core.images.arrays import read_array
 from segad_core.images.decode import opened
 from segad_core.images.palette import PALETTE, hex_of, is_grey, labels_of

@@ -11,16 +11,16 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from segad_core.code_digest import code_digest
+from segad_core.base.code_digest import code_digest
+from segad_core.base.digest import file_digest, folder_digest
+from segad_core.base.files import is_file
 from segad_core.contracts import Component, Dataset, Parameters
 from segad_core.contracts.component import DecidesNothing, IsInputFile, IsInputFolder, has_mark
-from segad_core.digest import file_digest, folder_digest
 from segad_core.errors import RecipeError
-from segad_core.files import is_file
+from segad_core.plugins.registry import Provider, suggest
 from segad_core.recipe.document import Document, Place
 from segad_core.recipe.published import Published
 from segad_core.recipe.schema import BadSpec, RowSpec, Skeleton, Use
-from segad_core.registry import Provider, suggest
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from segad_core.base.files import is_file
 from segad_core.errors import RecipeError
-from segad_core.files import is_file
+from segad_core.plugins.registry import suggest
 from segad_core.recipe.document import Document, read_document
 from segad_core.recipe.schema import check
-from segad_core.registry import suggest
 
 MEAN = "mean"
 """What stands for all categories of a published table."""

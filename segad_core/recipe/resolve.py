@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from segad_core.base.files import is_file, is_folder
 from segad_core.contracts import Component, Parameters
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import PluginError, RecipeError, SegadError
-from segad_core.files import is_file, is_folder
+from segad_core.plugins.registry import Registry, suggest
 from segad_core.recipe.choice import Choice, Recipe, Row, paths_in, uses_in
 from segad_core.recipe.document import Document, Place, read_document
 from segad_core.recipe.published import Published, published
 from segad_core.recipe.schema import BadSpec, Skeleton, Use, check
-from segad_core.registry import Registry, suggest
 
 _ALIAS = re.compile(r"[A-Za-z0-9_-]+")
 """Names of detectors are parts of feature names (`wires.patchcore.q995`), where a dot parts them."""

@@ -16,8 +16,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from segad_core.plugins.registry import suggest
 from segad_core.recipe.document import Document, Place
-from segad_core.registry import suggest
 
 
 class _Strict(BaseModel):

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.base.digest import array_digest
 from segad_core.contracts import Array, Encoder, ImageBatch, Sample
-from segad_core.digest import array_digest
 
 Pixels = NDArray[np.uint8]
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load as load_arrays
 
-from segad_core.checkpoints import to_bytes
+from segad_core.base.formats import arrays_to_bytes
 from segad_core.contracts import Array, Encoder, ImageBatch, Learner, Progress, Run, Sample, unseen
 from segad_core.errors import SegadError
 from segad_core.evaluate import auroc
@@ -119,7 +119,7 @@ class LearnerSuite(ComponentSuite, Generic[L]):
         """`state` is named arrays that safetensors holds; a fresh instance that takes them up is the same."""
         learner, fresh, pixels = self._fitted(), self.make(), self._good_and_bad()
         with works("what state() gives is named arrays that safetensors can hold"):
-            stored = to_bytes(learner.state())
+            stored = arrays_to_bytes(learner.state())
         with works("restore() takes up what state() gave"):
             fresh.restore(load_arrays(stored))
         first, second = self._results(learner, pixels), self._results(fresh, pixels)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load
 
-from segad_core.checkpoints import to_bytes
+from segad_core.base.digest import array_digest, digest_of
+from segad_core.base.formats import arrays_to_bytes
 from segad_core.contracts import IGNORED, Arrays, ImageBatch, MapQuality, Sample, Segmenter
-from segad_core.digest import array_digest, digest_of
 from segad_core.testing.checks import is_array, same, unwritten, works
 from segad_core.testing.component import ComponentSuite
 from segad_core.testing.images import ArrayImageSet, Pixels, bad_images, good_images, image_batch
@@ -166,5 +166,5 @@ class _OnDisk:
         if key not in self._kept:
             made = make(image.copy())
             with works("what batch.artifact() keeps is named arrays that safetensors can hold"):
-                self._kept[key] = to_bytes(made)
+                self._kept[key] = arrays_to_bytes(made)
         return load(self._kept[key])

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load
 
-from segad_core.checkpoints import to_bytes
+from segad_core.base.digest import digest_of
+from segad_core.base.formats import arrays_to_bytes
 from segad_core.contracts import Array, Arrays, Checkpoint, Encoder, ImageSet, Layer, Progress, Run
 from segad_core.contracts.run import artifact_seed
-from segad_core.digest import digest_of
 from segad_core.images import FileImageSet, folder_samples
 from segad_core.images.image_set import Preprocessing
 from segad_core.testing.checks import works
@@ -63,7 +63,7 @@ class _AlwaysDue(Checkpoint):
 
     def save(self, arrays: Arrays) -> None:
         with works("what fit() saves in a checkpoint is named arrays that safetensors can hold"):
-            self._left.checkpoints[self._name] = to_bytes(arrays)
+            self._left.checkpoints[self._name] = arrays_to_bytes(arrays)
 
 
 class TrialRun(Run):
@@ -95,7 +95,7 @@ class TrialRun(Run):
             seed = artifact_seed(name, inputs)
             arrays = make(TrialRun(seed, self.progress, self._encoder, self._left, key))
             with works(f"the artifact '{name}' is named arrays that safetensors can hold"):
-                kept[key] = to_bytes(arrays)
+                kept[key] = arrays_to_bytes(arrays)
         return load(kept[key])
 
     def images(self, folder: Path, size: tuple[int, int], layers: Sequence[str] = ()) -> ImageSet:

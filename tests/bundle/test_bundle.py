@@ -19,8 +19,8 @@ from builders import picture
 from trained_bundles import ROWS, bad, bundle_of, good, home, run_scores
 
 import segad_core
-from segad_core.bundle.bundle import Bundle, Inspection
-from segad_core.bundle.prediction import Contribution, parted, readable
+from segad_core.bundle.runtime.bundle import Bundle, Inspection
+from segad_core.bundle.runtime.prediction import Contribution, parted, readable
 from segad_core.contracts import MapQuality
 from segad_core.errors import UsageError
 from segad_core.images import decode
@@ -382,7 +382,7 @@ def test_importing_the_package_is_cheap() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     before, after = json.loads(done.stdout)
     assert not {"numpy", "pydantic", "PIL", "segad_core.bundle"} & set(before)
-    assert "segad_core.bundle.bundle" in after
+    assert "segad_core.bundle.runtime.bundle" in after
 
 
 def test_the_package_has_nothing_else() -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from bundles import Parts, sealed, write
 
-from segad_core.bundle.container import MANIFEST, SEAL, Container
-from segad_core.bundle.members import MOST_FILES
+from segad_core.bundle.format.container import MANIFEST, SEAL, Container
+from segad_core.bundle.format.members import MOST_FILES
 from segad_core.errors import BundleError
 
 FORMS = pytest.mark.parametrize("form", ["folder", "zip"])

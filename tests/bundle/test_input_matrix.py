@@ -12,7 +12,7 @@ from odd_images import GREY, RGB, Case, grey3, odd_images, readable, truncations
 from PIL import Image
 from trained_bundles import bundle_of
 
-from segad_core.bundle.bundle import Bundle, Prediction
+from segad_core.bundle.runtime.bundle import Bundle, Prediction
 
 
 @pytest.fixture(scope="module")

@@ -13,16 +13,18 @@ from builders import segad
 from PIL import Image as Picture
 from trained_bundles import bad, bundle_of, good, home
 
-from segad_core.bundle import learning
-from segad_core.bundle.bundle import Bundle
-from segad_core.bundle.container import Container
-from segad_core.bundle.learning import Learnt
-from segad_core.bundle.operating import calibration_table
-from segad_core.bundle.tables import Image, ImageTable, read_golden, read_table
+from segad_core.base.digest import array_digest
+from segad_core.bundle.format.container import Container
+from segad_core.bundle.format.operating import calibration_table
+from segad_core.bundle.format.tables import read_golden, read_table
+from segad_core.bundle.runtime import learning
+from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.learning import Learnt, learn
+from segad_core.bundle.runtime.selftest import verify
 from segad_core.contracts import MapQuality
-from segad_core.digest import array_digest
 from segad_core.errors import BundleError, ImageError, SegadError, UsageError
 from segad_core.images import decode
+from segad_core.operate.table import Image, ImageTable
 from segad_plugins.final_classifiers.brf import BoostedRandomForest
 from segad_plugins.segmenters.static_mask import StaticMask
 
@@ -31,7 +33,7 @@ def taught(
     out: Path, bad: Sequence[Path] = (), good: Sequence[Path] = (), times: int = 1, row: str = "SegAD"
 ) -> Learnt:
     with Bundle.load(bundle_of(row), "cpu") as bundle:
-        return bundle.learn(out, bad, good, times)
+        return learn(bundle, out, bad, good, times)
 
 
 def of_the_test(label: int) -> list[Path]:
@@ -108,7 +110,7 @@ def test_what_turned_is_what_the_bundles_say(tmp_path: Path, rule: tuple[str, st
     for number, (as_bad, as_good) in enumerate(((goods, bads), (bads, goods))):
         old_path, new_path = tmp_path / str(number), tmp_path / str(number + 1)
         with Bundle.load(old_path, "cpu") as old:
-            found = old.learn(new_path, as_bad, as_good, times=20)
+            found = learn(old, new_path, as_bad, as_good, times=20)
         compare(old_path, new_path, found)
         turned |= {(change.label, change.right) for change in found.regression if change.flipped}
     assert turned >= {(label, False), (label, True)}
@@ -151,7 +153,7 @@ def test_taught_test_images_are_test_images_no_more(tmp_path: Path) -> None:
     assert "2 of the test images were taught" in found.notes[-1]
     assert {shown(one) for one in lessons}.isdisjoint(one.digest for one in _calibration(tmp_path / "new"))
     with Bundle.load(tmp_path / "new", "cpu") as new:
-        again = new.learn(tmp_path / "again", bad=of_the_test(1)[2:3])
+        again = learn(new, tmp_path / "again", bad=of_the_test(1)[2:3])
     assert again.after.caught.of == 3
     assert again.notes == [found.notes[-1].replace("2 of", "1 of")]
 
@@ -167,7 +169,7 @@ def test_the_threshold_is_set_by_the_bundles_rule(tmp_path: Path) -> None:
 def test_the_new_bundle_is_sound_to_the_last_bit(tmp_path: Path) -> None:
     taught(tmp_path / "new", of_the_test(1)[:3], of_the_test(0)[:3])  # golden images among them
     with Bundle.load(tmp_path / "new", "cpu") as new:
-        found = new.verify()
+        found = verify(new)
         assert (found.problems, found.largest, found.table) == ([], 0, 0)
 
 
@@ -188,7 +190,7 @@ def test_what_is_said_now_counts(tmp_path: Path) -> None:
     assert found.notes == [f"{learnt}: was learnt from before, as good; what is said now counts"]
     assert _training(tmp_path / "new")[shown(learnt)] == [1]
     with Bundle.load(tmp_path / "new", "cpu") as new:
-        back = new.learn(tmp_path / "back", good=[learnt], times=2)
+        back = learn(new, tmp_path / "back", good=[learnt], times=2)
     assert back.notes == [f"{learnt}: was learnt from before, as bad; what is said now counts"]
     assert _training(tmp_path / "back")[shown(learnt)] == [0, 0]
 

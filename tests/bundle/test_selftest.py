@@ -10,8 +10,8 @@ import pytest
 from bundles import Parts, sound_parts
 from trained_bundles import ROWS, bundle_of
 
-from segad_core.bundle.bundle import Bundle
-from segad_core.bundle.selftest import Verification
+from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.selftest import Verification, verify
 from segad_core.errors import BundleError
 
 
@@ -22,13 +22,13 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Parts:
 
 def verified(parts: Parts, home: Path) -> Verification:
     with Bundle.load(parts.write(home, "folder"), "cpu") as bundle:
-        return bundle.verify()
+        return verify(bundle)
 
 
 @pytest.mark.parametrize("row", ROWS)
 def test_a_bundle_is_sound_where_it_was_made(row: str) -> None:
     with Bundle.load(bundle_of(row), "cpu") as bundle:
-        found = bundle.verify()
+        found = verify(bundle)
         assert not found.problems and found.largest == 0
         assert found.table == (None if row in ("PatchCore", "DevNet") else 0)
         assert found.files == len(bundle.manifest.files)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from segad_core.bundle.container import Container
-from segad_core.bundle.manifest import Manifest
-from segad_core.bundle.writing import replace_bundle, write_bundle
+from segad_core.bundle.format.container import Container
+from segad_core.bundle.format.manifest import Manifest
+from segad_core.bundle.format.writing import replace_bundle, write_bundle
 from segad_core.errors import BundleError
 
 PLAIN = Manifest.model_validate_json(
@@ -115,7 +115,7 @@ def test_nothing_is_left_of_a_bundle_that_could_not_be_written(
     def full(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("segad_core.bundle.writing.sync_file", full)
+    monkeypatch.setattr("segad_core.bundle.format.writing.sync_file", full)
     for name in ("x", "x.zip"):
         with pytest.raises(BundleError, match="cannot be written: No space left"):
             write_bundle(tmp_path / name, PLAIN, {"one": b"one"})

@@ -219,18 +219,18 @@ def test_an_image_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_an_image_that_changes_during_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was sound when the run was planned: the run stops, and says which one."""
-    import segad_core.engine
+    import segad_core.run.engine
 
     recipe = workshop(tmp_path)
     path = tmp_path / "data" / "a" / "bad" / "000.png"
-    prepare = segad_core.engine.prepare
+    prepare = segad_core.run.engine.prepare
 
     def then_break(*args):
         prepared = prepare(*args)
         path.write_bytes(b"")
         return prepared
 
-    monkeypatch.setattr(segad_core.engine, "prepare", then_break)
+    monkeypatch.setattr(segad_core.run.engine, "prepare", then_break)
     result = run_command(recipe)
     assert f"error: {path}: the file is empty\n  {AGAIN}\n" in said(result)
     assert result.exit_code == 1

@@ -16,7 +16,7 @@ from builders import data_set, said, segad
 from click.testing import Result
 from published_trees import MVTEC, VAD, VAD_KEYS, mvtec_tree, vad_tree, visa_tree
 
-from segad_core.registry import Provider, Registry
+from segad_core.plugins.registry import Provider, Registry
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from builders import said, segad
 from click.testing import Result
 from trained_bundles import bad, bundle_of, good
 
-from segad_core.bundle.bundle import Bundle
+from segad_core.bundle.runtime.bundle import Bundle
 
 
 def learn(*words: str | Path, row: str = "SegAD") -> Result:

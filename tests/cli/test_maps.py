@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from small_runs import prepared, write
 
-from segad_core import map_export
 from segad_core.contracts import ImageBatch
 from segad_core.errors import DataError
-from segad_core.map_export import plan_maps, write_maps
-from segad_core.store import Store
+from segad_core.store.store import Store
+from segad_core.tools import map_export
+from segad_core.tools.map_export import plan_maps, write_maps
 
 SPOTTY_MAPS = fakes.Spotty.anomaly_maps
 ALONE: list[dict[str, Any]] = [{"name": "alone", "score": "spotty"}]

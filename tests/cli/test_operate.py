@@ -186,14 +186,14 @@ def test_it_imports_no_plugin_and_nothing_heavy(folder: Path) -> None:
     words = [sys.executable, "-c", program, "operate", str(folder), "--catch", "0.9"]
     done = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ})
     modules = done.stdout.splitlines()[-1].split()
-    assert "segad_core.bundle.operating" in modules
+    assert "segad_core.operate.point" in modules
     heavy = {"torch", "torchvision", "timm", "xgboost", "numba", "sklearn", "segad_plugins"}
     assert not heavy & {module.partition(".")[0] for module in modules}
 
 
 @pytest.mark.slow
 def test_the_verdicts_of_a_bundle_follow_its_threshold(tmp_path: Path) -> None:
-    from segad_core.bundle.bundle import Bundle
+    from segad_core.bundle.runtime.bundle import Bundle
 
     recipe, place = workshop(tmp_path, good=16, bad=8), tmp_path / "a.segad"
     words = (

@@ -19,7 +19,7 @@ from PIL import Image
 from pyarrow import parquet
 from trained_bundles import bad, bundle_of, good, run_scores
 
-from segad_core.bundle.results import Results
+from segad_core.tools.results import Results
 
 REMEDY = "Copy it again from its source, or remove it."
 

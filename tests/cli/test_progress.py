@@ -13,11 +13,12 @@ from builders import workshop, write_recipe
 from rich.console import Console
 
 import segad_core.cli.progress
-from segad_core import engine, hooks
 from segad_core.cli.progress import Progress
+from segad_core.plugins import hooks
+from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
-from segad_core.registry import Registry
-from segad_core.store import Store
+from segad_core.run import engine
+from segad_core.store.store import Store
 
 
 class Clock:

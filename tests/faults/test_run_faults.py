@@ -12,8 +12,8 @@ import pytest
 from builders import kinds, run_command, said, segad, start_run, workshop
 from filelock import FileLock
 
-import segad_core.run_folder
-from segad_core.store import Store
+import segad_core.run.folder
+from segad_core.store.store import Store
 
 STORE_REMEDY = (
     "Free some space or correct its permissions, or name another folder with --store; "
@@ -64,7 +64,7 @@ def test_a_disk_that_is_full_at_some_file_of_the_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = workshop(tmp_path)
-    write = segad_core.run_folder.write_atomic
+    write = segad_core.run.folder.write_atomic
 
     def full(path: Path, data: bytes | str) -> None:
         if path.name == name:
@@ -72,7 +72,7 @@ def test_a_disk_that_is_full_at_some_file_of_the_run(
         write(path, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(segad_core.run_folder, "write_atomic", full)
+        patch.setattr(segad_core.run.folder, "write_atomic", full)
         result = run_command(recipe)
     folder = tmp_path / "runs" / "tiny"
     expected = f"error: the run folder {folder} cannot be written: No space left on device\n  {RUNS_REMEDY}\n"
@@ -161,7 +161,7 @@ def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monk
 
     recipe = workshop(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("segad_core.engine.read_scores", interrupted)
+        patch.setattr("segad_core.run.engine.read_scores", interrupted)
         result = run_command(recipe)
     text = said(result)
     assert text.endswith("interrupted: what is finished is in the store; the same command goes on\n")

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from rivals import write_and_read
 
-import segad_core.store
+import segad_core.store.store
+from segad_core.base.files import write_atomic
 from segad_core.errors import StoreError
-from segad_core.files import write_atomic
-from segad_core.store import Store
+from segad_core.store.store import Store
 
 KEY = "ab" + 62 * "0"
 FILES = {"values.npy": bytes(range(256)) * 4, "columns.json": b'["a", "b"]'}
@@ -292,7 +292,7 @@ def test_features_that_find_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """A full disk is an error where the file is made; later it would end the process without a word."""
     import tempfile
 
-    from segad_core import scratch
+    from segad_core.base import scratch
 
     monkeypatch.setattr(scratch, "IN_MEMORY", 100)
     room = scratch.scratch_array((8, 8), np.float32, "encoder features")

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from segad_core import scratch
+from segad_core.base import scratch
 from segad_core.contracts import ImageBatch, Sample
 from segad_core.errors import ImageError
 from segad_core.images import FileImageSet

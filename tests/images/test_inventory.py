@@ -10,7 +10,7 @@ from segad_core.contracts import Sample
 from segad_core.errors import DataError, LeakageError
 from segad_core.images import audit, check_labels, take_inventory
 from segad_core.images import inventory as module
-from segad_core.store import Store
+from segad_core.store.store import Store
 
 
 def _picture(path: Path, seed: int) -> Path:

@@ -7,7 +7,7 @@ import pytest
 
 NOTES = '''
 import json, os, pathlib
-import segad_core.hooks as hooks
+import segad_core.plugins.hooks as hooks
 
 pathlib.Path(os.environ["ZOO_TRACES"], __name__).touch()
 
@@ -32,7 +32,7 @@ class Notes:
         self.note("run_finished", folder=folder)
 '''
 CLUMSY = '''
-import segad_core.hooks as hooks
+import segad_core.plugins.hooks as hooks
 
 
 class Clumsy:

@@ -13,9 +13,10 @@ from safetensors.numpy import load
 from torch import Tensor, nn
 from trainings import Kept, seed_run
 
-from segad_core.checkpoints import FolderCheckpoint, to_bytes
+from segad_core.base.formats import arrays_to_bytes
 from segad_core.contracts import Arrays
 from segad_core.errors import NonFiniteError
+from segad_core.store.checkpoints import FolderCheckpoint
 from segad_core.testing.trial_run import Killed, Told
 from segad_plugins.training import train
 
@@ -150,7 +151,7 @@ def test_what_was_saved_does_not_change_as_the_training_goes_on() -> None:
     train("me", network, adam(network), loss_of(network), 4, seed_run(0, checkpoint=kept))
     assert len(kept.held) == 3
     for arrays, saved in zip(kept.held, kept.saved, strict=True):
-        assert to_bytes(arrays) == saved
+        assert arrays_to_bytes(arrays) == saved
 
 
 def test_nothing_is_saved_unless_it_is_due() -> None:

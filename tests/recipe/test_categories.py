@@ -10,8 +10,8 @@ from builders import said, segad
 from published_trees import mvtec_tree
 
 from segad_core.errors import RecipeError
+from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
-from segad_core.registry import Registry
 
 TREE = "ROOT/CATEGORY/train/good/*.png"
 

@@ -9,10 +9,10 @@ import pytest
 from paper_recipes import Run, small_settings
 from published_trees import VAD_KEYS, vad_tree
 
-from segad_core.prepare import prepare
+from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
-from segad_core.registry import Registry
-from segad_core.store import Store
+from segad_core.run.prepare import prepare
+from segad_core.store.store import Store
 
 pytestmark = pytest.mark.slow
 

@@ -17,9 +17,9 @@ from builders import segad, workshop, write_recipe
 from pickles import MakesFolder
 from PIL import Image
 
-from segad_core.bundle.bundle import Bundle
-from segad_core.bundle.container import MANIFEST, SEAL, seal_of
-from segad_core.bundle.tables import read_golden, read_table
+from segad_core.bundle.format.container import MANIFEST, SEAL, seal_of
+from segad_core.bundle.format.tables import read_golden, read_table
+from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.images import decode
 
 DETECTOR = "detectors/patchcore.safetensors"

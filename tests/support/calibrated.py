@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from segad_core.bundle.manifest import FORMAT, Manifest, Pipeline, Provenance
-from segad_core.bundle.operating import Rule, operating_json, operating_point
-from segad_core.bundle.tables import Image, ImageTable
-from segad_core.bundle.writing import write_bundle
+from segad_core.bundle.format.manifest import FORMAT, Manifest, Pipeline, Provenance
+from segad_core.bundle.format.operating import operating_json
+from segad_core.bundle.format.tables import table_files
+from segad_core.bundle.format.writing import write_bundle
+from segad_core.operate.point import Rule, operating_point
+from segad_core.operate.table import Image, ImageTable
 
 
 def table(
@@ -46,10 +48,13 @@ def bundle(place: Path, tested: ImageTable, learnt: ImageTable | None = None) ->
         provenance=Provenance(segad="0", dataset="d"),
         files={},
     )
-    contents: dict[str, bytes | Path] = {**tested.files("calibration"), "detectors/a.safetensors": b"a state"}
+    contents: dict[str, bytes | Path] = {
+        **table_files(tested, "calibration"),
+        "detectors/a.safetensors": b"a state",
+    }
     contents["operating.json"] = operating_json(operating_point(tested, Rule(kind="catch", catch=0.95)))
     if learnt is not None:
-        contents |= learnt.files("training")
+        contents |= table_files(learnt, "training")
     write_bundle(place, manifest, contents)
     return place
 

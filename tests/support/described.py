@@ -14,7 +14,7 @@ from PIL import Image
 
 from segad_core.contracts import Dataset, InputFolder, Parameters, Sample
 from segad_core.errors import DataError
-from segad_core.registry import Provider, Registry
+from segad_core.plugins.registry import Provider, Registry
 
 Facts = dict[str, Any]
 """What a category is: `samples` by id, `published` counts, `subsets`, `contradictions`; or its `error`."""

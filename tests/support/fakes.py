@@ -28,7 +28,7 @@ from segad_core.contracts import (
     Shapes,
 )
 from segad_core.errors import DataError, PluginError
-from segad_core.registry import Provider, Registry
+from segad_core.plugins.registry import Provider, Registry
 from segad_core.testing import TinyEncoder  # noqa: F401 (one of the plugins)
 
 SPOILT = "bad/000.png"

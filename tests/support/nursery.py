@@ -87,7 +87,7 @@ def _serve() -> None:
 
 def _be_segad(journal: Path, words: list[str]) -> None:
     from segad_core.cli import main
-    from segad_core.store import Store
+    from segad_core.store.store import Store
 
     silence = os.open(os.devnull, os.O_RDWR)
     os.dup2(silence, 0)

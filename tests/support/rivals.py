@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from pathlib import Path
 
-from segad_core.store import Store
+from segad_core.store.store import Store
 
 
 def write_and_read(root: Path, rounds: int, failures: multiprocessing.Queue) -> None:

@@ -10,13 +10,13 @@ import pytest
 import yaml
 from builders import data_set
 
-from segad_core.cells import RowTask
-from segad_core.plan import CategoryPlan
-from segad_core.prepare import Prepared, prepare
+from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
-from segad_core.registry import Registry
-from segad_core.store import Store
-from segad_core.tasks import execute
+from segad_core.run.cells import RowTask
+from segad_core.run.plan import CategoryPlan
+from segad_core.run.prepare import Prepared, prepare
+from segad_core.run.tasks import execute
+from segad_core.store.store import Store
 
 
 def workplace(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

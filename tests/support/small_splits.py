@@ -13,9 +13,9 @@ import small_runs
 from builders import picture
 from PIL import Image
 
-from segad_core.cells import FitTask, RowTask, StatisticsTask
 from segad_core.contracts import Sample
-from segad_core.plan import CategoryPlan
+from segad_core.run.cells import FitTask, RowTask, StatisticsTask
+from segad_core.run.plan import CategoryPlan
 
 OFFICIAL: dict[str, Any] = {"seeds": [0], "detectors": {"good": 5}}
 """A split of a data set that has parts: here 5 of 9 good training images are the detectors'."""

@@ -20,7 +20,7 @@ from safetensors.numpy import load
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from segad_core.checkpoints import to_bytes
+from segad_core.base.formats import arrays_to_bytes
 from segad_core.contracts import Arrays, Checkpoint, Detector, ImageBatch, Run, Sample, unseen
 from segad_core.evaluate import auroc
 from segad_core.testing import ArrayImageSet, TinyEncoder, bad_images, good_images, image_batch
@@ -115,7 +115,7 @@ class Kept(Checkpoint):
         return True
 
     def save(self, arrays: Arrays) -> None:
-        self.saved.append(to_bytes(arrays))
+        self.saved.append(arrays_to_bytes(arrays))
 
 
 class FolderRun(TrialRun):

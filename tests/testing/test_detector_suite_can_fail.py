@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from segad_core import contracts
-from segad_core.digest import array_digest
+from segad_core.base.digest import array_digest
 from segad_core.errors import PluginError
 from segad_core.testing import DetectorSuite, TinyEncoder, good_images
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from segad_core.contracts import InputFile
 from segad_core.errors import PluginError
-from segad_core.registry import suggest
+from segad_core.plugins.registry import suggest
 from segad_plugins.backbones.weights import load
 from segad_plugins.torch_tools import read_weights
 

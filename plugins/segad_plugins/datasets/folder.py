@@ -10,9 +10,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from segad_core.base.files import is_folder
 from segad_core.contracts import Dataset, InputFolder, Parameters, Sample
 from segad_core.errors import DataError, RecipeError
-from segad_core.files import is_folder
 from segad_core.images.folder import entries, image_files
 
 log = logging.getLogger("segad.plugins")

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from segad_core.base.files import is_folder
 from segad_core.contracts import Sample
 from segad_core.errors import DataError, RecipeError
-from segad_core.files import is_folder
 from segad_core.images.folder import entries, image_files
 
 log = logging.getLogger("segad.plugins")

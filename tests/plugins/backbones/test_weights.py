@@ -10,7 +10,7 @@ import timm
 import torch
 import torchvision.models
 
-from segad_core.digest import file_digest
+from segad_core.base.digest import file_digest
 from segad_core.errors import PluginError
 from segad_plugins.backbones import Backbone, _announce, check_weights, trunk
 from segad_plugins.backbones import torchvision as family

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segad_core.base.digest import array_digest
 from segad_core.contracts import Sample
-from segad_core.digest import array_digest
 from segad_core.testing import DetectorSuite
 from segad_plugins.detectors.precomputed import Precomputed
 

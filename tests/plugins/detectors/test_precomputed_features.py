@@ -14,9 +14,9 @@ from published_maps import map_file, maps_of, release, segmentation_file
 from scipy.stats import kurtosis, skew
 from small_runs import done, prepared, row, workplace, write
 
-from segad_core.cells import StatisticsTask
 from segad_core.errors import RecipeError
-from segad_core.rows import feature_table
+from segad_core.run.cells import StatisticsTask
+from segad_core.run.rows import feature_table
 
 SIZE = (40, 56)
 MODELS = ["efficient_ad", "rd4ad"]

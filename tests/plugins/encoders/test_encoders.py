@@ -9,7 +9,7 @@ import torch
 import torchvision
 from sklearn.datasets import load_sample_images
 
-from segad_core.digest import file_digest
+from segad_core.base.digest import file_digest
 from segad_core.errors import PluginError
 from segad_core.images import resize
 from segad_plugins.backbones.efficientnet_lite0 import translate, weights_path

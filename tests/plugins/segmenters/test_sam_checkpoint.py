@@ -11,7 +11,7 @@ from pickles import MakesFolder
 from safetensors.torch import save_file
 from segment_anything import sam_model_registry
 
-from segad_core.digest import file_digest
+from segad_core.base.digest import file_digest
 from segad_core.errors import PluginError
 from segad_plugins.segmenters import sam as module
 from segad_plugins.segmenters.sam import Sam

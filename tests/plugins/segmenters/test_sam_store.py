@@ -13,12 +13,12 @@ from PIL import Image
 from segment_anything import sam_model_registry
 from segment_anything.modeling import ImageEncoderViT
 
-from segad_core import code_digest
+from segad_core.base import code_digest
 from segad_core.contracts import Arrays, Sample
 from segad_core.contracts.images import Keep
 from segad_core.errors import DataError
-from segad_core.image_artifacts import keeper
-from segad_core.store import Store
+from segad_core.images.artifacts import keeper
+from segad_core.store.store import Store
 from segad_plugins.segmenters import sam as module
 
 PROMPTS = [{"points": [[50, 20]]}, {"box": [30, 5, 70, 40]}]

@@ -1,0 +1,116 @@
+"""The tables of a bundle: what the final classifier learnt from, and what tells how good it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import FailFast, Field, TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from segad_core.base.checked import Digest, Strict, Text, first_of, shown
+from segad_core.base.formats import arrays_to_bytes
+from segad_core.bundle.format.container import Container
+from segad_core.bundle.format.members import REMEDY
+from segad_core.errors import BundleError
+from segad_core.operate.table import Image, ImageTable, Label
+
+GOLDEN = "golden.json"
+MOST_GOLDEN = 100
+"""Images of a self-test."""
+
+
+class Golden(Strict):
+    """An image of the self-test: its file in the bundle, what it shows, and the score that it must get."""
+
+    file: Text
+    digest: Digest
+    label: Label
+    score: float
+
+
+def golden_json(listed: Sequence[Golden]) -> bytes:
+    """The list of the self-test's images as a file."""
+    return json.dumps([one.model_dump() for one in listed], indent=1).encode()
+
+
+_IMAGES = TypeAdapter(Annotated[list[Image], FailFast()])
+_GOLDEN = TypeAdapter(Annotated[list[Golden], FailFast(), Field(max_length=MOST_GOLDEN)])
+
+
+def table_files(table: ImageTable, name: str) -> dict[str, bytes]:
+    """A table as files of a bundle."""
+    plain = [image.model_dump() for image in table.images]
+    return {
+        f"{name}.safetensors": arrays_to_bytes({"features": table.features, "scores": table.scores}),
+        f"{name}.json": json.dumps(plain, indent=0).encode(),
+    }
+
+
+def read_table(container: Container, name: str) -> ImageTable:
+    """A table that `table_files` wrote.
+
+    Raises:
+        BundleError: it is not one, or its features are not those of the bundle's setup.
+    """
+    images = _rows(container, f"{name}.json", _IMAGES)
+    arrays, width = read_arrays(container, f"{name}.safetensors"), len(container.manifest.pipeline.names)
+    table = {entry: arrays.get(entry, np.empty(0, bool)) for entry in ("features", "scores")}
+    features, scores = table["features"], table["scores"]
+    if (
+        (features.ndim, scores.ndim) != (2, 1)
+        or any(array.dtype != np.float64 or len(array) != len(images) for array in table.values())
+        or (width and features.shape[1] != width)
+    ):
+        held = ", ".join(f"{entry} {array.shape} of {array.dtype}" for entry, array in table.items())
+        raise BundleError(
+            f"{container.path}: '{name}' has {held} for {len(images)} images and {width} features", REMEDY
+        )
+    return ImageTable(images, features, scores)
+
+
+def read_golden(container: Container) -> Sequence[Golden]:
+    """The images of the self-test.
+
+    Raises:
+        BundleError: the list is none, or names what is no golden image of the bundle.
+    """
+    found = _rows(container, GOLDEN, _GOLDEN)
+    for golden in found:
+        if golden.file not in container.manifest.files or not golden.file.startswith("golden/"):
+            raise BundleError(f"{container.path}: '{GOLDEN}' names {golden.file!a:.150}", REMEDY)
+    if len({golden.file for golden in found}) < len(found):
+        raise BundleError(f"{container.path}: '{GOLDEN}' names an image twice", REMEDY)
+    return found
+
+
+def read_arrays(container: Container, name: str) -> dict[str, NDArray[Any]]:
+    """The named arrays of a file in the format of safetensors: numbers, all of them finite.
+
+    Raises:
+        BundleError: it holds anything else.
+    """
+    data = container.read(name)
+    try:
+        arrays: dict[str, NDArray[Any]] = load(data)
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
+        raise BundleError(f"{container.path}: '{name}' holds no arrays ({shown(error)})", REMEDY) from error
+    for entry, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            raise BundleError(f"{container.path}: '{name}' has {array.dtype} in '{shown(entry)}'", REMEDY)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise BundleError(
+                f"{container.path}: '{name}' has numbers in '{shown(entry)}' that are not finite", REMEDY
+            )
+    return arrays
+
+
+def _rows(container: Container, name: str, adapter: TypeAdapter[list[Any]]) -> list[Any]:
+    try:
+        return adapter.validate_python(container.json(name))
+    except ValidationError as error:
+        raise BundleError(f"{container.path}: '{name}' is wrong {first_of(error)}", REMEDY) from None

@@ -1,0 +1,260 @@
+"""A bundle at work: images in, verdicts with reasons out, in one stream."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segad_core.base.digest import digest_of
+from segad_core.bundle.format.container import Container
+from segad_core.bundle.format.manifest import Manifest
+from segad_core.bundle.format.operating import read_operating_point
+from segad_core.bundle.format.tables import read_table
+from segad_core.bundle.runtime.ahead import in_background
+from segad_core.bundle.runtime.opening import Picture, check_several, whole
+from segad_core.bundle.runtime.pipeline import Scored, TrainedPipeline, open_pipeline
+from segad_core.bundle.runtime.prediction import (
+    Contribution,
+    Inspection,
+    Prediction,
+    Verdict,
+    in_short,
+    parted,
+    side,
+)
+from segad_core.contracts import Array, Encoder, ImageBatch, Sample
+from segad_core.errors import ImageError, SegadError
+from segad_core.images import resize
+from segad_core.operate.point import OperatingPoint
+from segad_core.operate.table import ImageTable
+from segad_core.plugins.registry import Registry
+
+__all__ = ["Bundle", "Contribution", "Inspection", "Picture", "Prediction", "Verdict"]
+
+
+class Bundle:
+    """A trained setup, ready to inspect images.
+
+    Use `Bundle.load`. An example:
+
+        with Bundle.load("bracket.segad") as bundle:
+            for prediction in bundle.predict(["part1.png", "part2.png"]):
+                print(prediction.image, prediction.verdict, prediction.reason)
+    """
+
+    def __init__(
+        self, container: Container, pipeline: TrainedPipeline, registry: Registry, device: str
+    ) -> None:
+        self.container = container
+        self.pipeline = pipeline
+        self.registry = registry
+        self.device = device
+        self.operating_point: OperatingPoint = read_operating_point(container)
+        sources = [*pipeline.detectors, *pipeline.classifiers]
+        self._features = [parted(name, self.manifest.pipeline.segments, sources) for name in pipeline.names]
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "auto", third_parties: bool = True) -> Bundle:
+        """Loads a bundle: every file is verified before it is parsed, and no code in it can run.
+
+        Args:
+            path: a folder or a zip.
+            device: `auto`, `cpu` or `cuda`.
+            third_parties: whether plugins that do not come with segad may be used.
+
+        Raises:
+            BundleError: it is damaged, tampered with, of another format, or names what is not installed.
+        """
+        container = Container(Path(path))
+        try:
+            container.verify()
+            registry = Registry(third_parties)
+            return cls(container, open_pipeline(container, registry, device), registry, device)
+        except BaseException:
+            container.close()
+            raise
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says of itself."""
+        return self.container.manifest
+
+    @property
+    def digest(self) -> str:
+        """What identifies the bundle: every file in it counts, the operating point too."""
+        return digest_of(self.manifest.model_dump(mode="json"))
+
+    def calibration(self) -> ImageTable:
+        """The test images, which trained nothing: features, scores and labels."""
+        return read_table(self.container, "calibration")
+
+    def predict(self, images: Iterable[Picture], explain: bool = True) -> list[Prediction]:
+        """Predictions of images, in their order; what cannot be read or scored is UNKNOWN, with the reason.
+
+        Args:
+            images: paths, or arrays (H, W, 3) uint8 RGB.
+            explain: whether to give what each feature added; reasons are given without it too.
+
+        Raises:
+            UsageError: a single image instead of several.
+        """
+        return [found.prediction for found in self.inspect(images, explain)]
+
+    def inspect(self, images: Iterable[Picture], explain: bool = True) -> Iterator[Inspection]:
+        """The same as a stream, with maps and features: memory does not grow with the number of images.
+
+        The next batch is taken from `images`, in a thread of its own, and decoded while this one is scored;
+        no verdict waits for images that come later than its batch.
+        """
+        check_several(images)
+        return self._stream(images, explain)
+
+    def close(self) -> None:
+        """Lets go of the bundle's files."""
+        self.container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _stream(self, images: Iterable[Picture], explain: bool) -> Iterator[Inspection]:
+        numbered, size = enumerate(images), self.manifest.pipeline.batch_size
+        with ThreadPoolExecutor(max_workers=2) as pool:
+
+            def begin() -> list[Future[_Opened]]:
+                # a camera may use the memory of an array again
+                taken = [
+                    (n, np.array(i) if isinstance(i, np.ndarray) else i) for n, i in islice(numbered, size)
+                ]
+                return [pool.submit(self._open, n, image) for n, image in taken]
+
+            pending = begin()
+            while pending:
+                opened = [one.result() for one in pending]
+                following = in_background(begin)
+                found = iter(self._inspect([one for one in opened if not one.problem], explain))
+                for one in opened:
+                    yield _unknown(one) if one.problem else next(found)
+                pending = following()
+
+    def _open(self, number: int, image: Picture) -> _Opened:
+        """An image decoded and brought to size, or why it cannot be."""
+        given, opened = self.manifest.pipeline, _Opened(_sample(number, image), image)
+        try:
+            pixels = whole(image, given.white)
+            self._check_size(pixels.shape[0], pixels.shape[1])
+            return replace(opened, pixels=resize(pixels, given.size))
+        except Exception as error:  # whatever it is, it concerns this image alone
+            return replace(opened, problem=_problem(opened.sample, error))
+
+    def _check_size(self, height: int, width: int) -> None:
+        """Refuses an image onto which the segments would be stretched."""
+        if self.pipeline.segmentation is None:
+            return
+        try:
+            self.pipeline.segmentation.segmenter.check_sizes({(height, width)}, self.manifest.pipeline.size)
+        except SegadError as error:
+            raise ImageError(error.what, "Give images of the shape that the setup was made for.") from error
+
+    def _inspect(self, opened: Sequence[_Opened], explain: bool) -> list[Inspection]:
+        """Scores images together; if that fails, each by itself, so that one cannot spoil the others."""
+        if not opened:
+            return []
+        batch, count = self._batch(opened)
+        try:
+            scored = self.pipeline.run(batch, count)
+        except Exception as error:  # a plugin may raise anything: no part is OK because something failed
+            if len(opened) > 1:
+                return [one for single in opened for one in self._inspect([single], explain)]
+            return [_unknown(replace(opened[0], problem=_problem(opened[0].sample, error)))]
+        return [self._inspection(one, scored, i, explain) for i, one in enumerate(opened)]
+
+    def _batch(self, opened: Sequence[_Opened]) -> tuple[ImageBatch, int]:
+        """A batch of the size that the setup was trained with: how networks round depends on it."""
+        filled = [*opened, *[opened[-1]] * (self.manifest.pipeline.batch_size - len(opened))]
+        pixels = np.stack([one.pixels for one in filled if one.pixels is not None])
+        images = {one.sample: one.image for one in opened}
+
+        def load(sample: Sample) -> NDArray[np.uint8]:
+            return whole(images[sample], self.manifest.pipeline.white)
+
+        encoder, layers = self.pipeline.encoder, self.pipeline.layers
+        encode = None if encoder is None else partial(_encode, encoder, layers)
+        return ImageBatch([one.sample for one in filled], pixels, encode, load), len(opened)
+
+    def _inspection(self, opened: _Opened, scored: Scored, i: int, explain: bool) -> Inspection:
+        score, threshold = float(scored.scores[i]), self.operating_point.threshold
+        doubt = f"segmentation in doubt: {scored.doubts[i]}" if scored.doubts[i] else ""
+        unexplained = ""
+        reject = side(score, threshold) == "NG"
+        found: tuple[Contribution, ...] = ()
+        if self.pipeline.final is not None and (reject or explain):
+            try:
+                found = self._contributions(scored.features[i])
+            except Exception as error:  # the score stands: a verdict is the same with and without reasons
+                unexplained = f"it cannot be explained: {_problem(opened.sample, error)}"
+        verdict: Verdict = "NG" if reject else "UNKNOWN" if doubt else "OK"
+        said = [in_short(found) or f"score {score:.4g}, NG from {threshold:.4g}"] if reject else []
+        segments = scored.segments
+        reason = "; ".join(filter(None, [*said, doubt, unexplained]))
+        return Inspection(
+            Prediction(opened.sample.id, verdict, score, reason, found if explain else ()),
+            opened.pixels,
+            {alias: maps[i] for alias, maps in scored.maps.items()},
+            None if segments is None else segments[i if len(segments) > 1 else 0],
+            scored.features[i],
+            doubt,
+        )
+
+    def _contributions(self, features: NDArray[np.float64]) -> tuple[Contribution, ...]:
+        assert self.pipeline.final is not None
+        amounts = np.asarray(self.pipeline.final.contributions(features[None]), np.float64)
+        if amounts.shape != (1, len(features) + 1) or not np.isfinite(amounts).all():
+            raise ValueError(f"contributions of shape {amounts.shape}, or some that are not finite")
+        found = [
+            Contribution(*name, float(value), float(amount))
+            for name, value, amount in zip(self._features, features, amounts[0, :-1], strict=True)
+        ]
+        return tuple(sorted(found, key=lambda one: -one.amount))
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    sample: Sample
+    image: Picture
+    pixels: NDArray[np.uint8] | None = None
+    problem: str = ""
+
+
+def _sample(number: int, image: Picture) -> Sample:
+    """What plugins are told of an image; no two images share it unless they are one file."""
+    if isinstance(image, str | os.PathLike):
+        return Sample(os.fspath(image), Path(image), None)
+    return Sample(str(number), Path(f"array {number}"), None)
+
+
+def _unknown(opened: _Opened) -> Inspection:
+    return Inspection(Prediction(opened.sample.id, "UNKNOWN", None, opened.problem), opened.pixels)
+
+
+def _encode(encoder: Encoder, layers: tuple[str, ...], pixels: NDArray[np.uint8]) -> Mapping[str, Array]:
+    return encoder.encode(pixels, layers)
+
+
+def _problem(sample: Sample, error: Exception) -> str:
+    """What went wrong with an image, in a line, with the remedy."""
+    if not isinstance(error, SegadError):
+        return " ".join(f"{type(error).__name__}: {error}. Report it to the plugin's authors.".split())
+    what = error.what.removeprefix(f"{sample.path}: ")
+    return " ".join((f"{what}. {error.remedy}" if error.remedy else what).split())

@@ -1,0 +1,238 @@
+"""Teaching a bundle: the final classifier anew with a few images more, and what that turns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segad_core.base.checked import shown
+from segad_core.base.digest import array_digest
+from segad_core.base.text import in_one_line
+from segad_core.bundle.format.container import Container
+from segad_core.bundle.format.operating import FILE, operating_json
+from segad_core.bundle.format.tables import GOLDEN, golden_json, read_golden, read_table, table_files
+from segad_core.bundle.format.writing import write_bundle
+from segad_core.bundle.runtime.building import Builder, scores_of
+from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.opening import check_several, whole
+from segad_core.bundle.runtime.prediction import Verdict, side
+from segad_core.contracts import FinalClassifier
+from segad_core.errors import BundleError, ImageError, SegadError, UsageError
+from segad_core.operate.point import OperatingPoint, measure, operating_point
+from segad_core.operate.table import Image, ImageTable
+
+GOOD: Final = 0
+BAD: Final = 1
+MOST_TIMES = 1000
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a bundle said of an image before it was taught, and says now.
+
+    Attributes:
+        image: its path as it was given, or its id among the calibration images.
+        label: 0 good, 1 bad.
+        before, after: scores; higher is worse.
+        was, now: verdicts by the thresholds of then and now; of what may be in doubt only the side is told.
+    """
+
+    image: str
+    label: int
+    before: float
+    after: float
+    was: Verdict
+    now: Verdict
+
+    @property
+    def flipped(self) -> bool:
+        """Whether the verdict is another one."""
+        return self.was != self.now
+
+    @property
+    def right(self) -> bool:
+        """Whether the verdict is now what the label says."""
+        return (self.now == "NG") == (self.label == BAD)
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What teaching a bundle came to.
+
+    Attributes:
+        taught: the images that it was taught.
+        regression: the calibration images that trained nothing, then or now: what else turned.
+        before, after: the operating points of then and now, by the bundle's rule, both on those images.
+        notes: what a person should know.
+    """
+
+    taught: Sequence[Change]
+    regression: Sequence[Change]
+    before: OperatingPoint
+    after: OperatingPoint
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """An image to be learnt, scored by the bundle as it is."""
+
+    path: str
+    image: Image
+    score: float
+    features: NDArray[np.float64]
+    doubt: str
+
+
+def learn(
+    bundle: Bundle,
+    out: str | Path,
+    bad: Iterable[str | Path] = (),
+    good: Iterable[str | Path] = (),
+    times: int = 1,
+) -> Learnt:
+    """Fits the final classifier anew with images more, and writes the bundle that comes of it.
+
+    Detectors, classifiers and segmenter stay as they are. The threshold is set anew by the bundle's rule, on
+    its calibration images without those that are taught.
+
+    Args:
+        bundle: stays as it is.
+        out: must not be there yet.
+        bad: missed parts.
+        good: parts that were rejected wrongly.
+        times: how often each image counts.
+
+    Raises:
+        UsageError: there is nothing to learn from, or an image is given as good and as bad.
+        ImageError: an image cannot be scored.
+        BundleError: the bundle has nothing that learns, or the new one cannot be written.
+    """
+    check_several(bad)
+    check_several(good)
+    out = Path(out)
+    container, given = bundle.container, bundle.manifest.pipeline
+    if given.final is None:
+        raise BundleError(
+            f"{container.path}: its row has no final classifier: there is nothing to teach",
+            "Make the bundle of a row with SegAD.",
+        )
+    if out.exists():
+        raise UsageError(f"{out}: is there already", "Name another place with -o, or move it away.")
+    if not 1 <= times <= MOST_TIMES:
+        raise UsageError(f"--times {times}: is not from 1 to {MOST_TIMES}", "Say how often each counts.")
+    lessons = _lessons(bundle, [Path(one) for one in bad], [Path(one) for one in good])
+    known = read_table(container, "training")
+    training, notes = _with_lessons(known, lessons, times)
+    final: FinalClassifier = Builder(container, bundle.registry, bundle.device).component(
+        "final_classifiers", given.final
+    )
+    try:
+        final.fit(training.features, given.names, training.labels(), given.seed)
+    except SegadError:
+        raise
+    except Exception as error:  # whatever numbers that are none of its own make a plugin stumble over
+        reason = shown(f"{type(error).__name__}: {error}")
+        what = f"{container.path}: its final classifier cannot learn from its tables ({reason})"
+        raise BundleError(what, "Make the bundle again.") from error
+    tested = read_table(container, "calibration")
+    fresh = ImageTable(tested.images, tested.features, scores_of(container, final, tested.features))
+    old, new, point = tested.without(training), fresh.without(training), bundle.operating_point
+    before, after = measure(old, point.rule, point.threshold), operating_point(new, point.rule)
+    thresholds = (before.threshold, after.threshold)
+    pairs = np.stack([old.scores, new.scores], axis=1).tolist()
+    changes = [_change(i.id, i.label, p, thresholds) for i, p in zip(new.images, pairs, strict=True)]
+    scores = scores_of(container, final, np.stack([one.features for one in lessons]))
+    taught = [
+        _change(lesson.path, lesson.image.label, (lesson.score, float(score)), thresholds)
+        for lesson, score in zip(lessons, scores, strict=True)
+    ]
+    contents: dict[str, bytes | Path] = {
+        name: container.kept(name) for name in bundle.manifest.files if not name.startswith("final/")
+    }
+    contents |= {f"final/{name}": data for name, data in final.state().items()}
+    contents |= table_files(training, "training") | table_files(fresh, "calibration")
+    contents |= {FILE: operating_json(after), GOLDEN: _golden(container, fresh, lessons)}
+    provenance = bundle.manifest.provenance
+    count = len({one.digest for one in training.images if one.taught})
+    manifest = bundle.manifest.model_copy(
+        update={"provenance": provenance.model_copy(update={"learnt": count})}
+    )
+    write_bundle(out, manifest, contents)
+    if left_out := len(tested.without(known).images) - len(new.images):
+        notes.append(
+            f"{left_out} of the test images were taught: they are test images no more, and since they were "
+            "not chosen at random, the figures on the others may be too kind"
+        )
+    return Learnt(taught, changes, before, after, notes)
+
+
+def _lessons(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path]) -> list[_Lesson]:
+    """The images to learn from, each once whatever names lead to it, with what the bundle says of them."""
+    labels: dict[str, tuple[str, int]] = {}
+    for label, paths in ((BAD, bad), (GOOD, good)):
+        for path in paths:
+            digest = array_digest(whole(path, bundle.manifest.pipeline.white))
+            other, known = labels.setdefault(digest, (str(path), label))
+            if known != label:
+                raise UsageError(
+                    f"{path}: is given as good, and as bad ({other})", "Say which of them it is."
+                )
+    if not labels:
+        raise UsageError("there is nothing to learn from", "Name images with --bad or --good.")
+    found = bundle.inspect([name for name, _ in labels.values()], explain=False)
+    lessons = []
+    for (digest, (name, label)), one in zip(labels.items(), found, strict=True):
+        if one.prediction.score is None or one.features is None:
+            raise ImageError(f"{name}: {one.prediction.reason}", "Nothing was learnt.")
+        image = Image(id=in_one_line(name), digest=digest, label=BAD if label else GOOD, taught=True)
+        lessons.append(_Lesson(name, image, one.prediction.score, one.features, one.doubt))
+    return lessons
+
+
+def _with_lessons(known: ImageTable, lessons: Sequence[_Lesson], times: int) -> tuple[ImageTable, list[str]]:
+    """What is learnt from now: what one image is said to be now stands in place of what it was said to be."""
+    notes = [f"{one.path}: {one.doubt}; it is learnt all the same" for one in lessons if one.doubt]
+    digests = {lesson.image.digest for lesson in lessons}
+    own = {
+        one.digest: i for i, one in enumerate(known.images) if one.digest in digests and not one.artificial
+    }
+    for lesson in lessons:
+        was = {one.label for one in known.images if one.digest == lesson.image.digest and not one.artificial}
+        if was:
+            said = "as good and as bad" if len(was) > 1 else "as bad" if BAD in was else "as good"
+            notes.append(f"{lesson.path}: was learnt from before, {said}; what is said now counts")
+    kept = known.only(
+        [i for i, one in enumerate(known.images) if one.artificial or one.digest not in digests]
+    )
+    added = [lesson for lesson in lessons for _ in range(times)]
+    # those of a known image may come from a classifier that had not seen it, and stay so
+    given = [known.features[own[d]] if (d := one.image.digest) in own else one.features for one in added]
+    images = [*kept.images, *(lesson.image for lesson in added)]
+    return ImageTable(images, np.concatenate([kept.features, given]), np.zeros(len(images))), notes
+
+
+def _change(image: str, label: int, scores: Sequence[float], thresholds: Sequence[float]) -> Change:
+    was, now = (side(s, t) for s, t in zip(scores, thresholds, strict=True))
+    return Change(image, label, scores[0], scores[1], was, now)
+
+
+def _golden(container: Container, tested: ImageTable, lessons: Sequence[_Lesson]) -> bytes:
+    """The self-test with the scores of now; its images are test images, of which the features are known."""
+    scores = dict(zip((one.digest for one in tested.images), tested.scores.tolist(), strict=True))
+    labels = {lesson.image.digest: lesson.image.label for lesson in lessons}
+    listed = []
+    for golden in read_golden(container):
+        if golden.digest not in scores:
+            raise BundleError(
+                f"{container.path}: '{golden.file}' is none of its calibration images",
+                "Make the bundle again.",
+            )
+        label, score = labels.get(golden.digest, golden.label), scores[golden.digest]
+        listed.append(golden.model_copy(update={"label": label, "score": score}))
+    return golden_json(listed)

@@ -1,0 +1,58 @@
+"""Images as they are given to a bundle: files, or arrays."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segad_core.errors import ImageError, UsageError
+from segad_core.images import decode
+
+Picture = str | Path | NDArray[np.uint8]
+"""An image file, or an image (H, W, 3) uint8 RGB."""
+
+
+def whole(image: Picture, white: int) -> NDArray[np.uint8]:
+    """An image (H, W, 3) as it is on disk, or as it was given.
+
+    Raises:
+        ImageError: it cannot be read, or is none.
+    """
+    if isinstance(image, str | os.PathLike):
+        path = Path(image)
+        _check_file(path)
+        return decode(path, white).pixels
+    if not isinstance(image, np.ndarray):
+        raise ImageError(f"a {type(image).__name__} is neither a path nor an array", "Give one of them.")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ImageError(
+            f"an array of shape {image.shape} and type {image.dtype}, not (H, W, 3) uint8 RGB",
+            "Convert it before.",
+        )
+    return image
+
+
+def _check_file(path: Path) -> None:
+    """Refuses what is no file before it is opened: a pipe would never end."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return  # the decoder says so
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(
+            f"{path}: cannot be read ({reason})", "Correct the path or its permissions."
+        ) from error
+    if not stat.S_ISREG(mode):
+        what = "is a folder" if stat.S_ISDIR(mode) else "is not a file"
+        raise ImageError(f"{path}: {what}", "Name an image file.")
+
+
+def check_several(images: object) -> None:
+    """Refuses a single image, which can be gone through too: a path has letters, an array has rows."""
+    if isinstance(images, str | os.PathLike) or (isinstance(images, np.ndarray) and images.ndim == 3):
+        raise UsageError("one image was given where several are expected", "Put it into a list.")

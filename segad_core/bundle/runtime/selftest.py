@@ -1,0 +1,119 @@
+"""Whether a bundle does here what it did where it was made: golden images and tables, scored again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from segad_core.bundle.format.operating import calibration_table
+from segad_core.bundle.format.tables import read_golden, read_table
+from segad_core.bundle.runtime.building import scores_of
+from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.prediction import Verdict, side
+from segad_core.errors import BundleError
+from segad_core.operate.point import measure
+
+TOLERANCE = 0.01
+"""Of the range of the golden scores: processors, and versions of libraries, round in other ways."""
+
+
+@dataclass(frozen=True)
+class GoldenResult:
+    """An image of the self-test.
+
+    Attributes:
+        file: its name in the bundle.
+        label: 0 good, 1 bad.
+        expected, found: scores; found is None where there is none, and `reason` says why.
+        was, now: verdicts that the scores come to at the bundle's threshold.
+    """
+
+    file: str
+    label: int
+    expected: float
+    found: float | None
+    was: Verdict
+    now: Verdict
+    reason: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What the self-test came to.
+
+    Attributes:
+        files: how many files have the digests that the manifest names.
+        golden: the images of the self-test.
+        largest: the largest difference of a golden score.
+        tolerated: how large it may be.
+        table: the largest difference of a calibration score; None without a final classifier.
+        problems: in words; none if the bundle is sound.
+    """
+
+    files: int
+    golden: Sequence[GoldenResult]
+    largest: float
+    tolerated: float
+    table: float | None
+    problems: Sequence[str]
+
+
+def verify(bundle: Bundle) -> Verification:
+    """Checks every digest, scores the golden images again, and compares scores and verdicts.
+
+    Raises:
+        BundleError: a file is not what was written, or a table is none.
+    """
+    container = bundle.container
+    container.verify()
+    container.text("recipe.yaml")
+    container.json("splits.json")
+    listed, threshold = read_golden(container), bundle.operating_point.threshold
+    found = bundle.predict([container.file(one.file) for one in listed], explain=False)
+    golden = [
+        GoldenResult(
+            one.file,
+            one.label,
+            one.score,
+            prediction.score,
+            side(one.score, threshold),
+            prediction.verdict if prediction.score is None else side(prediction.score, threshold),
+            prediction.reason if prediction.score is None else "",
+        )
+        for one, prediction in zip(listed, found, strict=True)
+    ]
+    expected = np.array([one.expected for one in golden])
+    tolerated = TOLERANCE * float(np.ptp(expected)) if len(golden) else 0.0
+    largest = max((abs(one.found - one.expected) for one in golden if one.found is not None), default=0.0)
+    problems = [
+        f"{one.file}: is {one.now}, and was {one.was} where the bundle was made{': ' * bool(one.reason)}"
+        f"{one.reason}"
+        for one in golden
+        if one.now != one.was
+    ]
+    if largest > tolerated:
+        problems.append(f"golden scores differ by up to {largest:.3g}; {tolerated:.3g} are tolerated")
+    point = bundle.operating_point
+    if measure(calibration_table(container).table, point.rule, point.threshold) != point:
+        problems.append("its operating point is not what its threshold comes to on its calibration table")
+    table = _tables(bundle)
+    if table is not None and table > tolerated:
+        problems.append(
+            f"the final classifier's scores of the calibration table differ by up to {table:.3g}; "
+            f"{tolerated:.3g} are tolerated"
+        )
+    return Verification(len(bundle.manifest.files), golden, largest, tolerated, table, problems)
+
+
+def _tables(bundle: Bundle) -> float | None:
+    """How far the final classifier is from the scores in the bundle's table."""
+    calibration, final = read_table(bundle.container, "calibration"), bundle.pipeline.final
+    if final is None:
+        return None
+    read_table(bundle.container, "training")
+    if not len(calibration.images):
+        raise BundleError(f"{bundle.container.path}: has no calibration images", "Make the bundle again.")
+    found = scores_of(bundle.container, final, calibration.features)
+    return float(np.abs(found - calibration.scores).max())

@@ -1,0 +1,81 @@
+"""What a bundle keeps of the data: tables of features, labels and scores, and images for its self-test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from segad_core.base.text import in_one_line
+from segad_core.bundle.format.tables import GOLDEN, Golden, golden_json
+from segad_core.contracts import Sample
+from segad_core.images import Facts
+from segad_core.operate.table import Image, ImageTable
+from segad_core.run.cells import RowTask
+from segad_core.run.rows import feature_table, read_scores, training_table
+from segad_core.split.draw import Split
+from segad_core.store.store import Store
+
+_GOLDEN = 3
+"""How many good and how many bad images a bundle has for its self-test."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The images of a category, with what is known of each, by id."""
+
+    samples: Mapping[str, Sample]
+    facts: Mapping[str, Facts]
+    store: Store
+
+    def tested(self, task: RowTask) -> ImageTable:
+        """The labelled test images, which trained nothing: what thresholds are set from."""
+        kept = [i for i, image in enumerate(task.scored_ids) if self.samples[image].label is not None]
+        lines = [task.scored[i] for i in kept]
+        features = np.empty((len(lines), 0))
+        if not task.row.score:
+            table = feature_table(task.table, task.row.detectors, task.row.classifier, self.store)[0]
+            features = table[lines]
+        images = [self.image(task.scored_ids[i]) for i in kept]
+        return ImageTable(images, features, read_scores(task, self.store)[kept])
+
+    def learnt(self, task: RowTask, split: Split) -> ImageTable:
+        """What the final classifier learnt from; with generated defects good images stand there twice."""
+        features, labels = training_table(task, self.store)
+        images = [self.image(i) for i in split.final if not (task.generated and self.samples[i].label)]
+        damaged = [image.model_copy(update={"label": 1, "artificial": True}) for image in images]
+        images += damaged[: len(labels) - len(images)]
+        return ImageTable(images, features, np.zeros(len(images)))
+
+    def golden(self, task: RowTask, tested: ImageTable) -> dict[str, bytes | Path]:
+        """A few test images of each label, from the lowest score to the highest, with their scores."""
+        ids = [image for image in task.scored_ids if self.samples[image].label is not None]
+        contents: dict[str, bytes | Path] = {}
+        listed: list[Golden] = []
+        for label in (0, 1):
+            places = np.flatnonzero(tested.labels() == label)
+            order = places[np.argsort(tested.scores[places], kind="stable")]
+            steps = np.linspace(0, len(order) - 1, min(_GOLDEN, len(order))).round().astype(int)
+            for i in order[steps].tolist():
+                path, image = self.samples[ids[i]].path, tested.images[i]
+                name = f"golden/{len(listed)}{path.suffix.lower()}"
+                contents[name] = path
+                score = float(tested.scores[i])
+                listed.append(Golden(file=name, digest=image.digest, label=image.label, score=score))
+        contents[GOLDEN] = golden_json(listed)
+        return contents
+
+    def image(self, name: str) -> Image:
+        """What is kept of a labelled image."""
+        sample = self.samples[name]
+        assert sample.label is not None
+        return Image(
+            id=in_one_line(sample.id),
+            digest=self.facts[name].pixels,
+            label=sample.label,
+            defect=in_one_line(sample.defect),
+            unseen=sample.unseen,
+            group=in_one_line(sample.group),
+        )

@@ -1,0 +1,180 @@
+"""From a recipe's row to a bundle: trains what the store lacks, and gathers what predicting needs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pluggy
+from pydantic import ValidationError
+
+from segad_core.base.digest import digest_of
+from segad_core.base.text import as_text
+from segad_core.bundle.format.manifest import FORMAT, Manifest, Provenance
+from segad_core.bundle.format.operating import FILE as OPERATING
+from segad_core.bundle.format.operating import operating_json
+from segad_core.bundle.format.tables import table_files
+from segad_core.bundle.format.writing import write_bundle
+from segad_core.contracts import Executor
+from segad_core.errors import ImageError, RecipeError, UsageError
+from segad_core.fit_bundle.evidence import Evidence
+from segad_core.fit_bundle.setup import fits_no_bundle, setup_of
+from segad_core.operate.point import operating_point
+from segad_core.operate.thresholds import Rule
+from segad_core.plugins.registry import suggest
+from segad_core.recipe import Recipe
+from segad_core.run.cells import FitCell, FitTask, RowTask
+from segad_core.run.engine import report, work_left, work_off
+from segad_core.run.fit import STATE
+from segad_core.run.folder import environment
+from segad_core.run.plan import CategoryPlan
+from segad_core.run.prepare import Prepared, prepare
+from segad_core.run.rows import ROW_FILES, feature_table
+from segad_core.split.draw import Split, Turn
+from segad_core.split.file import splits_json
+from segad_core.store.store import Store
+
+
+def make_bundle(
+    recipe: Recipe,
+    category: str,
+    row: str,
+    seed: int | None,
+    out: Path,
+    store: Store,
+    device: str,
+    hook: pluggy.HookRelay,
+) -> tuple[ImageError, ...]:
+    """Trains one setup of a recipe and writes its bundle; gives the images that could not be read.
+
+    Args:
+        recipe: with this category alone.
+        category: which parts are inspected.
+        row: the setup's name.
+        seed: which of the recipe's seeds; the first where None.
+        out: where the bundle goes; must not be there yet.
+        store: what it has is not trained again.
+        device: where networks run.
+        hook: is told of the progress.
+
+    Raises:
+        SegadError: the recipe has no such row or seed, or something went wrong while training.
+    """
+    if out.exists():
+        raise UsageError(f"{out}: is there already", "Name another place with -o, or move it away.")
+    recipe = _one_row(recipe, row)
+    prepared = prepare(recipe, store, partial(report, hook, ""), device)
+    (plan,) = prepared.plans
+    turn = _turn(prepared.splits[category], seed)
+    task = next(t for t in plan.rows() if (t.seed, t.held_out) == turn)
+    setup_of(recipe, task, [])  # what no bundle takes is told before anything is trained
+    needed = _needed(plan, task)
+    work = [work_left(one, store) for one in needed]
+    hook.run_started(
+        title=f"{row}, {category}", folder=out, tasks=len([w for w in work if w]), work=sum(work)
+    )
+    executor: Executor = recipe.executor.build(device=device)
+    try:
+        work_off(needed, work, executor, store, device, hook, lambda _: None)
+    finally:
+        executor.close()
+    write_bundle(out, *_gathered(recipe, prepared, task, needed, store, device))
+    hook.run_finished(folder=out)
+    return prepared.lost()
+
+
+def _gathered(
+    recipe: Recipe, prepared: Prepared, task: RowTask, tasks: Sequence[Any], store: Store, device: str
+) -> tuple[Manifest, dict[str, bytes | Path]]:
+    """A manifest without its files, and the files."""
+    category, turn = task.category, Turn(task.seed)
+    split, facts = prepared.splits[category][turn], prepared.facts[category]
+    evidence = Evidence(prepared.samples[category], facts, store)
+    splits = splits_json({category: {turn: split}})
+    contents: dict[str, bytes | Path] = {
+        "recipe.yaml": recipe.resolved().encode(),
+        "splits.json": as_text(splits).encode(),
+    }
+    for cell in _fits(tasks, task):
+        kind = "detectors" if cell.alias in recipe.detectors else "classifiers"
+        contents[f"{kind}/{cell.alias}.safetensors"] = store.require(cell.key)[STATE]
+    tested, names = evidence.tested(task), list[str]()
+    if not task.row.score:
+        names = feature_table(task.table, task.row.detectors, task.row.classifier, store)[1]
+        final = store.require(task.cells[0].key)
+        contents |= {f"final/{name}": data for name, data in final.items() if name not in ROW_FILES}
+        contents |= table_files(evidence.learnt(task, split), "training")
+    contents |= table_files(tested, "calibration") | evidence.golden(task, tested)
+    contents[OPERATING] = operating_json(operating_point(tested, Rule(kind="catch", catch=0.95)))
+    pipeline, files = setup_of(recipe, task, names)
+    try:
+        provenance = Provenance(
+            segad=importlib.metadata.version("segad"),
+            dataset=recipe.dataset.provider.qualified,
+            licence=" ".join(prepared.licence.split()),
+            data=digest_of(sorted(fact.file for fact in facts.values())),
+            splits=digest_of(splits),
+            environment=environment(recipe, device),
+        )
+        manifest = Manifest(format=FORMAT, pipeline=pipeline, provenance=provenance, files={})
+    except ValidationError as error:
+        raise fits_no_bundle(task, error) from None
+    return manifest, contents | files
+
+
+def _one_row(recipe: Recipe, name: str) -> Recipe:
+    """The recipe as if it had one row."""
+    rows = {row.name: row for row in recipe.rows}
+    if name not in rows:
+        what = "is a mean of other rows" if name in recipe.means else "is not in the recipe"
+        raise RecipeError(f"the row '{name}' {what}{suggest(name, rows)}")
+    row = rows[name]
+    parts = [(f"detector '{alias}'", recipe.detectors[alias]) for alias in row.detectors]
+    parts += (
+        [(f"classifier '{row.classifier}'", recipe.classifiers[row.classifier])] if row.classifier else []
+    )
+    parts += [("segmenter", row.segmenter)] if row.segmenter else []
+    for what, choice in parts:
+        if choice.component.knows_images_by_name:
+            raise RecipeError(
+                f"the row '{name}': its {what} ({choice.provider.name}) knows images by name alone: it "
+                "cannot look at new ones",
+                "Name a row whose parts look at the images themselves.",
+            )
+    skeleton = recipe.skeleton.model_copy(
+        update={"rows": [spec for spec in recipe.skeleton.rows if spec.name == name]}
+    )
+    return replace(recipe, rows=(row,), means={}, published=None, skeleton=skeleton)
+
+
+def _turn(splits: Mapping[Turn, Split], seed: int | None) -> Turn:
+    seeds = [turn.seed for turn in splits if not turn.held_out]
+    if seed is None:
+        return Turn(seeds[0])
+    if seed not in seeds:
+        raise UsageError(f"the recipe has no seed {seed}", f"It has {', '.join(map(str, seeds))}.")
+    return Turn(seed)
+
+
+def _needed(plan: CategoryPlan, task: RowTask) -> list[Any]:
+    """A row's task and all that it needs, in the plan's order."""
+    wanted, chosen = set(task.needs), [task]
+    for one in reversed(plan.tasks):
+        if not isinstance(one, RowTask) and wanted & {cell.key for cell in one.cells}:
+            wanted |= set(one.needs)
+            chosen.append(one)  # type: ignore[arg-type]
+    return chosen[::-1]
+
+
+def _fits(tasks: Sequence[Any], task: RowTask) -> list[FitCell]:
+    """The trainings that predicting needs: of classifiers with folds, the one on all images."""
+    found: dict[str, FitCell] = {}
+    for one in tasks:
+        if isinstance(one, FitTask):
+            for cell in one.cells:
+                found.setdefault(cell.alias, cell)
+    return [found[alias] for alias in task.row.learners()]

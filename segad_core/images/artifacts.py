@@ -1,0 +1,46 @@
+"""What plugins make of single images (a segmentation, say), kept in the store for every later run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segad_core.base.code_digest import modules_digest
+from segad_core.base.digest import digest_of, file_digest
+from segad_core.contracts import Arrays, Sample
+from segad_core.contracts.images import Keep
+from segad_core.images import decode
+from segad_core.store.arrays import kept
+from segad_core.store.store import Store
+
+_ARRAYS = "arrays.safetensors"
+_SCHEMA = 1
+
+
+def keeper(store: Store, white: int) -> Keep:
+    """Keeps what is made of an image under the image's bytes, the maker's code and the stated inputs.
+
+    Args:
+        store: where it is kept.
+        white: as in `decode`.
+    """
+
+    def keep(
+        sample: Sample, inputs: Mapping[str, Any], make: Callable[[NDArray[np.uint8]], Arrays]
+    ) -> Arrays:
+        maker = getattr(make, "func", make)  # of a partial, what it calls
+        key = digest_of(
+            {
+                "cell": ["image artifact", _SCHEMA],
+                "image": [file_digest(sample.path), white],
+                "maker": maker.__qualname__,
+                "code": modules_digest([maker.__module__]),
+                "inputs": dict(inputs),
+            }
+        )
+        return kept(store, key, "image artifact", lambda: make(decode(sample.path, white).pixels))
+
+    return keep

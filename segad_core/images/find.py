@@ -1,0 +1,158 @@
+"""The images that a command names: files, folders, patterns, and paths that come through a pipe."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from segad_core.base.files import is_folder
+from segad_core.errors import UsageError
+from segad_core.images.folder import SUFFIXES
+
+PIPE = "-"
+
+
+@dataclass
+class Found:
+    """What was found.
+
+    Attributes:
+        images: paths, in order; each can be gone through once.
+        count: how many there are; None where they come through a pipe.
+        notes: what a person should know: what was left out, what was empty.
+    """
+
+    images: Iterable[str]
+    count: int | None
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Search:
+    """What one name on the command line leads to; a file is found once, whatever links lead to it."""
+
+    images: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seen: set[tuple[str, str]] = field(default_factory=set)
+
+    def add(self, path: str) -> None:
+        """A file by its name, or all images below a folder."""
+        if is_folder(Path(path)):
+            self.walk(path)
+        elif self._is_new(path):
+            self.images.append(path)
+
+    def walk(self, folder: str) -> None:
+        """The images below a folder, sorted; others, and hidden ones, are only counted."""
+        if not self._is_new(os.path.join(folder, ".")):  # noqa: PTH118 (Path would drop the dot)
+            return
+        try:
+            names = sorted(os.listdir(folder))  # noqa: PTH208
+        except OSError as error:
+            self.notes.append(f"{folder}: cannot be read ({error.strerror})")
+            self.images.append(folder)  # its images are missing: a line says so
+            return
+        for name in names:
+            path = os.path.join(folder, name)  # noqa: PTH118
+            if name.startswith("."):
+                self.ignored.append(path)
+            elif is_folder(Path(path)):
+                self.walk(path)
+            elif not name.lower().endswith(SUFFIXES):
+                self.ignored.append(path)
+            elif self._is_new(path):
+                self.images.append(path)
+
+    def _is_new(self, path: str) -> bool:
+        parent, name = os.path.split(path)
+        place = (os.path.realpath(parent), name)
+        new = place not in self.seen
+        self.seen.add(place)
+        return new
+
+
+def find_images(given: Sequence[str], pipe: BinaryIO | None = None, null: bool = False) -> Found:
+    """The images that names on a command line lead to.
+
+    Args:
+        given: files (whatever their names end in, and even if they are not there), folders (the images
+            below them), patterns as of a shell, or `-` for paths from `pipe`, one a line.
+        pipe: where `-` reads.
+        null: whether those paths end in NUL instead.
+
+    Raises:
+        UsageError: nothing is given, or nothing is found.
+    """
+    if not given:
+        raise UsageError("no images are named", "Name files, folders, patterns, or - for paths from a pipe.")
+    if given.count(PIPE) > 1:
+        raise UsageError("- is given twice", "There is one standard input.")
+    parts: list[Iterable[str]] = []
+    count, notes, ignored = 0, list[str](), list[str]()
+    for name in given:
+        if name == PIPE and pipe is not None:
+            parts.append(piped(pipe, b"\0" if null else b"\n"))
+            continue
+        search = _search(name)
+        if not search.images:
+            notes.append(f"{name}: holds no image" if is_folder(Path(name)) else f"{name}: matches nothing")
+        parts.append(search.images)
+        count += len(search.images)
+        ignored += search.ignored
+        notes += search.notes
+    if not count and PIPE not in given:
+        raise UsageError("; ".join(notes), f"Images end in {', '.join(SUFFIXES)}.")
+    if ignored:
+        notes.append(f"{_other_files(len(ignored))} left out (the first: {ignored[0]})")
+    return Found((path for part in parts for path in part), None if PIPE in given else count, notes)
+
+
+def piped(pipe: BinaryIO, end: bytes) -> Iterator[str]:
+    """Paths from a stream of bytes, as they come; empty ones are left out."""
+    rest = b""
+    while block := (pipe.read1(1 << 16) if hasattr(pipe, "read1") else pipe.read(1 << 16)):
+        *whole, rest = (rest + block).split(end)
+        yield from _names(whole, end)
+    yield from _names([rest], end)
+
+
+def _names(pieces: Iterable[bytes], end: bytes) -> Iterator[str]:
+    for piece in pieces:
+        name = piece.removesuffix(b"\r") if end == b"\n" else piece
+        if name:
+            yield os.fsdecode(name)
+
+
+def _search(name: str) -> _Search:
+    search = _Search()
+    for path in _matches(name) if glob.has_magic(name) and not os.path.lexists(name) else [name]:
+        search.add(path)
+    return search
+
+
+def base_of(name: str) -> Path:
+    """Where a name looks for images: of a pattern, the folder before the first part with signs of one."""
+    if not glob.has_magic(name) or os.path.lexists(name):
+        return Path(name)
+    parts = Path(name).parts
+    return Path(*parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
+
+
+def _matches(pattern: str) -> list[str]:
+    """What a pattern leads to, sorted, without hidden names; `**` follows no links, which may be loops."""
+    base = base_of(pattern)
+    rest = Path(pattern).relative_to(base)
+    try:
+        found = [(path, path.relative_to(base).parts) for path in base.glob(str(rest))]
+    except ValueError as error:
+        raise UsageError(f"{pattern}: is no pattern ({error})", "As in 'lot7/**/*.png'.") from error
+    return sorted(str(path) for path, own in found if not any(part.startswith(".") for part in own))
+
+
+def _other_files(count: int) -> str:
+    return "1 other file is" if count == 1 else f"{count:,} other files are"

@@ -1,0 +1,157 @@
+"""From entry points to components: listed from metadata alone, imported when used."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+
+from segad_core.contracts import KINDS, Component, Parameters
+from segad_core.errors import PluginError
+
+HOOKS = "hooks"
+_OWN = "segad"
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A plugin as its distribution's metadata describes it; nothing is imported to know this."""
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+    target: str
+
+    @property
+    def qualified(self) -> str:
+        """`distribution:name`, which picks it among namesakes."""
+        return f"{self.distribution}:{self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.distribution} {self.version})"
+
+    def load(self) -> object:
+        """Imports what the entry point names.
+
+        Raises:
+            PluginError: the import fails; says whose plugin it is, and why.
+        """
+        try:
+            return EntryPoint(self.name, self.target, f"segad.{self.kind}").load()
+        except (Exception, SystemExit) as error:
+            raise PluginError(
+                f"{self.kind}: the plugin '{self.name}' of {self.distribution} {self.version} cannot be "
+                f"imported with segad {importlib.metadata.version('segad')}: {type(error).__name__}: {error}",
+                f"Repair or uninstall {self.distribution}, or take the plugin out of the recipe.",
+            ) from error
+
+
+class Registry:
+    """The plugins that are installed.
+
+    Args:
+        third_parties: False leaves out every plugin that does not come with segad, before any import.
+    """
+
+    def __init__(self, third_parties: bool = True) -> None:
+        self.third_parties = third_parties
+        self._providers: list[Provider] | None = None
+
+    def providers(self, kind: str | None = None) -> list[Provider]:
+        """Installed plugins, of one kind or of all, sorted by kind, name and distribution."""
+        if self._providers is None:
+            kinds = [*KINDS, HOOKS]
+            found = {
+                # metadata can lack a name or a version: an interrupted uninstall leaves such folders
+                Provider(kind, point.name, dist.name or "unnamed", dist.version or "unknown", point.value)
+                for kind in kinds
+                for point in entry_points(group=f"segad.{kind}")
+                if (dist := point.dist) is not None and (self.third_parties or dist.name == _OWN)
+            }
+            self._providers = sorted(found, key=lambda p: (kinds.index(p.kind), p.name, p.distribution))
+        return [p for p in self._providers if kind in (None, p.kind)]
+
+    def find(self, kind: str, name: str) -> Provider:
+        """The one plugin of a kind that a name means: `name`, or `distribution:name`.
+
+        Raises:
+            PluginError: there is none, or more than one.
+        """
+        known = self.providers(kind)
+        distribution, _, plain = name.rpartition(":")
+        full = [p for p in known if p.name == plain and _same(p.distribution, distribution)]
+        matches = full or [p for p in known if p.name == name]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise PluginError(
+                f"'{name}' is provided by {', '.join(f'{p.qualified} {p.version}' for p in matches)}",
+                f"Pick one by its full name, such as '{matches[0].qualified}'.",
+            )
+        raise PluginError(
+            f"no {_singular(kind)} is called '{name}'{suggest(name, [p.name for p in known])}",
+            "" if self.third_parties else "--no-plugins leaves out all plugins that do not come with segad.",
+        )
+
+    def component(self, provider: Provider) -> type[Component]:
+        """Imports a component and makes sure that it is one.
+
+        Raises:
+            PluginError: it cannot be imported, or does not derive from its kind's contract.
+        """
+        loaded = provider.load()
+        problems = contract_problems(provider, loaded)
+        if problems or not isinstance(loaded, type):
+            raise PluginError(
+                f"{provider.kind}: the plugin '{provider.name}' of {provider.distribution} "
+                f"{provider.version} does not keep its contract: {'; '.join(problems)}",
+                f"Report this to the authors of {provider.distribution}.",
+            )
+        return loaded
+
+
+def contract_problems(provider: Provider, loaded: object) -> list[str]:
+    """What an imported plugin's class lacks of its kind's contract; cheap, and runs none of its methods."""
+    if provider.kind == HOOKS:
+        from segad_core.plugins import hooks  # pluggy is not needed to list plugins
+
+        return hooks.problems(loaded)
+    contract = KINDS[provider.kind]
+    if not isinstance(loaded, type) or not issubclass(loaded, contract):
+        return [f"{provider.target} is not a subclass of segad_core.contracts.{contract.__name__}"]
+    problems = []
+    if not _NAME.fullmatch(provider.name):
+        problems.append(f"its name '{provider.name}' is not of the form [a-z][a-z0-9_]*")
+    if missing := sorted(getattr(loaded, "__abstractmethods__", ())):
+        problems.append(f"{loaded.__name__} does not define {', '.join(missing)}")
+    if not (isinstance(loaded.Params, type) and issubclass(loaded.Params, Parameters)):
+        problems.append(f"{loaded.__name__}.Params is not a subclass of segad_core.contracts.Parameters")
+    if not (loaded.__doc__ or "").strip():
+        problems.append(f"{loaded.__name__} has no docstring")
+    return problems
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the nearest known one, and all that are known."""
+    names: Sequence[str] = list(dict.fromkeys(known))
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    hint = f" - did you mean '{near[0]}'?" if near else "."
+    return f"{hint} known: {', '.join(names) or 'none'}"
+
+
+def _canonical(distribution: str) -> str:
+    """A distribution's name as PEP 503 spells it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _same(one: str, other: str) -> bool:
+    return _canonical(one) == _canonical(other)
+
+
+def _singular(kind: str) -> str:
+    return kind.removesuffix("s").replace("_", " ")

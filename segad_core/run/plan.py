@@ -1,0 +1,274 @@
+"""What must exist for a recipe's table, made from what: tasks of cells, each cell known by its key.
+
+A cell's key is the digest of everything that decides its content: the plugin's code and parameters, the
+content of the images in order, the keys it builds on, the preprocessing and the seed. Names of files, of
+rows and of detectors are not in it. Cells of one task share one pass over the images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from segad_core.base.digest import digest_of
+from segad_core.contracts import Sample
+from segad_core.images import Inventory
+from segad_core.images.image_set import Preprocessing
+from segad_core.recipe import Choice, Recipe, Row, encoder_identity
+from segad_core.run.cells import (
+    SCHEMA,
+    SCORING,
+    Defects,
+    FitCell,
+    FitTask,
+    RowCell,
+    RowTask,
+    ScoresCell,
+    ScoresTask,
+    Table,
+    Task,
+    names_for,
+)
+from segad_core.run.statistics_pass import StatisticsPass
+from segad_core.split.draw import Split, Turn, folds
+
+
+@dataclass(frozen=True)
+class CategoryPlan:
+    """The tasks of one category in an order in which each finds what it needs."""
+
+    category: str
+    tasks: tuple[Task, ...]
+
+    def rows(self) -> list[RowTask]:
+        """The tasks that end in lines of the table."""
+        return [task for task in self.tasks if isinstance(task, RowTask)]
+
+
+def plan_category(
+    recipe: Recipe, category: str, inventory: Inventory, splits: Mapping[Turn, Split]
+) -> CategoryPlan:
+    """Plans one category: turns that share a detector training share its statistics too."""
+    planner = _Planner(recipe, category, inventory)
+    groups: dict[int, list[Turn]] = {}
+    for turn in splits:
+        groups.setdefault(splits[turn].detectors_seed, []).append(turn)
+    tasks: list[Task] = []
+    made: set[str] = set()
+    for fit_seed, turns in groups.items():
+        for task in planner.group(fit_seed, {turn: splits[turn] for turn in turns}):
+            keys = {cell.key for cell in task.cells}
+            if isinstance(task, RowTask) or not keys <= made:  # two classifiers may share a training
+                tasks.append(task)
+            made |= keys
+    return CategoryPlan(category, tuple(tasks))
+
+
+class _Planner:
+    def __init__(self, recipe: Recipe, category: str, inventory: Inventory) -> None:
+        self.recipe = recipe
+        self.category = category
+        self.inventory = inventory
+        self.by_id = {sample.id: sample for sample in inventory.samples}
+        skeleton = recipe.skeleton
+        self.preprocessing = Preprocessing(skeleton.image.size, skeleton.image.white, skeleton.batch_size)
+        self.encoder_identity = encoder_identity(recipe.encoder)
+
+    def group(self, fit_seed: int, splits: Mapping[Turn, Split]) -> list[Task]:
+        """The tasks of the turns that share one training of each detector."""
+        train_ids = list(dict.fromkeys(split.detectors for split in splits.values()))
+        # a detector seed of its own still meets another test part under each seed where that part is drawn
+        if len(train_ids) > 1:
+            parts = [{turn: s for turn, s in splits.items() if s.detectors == ids} for ids in train_ids]
+            return [task for part in parts for task in self.group(fit_seed, part)]
+        train = self.samples(train_ids[0])
+        others = self.samples(sorted(self.by_id.keys() - {s.id for s in train}))
+        lines = {sample.id: i for i, sample in enumerate(others)}
+        learners = self.recipe.learners()
+        fits = {
+            alias: self.fit_cell(alias, choice, train, fit_seed)
+            for alias, choice in self.recipe.detectors.items()
+            if alias in learners
+        }
+        label = f"{self.category}, seed {', '.join(str(seed) for seed in {turn.seed: 0 for turn in splits})}"
+        real = StatisticsPass(self.common(), others, self.content(others), fits)
+        tasks: list[Task] = []
+        rows: list[Task] = []
+        for turn, split in splits.items():
+            scores: dict[str, str] = {}
+            for alias in [alias for alias in self.recipe.classifiers if alias in learners]:
+                own, scores[alias] = self.classifier_tasks(alias, turn, split, others, lines)
+                tasks += own
+            generated: dict[str, StatisticsPass] = {}
+            rows += [self.row_task(r, turn, split, lines, real, generated, scores) for r in self.recipe.rows]
+            tasks += [p.task(f"{self.category}, seed {turn}: generated defects") for p in generated.values()]
+        if fits:
+            different = {cell.key: cell for cell in fits.values()}.values()  # one for two equal detectors
+            fit = FitTask(f"{label}: fit", samples=train, cells=tuple(different), **self.common())
+            tasks = [fit, real.task(f"{label}: statistics"), *tasks]
+        return [*tasks, *rows]
+
+    def common(self) -> dict[str, Any]:
+        """What all tasks that look at images are told."""
+        return {
+            "category": self.category,
+            "encoder": self.recipe.encoder,
+            "preprocessing": self.preprocessing,
+        }
+
+    def samples(self, ids: Sequence[str]) -> tuple[Sample, ...]:
+        return tuple(self.by_id[i] for i in ids)
+
+    def content(self, samples: Sequence[Sample]) -> list[str]:
+        return [self.inventory.facts[sample.id].file for sample in samples]
+
+    def fit_cell(
+        self, alias: str, choice: Choice, train: Sequence[Sample], seed: int, labels: Sequence[int] = ()
+    ) -> FitCell:
+        # paired across categories and recipes: the seed does not depend on what else a recipe holds
+        entropy = (seed, int(digest_of([self.category, choice.provider.qualified])[:16], 16))
+        reads_encoder = bool(choice.build(self.category).layers())
+        inputs = {
+            "cell": ["fit", SCHEMA],
+            "detector" if not labels else "classifier": choice.identity(self.category),
+            "encoder": self.encoder_identity if reads_encoder else None,
+            "preprocessing": _plain(self.preprocessing),
+            "images": self.content(train),
+            "seed": entropy,
+            **names_for(train, choice),
+        }
+        return FitCell(
+            digest_of({**inputs, "labels": list(labels)} if labels else inputs), alias, choice, entropy
+        )
+
+    def classifier_tasks(
+        self, alias: str, turn: Turn, split: Split, others: Sequence[Sample], lines: Mapping[str, int]
+    ) -> tuple[list[Task], str]:
+        """The trainings of a classifier, what scores the images that no detector trains on, and its key.
+
+        With `out_of_fold` an image that the final classifier learns from is scored by a training without it.
+        """
+        choice, count = self.recipe.classifiers[alias], self.recipe.skeleton.classifiers[alias].out_of_fold
+        name, seed = f"{self.category}, seed {turn}: {alias}", turn.seed
+        # by what they show: a copy of an image has seen as much as the image itself
+        shown = {sample.id: self.inventory.facts[sample.id].pixels for sample in others}
+        labels = {i: int(self.by_id[i].label or 0) for i in split.classifiers[alias]}
+        trained_on = {self.inventory.facts[i].pixels: label for i, label in labels.items()}
+        both = {shown[i]: trained_on[shown[i]] for i in split.final if shown[i] in trained_on}
+        parts = folds(both, count, seed) if count else []
+        tasks: list[Task] = []
+        scored_by: list[tuple[FitCell, tuple[int, ...]]] = []
+        for left_out in [frozenset[str](), *parts]:
+            ids = [i for i in labels if self.inventory.facts[i].pixels not in left_out]
+            train, given = self.samples(ids), tuple(labels[i] for i in ids)
+            cell = self.fit_cell(alias, choice, train, seed, given)
+            title = f"{name}, fold {len(tasks)} of {len(parts)}" if left_out else name
+            tasks.append(FitTask(title, samples=train, cells=(cell,), labels=given, **self.common()))
+            scored_by.append((cell, tuple(lines[i] for i in split.final if shown[i] in left_out)))
+        folded = {line for _, part in scored_by for line in part}
+        scored_by[0] = (scored_by[0][0], tuple(line for line in range(len(others)) if line not in folded))
+        key = digest_of(
+            {
+                "cell": ["scores", SCORING],
+                "parts": [[cell.key, list(part)] for cell, part in scored_by],
+                "images": self.content(others),
+                **names_for(others, choice),
+            }
+        )
+        score = ScoresTask(
+            f"{name}: scores",
+            samples=tuple(others),
+            cells=(ScoresCell(key),),
+            parts=tuple(scored_by),
+            needs=tuple(cell.key for cell, _ in scored_by),
+            **self.common(),
+        )
+        return [*tasks, score], key
+
+    def row_task(
+        self,
+        row: Row,
+        turn: Turn,
+        split: Split,
+        lines: Mapping[str, int],
+        real: StatisticsPass,
+        generated: dict[str, StatisticsPass],
+        scores: Mapping[str, str],
+    ) -> RowTask:
+        train: tuple[str, ...] = ()
+        defective: Table | None = None
+        if row.score and row.classifier:
+            table = Table((), scores_key=scores[row.classifier])
+        elif row.score:
+            table = Table((), scores_key=real.keys(row.detectors, None, ())[0])
+        else:
+            table = replace(real.table(row), scores_key=scores.get(row.classifier, ""))
+            train = split.final
+            if row.defects:
+                train = tuple(i for i in train if self.by_id[i].label == 0)
+                defective = self.defective(row, turn.seed, train, real, generated).table(row)
+        labels = tuple(int(self.by_id[i].label or 0) for i in train)
+        scored = (*split.test, *split.apart)
+        inputs = {
+            "cell": ["row", SCORING],
+            "statistics": [table.segment_keys, table.image_keys],
+            "final": row.final.identity(self.category) if row.final else None,
+            "train": [lines[i] for i in train],
+            "labels": labels,
+            "scored": [lines[i] for i in scored],
+            "seed": turn.seed,
+            # the names of the features are part of what the classifier stores
+            "names": row.learners() if not row.score else None,
+            "scores": table.scores_key,
+            "generated": defective.keys() if defective else None,
+        }
+        return RowTask(
+            name=f"{self.category}, seed {turn}: {row.name}",
+            category=self.category,
+            seed=turn.seed,
+            held_out=turn.held_out,
+            row=row,
+            cells=(RowCell(digest_of(inputs)),),
+            train=tuple(lines[i] for i in train),
+            train_labels=labels,
+            scored=tuple(lines[i] for i in scored),
+            scored_ids=scored,
+            table=table,
+            generated=defective,
+            needs=(*table.keys(), *(defective.keys() if defective else ())),
+        )
+
+    def defective(
+        self,
+        row: Row,
+        seed: int,
+        good: Sequence[str],
+        real: StatisticsPass,
+        generated: dict[str, StatisticsPass],
+    ) -> StatisticsPass:
+        """The pass over good images with artificial defects; rows with the same defects share it.
+
+        Defects lie on the segments of the recipe's segmenter, so that rows with others compare; on those of
+        the row's own where the recipe has none.
+        """
+        segmenter = self.recipe.segmenter or row.segmenter
+        assert segmenter is not None
+        # not told apart by category: what an image becomes depends on its content
+        defects = Defects(row.defects, segmenter, seed)
+        name = digest_of(defects.identity(self.category))
+        if name not in generated:
+            samples = self.samples(good)
+            generated[name] = StatisticsPass(
+                self.common(), samples, self.content(samples), real.fits, defects
+            )
+        return generated[name]
+
+
+def _plain(preprocessing: Preprocessing) -> dict[str, Any]:
+    return {
+        "size": list(preprocessing.size),
+        "resize": "pil_bilinear",
+        "white": preprocessing.white,
+        "batch_size": preprocessing.batch_size,
+    }

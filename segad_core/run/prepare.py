@@ -1,0 +1,198 @@
+"""From a checked recipe to a plan: data set, inventory, splits and audit, before anything is trained."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from segad_core.contracts import Learner, Progress, Sample, count_differences, unseen
+from segad_core.errors import DataError, ImageError, RecipeError
+from segad_core.images import Facts, Inventory, check_labels, take_inventory
+from segad_core.recipe import Recipe
+from segad_core.run.plan import CategoryPlan, plan_category
+from segad_core.scoring.shapes import layer_shapes
+from segad_core.split.choose import Notes, Subsets, check_seeds, make_splits
+from segad_core.split.draw import Split, Turn
+from segad_core.split.file import read_splits
+from segad_core.store.store import Store
+
+log = logging.getLogger("segad.prepare")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that is known before a run starts.
+
+    Attributes:
+        licence: of the data.
+        plans: one per category, in the table's order.
+        samples: what is known of each image, by category and id.
+        facts: what each image holds, by category and id.
+        splits: by category and turn.
+        unreadable: the images that cannot be read, by category and id.
+        notes: what a reader of the results has to know.
+    """
+
+    licence: str
+    plans: tuple[CategoryPlan, ...]
+    samples: dict[str, dict[str, Sample]]
+    facts: dict[str, dict[str, Facts]]
+    splits: dict[str, dict[Turn, Split]]
+    unreadable: dict[str, dict[str, ImageError]]
+    notes: tuple[str, ...] = ()
+
+    def lost(self) -> tuple[ImageError, ...]:
+        """Why the images that cannot be read cannot, in the table's order."""
+        return tuple(error for errors in self.unreadable.values() for error in errors.values())
+
+
+def prepare(
+    recipe: Recipe,
+    store: Store,
+    progress: Progress = unseen,
+    device: str = "cpu",
+) -> Prepared:
+    """Looks at every image, splits, makes sure that nothing leaks, and plans.
+
+    Raises:
+        SegadError: the recipe and the data do not fit; nothing has been trained.
+    """
+    dataset, categories = recipe.open_dataset()
+    _announce_download(recipe, categories[0])
+    for category in categories:
+        _check_learners(recipe, category, categories, device)
+        for segmenter in recipe.segmenters():  # one that cannot work says so at once
+            segmenter.build(category).segments()
+        _check_generators(recipe, category)
+    notes = Notes()
+    for sentence in recipe.notes(categories):
+        notes.warn(sentence)
+    result = Prepared(dataset.licence, (), {}, {}, {}, {})
+    split = recipe.skeleton.split
+    from_file = read_splits(split.file) if split.file else {}
+    check_seeds(recipe, categories, from_file)
+    plans = []
+    for category in categories:
+        samples = dataset.samples(category)
+        _check_ids(samples, category)
+        if differences := count_differences(dataset, category, samples):
+            notes.warn(f"category '{category}' differs from the published one: {'; '.join(differences)}")
+        left_out = _left_out(recipe, category, samples)
+        samples = [sample for sample in samples if sample.id not in left_out]
+        white = recipe.skeleton.image.white
+        inventory = take_inventory(samples, white, store, partial(_in_category, progress, category))
+        _report_unreadable(inventory, category)
+        _report_scaled(inventory, category, white)
+        check_labels(inventory.samples, inventory.facts, f"category '{category}'")
+        sizes = {facts.size for facts in inventory.facts.values()}
+        for segmenter in recipe.segmenters():  # nor after a detector's training
+            segmenter.build(category).check_sizes(sizes, recipe.skeleton.image.size)
+        listed = [sample for sample in samples if sample.id in inventory.facts]
+        wanted = split.final.bad.origin == "subsets"
+        subsets = _without(left_out, dataset.bad_subsets(category)) if wanted else {}
+        splits = make_splits(recipe, category, listed, inventory, subsets, from_file, notes)
+        splits = {
+            turn: replace(s, unused=tuple(sorted({*s.unused, *left_out}))) for turn, s in splits.items()
+        }
+        result.samples[category] = {sample.id: sample for sample in inventory.samples}
+        result.facts[category] = inventory.facts
+        result.splits[category] = splits
+        result.unreadable[category] = inventory.unreadable
+        plans.append(plan_category(recipe, category, inventory, splits))
+    return replace(result, plans=tuple(plans), notes=tuple(notes.sentences))
+
+
+def _announce_download(recipe: Recipe, category: str) -> None:
+    """Says what the encoder will fetch; nothing is fetched yet, as all results may be in the store."""
+    if recipe.encoder is None or not any(c.build(category).layers() for c in recipe.learners().values()):
+        return
+    if missing := recipe.encoder.build(category).to_download():
+        log.warning("the encoder's weights are not on this machine: %s will be downloaded for them", missing)
+
+
+def _check_learners(recipe: Recipe, category: str, categories: Sequence[str], device: str) -> None:
+    """A detector or classifier that a row reads and that cannot work says so now.
+
+    One that has the same parameters in an earlier category was asked there.
+    """
+    encoder = recipe.encoder.build() if recipe.encoder else None
+    size = recipe.skeleton.image.size
+    before = categories[: categories.index(category)]
+    for choice in recipe.learners().values():
+        if any(choice.params_for(earlier) is choice.params_for(category) for earlier in before):
+            continue
+        learner: Learner = choice.build(category, device)
+        learner.check(size, layer_shapes(learner, encoder, size))
+
+
+def _check_generators(recipe: Recipe, category: str) -> None:
+    """A generator that no segment suits says so now."""
+    for row in recipe.rows:
+        segmenter = recipe.segmenter or row.segmenter
+        for choice in row.defects:
+            assert segmenter is not None  # a row that learns from anything has one
+            choice.build(category).check(segmenter.build(category).segments())
+
+
+def _in_category(progress: Progress, category: str, what: str, done: int, total: int, note: str = "") -> None:
+    progress(f"{category}: {what}", done, total, note)
+
+
+def _check_ids(samples: Sequence[Sample], category: str) -> None:
+    seen: set[str] = set()
+    for sample in samples:
+        if sample.id in seen:
+            raise DataError(
+                f"category '{category}': the data set gives the image '{sample.id}' twice",
+                "Every image of a category needs an id of its own: report this to the data set's authors.",
+            )
+        seen.add(sample.id)
+
+
+def _left_out(recipe: Recipe, category: str, samples: Sequence[Sample]) -> set[str]:
+    """The images that the recipe leaves out, made sure to be there."""
+    known = [sample.id for sample in samples]
+    wanted = recipe.skeleton.split.leave_out.get(category, [])
+    problems = [
+        recipe.document.problem(
+            ("split", "leave_out", category, i), f"category '{category}' has no image '{image}'"
+        )
+        for i, image in enumerate(wanted)
+        if image not in known
+    ]
+    if problems:
+        raise RecipeError(problems)
+    return {*wanted}
+
+
+def _without(left_out: set[str], subsets: Subsets) -> Subsets:
+    return {name: [image for image in images if image not in left_out] for name, images in subsets.items()}
+
+
+def _report_unreadable(inventory: Inventory, category: str) -> None:
+    lost = list(inventory.unreadable.values())
+    if lost:
+        plural = "s" * (len(lost) > 1)
+        log.warning(
+            "category '%s': %d image%s cannot be read and take no part (the first: %s)",
+            category,
+            len(lost),
+            plural,
+            lost[0].what,
+        )
+
+
+def _report_scaled(inventory: Inventory, category: str, white: int) -> None:
+    scaled = [image for image, facts in inventory.facts.items() if facts.scaled]
+    if scaled:
+        log.warning(
+            "category '%s': %d image%s of 16 bits (the first: '%s') scaled to 8 bits with %d as white; "
+            "set image.white in the recipe if the camera's white is another value",
+            category,
+            len(scaled),
+            "s" * (len(scaled) > 1),
+            scaled[0],
+            white,
+        )

@@ -1,0 +1,196 @@
+"""What a run takes of disk and memory, worked out from its plan for what the store lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+from segad_core.base.scratch import IN_MEMORY
+from segad_core.base.text import size_words
+from segad_core.contracts import Feature, Layer, Learner, Segmenter, Space
+from segad_core.run.cells import FitCell, FitTask, RowTask, ScoresTask, StatisticsTask
+from segad_core.run.plan import CategoryPlan
+from segad_core.scoring.shapes import layer_shapes
+from segad_core.store.store import Store
+
+_NUMBER = 8  # bytes of a number in a table
+_OVERHEAD = 1 << 15  # of an artifact: manifest, names, blocks of the file system
+_HEADER = 1 << 16  # of a state: the names and shapes of its arrays
+_QUALITY = 160  # of a line: how well a segmentation map fits, and what is wrong with it
+_NAME = 160  # of a column
+_PIXEL = 72  # of a map in a pass: the map in its steps, labels, and the order of pixels by segment
+
+
+@dataclass
+class Needs:
+    """What a run takes at most, in bytes.
+
+    Attributes:
+        stored: what stays in the store, by kind.
+        checkpoints: what trainings keep in the store until they are done.
+        temporary: files in the temporary folder, for a while.
+        memory: of the task that takes most, without libraries, the encoder's weights, and segmenters.
+        unknown: learners that do not say what they take.
+    """
+
+    stored: dict[str, int] = field(default_factory=dict)
+    checkpoints: int = 0
+    temporary: int = 0
+    memory: int = 0
+    unknown: list[str] = field(default_factory=list)
+
+    def keep(self, kind: str, size: int) -> None:
+        """Adds to what stays."""
+        self.stored[kind] = self.stored.get(kind, 0) + size
+
+    def pass_by(self, memory: int, temporary: int = 0) -> None:
+        """Notes what a task takes while it runs; tasks run one at a time."""
+        self.memory, self.temporary = max(self.memory, memory), max(self.temporary, temporary)
+
+    def note_unknown(self, name: str) -> None:
+        """Notes one that does not say, once."""
+        if name not in self.unknown:
+            self.unknown.append(name)
+
+
+class Spaces:
+    """What learners say of their fits, each asked once: the seeds of a plan ask the same."""
+
+    def __init__(self, plans: Sequence[CategoryPlan]) -> None:
+        fits = [task for plan in plans for task in plan.tasks if isinstance(task, FitTask)]
+        self._fits = {cell.key: (task, cell) for task in fits for cell in task.cells}
+        self._said: dict[str, Space | None] = {}
+
+    def of(self, key: str) -> Space | None:
+        """The space of a fit, if its learner says it."""
+        task, cell = self._fits[key]
+        learner: Learner = cell.learner.build(task.category)
+        if not getattr(learner, "trains", True):
+            return Space(state=0, memory=0)
+        images, size = len(task.samples), task.preprocessing.size
+        shapes = layer_shapes(learner, task.encoder.build() if task.encoder else None, size)
+        question = repr((learner.__class__, learner.params, images, size, dict(shapes)))
+        if question not in self._said:
+            self._said[question] = learner.space(images, size, shapes)
+        return self._said[question]
+
+    def known(self, keys: Iterable[str]) -> list[Space]:
+        """The spaces of fits that said so."""
+        return [space for key in keys if (space := self.of(key))]
+
+
+def needs(plans: Sequence[CategoryPlan], store: Store) -> Needs:
+    """What the cells take that the store lacks."""
+    found = Needs()
+    spaces = Spaces(plans)
+    seen: set[str] = set()
+    for plan in plans:
+        for task in plan.tasks:
+            lacking = [c for c in task.cells if c.key not in seen and not store.has(c.key)]
+            seen.update(cell.key for cell in lacking)
+            if not lacking:
+                continue
+            if isinstance(task, FitTask):
+                _fit(task, [cell.key for cell in lacking], found, spaces)
+            elif isinstance(task, StatisticsTask):
+                _statistics(task, store, found, spaces)
+            elif isinstance(task, ScoresTask):
+                found.keep("classifiers' scores", _NUMBER * len(task.samples) + _OVERHEAD)
+                _score(task, [cell for cell, _ in task.parts], found, spaces, together=False)
+            else:
+                _row(task, found)
+    return found
+
+
+def _fit(task: FitTask, keys: Sequence[str], found: Needs, spaces: Spaces) -> None:
+    learners: list[Learner] = [cell.learner.build(task.category) for cell in task.cells if cell.key in keys]
+    images, size, batch = len(task.samples), task.preprocessing.size, task.preprocessing.batch_size
+    arrays = [4 * images * values for values in _layers(task, learners)]
+    arrays.append(3 * images * prod(size))  # decoded images, where a learner keeps them
+    held = sum(array for array in arrays if array <= IN_MEMORY)
+    filed = sum(array for array in arrays if array > IN_MEMORY)
+    for cell in task.cells:
+        if cell.key in keys and spaces.of(cell.key) is None:
+            found.note_unknown(cell.alias)
+    known = spaces.known(keys)
+    held += sum(space.state for space in known)  # a learner that is done waits for the others
+    found.pass_by(held + _batch(task, learners), filed)
+    for space in known:
+        kind = "trained classifiers" if task.labels else "trained detectors"
+        found.keep(kind, space.state + _HEADER + _OVERHEAD + space.artifacts)
+        # weights and two moments, and those before until they are written
+        found.checkpoints = max(found.checkpoints, 2 * 3 * space.state)
+        passing = 4 * space.state + batch * space.per_image
+        found.pass_by(held + max(space.memory, passing) + _batch(task, []), filed + space.temporary)
+
+
+def _statistics(task: StatisticsTask, store: Store, found: Needs, spaces: Spaces) -> None:
+    lacking = [cell for cell in task.cells if not store.has(cell.key)]
+    for cell in lacking:
+        segmenter: Segmenter | None = cell.segmenter.build(task.category) if cell.segmenter else None
+        features: list[Feature] = [choice.build(task.category) for choice in cell.features]
+        columns = sum(len(feature.statistics()) for feature in features) or 1
+        columns *= len(segmenter.segments()) if segmenter else 1
+        measured = segmenter is not None and type(segmenter).quality is not Segmenter.quality
+        line = _NUMBER * columns + (_QUALITY if measured else 0)
+        found.keep("statistics", len(task.samples) * line + _NAME * columns + _OVERHEAD)
+    _score(task, list({cell.fit.key: cell.fit for cell in lacking}.values()), found, spaces, together=True)
+
+
+def _score(
+    task: StatisticsTask | ScoresTask, fits: Sequence[FitCell], found: Needs, spaces: Spaces, together: bool
+) -> None:
+    """A pass over images with learners that are all in memory, or one after the other."""
+    known = spaces.known(fit.key for fit in fits)
+    states = [space.state for space in known]
+    largest = max(states, default=0)  # while it is read: as bytes, as arrays, as weights
+    work = max((space.per_image for space in known), default=0)
+    learners = [fit.learner.build(task.category) for fit in fits]
+    batch = task.preprocessing.batch_size * work + _batch(task, learners)
+    found.pass_by((sum(states) if together else largest) + 4 * largest + batch)
+
+
+def _layers(task: FitTask | StatisticsTask | ScoresTask, learners: Sequence[Learner]) -> list[int]:
+    """The values of each of the encoder's layers that learners read, for an image."""
+    encoder = task.encoder.build() if task.encoder else None
+    size = task.preprocessing.size
+    layers = {n: s for one in learners for n, s in layer_shapes(one, encoder, size).items()}
+    return [prod(shape) for shape in layers.values()]
+
+
+def _batch(task: FitTask | StatisticsTask | ScoresTask, learners: Sequence[Learner]) -> int:
+    """A batch of images, those that are decoded meanwhile, its maps, and the encoder's layers.
+
+    Inside, an encoder is taken to hold six times its largest layer.
+    """
+    layers, inside = _layers(task, learners), 0
+    size, batch = task.preprocessing.size, task.preprocessing.batch_size
+    if layers and task.encoder:
+        known: Mapping[str, Layer] = task.encoder.build().layers()
+        inside = 6 * max(int(one.channels * prod(size) / one.stride**2) for one in known.values())
+    return batch * ((3 * 3 + _PIXEL) * prod(size) + 4 * (sum(layers) + inside))
+
+
+def _row(task: RowTask, found: Needs) -> None:
+    state = 0
+    if task.row.final is not None:
+        known = task.row.final.build(task.category).state_bytes()
+        if known is None:
+            found.note_unknown(task.row.final.provider.name)
+        state = known or 0
+    found.keep("rows", _NUMBER * len(task.scored) + state + _OVERHEAD)
+
+
+def in_words(found: Needs) -> str:
+    """One sentence for the person who waits."""
+    kinds = ", ".join(f"{kind} {size_words(size)}" for kind, size in found.stored.items())
+    text = f"space: at most {size_words(sum(found.stored.values()))} in the store"
+    text += f" ({kinds}; anomaly maps are not kept)" if kinds else ""
+    if found.checkpoints:
+        text += f", {size_words(found.checkpoints)} for checkpoints while training"
+    text += f", {size_words(found.temporary)} in the temporary folder for a while"
+    text += f", {size_words(found.memory)} of memory beside libraries, the encoder's weights and segmenters"
+    if found.unknown:
+        text += f"; without {', '.join(found.unknown)}, of which that is not known"
+    return text

@@ -1,0 +1,61 @@
+"""Artificial defects on good images, to train the final classifier without bad ones (paper section 5.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segad_core.base.digest import file_digest
+from segad_core.contracts import DefectGenerator, ImageBatch
+from segad_core.errors import DataError, PluginError
+
+
+def with_defects(
+    batch: ImageBatch, maps: NDArray[np.uint8], generators: Sequence[DefectGenerator], seed: int
+) -> ImageBatch:
+    """The images of a batch with one defect each, by one of the generators, drawn by seed and image.
+
+    Where the generator that was drawn cannot damage an image, another one does.
+    What an image becomes depends on its file and the seed alone, not on the other images.
+
+    Args:
+        batch: good images.
+        maps: their segmentation maps (N, H, W), or (1, H, W) for all alike.
+        generators: each is as likely as the others.
+        seed: of all draws.
+
+    Raises:
+        DataError: an image that none of the generators can damage.
+    """
+    pixels = np.empty_like(batch.pixels)
+    for i, sample in enumerate(batch.samples):
+        rng = np.random.default_rng([seed, int(file_digest(sample.path)[:32], 16)])
+        first = generators[int(rng.integers(len(generators)))]
+        order = [first, *(other for other in generators if other is not first)]
+        made = _damaged(batch.pixels[i], maps[i if len(maps) > 1 else 0], order, rng, sample.id)
+        if made.shape != pixels[i].shape or made.dtype != np.uint8:
+            raise PluginError(
+                f"generated defects, image '{sample.id}': gave {made.shape} of {made.dtype}, not "
+                f"{pixels[i].shape} of uint8"
+            )
+        pixels[i] = made
+    return batch.with_pixels(pixels)
+
+
+def _damaged(
+    image: NDArray[np.uint8],
+    segments: NDArray[np.uint8],
+    generators: Sequence[DefectGenerator],
+    rng: np.random.Generator,
+    name: str,
+) -> NDArray[np.uint8]:
+    """The image with a defect by the first of the generators that can put one on it."""
+    failures = []
+    for generator in generators:
+        try:
+            return np.asarray(generator.apply(image, segments, rng))
+        except DataError as error:
+            failures.append(error)
+    raise DataError(f"image '{name}': {failures[0].what}", failures[0].remedy) from failures[0]

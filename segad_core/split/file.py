@@ -1,0 +1,93 @@
+"""Splits as a file: the `splits.json` that every run writes, and that a recipe may name."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from segad_core.base.json_file import read_json
+from segad_core.errors import RecipeError
+from segad_core.recipe.schema import Seed
+from segad_core.split.draw import Split, Turn
+
+Splits = Mapping[str, Mapping[Turn, Split]]
+"""The splits of each category, by turn."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    seed: Seed
+    held_out: str = ""
+    subset: str = ""
+    detectors_seed: Seed | None = None
+    detectors: tuple[str, ...]
+    final: tuple[str, ...]
+    test: tuple[str, ...]
+    apart: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    classifiers: dict[str, tuple[str, ...]] = {}
+
+
+_FILE = TypeAdapter(dict[str, dict[str, _Entry]])
+_LARGEST = 1 << 28  # bytes; 10,000 images under a hundred turns are 60 million
+
+
+def splits_json(splits: Splits) -> str:
+    """The splits as JSON: by category and turn, the ids of each purpose."""
+    plain = {
+        category: {str(turn): {**turn._asdict(), **asdict(split)} for turn, split in own.items()}
+        for category, own in splits.items()
+    }
+    return json.dumps(plain, indent=1) + "\n"
+
+
+def read_splits(path: Path) -> dict[str, dict[Turn, Split]]:
+    """The splits that a file holds.
+
+    Raises:
+        RecipeError: it cannot be read, is not such a file, or gives a turn or an image twice.
+    """
+    try:
+        # not by pydantic: it refuses names of files that are no text
+        found = _FILE.validate_python(read_json(path, _LARGEST))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else _first(error)
+        raise RecipeError(
+            f"split.file: {path} cannot be read as splits ({reason})",
+            "Name the splits.json of a run folder.",
+        ) from error
+    splits: dict[str, dict[Turn, Split]] = {}
+    for category, entries in found.items():
+        own = splits[category] = {}
+        for name, entry in entries.items():
+            turn = Turn(entry.seed, entry.held_out)
+            parts = entry.model_dump(exclude={"seed", "held_out", "detectors_seed"})
+            own_seed = entry.seed if entry.detectors_seed is None else entry.detectors_seed
+            split = Split(**parts, detectors_seed=own_seed)
+            purposes = (*split.detectors, *split.final, *split.test, *split.apart)
+            twice = next((i for ids in (purposes, *split.classifiers.values()) for i in _twice(ids)), "")
+            if turn in own or twice:
+                what = f"has the image '{twice}' twice" if twice else f"stands there twice, as seed {turn}"
+                raise RecipeError(
+                    f"split.file: {path}: category '{category}', '{name}' {what}", "Take one out."
+                )
+            own[turn] = split
+    return splits
+
+
+def _twice(images: Sequence[str]) -> list[str]:
+    return [image for image, times in Counter(images).items() if times > 1]
+
+
+def _first(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else first["msg"]

@@ -1,0 +1,23 @@
+"""Named arrays in the store, made once for everyone who wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from safetensors.numpy import load
+
+from segad_core.base.formats import arrays_to_bytes
+from segad_core.contracts import Arrays
+from segad_core.store.store import Store
+
+_ARRAYS = "arrays.safetensors"
+
+
+def kept(store: Store, key: str, kind: str, make: Callable[[], Arrays]) -> Arrays:
+    """Named arrays from the store, made and put there if it lacks them; who wants the same ones waits."""
+    if (files := store.get(key)) is None:
+        with store.lock(key):
+            if (files := store.get(key)) is None:
+                files = {_ARRAYS: arrays_to_bytes(make())}
+                store.put(key, kind, files)
+    return load(files[_ARRAYS])

@@ -1,0 +1,167 @@
+"""Content-addressed artifacts on disk: written whole or not at all, verified whenever they are read."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from segad_core.base.digest import bytes_digest
+from segad_core.base.files import sync_file, sync_folder
+from segad_core.errors import StoreError
+
+_MANIFEST = "manifest.json"
+_FORMAT = 1
+
+log = logging.getLogger("segad.store")
+
+
+class _Corrupt(Exception):
+    """An artifact is there, and is not what was written."""
+
+
+class Store:
+    """Artifacts by key: a folder of plain files each, with a manifest that holds their digests.
+
+    Args:
+        root: the store's folder; made if it is not there.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.checkpoints = root / "checkpoints"
+        """Where trainings leave a folder each until they are done."""
+        try:
+            for name in ("objects", "locks"):
+                (root / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._failure("cannot be made", error) from error
+
+    def has(self, key: str) -> bool:
+        """Whether there is an artifact; it is verified only when it is read."""
+        return (self._folder(key) / _MANIFEST).is_file()
+
+    def get(self, key: str) -> dict[str, bytes] | None:
+        """An artifact's files by name, each verified against its digest; None where there is no sound one.
+
+        What is corrupt is set aside, so that it is computed again and can be looked at.
+        """
+        try:
+            return self._read(self._folder(key))
+        except _Corrupt:
+            with self.lock(f"{key}.put"):
+                try:  # another process may have set it aside, and even made it anew, by now
+                    return self._read(self._folder(key))
+                except _Corrupt:
+                    self._set_aside(self._folder(key))
+                    return None
+
+    def require(self, key: str) -> dict[str, bytes]:
+        """An artifact's files by name, as `get`, for an artifact that must be there.
+
+        Raises:
+            StoreError: it is not in the store any more.
+        """
+        files = self.get(key)
+        if files is None:
+            raise StoreError(
+                f"the artifact {key} is no longer in the store {self.root}", "Run the same command again."
+            )
+        return files
+
+    def put(self, key: str, kind: str, files: Mapping[str, bytes]) -> None:
+        """Writes an artifact durably; one that is there already stays.
+
+        Raises:
+            StoreError: the disk is full or the store cannot be written; nothing is left behind.
+        """
+        if self.has(key):
+            return
+        with self.lock(f"{key}.put"):
+            if not self.has(key):  # another process may have written it while this one waited
+                self._write(self._folder(key), kind, files)
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Holds the key against other processes; the system releases it when its holder dies."""
+        try:
+            lock = FileLock(self.root / "locks" / f"{key}.lock")
+            lock.acquire()
+        except OSError as error:
+            raise self._failure("cannot be locked", error) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _folder(self, key: str) -> Path:
+        return self.root / "objects" / key[:2] / key
+
+    def _read(self, folder: Path) -> dict[str, bytes] | None:
+        try:
+            manifest = json.loads((folder / _MANIFEST).read_bytes())
+            digests = dict(manifest["files"])
+            files = {name: (folder / name).read_bytes() for name in digests}
+            sound = manifest["format"] == _FORMAT and all(
+                bytes_digest(files[name]) == digest for name, digest in digests.items()
+            )
+        except FileNotFoundError as error:
+            if not folder.exists():
+                return None
+            raise _Corrupt from error
+        except (ValueError, TypeError, KeyError) as error:
+            raise _Corrupt from error
+        except OSError as error:
+            raise StoreError(
+                f"the store {self.root} cannot be read: {error.strerror or error}",
+                f"Look after its disk and permissions. If this artifact alone is lost, delete {folder}: "
+                "it will be computed again.",
+            ) from error
+        if not sound:
+            raise _Corrupt
+        return files
+
+    def _write(self, folder: Path, kind: str, files: Mapping[str, bytes]) -> None:
+        part = folder.with_name(f".{folder.name}.part")
+        manifest = {
+            "format": _FORMAT,
+            "kind": kind,
+            "files": {name: bytes_digest(data) for name, data in files.items()},
+        }
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(part, ignore_errors=True)  # what a killed writer of this key left
+            part.mkdir()
+            for name, data in files.items():
+                (part / name).write_bytes(data)
+                sync_file(part / name)
+            (part / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+            sync_file(part / _MANIFEST)
+            sync_folder(part)
+            part.rename(folder)
+            sync_folder(folder.parent)
+        except OSError as error:
+            shutil.rmtree(part, ignore_errors=True)
+            raise self._failure("cannot be written", error) from error
+
+    def _set_aside(self, folder: Path) -> None:
+        try:
+            quarantine = self.root / "quarantine"
+            quarantine.mkdir(exist_ok=True)
+            number = len(list(quarantine.glob(f"{folder.name}.*")))
+            folder.rename(quarantine / f"{folder.name}.{number}")
+        except OSError as error:
+            raise self._failure("holds a corrupt artifact that cannot be set aside", error) from error
+        log.warning("a corrupt artifact was set aside in %s and will be computed again", quarantine)
+
+    def _failure(self, what: str, error: OSError) -> StoreError:
+        return StoreError(
+            f"the store {self.root} {what}: {error.strerror or error}",
+            "Free some space or correct its permissions, or name another folder with --store; "
+            "what is finished stays and will not be computed again.",
+        )

@@ -1,0 +1,34 @@
+"""Tables of numbers in the store: an array with a name for each column."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segad_core.base.formats import from_npy, json_bytes, npy
+from segad_core.store.store import Store
+
+QUALITY = "quality.json"
+"""Beside statistics within segments: how well the segmentation map of each line fits, and what is wrong."""
+
+Columns = Sequence[tuple[str, str]]
+"""The segment and the statistic of each column."""
+
+
+def values_files(columns: Columns, values: NDArray[np.float64]) -> dict[str, bytes]:
+    """A table (lines, columns) as the files of an artifact."""
+    return {"values.npy": npy(values), "columns.json": json_bytes(columns)}
+
+
+def read_values(store: Store, key: str) -> tuple[NDArray[np.float64], list[tuple[str, str]]]:
+    """The table of an artifact, and its columns."""
+    files = store.require(key)
+    return from_npy(files["values.npy"]), [(s, n) for s, n in json.loads(files["columns.json"])]
+
+
+def read_quality(store: Store, key: str) -> list[tuple[float | None, str]]:
+    """How well each line's segmentation map fits, and what is wrong; nothing where none was measured."""
+    return [(fit, doubt) for fit, doubt in json.loads(store.require(key).get(QUALITY, b"[]"))]

@@ -1,0 +1,233 @@
+"""What is wrong with a data set on disk: counts, damaged files, duplicates, labels, masks, named subsets."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from segad_core.base.files import is_file
+from segad_core.contracts import Dataset, Progress, Sample, count_differences, unseen
+from segad_core.errors import ImageError, SegadError
+from segad_core.images import Facts, Inventory, read_mask, take_inventory
+from segad_core.recipe.schema import ImageSpec
+from segad_core.store.store import Store
+
+HEADINGS = {
+    "absent": "published categories that are not there",
+    "unlisted": "cannot be listed",
+    "counts": "counts that differ from the published ones",
+    "ids": "ids that are given more than once",
+    "unreadable": "images that cannot be read",
+    "contradictions": "lists that contradict each other",
+    "labels": "images that are the same and labelled differently",
+    "leaks": "images that stand in training and in test",
+    "mask_absent": "masks that are not there",
+    "mask_unreadable": "masks that cannot be read",
+    "mask_size": "masks of another size than their images",
+    "mask_empty": "bad images whose mask marks nothing",
+    "mask_good": "good images whose mask marks a defect",
+    "subsets": "subsets of bad training images that do not fit",
+    "repeated": "images that are there more than once",
+    "unmasked": "bad images without a mask, where others have one",
+}
+"""The kinds of findings, in the order in which they are told."""
+
+NOTES = ("repeated", "unmasked")
+"""The kinds that are worth knowing and wrong with nothing."""
+
+_SHOWN = 5
+"""How many images a sentence names at most."""
+
+_WHITE = ImageSpec().white
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found.
+
+    Attributes:
+        kind: a key of `HEADINGS`.
+        text: what and where.
+        images: the ids of the images that it is about.
+    """
+
+    kind: str
+    text: str
+    images: tuple[str, ...] = ()
+
+    @property
+    def is_problem(self) -> bool:
+        """Whether something is wrong; otherwise it is a note."""
+        return self.kind not in NOTES
+
+
+@dataclass
+class CategoryCheck:
+    """What a category holds and what is wrong with it.
+
+    Attributes:
+        category: its name.
+        images: how many images each part has.
+        published: how many it had when it was published; empty where that is not known.
+        defects: how many bad images show each type of defect.
+        subsets: the size of each named subset of bad training images.
+        findings: sorted as `HEADINGS` are.
+    """
+
+    category: str
+    images: dict[str, int] = field(default_factory=dict)
+    published: dict[str, int] = field(default_factory=dict)
+    defects: dict[str, int] = field(default_factory=dict)
+    subsets: dict[str, int] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def check_category(
+    dataset: Dataset, category: str, store: Store, progress: Progress = unseen
+) -> CategoryCheck:
+    """Reads every image and every mask of a category and says what it holds and what is wrong.
+
+    What the data set itself cannot list is a finding, so that its other categories are still looked at.
+    """
+    result = CategoryCheck(category)
+    try:
+        given = dataset.samples(category)
+        differences = count_differences(dataset, category, given)
+        result.published = dict(dataset.published_counts(category))
+    except SegadError as error:
+        result.findings.append(Finding("unlisted", str(error)))
+        return result
+    result.images = dict(sorted(Counter(sample.part for sample in given).items()))
+    result.defects = dict(sorted(Counter(name for s in given for name in s.defects()).items()))
+    samples = {sample.id: sample for sample in reversed(given)}
+    inventory = take_inventory(list(samples.values()), _WHITE, store, progress)
+    ordered = [samples[image] for image in sorted(samples)]
+    findings = result.findings
+    if not given:
+        findings.append(Finding("unlisted", "the category has no image"))
+    findings += [Finding("counts", text) for text in differences]
+    findings += _repeated_ids(given)
+    findings += [Finding("unreadable", e.what, (image,)) for image, e in inventory.unreadable.items()]
+    findings += [Finding("contradictions", text) for text in dataset.contradictions(category)]
+    findings += _duplicates(inventory)
+    findings += _masks(ordered, inventory.facts, progress)
+    findings += _unmasked(ordered)
+    findings += _subsets(dataset, category, samples, result.subsets)
+    findings.sort(key=lambda finding: list(HEADINGS).index(finding.kind))
+    return result
+
+
+def absent(category: str) -> CategoryCheck:
+    """What there is to say of a published category that a data set lacks."""
+    return CategoryCheck(category, findings=[Finding("absent", f"'{category}'")])
+
+
+def _repeated_ids(samples: Sequence[Sample]) -> Iterator[Finding]:
+    paths = defaultdict(list)
+    for sample in samples:
+        paths[sample.id].append(str(sample.path))
+    for image, files in paths.items():
+        if len(files) > 1:
+            yield Finding("ids", f"'{image}': {_listed(files)}", (image,))
+
+
+def _duplicates(inventory: Inventory) -> Iterator[Finding]:
+    """Groups of images with the same pixels, under each heading that is true of them."""
+    alike = defaultdict(list)
+    for sample in inventory.samples:
+        alike[inventory.facts[sample.id].pixels].append(sample)
+    for group in alike.values():
+        if len(group) < 2:
+            continue
+        labelled = "labels" if len({sample.label for sample in group}) > 1 else ""
+        leaked = "leaks" if {"train", "test"} <= {sample.split for sample in group} else ""
+        same_bytes = len({inventory.facts[sample.id].file for sample in group}) == 1
+        named = _listed([f"'{sample.id}' ({sample.part})" for sample in group])
+        text = f"the same {'file' if same_bytes else 'pixels'}: {named}"
+        for kind in [kind for kind in (labelled, leaked) if kind] or ["repeated"]:
+            yield Finding(kind, text, tuple(sample.id for sample in group))
+
+
+def _masks(samples: Sequence[Sample], facts: dict[str, Facts], progress: Progress) -> Iterator[Finding]:
+    masked = [sample for sample in samples if sample.mask is not None]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        looks = pool.map(_look_at, masked)
+        for done, (sample, look) in enumerate(zip(masked, looks, strict=True), start=1):
+            yield from _mask(sample, look, facts.get(sample.id))
+            progress("masks read", done, len(masked))
+
+
+_Look = tuple[tuple[int, int], bool] | Finding
+"""What a mask tells: its size and whether it marks anything; or why it cannot be read."""
+
+
+def _look_at(sample: Sample) -> _Look:
+    assert sample.mask is not None
+    if not is_file(sample.mask):
+        return Finding("mask_absent", f"'{sample.id}': {sample.mask}", (sample.id,))
+    try:
+        marked = read_mask(sample.mask)
+    except ImageError as error:
+        return Finding("mask_unreadable", error.what, (sample.id,))
+    height, width = marked.shape
+    return (height, width), bool(marked.any())
+
+
+def _mask(sample: Sample, look: _Look, facts: Facts | None) -> Iterator[Finding]:
+    if isinstance(look, Finding):
+        yield look
+        return
+    size, marks = look
+    where = f"'{sample.id}': {sample.mask}"
+    if facts is not None and facts.size != size:
+        sizes = f"{size[1]} x {size[0]} pixels, the image {facts.size[1]} x {facts.size[0]}"
+        yield Finding("mask_size", f"{where} has {sizes}", (sample.id,))
+    if sample.label == 1 and not marks:
+        yield Finding("mask_empty", where, (sample.id,))
+    if sample.label == 0 and marks:
+        yield Finding("mask_good", where, (sample.id,))
+
+
+def _unmasked(samples: Sequence[Sample]) -> Iterator[Finding]:
+    """A finding for each part, so that a part without any mask is one line."""
+    bad = [sample for sample in samples if sample.label == 1]
+    if all(sample.mask is None for sample in bad):
+        return
+    for part in sorted({sample.part for sample in bad}):
+        own = [sample for sample in bad if sample.part == part]
+        without = [sample.id for sample in own if sample.mask is None]
+        if without:
+            count = f"{len(without)} of {len(own)}"
+            named = _listed([f"'{image}'" for image in without])
+            yield Finding("unmasked", f"{part}: {count}: {named}", tuple(without))
+
+
+def _subsets(
+    dataset: Dataset, category: str, samples: dict[str, Sample], sizes: dict[str, int]
+) -> Iterator[Finding]:
+    """Fills in the size of each subset, and tells which of their images cannot serve."""
+    try:
+        subsets = dataset.bad_subsets(category)
+    except SegadError as error:
+        yield Finding("subsets", str(error))
+        return
+    for name, images in subsets.items():
+        sizes[name] = len(images)
+        for image, times in Counter(images).items():
+            sample = samples.get(image)
+            if sample is None:
+                fault = "does not exist"
+            elif sample.label != 1 or sample.split == "test" or sample.unseen:
+                fault = f"is {sample.part}, not a bad training image"
+            elif times > 1:
+                fault = f"is in it {times} times"
+            else:
+                continue
+            yield Finding("subsets", f"'{name}': '{image}' {fault}", (image,))
+
+
+def _listed(words: Sequence[str]) -> str:
+    more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
+    return ", ".join(words[:_SHOWN]) + more

@@ -1,0 +1,232 @@
+"""Predictions made visible: the image, the map that speaks loudest, segment borders, and the reason."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from segad_core.base.digest import bytes_digest
+from segad_core.base.text import in_one_line
+from segad_core.bundle.format.tables import read_golden
+from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.prediction import Inspection, Prediction
+from segad_core.errors import StoreError
+from segad_core.images.overlay import Entry, enlarged, overlay, sheet
+from segad_core.operate.table import ImageTable
+
+_COLOURS = {"OK": (30, 130, 60), "NG": (200, 30, 40), "UNKNOWN": (190, 120, 0)}
+_SIDE = 384
+"""Panels have at least so many pixels on their shorter side, for words to fit."""
+_FAINT, _FULL = 0.35, 0.8
+"""How much of a pixel is heat, where heat begins and where it is greatest."""
+
+
+@dataclass(frozen=True)
+class Heat:
+    """What values of a detector's map are shown as heat: the same for every image, so that images compare.
+
+    Attributes:
+        low: where heat begins: 95 of 100 good images have nothing above.
+        high: where it is greatest: a quarter of the bad images reach it.
+    """
+
+    low: float
+    high: float
+
+    def strength(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
+        """0 without heat, up to 1."""
+        strength: NDArray[np.float64] = np.clip((values - self.low) / (self.high - self.low), 0.0, 1.0)
+        return strength
+
+
+def heats(bundle: Bundle) -> dict[str, Heat]:
+    """The fixed scale of each detector, from the highest values that it gives the calibration images.
+
+    These are the tables' maxima (or the quantiles, where a setup has no maxima); a setup without either
+    looks at the bundle's golden images.
+    """
+    table = bundle.calibration()
+    peaks = {alias: _peaks(bundle, table, alias) for alias in bundle.pipeline.detectors}
+    labels = table.labels()
+    if any(found is None for found in peaks.values()):
+        peaks, labels = _golden_peaks(bundle)
+    return {alias: _heat(found, labels) for alias, found in peaks.items() if found is not None}
+
+
+class Overlays:
+    """A folder of pictures, one for each image that could be read."""
+
+    def __init__(self, bundle: Bundle, folder: Path) -> None:
+        self.bundle, self.folder, self.scales = bundle, folder, heats(bundle)
+
+    def write(self, found: Inspection) -> None:
+        """Writes an image's picture.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        picture = draw(found, self.bundle, self.scales)
+        if picture is not None:
+            write_picture(picture, picture_path(self.folder, found.prediction.image))
+
+
+def draw(found: Inspection, bundle: Bundle, scales: Mapping[str, Heat]) -> Image.Image | None:
+    """The picture of a prediction; None where there is nothing to see."""
+    if found.pixels is None:
+        return None
+    factor = max(1, -(-_SIDE // min(found.pixels.shape[:2])))
+    panels = [("image", enlarged(found.pixels, factor))]
+    if found.maps:
+        alias = _loudest(found, scales)
+        scale = scales[alias]
+        heated = _heated(found.pixels, scale.strength(found.maps[alias]))
+        caption = f"{alias}, heat from {scale.low:.3g} to {scale.high:.3g}"
+        panels.append((caption, _bordered(enlarged(heated, factor), found.segments, factor)))
+    names = bundle.manifest.pipeline.segments if found.segments is not None else []
+    below = sheet(
+        panels, [Entry(label, (name,)) for label, name in enumerate(names)] if len(names) > 1 else []
+    )
+    return _headed(below, found.prediction, bundle.operating_point.threshold)
+
+
+def picture_path(folder: Path, image: str) -> Path:
+    """Where an image's picture goes: the same for the same path, another for every other.
+
+    `FOLDER/STEM-DIGEST.jpg` below the name of the folder that the image is in.
+    """
+    whole = os.path.abspath(image)  # noqa: PTH100 (Path has nothing that leaves links alone)
+    digest = bytes_digest(os.fsencode(whole))[:10]
+    parent, name = (_plain(Path(whole).parent.name), _plain(Path(whole).stem))
+    return folder / (parent or "root") / f"{name}-{digest}.jpg"
+
+
+def write_picture(picture: Image.Image, path: Path) -> None:
+    """Writes a picture as JPEG, whole or not at all.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(temporary, "JPEG", quality=90, subsampling=0)
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise StoreError(
+            f"{path}: cannot be written ({error.strerror or error})", "Free some space or correct the path."
+        ) from error
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".")[:80]
+
+
+def _peaks(bundle: Bundle, table: ImageTable, alias: str) -> NDArray[np.float64] | None:
+    """The highest value that each calibration image has in a detector's maps."""
+    names = bundle.pipeline.names
+    for ending in (f".{alias}.max", f".{alias}.q995"):
+        columns = [i for i, name in enumerate(names) if name.endswith(ending)]
+        if columns and len(table.images):
+            peaks: NDArray[np.float64] = table.features[:, columns].max(axis=1)
+            return peaks
+    return None
+
+
+def _golden_peaks(bundle: Bundle) -> tuple[dict[str, NDArray[np.float64] | None], NDArray[np.int64]]:
+    listed = read_golden(bundle.container)
+    given = bundle.inspect([bundle.container.file(one.file) for one in listed], explain=False)
+    scored = [(found, one.label) for one, found in zip(listed, given, strict=True) if found.maps]
+    peaks: dict[str, NDArray[np.float64] | None] = {
+        alias: np.array([found.maps[alias].max() for found, _ in scored], np.float64)
+        for alias in bundle.pipeline.detectors
+    }
+    return peaks, np.array([label for _, label in scored], np.int64)
+
+
+def _heat(peaks: NDArray[np.float64], labels: NDArray[np.int64]) -> Heat:
+    good, bad = peaks[labels == 0], peaks[labels == 1]
+    good = good if len(good) else peaks
+    if not len(good):
+        return Heat(0.0, 1.0)
+    low, middle = float(np.quantile(good, 0.95)), float(np.median(good))
+    least = low + max(low - middle, 0.05 * abs(low), 1e-6)
+    return Heat(low, max(least, float(np.quantile(bad, 0.75)) if len(bad) else least))
+
+
+def _loudest(found: Inspection, scales: Mapping[str, Heat]) -> str:
+    """The detector that drove the score; where none did, the one whose map is highest in its scale."""
+    for one in found.prediction.contributions:
+        if one.amount > 0 and one.source in found.maps:
+            return one.source
+    return max(
+        found.maps,
+        key=lambda alias: (
+            (float(found.maps[alias].max()) - scales[alias].low) / (scales[alias].high - scales[alias].low)
+        ),
+    )
+
+
+def _heated(pixels: NDArray[np.uint8], strength: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """An image under its heat: from yellow to red, on grey so that nothing else looks like it."""
+    grey = pixels.mean(axis=2, keepdims=True).repeat(3, axis=2)
+    share = np.where(strength > 0, _FAINT + (_FULL - _FAINT) * strength, 0.0)[..., None]
+    colours = np.stack([np.full_like(strength, 255), 220 * (1 - strength), 40 * (1 - strength)], axis=-1)
+    mixed: NDArray[np.uint8] = np.rint((1 - share) * grey + share * colours).astype(np.uint8)
+    return mixed
+
+
+def _bordered(
+    pixels: NDArray[np.uint8], segments: NDArray[np.uint8] | None, factor: int
+) -> NDArray[np.uint8]:
+    return pixels if segments is None else overlay(pixels, enlarged(segments, factor), 0.0)
+
+
+def _headed(below: Image.Image, prediction: Prediction, threshold: float) -> Image.Image:
+    """A picture under the verdict, the score, the image's name and the reason."""
+    gap, line = 12, 22
+    width = max(below.width, 480)
+    words = [f"{in_one_line(prediction.image)}"]
+    if prediction.score is not None:
+        words.append(f"score {prediction.score:.4g}, NG from {threshold:.4g}")
+    wrapped = [
+        part for one in [*words, *in_one_line(prediction.reason).split("; ")] for part in _wrapped(one, width)
+    ]
+    top = 34 + gap + line * len(wrapped)
+    picture = Image.new("RGB", (width, top + below.height), (255, 255, 255))
+    drawing = ImageDraw.Draw(picture)
+    drawing.rectangle((0, 0, width, 34), fill=_COLOURS[prediction.verdict])
+    drawing.text((gap, 5), prediction.verdict, fill=(255, 255, 255), font=_font(22))
+    for place, one in enumerate(wrapped):
+        drawing.text((gap, 34 + gap // 2 + place * line), one, fill=(30, 30, 30), font=_font(16))
+    picture.paste(below, (0, top))
+    return picture
+
+
+def _wrapped(words: str, width: int, most: int = 4) -> Sequence[str]:
+    """Words in lines that fit, broken anywhere: paths have no spaces; of very many, the last lines."""
+    lines, rest = list[str](), words
+    while rest:
+        end = len(rest)
+        while end > 1 and _font(16).getlength(rest[:end]) > width - 24:
+            end = max(1, min(end - 1, int(end * (width - 24) / _font(16).getlength(rest[:end]))))
+        space = rest.rfind(" ", 0, end) if end < len(rest) else -1
+        end = space if space > end // 2 else end
+        lines.append(rest[:end])
+        rest = rest[end:].lstrip()
+    return lines if len(lines) <= most else ["…", *lines[1 - most :]]
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

@@ -1,0 +1,226 @@
+"""What a recipe's segmenter makes of a category, as one picture: mean good image, a sample, its segments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segad_core.base.text import as_text
+from segad_core.contracts import IGNORED, MapQuality, Progress, Sample, Segmenter, unseen
+from segad_core.errors import DataError, ImageError, RecipeError, UsageError
+from segad_core.images import FileImageSet, decode, resize
+from segad_core.images.artifacts import keeper
+from segad_core.images.image_set import Preprocessing
+from segad_core.images.overlay import Entry, enlarged, overlay, sheet
+from segad_core.plugins.registry import suggest
+from segad_core.recipe import Choice, Recipe
+from segad_core.scoring.segmentation import Segmentation
+from segad_core.store.store import Store
+
+MOST_IMAGES = 200
+"""More do not change how a mean image looks."""
+_LEAST_PANEL = 384
+"""Pixels; smaller images are enlarged."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A picture of a segmentation, and what it shows.
+
+    Attributes:
+        picture: the mean good image, the sample, and the sample under its segments; a legend below.
+        category: what is shown.
+        segmenter: the plugin's name, and whose segmenter it is.
+        sample: the image that is segmented.
+        averaged: how many good images the mean is of.
+        good: how many good images there are to take.
+        shares: of the sample's pixels, by label and name; ignored pixels come last, if there are any.
+        quality: how well the map fits its image, if the segmenter measures it.
+        notes: what the segmenter says of itself.
+        unreadable: good images that cannot be read, and are left out.
+    """
+
+    picture: Image.Image
+    category: str
+    segmenter: str
+    sample: Sample
+    averaged: int
+    good: int
+    shares: tuple[tuple[int, str, float], ...]
+    quality: MapQuality | None
+    notes: tuple[str, ...]
+    unreadable: tuple[ImageError, ...]
+
+
+def preview(
+    recipe: Recipe,
+    category: str,
+    store: Store,
+    row: str = "",
+    image: str = "",
+    device: str = "auto",
+    progress: Progress = unseen,
+) -> Preview:
+    """Segments one image as a run would, and draws what comes of it.
+
+    Args:
+        recipe: whose data, image size and segmenter are taken.
+        category: one of the recipe's; may be empty where there is but one.
+        store: where segmentations are kept that take long to make.
+        row: whose segmenter; by default the recipe's own, or the first that a row has.
+        image: id of the sample; by default the first good one.
+        device: as for a run.
+        progress: told how many images have been read.
+
+    Raises:
+        SegadError: there is no such category, row, image or segmenter, or it cannot do its work.
+    """
+    dataset, categories = recipe.open_dataset()
+    category = _one_of(category, categories, recipe.name)
+    choice, whose = _segmenter(recipe, row)
+    segmenter: Segmenter = choice.build(category, device)
+    names = tuple(segmenter.segments())
+    samples = sorted(dataset.samples(category), key=lambda sample: sample.id)
+    wanted = _named(samples, image, category) if image else None
+    good = _good(samples, category)
+    seen = _Seen(recipe.skeleton.image.size, recipe.skeleton.image.white)
+    chosen = good if len(good) <= MOST_IMAGES else _spread(good)
+    for done, one in enumerate(chosen, 1):
+        seen.add(one)
+        progress(f"{category}: images averaged", done, len(chosen))
+    if seen.first is None:
+        raise DataError(
+            f"category '{category}': none of {len(chosen)} good images can be read", str(seen.unreadable[0])
+        )
+    sample = wanted or seen.first
+    original = decode(sample.path, seen.white).pixels.shape
+    segmenter.check_sizes({*seen.sizes, (original[0], original[1])}, seen.size)
+
+    images = FileImageSet([sample], Preprocessing(seen.size, seen.white), keep=keeper(store, seen.white))
+    batch, segmentation = images.pick([0]), Segmentation(segmenter, choice.provider.name, names)
+    segmentation.order(batch, 0)  # a label without a name is an error
+    segmentation.note_quality(batch, len(batch))
+    pixels, labels = batch.pixels[0], segmentation.maps(batch)[0]
+    shares = _shares(labels, names)
+    factor = -(-_LEAST_PANEL // max(seen.size))
+    large = partial(enlarged, factor=factor)
+    panels = [
+        (f"mean of {seen.count} of {len(good)} good images", large(seen.mean())),
+        (as_text(sample.id), large(pixels)),
+        (f"{choice.provider.name}, {whose}", overlay(large(pixels), large(labels))),
+    ]
+    return Preview(
+        picture=sheet(
+            panels, [Entry(label, (f"{label}  {n}", percent(share))) for label, n, share in shares]
+        ),
+        category=category,
+        segmenter=f"{choice.provider.name} ({whose})",
+        sample=sample,
+        averaged=seen.count,
+        good=len(good),
+        shares=shares,
+        quality=segmentation.qualities[0] if segmentation.qualities else None,
+        notes=tuple(segmenter.notes()),
+        unreadable=tuple(seen.unreadable),
+    )
+
+
+def percent(share: float) -> str:
+    """A share in words: what is there is never 0."""
+    return "< 0.1 %" if 0 < share < 0.0005 else f"{share:.1%}".replace("%", " %")
+
+
+class _Seen:
+    """Good images, read one after the other: their mean and their sizes."""
+
+    def __init__(self, size: tuple[int, int], white: int) -> None:
+        self.size, self.white = size, white
+        self.total: NDArray[np.int64] = np.zeros((*size, 3), np.int64)
+        self.count = 0
+        self.sizes: set[tuple[int, int]] = set()
+        self.first: Sample | None = None
+        self.unreadable: list[ImageError] = []
+
+    def add(self, sample: Sample) -> None:
+        try:
+            pixels = decode(sample.path, self.white).pixels
+        except ImageError as error:
+            self.unreadable.append(error)
+            return
+        self.first = self.first or sample
+        self.sizes.add((pixels.shape[0], pixels.shape[1]))
+        self.total += resize(pixels, self.size)
+        self.count += 1
+
+    def mean(self) -> NDArray[np.uint8]:
+        mean: NDArray[np.uint8] = np.rint(self.total / self.count).astype(np.uint8)
+        return mean
+
+
+def _one_of(category: str, categories: Sequence[str], recipe: str) -> str:
+    if not category and len(categories) == 1:
+        return categories[0]
+    if not category:
+        raise UsageError(
+            f"recipe '{recipe}' has {len(categories)} categories, of which one can be shown",
+            f"Say which with --category: {', '.join(categories)}.",
+        )
+    if category not in categories:
+        raise UsageError(f"recipe '{recipe}' has no category '{category}'{suggest(category, categories)}")
+    return category
+
+
+def _segmenter(recipe: Recipe, row: str) -> tuple[Choice, str]:
+    """The segmenter to show, and whose it is, in words."""
+    rows = {one.name: one.segmenter for one in recipe.rows}
+    if row:
+        if row not in rows:
+            raise UsageError(f"recipe '{recipe.name}' has no row '{row}'{suggest(row, rows)}")
+        if (own := rows[row]) is None:
+            raise UsageError(f"row '{row}' has no segmenter", "Name a row in which SegAD is at work.")
+        return own, f"of row '{row}'"
+    if recipe.segmenter is not None:
+        return recipe.segmenter, "of the recipe"
+    for name, own in rows.items():
+        if own is not None:
+            return own, f"of row '{name}'"
+    raise RecipeError(
+        f"recipe '{recipe.name}' has no segmenter", "Give it one: 'segmenter: {use: static_mask, …}'."
+    )
+
+
+def _named(samples: Sequence[Sample], image: str, category: str) -> Sample:
+    known = {sample.id: sample for sample in samples}
+    if image not in known:
+        few = [*known][:3]
+        raise UsageError(
+            f"category '{category}' has no image '{image}'",
+            f"Images go by their paths in the data set, as {', '.join(few)}.",
+        )
+    return known[image]
+
+
+def _good(samples: Sequence[Sample], category: str) -> list[Sample]:
+    """The good images of the training part, or all where the data set has none."""
+    good = [sample for sample in samples if sample.label == 0]
+    if not good:
+        raise DataError(
+            f"category '{category}' has no good image", "Add some: they are what a mask is drawn over."
+        )
+    return [sample for sample in good if sample.split == "train"] or good
+
+
+def _spread(good: Sequence[Sample]) -> list[Sample]:
+    """As many as count, evenly from first to last: neighbours are often of one lot."""
+    return [good[i * len(good) // MOST_IMAGES] for i in range(MOST_IMAGES)]
+
+
+def _shares(labels: NDArray[np.uint8], names: Sequence[str]) -> tuple[tuple[int, str, float], ...]:
+    counts = np.bincount(labels.reshape(-1), minlength=IGNORED + 1) / labels.size
+    shares = [(label, name, float(counts[label])) for label, name in enumerate(names)]
+    return (*shares, *([(IGNORED, "ignored", float(counts[IGNORED]))] if counts[IGNORED] else []))

@@ -1,0 +1,119 @@
+"""Making bundles: what they hold of the data, and what is told before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from builders import kinds, said, segad, workshop, write_recipe
+from PIL import Image
+
+from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.selftest import verify
+from segad_core.contracts import Sample
+from segad_core.fit_bundle.evidence import Evidence
+from segad_core.images import Facts
+from segad_core.store.store import Store
+from segad_plugins.segmenters.static_mask import StaticMask
+
+FIT = ("--category", "a", "--device", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("test: {good: 4, bad: 3}", "test: {good: 4, bad: 0}"), "leaves no bad image for the test"),
+        (("test: {good: 4, bad: 3}", "test: {good: 0, bad: 3}"), "leaves no good image for the test"),
+    ],
+)
+def test_what_no_threshold_can_be_set_by_is_told_before_anything_is_trained(
+    change: tuple[str, str], words: str, tmp_path: Path
+) -> None:
+    workshop(tmp_path)
+    recipe = write_recipe(tmp_path, change)
+    result = segad("fit", recipe, *FIT, "--row", "SegAD", "--store", tmp_path / "store", "-o", tmp_path / "x")
+    assert words in said(result)
+    assert result.exit_code == 1
+    assert not {"detector", "statistics", "row"} & set(kinds(tmp_path / "store"))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--row", "SegaD"), "the row 'SegaD' is not in the recipe"),
+        (("--row", "SegAD", "--seed", "7"), "the recipe has no seed 7"),
+    ],
+)
+def test_what_the_recipe_has_not_is_told(words: tuple[str, ...], expected: str, tmp_path: Path) -> None:
+    result = segad("fit", workshop(tmp_path), *FIT, *words, "-o", tmp_path / "x", "--store", tmp_path / "s")
+    assert result.exit_code == 2
+    assert expected in said(result)
+
+
+def test_images_that_cannot_be_read_are_listed(tmp_path: Path) -> None:
+    """As a run does: the bundle is made of the others."""
+    recipe = workshop(tmp_path)
+    (tmp_path / "data/a/good/torn.png").write_bytes(b"torn")
+    result = segad("fit", recipe, *FIT, "--row", "SegAD", "-o", tmp_path / "x", "--store", tmp_path / "s")
+    assert result.exit_code == 3
+    assert f"not read: {tmp_path / 'data/a/good/torn.png'}: is not an image" in said(result)
+    with Bundle.load(tmp_path / "x", "cpu") as bundle:
+        assert not verify(bundle).problems
+
+
+def test_weights_in_torchs_format_go_in_as_plain_numbers(tmp_path: Path) -> None:
+    """A `.pth` is a pickle inside; and what a bundle holds of it scores as the run did."""
+    workshop(tmp_path)
+    torch.manual_seed(0)
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "net.pth")
+    encoder = "{use: torchvision, params: {model: resnet18, file: net.pth}}"
+    recipe = write_recipe(tmp_path, ("encoder: efficientnet_lite0", f"encoder: {encoder}"))
+    store, out = ("--store", tmp_path / "store"), tmp_path / "x.zip"
+    assert segad("fit", recipe, *FIT, "--row", "SegAD", *store, "-o", out).exit_code == 0
+    (tmp_path / "net.pth").unlink()
+    with Bundle.load(out, "cpu") as bundle:
+        assert bundle.manifest.pipeline.encoder is not None
+        assert bundle.manifest.pipeline.encoder.files == {"file": ["files/encoder-file-0.safetensors"]}
+        assert not [name for name in bundle.manifest.files if name.endswith(".pth")]
+        assert not verify(bundle).problems
+
+
+def test_a_file_that_no_bundle_takes_is_told_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("L", (48, 48)).save(tmp_path / "mask.png")
+    monkeypatch.setattr(StaticMask, "plain_file", lambda self, path: (".pkl", path))
+    workshop(tmp_path)
+    mask = "segmenter: {use: static_mask, params: {mask: mask.png, segments: [all]}}"
+    recipe = write_recipe(tmp_path, ("segmenter: whole_image", mask))
+    result = segad("fit", recipe, *FIT, "--row", "SegAD", "-o", tmp_path / "x", "--store", tmp_path / "s")
+    assert "segad:static_mask: no bundle takes its file 'mask', a '.pkl'" in said(result)
+    assert result.exit_code == 2
+    assert not {"detector", "statistics", "row"} & set(kinds(tmp_path / "s"))
+
+
+def test_lots_of_the_data_are_lots_of_the_threshold(tmp_path: Path) -> None:
+    workshop(tmp_path, good=24, bad=14)
+    recipe = write_recipe(
+        tmp_path,
+        ("params: {root: data}", "params: {root: data, lot: '([0-3])[.]png'}"),
+        ("test: {good: 4, bad: 3}", "test: {good: 12, bad: 8}"),
+    )
+    result = segad("fit", recipe, *FIT, "--row", "SegAD", "--store", tmp_path / "store", "-o", tmp_path / "x")
+    assert result.exit_code == 0, said(result)
+    with Bundle.load(tmp_path / "x", "cpu") as bundle:
+        images, lots = bundle.calibration().images, bundle.operating_point.lots
+    expected = {one.id[-5] if one.id[-5] in "0123" else "" for one in images}
+    assert {one.group for one in images} == expected and len(expected) > 2
+    assert lots.named == len(expected - {""}) and lots.unnamed == sum(not one.group for one in images)
+    assert len(lots.measured) + len(lots.without) == lots.named
+
+
+def test_names_that_are_no_text_are_kept_as_escapes(tmp_path: Path) -> None:
+    name, facts = "bad/\udcff.png", Facts("0" * 64, "1" * 64, False, (9, 9))
+    sample = Sample(name, tmp_path / "a.png", 1, defect="be\udcfft", group="\udcfe")
+    image = Evidence({name: sample}, {name: facts}, Store(tmp_path / "store")).image(name)
+    assert image.digest == facts.pixels
+    assert (image.id, image.defect, image.group) == ("bad/\\udcff.png", "be\\udcfft", "\\udcfe")

@@ -1,0 +1,174 @@
+"""The images that a command names: files, folders, patterns, pipes."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from segad_core.errors import UsageError
+from segad_core.images.find import Found, find_images
+
+
+@pytest.fixture
+def lots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in (
+        "lot2/b.png",
+        "lot2/a.JPG",
+        "lot2/sub/c.tiff",
+        "lot10/a.png",
+        "notes.txt",
+        "lot2/.hidden.png",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(found: Found) -> list[str]:
+    return list(found.images)
+
+
+def test_a_folder_gives_its_images_sorted(lots: Path) -> None:
+    found = find_images(["lot2"])
+    assert names(found) == ["lot2/a.JPG", "lot2/b.png", "lot2/sub/c.tiff"]
+    assert found.count == 3
+    assert found.notes == ["1 other file is left out (the first: lot2/.hidden.png)"]
+
+
+def test_everything_in_the_order_given_and_twice_if_named_twice(lots: Path) -> None:
+    found = find_images(["lot10/a.png", "lot2", "lot10", "lot10/a.png"])
+    assert names(found) == [
+        "lot10/a.png",
+        "lot2/a.JPG",
+        "lot2/b.png",
+        "lot2/sub/c.tiff",
+        "lot10/a.png",
+        "lot10/a.png",
+    ]
+    assert found.count == 6
+
+
+def test_other_files_are_counted(lots: Path) -> None:
+    assert find_images(["."]).notes == ["2 other files are left out (the first: ./lot2/.hidden.png)"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("lot*/a.*", ["lot10/a.png", "lot2/a.JPG"]),
+        ("lot?", ["lot2/a.JPG", "lot2/b.png", "lot2/sub/c.tiff"]),
+        ("**/*.png", ["lot10/a.png", "lot2/b.png"]),
+        ("lot2/**", ["lot2/a.JPG", "lot2/b.png", "lot2/sub/c.tiff"]),
+        ("*.txt", ["notes.txt"]),
+        ("./lot10/*", ["lot10/a.png"]),
+        ("lot2/.h*", []),
+    ],
+)
+def test_patterns(lots: Path, pattern: str, expected: list[str]) -> None:
+    found = find_images([pattern, "lot10/a.png"])
+    assert names(found) == [*expected, "lot10/a.png"]
+
+
+def test_what_is_no_pattern_is_an_error(lots: Path) -> None:
+    with pytest.raises(UsageError, match=r"\*\*lot: (is no pattern|matches nothing)"):
+        find_images(["**lot"])
+
+
+def test_a_name_with_signs_of_a_pattern_is_a_name_first(lots: Path) -> None:
+    Path("part[1].png").touch()
+    Path("part1.png").touch()
+    assert names(find_images(["part[1].png"])) == ["part[1].png"]
+
+
+def test_what_is_not_there_stays_to_be_reported(lots: Path) -> None:
+    assert names(find_images(["gone.png", "no/such.png"])) == ["gone.png", "no/such.png"]
+
+
+def test_links_are_followed_once(lots: Path) -> None:
+    Path("lot2/again").symlink_to(lots / "lot2")
+    Path("lot2/up").symlink_to(lots)
+    assert sorted(names(find_images(["lot2"]))) == [
+        "lot2/a.JPG",
+        "lot2/b.png",
+        "lot2/sub/c.tiff",
+        "lot2/up/lot10/a.png",
+    ]
+    assert names(find_images(["lot2/**/*.png"])) == ["lot2/b.png"]
+    found = names(find_images(["lot2/*"]))  # four files, however many ways lead to them
+    assert sorted(Path(name).resolve().name for name in found) == ["a.JPG", "a.png", "b.png", "c.tiff"]
+
+
+def test_a_folder_that_looks_like_an_image_is_a_folder(lots: Path) -> None:
+    Path("lot2/d.png").mkdir()
+    Path("lot2/d.png/e.png").touch()
+    assert "lot2/d.png/e.png" in names(find_images(["lot2"]))
+
+
+def test_nothing_is_an_error(lots: Path) -> None:
+    Path("empty").mkdir()
+    for given, words in (
+        ([], "no images are named"),
+        (["empty"], "empty: holds no image"),
+        (["*.tif"], r"\*\.tif: matches nothing"),
+        (["empty", "x*"], "empty: holds no image; x.: matches nothing"),
+        (["-", "-"], "given twice"),
+    ):
+        with pytest.raises(UsageError, match=words) as caught:
+            find_images(given, io.BytesIO())
+        assert caught.value.remedy
+
+
+def test_nothing_among_others_is_a_note(lots: Path) -> None:
+    Path("empty").mkdir()
+    found = find_images(["empty", "lot10", "*.gif"])
+    assert names(found) == ["lot10/a.png"]
+    assert found.notes == ["empty: holds no image", "*.gif: matches nothing"]
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(lots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = os.listdir
+
+    def forbidden(path):
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(os, "listdir", forbidden)
+    found = find_images(["lot2"])
+    assert names(found) == ["lot2/a.JPG", "lot2/b.png", "lot2/sub"]
+    assert "lot2/sub: cannot be read (Permission denied)" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("data", "null", "expected"),
+    [
+        (b"a.png\nb c.png\n", False, ["a.png", "b c.png"]),
+        (b"a.png\r\n\r\n\nb.png", False, ["a.png", "b.png"]),
+        (b"a\nb.png\0c.png\0", True, ["a\nb.png", "c.png"]),
+        (b"\xff.png\n", False, ["\udcff.png"]),
+        (b"x*.png\n", False, ["x*.png"]),
+        (b"", False, []),
+    ],
+)
+def test_a_pipe_gives_paths(data: bytes, null: bool, expected: list[str]) -> None:
+    found = find_images(["-"], io.BytesIO(data), null)
+    assert (names(found), found.count) == (expected, None)
+
+
+def test_a_pipe_is_read_as_paths_come() -> None:
+    given, taken = os.pipe()
+    with os.fdopen(given, "rb") as pipe, os.fdopen(taken, "wb", buffering=0) as other:
+        images = iter(find_images(["-"], pipe).images)
+        other.write(b"a.png\nb.p")
+        assert next(images) == "a.png"
+        other.write(b"ng\nc.png\n")
+        assert next(images) == "b.png"
+
+
+def test_a_pipe_among_others(lots: Path) -> None:
+    found = find_images(["lot10", "-", "lot2/b.png"], io.BytesIO(b"x.png\n"))
+    assert names(found) == ["lot10/a.png", "x.png", "lot2/b.png"]

@@ -1,0 +1,187 @@
+"""Pictures of predictions: a fixed scale, places that do not collide, and what is drawn."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import segad
+from PIL import Image
+from trained_bundles import bad, bundle_of, good, run_scores
+
+from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.prediction import Contribution, Inspection, Prediction
+from segad_core.errors import StoreError
+from segad_core.tools import drawing
+from segad_core.tools.drawing import Heat, Overlays, draw, heats, picture_path
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Iterator[Bundle]:
+    with Bundle.load(bundle_of("Two"), "cpu") as opened:
+        yield opened
+
+
+def inspection(verdict: str = "NG", source: str = "") -> Inspection:
+    """A grey image; each map is hot in a quarter of its own."""
+    maps = {alias: np.zeros((48, 48), np.float32) for alias in ("patchcore", "smooth")}
+    maps["patchcore"][:24, :24] = 5
+    maps["smooth"][24:, 24:] = 9
+    given = (Contribution("left", source, "mean", 1.0, 2.0),) if source else ()
+    prediction = Prediction("lot/a.png", verdict, 1.5, "left, a mean, +2.00", given)  # type: ignore[arg-type]
+    segments = np.zeros((48, 48), np.uint8)
+    segments[:, 24:] = 1
+    return Inspection(prediction, np.full((48, 48, 3), 90, np.uint8), maps, segments)
+
+
+SCALES = {"patchcore": Heat(1.0, 5.0), "smooth": Heat(1.0, 101.0)}
+
+
+def test_the_scale_is_that_of_the_calibration_images(bundle: Bundle) -> None:
+    """Worked out from the maps themselves: the table's image.ALIAS.max is their highest value."""
+    paths = list(run_scores("Two"))
+    labels = np.array([path.parent.name == "bad" for path in paths])
+    inspected = list(bundle.inspect(paths, explain=False))
+    for alias, found in heats(bundle).items():
+        peaks = np.array([one.maps[alias].max() for one in inspected], np.float64)
+        goods, bads = peaks[~labels], peaks[labels]
+        low = np.quantile(goods, 0.95)
+        least = low + max(low - np.median(goods), 0.05 * abs(low))
+        assert found.low == pytest.approx(low)
+        assert found.high == pytest.approx(max(least, np.quantile(bads, 0.75)))
+
+
+def test_good_parts_do_not_glow(bundle: Bundle) -> None:
+    scales = heats(bundle)
+    paths = [path for path in run_scores("Two") if path.parent.name == "good"]
+    for alias in scales:
+        glowing = [bool(scales[alias].strength(one.maps[alias]).any()) for one in bundle.inspect(paths)]
+        assert sum(glowing) <= 0.1 * len(paths)
+
+
+def test_a_detector_alone_is_scaled_by_the_golden_images() -> None:
+    with Bundle.load(bundle_of("PatchCore"), "cpu") as alone:
+        (scale,) = heats(alone).values()
+        strengths = [
+            scale.strength(one.maps["patchcore"]).max() for one in alone.inspect([good(0), bad(0), bad(1)])
+        ]
+    assert 0 < scale.low < scale.high
+    assert strengths[0] < max(strengths[1:])
+
+
+def test_the_scale_of_a_detector_alone_does_not_depend_on_the_threshold(tmp_path: Path) -> None:
+    shutil.copytree(bundle_of("PatchCore"), tmp_path / "x")
+    assert segad("operate", tmp_path / "x", "--catch", "0.5").exit_code == 0
+    with Bundle.load(bundle_of("PatchCore"), "cpu") as one, Bundle.load(tmp_path / "x", "cpu") as other:
+        assert one.operating_point.threshold != other.operating_point.threshold
+        assert heats(one) == heats(other)
+
+
+def test_strength_is_linear_and_bounded() -> None:
+    values = np.array([-9, 1, 2, 5, 50], np.float32)
+    np.testing.assert_allclose(Heat(1.0, 5.0).strength(values), [0, 0, 0.25, 1, 1])
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0], [1, 1, 1], [0, 1, 1]])
+def test_a_scale_always_has_a_width(labels: list[int]) -> None:
+    found = drawing._heat(np.zeros(3), np.array(labels))
+    assert found.low < found.high
+
+
+def panels(picture: Image.Image) -> tuple[np.ndarray, np.ndarray]:
+    """The two panels of a picture of an image of 48 x 48, which are eight times as large."""
+    array = np.asarray(picture).astype(int)
+    rows = np.flatnonzero((array[:, 12 : 12 + 384] == 90).all(axis=(1, 2)))
+    top = int(rows[0])
+    return array[top : top + 384, 12:396], array[top : top + 384, 408:792]
+
+
+@pytest.mark.parametrize(
+    ("source", "hot", "why"),
+    [
+        ("smooth", (slice(200, 380), slice(200, 380)), "it drove the score, though its map is low"),
+        ("", (slice(4, 180), slice(4, 180)), "it is the highest in its scale"),
+        ("devnet", (slice(4, 180), slice(4, 180)), "a classifier has no map"),
+    ],
+)
+def test_the_map_that_is_shown(bundle: Bundle, source: str, hot: tuple[slice, slice], why: str) -> None:
+    picture = draw(inspection(source=source), bundle, SCALES)
+    assert picture is not None
+    plain, heated = panels(picture)
+    assert (plain == 90).all()
+    assert (heated[hot][..., 0] > heated[hot][..., 2] + 30).all(), why
+    grey = np.abs(heated - 90).max(axis=2) == 0
+    assert grey[4:180, 200:380].all() and grey[200:380, 4:180].all()
+    assert not grey[:, 184:200].all()  # the border of the segments
+
+
+@pytest.mark.parametrize("verdict", ["OK", "NG", "UNKNOWN"])
+def test_the_verdict_has_its_colour(bundle: Bundle, verdict: str) -> None:
+    picture = draw(inspection(verdict), bundle, SCALES)
+    assert picture is not None
+    assert picture.getpixel((picture.width - 3, 3)) == drawing._COLOURS[verdict]
+
+
+def test_long_reasons_are_wrapped_whole(bundle: Bundle) -> None:
+    words = " ".join(f"word{i}" for i in range(60))
+    lines = drawing._wrapped(words, 600, most=99)
+    assert " ".join(lines) == words
+    assert all(drawing._font(16).getlength(line) <= 576 for line in lines)
+    path = "x" * 5000
+    assert "".join(drawing._wrapped(path, 600, most=999)) == path
+    assert len(drawing._wrapped(path, 600)) == 4
+
+
+def test_a_classifier_alone_has_one_panel() -> None:
+    with Bundle.load(bundle_of("DevNet"), "cpu") as alone:
+        (found,) = alone.inspect([bad(0)])
+        picture = draw(found, alone, heats(alone))
+    assert picture is not None
+    assert picture.width == 480
+
+
+def test_what_cannot_be_read_has_no_picture(bundle: Bundle, tmp_path: Path) -> None:
+    overlays = Overlays(bundle, tmp_path / "pictures")
+    for found in bundle.inspect([tmp_path / "gone.png", bad(0)]):
+        overlays.write(found)
+    (written,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert written == picture_path(tmp_path / "pictures", str(bad(0)))
+    assert np.asarray(Image.open(written)).shape[2] == 3
+
+
+def test_places_do_not_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [
+        "a.png",
+        "a.jpg",
+        "x/a.png",
+        "y/a.png",
+        "y/x/a.png",
+        "../a.png",
+        "/a.png",
+        "größe/ä.png",
+        "größe/ö.png",
+        "\udcff.png",
+        "\udcfe.png",
+        "long" * 60 + "1.png",
+        "long" * 60 + "2.png",
+        "..../...png",
+        "a\nb.png",
+    ]
+    places = [picture_path(Path("out"), name) for name in names]
+    assert len(set(places)) == len(names)
+    assert {str(place).lower() for place in places} == {str(place) for place in places}
+    for place in places:
+        assert place.parts[0] == "out" and len(place.parts) == 3 and ".." not in place.parts
+        assert max(map(len, place.parts)) < 120 and str(place).isascii()
+    assert picture_path(Path("out"), str(tmp_path / "a.png")) == places[0]
+
+
+def test_a_folder_that_cannot_be_written(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    overlays = Overlays(bundle, tmp_path / "file")
+    with pytest.raises(StoreError, match="cannot be written"):
+        overlays.write(inspection())

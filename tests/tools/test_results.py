@@ -1,0 +1,266 @@
+"""Files of predictions: valid however it ends, and gone on with to the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from segad_core.base.text import in_one_line
+from segad_core.bundle.runtime.prediction import Contribution, Prediction
+from segad_core.errors import StoreError, UsageError
+from segad_core.tools.results import Results, explained_line, open_results, readable_line, summary
+
+BUNDLE = "0123456789abcdef" * 4
+WHY = (
+    Contribution("wires", "patchcore", "q995", 3.25, 2.1),
+    Contribution("image", "devnet", "score", 1.0, -0.5),
+)
+MANY = tuple(Contribution("s", "d", f"n{i}", 0.0, 6.5 - i) for i in range(12))
+PREDICTIONS = [
+    Prediction("a.png", "OK", -0.1),
+    Prediction('b, "b".png', "NG", 1 / 3, "wires, patchcore q99.5, +2.10", WHY),
+    Prediction("\udcff.png", "UNKNOWN", None, "the file is empty. Copy it again."),
+    Prediction("line\nbreak\t.png", "UNKNOWN", 5e-324, "in doubt:\x1b[31m red\u2028"),
+    Prediction("a.png", "OK", -0.1),
+    Prediction("größe 寸法.png", "NG", 1e300, "", MANY),
+]
+FORMS = ("csv", "jsonl", "parquet")
+
+
+def opened(path: Path, mode: Literal["new", "resume", "force"] = "new", explain: bool = False) -> Results:
+    return open_results(path, BUNDLE, explain, mode)
+
+
+def written(path: Path, explain: bool = False, upto: int = len(PREDICTIONS)) -> bytes:
+    """An uninterrupted file, in batches of two."""
+    with opened(path, explain=explain) as results:
+        for i in range(0, upto, 2):
+            results.write(PREDICTIONS[i : i + 2])
+    return path.read_bytes()
+
+
+def gone_on(path: Path, explain: bool = False) -> bytes:
+    with opened(path, "resume", explain) as results:
+        names = list(results.left(one.image for one in PREDICTIONS))
+        results.write(PREDICTIONS[len(PREDICTIONS) - len(names) :])
+    return path.read_bytes()
+
+
+def test_csv_lines(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "x.csv"
+    raw = written(path, explain=True)
+    assert raw.count(b"\n") == len(PREDICTIONS) + 1
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = list(csv.reader(file))
+    mark = BUNDLE[:16]
+    assert lines[0] == ["image", "verdict", "score", "reason", "bundle", "contributions"]
+    assert lines[1] == ["a.png", "OK", "-0.1", "", mark, ""]
+    assert lines[2][:5] == ['b, "b".png', "NG", repr(1 / 3), "wires, patchcore q99.5, +2.10", mark]
+    assert lines[2][5] == "wires, patchcore q99.5, +2.10; whole image, devnet score, -0.50"
+    assert lines[3] == ["\\udcff.png", "UNKNOWN", "", "the file is empty. Copy it again.", mark, ""]
+    assert lines[4] == [
+        "line\\x0abreak\\x09.png",
+        "UNKNOWN",
+        "5e-324",
+        "in doubt:\\x1b[31m red\\u2028",
+        mark,
+        "",
+    ]
+    assert lines[6][5].count("; ") == 9
+    assert "n6," not in lines[6][5] and "n7," not in lines[6][5]  # the two that add least
+
+
+def test_jsonl_lines(tmp_path: Path) -> None:
+    raw = written(tmp_path / "x.jsonl", explain=True)
+    lines = [json.loads(line) for line in raw.splitlines()]
+    assert lines[1] == {
+        "image": 'b, "b".png',
+        "verdict": "NG",
+        "score": 1 / 3,
+        "reason": "wires, patchcore q99.5, +2.10",
+        "bundle": BUNDLE[:16],
+        "contributions": [
+            {"segment": "wires", "source": "patchcore", "statistic": "q995", "value": 3.25, "amount": 2.1},
+            {"segment": "image", "source": "devnet", "statistic": "score", "value": 1.0, "amount": -0.5},
+        ],
+    }
+    assert lines[2]["score"] is None
+    assert len(lines[5]["contributions"]) == 12
+
+
+def test_parquet_lines(tmp_path: Path) -> None:
+    written(tmp_path / "x.parquet", explain=True)
+    written(tmp_path / "x.csv", explain=True)
+    found = parquet.read_table(tmp_path / "x.parquet").to_pylist()
+    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
+        expected = [
+            {**line, "score": float(line["score"]) if line["score"] else None}
+            for line in csv.DictReader(file)
+        ]
+    assert found == expected
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.csv", "x.parquet"]
+
+
+@pytest.mark.parametrize("explain", [False, True])
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_cut_anywhere_it_goes_on_to_the_same_bytes(tmp_path: Path, form: str, explain: bool) -> None:
+    whole = written(tmp_path / f"whole.{form}", explain)
+    path = tmp_path / f"cut.{form}"
+    for cut in range(0, len(whole) + 1, 7):
+        path.write_bytes(whole[:cut])
+        assert gone_on(path, explain) == whole
+    assert gone_on(path, explain) == whole
+
+
+@pytest.mark.parametrize("explain", [False, True])
+def test_parquet_goes_on_to_the_same_bytes(tmp_path: Path, explain: bool) -> None:
+    whole = written(tmp_path / "whole.parquet", explain)
+    path, journal = tmp_path / "cut.parquet", tmp_path / "cut.parquet.journal"
+    with pytest.raises(KeyboardInterrupt), opened(path, explain=explain) as results:
+        results.write(PREDICTIONS[:2])
+        assert not path.exists()
+        raise KeyboardInterrupt
+    assert parquet.read_table(path).num_rows == 2  # what came before Ctrl-C can be read
+    assert journal.exists()
+    lines = journal.read_bytes()
+    for cut in range(0, len(lines) + 1, 5):
+        journal.write_bytes(lines[:cut])
+        assert gone_on(path, explain) == whole
+        assert not journal.exists()
+    assert gone_on(path, explain) == whole  # nothing is left to do
+
+
+def test_images_that_have_come_since_are_left(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    written(path, upto=2)
+    with opened(path, "resume") as results:
+        assert list(results.left(["0.png", "a.png", "a.png", 'b, "b".png', "c.png"])) == [
+            "0.png",
+            "a.png",
+            "c.png",
+        ]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_file_that_is_there(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"x.{form}"
+    before = written(path)
+    with pytest.raises(UsageError, match="is there already"):
+        opened(path)
+    assert path.read_bytes() == before
+    with opened(path, "force"):
+        pass
+    assert path.read_bytes() != before
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_another_bundles_file_is_refused(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"x.{form}"
+    before = written(path)
+    with pytest.raises(UsageError, match="another bundle"):
+        open_results(path, "f" * 64, False, "resume")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_other_options_are_refused(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"x.{form}"
+    written(path, explain=True)
+    with pytest.raises(UsageError, match="is not what this command wrote"):
+        opened(path, "resume", explain=False)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "content", [b"a,b\n1,2\n", b"{}\n", b"[1]\n", b"null\n", b"\xff\xfe\n", b"PAR1\n", b"\0" * 50 + b"\n"]
+)
+def test_other_files_are_refused(tmp_path: Path, form: str, content: bytes) -> None:
+    path = tmp_path / f"x.{form}"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="is not what this command wrote"):
+        opened(path, "resume")
+    assert path.read_bytes() == content
+
+
+def test_a_line_that_is_damaged_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    whole = written(path)
+    path.write_bytes(whole.replace(b"-0.1", b"zero", 1))
+    with pytest.raises(UsageError, match="holds a line that cannot be read"):
+        opened(path, "resume")
+
+
+def test_other_endings_are_refused(tmp_path: Path) -> None:
+    for name in ("x", "x.txt", "x.CSV.gz", "csv"):
+        with pytest.raises(UsageError, match=r"results are written as \.csv, \.jsonl, \.parquet"):
+            opened(tmp_path / name)
+
+
+def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be written"):
+        opened(tmp_path / "file" / "x.csv")
+    device = tmp_path / "x.csv"
+    device.symlink_to("/dev/full")
+    with pytest.raises(UsageError, match="is not a file"):
+        opened(device, "resume")
+
+
+def test_a_full_disk_is_said_and_gone_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, path = written(tmp_path / "whole.csv"), tmp_path / "x.csv"
+
+    def full(file, data):
+        file.write(data[:10])
+        raise OSError(28, "No space left on device")
+
+    with opened(path) as results:
+        results.write(PREDICTIONS[:2])
+        monkeypatch.setattr("segad_core.tools.results._write_all", full)
+        with pytest.raises(StoreError, match="No space left on device") as caught:
+            results.write(PREDICTIONS[2:])
+        assert "--resume" in caught.value.remedy
+    monkeypatch.undo()
+    assert path.read_bytes() == whole[: len(path.read_bytes())]
+    assert gone_on(path) == whole
+
+
+def test_each_batch_is_in_the_file_when_write_returns(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    with opened(path) as results:
+        for count, one in enumerate(PREDICTIONS, 1):
+            results.write([one])
+            assert path.read_bytes().count(b"\n") == count
+
+
+def test_a_tally_counts_lines_from_before(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    written(path, upto=4)
+    with opened(path, "resume") as results:
+        results.write(PREDICTIONS[4:])
+    assert summary(results.verdicts) == "6 images: 2 OK, 2 NG, 2 UNKNOWN"
+    assert results.unscored == [("\\udcff.png", "the file is empty. Copy it again.")]
+
+
+def test_lines_for_the_eye() -> None:
+    assert readable_line(PREDICTIONS[1]) == 'NG         0.3333  b, "b".png  wires, patchcore q99.5, +2.10'
+    assert readable_line(PREDICTIONS[2]).startswith("UNKNOWN         -  \\udcff.png  the file")
+    assert explained_line(PREDICTIONS[1]).splitlines()[1:] == [
+        "                   wires, patchcore q99.5, +2.10",
+        "                   whole image, devnet score, -0.50",
+    ]
+
+
+@given(st.binary(max_size=30))
+def test_a_name_is_one_line_of_text(name: bytes) -> None:
+    text = in_one_line(os.fsdecode(name))
+    assert len(text.splitlines()) <= 1
+    assert text.isprintable() or all(ord(c) > 0x9F for c in text if not c.isprintable())
+    assert text.encode("utf-8").decode() == text
