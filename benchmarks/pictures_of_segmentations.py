@@ -87,9 +87,9 @@ def board(degrees: float, scale: float, x: int, y: int) -> tuple[Pixels, Pixels]
         (paint.ellipse if n == 2 else paint.rectangle)(box, fill=fills[n])
         (mark.ellipse if n == 2 else mark.rectangle)(box, fill=n + 2)
     angle, centre = np.deg2rad(degrees), np.array([190.0, 155.0])
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / scale
-    shift = centre - turn @ np.array([200.0 + x, 200.0 + y])
-    matrix = (*turn[0], shift[0], *turn[1], shift[1])
+    fold = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / scale
+    shift = centre - fold @ np.array([200.0 + x, 200.0 + y])
+    matrix = (*fold[0], shift[0], *fold[1], shift[1])
     move = Image.Transform.AFFINE
     seen = np.asarray(colour.transform((size, size), move, matrix, Image.Resampling.BICUBIC), np.float64)
     labelled = np.asarray(labels.transform((size, size), move, matrix))

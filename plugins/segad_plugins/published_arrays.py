@@ -8,10 +8,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from segad_core.base.files import is_file
-from segad_core.contracts import Sample
-from segad_core.errors import DataError
-from segad_core.images import read_array
+from segad_core.api import DataError, Sample, is_file, read_array
 
 Names = Literal["release", "path"]
 NAMES = (

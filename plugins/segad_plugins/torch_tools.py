@@ -19,9 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from segad_core.base.digest import file_digest
-from segad_core.contracts import Space
-from segad_core.errors import PluginError, UsageError
+from segad_core.api import PluginError, Space, UsageError, file_digest
 
 log = logging.getLogger("segad.plugins")
 

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from segad_core.contracts import Run
-from segad_core.errors import NonFiniteError
+from segad_core.api import NonFiniteError, Run
 from segad_plugins.torch_tools import to_arrays
 
 Precision = Literal["float32", "bfloat16"]

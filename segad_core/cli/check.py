@@ -45,11 +45,11 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
     stored = total = 0
     for plan in prepared.plans:
         click.echo(plan.category)
-        for turn, split in prepared.splits[plan.category].items():
+        for fold, split in prepared.splits[plan.category].items():
             click.echo(
-                f"  seed {turn}: images for detectors {len(split.detectors)}, "
+                f"  seed {fold}: images for detectors {len(split.detectors)}, "
                 f"final classifier {len(split.final)}, test {len(split.test)}, "
-                f"apart {len(split.apart)}, unused {len(split.unused)}"
+                f"apart {len(split.doubtful)}, unused {len(split.unused)}"
                 + (f", published subset '{split.subset}'" if split.subset else "")
                 + "".join(f", classifier {name} {len(own)}" for name, own in split.classifiers.items())
             )

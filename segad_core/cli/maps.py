@@ -82,8 +82,8 @@ def maps(
     opened = Store(store)
     with Progress() as progress:
         prepared = prepare(checked, opened, progress.preparing, device)
-    turns = [turn.seed for splits in prepared.splits.values() for turn in splits]
-    own_seeds = _chosen("--seed", seeds, turns, checked.name)
+    folds = [fold.seed for splits in prepared.splits.values() for fold in splits]
+    own_seeds = _chosen("--seed", seeds, folds, checked.name)
     planned = [
         part
         for plan in prepared.plans
@@ -103,7 +103,7 @@ def maps(
         for part in left:
             with Progress() as progress:
                 written = map_export.write_maps(part, opened, device, progress.preparing, force)
-            shared = f", of seeds {', '.join(map(str, part.turns))}" if len(part.turns) > 1 else ""
+            shared = f", of seeds {', '.join(map(str, part.folds))}" if len(part.folds) > 1 else ""
             for folder in written:
                 say(f"{folder.path}: {len(part.files)} maps{shared}")
     except KeyboardInterrupt:

@@ -38,8 +38,8 @@ class Sample:
     group: str = ""
 
     @property
-    def part(self) -> str:
-        """Where it stands, in words: `train good`, `test bad`, `test bad, unseen`, `good`, `doubtful`."""
+    def stratum(self) -> str:
+        """Its official split and label in words, such as `train good`, `test bad, unseen` or `doubtful`."""
         word = {0: "good", 1: "bad", None: "doubtful"}[self.label]
         return f"{self.split or ''} {word}{', unseen' * self.unseen}".strip()
 
@@ -75,7 +75,7 @@ class Dataset(Component):
         return self.categories()
 
     def published_counts(self, category: str) -> Mapping[str, int]:
-        """How many images of each `Sample.part` were published; nothing where that is not known.
+        """How many images of each `Sample.stratum` were published; nothing where that is not known.
 
         Other counts are a warning, not an error: a part of a data set is a data set too.
         """
@@ -98,7 +98,7 @@ def count_differences(dataset: Dataset, category: str, samples: Sequence[Sample]
 
     A part that is not among the published counts had no images. Empty where no counts are known.
     """
-    published, counts = dataset.published_counts(category), Counter(sample.part for sample in samples)
+    published, counts = dataset.published_counts(category), Counter(sample.stratum for sample in samples)
     if not published:
         return []
     parts = [*published, *sorted(counts.keys() - published.keys())]

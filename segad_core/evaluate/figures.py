@@ -20,8 +20,8 @@ class Figures:
         fpr95_roc: as the ROC curve has it.
         n_good, n_bad: test images.
         n_unseen: how many of the bad have a defect of a type that nothing learnt from.
-        n_apart: doubtful images.
-        apart_above: how many of the doubtful lie at or above the threshold that catches 95 % of the bad.
+        n_doubtful: doubtful images.
+        doubtful_above: how many of the doubtful lie at or above the threshold that catches 95 % of the bad.
         auroc_seen, fpr95_seen: of the good against the bad that are not unseen; this and what follows is
             None where all bad images are seen, or all unseen.
         auroc_unseen, fpr95_unseen: of the good against the unseen.
@@ -43,8 +43,8 @@ class Figures:
     n_good: int
     n_bad: int
     n_unseen: int = 0
-    n_apart: int
-    apart_above: float
+    n_doubtful: int
+    doubtful_above: float
     auroc_seen: float | None = None
     auroc_unseen: float | None = None
     fpr95_seen: float | None = None
@@ -54,7 +54,7 @@ class Figures:
 
 
 _INTERVALS = ("auroc_low", "auroc_high", "fpr95_low", "fpr95_high")
-_COUNTED = ("apart_above", "missed_seen", "missed_unseen")
+_COUNTED = ("doubtful_above", "missed_seen", "missed_unseen")
 _RATES = (
     *("auroc", "fpr95", "fpr95_roc"),
     *("auroc_seen", "auroc_unseen", "fpr95_seen", "fpr95_unseen"),

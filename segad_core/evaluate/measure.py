@@ -22,7 +22,7 @@ def measure(
     unseen: Sequence[bool],
     held_out: str = "",
 ) -> Figures:
-    """The figures over the labelled images; the doubtful are counted against the threshold, apart.
+    """The figures over the labelled images; the doubtful are counted against the threshold, separately.
 
     Args:
         category, seed, row, held_out: what was measured.
@@ -33,7 +33,7 @@ def measure(
     values = np.asarray(scores, np.float64)
     judged = np.array([label is not None for label in labels], bool)
     truth = np.array([label for label in labels if label is not None], np.int64)
-    known, apart = values[judged], values[~judged]
+    known, doubtful = values[judged], values[~judged]
     new = np.asarray(unseen, bool)[judged] & (truth == 1)
     (auroc_low, auroc_high), (fpr95_low, fpr95_high) = intervals(truth, known)
     return Figures(
@@ -51,8 +51,8 @@ def measure(
         n_good=int((truth == 0).sum()),
         n_bad=int((truth == 1).sum()),
         n_unseen=int(new.sum()),
-        n_apart=len(apart),
-        apart_above=int((apart >= threshold_at_tpr(truth, known)).sum()),
+        n_doubtful=len(doubtful),
+        doubtful_above=int((doubtful >= threshold_at_tpr(truth, known)).sum()),
         **_seen_and_unseen(truth, known, new),
     )
 

@@ -35,7 +35,7 @@ def results_text(
     frame = itself(figures)
     parts = [f"# {title}\n", *(markdown_table(figures, metric) for metric in METRICS)]
     parts.append(_rests_on(frame))
-    if frame["n_apart"].any():
+    if frame["n_doubtful"].any():
         parts.append(
             "Doubtful images (scored, never trained on, in none of the figures above), and how many of\n"
             "them lie at or above the threshold that catches 95 % of the bad, mean over seeds:\n\n"
@@ -112,7 +112,7 @@ def _range(values: pd.Series) -> str:
 
 def _apart_table(frame: pd.DataFrame) -> str:
     lines = [["row", "category", "doubtful", "above"]]
-    for (row, category), own in frame[frame["n_apart"] > 0].groupby(["row", "category"], sort=False):
-        share = 100 * float((own["apart_above"] / own["n_apart"]).mean())
-        lines.append([plain_cell(str(row)), str(category), _range(own["n_apart"]), f"{share:.0f} %"])
+    for (row, category), own in frame[frame["n_doubtful"] > 0].groupby(["row", "category"], sort=False):
+        share = 100 * float((own["doubtful_above"] / own["n_doubtful"]).mean())
+        lines.append([plain_cell(str(row)), str(category), _range(own["n_doubtful"]), f"{share:.0f} %"])
     return aligned(lines, words=2)

@@ -34,7 +34,7 @@ from segad_core.run.folder import environment
 from segad_core.run.plan import CategoryPlan
 from segad_core.run.prepare import Prepared, prepare
 from segad_core.run.rows import ROW_FILES, feature_table
-from segad_core.split.draw import Split, Turn
+from segad_core.split.draw import Fold, Split
 from segad_core.split.file import splits_json
 from segad_core.store.store import Store
 
@@ -69,8 +69,8 @@ def make_bundle(
     recipe = _one_row(recipe, row)
     prepared = prepare(recipe, store, partial(report, hook, ""), device)
     (plan,) = prepared.plans
-    turn = _turn(prepared.splits[category], seed)
-    task = next(t for t in plan.rows() if (t.seed, t.held_out) == turn)
+    fold = _fold(prepared.splits[category], seed)
+    task = next(t for t in plan.rows() if (t.seed, t.held_out) == fold)
     setup_of(recipe, task, [])  # what no bundle takes is told before anything is trained
     needed = _needed(plan, task)
     work = [work_left(one, store) for one in needed]
@@ -91,10 +91,10 @@ def _gathered(
     recipe: Recipe, prepared: Prepared, task: RowTask, tasks: Sequence[Any], store: Store, device: str
 ) -> tuple[Manifest, dict[str, bytes | Path]]:
     """A manifest without its files, and the files."""
-    category, turn = task.category, Turn(task.seed)
-    split, facts = prepared.splits[category][turn], prepared.facts[category]
+    category, fold = task.category, Fold(task.seed)
+    split, facts = prepared.splits[category][fold], prepared.facts[category]
     evidence = Evidence(prepared.samples[category], facts, store)
-    splits = splits_json({category: {turn: split}})
+    splits = splits_json({category: {fold: split}})
     contents: dict[str, bytes | Path] = {
         "recipe.yaml": recipe.resolved().encode(),
         "splits.json": as_text(splits).encode(),
@@ -151,13 +151,13 @@ def _one_row(recipe: Recipe, name: str) -> Recipe:
     return replace(recipe, rows=(row,), means={}, published=None, skeleton=skeleton)
 
 
-def _turn(splits: Mapping[Turn, Split], seed: int | None) -> Turn:
-    seeds = [turn.seed for turn in splits if not turn.held_out]
+def _fold(splits: Mapping[Fold, Split], seed: int | None) -> Fold:
+    seeds = [fold.seed for fold in splits if not fold.held_out]
     if seed is None:
-        return Turn(seeds[0])
+        return Fold(seeds[0])
     if seed not in seeds:
         raise UsageError(f"the recipe has no seed {seed}", f"It has {', '.join(map(str, seeds))}.")
-    return Turn(seed)
+    return Fold(seed)
 
 
 def _needed(plan: CategoryPlan, task: RowTask) -> list[Any]:

@@ -133,7 +133,7 @@ class RowCell:
 
 
 @dataclass(frozen=True)
-class Table:
+class FeatureTable:
     """Where the parts of a feature table are: keys per detector, of equal lines.
 
     Attributes:
@@ -173,8 +173,8 @@ class RowTask:
     train_labels: tuple[int, ...]
     scored: tuple[int, ...]
     scored_ids: tuple[str, ...]
-    table: Table
-    generated: Table | None
+    table: FeatureTable
+    generated: FeatureTable | None
     needs: tuple[str, ...]
 
 

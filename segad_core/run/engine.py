@@ -22,7 +22,7 @@ from segad_core.run.folder import RunFolder, ScoredImage, SegmentedImage
 from segad_core.run.prepare import Prepared, prepare
 from segad_core.run.rows import read_scores
 from segad_core.run.tasks import execute
-from segad_core.split.draw import Turn
+from segad_core.split.draw import Fold
 from segad_core.store.store import Store
 from segad_core.store.values import read_quality
 
@@ -174,7 +174,7 @@ class _Ledger:
     store: Store
     folder: RunFolder
     hook: pluggy.HookRelay
-    _done: dict[tuple[str, Turn, str], tuple[Figures, list[ScoredImage]]] = field(default_factory=dict)
+    _done: dict[tuple[str, Fold, str], tuple[Figures, list[ScoredImage]]] = field(default_factory=dict)
     _next: float = 0.0
 
     def enter(self, task: RowTask) -> None:
@@ -218,15 +218,15 @@ class _Ledger:
     def _scored_images(self, task: RowTask) -> list[ScoredImage]:
         samples = self.prepared.samples[task.category]
         scores = read_scores(task, self.store)
-        turn = Turn(task.seed, task.held_out)
+        fold = Fold(task.seed, task.held_out)
         return [
-            ScoredImage(task.category, turn, task.row.name, _met(samples[i], task.held_out), float(score))
+            ScoredImage(task.category, fold, task.row.name, _met(samples[i], task.held_out), float(score))
             for i, score in zip(task.scored_ids, scores, strict=True)
         ]
 
 
-def _place(task: RowTask) -> tuple[str, Turn, str]:
-    return task.category, Turn(task.seed, task.held_out), task.row.name
+def _place(task: RowTask) -> tuple[str, Fold, str]:
+    return task.category, Fold(task.seed, task.held_out), task.row.name
 
 
 def _met(sample: Sample, held_out: str) -> Sample:

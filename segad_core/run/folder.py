@@ -24,7 +24,7 @@ from segad_core.errors import StoreError
 from segad_core.evaluate import Figures, compare, comparison_csv, results_frame, results_text
 from segad_core.recipe import Recipe
 from segad_core.run.prepare import Prepared
-from segad_core.split.draw import Turn
+from segad_core.split.draw import Fold
 from segad_core.split.file import splits_json
 
 log = logging.getLogger("segad.run")
@@ -46,7 +46,7 @@ class ScoredImage:
     """One line of `scores.csv`."""
 
     category: str
-    turn: Turn
+    fold: Fold
     row: str
     sample: Sample
     score: float
@@ -54,8 +54,8 @@ class ScoredImage:
     def cells(self) -> tuple[str, ...]:
         """The line's cells; the label of a doubtful image is empty, the score keeps every digit."""
         label = "" if self.sample.label is None else str(self.sample.label)
-        turn = (str(self.turn.seed), self.turn.held_out)
-        known = (self.category, *turn, self.row, self.sample.id, label, self.sample.defect)
+        fold = (str(self.fold.seed), self.fold.held_out)
+        known = (self.category, *fold, self.row, self.sample.id, label, self.sample.defect)
         return (*known, str(int(self.sample.unseen)), repr(self.score))
 
 

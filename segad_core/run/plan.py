@@ -20,18 +20,18 @@ from segad_core.run.cells import (
     SCHEMA,
     SCORING,
     Defects,
+    FeatureTable,
     FitCell,
     FitTask,
     RowCell,
     RowTask,
     ScoresCell,
     ScoresTask,
-    Table,
     Task,
     names_for,
 )
 from segad_core.run.statistics_pass import StatisticsPass
-from segad_core.split.draw import Split, Turn, folds
+from segad_core.split.draw import Fold, Split, stratified_folds
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,17 @@ class CategoryPlan:
 
 
 def plan_category(
-    recipe: Recipe, category: str, inventory: Inventory, splits: Mapping[Turn, Split]
+    recipe: Recipe, category: str, inventory: Inventory, splits: Mapping[Fold, Split]
 ) -> CategoryPlan:
-    """Plans one category: turns that share a detector training share its statistics too."""
+    """Plans one category: folds that share a detector training share its statistics too."""
     planner = _Planner(recipe, category, inventory)
-    groups: dict[int, list[Turn]] = {}
-    for turn in splits:
-        groups.setdefault(splits[turn].detectors_seed, []).append(turn)
+    groups: dict[int, list[Fold]] = {}
+    for fold in splits:
+        groups.setdefault(splits[fold].detectors_seed, []).append(fold)
     tasks: list[Task] = []
     made: set[str] = set()
-    for fit_seed, turns in groups.items():
-        for task in planner.group(fit_seed, {turn: splits[turn] for turn in turns}):
+    for fit_seed, folds in groups.items():
+        for task in planner.group(fit_seed, {fold: splits[fold] for fold in folds}):
             keys = {cell.key for cell in task.cells}
             if isinstance(task, RowTask) or not keys <= made:  # two classifiers may share a training
                 tasks.append(task)
@@ -75,12 +75,12 @@ class _Planner:
         self.preprocessing = Preprocessing(skeleton.image.size, skeleton.image.white, skeleton.batch_size)
         self.encoder_identity = encoder_identity(recipe.encoder)
 
-    def group(self, fit_seed: int, splits: Mapping[Turn, Split]) -> list[Task]:
-        """The tasks of the turns that share one training of each detector."""
+    def group(self, fit_seed: int, splits: Mapping[Fold, Split]) -> list[Task]:
+        """The tasks of the folds that share one training of each detector."""
         train_ids = list(dict.fromkeys(split.detectors for split in splits.values()))
         # a detector seed of its own still meets another test part under each seed where that part is drawn
         if len(train_ids) > 1:
-            parts = [{turn: s for turn, s in splits.items() if s.detectors == ids} for ids in train_ids]
+            parts = [{fold: s for fold, s in splits.items() if s.detectors == ids} for ids in train_ids]
             return [task for part in parts for task in self.group(fit_seed, part)]
         train = self.samples(train_ids[0])
         others = self.samples(sorted(self.by_id.keys() - {s.id for s in train}))
@@ -91,18 +91,18 @@ class _Planner:
             for alias, choice in self.recipe.detectors.items()
             if alias in learners
         }
-        label = f"{self.category}, seed {', '.join(str(seed) for seed in {turn.seed: 0 for turn in splits})}"
+        label = f"{self.category}, seed {', '.join(str(seed) for seed in {fold.seed: 0 for fold in splits})}"
         real = StatisticsPass(self.common(), others, self.content(others), fits)
         tasks: list[Task] = []
         rows: list[Task] = []
-        for turn, split in splits.items():
+        for fold, split in splits.items():
             scores: dict[str, str] = {}
             for alias in [alias for alias in self.recipe.classifiers if alias in learners]:
-                own, scores[alias] = self.classifier_tasks(alias, turn, split, others, lines)
+                own, scores[alias] = self.classifier_tasks(alias, fold, split, others, lines)
                 tasks += own
             generated: dict[str, StatisticsPass] = {}
-            rows += [self.row_task(r, turn, split, lines, real, generated, scores) for r in self.recipe.rows]
-            tasks += [p.task(f"{self.category}, seed {turn}: generated defects") for p in generated.values()]
+            rows += [self.row_task(r, fold, split, lines, real, generated, scores) for r in self.recipe.rows]
+            tasks += [p.task(f"{self.category}, seed {fold}: generated defects") for p in generated.values()]
         if fits:
             different = {cell.key: cell for cell in fits.values()}.values()  # one for two equal detectors
             fit = FitTask(f"{label}: fit", samples=train, cells=tuple(different), **self.common())
@@ -143,20 +143,20 @@ class _Planner:
         )
 
     def classifier_tasks(
-        self, alias: str, turn: Turn, split: Split, others: Sequence[Sample], lines: Mapping[str, int]
+        self, alias: str, fold: Fold, split: Split, others: Sequence[Sample], lines: Mapping[str, int]
     ) -> tuple[list[Task], str]:
         """The trainings of a classifier, what scores the images that no detector trains on, and its key.
 
         With `out_of_fold` an image that the final classifier learns from is scored by a training without it.
         """
         choice, count = self.recipe.classifiers[alias], self.recipe.skeleton.classifiers[alias].out_of_fold
-        name, seed = f"{self.category}, seed {turn}: {alias}", turn.seed
+        name, seed = f"{self.category}, seed {fold}: {alias}", fold.seed
         # by what they show: a copy of an image has seen as much as the image itself
         shown = {sample.id: self.inventory.facts[sample.id].pixels for sample in others}
         labels = {i: int(self.by_id[i].label or 0) for i in split.classifiers[alias]}
         trained_on = {self.inventory.facts[i].pixels: label for i, label in labels.items()}
         both = {shown[i]: trained_on[shown[i]] for i in split.final if shown[i] in trained_on}
-        parts = folds(both, count, seed) if count else []
+        parts = stratified_folds(both, count, seed) if count else []
         tasks: list[Task] = []
         scored_by: list[tuple[FitCell, tuple[int, ...]]] = []
         for left_out in [frozenset[str](), *parts]:
@@ -189,7 +189,7 @@ class _Planner:
     def row_task(
         self,
         row: Row,
-        turn: Turn,
+        fold: Fold,
         split: Split,
         lines: Mapping[str, int],
         real: StatisticsPass,
@@ -197,19 +197,19 @@ class _Planner:
         scores: Mapping[str, str],
     ) -> RowTask:
         train: tuple[str, ...] = ()
-        defective: Table | None = None
+        defective: FeatureTable | None = None
         if row.score and row.classifier:
-            table = Table((), scores_key=scores[row.classifier])
+            table = FeatureTable((), scores_key=scores[row.classifier])
         elif row.score:
-            table = Table((), scores_key=real.keys(row.detectors, None, ())[0])
+            table = FeatureTable((), scores_key=real.keys(row.detectors, None, ())[0])
         else:
             table = replace(real.table(row), scores_key=scores.get(row.classifier, ""))
             train = split.final
             if row.defects:
                 train = tuple(i for i in train if self.by_id[i].label == 0)
-                defective = self.defective(row, turn.seed, train, real, generated).table(row)
+                defective = self.defective(row, fold.seed, train, real, generated).table(row)
         labels = tuple(int(self.by_id[i].label or 0) for i in train)
-        scored = (*split.test, *split.apart)
+        scored = (*split.test, *split.doubtful)
         inputs = {
             "cell": ["row", SCORING],
             "statistics": [table.segment_keys, table.image_keys],
@@ -217,17 +217,17 @@ class _Planner:
             "train": [lines[i] for i in train],
             "labels": labels,
             "scored": [lines[i] for i in scored],
-            "seed": turn.seed,
+            "seed": fold.seed,
             # the names of the features are part of what the classifier stores
             "names": row.learners() if not row.score else None,
             "scores": table.scores_key,
             "generated": defective.keys() if defective else None,
         }
         return RowTask(
-            name=f"{self.category}, seed {turn}: {row.name}",
+            name=f"{self.category}, seed {fold}: {row.name}",
             category=self.category,
-            seed=turn.seed,
-            held_out=turn.held_out,
+            seed=fold.seed,
+            held_out=fold.held_out,
             row=row,
             cells=(RowCell(digest_of(inputs)),),
             train=tuple(lines[i] for i in train),

@@ -14,7 +14,7 @@ from segad_core.recipe import Recipe
 from segad_core.run.plan import CategoryPlan, plan_category
 from segad_core.scoring.shapes import layer_shapes
 from segad_core.split.choose import Notes, Subsets, check_seeds, make_splits
-from segad_core.split.draw import Split, Turn
+from segad_core.split.draw import Fold, Split
 from segad_core.split.file import read_splits
 from segad_core.store.store import Store
 
@@ -30,7 +30,7 @@ class Prepared:
         plans: one per category, in the table's order.
         samples: what is known of each image, by category and id.
         facts: what each image holds, by category and id.
-        splits: by category and turn.
+        splits: by category and fold.
         unreadable: the images that cannot be read, by category and id.
         notes: what a reader of the results has to know.
     """
@@ -39,7 +39,7 @@ class Prepared:
     plans: tuple[CategoryPlan, ...]
     samples: dict[str, dict[str, Sample]]
     facts: dict[str, dict[str, Facts]]
-    splits: dict[str, dict[Turn, Split]]
+    splits: dict[str, dict[Fold, Split]]
     unreadable: dict[str, dict[str, ImageError]]
     notes: tuple[str, ...] = ()
 
@@ -94,7 +94,7 @@ def prepare(
         subsets = _without(left_out, dataset.bad_subsets(category)) if wanted else {}
         splits = make_splits(recipe, category, listed, inventory, subsets, from_file, notes)
         splits = {
-            turn: replace(s, unused=tuple(sorted({*s.unused, *left_out}))) for turn, s in splits.items()
+            fold: replace(s, unused=tuple(sorted({*s.unused, *left_out}))) for fold, s in splits.items()
         }
         result.samples[category] = {sample.id: sample for sample in inventory.samples}
         result.facts[category] = inventory.facts

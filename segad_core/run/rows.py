@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from segad_core.base.formats import from_npy, json_bytes, npy
 from segad_core.contracts import FinalClassifier, Progress
 from segad_core.errors import NonFiniteError, PluginError
-from segad_core.run.cells import RowTask, Table
+from segad_core.run.cells import FeatureTable, RowTask
 from segad_core.store.store import Store
 from segad_core.store.values import read_values
 
@@ -58,7 +58,7 @@ def training_table(task: RowTask, store: Store) -> tuple[NDArray[np.float64], ND
 
 
 def feature_table(
-    table: Table, detectors: Sequence[str], classifier: str, store: Store
+    table: FeatureTable, detectors: Sequence[str], classifier: str, store: Store
 ) -> tuple[NDArray[np.float64], list[str]]:
     """The feature vectors of a row (images, features), and the names of their entries.
 

@@ -8,7 +8,15 @@ from typing import Any
 from segad_core.base.digest import digest_of
 from segad_core.contracts import Sample
 from segad_core.recipe import Choice, Row
-from segad_core.run.cells import SCORING, Defects, FitCell, StatisticsCell, StatisticsTask, Table, names_for
+from segad_core.run.cells import (
+    SCORING,
+    Defects,
+    FeatureTable,
+    FitCell,
+    StatisticsCell,
+    StatisticsTask,
+    names_for,
+)
 
 
 class StatisticsPass:
@@ -38,10 +46,10 @@ class StatisticsPass:
         self._places = defects.segmenter if defects else None  # where defects are put
         self._cells: dict[str, StatisticsCell] = {}
 
-    def table(self, row: Row) -> Table:
+    def table(self, row: Row) -> FeatureTable:
         """What a SegAD row reads, without a classifier's scores."""
         image_keys = self.keys(row.detectors, None, row.image_features) if row.image_features else ()
-        return Table(self.keys(row.detectors, row.segmenter, row.features), image_keys)
+        return FeatureTable(self.keys(row.detectors, row.segmenter, row.features), image_keys)
 
     def keys(
         self, detectors: Sequence[str], segmenter: Choice | None, features: tuple[Choice, ...]

@@ -1,4 +1,4 @@
-"""The splits of a category, one for each turn: drawn as the recipe says or taken from a file; audited."""
+"""The splits of a category, one for each fold: drawn as the recipe says or taken from a file; audited."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from segad_core.contracts import Sample
 from segad_core.errors import DataError, LeakageError, RecipeError
 from segad_core.images import Inventory, audit
 from segad_core.recipe import Recipe
-from segad_core.split.draw import Split, Turn, check_parts, draw_for_classifier, make_split
+from segad_core.split.draw import Fold, Split, check_parts, draw_for_classifier, make_split
 from segad_core.split.file import Splits
 
 log = logging.getLogger("segad.prepare")
@@ -26,7 +26,7 @@ def make_splits(
     subsets: Subsets,
     from_file: Splits,
     notes: Notes,
-) -> dict[Turn, Split]:
+) -> dict[Fold, Split]:
     """Every split of a category, in the order of the recipe's seeds.
 
     A type of defect that cannot be held out is left out, and noted.
@@ -45,27 +45,27 @@ def make_splits(
     """
     given = _given(recipe, category, from_file)
     _report_unused(recipe, category, subsets, notes)
-    found: dict[Turn, Split] = {}
-    for turn in given or _turns(recipe, category, listed, notes):
-        context = f"category '{category}', seed {turn}"
+    found: dict[Fold, Split] = {}
+    for fold in given or _folds(recipe, category, listed, notes):
+        context = f"category '{category}', seed {fold}"
         try:
             if given:
-                split = _fitted(recipe, given[turn], inventory, context)
+                split = _fitted(recipe, given[fold], inventory, context)
             else:
-                split = _drawn(recipe, category, listed, inventory, subsets, turn)
-            _check_kept_out(split, inventory, turn.held_out, context)
+                split = _drawn(recipe, category, listed, inventory, subsets, fold)
+            _check_kept_out(split, inventory, fold.held_out, context)
             _check_final(recipe, split, inventory, context)
-            split = _with_classifiers(recipe, split, inventory, turn, context)
+            split = _with_classifiers(recipe, split, inventory, fold, context)
         except DataError as error:
-            if given or not turn.held_out:
+            if given or not fold.held_out:
                 raise
             reason = error.what.removeprefix(f"{context}: ")
-            notes.warn(f"category '{category}': '{turn.held_out}' is not held out: {reason}")
+            notes.warn(f"category '{category}': '{fold.held_out}' is not held out: {reason}")
             continue
-        if split.subset and not turn.held_out:
+        if split.subset and not fold.held_out:
             notes.tell(f"{context}: learns from the published subset '{split.subset}'")
         audit(split.purposes(), inventory.facts, context)
-        found[turn] = split
+        found[fold] = split
     if given:
         _report_unknown(category, given, found, notes)
     return found
@@ -99,7 +99,7 @@ def check_seeds(recipe: Recipe, categories: Sequence[str], from_file: Splits) ->
     """
     if "seeds" in recipe.skeleton.split.model_fields_set:
         return
-    seeds = {c: sorted({turn.seed for turn in from_file[c]}) for c in categories if c in from_file}
+    seeds = {c: sorted({fold.seed for fold in from_file[c]}) for c in categories if c in from_file}
     first = next(iter(seeds), "")
     for category, own in seeds.items():
         if own != seeds[first]:
@@ -110,7 +110,7 @@ def check_seeds(recipe: Recipe, categories: Sequence[str], from_file: Splits) ->
             )
 
 
-def _turns(recipe: Recipe, category: str, samples: Sequence[Sample], notes: Notes) -> list[Turn]:
+def _folds(recipe: Recipe, category: str, samples: Sequence[Sample], notes: Notes) -> list[Fold]:
     """The recipe's seeds; with `hold_out` each of them also without each type of defect that is known.
 
     Types that the data set keeps out of training anyway are not among them.
@@ -120,7 +120,7 @@ def _turns(recipe: Recipe, category: str, samples: Sequence[Sample], notes: Note
         types = {name for sample in samples if not sample.unseen for name in sample.defects()}
         if not types:
             notes.warn(f"category '{category}': no type of defect is known, so none is held out")
-    return [Turn(seed, name) for seed in _seeds(recipe) for name in ("", *sorted(types))]
+    return [Fold(seed, name) for seed in _seeds(recipe) for name in ("", *sorted(types))]
 
 
 def _seeds(recipe: Recipe) -> list[int]:
@@ -133,17 +133,17 @@ def _drawn(
     listed: Sequence[Sample],
     inventory: Inventory,
     subsets: Subsets,
-    turn: Turn,
+    fold: Fold,
 ) -> Split:
     """The split that the recipe's draws come to."""
-    name = _subset(recipe, category, subsets, _seeds(recipe).index(turn.seed))
+    name = _subset(recipe, category, subsets, _seeds(recipe).index(fold.seed))
     subset = None if name is None else _bad_for_training(category, name, subsets[name], inventory)
     split = make_split(
         listed,
         recipe.skeleton.split,
-        turn.seed,
+        fold.seed,
         category,
-        held_out=turn.held_out,
+        held_out=fold.held_out,
         subset=subset,
         detectors_train=_detectors_train(recipe),
     )
@@ -219,7 +219,7 @@ def _bad_for_training(category: str, name: str, images: Sequence[str], inventory
     return allowed.intersection(images)
 
 
-def _given(recipe: Recipe, category: str, from_file: Splits) -> dict[Turn, Split]:
+def _given(recipe: Recipe, category: str, from_file: Splits) -> dict[Fold, Split]:
     """The splits that the recipe's file has for a category; none where the recipe names no file."""
     spec = recipe.skeleton.split
     if spec.file is None:
@@ -230,13 +230,13 @@ def _given(recipe: Recipe, category: str, from_file: Splits) -> dict[Turn, Split
             f"split.file: {spec.file} has no split of category '{category}'",
             "Set the recipe's categories, or name another file.",
         )
-    seeds = _seeds(recipe) if "seeds" in spec.model_fields_set else dict.fromkeys(turn.seed for turn in own)
-    if missing := [seed for seed in seeds if Turn(seed) not in own]:
+    seeds = _seeds(recipe) if "seeds" in spec.model_fields_set else dict.fromkeys(fold.seed for fold in own)
+    if missing := [seed for seed in seeds if Fold(seed) not in own]:
         raise RecipeError(
             f"split.file: {spec.file} has no seed {missing[0]} for category '{category}'",
             "Correct split.seeds, or take it out: then all seeds of the file are used.",
         )
-    return {turn: split for seed in seeds for turn, split in own.items() if turn.seed == seed}
+    return {fold: split for seed in seeds for fold, split in own.items() if fold.seed == seed}
 
 
 def _fitted(recipe: Recipe, split: Split, inventory: Inventory, context: str) -> Split:
@@ -244,7 +244,7 @@ def _fitted(recipe: Recipe, split: Split, inventory: Inventory, context: str) ->
     context = f"split.file: {recipe.skeleton.split.file}: {context}"
     labels = {sample.id: sample.label for sample in inventory.samples}
     allowed: dict[str, tuple[int | None, ...]] = {"detectors": (0,), "final": (0, 1), "test": (0, 1)}
-    allowed["apart"] = (None,)
+    allowed["doubtful"] = (None,)
 
     def readable(images: Sequence[str]) -> tuple[str, ...]:
         if unknown := sorted({*images} - labels.keys() - inventory.unreadable.keys()):
@@ -277,11 +277,11 @@ def _fitted(recipe: Recipe, split: Split, inventory: Inventory, context: str) ->
 
 
 def _report_unknown(
-    category: str, given: Mapping[Turn, Split], fitted: Mapping[Turn, Split], notes: Notes
+    category: str, given: Mapping[Fold, Split], fitted: Mapping[Fold, Split], notes: Notes
 ) -> None:
     """Images that came after the file was written take no part, and nothing else would tell."""
     unknown = sorted(
-        {image for turn, split in fitted.items() for image in {*split.unused} - {*given[turn].unused}}
+        {image for fold, split in fitted.items() for image in {*split.unused} - {*given[fold].unused}}
     )
     if unknown:
         count = f"{len(unknown)} images, which take" if len(unknown) > 1 else "1 image, which takes"
@@ -289,7 +289,7 @@ def _report_unknown(
         notes.warn(f"category '{category}': {words}")
 
 
-def _with_classifiers(recipe: Recipe, split: Split, inventory: Inventory, turn: Turn, context: str) -> Split:
+def _with_classifiers(recipe: Recipe, split: Split, inventory: Inventory, fold: Fold, context: str) -> Split:
     """A split with the images that each classifier trains on which a row reads."""
     labels = {sample.id: sample.label for sample in inventory.samples}
     drawn = {}
@@ -300,7 +300,7 @@ def _with_classifiers(recipe: Recipe, split: Split, inventory: Inventory, turn: 
             drawn[alias] = (
                 split.classifiers[alias]
                 if alias in split.classifiers
-                else draw_for_classifier(split, labels, spec, turn.seed, what)
+                else draw_for_classifier(split, labels, spec, fold.seed, what)
             )
             if len({labels[image] for image in drawn[alias]}) < 2:  # of a file
                 raise DataError(f"{what}: needs good and bad images to learn from", "Correct the file.")

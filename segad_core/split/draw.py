@@ -13,11 +13,11 @@ from segad_core.contracts import Sample
 from segad_core.errors import DataError, RecipeError
 from segad_core.recipe.schema import Amount, ClassifierSplit, SplitSpec
 
-Purpose = Literal["detectors", "final", "test", "apart", "unused"]
+Purpose = Literal["detectors", "final", "test", "doubtful", "unused"]
 
 
-class Turn(NamedTuple):
-    """One turn of everything that a recipe does: a seed, and the type of defect from which nothing learns."""
+class Fold(NamedTuple):
+    """One repetition of a recipe: a seed, and the defect type that is held out of all training, if any."""
 
     seed: int
     held_out: str = ""
@@ -28,25 +28,25 @@ class Turn(NamedTuple):
 
 @dataclass(frozen=True)
 class Split:
-    """The purposes of the images of one category in one turn, by id, each list sorted.
+    """The purposes of the images of one category in one fold, by id, each list sorted.
 
     Attributes:
         detectors: good images that the detectors train on.
         final: good and bad images that the final classifier trains on.
         test: good and bad images that make the figures.
-        apart: doubtful images: scored and reported apart.
+        doubtful: scored and reported separately.
         unused: images with no purpose under this recipe.
         classifiers: good and bad images that each classifier trains on, by its name: of those in `detectors`
             and `final` (paper section 4.1), so never of the test's.
         subset: the published subset of bad images that `final` has, if any.
-        detectors_seed: decides what detectors draw while they train; turns that share it and their images
+        detectors_seed: decides what detectors draw while they train; folds that share it and their images
             share the trainings.
     """
 
     detectors: tuple[str, ...]
     final: tuple[str, ...]
     test: tuple[str, ...]
-    apart: tuple[str, ...]
+    doubtful: tuple[str, ...]
     unused: tuple[str, ...]
     classifiers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     subset: str = ""
@@ -54,7 +54,7 @@ class Split:
 
     def purposes(self) -> dict[str, Purpose]:
         """The purpose of each image; one that has none is left out."""
-        names: tuple[Purpose, ...] = ("detectors", "final", "test", "apart")
+        names: tuple[Purpose, ...] = ("detectors", "final", "test", "doubtful")
         return {image: name for name in names for image in getattr(self, name)}
 
 
@@ -103,7 +103,7 @@ def make_split(
         DataError: a part that is needed comes out empty, or has fewer images than asked for.
     """
     ordered = samples if spec.order == "listed" else sorted(samples, key=lambda sample: sample.id)
-    good, bad, apart = ([s.id for s in ordered if s.label == label] for label in (0, 1, None))
+    good, bad, doubtful = ([s.id for s in ordered if s.label == label] for label in (0, 1, None))
     for label, ids in (("good", good), ("bad", bad)):
         if not ids:
             raise DataError(
@@ -134,7 +134,7 @@ def make_split(
         "detectors": detectors,
         "final": final_good + final_bad,
         "test": test_good + test_bad,
-        "apart": apart,
+        "doubtful": doubtful,
     }
     used = {image for ids in parts.values() for image in ids}
     parts["unused"] = [i for i in (*good, *bad) if i not in used]
@@ -197,7 +197,7 @@ def draw_for_classifier(
     return tuple(sorted(chosen))
 
 
-def folds(labels: Mapping[str, int], count: int, seed: int) -> list[frozenset[str]]:
+def stratified_folds(labels: Mapping[str, int], count: int, seed: int) -> list[frozenset[str]]:
     """Parts of what is labelled, with the same share of each label as far as numbers allow; none is empty."""
     parts: list[set[str]] = [set() for _ in range(count)]
     place = 0

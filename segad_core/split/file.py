@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from segad_core.base.json_file import read_json
 from segad_core.errors import RecipeError
 from segad_core.recipe.schema import Seed
-from segad_core.split.draw import Split, Turn
+from segad_core.split.draw import Fold, Split
 
-Splits = Mapping[str, Mapping[Turn, Split]]
-"""The splits of each category, by turn."""
+Splits = Mapping[str, Mapping[Fold, Split]]
+"""The splits of each category, by fold."""
 
 
 class _Entry(BaseModel):
@@ -29,29 +29,29 @@ class _Entry(BaseModel):
     detectors: tuple[str, ...]
     final: tuple[str, ...]
     test: tuple[str, ...]
-    apart: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = Field(default=(), validation_alias=AliasChoices("doubtful", "apart"))
     unused: tuple[str, ...] = ()
     classifiers: dict[str, tuple[str, ...]] = {}
 
 
 _FILE = TypeAdapter(dict[str, dict[str, _Entry]])
-_LARGEST = 1 << 28  # bytes; 10,000 images under a hundred turns are 60 million
+_LARGEST = 1 << 28  # bytes; 10,000 images under a hundred folds are 60 million
 
 
 def splits_json(splits: Splits) -> str:
-    """The splits as JSON: by category and turn, the ids of each purpose."""
+    """The splits as JSON: by category and fold, the ids of each purpose."""
     plain = {
-        category: {str(turn): {**turn._asdict(), **asdict(split)} for turn, split in own.items()}
+        category: {str(fold): {**fold._asdict(), **asdict(split)} for fold, split in own.items()}
         for category, own in splits.items()
     }
     return json.dumps(plain, indent=1) + "\n"
 
 
-def read_splits(path: Path) -> dict[str, dict[Turn, Split]]:
+def read_splits(path: Path) -> dict[str, dict[Fold, Split]]:
     """The splits that a file holds.
 
     Raises:
-        RecipeError: it cannot be read, is not such a file, or gives a turn or an image twice.
+        RecipeError: it cannot be read, is not such a file, or gives a fold or an image twice.
     """
     try:
         # not by pydantic: it refuses names of files that are no text
@@ -62,22 +62,22 @@ def read_splits(path: Path) -> dict[str, dict[Turn, Split]]:
             f"split.file: {path} cannot be read as splits ({reason})",
             "Name the splits.json of a run folder.",
         ) from error
-    splits: dict[str, dict[Turn, Split]] = {}
+    splits: dict[str, dict[Fold, Split]] = {}
     for category, entries in found.items():
         own = splits[category] = {}
         for name, entry in entries.items():
-            turn = Turn(entry.seed, entry.held_out)
+            fold = Fold(entry.seed, entry.held_out)
             parts = entry.model_dump(exclude={"seed", "held_out", "detectors_seed"})
             own_seed = entry.seed if entry.detectors_seed is None else entry.detectors_seed
             split = Split(**parts, detectors_seed=own_seed)
-            purposes = (*split.detectors, *split.final, *split.test, *split.apart)
+            purposes = (*split.detectors, *split.final, *split.test, *split.doubtful)
             twice = next((i for ids in (purposes, *split.classifiers.values()) for i in _twice(ids)), "")
-            if turn in own or twice:
-                what = f"has the image '{twice}' twice" if twice else f"stands there twice, as seed {turn}"
+            if fold in own or twice:
+                what = f"has the image '{twice}' twice" if twice else f"stands there twice, as seed {fold}"
                 raise RecipeError(
                     f"split.file: {path}: category '{category}', '{name}' {what}", "Take one out."
                 )
-            own[turn] = split
+            own[fold] = split
     return splits
 
 

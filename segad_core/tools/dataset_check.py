@@ -99,7 +99,7 @@ def check_category(
     except SegadError as error:
         result.findings.append(Finding("unlisted", str(error)))
         return result
-    result.images = dict(sorted(Counter(sample.part for sample in given).items()))
+    result.images = dict(sorted(Counter(sample.stratum for sample in given).items()))
     result.defects = dict(sorted(Counter(name for s in given for name in s.defects()).items()))
     samples = {sample.id: sample for sample in reversed(given)}
     inventory = take_inventory(list(samples.values()), _WHITE, store, progress)
@@ -144,7 +144,7 @@ def _duplicates(inventory: Inventory) -> Iterator[Finding]:
         labelled = "labels" if len({sample.label for sample in group}) > 1 else ""
         leaked = "leaks" if {"train", "test"} <= {sample.split for sample in group} else ""
         same_bytes = len({inventory.facts[sample.id].file for sample in group}) == 1
-        named = _listed([f"'{sample.id}' ({sample.part})" for sample in group])
+        named = _listed([f"'{sample.id}' ({sample.stratum})" for sample in group])
         text = f"the same {'file' if same_bytes else 'pixels'}: {named}"
         for kind in [kind for kind in (labelled, leaked) if kind] or ["repeated"]:
             yield Finding(kind, text, tuple(sample.id for sample in group))
@@ -195,8 +195,8 @@ def _unmasked(samples: Sequence[Sample]) -> Iterator[Finding]:
     bad = [sample for sample in samples if sample.label == 1]
     if all(sample.mask is None for sample in bad):
         return
-    for part in sorted({sample.part for sample in bad}):
-        own = [sample for sample in bad if sample.part == part]
+    for part in sorted({sample.stratum for sample in bad}):
+        own = [sample for sample in bad if sample.stratum == part]
         without = [sample.id for sample in own if sample.mask is None]
         if without:
             count = f"{len(without)} of {len(own)}"
@@ -220,7 +220,7 @@ def _subsets(
             if sample is None:
                 fault = "does not exist"
             elif sample.label != 1 or sample.split == "test" or sample.unseen:
-                fault = f"is {sample.part}, not a bad training image"
+                fault = f"is {sample.stratum}, not a bad training image"
             elif times > 1:
                 fault = f"is in it {times} times"
             else:

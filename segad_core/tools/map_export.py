@@ -20,7 +20,7 @@ from segad_core.run.cells import FitCell, RowTask, StatisticsTask
 from segad_core.run.fit import open_images, restored
 from segad_core.run.plan import CategoryPlan
 from segad_core.scoring.statistics import checked_maps
-from segad_core.split.draw import Turn
+from segad_core.split.draw import Fold
 from segad_core.store.store import Store
 from segad_core.tools.map_folder import MapFolder
 
@@ -34,13 +34,13 @@ class MapPass:
 
     Attributes:
         task: of the run, with the wanted images alone.
-        turns: whose statistics these maps are behind; the first one names the folders.
+        folds: whose statistics these maps are behind; the first one names the folders.
         files: where each image's map goes within a folder.
         folders: to fill.
     """
 
     task: StatisticsTask
-    turns: tuple[Turn, ...]
+    folds: tuple[Fold, ...]
     files: tuple[PurePosixPath, ...]
     folders: tuple[MapFolder, ...]
 
@@ -69,7 +69,7 @@ def plan_maps(
         plan: of a run.
         out: folders are made below it, as `CATEGORY/DETECTOR/seed_SEED`.
         detectors, seeds: whose maps are wanted.
-        images: those that make the figures and those apart, of all turns that share a training; or all that
+        images: those that make the figures and those apart, of all folds that share a training; or all that
             the run scores.
 
     Raises:
@@ -82,15 +82,15 @@ def plan_maps(
             continue
         fits = {cell.key: cell.fit for cell in task.cells}
         rows = [row for row in plan.rows() if any(key in fits for _, key in _read(row))]
-        turns = tuple(dict.fromkeys(Turn(row.seed, row.held_out) for row in rows))
+        folds = tuple(dict.fromkeys(Fold(row.seed, row.held_out) for row in rows))
         known = {alias: fits[key] for row in rows for alias, key in _read(row) if key in fits}
         chosen = {alias: fit for alias, fit in known.items() if alias in detectors}
         # none of a pass with artificial defects: what rows learn of it is another table
-        if not chosen or not any(turn.seed in seeds for turn in turns):
+        if not chosen or not any(fold.seed in seeds for fold in folds):
             continue
         shown = {image for row in rows for image in row.scored_ids}
         samples = tuple(s for s in task.samples if images == "all" or s.id in shown)
-        ids, name = [sample.id for sample in samples], _inside(f"seed_{turns[0]}", f"seed {turns[0]}")
+        ids, name = [sample.id for sample in samples], _inside(f"seed_{folds[0]}", f"seed {folds[0]}")
         folders = []
         for alias, fit in chosen.items():
             # the keys of statistics hold the training and what the images show
@@ -98,7 +98,7 @@ def plan_maps(
             origin = digest_of({"maps": 1, "statistics": keys, "images": ids})
             folders.append(MapFolder(home / alias / name, alias, fit, origin))
         files = _files(ids, plan.category)
-        found.append(MapPass(replace(task, samples=samples), turns, files, tuple(folders)))
+        found.append(MapPass(replace(task, samples=samples), folds, files, tuple(folders)))
     return found
 
 
@@ -120,7 +120,7 @@ def untrained(passes: Sequence[MapPass], store: Store) -> list[str]:
     """The trainings that are not in the store, in words."""
     return [
         f"detector '{folder.detector}' of category '{part.task.category}', "
-        f"seed {', '.join(map(str, part.turns))}"
+        f"seed {', '.join(map(str, part.folds))}"
         for part in passes
         for folder in part.folders
         if not store.has(folder.fit.key)
@@ -224,7 +224,7 @@ def _record(folder: MapFolder, part: MapPass) -> dict[str, Any]:
         "detector": folder.detector,
         "plugin": folder.fit.learner.provider.qualified,
         "training": folder.fit.key,
-        "seeds": [str(turn) for turn in part.turns],
+        "seeds": [str(fold) for fold in part.folds],
         "size": list(part.task.preprocessing.size),
         "maps": len(part.files),
     }
@@ -247,4 +247,4 @@ def _fill(
                 for file, own in zip(part.files[done:], maps, strict=False):
                     np.save(folder / file, np.ascontiguousarray(own), allow_pickle=False)
         done += count
-        progress(f"{category}, seed {part.turns[0]}: images with maps", done, len(part.files))
+        progress(f"{category}, seed {part.folds[0]}: images with maps", done, len(part.files))

@@ -72,7 +72,7 @@ def folders() -> list[str]:
 
 
 def splits(run: str = "tiny") -> dict[str, dict[str, list[str]]]:
-    """The splits of category a, by turn."""
+    """The splits of category a, by fold."""
     return json.loads(Path(f"runs/{run}/splits.json").read_text())["a"]
 
 
@@ -114,7 +114,7 @@ def test_all_that_is_scored(home: Path) -> None:
     recipe = trained(recipe_in(home))
     maps(recipe, "--images", "all")
     split = splits()["0"]
-    others = [image for part in ("final", "test", "apart", "unused") for image in split[part]]
+    others = [image for part in ("final", "test", "doubtful", "unused") for image in split[part]]
     assert sorted(found("out/a/spotty/seed_0")) == npy_names(others)
     assert len(others) == 24 + 13 - 8
 

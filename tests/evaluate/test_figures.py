@@ -11,7 +11,7 @@ from segad_core.evaluate import Figures, results_frame, with_means
 _COLUMNS = [
     *("category", "seed", "row", "held_out"),
     *("auroc", "auroc_low", "auroc_high", "fpr95", "fpr95_low", "fpr95_high", "fpr95_roc"),
-    *("n_good", "n_bad", "n_unseen", "n_apart", "apart_above"),
+    *("n_good", "n_bad", "n_unseen", "n_doubtful", "doubtful_above"),
     *("auroc_seen", "auroc_unseen", "fpr95_seen", "fpr95_unseen", "missed_seen", "missed_unseen"),
 ]
 
@@ -22,8 +22,10 @@ def test_results_have_the_promised_columns_also_where_nothing_is_done() -> None:
 
 
 def test_what_there_is_not_is_an_empty_cell_and_counts_are_whole_numbers() -> None:
-    full = figures("a", 0, "X", 0.75, auroc_low=0.5, missed_seen=3, missed_unseen=1, n_apart=4, apart_above=2)
-    bare = figures("a", 1, "X", 0.5, n_apart=4)
+    full = figures(
+        "a", 0, "X", 0.75, auroc_low=0.5, missed_seen=3, missed_unseen=1, n_doubtful=4, doubtful_above=2
+    )
+    bare = figures("a", 1, "X", 0.5, n_doubtful=4)
     text = results_frame([full, bare]).to_csv(index=False)
     assert text.splitlines()[1:] == [
         "a,0,X,,0.75,0.5,,0.25,,,,10,20,0,4,2,,,,,3,1",
@@ -41,16 +43,16 @@ def test_numbers_come_back_as_they_were() -> None:
 def _two(seed: int, **given: float | None) -> list[Figures]:
     shared = {
         "n_unseen": 5,
-        "n_apart": 4,
+        "n_doubtful": 4,
         "auroc_low": 0.1,
         "auroc_high": 1.0,
         "fpr95_low": 0,
         "fpr95_high": 1,
     }
     one = figures(
-        "a", seed, "X", 0.8, fpr95_roc=0.25, apart_above=1, missed_seen=2, auroc_seen=0.75, **shared
+        "a", seed, "X", 0.8, fpr95_roc=0.25, doubtful_above=1, missed_seen=2, auroc_seen=0.75, **shared
     )
-    other = {"fpr95_roc": 0.75, "apart_above": 2, "missed_seen": 3, "auroc_seen": 0.25, **shared, **given}
+    other = {"fpr95_roc": 0.75, "doubtful_above": 2, "missed_seen": 3, "auroc_seen": 0.25, **shared, **given}
     return [one, figures("a", seed, "Y", 0.6, **other)]
 
 
@@ -61,8 +63,8 @@ def test_a_mean_of_rows_worked_by_hand() -> None:
     assert (mean.category, mean.seed, mean.held_out) == ("a", 0, "")
     assert mean.auroc == pytest.approx(0.7)
     assert mean.fpr95 == pytest.approx(0.3)
-    assert (mean.fpr95_roc, mean.auroc_seen, mean.missed_seen, mean.apart_above) == (0.5, 0.5, 2.5, 1.5)
-    assert (mean.n_good, mean.n_bad, mean.n_unseen, mean.n_apart) == (10, 20, 5, 4)
+    assert (mean.fpr95_roc, mean.auroc_seen, mean.missed_seen, mean.doubtful_above) == (0.5, 0.5, 2.5, 1.5)
+    assert (mean.n_good, mean.n_bad, mean.n_unseen, mean.n_doubtful) == (10, 20, 5, 4)
     assert (mean.auroc_low, mean.auroc_high, mean.fpr95_low, mean.fpr95_high) == (None,) * 4
     assert (mean.auroc_unseen, mean.missed_unseen) == (None, None)
 

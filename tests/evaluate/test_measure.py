@@ -19,12 +19,12 @@ def test_worked_by_hand_with_unseen_and_doubtful_images() -> None:
     scores = [1.0, 2.0, 3.0, 4.0, *[3.5, 5.0, 6.0], *[0.5, 9.0], *[0.9, 7.0]]
     found = _measure(labels, scores, [False] * 7 + [True] * 2 + [False] * 2)
     assert (found.category, found.seed, found.row, found.held_out) == ("c", 3, "X", "")
-    assert (found.n_good, found.n_bad, found.n_unseen, found.n_apart) == (4, 5, 2, 2)
+    assert (found.n_good, found.n_bad, found.n_unseen, found.n_doubtful) == (4, 5, 2, 2)
     # all bad: 0.5 3.5 5 6 9 win 0, 3, 4, 4, 4 of 4 pairs each
     assert found.auroc == 15 / 20
     # official: place 0.2 between 0.5 and 3.5, so 1.1: all good but the first; both doubtful but the first
     assert found.fpr95 == 3 / 4
-    assert found.apart_above == 1
+    assert found.doubtful_above == 1
     assert found.fpr95_roc == 1.0  # all five must be caught
     # seen alone: 3.5 5 6 win 3, 4, 4; place 0.1 between 3.5 and 5, so 3.65: one good
     assert found.auroc_seen == 11 / 12
@@ -42,8 +42,8 @@ def test_the_doubtful_change_nothing_but_their_own_counts() -> None:
     labels: list[int | None] = [0] * 20 + [1] * 20
     alone = _measure(labels, scores, [False] * 40)
     beside = _measure([*labels, None, None], [*scores, -9.0, 9.0], [False] * 42)
-    assert (beside.n_apart, beside.apart_above) == (2, 1)
-    assert {**vars(beside), "n_apart": 0, "apart_above": 0} == vars(alone)
+    assert (beside.n_doubtful, beside.doubtful_above) == (2, 1)
+    assert {**vars(beside), "n_doubtful": 0, "doubtful_above": 0} == vars(alone)
 
 
 def test_figures_are_those_of_the_metrics_and_the_bootstrap() -> None:
@@ -80,4 +80,4 @@ def test_what_cannot_be_measured_is_an_error(labels: list[int | None], score: fl
 def test_who_lies_at_the_threshold_itself_is_rejected_and_not_missed() -> None:
     """One seen bad image at 2 is the threshold of the seen; with the unseen at 2 also that of all."""
     found = _measure([0, 1, 1, None], [1.0, 2.0, 2.0, 2.0], [False, False, True, False])
-    assert (found.missed_seen, found.missed_unseen, found.apart_above) == (0, 0, 1)
+    assert (found.missed_seen, found.missed_unseen, found.doubtful_above) == (0, 0, 1)

@@ -47,8 +47,10 @@ def test_test_images_are_counted_over_seeds_and_without_the_runs_that_held_out()
 
 
 def test_doubtful_images_have_a_table_of_their_own() -> None:
-    some = [figures("a", seed, "X", 0.9, n_apart=4, apart_above=seed) for seed in (0, 1)]
-    text = results_text("T", [*some, figures("a", 0, "X", 0.9, n_apart=4, apart_above=4, held_out="dent")])
+    some = [figures("a", seed, "X", 0.9, n_doubtful=4, doubtful_above=seed) for seed in (0, 1)]
+    text = results_text(
+        "T", [*some, figures("a", 0, "X", 0.9, n_doubtful=4, doubtful_above=4, held_out="dent")]
+    )
     assert "| X   | a        |        4 |  12 % |" in text  # 0 and 25 %
 
 
@@ -71,8 +73,8 @@ def test_published_figures_and_unseen_defects_have_sections() -> None:
     told = Published.model_validate(
         {"source": "a paper", "categories": ["a"], "figures": {"auroc": {"X": {"a": 91.0}}}}
     )
-    turns = _some(0, **parted) + _some(0, **parted, held_out="dent") + _some(0, **parted, held_out="hole")
-    text = results_text("T", turns, published=told)
+    folds = _some(0, **parted) + _some(0, **parted, held_out="dent") + _some(0, **parted, held_out="hole")
+    text = results_text("T", folds, published=told)
     assert [line for line in text.splitlines() if line.startswith("## ")] == [
         "## Beside the published figures",
         "## Seen and unseen defects",

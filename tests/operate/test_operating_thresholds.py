@@ -226,11 +226,11 @@ def drawn(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
 
 def test_intervals_hold_though_the_threshold_was_set_on_the_same_images() -> None:
     """The true catch of the threshold lies between two order statistics, and so in the interval."""
-    rng, held, turns, rule = np.random.default_rng(0), 0, 2000, catch(0.9)
+    rng, held, folds, rule = np.random.default_rng(0), 0, 2000, catch(0.9)
     intervals = {k: proportion(k, 30) for k in range(31)}
-    for _ in range(turns):
+    for _ in range(folds):
         found = curve(drawn(rng, 30), np.ones(30, np.int64))
         place = choose(found, rule)
         interval = intervals[int(found.caught[place])]
         held += interval.low <= 1 - found.thresholds[place] <= interval.high
-    assert held / turns >= 0.95
+    assert held / folds >= 0.95

@@ -36,7 +36,7 @@ def test_all_detectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_type_of_defect_held_out_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the paper does not have; where there is but one type there is no turn."""
+    """What the paper does not have; where there is but one type there is no fold."""
     mvtec_tree(
         tmp_path / "data", CATEGORIES, counts={"train good": 20, "test good": 5, "test bad": 40}, side=48
     )
@@ -46,10 +46,10 @@ def test_each_type_of_defect_held_out_in_turn(tmp_path: Path, monkeypatch: pytes
     settings = ["split.hold_out=defects", "split.seeds=[333]", f"rows={json.dumps(rows)}"]
     run = Run("mvtec_allad", tmp_path, *settings, f"categories={CATEGORIES}", "segmenter=whole_image")
     types = sorted(MVTEC["bottle"][2])
-    turns = [(c, held) for c, own in zip(CATEGORIES, (["", *types], [""]), strict=True) for held in own]
+    folds = [(c, held) for c, own in zip(CATEGORIES, (["", *types], [""]), strict=True) for held in own]
     assert "'defective' is not held out" in run.said
     assert [(r["category"], r["held_out"], r["row"]) for r in run.results] == [
-        (*turn, row["name"]) for turn in turns for row in rows
+        (*fold, row["name"]) for fold in folds for row in rows
     ]
     drawn = run.splits["bottle"]
     assert list(drawn) == ["333", *(f"333 without {name}" for name in types)]

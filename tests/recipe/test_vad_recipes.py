@@ -88,7 +88,7 @@ def test_low_shot_has_a_seed_for_each_published_subset(home: Path, tmp_path: Pat
     recipe = load_recipe("vad_lowshot", Registry(third_parties=False), small_settings("vad_lowshot"))
     splits = prepare(recipe, Store(tmp_path)).splits["vad"]
     chosen = json.loads((home / "data" / "vad" / "low_shot_train.json").read_text())
-    assert [turn.seed for turn in splits] == [0, 1, 2, 3, 4]
+    assert [fold.seed for fold in splits] == [0, 1, 2, 3, 4]
     assert [split.subset for split in splits.values()] == list(chosen)
     for key, split in zip(chosen, splits.values(), strict=True):
         assert _bad([*split.final]) == [f"train/bad/{name}" for name in sorted(chosen[key])]

@@ -22,7 +22,7 @@ from segad_core.errors import LeakageError
 from segad_core.recipe.schema import SplitSpec
 from segad_core.run.cells import FitTask, StatisticsTask
 from segad_core.run.prepare import Prepared
-from segad_core.split.draw import Turn, make_split
+from segad_core.split.draw import Fold, make_split
 
 TRAIN = ("melt", "scratch", "melt, scratch", "bent", "", "scratch,bent")
 TEST = ("melt", "scratch, melt", "bent", "")
@@ -73,12 +73,12 @@ def test_nothing_learns_from_a_type_that_is_held_out(home: Path, classifier: Any
 
 def test_the_test_is_the_same_in_every_turn_and_what_is_left_out_has_no_purpose(home: Path) -> None:
     splits = held(home).splits["a"]
-    assert list(splits) == [Turn(0, name) for name in ("", *TYPES)]
-    for turn, split in splits.items():
-        assert split.test == splits[Turn(0)].test
-        assert split.detectors == splits[Turn(0)].detectors
+    assert list(splits) == [Fold(0, name) for name in ("", *TYPES)]
+    for fold, split in splits.items():
+        assert split.test == splits[Fold(0)].test
+        assert split.detectors == splits[Fold(0)].detectors
         gone = {
-            f"train/bad/{i}.png" for i, name in enumerate(TRAIN) if turn.held_out in name and turn.held_out
+            f"train/bad/{i}.png" for i, name in enumerate(TRAIN) if fold.held_out in name and fold.held_out
         }
         assert gone == set(split.unused)
 
@@ -88,7 +88,7 @@ def test_moved_from_the_test_no_image_of_the_type_is_taken_and_all_stay(home: Pa
     tests = ("melt", "scratch", "melt, scratch", "bent", "scratch", "bent", "")
     splits = held(home, (), tests, split=moved).splits["a"]
     for name in TYPES:
-        split = splits[Turn(0, name)]
+        split = splits[Fold(0, name)]
         mine = {f"test/bad/{i}.png" for i, types in enumerate(tests) if name in types}
         assert mine <= set(split.test)
         assert len([i for i in split.final if "bad" in i]) == 2
@@ -115,10 +115,10 @@ def test_a_classifier_trains_anew_for_each_type(home: Path) -> None:
 def test_types_that_the_data_set_keeps_out_anyway_are_not_held_out_again(home: Path) -> None:
     data(home, train=("dent", "dent", "crack"), test=("dent", "crack"), unseen=("hole", "crack, hole"))
     splits = prepared(write(home, **HOLD_OUT)).splits["a"]
-    assert list(splits) == [Turn(0), Turn(0, "crack"), Turn(0, "dent")]
-    for turn, split in splits.items():  # where a type is held out, it alone is the unseen one
+    assert list(splits) == [Fold(0), Fold(0, "crack"), Fold(0, "dent")]
+    for fold, split in splits.items():  # where a type is held out, it alone is the unseen one
         assert {"unseen/0.png", "unseen/1.png"} & set(split.test) == (
-            set() if turn.held_out else {"unseen/0.png", "unseen/1.png"}
+            set() if fold.held_out else {"unseen/0.png", "unseen/1.png"}
         )
 
 
@@ -160,7 +160,7 @@ def test_what_cannot_be_held_out_is_left_out_and_said(
     reasons: list[str],
 ) -> None:
     splits = held(home, train, test, split={"hold_out": "defects", "seeds": [7], **split}).splits["a"]
-    assert list(splits) == [Turn(7, name) for name in ("", *kept)]
+    assert list(splits) == [Fold(7, name) for name in ("", *kept)]
     found = warnings(caplog)
     assert len(found) == len(reasons)
     for message, reason in zip(found, reasons, strict=True):
@@ -176,14 +176,14 @@ def test_a_classifier_without_bad_images_leaves_the_turn_out_too(
     """Four fifths of one bad image are none."""
     train, test = ("dent", "dent", "dent", "crack"), ("dent", "crack")
     splits = held(home, train, test, classifiers={"memory": "memory"}, rows=ROWS[2:3]).splits["a"]
-    assert list(splits) == [Turn(0), Turn(0, "crack")]
+    assert list(splits) == [Fold(0), Fold(0, "crack")]
     (message,) = warnings(caplog)
     assert message.startswith("category 'a': 'dent' is not held out: ")
     assert "the split leaves no bad image to learn from, of 1 to train on" in message
 
 
 def test_what_stops_the_setup_itself_still_stops_the_run(home: Path) -> None:
-    """Only turns that hold something out can be left out."""
+    """Only folds that hold something out can be left out."""
     changes: dict[str, Any] = {"split": {"hold_out": "defects", "final": {"bad": {"amount": 9}}}}
     with pytest.raises(Exception, match="9 are asked for, 6 are there"):
         held(home, **changes)
@@ -197,7 +197,7 @@ def test_a_copy_under_another_type_is_not_learnt_from_either(
     source = Image.open(home / "data/train/bad/0.png")
     described.save(home / "data/train/bad/1.png", source.convert("L"))
     splits = prepared(write(home, **HOLD_OUT)).splits["a"]
-    assert list(splits) == [Turn(0), Turn(0, "bent")]
+    assert list(splits) == [Fold(0), Fold(0, "bent")]
     shown = (
         "'{}' is not held out: 'train/bad/{}.png' stands in 'final' and shows the same as 'train/bad/{}.png'"
     )
@@ -219,11 +219,11 @@ def test_a_run_tells_of_each_turn_apart(home: Path) -> None:
     assert run_command(path).exit_code == 0
     scores = pd.read_csv(home / "runs/tiny/scores.csv", keep_default_na=False)
     results = pd.read_csv(home / "runs/tiny/results.csv", keep_default_na=False)
-    turns = [(seed, name) for seed in (0, 4) for name in ("", *TYPES)]
+    folds = [(seed, name) for seed in (0, 4) for name in ("", *TYPES)]
     for frame in (scores, results):
         places = frame[["seed", "held_out", "row"]].drop_duplicates()
         assert [*places.itertuples(index=False, name=None)] == [
-            (*turn, row) for turn in turns for row in ("alone", "SegAD")
+            (*fold, row) for fold in folds for row in ("alone", "SegAD")
         ]
     tests = {s.id: s for s in samples if s.split == "test"}
     for (_, held_out, _), own in scores.groupby(["seed", "held_out", "row"]):
@@ -240,7 +240,7 @@ ODD = ['it\'s "so"', "a/b\\c", "é 漢\n\t", "without bent", "0", "{}%s", " "]
 def test_types_may_be_called_anything(home: Path) -> None:
     """A name of blanks alone is none."""
     splits = held(home, ODD, ODD).splits["a"]
-    assert {turn.held_out for turn in splits} == {"", *(name.strip() for name in ODD)}
+    assert {fold.held_out for fold in splits} == {"", *(name.strip() for name in ODD)}
 
 
 DEFECTS = st.lists(st.sampled_from(("", *TYPES, "melt, scratch", "bent,melt , ")), min_size=6, max_size=12)

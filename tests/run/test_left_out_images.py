@@ -15,7 +15,7 @@ from small_splits import OFFICIAL, data, workplace, write
 from segad_core.errors import DataError, LeakageError, RecipeError
 from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
-from segad_core.split.draw import Split, Turn
+from segad_core.split.draw import Fold, Split
 from segad_core.split.file import splits_json
 
 TRAINED, TESTED = "train/good/3.png", "test/good/1.png"
@@ -35,7 +35,7 @@ def copy(home: Path, source: str, target: str) -> None:
 
 
 def parts(split: Split) -> set[str]:
-    return {*split.detectors, *split.final, *split.test, *split.apart}
+    return {*split.detectors, *split.final, *split.test, *split.doubtful}
 
 
 def test_an_image_that_leaks_can_be_left_out(home: Path) -> None:
@@ -49,7 +49,7 @@ def test_an_image_that_leaks_can_be_left_out(home: Path) -> None:
     assert "split: {leave_out: {CATEGORY: [IMAGE]}}" in caught.value.remedy
     for image in (TRAINED, TESTED):
         found = prepared(write(home, **leaving(image, **everything), **changes))
-        split = found.splits["a"][Turn(0)]
+        split = found.splits["a"][Fold(0)]
         assert image not in parts(split)
         assert image in split.unused
         assert parts(split) | {*split.unused} == {sample.id for sample in samples}
@@ -66,7 +66,7 @@ def test_nothing_looks_at_what_is_left_out(home: Path) -> None:
     path = write(home, **leaving(*left))
     found = prepared(path)
     assert found.unreadable == {"a": {}}
-    assert {*left} <= {*found.splits["a"][Turn(0)].unused}
+    assert {*left} <= {*found.splits["a"][Fold(0)].unused}
     plan, _ = done(path)
     seen = {sample.id for task in plan.tasks for sample in getattr(task, "samples", ())}
     assert seen
@@ -106,7 +106,7 @@ def test_a_copy_of_an_unseen_defect_can_be_left_out(home: Path) -> None:
 def test_a_published_subset_is_taken_without_it(home: Path) -> None:
     data(home, subsets={"few": ["train/bad/1.png", "train/bad/4.png"]})
     bad = {"final": {"bad": {"from": "subsets"}}}
-    split = prepared(write(home, **leaving("train/bad/4.png", **bad))).splits["a"][Turn(0)]
+    split = prepared(write(home, **leaving("train/bad/4.png", **bad))).splits["a"][Fold(0)]
     assert [image for image in split.final if "bad" in image] == ["train/bad/1.png"]
     assert "train/bad/4.png" in split.unused
 
@@ -152,7 +152,7 @@ def test_each_category_has_its_own(home: Path) -> None:
     data(home, names=("a", "b"))
     path = write(home, split={"leave_out": {"b": ["b/train/good/3.png"]}})
     splits = prepared(path).splits
-    assert TRAINED not in splits["a"][Turn(0)].unused
-    assert "b/train/good/3.png" in splits["b"][Turn(0)].unused
+    assert TRAINED not in splits["a"][Fold(0)].unused
+    assert "b/train/good/3.png" in splits["b"][Fold(0)].unused
     path = write(home, categories=["a"], split={"leave_out": {"b": ["b/train/good/3.png"]}})
     assert list(prepared(path).splits) == ["a"]

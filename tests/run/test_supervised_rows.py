@@ -17,7 +17,7 @@ from segad_core.recipe import load_recipe
 from segad_core.run.cells import FitTask, ScoresTask
 from segad_core.run.plan import CategoryPlan
 from segad_core.run.rows import read_scores
-from segad_core.split.draw import Turn
+from segad_core.split.draw import Fold
 from segad_core.store.store import Store
 from segad_core.store.values import read_values
 
@@ -51,7 +51,7 @@ def test_a_classifier_trains_on_its_share_and_never_on_the_test(home: Path) -> N
         assert len([i for i in chosen if i.startswith("good/")]) == 16
         assert len([i for i in chosen if i.startswith("bad/")]) == 8
         assert chosen <= {*split.detectors, *split.final}
-        assert not chosen & {*split.test, *split.apart}
+        assert not chosen & {*split.test, *split.doubtful}
 
 
 def test_a_classifier_can_have_a_split_of_its_own(home: Path) -> None:
@@ -81,7 +81,7 @@ def test_the_score_is_the_last_feature_and_says_whose_it_is(home: Path) -> None:
         "image.memory.score",
     ]
     learnt = np.frombuffer(files["features"]).reshape(-1, 3)
-    scores, split = scores_by_image(plan, store), prepared(recipe(home)).splits["a"][Turn(0)]
+    scores, split = scores_by_image(plan, store), prepared(recipe(home)).splits["a"][Fold(0)]
     np.testing.assert_array_equal(learnt[:, 2], [scores[image] for image in split.final])
     assert set(learnt[:, 2]) == {24_080.0, 24_081.0}  # as in the paper, most are in its training set
 
@@ -114,7 +114,7 @@ def test_the_vector_is_ordered_segment_detector_statistic_then_maxima_then_the_s
 def test_out_of_fold_no_image_is_scored_by_a_training_that_saw_it(home: Path) -> None:
     own = {"memory": {"use": "memory", "out_of_fold": 4}}
     plan, store = done(recipe(home, classifiers=own))
-    scores, split = scores_by_image(plan, store), prepared(recipe(home)).splits["a"][Turn(0)]
+    scores, split = scores_by_image(plan, store), prepared(recipe(home)).splits["a"][Fold(0)]
     assert all(score % 10 == 0 for image, score in scores.items() if image in (*split.final, *split.test))
     whole = {image for image, score in scores.items() if score == 24_080}
     both = {*split.final} & {*split.classifiers["memory"]}
@@ -146,7 +146,7 @@ def test_a_copy_of_an_image_is_left_out_with_it(home: Path) -> None:
     split = {"seeds": [0], "detectors": {"good": 8}}
     own = {"memory": {"use": "memory", "out_of_fold": 3, "split": {"good": "rest", "bad": 10}}}
     plan, store = done(recipe(home, classifiers=own, split=split, rows=ROWS[:1]))
-    found = prepared(recipe(home, classifiers=own, split=split, rows=ROWS[:1])).splits["a"][Turn(0)]
+    found = prepared(recipe(home, classifiers=own, split=split, rows=ROWS[:1])).splits["a"][Fold(0)]
     scores = scores_by_image(plan, store)
     assert any("copy of" in image for image in found.final)
     assert all(scores[image] % 10 == 0 for image in found.final)
@@ -186,7 +186,7 @@ def test_a_recipe_without_detectors(home: Path) -> None:
 
 def test_a_classifier_that_no_row_reads_is_neither_drawn_nor_trained(home: Path) -> None:
     found = prepared(recipe(home, rows=ROWS[1:2]))
-    assert found.splits["a"][Turn(0)].classifiers == {}
+    assert found.splits["a"][Fold(0)].classifiers == {}
     assert not [task for task in found.plans[0].tasks if getattr(task, "labels", ())]
 
 

@@ -25,7 +25,7 @@ from segad_core.recipe.schema import SplitSpec
 from segad_core.run.cells import FitTask, StatisticsTask
 from segad_core.run.prepare import Prepared
 from segad_core.run.rows import read_scores
-from segad_core.split.draw import Split, Turn
+from segad_core.split.draw import Fold, Split
 from segad_core.split.file import splits_json
 
 GENERATED: dict[str, Any] = {"final": {"bad": {"from": "generated", "use": ["dot"]}}}
@@ -80,7 +80,7 @@ def test_each_low_shot_run_takes_the_next_published_subset(home: Path) -> None:
     vad_tree(home / "data", counts=COUNTS, low_shot_size=4)
     seeds = [7, 3, 90, 1, 0]
     splits = prepared(vad(home, split={"seeds": seeds, **SUBSETS})).splits["vad"]
-    assert [turn.seed for turn in splits] == [7, 3, 90, 1, 0]
+    assert [fold.seed for fold in splits] == [7, 3, 90, 1, 0]
     expected = subsets_of(home)
     assert tuple(expected) == VAD_KEYS
     for split, (key, images) in zip(splits.values(), expected.items(), strict=True):
@@ -133,14 +133,14 @@ def test_an_image_of_a_subset_that_cannot_be_read_is_left_out(home: Path) -> Non
     first, *others = subsets_of(home)[VAD_KEYS[0]]
     (home / "data/vad" / first).write_bytes(b"no image")
     found = prepared(vad(home, split=SUBSETS))
-    assert bad(found.splits["vad"][Turn(0)].final) == sorted(others)
+    assert bad(found.splits["vad"][Fold(0)].final) == sorted(others)
     assert list(found.unreadable["vad"]) == [first]
 
 
 def test_a_broken_list_of_subsets_matters_only_to_who_wants_them(home: Path) -> None:
     vad_tree(home / "data", counts=COUNTS, low_shot_size=4)
     (home / "data/vad/low_shot_train.json").write_text("{")
-    assert len(bad(prepared(vad(home)).splits["vad"][Turn(0)].final)) == 10
+    assert len(bad(prepared(vad(home)).splits["vad"][Fold(0)].final)) == 10
     with pytest.raises(DataError, match=r"low_shot_train\.json cannot be read"):
         prepared(vad(home, split=SUBSETS))
 
@@ -194,9 +194,9 @@ def test_visas_release_is_split_as_the_official_code_splits_it(home: Path) -> No
             bads = own[own["label"] == "anomaly"]
             goods = own[(own["label"] == "normal") & (own["split"] == "train")]
             trained, left = train_test_split(goods, test_size=0.1, random_state=333)
-            assert list(splits) == [Turn(seed) for seed in SEEDS]
-            for turn, one in splits.items():
-                train, test = train_test_split(bads, test_size=len(bads) - 10, random_state=turn.seed)
+            assert list(splits) == [Fold(seed) for seed in SEEDS]
+            for fold, one in splits.items():
+                train, test = train_test_split(bads, test_size=len(bads) - 10, random_state=fold.seed)
                 assert stems(one.detectors) == stems(trained["image"])
                 assert stems(one.final) == stems([*left["image"], *train["image"]])
                 assert stems(bad_visa(one.test)) == stems(test["image"])
@@ -222,7 +222,7 @@ def bad_visa(ids: Sequence[str]) -> list[str]:
 def test_a_subset_of_anything_but_bad_training_images_is_refused(home: Path, stray: str) -> None:
     subsets = {"first": ["train/bad/1.png"], "second": ["train/bad/0.png", stray]}
     data(home, unseen=("hole",), doubtful=1, subsets=subsets)
-    assert bad(prepared(write(home, split=SUBSETS)).splits["a"][Turn(0)].final) == ["train/bad/1.png"]
+    assert bad(prepared(write(home, split=SUBSETS)).splits["a"][Fold(0)].final) == ["train/bad/1.png"]
     with pytest.raises(DataError) as caught:
         prepared(write(home, split={"seeds": [0, 1], **SUBSETS}))
     assert caught.value.what == (
@@ -235,14 +235,14 @@ def test_a_subset_with_an_unseen_training_image_is_refused(home: Path) -> None:
     described_as = json.loads((home / "data/described.json").read_text())
     next(s for s in described_as["a"]["samples"] if s["id"] == "train/bad/2.png")["unseen"] = True
     described.describe(home / "data", described_as)
-    assert "train/bad/2.png" in prepared(write(home)).splits["a"][Turn(0)].unused
+    assert "train/bad/2.png" in prepared(write(home)).splits["a"][Fold(0)].unused
     with pytest.raises(DataError, match=r"'train/bad/2\.png' of the published subset 'only' is no bad"):
         prepared(write(home, split=SUBSETS))
 
 
 def test_a_subset_may_have_no_name(home: Path) -> None:
     data(home, subsets={"": ["train/bad/2.png"]})
-    split = prepared(write(home, split=SUBSETS)).splits["a"][Turn(0)]
+    split = prepared(write(home, split=SUBSETS)).splits["a"][Fold(0)]
     assert bad(split.final) == ["train/bad/2.png"]
 
 
@@ -258,7 +258,7 @@ def test_a_part_of_a_subset(home: Path) -> None:
     names = [f"train/bad/{i}.png" for i in (5, 1, 3, 0)]
     data(home, subsets={"few": names})
     split = {"final": {"bad": {"from": "subsets", "amount": 3}}}
-    own = bad(prepared(write(home, split=split)).splits["a"][Turn(0)].final)
+    own = bad(prepared(write(home, split=split)).splits["a"][Fold(0)].final)
     train, _ = train_test_split(sorted(names), test_size=1, random_state=0)
     assert own == sorted(train)
 
@@ -334,7 +334,7 @@ def test_an_image_in_two_purposes_stops_the_run(home: Path, kind: str, how: str)
     data(home, train=("melt", "bent") * 3, test=("melt", "bent") * 3, subsets=subsets)
     (home / "splits.json").write_text(splits_json(prepared(write(home)).splits))
     path = write(home, split=KINDS[kind])
-    found = purposes(prepared(path).splits["a"][Turn(0)])
+    found = purposes(prepared(path).splits["a"][Fold(0)])
     tried = 0
     for first, second in (("detectors", "final"), ("detectors", "test"), ("final", "test")):
         for own, other in zip(found[first], found[second], strict=True):
@@ -361,13 +361,13 @@ def leak(home: Path, path: Path, first: tuple[str, str], second: tuple[str, str]
 
 def test_copies_within_one_purpose_are_no_leak(home: Path) -> None:
     data(home)
-    split = prepared(write(home)).splits["a"][Turn(0)]
+    split = prepared(write(home)).splits["a"][Fold(0)]
     for ids in purposes(split).values():
         for one in ids:
             if len(one) > 1:
                 (home / "data" / one[1]).write_bytes((home / "data" / one[0]).read_bytes())
     found: Prepared = prepared(write(home))
-    assert found.splits["a"][Turn(0)] == split
+    assert found.splits["a"][Fold(0)] == split
 
 
 def test_subsets_belong_to_the_official_training_part() -> None:

@@ -104,7 +104,7 @@ def test_visa_is_split_as_the_official_code_splits_it(category: str, order: str)
         assert split.detectors == tuple(sorted(detectors["image"]))
         assert split.final == tuple(sorted([*left["image"], *train["image"]]))
         assert split.test == tuple(sorted([*_frame(samples, "test", 0)["image"], *test["image"]]))
-        assert split.unused == split.apart == ()
+        assert split.unused == split.doubtful == ()
 
 
 @settings(max_examples=40, deadline=None)
@@ -175,10 +175,10 @@ def test_purposes_are_disjoint_and_complete(
     samples = _samples(good, bad, doubtful)
     spec = _spec(test={"good": test_good, "bad": test_bad}, detectors={"good": share})
     split = make_split(samples, spec, seed, "c")
-    parts = [split.detectors, split.final, split.test, split.apart, split.unused]
+    parts = [split.detectors, split.final, split.test, split.doubtful, split.unused]
     assert sorted(i for part in parts for i in part) == sorted(s.id for s in samples)
     assert all(i.startswith("good/") for i in split.detectors)
-    assert set(split.apart) == {s.id for s in samples if s.label is None}
+    assert set(split.doubtful) == {s.id for s in samples if s.label is None}
     assert make_split(list(reversed(samples)), spec, seed, "c") == split
 
 

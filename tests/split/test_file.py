@@ -25,7 +25,7 @@ from segad_core.recipe import load_recipe
 from segad_core.run.prepare import Prepared, prepare
 from segad_core.run.rows import read_scores
 from segad_core.split import file as split_file
-from segad_core.split.draw import Split, Turn
+from segad_core.split.draw import Fold, Split
 from segad_core.split.file import read_splits, splits_json
 from segad_core.store.store import Store
 
@@ -151,7 +151,7 @@ def test_the_file_is_looked_for_beside_the_recipe(home: Path, monkeypatch: pytes
     written(home)
     (home / "elsewhere").mkdir()
     monkeypatch.chdir(home / "elsewhere")
-    assert list(prepared(again(home)).splits["a"]) == [Turn(0)]
+    assert list(prepared(again(home)).splits["a"]) == [Fold(0)]
     (home / "splits.json").rename(home / "elsewhere" / "splits.json")
     with pytest.raises(RecipeError, match=r"split\.file: there is no file '.*splits\.json'"):
         prepared(again(home))
@@ -159,14 +159,14 @@ def test_the_file_is_looked_for_beside_the_recipe(home: Path, monkeypatch: pytes
 
 def test_a_classifier_that_the_file_lacks_is_drawn_and_one_that_it_has_is_not(home: Path) -> None:
     plain = written(home, **CLASSIFIERS)
-    drawn = prepared(write(home, categories=["a"], **CLASSIFIERS)).splits["a"][Turn(0)].classifiers
+    drawn = prepared(write(home, categories=["a"], **CLASSIFIERS)).splits["a"][Fold(0)].classifiers
     del plain["a"]["0"]["classifiers"]
     edited(home, plain)
-    assert prepared(again(home, **CLASSIFIERS)).splits["a"][Turn(0)].classifiers == drawn
+    assert prepared(again(home, **CLASSIFIERS)).splits["a"][Fold(0)].classifiers == drawn
     own = ["train/good/0.png", "train/bad/0.png", "train/bad/1.png", "train/good/1.png"]
     plain["a"]["0"]["classifiers"] = {"memory": own, "another": own[:2]}
     edited(home, plain)
-    assert prepared(again(home, **CLASSIFIERS)).splits["a"][Turn(0)].classifiers == {
+    assert prepared(again(home, **CLASSIFIERS)).splits["a"][Fold(0)].classifiers == {
         "memory": tuple(sorted(own))
     }
 
@@ -181,7 +181,7 @@ def test_seeds_are_chosen_from_the_file(home: Path, seeds: list[int] | None, exp
     """All of them in the file's order, or the recipe's in the recipe's order; each with its types."""
     written(home, split={"seeds": [5, 1, 3], "hold_out": "defects"})
     splits = prepared(again(home, split={"seeds": seeds} if seeds else {})).splits["a"]
-    assert list(splits) == [Turn(seed, name) for seed in expected for name in ("", "bent", "melt")]
+    assert list(splits) == [Fold(seed, name) for seed in expected for name in ("", "bent", "melt")]
 
 
 def test_a_seed_that_the_file_lacks(home: Path) -> None:
@@ -314,19 +314,19 @@ MISFITS: dict[str, tuple[Callable[[Plain], None], type[SegadError], str]] = {
         f"'{TRAINED}' is bad and cannot stand in 'detectors'",
     ),
     "doubtful image in the test": (
-        move("doubtful/0.png", "apart", "test"),
+        move("doubtful/0.png", "doubtful", "test"),
         DataError,
         "'doubtful/0.png' is doubtful and cannot stand in 'test'",
     ),
     "doubtful image to learn from": (
-        move("doubtful/0.png", "apart", "final"),
+        move("doubtful/0.png", "doubtful", "final"),
         DataError,
         "'doubtful/0.png' is doubtful and cannot stand in 'final'",
     ),
     "good image apart": (
-        move("test/good/0.png", "test", "apart"),
+        move("test/good/0.png", "test", "doubtful"),
         DataError,
-        "'test/good/0.png' is good and cannot stand in 'apart'",
+        "'test/good/0.png' is good and cannot stand in 'doubtful'",
     ),
     "two purposes": (put("test", TRAINED), RecipeError, f"category 'a', '0' has the image '{TRAINED}' twice"),
     "twice in one": (
@@ -410,8 +410,8 @@ def test_what_cannot_be_read_is_left_out_of_every_part(home: Path, caplog: pytes
     for image in lost:
         (home / "data" / image).write_bytes(b"no image")
     with caplog.at_level(logging.WARNING):
-        split = prepared(again(home, **changes)).splits["a"][Turn(0)]
-    for purpose in ("detectors", "final", "test", "apart"):
+        split = prepared(again(home, **changes)).splits["a"][Fold(0)]
+    for purpose in ("detectors", "final", "test", "doubtful"):
         assert getattr(split, purpose) == tuple(i for i in own[purpose] if i not in lost)
     assert {good, TRAINED} <= {*own["classifiers"]["memory"]}
     assert split.classifiers["memory"] == tuple(i for i in own["classifiers"]["memory"] if i not in lost)
@@ -442,15 +442,15 @@ def test_images_that_the_file_does_not_know_are_told_once(
     with caplog.at_level(logging.WARNING):
         splits = prepared(again(home, categories=["a", "b c"])).splits
     assert [m for m in caplog.messages if "does not know" in m] == [f"category 'a': split.file {words}"]
-    for turn, split in splits["a"].items():
-        assert {*split.unused} == {*plain["a"][str(turn)]["unused"], *(name for name, _ in added)}
+    for fold, split in splits["a"].items():
+        assert {*split.unused} == {*plain["a"][str(fold)]["unused"], *(name for name, _ in added)}
 
 
 def test_the_order_of_names_in_the_file_changes_nothing(home: Path) -> None:
     plain = written(home, **CLASSIFIERS)
     before = prepared(again(home, **CLASSIFIERS))
     own = plain["a"]["0"]
-    for ids in [own[name] for name in ("detectors", "final", "test", "apart")] + [
+    for ids in [own[name] for name in ("detectors", "final", "test", "doubtful")] + [
         own["classifiers"]["memory"]
     ]:
         ids.reverse()
@@ -475,12 +475,12 @@ SPLITS = st.builds(
     st.dictionaries(NAMES, st.sets(NAMES, max_size=3), max_size=2),
     NAMES,
 )
-TURNS = st.builds(Turn, st.integers(0, 2**32 - 1), NAMES)
+TURNS = st.builds(Fold, st.integers(0, 2**32 - 1), NAMES)
 
 
 @settings(max_examples=80, deadline=None)
 @given(splits=st.dictionaries(NAMES, st.dictionaries(TURNS, SPLITS, max_size=3), max_size=2))
-def test_what_is_written_is_read(splits: dict[str, dict[Turn, Split]], tmp_path_factory: Any) -> None:
+def test_what_is_written_is_read(splits: dict[str, dict[Fold, Split]], tmp_path_factory: Any) -> None:
     """Whatever images, categories, types and subsets are called; names of files that are no text too."""
     path = tmp_path_factory.mktemp("splits") / "splits.json"
     path.write_text(splits_json(splits))
@@ -496,4 +496,4 @@ def test_categories_with_other_seeds_are_refused_unless_some_are_named(home: Pat
     with pytest.raises(RecipeError, match="has the seeds 3, 7 for 'a', and 7 for 'b c'"):
         prepared(again(home, categories=["a", "b c"], split={}))
     found = prepared(again(home, categories=["a", "b c"], split={"seeds": [7]}))
-    assert [list(own) for own in found.splits.values()] == [[Turn(7)], [Turn(7)]]
+    assert [list(own) for own in found.splits.values()] == [[Fold(7)], [Fold(7)]]

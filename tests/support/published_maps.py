@@ -23,7 +23,7 @@ def release(
 ) -> Path:
     """Writes a category's part of a release.
 
-    In turn, each image lacks one of the segments, or none; each has a corner whose label has no name.
+    In fold, each image lacks one of the segments, or none; each has a corner whose label has no name.
 
     Args:
         root: of the release.

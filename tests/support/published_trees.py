@@ -1,7 +1,7 @@
 """VAD, VisA and MVTec AD as they are published, with small generated images: every name, count and oddity.
 
 By default a tree has the published counts. `scale` keeps that share of each, at least two; `counts` says
-how many of a `Sample.part` there are, in every category (`{"train good": 12, "test bad": 14}`).
+how many of a `Sample.stratum` there are, in every category (`{"train good": 12, "test bad": 14}`).
 """
 
 from __future__ import annotations

@@ -57,11 +57,11 @@ class NoSamples(SoundDataset):
 class AnyOrder(SoundDataset):
     """Images in another order at each call."""
 
-    turns = itertools.count()
+    folds = itertools.count()
 
     def samples(self, category):
         samples = super().samples(category)
-        return samples[:: -1 if next(self.turns) % 2 else 1]
+        return samples[:: -1 if next(self.folds) % 2 else 1]
 
 
 class Opens(SoundDataset):

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from segad_core.contracts import Detector, ImageBatch, ImageSet, Parameters, Run
-from segad_core.errors import PluginError
+from segad_core.api import Detector, ImageBatch, ImageSet, Parameters, PluginError, Run
 
 
 class PixelGaussian(Detector):

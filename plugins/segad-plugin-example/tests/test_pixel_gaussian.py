@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from segad_plugin_example.pixel_gaussian import PixelGaussian, block_sums, smooth
 
-from segad_core.contracts import ImageBatch, Run, Sample
-from segad_core.errors import PluginError
+from segad_core.api import ImageBatch, PluginError, Run, Sample
 from segad_core.testing import DetectorSuite
 
 

@@ -10,8 +10,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from segad_core.contracts import DecidesNothing, InputFile, Parameters
-from segad_core.errors import PluginError
+from segad_core.api import DecidesNothing, InputFile, Parameters, PluginError
 from segad_plugins.backbones import efficientnet_lite0, timm, torchvision
 from segad_plugins.torch_tools import log
 from segad_plugins.training import seeded

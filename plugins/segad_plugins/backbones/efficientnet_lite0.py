@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from segad_core.errors import PluginError
+from segad_core.api import PluginError
 from segad_plugins.torch_tools import load_into, read_weights
 
 MODEL = "tf_efficientnet_lite0"

@@ -10,9 +10,7 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
-from segad_core.contracts import InputFile
-from segad_core.errors import PluginError
-from segad_core.plugins.registry import suggest
+from segad_core.api import InputFile, PluginError, suggest
 from segad_plugins.backbones.weights import load
 from segad_plugins.torch_tools import read_weights
 

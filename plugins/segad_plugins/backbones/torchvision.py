@@ -10,10 +10,7 @@ import torch
 import torchvision.models
 from torch import Tensor, nn
 
-from segad_core.base.digest import file_digest
-from segad_core.contracts import InputFile
-from segad_core.errors import PluginError
-from segad_core.plugins.registry import suggest
+from segad_core.api import InputFile, PluginError, file_digest, suggest
 from segad_plugins.backbones.weights import load
 from segad_plugins.torch_tools import IMAGENET, read_weights
 

@@ -10,8 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from segad_core.contracts import Run, Shapes
-from segad_core.errors import PluginError
+from segad_core.api import PluginError, Run, Shapes
 from segad_plugins.backbones import Backbone, check_trunk, check_weights, empty_trunk, trunk
 from segad_plugins.classifiers.network import NetworkClassifier
 from segad_plugins.torch_tools import count_parameters, macs, torch_device

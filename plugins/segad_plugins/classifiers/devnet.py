@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from segad_core.contracts import ImageBatch, ImageSet, Run
+from segad_core.api import ImageBatch, ImageSet, Run
 from segad_plugins.backbones import Trunk
 from segad_plugins.classifiers.deviation import deviation_loss, normal_draws
 from segad_plugins.classifiers.deviation_classifier import DeviationClassifier, DeviationParams

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from segad_core.contracts import ImageBatch, ImageSet, Parameters, Run, Shapes, Space
-from segad_core.errors import PluginError
+from segad_core.api import ImageBatch, ImageSet, Parameters, PluginError, Run, Shapes, Space
 from segad_plugins.backbones import Trunk
 from segad_plugins.classifiers.cutmix import CutMix
 from segad_plugins.classifiers.deviation import deviation_loss, normal_draws

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.base.digest import array_digest
+from segad_core.api import array_digest
 from segad_plugins.classifiers.cutmix import CutMix
 from segad_plugins.training import Endless
 

@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from segad_core.contracts import Classifier, Parameters, Shapes, Space
-from segad_core.errors import PluginError
+from segad_core.api import Classifier, Parameters, PluginError, Shapes, Space
 from segad_plugins.backbones import Backbone, Trunk, empty_trunk
 from segad_plugins.torch_tools import (
     check_version,

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segad_core.contracts import ImageBatch, ImageSet, Run, Shapes
+from segad_core.api import ImageBatch, ImageSet, Run, Shapes
 from segad_plugins.backbones import Backbone, Trunk, check_trunk, check_weights, empty_trunk, trunk
 from segad_plugins.classifiers.labels import good_and_bad
 from segad_plugins.classifiers.network import NetworkClassifier

@@ -6,8 +6,7 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from segad_core.contracts import Dataset, Sample
-from segad_core.errors import DataError, RecipeError
+from segad_core.api import DataError, Dataset, RecipeError, Sample
 
 _DOUBTFUL = {"0.333": "doubtful 1/3", "0.667": "doubtful 2/3"}
 _LABELS = {"0.000": 0, "1.000": 1}

@@ -10,10 +10,17 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from segad_core.base.files import is_folder
-from segad_core.contracts import Dataset, InputFolder, Parameters, Sample
-from segad_core.errors import DataError, RecipeError
-from segad_core.images.folder import entries, image_files
+from segad_core.api import (
+    DataError,
+    Dataset,
+    InputFolder,
+    Parameters,
+    RecipeError,
+    Sample,
+    entries,
+    image_files,
+    is_folder,
+)
 
 log = logging.getLogger("segad.plugins")
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from segad_core.base.files import is_file, is_folder
-from segad_core.base.json_file import read_json
-from segad_core.errors import DataError
-from segad_core.images.folder import entries, image_files
+from segad_core.api import DataError, entries, image_files, is_file, is_folder, read_json
 
 _LARGEST = 16 * 2**20
 """Bytes; five choices of 100 names are ten thousand."""

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from segad_core.base.files import is_folder
-from segad_core.contracts import Dataset, InputFolder, Parameters, Sample
-from segad_core.images.folder import entries, image_files
+from segad_core.api import Dataset, InputFolder, Parameters, Sample, entries, image_files, is_folder
 from segad_plugins.datasets.trees import (
     by_stem,
     categories_in,

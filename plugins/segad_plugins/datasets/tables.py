@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from segad_core.errors import DataError
+from segad_core.api import DataError
 
 _LARGEST = 64 * 2**20
 """Bytes; the largest published file (VisA's 1cls.csv) has 0.7 million."""

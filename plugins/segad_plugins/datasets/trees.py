@@ -7,10 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from segad_core.base.files import is_folder
-from segad_core.contracts import Sample
-from segad_core.errors import DataError, RecipeError
-from segad_core.images.folder import entries, image_files
+from segad_core.api import DataError, RecipeError, Sample, entries, image_files, is_folder
 
 log = logging.getLogger("segad.plugins")
 

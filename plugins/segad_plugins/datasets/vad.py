@@ -8,10 +8,18 @@ from pathlib import Path
 
 from pydantic import Field
 
-from segad_core.base.files import is_file, is_folder
-from segad_core.contracts import Dataset, InputFolder, Parameters, Sample
-from segad_core.errors import DataError, RecipeError
-from segad_core.images.folder import entries, image_files
+from segad_core.api import (
+    DataError,
+    Dataset,
+    InputFolder,
+    Parameters,
+    RecipeError,
+    Sample,
+    entries,
+    image_files,
+    is_file,
+    is_folder,
+)
 from segad_plugins.datasets.low_shot import choices_of
 from segad_plugins.datasets.trees import by_stem, elsewhere, log, samples_in
 

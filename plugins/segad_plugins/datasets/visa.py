@@ -8,9 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from segad_core.base.files import is_folder
-from segad_core.contracts import Dataset, InputFolder, Parameters, Sample
-from segad_core.errors import RecipeError
+from segad_core.api import Dataset, InputFolder, Parameters, RecipeError, Sample, is_folder
 from segad_plugins.datasets.trees import Part, by_stem, categories_in, elsewhere, need, samples_in
 from segad_plugins.datasets.visa_lists import listed
 from segad_plugins.datasets.visa_raw import contradictions, is_raw, raw_samples

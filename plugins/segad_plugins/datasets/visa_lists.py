@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from segad_core.contracts import Sample
-from segad_core.errors import DataError
+from segad_core.api import DataError, Sample
 from segad_plugins.datasets.tables import rows_of
 from segad_plugins.datasets.trees import Part
 

@@ -6,10 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal, cast
 
-from segad_core.base.files import is_file, is_folder
-from segad_core.contracts import Sample
-from segad_core.errors import DataError
-from segad_core.images.folder import image_files
+from segad_core.api import DataError, Sample, image_files, is_file, is_folder
 from segad_plugins.datasets.tables import rows_of
 from segad_plugins.datasets.trees import Part, log
 

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.ndimage import gaussian_filter
 
-from segad_core.contracts import DefectGenerator
-from segad_core.errors import DataError
+from segad_core.api import DataError, DefectGenerator
 from segad_plugins.defects.place import PlaceParameters, Sizes, Visible, allowed, check_labels, choose, draw
 
 

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-from segad_core.contracts import IGNORED, Parameters
-from segad_core.errors import DataError, PluginError, RecipeError
+from segad_core.api import IGNORED, DataError, Parameters, PluginError, RecipeError
 
 Mask = NDArray[np.bool_]
 

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from segad_core.contracts import DefectGenerator
-from segad_core.errors import DataError
+from segad_core.api import DataError, DefectGenerator
 from segad_plugins.defects.place import PlaceParameters, Sizes, Visible, allowed, check_labels, choose, draw
 
 

@@ -14,20 +14,21 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from segad_core.base.scratch import IN_MEMORY
-from segad_core.contracts import (
+from segad_core.api import (
+    IN_MEMORY,
+    DataError,
     Detector,
     ImageBatch,
     ImageSet,
     InputFile,
     InputFolder,
     Parameters,
+    PluginError,
     Run,
     Shapes,
     Space,
+    image_files,
 )
-from segad_core.errors import DataError, PluginError
-from segad_core.images import image_files
 from segad_plugins.detectors.maps import upsample
 from segad_plugins.detectors.pdn import CHANNELS, Size, smallest_side
 from segad_plugins.detectors.student_teacher import StudentTeacher, training_loss

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from segad_core.contracts import Detector, ImageBatch, ImageSet, Parameters, Run, Shapes, Space
-from segad_core.errors import PluginError
+from segad_core.api import Detector, ImageBatch, ImageSet, Parameters, PluginError, Run, Shapes, Space
 from segad_plugins.detectors.flow_steps import Flow
 from segad_plugins.detectors.maps import upsample
 from segad_plugins.torch_tools import (

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segad_core.errors import PluginError
+from segad_core.api import PluginError
 
 Border = Literal["reflect", "symmetric"]
 """What lies outside an image for a blur: its mirror image, without the edge pixels or with them."""

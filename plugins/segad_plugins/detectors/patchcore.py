@@ -12,8 +12,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from segad_core.contracts import Detector, ImageBatch, ImageSet, Parameters, Run, Shapes, Space
-from segad_core.errors import PluginError
+from segad_core.api import Detector, ImageBatch, ImageSet, Parameters, PluginError, Run, Shapes, Space
 from segad_plugins.detectors import coreset
 from segad_plugins.detectors.maps import Border, check_blur, gaussian_blur, upsample
 from segad_plugins.detectors.nearest import nearest, squared_distances

@@ -9,9 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from segad_core.contracts import Detector, ImageBatch, ImageSet, InputFolder, Parameters, Run, Shapes
-from segad_core.errors import NonFiniteError
-from segad_core.images import read_array
+from segad_core.api import (
+    Detector,
+    ImageBatch,
+    ImageSet,
+    InputFolder,
+    NonFiniteError,
+    Parameters,
+    Run,
+    Shapes,
+    read_array,
+)
 from segad_plugins.published_arrays import NAMES, Names, PublishedArrays
 
 

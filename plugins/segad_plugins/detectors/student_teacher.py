@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segad_core.base.scratch import scratch_array
-from segad_core.contracts import Run
-from segad_core.errors import PluginError
+from segad_core.api import PluginError, Run, scratch_array
 from segad_plugins.detectors.pdn import CHANNELS, Autoencoder, Size, pdn, pdn_side
 from segad_plugins.torch_tools import IMAGENET, normalised
 

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from segad_core.contracts import Arrays, ImageBatch, ImageSet, Run, Shapes, Space
-from segad_core.errors import PluginError
+from segad_core.api import Arrays, ImageBatch, ImageSet, PluginError, Run, Shapes, Space
 from segad_plugins.detectors.pdn import CHANNELS, Size, pdn, pdn_side
 from segad_plugins.torch_tools import (
     IMAGENET,

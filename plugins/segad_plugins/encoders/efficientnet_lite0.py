@@ -8,7 +8,7 @@ import timm
 from torch import Tensor, nn
 
 import segad_plugins.backbones.efficientnet_lite0 as backbone
-from segad_core.contracts import Layer
+from segad_core.api import Layer
 from segad_plugins.encoders.network import NetworkEncoder
 from segad_plugins.torch_tools import fold_batch_norm
 

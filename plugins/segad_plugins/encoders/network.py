@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from segad_core.contracts import Encoder, Parameters
+from segad_core.api import Encoder, Parameters
 from segad_plugins.torch_tools import IMAGENET, normalised, torch_device
 
 

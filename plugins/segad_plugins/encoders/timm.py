@@ -11,8 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import segad_plugins.backbones.timm as backbone
-from segad_core.contracts import DecidesNothing, InputFile, Layer, Parameters
-from segad_core.errors import PluginError
+from segad_core.api import DecidesNothing, InputFile, Layer, Parameters, PluginError
 from segad_plugins.encoders.network import NetworkEncoder
 from segad_plugins.torch_tools import plain_weights, verified_digest
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import segad_plugins.backbones.torchvision as backbone
-from segad_core.contracts import DecidesNothing, InputFile, Layer, Parameters
+from segad_core.api import DecidesNothing, InputFile, Layer, Parameters
 from segad_plugins.encoders.network import NetworkEncoder
 from segad_plugins.torch_tools import fold_batch_norm, plain_weights, verified_digest
 

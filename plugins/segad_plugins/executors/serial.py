@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from segad_core.contracts import Executor, Outcome, Parameters, Progress, Work
+from segad_core.api import Executor, Outcome, Parameters, Progress, Work
 
 
 class Serial(Executor):

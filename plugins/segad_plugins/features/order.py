@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.contracts import Feature, SegmentValues
+from segad_core.api import Feature, SegmentValues
 from segad_plugins.features import kernels
 
 

@@ -11,8 +11,7 @@ import xgboost
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from segad_core.contracts import DecidesNothing, FinalClassifier, Parameters
-from segad_core.errors import PluginError
+from segad_core.api import DecidesNothing, FinalClassifier, Parameters, PluginError
 from segad_plugins.final_classifiers.forest_check import MOST_BYTES, MOST_DEPTH, checked_forest
 
 _MODEL = "model.json"

@@ -11,8 +11,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field, StringConstraints, ValidationError
 
-from segad_core.base.json_file import parse_json
-from segad_core.errors import PluginError
+from segad_core.api import PluginError, parse_json
 
 MOST_BYTES = 256 << 20
 """Of a forest; the paper's have some 2 MB."""

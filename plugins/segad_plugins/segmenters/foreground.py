@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 
-from segad_core.contracts import ImageBatch
-from segad_core.images import resize
+from segad_core.api import ImageBatch, resize
 from segad_plugins.segmenters.object_maps import ObjectMap, ObjectSegmenter
 
 Floats = NDArray[np.float64]

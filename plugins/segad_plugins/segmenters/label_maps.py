@@ -9,8 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.contracts import IGNORED
-from segad_core.errors import RecipeError
+from segad_core.api import IGNORED, RecipeError
 
 MOST = IGNORED
 """The most segments that a map can have; their labels stay below `IGNORED`."""

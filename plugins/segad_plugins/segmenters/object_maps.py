@@ -12,10 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
-from segad_core.base.files import version_of
-from segad_core.contracts import DecidesNothing, ImageBatch, InputFile, MapQuality, Parameters, Segmenter
-from segad_core.errors import DataError, RecipeError
-from segad_core.images import read_labels, usable_names
+from segad_core.api import (
+    DataError,
+    DecidesNothing,
+    ImageBatch,
+    InputFile,
+    MapQuality,
+    Parameters,
+    RecipeError,
+    Segmenter,
+    read_labels,
+    usable_names,
+    version_of,
+)
 from segad_plugins.segmenters.label_maps import MOST, check_labels, nearest, template_note
 from segad_plugins.segmenters.registration import register, resized, warp
 

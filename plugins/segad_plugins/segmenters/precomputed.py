@@ -11,9 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from segad_core.contracts import IGNORED, ImageBatch, InputFolder, Parameters, Segmenter
-from segad_core.errors import DataError
-from segad_core.images import read_array, usable_names
+from segad_core.api import (
+    IGNORED,
+    DataError,
+    ImageBatch,
+    InputFolder,
+    Parameters,
+    Segmenter,
+    read_array,
+    usable_names,
+)
 from segad_plugins.published_arrays import NAMES, Names, PublishedArrays
 from segad_plugins.segmenters.label_maps import MOST, nearest
 

@@ -17,10 +17,7 @@ from scipy import ndimage
 from segment_anything import sam_model_registry
 from torch import Tensor
 
-from segad_core.base.digest import file_digest
-from segad_core.contracts import DecidesNothing, ImageBatch, InputFile
-from segad_core.errors import DataError, PluginError
-from segad_core.plugins.registry import suggest
+from segad_core.api import DataError, DecidesNothing, ImageBatch, InputFile, PluginError, file_digest, suggest
 from segad_plugins.segmenters.object_maps import ObjectMap, ObjectSegmenter
 from segad_plugins.segmenters.sam_masks import (
     REMEDY,

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 
-from segad_core.contracts import Arrays, Parameters
-from segad_core.errors import DataError
+from segad_core.api import Arrays, DataError, Parameters
 
 Place = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, le=1)]

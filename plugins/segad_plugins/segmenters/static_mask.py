@@ -11,10 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from segad_core.base.files import version_of
-from segad_core.contracts import DecidesNothing, ImageBatch, InputFile, Parameters, Segmenter
-from segad_core.errors import RecipeError
-from segad_core.images import read_labels, usable_names
+from segad_core.api import (
+    DecidesNothing,
+    ImageBatch,
+    InputFile,
+    Parameters,
+    RecipeError,
+    Segmenter,
+    read_labels,
+    usable_names,
+    version_of,
+)
 from segad_plugins.segmenters.label_maps import MOST, check_labels, nearest, template_note
 
 _TOLERANCE = 0.01  # of the aspect ratio: images of one camera may differ by a line

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.contracts import ImageBatch, Segmenter
+from segad_core.api import ImageBatch, Segmenter
 
 
 class WholeImage(Segmenter):

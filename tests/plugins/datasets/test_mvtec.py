@@ -34,7 +34,7 @@ class TestPublishedTree:
     def test_counts_are_the_published_ones(self, published) -> None:
         total = Counter()
         for category in MVTEC:
-            counts = Counter(sample.part for sample in published.samples(category))
+            counts = Counter(sample.stratum for sample in published.samples(category))
             assert counts == published.published_counts(category), category
             total += counts
         assert total == {"train good": 3629, "test good": 467, "test bad": 1258}

@@ -28,6 +28,6 @@ def test_scale_and_counts_say_how_many(tmp_path) -> None:
     tree = vad_tree(tmp_path, scale=0.01, counts={"test good": 7}, side=24)
     samples = Vad(Vad.Params(root=tree)).samples("vad")
     wanted = {"train good": 20, "train bad": 10, "test good": 7, "test bad": 9, "test bad, unseen": 2}
-    assert Counter(s.part for s in samples) == wanted
+    assert Counter(s.stratum for s in samples) == wanted
     assert decode(samples[0].path).pixels.shape == (24, 24, 3)
     assert {len(names) for names in Vad(Vad.Params(root=tree)).bad_subsets("vad").values()} == {2}

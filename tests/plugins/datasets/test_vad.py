@@ -43,7 +43,7 @@ def refusal(dataset) -> DataError:
 class TestPublishedTree:
     def test_counts_are_the_published_ones(self, published) -> None:
         assert published.categories() == ("vad",)
-        counts = Counter(sample.part for sample in published.samples("vad"))
+        counts = Counter(sample.stratum for sample in published.samples("vad"))
         assert counts == published.published_counts("vad") == VAD
         assert counts["test bad"] + counts["test bad, unseen"] == 1000
 
@@ -70,7 +70,7 @@ class TestPublishedTree:
         assert {
             key: [name.removeprefix("train/bad/") for name in names] for key, names in subsets.items()
         } == (file)
-        bad = {s.id for s in published.samples("vad") if s.part == "train bad"}
+        bad = {s.id for s in published.samples("vad") if s.stratum == "train bad"}
         assert all(len(set(names)) == 100 and bad.issuperset(names) for names in subsets.values())
 
     def test_the_folder_that_holds_vad_is_a_root_too(self, published) -> None:
@@ -214,7 +214,7 @@ class TestHostedAnew:
 
     def test_a_mask_that_is_missing_is_none(self, anew) -> None:
         (anew / "ground_truth" / "bad" / "0003_mask.png").unlink()
-        bare = [s.id for s in vad(anew).samples("vad") if s.part == "test bad" and s.mask is None]
+        bare = [s.id for s in vad(anew).samples("vad") if s.stratum == "test bad" and s.mask is None]
         assert bare == ["test/bad/0003.png"]
 
     @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ class TestHostedAnew:
             vad(anew).samples("vad")
 
     def test_without_bad_training_images_only_the_counts_differ(self, anew, caplog) -> None:
-        counts = Counter(sample.part for sample in vad(anew).samples("vad"))
+        counts = Counter(sample.stratum for sample in vad(anew).samples("vad"))
         assert counts == {part: n for part, n in COUNTS.items() if part != "train bad"}
         assert f"there is no {anew / 'train' / 'bad'}" in caplog.text
         assert vad(anew).bad_subsets("vad") == {}

@@ -21,7 +21,7 @@ def visa(root, **params) -> VisA:
 
 
 def parts(dataset, category="pcb1") -> Counter:
-    return Counter(sample.part for sample in dataset.samples(category))
+    return Counter(sample.stratum for sample in dataset.samples(category))
 
 
 def lines(table) -> list[list[str]]:
@@ -252,7 +252,7 @@ class TestPrepared:
         root = tmp_path / made if layout == "." else tmp_path
         found = visa(root, setup="2cls_highshot").samples("pcb1")
         counts = {"train good": 6, "train bad": 3, "test good": 4, "test bad": 2}
-        assert Counter(s.part for s in found) == counts
+        assert Counter(s.stratum for s in found) == counts
         for s in found:
             if s.label:
                 assert s.mask.parent == tmp_path / made / "pcb1" / "ground_truth" / s.split / "bad"

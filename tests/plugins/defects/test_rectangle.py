@@ -32,9 +32,9 @@ def _extents(region: NDArray[np.bool_]) -> tuple[float, float, float]:
     points = np.argwhere(region).astype(np.float64)
     best = (np.inf, 0.0, 0.0, 0.0)
     for degrees in np.arange(0, 180, 0.5):
-        turn = np.deg2rad(degrees)
-        along = np.ptp(points @ [np.sin(turn), np.cos(turn)])
-        across = np.ptp(points @ [np.cos(turn), -np.sin(turn)])
+        fold = np.deg2rad(degrees)
+        along = np.ptp(points @ [np.sin(fold), np.cos(fold)])
+        across = np.ptp(points @ [np.cos(fold), -np.sin(fold)])
         if along >= across:
             best = min(best, ((along + 1) * (across + 1), along, across, degrees))
     return best[1:]
@@ -90,10 +90,10 @@ def test_sides_are_straight_and_nothing_inside_is_missing() -> None:
     """The region is all pixels of some rectangle: each pixel within the hull of the others is there."""
     for region in _unclipped(15, length=(0.3, 0.3), thickness=(0.1, 0.1)):
         _, _, degrees = _extents(region)
-        turn = np.deg2rad(degrees)
+        fold = np.deg2rad(degrees)
         rows, columns = np.indices(region.shape)
-        along = rows * np.sin(turn) + columns * np.cos(turn)
-        across = rows * np.cos(turn) - columns * np.sin(turn)
+        along = rows * np.sin(fold) + columns * np.cos(fold)
+        across = rows * np.cos(fold) - columns * np.sin(fold)
         inner = (along > along[region].min() + 1) & (along < along[region].max() - 1)
         inner &= (across > across[region].min() + 1) & (across < across[region].max() - 1)
         assert inner.sum() > 150 and region[inner].all()

@@ -31,12 +31,12 @@ def _labels(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.uint8]
 
 
 def _moved(
-    size: tuple[int, int], turn: float = 0, scale: float = 1, shift: tuple[float, float] = (0, 0)
+    size: tuple[int, int], fold: float = 0, scale: float = 1, shift: tuple[float, float] = (0, 0)
 ) -> NDArray[np.uint8]:
     """The board turned by degrees about the middle of the image, scaled and shifted, at some resolution."""
     rows, columns = np.mgrid[: size[0], : size[1]]
     x, y = (columns + 0.5) * 128 / size[1] - 64 - shift[0], (rows + 0.5) * 96 / size[0] - 48 - shift[1]
-    c, s = np.cos(np.radians(turn)) / scale, np.sin(np.radians(turn)) / scale
+    c, s = np.cos(np.radians(fold)) / scale, np.sin(np.radians(fold)) / scale
     return _labels(c * x + s * y + 64, -s * x + c * y + 48)
 
 
@@ -49,7 +49,7 @@ def _sam(folder: Path, monkeypatch: pytest.MonkeyPatch, mask: NDArray[np.bool_],
 
 
 @pytest.mark.parametrize(
-    ("turn", "scale", "shift"),
+    ("fold", "scale", "shift"),
     [
         (0, 1, (0, 0)),
         (0, 1, (9, -6)),
@@ -61,17 +61,17 @@ def _sam(folder: Path, monkeypatch: pytest.MonkeyPatch, mask: NDArray[np.bool_],
 )
 @pytest.mark.parametrize("finer", [1, 2])
 def test_a_known_motion_is_recovered(
-    turn: float,
+    fold: float,
     scale: float,
     shift: tuple[float, float],
     finer: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    mask = _moved((SIZE[0] * finer, SIZE[1] * finer), turn, scale, shift) > 0
+    mask = _moved((SIZE[0] * finer, SIZE[1] * finer), fold, scale, shift) > 0
     batch = tiny_sam.batch(tmp_path, [tiny_sam.picture(0, *SIZE)], SIZE)
     sam = _sam(tmp_path, monkeypatch, mask)
-    found, expected = sam.segment(batch)[0], _moved(SIZE, turn, scale, shift)
+    found, expected = sam.segment(batch)[0], _moved(SIZE, fold, scale, shift)
     for label in range(4):
         both = np.count_nonzero((found == label) & (expected == label))
         assert both / np.count_nonzero((found == label) | (expected == label)) > 0.8, NAMES[label]
