@@ -57,6 +57,8 @@ from segad_core.plugins.hooks import implementation as hookimpl
 from segad_core.plugins.registry import suggest
 
 __all__ = [
+    "IGNORED",
+    "IN_MEMORY",
     "Array",
     "Arrays",
     "Checkpoint",
@@ -71,8 +73,6 @@ __all__ = [
     "Executor",
     "Feature",
     "FinalClassifier",
-    "IGNORED",
-    "IN_MEMORY",
     "ImageBatch",
     "ImageError",
     "ImageSet",
