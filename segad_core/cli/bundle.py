@@ -12,7 +12,7 @@ from segad_core.cli.common import DEBUG, DEVICE, JSON, NO_PLUGINS, reports_error
 if TYPE_CHECKING:
     from segad_core.bundle.format.manifest import Manifest, PluginUse
     from segad_core.bundle.runtime.selftest import Verification
-    from segad_core.operate.point import OperatingPoint
+    from segad_core.operate.operating_point import OperatingPoint
 
 BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
 
@@ -30,8 +30,8 @@ def bundle() -> None:
 def show(bundle: Path, as_json: bool) -> int:
     """Say what BUNDLE is: its setup, where it comes from, its threshold. Nothing in it is built."""
     from segad_core.bundle.format.container import Container
-    from segad_core.bundle.format.operating import read_operating_point
-    from segad_core.operate.point import plain
+    from segad_core.bundle.format.operating_point import read_operating_point
+    from segad_core.operate.operating_point import plain
 
     container = Container(bundle)
     try:
@@ -80,7 +80,7 @@ def verify(bundle: Path, as_json: bool, device: str, no_plugins: bool) -> int:
 
 
 def _print_manifest(bundle: Path, manifest: Manifest, point: OperatingPoint) -> None:
-    from segad_core.operate.text import sentences
+    from segad_core.operate.description import sentences
 
     pipeline, provenance = manifest.pipeline, manifest.provenance
     environment = provenance.environment

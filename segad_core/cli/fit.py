@@ -53,7 +53,7 @@ def fit(
     checked = load_recipe(recipe, registry, overrides)
 
     from segad_core.cli.progress import observing
-    from segad_core.fit_bundle.making import make_bundle
+    from segad_core.fit_bundle.make import make_bundle
     from segad_core.store.store import Store
 
     with observing(registry) as hook:

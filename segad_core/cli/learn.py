@@ -105,7 +105,7 @@ def _images(option: str, names: Sequence[str]) -> list[str]:
 
 
 def _print(found: Learnt, out: Path) -> None:
-    from segad_core.operate.text import sentences, warnings
+    from segad_core.operate.description import sentences, warnings
 
     before, after = found.before, found.after
     click.echo(
@@ -158,7 +158,7 @@ def _print_json(found: Learnt, out: Path) -> None:
     import json
     from dataclasses import asdict
 
-    from segad_core.operate.point import plain
+    from segad_core.operate.operating_point import plain
 
     click.echo(
         json.dumps(

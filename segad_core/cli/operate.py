@@ -11,7 +11,7 @@ import click
 from segad_core.cli.common import DEBUG, JSON, reports_errors
 
 if TYPE_CHECKING:
-    from segad_core.operate.point import OperatingPoint
+    from segad_core.operate.operating_point import OperatingPoint
     from segad_core.operate.thresholds import Rule
 
 
@@ -46,12 +46,12 @@ def operate(
     rule = None if show else _rule(catch, false_rejects, cost)
 
     from segad_core.bundle.format.container import Container
-    from segad_core.bundle.format.operating import (
+    from segad_core.bundle.format.operating_point import (
         calibration_table,
         read_operating_point,
         store_operating_point,
     )
-    from segad_core.operate.point import measure, operating_point
+    from segad_core.operate.operating_point import measure, operating_point
 
     container = Container(bundle)
     try:
@@ -66,8 +66,8 @@ def operate(
         container.close()
 
     from segad_core.operate.candidates import candidates
-    from segad_core.operate.point import plain
-    from segad_core.operate.text import plan, table, warnings
+    from segad_core.operate.description import plan, table, warnings
+    from segad_core.operate.operating_point import plain
 
     lines = candidates(calibration.table, point) if show else []
     doubts = warnings(point)
@@ -132,7 +132,7 @@ def _number(text: str) -> float:
 
 
 def _print_point(bundle: Path, point: OperatingPoint, before: OperatingPoint | None) -> None:
-    from segad_core.operate.text import sentences
+    from segad_core.operate.description import sentences
 
     was = ""
     if before is not None:

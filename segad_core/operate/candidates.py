@@ -6,8 +6,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from segad_core.operate.binomial import Proportion, proportion
-from segad_core.operate.point import OperatingPoint
-from segad_core.operate.table import ImageTable
+from segad_core.operate.image_table import ImageTable
+from segad_core.operate.operating_point import OperatingPoint
 from segad_core.operate.thresholds import Curve, Rule, at_or_above, choose, curve
 
 NOW = "now"

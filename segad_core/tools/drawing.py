@@ -21,7 +21,7 @@ from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.prediction import Inspection, Prediction
 from segad_core.errors import StoreError
 from segad_core.images.overlay import Entry, enlarged, overlay, sheet
-from segad_core.operate.table import ImageTable
+from segad_core.operate.image_table import ImageTable
 
 _COLOURS = {"OK": (30, 130, 60), "NG": (200, 30, 40), "UNKNOWN": (190, 120, 0)}
 _SIDE = 384

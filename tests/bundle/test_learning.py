@@ -15,7 +15,7 @@ from trained_bundles import bad, bundle_of, good, home
 
 from segad_core.base.digest import array_digest
 from segad_core.bundle.format.container import Container
-from segad_core.bundle.format.operating import calibration_table
+from segad_core.bundle.format.operating_point import calibration_table
 from segad_core.bundle.format.tables import read_golden, read_table
 from segad_core.bundle.runtime import learning
 from segad_core.bundle.runtime.bundle import Bundle
@@ -24,7 +24,7 @@ from segad_core.bundle.runtime.selftest import verify
 from segad_core.contracts import MapQuality
 from segad_core.errors import BundleError, ImageError, SegadError, UsageError
 from segad_core.images import decode
-from segad_core.operate.table import Image, ImageTable
+from segad_core.operate.image_table import Image, ImageTable
 from segad_plugins.final_classifiers.brf import BoostedRandomForest
 from segad_plugins.segmenters.static_mask import StaticMask
 

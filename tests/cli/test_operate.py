@@ -186,7 +186,7 @@ def test_it_imports_no_plugin_and_nothing_heavy(folder: Path) -> None:
     words = [sys.executable, "-c", program, "operate", str(folder), "--catch", "0.9"]
     done = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ})
     modules = done.stdout.splitlines()[-1].split()
-    assert "segad_core.operate.point" in modules
+    assert "segad_core.operate.operating_point" in modules
     heavy = {"torch", "torchvision", "timm", "xgboost", "numba", "sklearn", "segad_plugins"}
     assert not heavy & {module.partition(".")[0] for module in modules}
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from segad_core.base.digest import bytes_digest
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import FileFacts
-from segad_core.bundle.format.operating import (
+from segad_core.bundle.format.operating_point import (
     calibration_table,
     operating_json,
     read_operating_point,
@@ -23,9 +23,9 @@ from segad_core.bundle.format.operating import (
 from segad_core.errors import BundleError
 from segad_core.operate.binomial import proportion
 from segad_core.operate.candidates import candidates
-from segad_core.operate.point import OperatingPoint, Rule, measure, operating_point
-from segad_core.operate.table import ImageTable
-from segad_core.operate.text import plan, sentences, warnings
+from segad_core.operate.description import plan, sentences, warnings
+from segad_core.operate.image_table import ImageTable
+from segad_core.operate.operating_point import OperatingPoint, Rule, measure, operating_point
 
 CATCH = Rule(kind="catch", catch=0.9)
 REJECTS = Rule(kind="false-rejects", rejected=1, of=10)

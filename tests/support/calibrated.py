@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from segad_core.bundle.format.manifest import FORMAT, Manifest, Pipeline, Provenance
-from segad_core.bundle.format.operating import operating_json
+from segad_core.bundle.format.operating_point import operating_json
 from segad_core.bundle.format.tables import table_files
 from segad_core.bundle.format.writing import write_bundle
-from segad_core.operate.point import Rule, operating_point
-from segad_core.operate.table import Image, ImageTable
+from segad_core.operate.image_table import Image, ImageTable
+from segad_core.operate.operating_point import Rule, operating_point
 
 
 def table(

@@ -17,7 +17,7 @@ from segad_core.base.formats import arrays_to_bytes
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.members import REMEDY
 from segad_core.errors import BundleError
-from segad_core.operate.table import Image, ImageTable, Label
+from segad_core.operate.image_table import Image, ImageTable, Label
 
 GOLDEN = "golden.json"
 MOST_GOLDEN = 100

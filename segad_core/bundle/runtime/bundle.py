@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from segad_core.base.digest import digest_of
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import Manifest
-from segad_core.bundle.format.operating import read_operating_point
+from segad_core.bundle.format.operating_point import read_operating_point
 from segad_core.bundle.format.tables import read_table
 from segad_core.bundle.runtime.ahead import in_background
 from segad_core.bundle.runtime.opening import Picture, check_several, whole
@@ -34,8 +34,8 @@ from segad_core.bundle.runtime.prediction import (
 from segad_core.contracts import Array, Encoder, ImageBatch, Sample
 from segad_core.errors import ImageError, SegadError
 from segad_core.images import resize
-from segad_core.operate.point import OperatingPoint
-from segad_core.operate.table import ImageTable
+from segad_core.operate.image_table import ImageTable
+from segad_core.operate.operating_point import OperatingPoint
 from segad_core.plugins.registry import Registry
 
 __all__ = ["Bundle", "Contribution", "Inspection", "Picture", "Prediction", "Verdict"]

@@ -14,7 +14,7 @@ from segad_core.base.checked import shown
 from segad_core.base.digest import array_digest
 from segad_core.base.text import in_one_line
 from segad_core.bundle.format.container import Container
-from segad_core.bundle.format.operating import FILE, operating_json
+from segad_core.bundle.format.operating_point import FILE, operating_json
 from segad_core.bundle.format.tables import GOLDEN, golden_json, read_golden, read_table, table_files
 from segad_core.bundle.format.writing import write_bundle
 from segad_core.bundle.runtime.building import Builder, scores_of
@@ -23,8 +23,8 @@ from segad_core.bundle.runtime.opening import check_several, whole
 from segad_core.bundle.runtime.prediction import Verdict, side
 from segad_core.contracts import FinalClassifier
 from segad_core.errors import BundleError, ImageError, SegadError, UsageError
-from segad_core.operate.point import OperatingPoint, measure, operating_point
-from segad_core.operate.table import Image, ImageTable
+from segad_core.operate.image_table import Image, ImageTable
+from segad_core.operate.operating_point import OperatingPoint, measure, operating_point
 
 GOOD: Final = 0
 BAD: Final = 1

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segad_core.bundle.format.operating import calibration_table
+from segad_core.bundle.format.operating_point import calibration_table
 from segad_core.bundle.format.tables import read_golden, read_table
 from segad_core.bundle.runtime.building import scores_of
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.prediction import Verdict, side
 from segad_core.errors import BundleError
-from segad_core.operate.point import measure
+from segad_core.operate.operating_point import measure
 
 TOLERANCE = 0.01
 """Of the range of the golden scores: processors, and versions of libraries, round in other ways."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from segad_core.base.text import in_one_line
 from segad_core.operate.binomial import Count, Proportion, at_most, parts_needed, percent
 from segad_core.operate.candidates import Candidate
-from segad_core.operate.point import Lot, OperatingPoint
+from segad_core.operate.operating_point import Lot, OperatingPoint
 
 FEW = 20
 """Fewer images of a kind than this leave a rate all but open."""

@@ -15,15 +15,15 @@ from pydantic import ValidationError
 from segad_core.base.digest import digest_of
 from segad_core.base.text import as_text
 from segad_core.bundle.format.manifest import FORMAT, Manifest, Provenance
-from segad_core.bundle.format.operating import FILE as OPERATING
-from segad_core.bundle.format.operating import operating_json
+from segad_core.bundle.format.operating_point import FILE as OPERATING
+from segad_core.bundle.format.operating_point import operating_json
 from segad_core.bundle.format.tables import table_files
 from segad_core.bundle.format.writing import write_bundle
 from segad_core.contracts import Executor
 from segad_core.errors import ImageError, RecipeError, UsageError
-from segad_core.fit_bundle.evidence import Evidence
-from segad_core.fit_bundle.setup import fits_no_bundle, setup_of
-from segad_core.operate.point import operating_point
+from segad_core.fit_bundle.image_data import Evidence
+from segad_core.fit_bundle.pipeline import fits_no_bundle, setup_of
+from segad_core.operate.operating_point import operating_point
 from segad_core.operate.thresholds import Rule
 from segad_core.plugins.registry import suggest
 from segad_core.recipe import Recipe

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from segad_core.errors import DataError
 from segad_core.operate.binomial import Count, Proportion, proportion
-from segad_core.operate.table import ImageTable
+from segad_core.operate.image_table import ImageTable
 from segad_core.operate.thresholds import Rule, at_or_above, bad_share, choose, cost, curve
 
 

@@ -12,7 +12,7 @@ from segad_core.base.text import in_one_line
 from segad_core.bundle.format.tables import GOLDEN, Golden, golden_json
 from segad_core.contracts import Sample
 from segad_core.images import Facts
-from segad_core.operate.table import Image, ImageTable
+from segad_core.operate.image_table import Image, ImageTable
 from segad_core.run.cells import RowTask
 from segad_core.run.rows import feature_table, read_scores, training_table
 from segad_core.split.draw import Split

@@ -13,7 +13,7 @@ from PIL import Image
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.selftest import verify
 from segad_core.contracts import Sample
-from segad_core.fit_bundle.evidence import Evidence
+from segad_core.fit_bundle.image_data import Evidence
 from segad_core.images import Facts
 from segad_core.store.store import Store
 from segad_plugins.segmenters.static_mask import StaticMask

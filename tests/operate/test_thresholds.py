@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from segad_core.errors import DataError
 from segad_core.operate.binomial import proportion
-from segad_core.operate.point import operating_point
+from segad_core.operate.operating_point import operating_point
 from segad_core.operate.thresholds import Rule, choose, curve
 
 GOOD = [0.5, 1.2, 1.4, 2.0]

@@ -11,8 +11,8 @@ from segad_core.bundle.format.container import MOST_TEXT, Container
 from segad_core.bundle.format.tables import read_table
 from segad_core.bundle.format.writing import replace_bundle
 from segad_core.errors import BundleError
-from segad_core.operate.point import OperatingPoint, plain
-from segad_core.operate.table import ImageTable
+from segad_core.operate.image_table import ImageTable
+from segad_core.operate.operating_point import OperatingPoint, plain
 from segad_core.operate.thresholds import first_problem
 
 FILE = "operating.json"
