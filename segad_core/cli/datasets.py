@@ -139,6 +139,7 @@ def check(
     dataset = _open(name, root, words, Registry(third_parties=not no_plugins))
 
     from segad_core.cli.progress import Progress
+    from segad_core.contracts import optional
     from segad_core.store.store import Store
     from segad_core.tools.dataset_check import absent, check_category
 
@@ -151,7 +152,8 @@ def check(
             checks.append(check_category(dataset, category, opened, partial(_told, progress, category)))
         if not as_json:
             _print(checks[-1], everything)
-    lacking = [absent(c) for c in dataset.published_categories() if not wanted and c not in categories]
+    published = optional.published_categories(dataset)
+    lacking = [absent(c) for c in published if not wanted and c not in categories]
     for one in [] if as_json else lacking:
         _print(one, everything)
     checks += lacking
@@ -195,9 +197,9 @@ def _summary(checks: Sequence[CategoryCheck]) -> dict[str, int]:
 
 def _uncounted(dataset: Dataset, checks: Sequence[CategoryCheck]) -> list[str]:
     """The categories whose numbers of images nobody published, of a data set that has some published."""
-    from segad_core.contracts import Dataset
+    from segad_core.contracts import optional
 
-    if type(dataset).published_counts is Dataset.published_counts:
+    if not optional.knows_published_counts(dataset):
         return []
     return [checked.category for checked in checks if checked.images and not checked.published]
 
@@ -239,11 +241,12 @@ def _categories(dataset: Dataset, name: str, wanted: Sequence[str]) -> list[str]
     Raises:
         SegadError: one is not there.
     """
+    from segad_core.contracts import optional
     from segad_core.errors import UsageError
     from segad_core.plugins.registry import suggest
 
     known = list(dataset.categories())
-    published = set(dataset.published_categories())
+    published = set(optional.published_categories(dataset))
     for category in wanted:
         if category not in known:
             if category in published:

@@ -2,7 +2,7 @@
 
 from segad_core.contracts.classifier import Classifier
 from segad_core.contracts.component import Component, DecidesNothing, InputFile, InputFolder, Parameters
-from segad_core.contracts.dataset import Dataset, Sample, count_differences
+from segad_core.contracts.dataset import Dataset, Sample
 from segad_core.contracts.defect import DefectGenerator
 from segad_core.contracts.detector import Detector
 from segad_core.contracts.encoder import Array, Encoder, Layer
@@ -11,6 +11,17 @@ from segad_core.contracts.feature import Feature, ScalarFeature, SegmentValues
 from segad_core.contracts.final_classifier import FinalClassifier
 from segad_core.contracts.images import Arrays, ImageBatch, ImageSet
 from segad_core.contracts.learner import Learner, Shapes, Space
+from segad_core.contracts.optional import (
+    HasBadSubsets,
+    HasContradictions,
+    HasDownload,
+    HasNotes,
+    HasPlainFiles,
+    HasPublishedCategories,
+    HasPublishedCounts,
+    KnowsImagesByName,
+    Trains,
+)
 from segad_core.contracts.run import Checkpoint, Progress, Run, unseen
 from segad_core.contracts.segmenter import IGNORED, MapQuality, Segmenter
 
@@ -30,10 +41,18 @@ __all__ = [
     "Executor",
     "Feature",
     "FinalClassifier",
+    "HasBadSubsets",
+    "HasContradictions",
+    "HasDownload",
+    "HasNotes",
+    "HasPlainFiles",
+    "HasPublishedCategories",
+    "HasPublishedCounts",
     "ImageBatch",
     "ImageSet",
     "InputFile",
     "InputFolder",
+    "KnowsImagesByName",
     "Layer",
     "Learner",
     "MapQuality",
@@ -47,8 +66,8 @@ __all__ = [
     "Segmenter",
     "Shapes",
     "Space",
+    "Trains",
     "Work",
-    "count_differences",
     "unseen",
 ]
 

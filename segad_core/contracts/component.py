@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, get_args
 
@@ -60,24 +59,6 @@ class Component(ABC):  # noqa: B024 (what must be defined differs by kind)
 
     Params: ClassVar[type[Parameters]] = Parameters
 
-    knows_images_by_name: ClassVar[bool] = False
-    """Whether what it gives for an image follows from the image's id or label, not from its content alone.
-
-    Then both go into the keys of what it gives; and it knows nothing of images with generated defects.
-    """
-
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         self.params = self.Params() if params is None else params
         self.device = device
-
-    def plain_file(self, path: Path) -> tuple[str, bytes | Path]:
-        """A file that a parameter names, as it goes into a bundle: its ending, and the file or its bytes.
-
-        Images, safetensors and npy go as they are. What is a pickle inside, such as torch's `.pth`, has to
-        be written anew: a bundle takes no other endings.
-        """
-        return path.suffix.lower(), path
-
-    def notes(self) -> Sequence[str]:
-        """What a reader of the results has to know about this component: sentences, shown with the table."""
-        return ()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -65,42 +64,3 @@ class Dataset(Component):
     @abstractmethod
     def samples(self, category: str) -> Sequence[Sample]:
         """Every image of one category, in any order; none is read here."""
-
-    def published_categories(self) -> Sequence[str]:
-        """The names of all that were published, where a part of them is a data set too.
-
-        A recipe may have settings for one that is not there; for one that it asks for, `samples` says what
-        is missing (`RecipeError`).
-        """
-        return self.categories()
-
-    def published_counts(self, category: str) -> Mapping[str, int]:
-        """How many images of each `Sample.stratum` were published; nothing where that is not known.
-
-        Other counts are a warning, not an error: a part of a data set is a data set too.
-        """
-        return {}
-
-    def bad_subsets(self, category: str) -> Mapping[str, Sequence[str]]:
-        """Published choices of bad training images, by name: ids of each, in the published order.
-
-        For benchmarks with few bad images whose choice is part of the data (VAD's low-shot benchmark).
-        """
-        return {}
-
-    def contradictions(self, category: str) -> Sequence[str]:
-        """Where one of the data set's own lists denies what another says, for `segad datasets check`."""
-        return ()
-
-
-def count_differences(dataset: Dataset, category: str, samples: Sequence[Sample]) -> list[str]:
-    """Where a category has other numbers of images than were published: `train good: 1990 instead of 2000`.
-
-    A part that is not among the published counts had no images. Empty where no counts are known.
-    """
-    published, counts = dataset.published_counts(category), Counter(sample.stratum for sample in samples)
-    if not published:
-        return []
-    parts = [*published, *sorted(counts.keys() - published.keys())]
-    wanted = {part: published.get(part, 0) for part in parts}
-    return [f"{p}: {counts[p]} instead of {n}" for p, n in wanted.items() if counts[p] != n]

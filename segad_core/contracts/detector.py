@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,6 @@ from segad_core.contracts.run import Run
 
 class Detector(Learner):
     """A one-class detector (entry-point group `segad.detectors`); `fit` sees good images only."""
-
-    trains: ClassVar[bool] = True
-    """Whether it learns from images: a recipe of detectors that don't need set none aside for them."""
 
     @abstractmethod
     def fit(self, images: ImageSet, run: Run) -> None:

@@ -55,10 +55,6 @@ class Encoder(Component):
             For each layer a float32 array (N, C, H / stride, W / stride), sizes rounded up.
         """
 
-    def to_download(self) -> str | None:
-        """What using it would fetch from a network; None if everything is on this machine."""
-        return None
-
     @abstractmethod
     def digest(self) -> str:
         """What identifies the weights: a digest of their file, or the published tag that names one."""

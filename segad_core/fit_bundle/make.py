@@ -19,7 +19,7 @@ from segad_core.bundle.format.operating_point import FILE as OPERATING
 from segad_core.bundle.format.operating_point import operating_json
 from segad_core.bundle.format.tables import table_files
 from segad_core.bundle.format.writing import write_bundle
-from segad_core.contracts import Executor
+from segad_core.contracts import Executor, optional
 from segad_core.errors import ImageError, RecipeError, UsageError
 from segad_core.fit_bundle.image_data import Evidence
 from segad_core.fit_bundle.pipeline import fits_no_bundle, setup_of
@@ -139,7 +139,7 @@ def _one_row(recipe: Recipe, name: str) -> Recipe:
     )
     parts += [("segmenter", row.segmenter)] if row.segmenter else []
     for what, choice in parts:
-        if choice.component.knows_images_by_name:
+        if optional.knows_images_by_name(choice.component):
             raise RecipeError(
                 f"the row '{name}': its {what} ({choice.provider.name}) knows images by name alone: it "
                 "cannot look at new ones",

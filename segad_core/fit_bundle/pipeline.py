@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from segad_core.base.checked import first_of
 from segad_core.bundle.format.manifest import PLAIN_ENDINGS, Pipeline, PluginUse
+from segad_core.contracts import optional
 from segad_core.contracts.component import DecidesNothing, IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import RecipeError
 from segad_core.recipe import Choice, Recipe
@@ -70,7 +71,7 @@ def _use(choice: Choice, category: str, place: str) -> tuple[PluginUse, dict[str
         if has_mark(info, IsInputFolder):
             plain[name] = None
         elif has_mark(info, IsInputFile):
-            found = [component.plain_file(path) for path in paths_in(getattr(params, name))]
+            found = [optional.plain_file(component, path) for path in paths_in(getattr(params, name))]
             stored = [f"files/{place}-{name}-{i}{ending}" for i, (ending, _) in enumerate(found)]
             for file, (ending, content) in zip(stored, found, strict=True):
                 if ending not in PLAIN_ENDINGS:

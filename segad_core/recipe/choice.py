@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from segad_core.base.code_digest import code_digest
 from segad_core.base.digest import file_digest, folder_digest
 from segad_core.base.files import is_file
-from segad_core.contracts import Component, Dataset, Parameters
+from segad_core.contracts import Component, Dataset, Parameters, optional
 from segad_core.contracts.component import DecidesNothing, IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import RecipeError
 from segad_core.plugins.registry import Provider, suggest
@@ -167,7 +167,7 @@ class Recipe:
                 one that is not there.
         """
         dataset: Dataset = self.dataset.build()
-        known, published = list(dataset.categories()), list(dataset.published_categories())
+        known, published = list(dataset.categories()), list(optional.published_categories(dataset))
         wanted = self.skeleton.categories or published
         for name in wanted:
             if name in published and name not in known:
@@ -210,8 +210,8 @@ class Recipe:
         """What a reader of the results has to know about the plugins that some row reads."""
         choices = [*self.learners().values(), *self.segmenters(), *([self.encoder] if self.encoder else [])]
         choices += [choice for row in self.rows for choice in row.own_parts()]
-        found = [n for choice in choices for c in categories for n in choice.build(c).notes()]
-        found += [n for choice in (self.dataset, self.executor) for n in choice.build().notes()]
+        found = [n for choice in choices for c in categories for n in optional.notes(choice.build(c))]
+        found += [n for choice in (self.dataset, self.executor) for n in optional.notes(choice.build())]
         return list(dict.fromkeys(found))
 
     def learners(self) -> dict[str, Choice]:

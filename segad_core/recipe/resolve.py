@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segad_core.base.files import is_file, is_folder
-from segad_core.contracts import Component, Parameters
+from segad_core.contracts import Component, Parameters, optional
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import PluginError, RecipeError, SegadError
 from segad_core.plugins.registry import Registry, suggest
@@ -240,7 +240,7 @@ class _Resolver:
             ("split", "final", "bad"), skeleton.split.final.bad
         )
         for alias in detectors if defects else ():
-            if self._one("detectors", ("detectors", alias)).component.knows_images_by_name:
+            if optional.knows_images_by_name(self._one("detectors", ("detectors", alias)).component):
                 self.problem(
                     own, f"maps of '{alias}' were computed elsewhere, and none exist for generated defects"
                 )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from segad_core.contracts import Sample
+from segad_core.contracts import Sample, optional
 from segad_core.images.image_set import Preprocessing
 from segad_core.recipe import Choice, Row
 
@@ -19,7 +19,7 @@ SCORING = 2
 
 def names_for(samples: Iterable[Sample], *choices: Choice | None) -> dict[str, Any]:
     """What a key has beside the content of images where one of the plugins knows images by name."""
-    by_name = any(choice.component.knows_images_by_name for choice in choices if choice)
+    by_name = any(optional.knows_images_by_name(choice.component) for choice in choices if choice)
     return {"names": [[sample.id, sample.label] for sample in samples]} if by_name else {}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from segad_core.contracts import Learner, Progress, Sample, count_differences, unseen
+from segad_core.contracts import Learner, Progress, Sample, optional, unseen
 from segad_core.errors import DataError, ImageError, RecipeError
 from segad_core.images import Facts, Inventory, check_labels, take_inventory
 from segad_core.recipe import Recipe
@@ -77,7 +77,7 @@ def prepare(
     for category in categories:
         samples = dataset.samples(category)
         _check_ids(samples, category)
-        if differences := count_differences(dataset, category, samples):
+        if differences := optional.count_differences(dataset, category, samples):
             notes.warn(f"category '{category}' differs from the published one: {'; '.join(differences)}")
         left_out = _left_out(recipe, category, samples)
         samples = [sample for sample in samples if sample.id not in left_out]
@@ -91,7 +91,7 @@ def prepare(
             segmenter.build(category).check_sizes(sizes, recipe.skeleton.image.size)
         listed = [sample for sample in samples if sample.id in inventory.facts]
         wanted = split.final.bad.origin == "subsets"
-        subsets = _without(left_out, dataset.bad_subsets(category)) if wanted else {}
+        subsets = _without(left_out, optional.bad_subsets(dataset, category)) if wanted else {}
         splits = make_splits(recipe, category, listed, inventory, subsets, from_file, notes)
         splits = {
             fold: replace(s, unused=tuple(sorted({*s.unused, *left_out}))) for fold, s in splits.items()
@@ -108,7 +108,7 @@ def _announce_download(recipe: Recipe, category: str) -> None:
     """Says what the encoder will fetch; nothing is fetched yet, as all results may be in the store."""
     if recipe.encoder is None or not any(c.build(category).layers() for c in recipe.learners().values()):
         return
-    if missing := recipe.encoder.build(category).to_download():
+    if missing := optional.to_download(recipe.encoder.build(category)):
         log.warning("the encoder's weights are not on this machine: %s will be downloaded for them", missing)
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from segad_core.contracts import Sample
+from segad_core.contracts import Sample, optional
 from segad_core.errors import DataError, LeakageError, RecipeError
 from segad_core.images import Inventory, audit
 from segad_core.recipe import Recipe
@@ -151,7 +151,7 @@ def _drawn(
 
 
 def _detectors_train(recipe: Recipe) -> bool:
-    return any(choice.component.trains for choice in recipe.used_detectors())  # type: ignore[attr-defined]
+    return any(optional.trains(choice.component) for choice in recipe.used_detectors())
 
 
 def _check_kept_out(split: Split, inventory: Inventory, held_out: str, context: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from segad_core.contracts import Detector, ImageBatch, Run
+from segad_core.contracts import Detector, ImageBatch, Run, optional
 from segad_core.testing.checks import is_array, same, works
 from segad_core.testing.images import ArrayImageSet, Pixels, good_images
 from segad_core.testing.learner import LearnerSuite, Results
@@ -41,12 +41,12 @@ class DetectorSuite(LearnerSuite[Detector]):
 
     def test_use_before_fit_is_refused(self) -> None:
         """Maps or a state asked for before `fit` or `restore` raise a `SegadError`; not without `trains`."""
-        if self.make().trains:
+        if optional.trains(type(self.make())):
             super().test_use_before_fit_is_refused()
 
     def test_without_trains_a_fit_changes_nothing(self) -> None:
         """A detector whose `trains` is False gives the same maps and scores without a fit as after one."""
-        if not self.make().trains:
+        if not optional.trains(type(self.make())):
             pixels = self._good_and_bad()
             with works("a detector whose `trains` is False gives maps before any fit"):
                 before = self._results(self.make(), pixels)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from segad_core.base.files import is_file
-from segad_core.contracts import Dataset, Progress, Sample, count_differences, unseen
+from segad_core.contracts import Dataset, Progress, Sample, optional, unseen
 from segad_core.errors import ImageError, SegadError
 from segad_core.images import Facts, Inventory, read_mask, take_inventory
 from segad_core.recipe.schema import ImageSpec
@@ -94,8 +94,8 @@ def check_category(
     result = CategoryCheck(category)
     try:
         given = dataset.samples(category)
-        differences = count_differences(dataset, category, given)
-        result.published = dict(dataset.published_counts(category))
+        differences = optional.count_differences(dataset, category, given)
+        result.published = dict(optional.published_counts(dataset, category))
     except SegadError as error:
         result.findings.append(Finding("unlisted", str(error)))
         return result
@@ -110,7 +110,7 @@ def check_category(
     findings += [Finding("counts", text) for text in differences]
     findings += _repeated_ids(given)
     findings += [Finding("unreadable", e.what, (image,)) for image, e in inventory.unreadable.items()]
-    findings += [Finding("contradictions", text) for text in dataset.contradictions(category)]
+    findings += [Finding("contradictions", text) for text in optional.contradictions(dataset, category)]
     findings += _duplicates(inventory)
     findings += _masks(ordered, inventory.facts, progress)
     findings += _unmasked(ordered)
@@ -209,7 +209,7 @@ def _subsets(
 ) -> Iterator[Finding]:
     """Fills in the size of each subset, and tells which of their images cannot serve."""
     try:
-        subsets = dataset.bad_subsets(category)
+        subsets = optional.bad_subsets(dataset, category)
     except SegadError as error:
         yield Finding("subsets", str(error))
         return

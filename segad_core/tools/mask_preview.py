@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segad_core.base.text import as_text
-from segad_core.contracts import IGNORED, MapQuality, Progress, Sample, Segmenter, unseen
+from segad_core.contracts import IGNORED, MapQuality, Progress, Sample, Segmenter, optional, unseen
 from segad_core.errors import DataError, ImageError, RecipeError, UsageError
 from segad_core.images import FileImageSet, decode, resize
 from segad_core.images.artifacts import keeper
@@ -125,7 +125,7 @@ def preview(
         good=len(good),
         shares=shares,
         quality=segmentation.qualities[0] if segmentation.qualities else None,
-        notes=tuple(segmenter.notes()),
+        notes=tuple(optional.notes(segmenter)),
         unreadable=tuple(seen.unreadable),
     )
 

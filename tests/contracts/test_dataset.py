@@ -7,7 +7,8 @@ from typing import Any
 
 from described import Described
 
-from segad_core.contracts import Sample, count_differences
+from segad_core.contracts import Sample
+from segad_core.contracts.optional import count_differences
 
 
 def test_differences_of_counts() -> None:

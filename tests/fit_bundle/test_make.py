@@ -84,7 +84,7 @@ def test_a_file_that_no_bundle_takes_is_told_before_anything_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("L", (48, 48)).save(tmp_path / "mask.png")
-    monkeypatch.setattr(StaticMask, "plain_file", lambda self, path: (".pkl", path))
+    monkeypatch.setattr(StaticMask, "plain_file", lambda self, path: (".pkl", path), raising=False)
     workshop(tmp_path)
     mask = "segmenter: {use: static_mask, params: {mask: mask.png, segments: [all]}}"
     recipe = write_recipe(tmp_path, ("segmenter: whole_image", mask))

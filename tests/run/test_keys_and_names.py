@@ -82,7 +82,7 @@ def test_but_in_those_of_what_knows_images_by_name(
     """Of a detector and of a classifier all; of a segmenter all but the statistics of whole maps, which do
     not need it: those of generated defects do, as it says where defects are."""
     data(home)
-    monkeypatch.setattr(plugin, "knows_images_by_name", True)
+    monkeypatch.setattr(plugin, "knows_images_by_name", True, raising=False)
     rows = CLASSIFIED["rows"]
     if plugin is fakes.Spotty:  # and so knows nothing of generated defects
         rows = [*rows[:2], {"name": "SegAD", "detectors": ["spotty"]}]
@@ -94,7 +94,7 @@ def test_but_in_those_of_what_knows_images_by_name(
 
 def test_a_label_is_known_with_the_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """That of a doubtful image, by which nothing else is chosen."""
-    monkeypatch.setattr(fakes.Spotty, "knows_images_by_name", True)
+    monkeypatch.setattr(fakes.Spotty, "knows_images_by_name", True, raising=False)
     data(home, doubtful=2)
     path = write(home, rows=ROWS)
     before = row(prepared(path).plans[0], "alone").table.scores_key
@@ -102,7 +102,7 @@ def test_a_label_is_known_with_the_name(home: Path, monkeypatch: pytest.MonkeyPa
     described_as["a"]["samples"][-1]["label"] = 1
     described.describe(home / "data", described_as)
     assert row(prepared(path).plans[0], "alone").table.scores_key != before
-    monkeypatch.setattr(fakes.Spotty, "knows_images_by_name", False)
+    monkeypatch.setattr(fakes.Spotty, "knows_images_by_name", False, raising=False)
     anyway = row(prepared(path).plans[0], "alone").table.scores_key
     described_as["a"]["samples"][-1]["label"] = None
     described.describe(home / "data", described_as)
@@ -147,7 +147,7 @@ def test_the_notes_of_every_plugin_are_told(
 ) -> None:
     """Once, however often it is read."""
     data(home, names=("a", "b"))
-    monkeypatch.setattr(plugin, "notes", lambda self: ["It is odd.", "Mind it."])
+    monkeypatch.setattr(plugin, "notes", lambda self: ["It is odd.", "Mind it."], raising=False)
     mask = Path(__file__).parents[2] / "recipes/masks/visa_pcb1_template.png"
     segments = ["background", "board", "part_1", "part_2", "part_3", "part_4"]
     segad = {"detectors": ["spotty"], "bad": {"from": "generated", "use": ["dot"]}}

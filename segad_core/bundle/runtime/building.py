@@ -16,7 +16,7 @@ from segad_core.base.checked import first_of, shown
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import PLAIN_ENDINGS, PluginUse
 from segad_core.bundle.format.tables import read_arrays
-from segad_core.contracts import Component, Encoder, FinalClassifier
+from segad_core.contracts import Component, Encoder, FinalClassifier, optional
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import BundleError, PluginError, UsageError
 from segad_core.plugins.registry import Registry
@@ -58,7 +58,7 @@ class Builder:
                 use.version,
                 provider.version,
             )
-        if component.knows_images_by_name:
+        if optional.knows_images_by_name(component):
             raise BundleError(
                 f"{path}: '{use.use}' knows images by their names alone, and cannot look at new ones", _AGAIN
             )
@@ -104,7 +104,7 @@ class Builder:
         if given.encoder is None:
             raise BundleError(f"{self.container.path}: names no encoder, and needs one", _AGAIN)
         encoder: Encoder = self.component("encoders", given.encoder)
-        if missing := encoder.to_download():
+        if missing := optional.to_download(encoder):
             raise BundleError(
                 f"{self.container.path}: the encoder's weights are not on this machine ({missing}), and "
                 "loading a bundle fetches nothing",

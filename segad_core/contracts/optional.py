@@ -1,0 +1,172 @@
+"""Optional knowledge: what a component may tell the engine beyond its contract, one protocol per question.
+
+A component that has an answer defines the method or class attribute, and need not inherit the protocol. One
+that has none writes nothing: the engine asks through the functions below, which know the default answer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Protocol, cast
+
+from segad_core.contracts.component import Component
+from segad_core.contracts.dataset import Dataset, Sample
+from segad_core.contracts.encoder import Encoder
+
+
+class HasNotes(Protocol):
+    """A component of any kind that readers of the results should know something about."""
+
+    def notes(self) -> Sequence[str]:
+        """Sentences that are logged and shown below the table of results."""
+
+
+class KnowsImagesByName(Protocol):
+    """A detector, classifier or segmenter whose output depends on an image's id or label.
+
+    Maps that were computed elsewhere are an example. Ids and labels then enter its keys. It cannot score
+    images with generated defects and cannot be bundled.
+    """
+
+    knows_images_by_name: ClassVar[bool]
+    """True if the output does not follow from an image's content alone."""
+
+
+class HasPlainFiles(Protocol):
+    """A component whose `InputFile` parameters may name files that a bundle does not accept."""
+
+    def plain_file(self, path: Path) -> tuple[str, bytes | Path]:
+        """Converts a file that a parameter names to a plain format.
+
+        Bundles accept images, safetensors and npy. Pickles, such as torch's `.pth`, must be converted.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The suffix of the plain file, such as `.safetensors`; and its content, or the path of a file
+            that can be copied as it is.
+        """
+
+
+class Trains(Protocol):
+    """A detector that says whether it learns from images."""
+
+    trains: ClassVar[bool]
+    """False if `fit` needs no images. A recipe whose detectors do not train sets no images aside for them."""
+
+
+class HasDownload(Protocol):
+    """An encoder that may have to fetch its weights."""
+
+    def to_download(self) -> str | None:
+        """Where the weights will be downloaded from; None if they are on this machine."""
+
+
+class HasPublishedCategories(Protocol):
+    """A data set that can be used with some of its published categories missing."""
+
+    def published_categories(self) -> Sequence[str]:
+        """The names of all published categories.
+
+        A recipe may have settings for one that is missing. If a recipe asks for one that is missing,
+        `samples` raises a `RecipeError` that says what to download.
+        """
+
+
+class HasPublishedCounts(Protocol):
+    """A data set that knows how many images were published."""
+
+    def published_counts(self, category: str) -> Mapping[str, int]:
+        """The number of images by `Sample.stratum`; empty if unknown for this category.
+
+        Other counts are a warning, not an error: part of a data set can be used too.
+        """
+
+
+class HasBadSubsets(Protocol):
+    """A data set that publishes which bad images to train on, such as VAD's low-shot benchmark."""
+
+    def bad_subsets(self, category: str) -> Mapping[str, Sequence[str]]:
+        """The ids of each subset's bad training images, by the subset's name, in published order."""
+
+
+class HasContradictions(Protocol):
+    """A data set with more than one source of labels."""
+
+    def contradictions(self, category: str) -> Sequence[str]:
+        """A sentence for each contradiction between its sources, for `segad datasets check`."""
+
+
+def notes(component: Component) -> Sequence[str]:
+    """Its notes; none by default."""
+    return cast(HasNotes, component).notes() if hasattr(component, "notes") else ()
+
+
+def knows_images_by_name(component: type[Component]) -> bool:
+    """Whether its output depends on an image's id or label; False by default."""
+    return bool(getattr(component, "knows_images_by_name", False))
+
+
+def plain_file(component: Component, path: Path) -> tuple[str, bytes | Path]:
+    """The suffix and content of a file as it goes into a bundle; the file itself by default."""
+    if hasattr(component, "plain_file"):
+        return cast(HasPlainFiles, component).plain_file(path)
+    return path.suffix.lower(), path
+
+
+def trains(detector: type[Component]) -> bool:
+    """Whether a detector learns from images; True by default."""
+    return bool(getattr(detector, "trains", True))
+
+
+def to_download(encoder: Encoder) -> str | None:
+    """Where an encoder's weights will be downloaded from; None by default."""
+    return cast(HasDownload, encoder).to_download() if hasattr(encoder, "to_download") else None
+
+
+def published_categories(dataset: Dataset) -> Sequence[str]:
+    """The published categories of a data set; those that it has by default."""
+    if hasattr(dataset, "published_categories"):
+        return cast(HasPublishedCategories, dataset).published_categories()
+    return dataset.categories()
+
+
+def knows_published_counts(dataset: Dataset) -> bool:
+    """Whether a data set says how many images were published, of any category."""
+    return hasattr(dataset, "published_counts")
+
+
+def published_counts(dataset: Dataset, category: str) -> Mapping[str, int]:
+    """The published number of images by stratum; empty by default."""
+    known = knows_published_counts(dataset)
+    return cast(HasPublishedCounts, dataset).published_counts(category) if known else {}
+
+
+def bad_subsets(dataset: Dataset, category: str) -> Mapping[str, Sequence[str]]:
+    """The published subsets of bad training images; none by default."""
+    known = hasattr(dataset, "bad_subsets")
+    return cast(HasBadSubsets, dataset).bad_subsets(category) if known else {}
+
+
+def contradictions(dataset: Dataset, category: str) -> Sequence[str]:
+    """The contradictions between a data set's sources of labels; none by default."""
+    known = hasattr(dataset, "contradictions")
+    return cast(HasContradictions, dataset).contradictions(category) if known else ()
+
+
+def count_differences(dataset: Dataset, category: str, samples: Sequence[Sample]) -> list[str]:
+    """How a category's counts differ from the published ones, such as `train good: 1990 instead of 2000`.
+
+    A stratum that is not among the published counts is expected to be empty. Without published counts there
+    are no differences.
+    """
+    published = published_counts(dataset, category)
+    if not published:
+        return []
+    counts = Counter(sample.stratum for sample in samples)
+    strata = [*published, *sorted(counts.keys() - published.keys())]
+    wanted = {stratum: published.get(stratum, 0) for stratum in strata}
+    return [f"{s}: {counts[s]} instead of {n}" for s, n in wanted.items() if counts[s] != n]
