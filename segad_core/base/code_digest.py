@@ -1,4 +1,4 @@
-"""The code version of a plugin: a digest of the sources that its results depend on."""
+"""The code version of a plugin: a digest of the code that its results depend on."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import ast
 import importlib.util
 from collections.abc import Iterable, Sequence
 from functools import cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from segad_core.base.digest import bytes_digest, digest_of
+from segad_core.base.syntax import canonical
 
 
 def code_digest(component: type) -> str:
-    """Digest of the modules that define a class and its bases, and of what these import of their package.
+    """Digest of the modules that define a class and its bases, and of what they import from their package.
 
-    A change to a plugin, or to a helper beside it, gives new keys; a change to a plugin that it does not
-    import gives none. The engine's own classes are left out: they have schema versions.
+    A change to the code of a plugin, or of a helper that it imports, gives new keys. A changed docstring,
+    comment, type hint or layout gives none (see `canonical`), nor does a plugin that it does not import.
+    The engine's own classes are left out: they have schema versions.
     """
     return modules_digest(base.__module__ for base in component.__mro__)
 
 
 def modules_digest(names: Iterable[str]) -> str:
-    """Digest of modules, by name, and of what these import of their package; the engine's are left out."""
+    """Digest of modules, by name, and of what they import from their package; the engine is left out."""
     modules: dict[str, str] = {}
     waiting = list(names)
     while waiting:
@@ -31,34 +34,52 @@ def modules_digest(names: Iterable[str]) -> str:
             continue
         source = _source(name)
         if source is not None:
-            modules[name] = bytes_digest(source)
-            waiting += [n for n in _imports(_home(name), source) if n.partition(".")[0] == top]
+            modules[name], imported = _analysed(source, tuple(_home(name)))
+            waiting += [n for n in imported if n.partition(".")[0] == top]
     return digest_of(modules)
 
 
 @cache
 def _source(name: str) -> bytes | None:
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError, AttributeError):
-        return None
+    spec = _spec(name)
     if spec is None or not spec.origin or not Path(spec.origin).is_file():
         return None
     return Path(spec.origin).read_bytes()
 
 
+def _spec(name: str) -> ModuleSpec | None:
+    """Where a module is, if it is one; imports nothing but the packages above it."""
+    parent = name.rpartition(".")[0]
+    if parent and ((above := _spec(parent)) is None or above.submodule_search_locations is None):
+        return None  # a name inside a module
+    try:
+        return importlib.util.find_spec(name)
+    except Exception:  # a package above it fails in its own way when imported
+        return None
+
+
 def _home(name: str) -> list[str]:
     """The package that a module's relative imports start from: the module itself if it is a package."""
-    spec = importlib.util.find_spec(name)
+    spec = _spec(name)
     package = spec is not None and spec.submodule_search_locations is not None
     return name.split(".") if package else name.split(".")[:-1]
 
 
-def _imports(home: Sequence[str], source: bytes) -> set[str]:
+@cache
+def _analysed(source: bytes, home: tuple[str, ...]) -> tuple[str, frozenset[str]]:
+    """The digest of a module, and the names of what it may import.
+
+    A compiled module, or one that this Python cannot parse, is identified by its bytes.
+    """
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError):  # a compiled module: its bytes are its version
-        return set()
+        imported = frozenset(_imports(home, tree))
+        return bytes_digest(canonical(tree).encode()), imported
+    except (SyntaxError, ValueError, RecursionError):
+        return bytes_digest(source), frozenset()
+
+
+def _imports(home: Sequence[str], tree: ast.Module) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
