@@ -1,4 +1,7 @@
-"""What scores are worth: metrics over images, tables over categories and seeds."""
+"""Metrics over images, and tables over categories and seeds.
+
+Works on labels and scores alone: it reads no images and trains nothing.
+"""
 
 from segad_core.evaluate.comparison import compare, comparison_csv
 from segad_core.evaluate.figures import Figures, results_frame, with_means

@@ -1,4 +1,4 @@
-"""How far figures would move with other test images: percentile bootstrap intervals."""
+"""Percentile bootstrap intervals over test images."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from segad_core.evaluate.metrics import Labels, Scores, parted
 
 SEED = 20240618
-"""Of every interval: the same scores give the same bytes."""
+"""The seed of every interval, so that equal scores give equal intervals."""
 
 RESAMPLES = 1000
-_BLOCK = 50_000  # drawn images held at a time: what fits a cache
+_BLOCK = 50_000  # drawn images in memory at a time: fits a cache
 
 Interval = tuple[float, float]
 
@@ -20,8 +20,8 @@ def intervals(labels: Labels, scores: Scores, resamples: int = RESAMPLES) -> tup
     """The 95 % intervals of the AUROC and of the official FPR@95TPR, over test images.
 
     The 2.5 and 97.5 % quantiles (linear) of both over resamples of the images with replacement (Efron and
-    Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). Good and bad are drawn separately: their
-    numbers were chosen, not observed.
+    Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). Good and bad images are drawn separately,
+    because their numbers were chosen, not observed.
     """
     rates = resampled(labels, scores, resamples)
     auroc, fpr = ([float(q) for q in np.quantile(rate, (0.025, 0.975))] for rate in rates)
@@ -31,9 +31,9 @@ def intervals(labels: Labels, scores: Scores, resamples: int = RESAMPLES) -> tup
 def resampled(labels: Labels, scores: Scores, resamples: int = RESAMPLES) -> tuple[Scores, Scores]:
     """(resamples,) AUROC and (resamples,) official FPR@95TPR of resampled images.
 
-    What is drawn are places in the sorted good scores, by `default_rng([SEED, 0])`, and in the sorted bad
-    ones, by `default_rng([SEED, 1])`; so the order of the images plays no part. Sorting once is enough: a
-    resample is how often it holds each place.
+    Positions are drawn in the sorted good scores, by `default_rng([SEED, 0])`, and in the sorted bad scores,
+    by `default_rng([SEED, 1])`, so the order of the images does not matter. Sorting once is enough, because a
+    resample is fully described by how often it holds each position.
     """
     good, bad = map(np.sort, parted(labels, scores))
     below, up_to = (np.searchsorted(good, bad, side=side) for side in ("left", "right"))
@@ -44,11 +44,15 @@ def resampled(labels: Labels, scores: Scores, resamples: int = RESAMPLES) -> tup
         part = slice(start, min(start + block, resamples))
         size = part.stop - part.start
         drawn = of_bad.integers(0, len(bad), (size, len(bad)))
-        up_from = np.zeros((size, len(good) + 1), np.int64)  # how many drawn good lie before each place
+        up_from = np.zeros(
+            (size, len(good) + 1), np.int64
+        )  # how many drawn good images lie before each position
         np.cumsum(
             _counts(of_good.integers(0, len(good), (size, len(good))), len(good)), 1, out=up_from[:, 1:]
         )
-        won = up_from[:, below] + up_from[:, up_to]  # twice the good that each bad outscores
+        won = (
+            up_from[:, below] + up_from[:, up_to]
+        )  # twice the number of good images that each bad one outscores
         auroc[part] = np.einsum("ij,ij->i", won, _counts(drawn, len(bad))) / (2.0 * len(good) * len(bad))
         thresholds = np.quantile(bad[drawn], 0.05, axis=1)
         passed = up_from[np.arange(size), np.searchsorted(good, thresholds, side="left")]
@@ -57,6 +61,6 @@ def resampled(labels: Labels, scores: Scores, resamples: int = RESAMPLES) -> tup
 
 
 def _counts(drawn: NDArray[np.int64], places: int) -> NDArray[np.int64]:
-    """How often each line holds each place."""
+    """How often each line holds each position."""
     lines = np.arange(len(drawn))[:, None] * places
     return np.bincount((drawn + lines).ravel(), minlength=len(drawn) * places).reshape(len(drawn), places)

@@ -1,14 +1,22 @@
-"""Measured figures beside published ones."""
+"""Comparison of measured figures with published ones."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from segad_core.base.text import in_one_line
 from segad_core.evaluate.figures import Figures
-from segad_core.evaluate.table import MEAN, METRICS, aligned, columns_of, itself, over_seeds, plain_cell
+from segad_core.evaluate.table import (
+    METRICS,
+    aligned,
+    columns_of,
+    over_seeds,
+    plain_cell,
+    without_held_out,
+)
 from segad_core.recipe.published import Published
 
 _COMPARED = ("auroc", "fpr95")
@@ -19,8 +27,9 @@ class Compared:
     """One cell, in per cent: mean and standard deviation over seeds, measured and published.
 
     Attributes:
+        category: the heading of the column: a category, or the mean over categories.
         difference: measured - published, before rounding.
-        beyond: whether it is larger than the published deviation; None where none was published.
+        beyond: whether the difference exceeds the published deviation; None if none was published.
     """
 
     metric: str
@@ -35,33 +44,35 @@ class Compared:
 
 
 def compare(figures: Sequence[Figures], published: Published) -> list[Compared]:
-    """The cells that both have, by metric, then in the order of rows and columns of the table.
+    """The cells that are both measured and published, by metric, then by row and column of the table.
 
-    The published mean over categories is compared only where the same categories were measured.
+    The published mean over categories is compared only if the same categories were measured.
     """
-    frame = itself(figures)
+    frame = without_held_out(figures)
     columns = columns_of(frame)
     if not _all_categories(columns, published):
-        columns = [c for c in columns if c != MEAN]
-    found = []
+        columns = {heading: category for heading, category in columns.items() if category is not None}
+    compared = []
     for metric in _COMPARED:
         for row in frame["row"].unique():
-            for column in columns:
-                told = published.value(metric, row, column)
-                values = 100 * over_seeds(frame, metric, row, column)
-                if told is None or values.empty:
+            for heading, category in columns.items():
+                figure = published.value(metric, row, category)
+                values = 100 * over_seeds(frame, metric, row, category)
+                if figure is None or values.empty:
                     continue
-                mean, std = told
+                mean, std = figure
                 difference = round(float(values.mean()) - mean, 6)  # 96.8 - 96.5 is 0.3 here
                 beyond = None if std is None else abs(difference) > std
-                own = round(float(values.mean()), 6)
-                own_std = round(float(values.std(ddof=1)), 6) if len(values) > 1 else None
-                found.append(Compared(metric, row, column, own, own_std, mean, std, difference, beyond))
-    return found
+                measured = round(float(values.mean()), 6)
+                measured_std = round(float(values.std(ddof=1)), 6) if len(values) > 1 else None
+                compared.append(
+                    Compared(metric, row, heading, measured, measured_std, mean, std, difference, beyond)
+                )
+    return compared
 
 
 def comparison_csv(compared: Sequence[Compared]) -> str:
-    """A line per cell, in per cent; `beyond` is 1, 0, or empty where no deviation was published."""
+    """A line per cell, in per cent; `beyond` is 1, 0, or empty if no deviation was published."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(Compared.__dataclass_fields__), lineterminator="\n")
     writer.writeheader()
@@ -72,46 +83,45 @@ def comparison_csv(compared: Sequence[Compared]) -> str:
 
 
 def comparison_text(figures: Sequence[Figures], published: Published) -> str:
-    """The section that shows measured, published and difference, where the published come from, and notes."""
+    """The section that shows measured figures, published figures and their difference, with the source."""
     compared = compare(figures, published)
-    text = "## Beside the published figures\n\n"
+    text = "## Comparison with published figures\n\n"
     for metric in _COMPARED:
-        if own := [cell for cell in compared if cell.metric == metric]:
-            text += _table(own) + "\n"
+        if cells := [cell for cell in compared if cell.metric == metric]:
+            text += _table(cells) + "\n"
     if not compared:
-        text += "None of these rows and categories is among the published.\n\n"
+        text += "No figures were published for these rows and categories.\n\n"
     text += "\n".join([f"Published: {published.source}.", *_explained(figures, published, compared)]) + "\n"
     return text + "".join(f"\n- {note}" for note in published.notes) + "\n" * bool(published.notes)
 
 
 def _explained(figures: Sequence[Figures], published: Published, compared: Sequence[Compared]) -> list[str]:
-    """What the section's figures are, in sentences."""
-    said = []
+    """Sentences that explain the section's figures."""
+    sentences = []
     if compared:
-        said.append("Per cent; the difference is measured - published, before rounding.")
+        sentences.append("Per cent; the difference is measured - published, before rounding.")
     if published.spread:
-        said.append(f"Published ±: {published.spread}.")
+        sentences.append(f"Published ±: {published.spread}.")
     if any(cell.beyond for cell in compared):
-        said.append("A difference marked * is larger than the published ±.")
+        sentences.append("A difference marked * exceeds the published ±.")
     elif any(cell.beyond is False for cell in compared):
-        said.append("No difference is larger than the published ±.")
+        sentences.append("No difference exceeds the published ±.")
     if any(cell.beyond is None for cell in compared):
-        said.append("Where no ± was published, no difference is marked.")
-    frame = itself(figures)
+        sentences.append("Differences are not marked where no ± was published.")
+    frame = without_held_out(figures)
     lacking = [row for row in published.rows() if row not in set(frame["row"])]
     if lacking:
-        said.append(f"Published, but not measured here: {', '.join(lacking)}.")
-    columns = columns_of(frame)
-    if not _all_categories(columns, published):
-        said.append(
-            f"The published means are over {len(published.categories)} categories, which are not those "
-            "measured here: they are left out."
+        sentences.append(f"Published, but not measured here: {', '.join(map(in_one_line, lacking))}.")
+    if not _all_categories(columns_of(frame), published):
+        sentences.append(
+            f"The published means are over {len(published.categories)} categories, not the ones measured "
+            "here, and are omitted."
         )
-    return said
+    return sentences
 
 
-def _all_categories(columns: Sequence[str], published: Published) -> bool:
-    return {c for c in columns if c != MEAN} == set(published.categories)
+def _all_categories(columns: Mapping[str, str | None], published: Published) -> bool:
+    return {category for category in columns.values() if category is not None} == set(published.categories)
 
 
 def _table(cells: Sequence[Compared]) -> str:
@@ -119,14 +129,14 @@ def _table(cells: Sequence[Compared]) -> str:
     columns = list(dict.fromkeys(cell.category for cell in cells))
     title = METRICS[cells[0].metric]
     if len(columns) == 1:
-        header = [f"{title}, {columns[0]}", "measured", "published", "difference"]
+        header = [f"{title}, {plain_cell(columns[0])}", "measured", "published", "difference"]
         return aligned([header, *([plain_cell(cell.row), *_words(cell)] for cell in cells)])
-    lines = [[title, "", *columns]]
+    lines = [[title, "", *map(plain_cell, columns)]]
     for row in dict.fromkeys(cell.row for cell in cells):
-        own = {cell.category: _words(cell) for cell in cells if cell.row == row}
+        words = {cell.category: _words(cell) for cell in cells if cell.row == row}
         for i, word in enumerate(("measured", "published", "difference")):
             name = plain_cell(row) if i == 0 else ""
-            lines.append([name, word, *(own[c][i] if c in own else "" for c in columns)])
+            lines.append([name, word, *(words[c][i] if c in words else "" for c in columns)])
     return aligned(lines, words=2)
 
 

@@ -1,4 +1,4 @@
-"""What a setup reaches: its figures in one category under one seed, and all of them as a frame."""
+"""The figures of a row in one category under one seed, and all of them as a frame."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import pandas as pd
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What one row reaches in one category under one seed. Rates lie between 0 and 1.
+    """The figures of one row in one category under one seed. Rates lie between 0 and 1.
 
     Attributes:
-        held_out: the type of defect from which nothing learnt; empty for the setup itself.
-        auroc, auroc_low, auroc_high: and its 95 % bootstrap interval over images; means of rows have none.
-        fpr95, fpr95_low, fpr95_high: as the paper's official code computes it, and its interval.
-        fpr95_roc: as the ROC curve has it.
+        held_out: the defect type that was held out of training; empty for the setup itself.
+        auroc, auroc_low, auroc_high: with its 95 % bootstrap interval over images; means of rows have none.
+        fpr95, fpr95_low, fpr95_high: as the paper's official code computes it, with its interval.
+        fpr95_roc: read off the ROC curve.
         n_good, n_bad: test images.
-        n_unseen: how many of the bad have a defect of a type that nothing learnt from.
+        n_unseen: how many of the bad images have a defect type that nothing was trained on.
         n_doubtful: doubtful images.
-        doubtful_above: how many of the doubtful lie at or above the threshold that catches 95 % of the bad.
-        auroc_seen, fpr95_seen: of the good against the bad that are not unseen; this and what follows is
-            None where all bad images are seen, or all unseen.
-        auroc_unseen, fpr95_unseen: of the good against the unseen.
+        doubtful_above: how many doubtful images lie at or above the threshold that catches 95 % of the bad.
+        auroc_seen, fpr95_seen: good images against bad images of seen types. This and the following fields
+            are None if all bad images are seen, or all unseen.
+        auroc_unseen, fpr95_unseen: good images against bad images of unseen types.
         missed_seen, missed_unseen: how many lie below the threshold that catches 95 % of the seen: the one
-            that would be set by someone who knows only those.
+            that would be set if only those were known.
     """
 
     category: str
@@ -62,11 +62,11 @@ _RATES = (
 
 
 def results_frame(figures: Sequence[Figures]) -> pd.DataFrame:
-    """One line per category, seed, type of defect held out, and row; what there is not is missing."""
+    """One line per category, seed, held-out defect type and row; absent values are missing values."""
     frame = pd.DataFrame([vars(f) for f in figures], columns=list(Figures.__dataclass_fields__))
     for column in (*_RATES, *_INTERVALS):
         frame[column] = frame[column].astype("float64")
-    for column in _COUNTED:  # whole numbers but for means of rows
+    for column in _COUNTED:  # whole numbers, except in means of rows
         frame[column] = frame[column].astype("float64").convert_dtypes()
     return frame
 
@@ -74,28 +74,28 @@ def results_frame(figures: Sequence[Figures]) -> pd.DataFrame:
 def with_means(
     figures: Sequence[Figures], means: Mapping[str, Sequence[str]], order: Sequence[str]
 ) -> list[Figures]:
-    """Adds the rows that are means of other rows, and brings all into the recipe's order.
+    """Adds the rows that are means of other rows, and puts all rows in the recipe's order.
 
     Args:
-        figures: of the rows that were measured, in any order of rows.
-        means: the rows that each such row is the mean of.
+        figures: of the measured rows, in any order.
+        means: the members of each mean row.
         order: the recipe's rows.
 
     Returns:
-        Line by line, for each category, seed and type held out (in the order in which they first appear) the
-        rows in the recipe's order. A mean is there where all its members are; it has the means of their
-        rates and of what was counted at a threshold, no intervals, and the sizes that its members share.
+        For each category, seed and held-out type, in order of first appearance, the rows in the recipe's
+        order. A mean is present if all its members are. It has the means of their rates and of their counts
+        at a threshold, no intervals, and the image counts that the members share.
     """
     groups: dict[tuple[str, int, str], dict[str, Figures]] = {}
     for one in figures:
         groups.setdefault((one.category, one.seed, one.held_out), {})[one.row] = one
     place = {name: i for i, name in enumerate(order)}
-    for own in groups.values():
+    for rows in groups.values():
         for name, members in means.items():
-            if all(member in own for member in members):
-                own[name] = _mean(name, [own[member] for member in members])
+            if all(member in rows for member in members):
+                rows[name] = _mean(name, [rows[member] for member in members])
     return [
-        own[row] for own in groups.values() for row in sorted(own, key=lambda r: place.get(r, len(place)))
+        rows[row] for rows in groups.values() for row in sorted(rows, key=lambda r: place.get(r, len(place)))
     ]
 
 

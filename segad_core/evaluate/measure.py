@@ -1,4 +1,4 @@
-"""From the scores of the test images to figures."""
+"""Figures from the scores of test images."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def measure(
     unseen: Sequence[bool],
     held_out: str = "",
 ) -> Figures:
-    """The figures over the labelled images; the doubtful are counted against the threshold, separately.
+    """The figures over the labelled images; doubtful images are only counted against the threshold.
 
     Args:
         category, seed, row, held_out: what was measured.
-        labels: 0 good, 1 bad, None doubtful; good and bad both present.
+        labels: 0 good, 1 bad, None doubtful; good and bad must both be present.
         scores: finite, higher is worse.
-        unseen: whether nothing learnt from an image's type of defect.
+        unseen: whether an image's defect type was absent from all training.
     """
     values = np.asarray(scores, np.float64)
-    judged = np.array([label is not None for label in labels], bool)
+    labelled = np.array([label is not None for label in labels], bool)
     truth = np.array([label for label in labels if label is not None], np.int64)
-    known, doubtful = values[judged], values[~judged]
-    new = np.asarray(unseen, bool)[judged] & (truth == 1)
+    known, doubtful = values[labelled], values[~labelled]
+    new = np.asarray(unseen, bool)[labelled] & (truth == 1)
     (auroc_low, auroc_high), (fpr95_low, fpr95_high) = intervals(truth, known)
     return Figures(
         category=category,
@@ -58,15 +58,15 @@ def measure(
 
 
 def _seen_and_unseen(labels: Labels, scores: Scores, unseen: np.ndarray) -> dict[str, Any]:
-    """The good against the seen alone and against the unseen alone, where there are both."""
+    """The good images against the seen defects alone and the unseen alone, if both are present."""
     seen = (labels == 1) & ~unseen
     if not seen.any() or not unseen.any():
         return {}
     threshold = threshold_at_tpr(labels[~unseen], scores[~unseen])
-    found: dict[str, Any] = {}
-    for word, own in (("seen", seen), ("unseen", unseen)):
-        against = own | (labels == 0)
-        found[f"auroc_{word}"] = auroc(labels[against], scores[against])
-        found[f"fpr95_{word}"] = fpr_at_tpr(labels[against], scores[against])
-        found[f"missed_{word}"] = int((scores[own] < threshold).sum())
-    return found
+    figures: dict[str, Any] = {}
+    for word, bad in (("seen", seen), ("unseen", unseen)):
+        chosen = bad | (labels == 0)
+        figures[f"auroc_{word}"] = auroc(labels[chosen], scores[chosen])
+        figures[f"fpr95_{word}"] = fpr_at_tpr(labels[chosen], scores[chosen])
+        figures[f"missed_{word}"] = int((scores[bad] < threshold).sum())
+    return figures

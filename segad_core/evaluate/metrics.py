@@ -1,7 +1,7 @@
-"""Image-level metrics: AUROC, and the share of good parts rejected when 95 % of the bad are caught.
+"""Image-level metrics: AUROC, and the false-positive rate at a true-positive rate of 95 %.
 
-Two definitions of the latter are in use, which differ in the threshold; a good image at or above it is a
-false positive in both (docs/metrics.md).
+Two definitions of the latter are in use. They differ in the threshold; in both, a good image at or above it
+is a false positive (docs/metrics.md).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Labels = NDArray[np.int64]
 
 
 def auroc(labels: Labels, scores: Scores) -> float:
-    """Area under the ROC curve: the chance that a bad image outscores a good one, ties counting half.
+    """Area under the ROC curve: the probability that a bad image outscores a good one; ties count half.
 
     Args:
         labels: (n,) 0 good, 1 bad; both present.
@@ -38,8 +38,8 @@ def threshold_at_tpr(labels: Labels, scores: Scores, tpr: float = 0.95) -> float
 def fpr_at_tpr(labels: Labels, scores: Scores, tpr: float = 0.95) -> float:
     """False-positive rate at a true-positive rate, as the paper's official code computes it.
 
-    A good image at or above the threshold is a false positive, so ties with it count. Where
-    ceil(0.05 (n - 1)) + 1 of the n bad images share the lowest score of all images, this is 1 (at 0.95).
+    A good image at or above the threshold is a false positive, so ties count. If ceil(0.05 (n - 1)) + 1 of
+    the n bad images share the lowest score of all images, the rate is 1 (at a tpr of 0.95).
     """
     good, _ = parted(labels, scores)
     return float(1.0 - np.mean(good < threshold_at_tpr(labels, scores, tpr)))
@@ -48,7 +48,7 @@ def fpr_at_tpr(labels: Labels, scores: Scores, tpr: float = 0.95) -> float:
 def fpr_on_roc(labels: Labels, scores: Scores, tpr: float = 0.95) -> float:
     """False-positive rate at a true-positive rate, read off the ROC curve.
 
-    The smallest that any threshold has which catches at least this share of the bad: the highest such
+    The lowest rate of any threshold that catches at least this share of the bad images: the highest such
     threshold is the ceil(tpr n)-th largest of the n bad scores.
     """
     good, bad = parted(labels, scores)
@@ -57,10 +57,10 @@ def fpr_on_roc(labels: Labels, scores: Scores, tpr: float = 0.95) -> float:
 
 
 def parted(labels: Labels, scores: Scores) -> tuple[Scores, Scores]:
-    """The scores of the good and of the bad images.
+    """The scores of the good images and of the bad images.
 
     Raises:
-        ValueError: one of them is absent, or a score is not finite.
+        ValueError: there are no good or no bad images, or a score is not finite.
     """
     good, bad = scores[labels == 0], scores[labels == 1]
     if not len(good) or not len(bad):

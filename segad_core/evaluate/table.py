@@ -6,51 +6,59 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from segad_core.base.text import in_one_line
 from segad_core.evaluate.figures import Figures, results_frame
 
 METRICS = {"auroc": "Cl. AUROC", "fpr95": "FPR@95TPR", "fpr95_roc": "FPR@95TPR (ROC)"}
-MEAN = "mean"
 
 
 def markdown_table(figures: Sequence[Figures], metric: str) -> str:
-    """The table of one metric in per cent, with a mean over categories where there are several.
+    """The table of one metric in per cent, with a mean over categories if there are several.
 
-    Each cell is the mean over seeds ± the sample standard deviation (n - 1); of one seed, the value and its
-    bootstrap interval, where it has one. The last column is the mean over categories of each seed, then over
-    seeds; a row that some category lacks has none. Runs with a type of defect held out are left out.
+    Each cell is the mean over seeds ± the sample standard deviation (n - 1); for a single seed, the value and
+    its bootstrap interval, if it has one. The last column is the mean over categories for each seed, then
+    over seeds; it is empty for a row that lacks a category. Runs with a defect type held out are excluded.
     """
-    frame = itself(figures)
+    frame = without_held_out(figures)
     columns = columns_of(frame)
     lines = [
-        [plain_cell(row), *(_cell(frame, metric, row, column) for column in columns)]
+        [plain_cell(row), *(_cell(frame, metric, row, category) for category in columns.values())]
         for row in frame["row"].unique()
     ]
-    return aligned([[METRICS[metric], *columns], *lines])
+    return aligned([[METRICS[metric], *map(plain_cell, columns)], *lines])
 
 
-def itself(figures: Sequence[Figures]) -> pd.DataFrame:
-    """The figures of the setups themselves, without those of runs that held out a type of defect."""
+def without_held_out(figures: Sequence[Figures]) -> pd.DataFrame:
+    """The figures of the setups themselves, excluding runs that held out a defect type."""
     return results_frame([f for f in figures if not f.held_out])
 
 
-def columns_of(frame: pd.DataFrame) -> list[str]:
-    """The columns of a table: the categories, and their mean where there are several."""
+def columns_of(frame: pd.DataFrame) -> dict[str, str | None]:
+    """The columns of a table: the category under each heading, or None for the mean over all categories.
+
+    The mean comes last, if there are several categories. Its heading is `mean`, or a longer one if a category
+    has that name.
+    """
     categories = [str(name) for name in frame["category"].unique()]
-    return [*categories, MEAN] if len(categories) > 1 else categories
+    columns: dict[str, str | None] = {name: name for name in categories}
+    if len(categories) > 1:
+        heading = "mean"
+        while heading in columns:
+            heading += " over categories"
+        columns[heading] = None
+    return columns
 
 
-def over_seeds(frame: pd.DataFrame, metric: str, row: str, column: str) -> pd.Series:
-    """What a cell has under each seed that it has a value for: of a category, or the mean of all."""
-    own = frame[frame["row"] == row].pivot(index="seed", columns="category", values=metric)
-    categories = frame["category"].unique()
-    if column == MEAN and len(categories) > 1:
-        whole = own.reindex(columns=categories).dropna()
-        return whole.mean(axis=1)
-    return own[column].dropna() if column in own else pd.Series(dtype=float)
+def over_seeds(frame: pd.DataFrame, metric: str, row: str, category: str | None) -> pd.Series:
+    """The values of a row in a category, one for each seed that has one; None is the mean over categories."""
+    values = frame[frame["row"] == row].pivot(index="seed", columns="category", values=metric)
+    if category is None:
+        return values.reindex(columns=frame["category"].unique()).dropna().mean(axis=1)
+    return values[category].dropna() if category in values else pd.Series(dtype=float)
 
 
 def spread(values: pd.Series, unit: float = 100.0) -> str:
-    """Mean ± sample standard deviation of a few values, at one decimal; nothing of none."""
+    """Mean ± sample standard deviation of a few values to one decimal; empty if there are none."""
     if values.empty:
         return ""
     mean = f"{unit * values.mean():.1f}"
@@ -58,12 +66,17 @@ def spread(values: pd.Series, unit: float = 100.0) -> str:
 
 
 def plain_cell(text: str) -> str:
-    """Text that cannot be taken for the end of a cell."""
-    return text.replace("|", r"\|")
+    """Text that fits in one cell: without line breaks, and with `|` escaped."""
+    return in_one_line(text).replace("|", r"\|")
 
 
 def aligned(lines: Sequence[Sequence[str]], words: int = 1) -> str:
-    """A Markdown table: the first line is its header, the first columns hold words, the others numbers."""
+    """A Markdown table.
+
+    Args:
+        lines: the cells of each line; the first line is the header.
+        words: how many columns, from the left, hold words; the others hold numbers and are right-aligned.
+    """
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     text = []
     for number, line in enumerate(lines):
@@ -77,12 +90,12 @@ def aligned(lines: Sequence[Sequence[str]], words: int = 1) -> str:
     return "\n".join(text) + "\n"
 
 
-def _cell(frame: pd.DataFrame, metric: str, row: str, column: str) -> str:
-    values = over_seeds(frame, metric, row, column)
+def _cell(frame: pd.DataFrame, metric: str, row: str, category: str | None) -> str:
+    values = over_seeds(frame, metric, row, category)
     text = spread(values)
-    if len(values) != 1 or f"{metric}_low" not in frame or column not in set(frame["category"]):
-        return text
-    ends = [over_seeds(frame, f"{metric}_{end}", row, column) for end in ("low", "high")]
+    if len(values) != 1 or category is None or f"{metric}_low" not in frame:
+        return text  # a mean over categories has no interval
+    ends = [over_seeds(frame, f"{metric}_{end}", row, category) for end in ("low", "high")]
     if any(end.empty for end in ends):
         return text
     low, high = (f"{100 * end.iloc[0]:.1f}" for end in ends)

@@ -17,7 +17,7 @@ from segad_core.recipe.document import Document, read_document
 from segad_core.recipe.schema import check
 
 MEAN = "mean"
-"""What stands for all categories of a published table."""
+"""The key of the mean over all categories; no published category can have this name."""
 
 
 def _mean_and_std(value: object) -> object:
@@ -55,10 +55,17 @@ class Published(BaseModel):
     categories: Annotated[tuple[str, ...], Field(min_length=1)]
     figures: dict[Literal["auroc", "fpr95"], dict[str, dict[str, Figure]]]
 
-    def value(self, metric: str, row: str, category: str) -> tuple[float, float | None] | None:
-        """Mean and standard deviation of a cell in per cent, or None where nothing was published."""
+    def value(self, metric: str, row: str, category: str | None) -> tuple[float, float | None] | None:
+        """Mean and standard deviation of a cell in per cent, or None if nothing was published.
+
+        Args:
+            metric, row: as published.
+            category: None for the mean over all categories.
+        """
+        if category == MEAN:
+            return None  # under this key is the mean over all categories, never a category
         rows = next((rows for name, rows in self.figures.items() if name == metric), {})
-        return rows.get(row, {}).get(category)
+        return rows.get(row, {}).get(MEAN if category is None else category)
 
     def rows(self) -> list[str]:
         """The rows of which something was published."""
@@ -87,16 +94,21 @@ def published(name: str, base: Path) -> Published:
         path = Path(str(_folder().joinpath(source)))
     document = read_document(path, source, kind="file of published figures")
     found = check(Published, document.data, document)
-    problems = found if isinstance(found, list) else _unknown_categories(found, document)
+    problems = found if isinstance(found, list) else _wrong_categories(found, document)
     if problems:
         raise RecipeError(problems)
     assert isinstance(found, Published)
     return found
 
 
-def _unknown_categories(found: Published, document: Document) -> list[str]:
+def _wrong_categories(found: Published, document: Document) -> list[str]:
     known = (*found.categories, MEAN)
-    return [
+    reserved = [
+        document.problem(("categories", i), f"'{MEAN}' is reserved for the mean over all categories")
+        for i, name in enumerate(found.categories)
+        if name == MEAN
+    ]
+    return reserved + [
         document.problem(
             ("figures", metric, row, name), f"there is no category '{name}'{suggest(name, known)}"
         )

@@ -125,7 +125,7 @@ def test_a_run_finishes_without_the_images_that_cannot_be_read(tmp_path: Path) -
         ["a", f"good/{name}", f"{good / name}: {expected[name][0]}"] for name in sorted(expected)
     ]
     table = (folder / "table.md").read_text()
-    assert f"\n{len(expected)} images could not be read and took no part: see unreadable.csv.\n" in table
+    assert f"\n{len(expected)} unreadable images excluded: see unreadable.csv.\n" in table
     assert "cannot be read and take no part" in (folder / "run.log").read_text()
     scores = (folder / "scores.csv").read_text()
     assert not any(name in scores for name in expected)

@@ -136,7 +136,7 @@ def test_a_pipe_that_stays_open(lot: Path) -> None:
         ),
         (["lot", "-o", "x.txt"], "results are written as .csv, .jsonl, .parquet"),
         (["lot", "--overlays", "lot/pictures"], "lies in lot, whose images are predicted"),
-        (["lot", "-o", "there.csv"], "there.csv: is there already"),
+        (["lot", "-o", "there.csv"], "there.csv: already exists"),
         (["lot/**/*.png", "--overlays", "lot/pictures"], "lies in lot/**/*.png, whose images are predicted"),
         (["lot", "-o", "{bundle}/x.csv"], "lies in the bundle"),
         (["lot", "--overlays", "{bundle}/golden/seen"], "lies in the bundle"),

@@ -51,17 +51,18 @@ def test_only_rows_and_categories_that_both_have() -> None:
 
 
 @pytest.mark.parametrize("measured", [("a",), ("a", "c"), ("a", "b", "c")])
-def test_a_mean_over_other_categories_is_left_out_and_that_is_said(measured: tuple[str, ...]) -> None:
+def test_a_mean_over_other_categories_is_omitted_with_a_note(measured: tuple[str, ...]) -> None:
     told = _published({"X": {"a": 90.0, "mean": 85.0}})
     some = [figures(category, 0, "X", 0.9) for category in measured]
     assert [c.category for c in compare(some, told)] == ["a"]
-    said = "The published means are over 2 categories, which are not those measured here: they are left out."
-    assert said in comparison_text(some, told)
+    notes = [line for line in comparison_text(some, told).splitlines() if "published means" in line]
+    assert len(notes) == 1
+    assert "over 2 categories" in notes[0]
 
 
 def test_nothing_is_said_of_means_where_they_are_compared() -> None:
     text = comparison_text(_BOTH, _published({"X": {"mean": 85.0}}))
-    assert "published means are over" not in text
+    assert "published means" not in text
     assert "| X               | 86.0 ± 1.4 |      85.0 |       +1.0 |" in text
 
 
@@ -75,7 +76,7 @@ def test_one_category_has_a_line_for_each_row() -> None:
     told = _published({"X": {"a": [91.0, 0.5]}, "Y": {"a": 60}}, ("a",), spread="over 5 seeds", notes=["So."])
     some = [figures("a", seed, row, v) for row, v in (("X", 0.9), ("Y", 0.65)) for seed in (0, 1)]
     assert comparison_text(some, told).splitlines() == [
-        "## Beside the published figures",
+        "## Comparison with published figures",
         "",
         "| Cl. AUROC, a |   measured |  published | difference |",
         "| ------------ | ---------: | ---------: | ---------: |",
@@ -85,8 +86,8 @@ def test_one_category_has_a_line_for_each_row() -> None:
         "Published: a paper, Table 1.",
         "Per cent; the difference is measured - published, before rounding.",
         "Published ±: over 5 seeds.",
-        "A difference marked * is larger than the published ±.",
-        "Where no ± was published, no difference is marked.",
+        "A difference marked * exceeds the published ±.",
+        "Differences are not marked where no ± was published.",
         "",
         "- So.",
     ]
@@ -107,9 +108,9 @@ def test_several_categories_have_three_lines_for_each_row() -> None:
     ]
 
 
-def test_where_nothing_is_published_of_these_rows_it_says_so() -> None:
+def test_a_comparison_without_common_cells_says_so() -> None:
     text = comparison_text(_BOTH, _published({"Other": {"a": 90.0}}, notes=["So."]))
-    assert "None of these rows and categories is among the published." in text
+    assert "No figures were published for these rows and categories." in text
     assert "- So." in text
 
 
@@ -121,6 +122,24 @@ def test_published_rows_that_were_not_measured_are_named() -> None:
     assert "Published, but not measured here: Z, W." in comparison_text(some, told).splitlines()
     some += [figures("a", 0, row, 0.9) for row in ("Z", "W")]
     assert "Published, but not" not in comparison_text(some, told)
+
+
+_CATEGORY_MEAN = [figures("a", 0, "X", 0.5), figures("mean", 0, "X", 0.9)]
+
+
+def test_a_measured_category_called_mean_is_not_compared_with_the_published_mean() -> None:
+    told = _published({"X": {"a": 50.0, "mean": 70.0}}, ("a",))
+    assert [(c.category, c.measured, c.published) for c in compare(_CATEGORY_MEAN, told)] == [("a", 50, 50)]
+
+
+def test_a_category_with_a_bar_or_a_line_break_stays_in_its_cell() -> None:
+    names = ("a|b", "c\nd")
+    told = _published({"X": dict.fromkeys(names, 90.0)}, names)
+    some = [figures(name, 0, "X", 0.9) for name in names]
+    for chosen in (some, some[:1], some[1:]):
+        lines = [line for line in comparison_text(chosen, told).splitlines() if line.startswith("|")]
+        assert len({line.replace(r"\|", "").count("|") for line in lines}) == 1
+        assert len(lines) == (5 if len(chosen) > 1 else 3)
 
 
 def test_held_out_runs_are_not_compared() -> None:

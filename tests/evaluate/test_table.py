@@ -1,5 +1,6 @@
 """The table: mean ± sample standard deviation over seeds, and the mean over categories."""
 
+import pytest
 from some_figures import figures
 
 from segad_core.evaluate import markdown_table
@@ -65,6 +66,34 @@ def test_runs_with_a_defect_held_out_stay_out() -> None:
 def test_the_roc_definition_has_a_table_of_its_own() -> None:
     text = markdown_table([figures("a", 0, "X", 0.9, fpr95_roc=0.25)], "fpr95_roc")
     assert text.splitlines()[::2] == ["| FPR@95TPR (ROC) |    a |", "| X               | 25.0 |"]
+
+
+def test_a_category_called_mean_is_a_category() -> None:
+    some = [figures("a", 0, "X", 0.5), figures("mean", 0, "X", 0.9, auroc_low=0.8, auroc_high=1.0)]
+    assert markdown_table(some, "auroc").splitlines() == [
+        "| Cl. AUROC |    a |               mean | mean over categories |",
+        "| --------- | ---: | -----------------: | -------------------: |",
+        "| X         | 50.0 | 90.0 [80.0, 100.0] |                 70.0 |",
+    ]
+
+
+def test_a_single_category_called_mean_has_its_figures_and_its_interval() -> None:
+    some = [figures("mean", 0, "X", 0.9, auroc_low=0.8, auroc_high=1.0)]
+    assert markdown_table(some, "auroc").splitlines()[2] == "| X         | 90.0 [80.0, 100.0] |"
+
+
+@pytest.mark.parametrize("name", ["seed", "row", "category", "auroc", "held_out", "all", "", "nan", "0"])
+def test_a_category_or_row_may_be_called_like_anything_in_the_table(name: str) -> None:
+    some = [figures(name, 0, name, 0.9), figures("b", 0, name, 0.5)]
+    header, _, line = markdown_table(some, "auroc").splitlines()
+    assert [cell.strip() for cell in header.split("|")[2:-1]] == [name, "b", "mean"]
+    assert [cell.strip() for cell in line.split("|")[1:-1]] == [name, "90.0", "50.0", "70.0"]
+
+
+def test_a_line_break_in_a_name_ends_no_line() -> None:
+    text = markdown_table([figures("a\nb|c", 0, "A\nB", 0.9)], "auroc")
+    assert len(text.splitlines()) == 3
+    assert {line.replace(r"\|", "").count("|") for line in text.splitlines()} == {3}
 
 
 def test_a_bar_in_a_name_ends_no_cell() -> None:

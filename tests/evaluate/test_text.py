@@ -10,22 +10,29 @@ from segad_core.recipe.published import Published
 _INTERVAL = {"auroc_low": 0.8, "auroc_high": 1.0, "fpr95_low": 0.0, "fpr95_high": 0.5}
 
 
+_PARTED = {f"{n}_{w}": 0.5 for n in ("auroc", "fpr95") for w in ("seen", "unseen")} | {
+    "missed_seen": 1,
+    "missed_unseen": 1,
+    "n_unseen": 2,
+}
+
+
 def _some(*seeds: int, **given: Any) -> list[Figures]:
     return [figures("a", seed, "X", 0.9, fpr95_roc=0.1, **_INTERVAL, **given) for seed in seeds]
 
 
-def test_one_seed_says_what_its_brackets_are() -> None:
+def test_one_seed_explains_its_brackets() -> None:
     text = results_text("T", _some(7))
     assert text.startswith("# T\n\n| Cl. AUROC |                  a |\n")
-    assert "Per cent, over 1 seed (7); in brackets the 95 % bootstrap interval over test images\n" in text
+    assert "over 1 seed (7), with the 95 % bootstrap interval over test images in brackets" in text
     assert "(1,000 resamples)." in text
     assert "standard deviation" not in text
 
 
-def test_several_seeds_say_which_deviation_and_where_the_intervals_are() -> None:
+def test_several_seeds_name_the_deviation_and_the_file_with_intervals() -> None:
     text = results_text("T", _some(7, 3))
     assert "over 2 seeds (7, 3), mean ± sample standard deviation (n - 1).\n" in text
-    assert "results.csv has each seed's, with 95 % bootstrap intervals over test images.\n" in text
+    assert "results.csv lists each seed, with 95 % bootstrap intervals over test images.\n" in text
     assert "brackets" not in text
 
 
@@ -33,11 +40,11 @@ def test_without_intervals_none_are_promised() -> None:
     assert "bootstrap" not in results_text("T", [figures("a", 0, "X", 0.9)])
 
 
-def test_both_definitions_have_their_table_and_are_told_apart() -> None:
+def test_both_definitions_of_the_rate_have_a_table_and_an_explanation() -> None:
     text = results_text("T", _some(0))
     tables = [line.split("|")[1].strip() for line in text.splitlines() if "| ---" not in line and "|" in line]
     assert tables[::2] == ["Cl. AUROC", "FPR@95TPR", "FPR@95TPR (ROC)"]
-    assert "FPR@95TPR is computed as in the paper's official code, (ROC) read off the ROC curve." in text
+    assert "FPR@95TPR is computed as in the paper's official code; (ROC) is read off the ROC curve." in text
 
 
 def test_test_images_are_counted_over_seeds_and_without_the_runs_that_held_out() -> None:
@@ -51,42 +58,47 @@ def test_doubtful_images_have_a_table_of_their_own() -> None:
     text = results_text(
         "T", [*some, figures("a", 0, "X", 0.9, n_doubtful=4, doubtful_above=4, held_out="dent")]
     )
+    assert "## Doubtful images\n" in text
     assert "| X   | a        |        4 |  12 % |" in text  # 0 and 25 %
 
 
-def test_everything_else_is_said_only_where_there_is_something() -> None:
+def test_line_breaks_in_names_end_no_line() -> None:
+    some = [figures("a\nb|c", 0, "X\nY", 0.9, n_doubtful=4, doubtful_above=1, **_PARTED)]
+    text = results_text("T\nU", some)
+    assert text.startswith("# T\\x0aU\n")
+    assert [line for line in text.splitlines() if line.startswith(("b", "Y", "U"))] == []
+    assert r"| X\x0aY | a\x0ab\|c |        4 |  25 % |" in text
+
+
+def test_sections_without_content_are_omitted() -> None:
     plain = results_text("T", _some(0))
     assert "#" not in plain[1:]
     assert "Data:" not in plain
-    assert "could not be read" not in plain
+    assert "unreadable" not in plain
 
 
 def test_unreadable_images_notes_and_the_licence_are_named() -> None:
     text = results_text("T", _some(0), notes=["One.", "Two."], unreadable=2, licence="CC0")
-    assert "2 images could not be read and took no part: see unreadable.csv.\n" in text
+    assert "2 unreadable images excluded: see unreadable.csv.\n" in text
     assert text.endswith("## Notes\n\n- One.\n- Two.\n\nData: CC0\n")
 
 
 def test_published_figures_and_unseen_defects_have_sections() -> None:
-    parted = {f"{n}_{w}": 0.5 for n in ("auroc", "fpr95") for w in ("seen", "unseen")}
-    parted |= {"missed_seen": 1, "missed_unseen": 1, "n_unseen": 2}
     told = Published.model_validate(
         {"source": "a paper", "categories": ["a"], "figures": {"auroc": {"X": {"a": 91.0}}}}
     )
-    folds = _some(0, **parted) + _some(0, **parted, held_out="dent") + _some(0, **parted, held_out="hole")
+    folds = _some(0, **_PARTED) + _some(0, **_PARTED, held_out="dent") + _some(0, **_PARTED, held_out="hole")
     text = results_text("T", folds, published=told)
     assert [line for line in text.splitlines() if line.startswith("## ")] == [
-        "## Beside the published figures",
+        "## Comparison with published figures",
         "## Seen and unseen defects",
-        "## Defects held out in turn (2 types)",
+        "## Held-out defect types (2)",
     ]
 
 
-def test_seen_is_a_word_on_the_data_set_and_not_on_what_a_row_learnt_from() -> None:
+def test_seen_refers_to_the_data_set_and_not_to_what_a_row_was_trained_on() -> None:
     """On the one-class benchmark, and for a detector alone, nothing learnt from any bad image."""
-    parted = {f"{n}_{w}": 0.5 for n in ("auroc", "fpr95") for w in ("seen", "unseen")}
-    parted |= {"missed_seen": 1, "missed_unseen": 1, "n_unseen": 2}
-    said = "Seen: of types that the data set's training part has, whether or not a row learnt from them.\n"
-    assert said in results_text("T", _some(0, **parted))
-    assert "Seen:" not in results_text("T", _some(0, **parted, held_out="dent"))
+    explanation = "Seen: of a type in the data set's training part, whether or not a row was trained on it.\n"
+    assert explanation in results_text("T", _some(0, **_PARTED))
+    assert "Seen:" not in results_text("T", _some(0, **_PARTED, held_out="dent"))
     assert "Seen:" not in results_text("T", _some(0))

@@ -1,4 +1,4 @@
-"""Seen and unseen defects: the official unseen and those held out in turn, each in a table of its own."""
+"""Seen and unseen defects: the official unseen and the held-out types, each in a table of its own."""
 
 from typing import Any
 

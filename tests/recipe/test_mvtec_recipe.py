@@ -65,5 +65,5 @@ def test_each_type_of_defect_held_out_in_turn(tmp_path: Path, monkeypatch: pytes
         own = [r for r in run.results if r["held_out"] == name]
         assert [(r["n_bad"], r["n_unseen"]) for r in own] == [("20", str(len(images)))] * 2
         assert all(0 <= float(r["auroc_unseen"]) <= 1 for r in own)
-    assert "## Defects held out in turn (3 types)" in run.table
+    assert "## Held-out defect types (3)" in run.table
     assert "## Seen and unseen defects" not in run.table

@@ -182,6 +182,8 @@ def test_a_file_is_looked_for_beside_the_recipe(tmp_path: Path) -> None:
     told = published("mine.yaml", _write(tmp_path, _GOOD))
     assert told.value("auroc", "X", "a") == (90.0, None)
     assert told.value("auroc", "X", "b") == (80.5, 1.0)
+    assert told.value("auroc", "X", None) == (85.2, None)
+    assert told.value("auroc", "X", "mean") is None  # a category of that name was not published
     assert [told.value("auroc", "X", "c"), told.value("auroc", "Y", "a"), told.value("fpr95", "X", "a")] == [
         None
     ] * 3
@@ -217,6 +219,7 @@ def test_an_unknown_name_is_an_error_that_lists_the_known(tmp_path: Path, name: 
         ("source: mine", "sauce: mine", "mine.yaml:1: there is no 'sauce' here - did you mean 'source'?"),
         ("categories: [a, b]", "", "'categories' is missing"),
         ("[a, b]", "[]", "mine.yaml:2: categories"),
+        ("[a, b]", "[a, b, mean]", "mine.yaml:2: categories[2]: 'mean' is reserved"),
         ("{a: 90,", "{a: 90, a: 91,", "mine.yaml:5: figures.auroc.X.a: is given twice"),
         ("a: 90", "a: 90, b", "mine.yaml:5"),
         ("source: mine", "source: mine\n  x: [", "is not valid YAML"),

@@ -117,4 +117,4 @@ def test_each_annotated_type_of_defect_held_out_in_turn(home: Path) -> None:
         assert {i for i in split["test"] if "Anomaly" in i} == {*BY_NAME} - moved
         assert (int(result["n_bad"]), int(result["n_unseen"])) == (BAD - 10, BAD - len(others))
         assert 0 <= float(result["auroc_unseen"]) <= 1
-    assert "## Defects held out in turn" in run.table
+    assert "## Held-out defect types" in run.table

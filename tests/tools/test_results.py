@@ -153,7 +153,7 @@ def test_images_that_have_come_since_are_left(tmp_path: Path) -> None:
 def test_a_file_that_is_there(tmp_path: Path, form: str) -> None:
     path = tmp_path / f"x.{form}"
     before = written(path)
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="already exists"):
         opened(path)
     assert path.read_bytes() == before
     with opened(path, "force"):
@@ -174,7 +174,7 @@ def test_another_bundles_file_is_refused(tmp_path: Path, form: str) -> None:
 def test_other_options_are_refused(tmp_path: Path, form: str) -> None:
     path = tmp_path / f"x.{form}"
     written(path, explain=True)
-    with pytest.raises(UsageError, match="is not what this command wrote"):
+    with pytest.raises(UsageError, match="did not write it"):
         opened(path, "resume", explain=False)
 
 
@@ -185,7 +185,7 @@ def test_other_options_are_refused(tmp_path: Path, form: str) -> None:
 def test_other_files_are_refused(tmp_path: Path, form: str, content: bytes) -> None:
     path = tmp_path / f"x.{form}"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match="is not what this command wrote"):
+    with pytest.raises(UsageError, match="did not write it"):
         opened(path, "resume")
     assert path.read_bytes() == content
 
@@ -194,7 +194,7 @@ def test_a_line_that_is_damaged_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     whole = written(path)
     path.write_bytes(whole.replace(b"-0.1", b"zero", 1))
-    with pytest.raises(UsageError, match="holds a line that cannot be read"):
+    with pytest.raises(UsageError, match="a line that cannot be read"):
         opened(path, "resume")
 
 
@@ -223,7 +223,7 @@ def test_a_full_disk_is_said_and_gone_on_from(tmp_path: Path, monkeypatch: pytes
 
     with opened(path) as results:
         results.write(PREDICTIONS[:2])
-        monkeypatch.setattr("segad_core.tools.results._write_all", full)
+        monkeypatch.setattr("segad_core.tools.results.file._write_all", full)
         with pytest.raises(StoreError, match="No space left on device") as caught:
             results.write(PREDICTIONS[2:])
         assert "--resume" in caught.value.remedy

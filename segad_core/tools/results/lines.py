@@ -1,0 +1,105 @@
+"""Predictions as lines of a file: CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from segad_core.base.text import in_one_line
+from segad_core.bundle.runtime.prediction import Contribution, Prediction
+
+COLUMNS = ("image", "verdict", "score", "reason", "bundle")
+_MOST_CONTRIBUTIONS = 10
+"""How many contributions are listed as text."""
+
+Line = dict[str, Any]
+
+
+class Form(Protocol):
+    """How lines are encoded.
+
+    Attributes:
+        header: the bytes that a file begins with.
+    """
+
+    @property
+    def header(self) -> bytes: ...
+
+    def encode(self, line: Line) -> bytes:
+        """A line, with its line end."""
+
+    def decode(self, raw: bytes) -> Any:
+        """The same line again.
+
+        Raises:
+            ValueError: it is not a line of this form.
+        """
+
+
+class JsonLines:
+    """A JSON object per line."""
+
+    header = b""
+
+    def encode(self, line: Line) -> bytes:
+        return (json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+    def decode(self, raw: bytes) -> Any:
+        return json.loads(raw)
+
+
+class CsvLines:
+    """CSV with a header; an absent score is empty."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.columns, self.header = columns, _csv_line(columns)
+
+    def encode(self, line: Line) -> bytes:
+        return _csv_line("" if line[column] is None else line[column] for column in self.columns)
+
+    def decode(self, raw: bytes) -> Line:
+        try:
+            (values,) = csv.reader([raw.decode().removesuffix("\n")], strict=True)
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
+        line: Line = dict(zip(self.columns, values, strict=True))
+        return {**line, "score": float(line["score"]) if line["score"] else None}
+
+
+def line_of(prediction: Prediction, columns: Sequence[str], bundle: str, as_text: bool) -> Line:
+    """A prediction as plain data.
+
+    Args:
+        prediction: what to write.
+        columns: `COLUMNS`, with or without `contributions`.
+        bundle: the beginning of the bundle's digest.
+        as_text: whether contributions are text, as tables need them, or a list.
+    """
+    line: Line = {
+        "image": in_one_line(prediction.image),
+        "verdict": prediction.verdict,
+        "score": prediction.score,
+        "reason": in_one_line(prediction.reason),
+        "bundle": bundle,
+    }
+    if "contributions" in columns:
+        given = prediction.contributions
+        line["contributions"] = (
+            "; ".join(map(str, largest(given))) if as_text else [asdict(one) for one in given]
+        )
+    return line
+
+
+def largest(contributions: Iterable[Contribution]) -> list[Contribution]:
+    """The largest contributions in either direction, largest first."""
+    return sorted(contributions, key=lambda one: -abs(one.amount))[:_MOST_CONTRIBUTIONS]
+
+
+def _csv_line(values: Iterable[Any]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue().encode()

@@ -1,0 +1,32 @@
+"""Counts of verdicts, and the images without a score."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Tally:
+    """The outcomes so far.
+
+    Attributes:
+        verdicts: how many images have each verdict.
+        unscored: image and reason of those without a score.
+    """
+
+    verdicts: Counter[str] = field(default_factory=Counter)
+    unscored: list[tuple[str, str]] = field(default_factory=list)
+
+    def count(self, image: str, verdict: str, score: float | None, reason: str) -> None:
+        """Counts one more image."""
+        self.verdicts[verdict] += 1
+        if score is None:
+            self.unscored.append((image, reason))
+
+
+def summary(verdicts: Counter[str]) -> str:
+    """The number of images, and of each verdict."""
+    total = sum(verdicts.values())
+    counts = ", ".join(f"{verdicts[verdict]:,} {verdict}" for verdict in ("OK", "NG", "UNKNOWN"))
+    return f"{total:,} image{'s' * (total != 1)}: {counts}"
