@@ -53,7 +53,7 @@ def measure(alias: str, weights: Path, store_folder: Path) -> None:
     """Runs the recipe with one learner; prints what was stated and what was measured."""
     from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
-    from segad_core.recipe.resolve import locate
+    from segad_core.recipe.find import locate
     from segad_core.run.cells import RowTask
     from segad_core.run.prepare import prepare
     from segad_core.run.space import needs

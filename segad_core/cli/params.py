@@ -14,7 +14,7 @@ from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import UsageError
 from segad_core.recipe.choice import paths_in
 from segad_core.recipe.document import Document
-from segad_core.recipe.schema import check
+from segad_core.recipe.validation import check
 
 
 @dataclass

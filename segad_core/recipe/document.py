@@ -1,4 +1,4 @@
-"""YAML as segad reads it: safe, bounded, without duplicate keys, and with a line number for every value."""
+"""Safe reading of YAML: bounded, without duplicate keys, and with a line number for every value."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Place = tuple[str | int, ...]
 
 @dataclass
 class Document:
-    """Plain data read from a recipe, and where each value stands.
+    """Plain data read from a recipe, with the line of each value.
 
     Attributes:
-        source: the file's name as the user gave it.
+        source: the file's name, as given by the user.
         data: the recipe as dictionaries, lists and scalars.
-        lines: the line of each value, by its place in the data.
-        overrides: the places that `--set` changed, with the words it was given.
+        lines: the line of each value, by place.
+        overrides: the places that `--set` changed, with its words.
         kind: what the file is.
     """
 
@@ -51,13 +51,13 @@ class Document:
         line: int | None = None,
         shown: Sequence[str | int] | None = None,
     ) -> str:
-        """One problem as a sentence: `file:line: path: what is wrong`.
+        """One problem as a sentence: `file:line: path: message`.
 
         Args:
-            place: the value that is wrong.
+            place: of the wrong value.
             message: what is wrong with it.
-            line: its line, where that is not the one noted for the place.
-            shown: the path to show, where that is not the place itself.
+            line: its line, if it is not the one recorded for the place.
+            shown: the place to show, if it is not `place`.
         """
         path = tuple(place)
         where = dotted(path if shown is None else shown)
@@ -79,28 +79,28 @@ def dotted(place: Sequence[str | int]) -> str:
 
 
 def read_document(path: Path, source: str, overrides: Sequence[str] = (), kind: str = "recipe") -> Document:
-    """Reads a recipe file, applies `--set` words to it, and fills in environment variables.
+    """Reads a recipe file, applies `--set` words, and substitutes environment variables.
 
     Args:
         path: of the file.
-        source: its name as the user gave it.
+        source: its name, as given by the user.
         overrides: `--set` words.
         kind: what the file is, for messages.
 
     Raises:
-        RecipeError: it cannot be read, is not YAML, is too large, or uses what recipes may not.
-        UsageError: a `--set` word is not of the form a.b=c, or names a place that cannot be.
+        RecipeError: it cannot be read, is not YAML, is too large, or uses YAML that recipes do not allow.
+        UsageError: a `--set` word is not of the form a.b=c, or names a place that cannot exist.
     """
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
-            raise RecipeError(f"{source}: has more than the {MAX_BYTES} bytes that a {kind} may have")
+            raise RecipeError(f"{source}: is too large: a {kind} can have {MAX_BYTES} bytes")
         text = raw.decode("utf-8-sig")
     except OSError as error:
         raise RecipeError(f"{source}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise RecipeError(f"{source}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+        raise RecipeError(f"{source}: is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
     document = Document(source, {}, kind=kind)
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -114,8 +114,8 @@ def read_document(path: Path, source: str, overrides: Sequence[str] = (), kind: 
         raise RecipeError(f"{source}{line}: is not valid YAML: {what}") from error
     data = _Builder(document).plain(root)
     if not isinstance(data, dict):
-        begin = "; begin with 'segad: 1'" if kind == "recipe" else ""
-        raise RecipeError(f"{source}: a {kind} is a mapping{begin}")
+        begin = ", beginning with 'segad: 1'" if kind == "recipe" else ""
+        raise RecipeError(f"{source}: a {kind} must be a mapping{begin}")
     document.data = data
     for word in overrides:
         _override(document, word)
@@ -127,7 +127,7 @@ def read_document(path: Path, source: str, overrides: Sequence[str] = (), kind: 
 
 
 def _filled_in(value: Any, place: Place, document: Document, problems: list[str]) -> Any:
-    """Data with its environment variables filled in, after `--set` has had its say."""
+    """Data with environment variables substituted, after `--set` was applied."""
     if isinstance(value, dict):
         return {key: _filled_in(v, (*place, key), document, problems) for key, v in value.items()}
     if isinstance(value, list):
@@ -143,7 +143,7 @@ def _filled_in(value: Any, place: Place, document: Document, problems: list[str]
 
 
 class _Builder:
-    """Turns YAML nodes into plain data, noting lines and refusing what recipes may not hold."""
+    """Turns YAML nodes into plain data, records lines and rejects what recipes do not allow."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -165,17 +165,15 @@ class _Builder:
     def build(self, node: yaml.Node, place: Place) -> Any:
         line = node.start_mark.line + 1
         self.document.lines[place] = line
-        self.nodes += 1  # an aliased node counts each time it is used: alias bombs end here
+        self.nodes += 1  # an aliased node counts each time it is used, which stops alias bombs
         if self.nodes > MAX_NODES or len(place) > MAX_DEPTH:
             message = (
-                f"is too large or nested too deeply: a {self.document.kind} may have {MAX_NODES} values, "
-                f"{MAX_DEPTH} deep, and what an alias names counts at each use"
+                f"is too large or nested too deeply: a {self.document.kind} can have {MAX_NODES} values, "
+                f"nested {MAX_DEPTH} deep, and an alias counts each time it is used"
             )
             raise RecipeError(self.document.problem(place, message, shown=()))
         if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
-            self.problems.append(
-                self.document.problem(place, f"has the tag '{node.tag}', and a {self.document.kind} has none")
-            )
+            self.problems.append(self.document.problem(place, f"tags are not allowed (got '{node.tag}')"))
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place)
         if isinstance(node, yaml.SequenceNode):
@@ -188,13 +186,13 @@ class _Builder:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != _WORD_TAG:
                 name = f"key '{key_node.value}'" if isinstance(key_node, yaml.ScalarNode) else "key"
-                message = f"the {name} is not a plain word; put it in quotes"
+                message = f"the {name} must be a string: put it in quotes"
                 self.problems.append(self.document.problem(place, message, line=line))
                 continue
             key = key_node.value
             if key in mapping:
                 first = self.document.lines[(*place, key)]
-                message = f"is given twice, first in line {first}"
+                message = f"is listed twice, first in line {first}"
                 self.problems.append(self.document.problem((*place, key), message, line=line))
                 continue
             mapping[key] = self.build(value_node, (*place, key))
@@ -206,12 +204,12 @@ class _Builder:
             value = self.loader.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
             what = getattr(error, "problem", None) or str(error)
-            self.problems.append(self.document.problem(place, f"is not a plain value: {what}"))
+            self.problems.append(self.document.problem(place, f"is not a valid value: {what}"))
             return None
         if isinstance(value, float) and not math.isfinite(value):
             self.problems.append(self.document.problem(place, f"{node.value} is not a finite number"))
         if not isinstance(value, str | int | float | bool | None):
-            return str(node.value)  # dates and the like stay the text they are
+            return str(node.value)  # dates and similar values stay text
         return value
 
 
@@ -235,7 +233,7 @@ def _override(document: Document, word: str) -> None:
         place.append(key)
         held = target.get(key) if isinstance(target, dict) else target[key]
         if held is None or isinstance(held, str):
-            # `encoder.params.model` may meet a shorthand or nothing: a mapping begins there
+            # `encoder.params.model` may reach a shorthand or nothing, which becomes a mapping
             target[key] = {} if held is None else {"use": held}
             document.overrides[tuple(place)] = word
         target = target[key]
@@ -251,6 +249,6 @@ def _key(target: Any, part: str, word: str) -> str | int:
         return int(part)
     what = f"a list of {len(target)}" if isinstance(target, list) else f"the value {target!r}"
     raise UsageError(
-        f"--set {word}: '{part}' is looked for in {what}",
-        "Name keys of mappings, and entries of lists by their number from 0.",
+        f"--set {word}: cannot look up '{part}' in {what}",
+        "Use keys for mappings, and numbers from 0 for lists.",
     )

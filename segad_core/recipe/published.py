@@ -1,4 +1,4 @@
-"""Published figures to show beside the measured ones: data files with their source."""
+"""Published figures to compare with: data files that name their source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from segad_core.base.files import is_file
 from segad_core.errors import RecipeError
 from segad_core.plugins.registry import suggest
 from segad_core.recipe.document import Document, read_document
-from segad_core.recipe.schema import check
+from segad_core.recipe.validation import check
 
 MEAN = "mean"
 """The key of the mean over all categories; no published category can have this name."""
@@ -24,16 +24,16 @@ def _mean_and_std(value: object) -> object:
     parts = value if isinstance(value, list) else [value]
     numbers = [p for p in parts if isinstance(p, int | float) and not isinstance(p, bool)]
     if len(numbers) != len(parts) or len(parts) not in (1, 2):
-        raise PydanticCustomError("row", "is neither a number nor [mean, std]")
+        raise PydanticCustomError("row", "must be a number or [mean, std]")
     if not 0 <= numbers[0] <= 100:
-        raise PydanticCustomError("row", "figures are in per cent, between 0 and 100")
+        raise PydanticCustomError("row", "must be in per cent, between 0 and 100")
     if len(numbers) == 2 and numbers[1] < 0:
-        raise PydanticCustomError("row", "a standard deviation is not negative")
+        raise PydanticCustomError("row", "a standard deviation cannot be negative")
     return (float(numbers[0]), float(numbers[1]) if len(numbers) == 2 else None)
 
 
 Figure = Annotated[tuple[float, float | None], BeforeValidator(_mean_and_std)]
-"""Mean and standard deviation in per cent; None where no deviation was published."""
+"""Mean and standard deviation in per cent; None if no deviation was published."""
 
 
 class Published(BaseModel):
@@ -41,9 +41,9 @@ class Published(BaseModel):
 
     Attributes:
         source: the table and the paper.
-        spread: what stands after ±; empty where nothing does.
+        spread: what ± means; empty if there is none.
         notes: sentences to show with the figures.
-        categories: all that the published means are over.
+        categories: those that the published means are over.
         figures: by metric, row and category; `mean` is over all categories.
     """
 
@@ -63,13 +63,13 @@ class Published(BaseModel):
             category: None for the mean over all categories.
         """
         if category == MEAN:
-            return None  # under this key is the mean over all categories, never a category
+            return None  # this key holds the mean over all categories, never a category
         rows = next((rows for name, rows in self.figures.items() if name == metric), {})
         return rows.get(row, {}).get(MEAN if category is None else category)
 
     def rows(self) -> list[str]:
-        """The rows of which something was published."""
-        return list(dict.fromkeys(row for own in self.figures.values() for row in own))
+        """The rows with published figures."""
+        return list(dict.fromkeys(row for rows in self.figures.values() for row in rows))
 
 
 def published(name: str, base: Path) -> Published:
@@ -80,41 +80,39 @@ def published(name: str, base: Path) -> Published:
         base: the folder that a file's path is relative to.
 
     Raises:
-        RecipeError: there is nothing of that name, or what is there is not as it should be: every problem
-            with its line.
+        RecipeError: there are none of that name, or the file is wrong: with every problem and its line.
     """
     path, source = base / name, name
     if not is_file(path):
         if name not in shipped_figures():
             raise RecipeError(
-                f"there are no published figures '{name}', neither as a file nor shipped with segad"
-                f"{suggest(name, shipped_figures())}"
+                f"no file '{name}', and no shipped figures of that name{suggest(name, shipped_figures())}"
             )
         source = f"{name}.yaml"
         path = Path(str(_folder().joinpath(source)))
     document = read_document(path, source, kind="file of published figures")
-    found = check(Published, document.data, document)
-    problems = found if isinstance(found, list) else _wrong_categories(found, document)
+    checked = check(Published, document.data, document)
+    problems = checked if isinstance(checked, list) else _wrong_categories(checked, document)
     if problems:
         raise RecipeError(problems)
-    assert isinstance(found, Published)
-    return found
+    assert isinstance(checked, Published)
+    return checked
 
 
-def _wrong_categories(found: Published, document: Document) -> list[str]:
-    known = (*found.categories, MEAN)
+def _wrong_categories(figures: Published, document: Document) -> list[str]:
+    known = (*figures.categories, MEAN)
     reserved = [
         document.problem(("categories", i), f"'{MEAN}' is reserved for the mean over all categories")
-        for i, name in enumerate(found.categories)
+        for i, name in enumerate(figures.categories)
         if name == MEAN
     ]
     return reserved + [
         document.problem(
             ("figures", metric, row, name), f"there is no category '{name}'{suggest(name, known)}"
         )
-        for metric, rows in found.figures.items()
-        for row, own in rows.items()
-        for name in own
+        for metric, rows in figures.figures.items()
+        for row, cells in rows.items()
+        for name in cells
         if name not in known
     ]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from segad_core.contracts import Sample
 from segad_core.errors import DataError, RecipeError
-from segad_core.recipe.schema import Amount, ClassifierSplit, SplitSpec
+from segad_core.recipe.split_spec import Amount, ClassifierSplit, SplitSpec
 
 Purpose = Literal["detectors", "final", "test", "doubtful", "unused"]
 

@@ -12,7 +12,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, Va
 
 from segad_core.base.json_file import read_json
 from segad_core.errors import RecipeError
-from segad_core.recipe.schema import Seed
+from segad_core.recipe.split_spec import Seed
 from segad_core.split.draw import Fold, Split
 
 Splits = Mapping[str, Mapping[Fold, Split]]

@@ -273,7 +273,7 @@ def test_a_category_without_parameters(tmp_path: Path) -> None:
     result = run_command(write_recipe(tmp_path, ("whole_image", use)))
     assert said(result) == (
         "error: 'static_mask' has no parameters for 'b', only for a\n"
-        "  Add 'b' under its per_category, or leave the category out.\n"
+        "  Add 'b' to its per_category, or remove the category from the recipe.\n"
     )
     assert result.exit_code == 2
 

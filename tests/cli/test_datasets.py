@@ -357,7 +357,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     ),
     "root as a parameter that is none": (
         ["elpv", "--param", "root=x"],
-        "error: --param root=x: there is no 'root' here. known: none\n",
+        "error: --param root=x: unknown key 'root'. known: none\n",
     ),
     "root twice": (
         ["folder", "--root", "x", "--param", "root=y"],
@@ -365,12 +365,12 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     ),
     "unknown parameter": (
         ["folder", "--root", "DATA", "--param", "goood=ok"],
-        "error: --param goood=ok: there is no 'goood' here - did you mean 'good'? known: root, good, bad, ",
+        "error: --param goood=ok: unknown key 'goood' - did you mean 'good'? known: root, good, bad, ",
     ),
     "several": (
         ["folder", "--root", "DATA", "--param", "good=[1]", "--param", "bad=1"],
         "error: --param good=[1]: input should be a valid string\n"
-        "--param bad=1: input should be a valid string (it is 1)\n",
+        "--param bad=1: input should be a valid string (got 1)\n",
     ),
     "no value": (
         ["folder", "--root", "DATA", "--param", "good"],

@@ -112,7 +112,7 @@ def test_its_rows_stand_beside_ours(installed):
     ("use", "sentence"),
     [
         ("pixel_gausian", "no detector is called 'pixel_gausian' - did you mean 'pixel_gaussian'? known: "),
-        ("{use: pixel_gaussian, params: {blocks: 3}}", "there is no 'blocks' here - did you mean 'block'?"),
+        ("{use: pixel_gaussian, params: {blocks: 3}}", "unknown key 'blocks' - did you mean 'block'?"),
         ("{use: pixel_gaussian, params: {block: 0}}", "params.block: input should be greater than or equal"),
     ],
 )

@@ -40,7 +40,7 @@ def test_all_are_all_that_were_published(home: Path, caplog: pytest.LogCaptureFi
     with pytest.raises(RecipeError, match="there is no category 'bottle' in") as caught:
         _open(home, "all")
     assert TREE in caught.value.remedy
-    assert caught.value.remedy.endswith("To run the others, name them: categories: [cable, grid].")
+    assert caught.value.remedy.endswith("categories: [cable, grid].")
     assert "holds 2 of 15 categories; it lacks bottle, capsule" in caplog.text
 
 

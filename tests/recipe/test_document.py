@@ -62,14 +62,14 @@ def test_variables_are_put_in_and_must_be_set(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: 1\na: 2\n", "r.yaml:2: a: is given twice"),
-        ("a: {b: 1,\n b: 2}\n", "r.yaml:2: a.b: is given twice"),
+        ("a: 1\na: 2\n", "r.yaml:2: a: is listed twice"),
+        ("a: {b: 1,\n b: 2}\n", "r.yaml:2: a.b: is listed twice"),
         ("a: [1\nb: 2\n", "is not valid YAML"),
-        ("- 1\n", "a recipe is a mapping"),
-        ("", "a recipe is a mapping"),
-        ("1: x\n", "the key '1' is not a plain word"),
-        ("yes: x\n", "the key 'yes' is not a plain word"),
-        ("a: !!python/object:os.system x\n", "is not a plain value"),
+        ("- 1\n", "a recipe must be a mapping"),
+        ("", "a recipe must be a mapping"),
+        ("1: x\n", "the key '1' must be a string"),
+        ("yes: x\n", "the key 'yes' must be a string"),
+        ("a: !!python/object:os.system x\n", "is not a valid value"),
     ],
 )
 def test_what_a_recipe_may_not_hold(tmp_path: Path, text: str, words: str) -> None:
@@ -81,7 +81,7 @@ def test_what_a_recipe_may_not_hold(tmp_path: Path, text: str, words: str) -> No
 def test_an_alias_bomb_ends_at_the_limit(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
-    with pytest.raises(RecipeError, match=f"a recipe may have {MAX_NODES} values"):
+    with pytest.raises(RecipeError, match=f"a recipe can have {MAX_NODES} values"):
         _read(tmp_path, "\n".join(lines))
 
 

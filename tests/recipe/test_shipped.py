@@ -11,7 +11,7 @@ from PIL import Image
 
 from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
-from segad_core.recipe.resolve import locate, shipped_recipes
+from segad_core.recipe.find import locate, shipped_recipes
 from segad_plugins.classifiers.dra import DRA
 
 _ROOT = Path(__file__).parents[2]

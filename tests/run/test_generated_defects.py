@@ -196,28 +196,28 @@ def test_an_image_that_can_take_no_defect_is_named(home: Path) -> None:
 MISTAKES = {
     "no generators": (
         {"rows": [{**ROWS[0], "bad": {"from": "generated"}}]},
-        "rows[0].bad: 'use' names the generators of defects where the bad images are 'from: generated'",
+        "rows[0].bad: 'use' lists generators of defects, and goes together with 'from: generated'",
     ),
     "generators of real ones": (
         {"rows": [{**ROWS[0], "bad": {"from": "train", "use": ["dot"]}}]},
-        "rows[0].bad: 'use' names the generators of defects where the bad images are 'from: generated'",
+        "rows[0].bad: 'use' lists generators of defects, and goes together with 'from: generated'",
     ),
     "an amount": (
         {"rows": [{**ROWS[0], "bad": {**DOT, "amount": 5}}]},
-        "rows[0].bad: one defect is generated for each good image: 'amount' has no meaning here",
+        "rows[0].bad: 'amount' does not apply to 'from: generated'",
     ),
     "real ones of a row": (
         {"rows": [{**ROWS[0], "bad": {"from": "train"}}]},
-        "rows[0]: a row's 'bad' can only be 'from: generated'; the split says which real ones there are",
+        "rows[0]: a row's 'bad' must be 'from: generated'",
     ),
     "a row of a score": (
         {"rows": [{"name": "a", "score": "spotty", "bad": DOT}]},
-        "rows[0]: a row with 'score' has no bad of its own",
+        "rows[0]: 'bad' does not apply to a 'score' row",
     ),
     "a classifier": (
         {"rows": [{**ROWS[1], "classifier": "g"}], "classifiers": {"g": "memory"}},
         "rows[0].classifier: a classifier learns from real bad images, and those here are generated: "
-        "take one out",
+        "remove one",
     ),
     "a classifier alone": (
         {
@@ -226,7 +226,7 @@ MISTAKES = {
             "split": {"test": {"good": 4, "bad": 3}, "final": {"bad": DOT}},
         },
         "rows[0].score: a classifier learns from real bad images, and those here are generated: "
-        "let rows say 'bad: {from: generated}' instead",
+        "move 'bad: {from: generated}' from the split to the rows",
     ),
     "an unknown classifier": (
         {"rows": [{**ROWS[0], "classifier": "gg"}], "classifiers": {"g": "memory"}},

@@ -19,7 +19,7 @@ from small_splits import data, fits, learnt_from, workplace, write
 
 from segad_core.contracts import Sample
 from segad_core.errors import LeakageError
-from segad_core.recipe.schema import SplitSpec
+from segad_core.recipe.split_spec import SplitSpec
 from segad_core.run.cells import FitTask, StatisticsTask
 from segad_core.run.prepare import Prepared
 from segad_core.split.draw import Fold, make_split

@@ -72,34 +72,36 @@ def test_a_mean_has_the_means_of_its_members_figures(home: Path) -> None:
 MISTAKES: dict[str, tuple[list[dict[str, Any]], str]] = {
     "one twice": (
         [*ROWS, {"name": "mean", "mean_of": ["alone", "alone"]}],
-        "'mean_of' names a row twice",
+        "'mean_of' lists a row twice",
     ),
     "unknown": (
         [*ROWS, {"name": "m", "mean_of": ["alone", "SegAd"]}],
-        "rows[2].mean_of: no row that measures is called 'SegAd' - did you mean 'SegAD'?",
+        "rows[2].mean_of: no measured row is called 'SegAd' - did you mean 'SegAD'?",
     ),
     "itself": (
         [*ROWS, {"name": "m", "mean_of": ["m"]}],
-        "rows[2].mean_of: no row that measures is called 'm'",
+        "rows[2].mean_of: no measured row is called 'm'",
     ),
     "a mean of means": (
         [*ROWS, MEAN, {"name": "m", "mean_of": ["both", "alone"]}],
-        "rows[3].mean_of: no row that measures is called 'both'",
+        "rows[3].mean_of: no measured row is called 'both'",
     ),
-    "means alone": ([MEAN], "rows[0].mean_of: no row that measures is called 'SegAD'"),
+    "means alone": ([MEAN], "rows[0].mean_of: no measured row is called 'SegAD'"),
     "none": ([*ROWS, {"name": "m", "mean_of": []}], "rows[2].mean_of: list should have at least 1 item"),
     "one name": ([*ROWS, {"name": "m", "mean_of": "alone"}], "rows[2].mean_of: input should be a valid list"),
     "same name": ([*ROWS, {**MEAN, "name": "alone"}], "rows[2].name: two rows are called 'alone'"),
     "mean and score": (
         [*ROWS, {**MEAN, "score": "spotty"}],
-        "rows[2]: a row has either 'score' (one detector or classifier alone), 'detectors' (detectors + "
-        "SegAD) or 'mean_of' (other rows)",
+        "rows[2]: a row needs exactly one of 'score'",
     ),
-    "mean and detectors": ([*ROWS, {**MEAN, "detectors": "all"}], "rows[2]: a row has either 'score'"),
-    "no kind": ([*ROWS, {"name": "m"}], "rows[2]: a row has either 'score'"),
+    "mean and detectors": (
+        [*ROWS, {**MEAN, "detectors": "all"}],
+        "rows[2]: a row needs exactly one of 'score'",
+    ),
+    "no kind": ([*ROWS, {"name": "m"}], "rows[2]: a row needs exactly one of 'score'"),
     "a classifier": (
         [*ROWS, {**MEAN, "final": "table"}],
-        "rows[2]: a row with 'mean_of' has no final of its own",
+        "rows[2]: 'final' does not apply to a 'mean_of' row",
     ),
 }
 

@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 
 from segad_core.contracts import Sample
 from segad_core.errors import DataError, RecipeError
-from segad_core.recipe.schema import SplitSpec
+from segad_core.recipe.split_spec import SplitSpec
 from segad_core.split.draw import draw, make_split
 
 

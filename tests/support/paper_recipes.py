@@ -12,8 +12,8 @@ import pytest
 import yaml
 from builders import said, segad
 
+from segad_core.recipe.find import locate
 from segad_core.recipe.published import MEAN, published
-from segad_core.recipe.resolve import locate
 
 _NETWORK = {"source": "efficientnet_lite0", "epochs": 1}
 SMALL: dict[str, Mapping[str, Any]] = {

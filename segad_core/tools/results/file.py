@@ -117,7 +117,7 @@ class Results(Tally):
                     self.written[line["image"]] += 1
                     self._count(line)
             self._file = self.journal.open("ab", buffering=0)
-            if self._file.tell() == 0:
+            if self._form.header and self._file.tell() == 0:
                 _write_all(self._file, self._form.header)
 
     def _count(self, line: Line) -> None:

@@ -198,7 +198,7 @@ def test_there_are_no_maps_of_generated_defects(home: Path, where: str) -> None:
     with pytest.raises(RecipeError) as caught:
         done(path)
     (problem,) = caught.value.problems
-    assert "maps of 'rd4ad' were computed elsewhere, and none exist for generated defects" in problem
+    assert "detector 'rd4ad' has precomputed maps" in problem
     assert "rows[1]" in problem
 
 
