@@ -1,12 +1,31 @@
-"""All that a plugin may import from segad's engine; `segad_core.testing` has the suites to test it with.
+"""The public API: everything that a plugin may import from segad, beside the suites in `segad_core.testing`.
 
-Nothing else in `segad_core` is public. What is listed here changes only with a deprecation.
+- Contracts, one for each kind of plugin: `Dataset`, `Encoder`, `Detector`, `Classifier`, `Segmenter`,
+  `Feature`, `ScalarFeature`, `FinalClassifier`, `DefectGenerator`, `Executor`, `Observer` (with `hookimpl`);
+  and what they share, `Component` and `Learner`.
+- Parameters: `Parameters`, `InputFile`, `InputFolder`, `SegmentNames`, `DecidesNothing`.
+- Optional knowledge of plugins: `HasNotes`, `HasPlainFiles`, `KnowsImagesByName`, `Trains`, `HasDownload`,
+  `HasPublishedCategories`, `HasPublishedCounts`, `HasBadSubsets`, `HasContradictions`.
+- What plugins are given and return: `Sample`, `ImageBatch`, `ImageSet`, `Run`, `Checkpoint`, `Progress`,
+  `Array`, `Arrays`, `Layer`, `Shapes`, `Space`, `SegmentValues`, `MapQuality`, `IGNORED`, `Work`, `Outcome`.
+- Errors: `SegadError` and its kinds `RecipeError`, `DataError`, `ImageError`, `NonFiniteError`,
+  `PluginError`, `StoreError`, `UsageError`.
+- Helpers for files: `is_file`, `is_folder`, `subfolders`, `image_files`, `read_array`, `read_labels`,
+  `read_json`, `parse_json`, `file_digest`, `array_digest`; and for the rest: `resize`, `scratch_array`,
+  `scratch_in_memory`, `did_you_mean`.
+
+What is promised: each of these names, with the signature and the behaviour that its docstring states. An
+incompatible change comes with a new minor version (before 1.0) or a new major version (from 1.0), after a
+release in which the old way raised a `DeprecationWarning` that names the new one, and CHANGELOG.md says what
+plugin authors have to do. New names, parameters with defaults and optional methods may come with any release.
+The wording of messages is not promised, nor is anything else in `segad_core`: it is private and may change in
+any release.
 """
 
 from segad_core.base.digest import array_digest, file_digest
-from segad_core.base.files import is_file, is_folder, version_of
+from segad_core.base.files import is_file, is_folder
 from segad_core.base.json_file import parse_json, read_json
-from segad_core.base.scratch import IN_MEMORY, scratch_array
+from segad_core.base.scratch import scratch_array, scratch_in_memory
 from segad_core.contracts import (
     IGNORED,
     Array,
@@ -44,6 +63,7 @@ from segad_core.contracts import (
     Sample,
     ScalarFeature,
     Segmenter,
+    SegmentNames,
     SegmentValues,
     Shapes,
     Space,
@@ -57,17 +77,16 @@ from segad_core.errors import (
     PluginError,
     RecipeError,
     SegadError,
+    StoreError,
     UsageError,
 )
-from segad_core.images import read_array, read_labels, resize, usable_names
-from segad_core.images.folder import entries, image_files
-from segad_core.plugins.hooks import Observer
-from segad_core.plugins.hooks import implementation as hookimpl
-from segad_core.plugins.registry import suggest
+from segad_core.images import read_array, read_labels, resize
+from segad_core.images.folder import image_files, subfolders
+from segad_core.plugins.hooks import Observer, hookimpl
+from segad_core.plugins.registry import did_you_mean
 
 __all__ = [
     "IGNORED",
-    "IN_MEMORY",
     "Array",
     "Arrays",
     "Checkpoint",
@@ -109,15 +128,17 @@ __all__ = [
     "Sample",
     "ScalarFeature",
     "SegadError",
+    "SegmentNames",
     "SegmentValues",
     "Segmenter",
     "Shapes",
     "Space",
+    "StoreError",
     "Trains",
     "UsageError",
     "Work",
     "array_digest",
-    "entries",
+    "did_you_mean",
     "file_digest",
     "hookimpl",
     "image_files",
@@ -129,7 +150,6 @@ __all__ = [
     "read_labels",
     "resize",
     "scratch_array",
-    "suggest",
-    "usable_names",
-    "version_of",
+    "scratch_in_memory",
+    "subfolders",
 ]

@@ -24,14 +24,6 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def version_of(path: Path) -> tuple[int, int, int] | None:
-    """What changes when a file is written anew: inode, time and size; None where there is no file."""
-    if not is_file(path):
-        return None
-    facts = path.stat()
-    return facts.st_ino, facts.st_mtime_ns, facts.st_size
-
-
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Writes a file under a temporary name in the same folder, syncs it, and puts it in place in one step."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")

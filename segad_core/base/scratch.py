@@ -15,6 +15,11 @@ IN_MEMORY = 2 << 30
 """An array of more bytes than this is kept in a temporary file instead of memory."""
 
 
+def scratch_in_memory(size: int) -> bool:
+    """Whether `scratch_array` keeps an array of `size` bytes in memory, for estimates of memory and disk."""
+    return size <= IN_MEMORY
+
+
 def scratch_array(shape: tuple[int, ...], dtype: DTypeLike, what: str) -> NDArray[Any]:
     """An array to be filled: in memory, or memory-mapped if it is large; it goes with its last user.
 
@@ -26,7 +31,7 @@ def scratch_array(shape: tuple[int, ...], dtype: DTypeLike, what: str) -> NDArra
         StoreError: the temporary folder has no room for it.
     """
     size = np.dtype(dtype).itemsize * int(np.prod(shape, dtype=np.int64))
-    if size <= IN_MEMORY:
+    if scratch_in_memory(size):
         return np.empty(shape, dtype)
     try:
         with tempfile.TemporaryFile() as file:  # the mapping outlives the name and goes with the process

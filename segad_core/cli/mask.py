@@ -136,14 +136,14 @@ def preview(
 
 
 def _names(segments: str) -> list[str]:
+    from segad_core.contracts.segmenter import check_segment_names
     from segad_core.errors import UsageError
-    from segad_core.images import usable_names
 
     words = [name.strip() for name in segments.split(",")]
     if not all(words):
         raise UsageError(f"--segments {segments}: a name is empty", "As in --segments background,object.")
     try:
-        names = usable_names(words)
+        names = check_segment_names(words)
     except ValueError as error:
         raise UsageError(f"--segments {segments}: {error}") from error
     if len(names) > 255:

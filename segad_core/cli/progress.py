@@ -95,7 +95,7 @@ class Progress:
         """Shows a step of the preparation."""
         self.task_progress("", what, done, total, note)
 
-    @hooks.implementation
+    @hooks.hookimpl
     def run_started(self, title: str, tasks: int, work: int) -> None:
         self.begun = time.monotonic()
         self.work, self.done = work, 0
@@ -104,7 +104,7 @@ class Progress:
         if not self.console.is_terminal:
             self.console.print(f"{title}: {tasks} tasks to do", markup=False, highlight=False)
 
-    @hooks.implementation
+    @hooks.hookimpl
     def task_progress(self, name: str, what: str, done: int, total: int, note: str) -> None:
         label = ": ".join(part for part in (name, what) if part)
         if self.step is None or label != self.what:
@@ -119,7 +119,7 @@ class Progress:
             said = ", ".join(part for part in (f"{label} {done} of {total}", note, left) if part)
             self.console.print(f"  {said}", markup=False, highlight=False, soft_wrap=True)
 
-    @hooks.implementation
+    @hooks.hookimpl
     def task_finished(self, name: str, seconds: float, work: int) -> None:
         self._drop_step()
         if not work:

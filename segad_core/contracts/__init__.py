@@ -23,7 +23,7 @@ from segad_core.contracts.optional import (
     Trains,
 )
 from segad_core.contracts.run import Checkpoint, Progress, Run, unseen
-from segad_core.contracts.segmenter import IGNORED, MapQuality, Segmenter
+from segad_core.contracts.segmenter import IGNORED, MapQuality, Segmenter, SegmentNames
 
 __all__ = [
     "IGNORED",
@@ -62,6 +62,7 @@ __all__ = [
     "Run",
     "Sample",
     "ScalarFeature",
+    "SegmentNames",
     "SegmentValues",
     "Segmenter",
     "Shapes",

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator, Field
 
 from segad_core.contracts.component import Component
 from segad_core.contracts.images import ImageBatch
 
 IGNORED = 255
 """The label of a pixel that belongs to no segment and is left out of all statistics."""
+
+_SEGMENT_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def check_segment_names(names: list[str]) -> list[str]:
+    """Returns the names of segments unchanged.
+
+    Raises:
+        ValueError: two are equal, or one cannot be part of a feature's name.
+    """
+    if len(set(names)) != len(names):
+        raise ValueError("two segments have the same name")
+    if bad := [n for n in names if not _SEGMENT_NAME.fullmatch(n) or n == "image"]:
+        raise ValueError(
+            f"'{bad[0]}' cannot name a segment: use letters, digits, '_' and '-', but not the word 'image', "
+            "which stands for the whole image"
+        )
+    return names
+
+
+SegmentNames = Annotated[
+    list[str], Field(min_length=1, max_length=IGNORED), AfterValidator(check_segment_names)
+]
+"""A parameter that names 1 to 255 segments, in label order; all differ, and suit the names of features."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from segad_core.images.decode import Decoded, decode, resize
 from segad_core.images.folder import folder_samples, image_files
 from segad_core.images.image_set import FileImageSet
 from segad_core.images.inventory import Facts, Inventory, audit, check_labels, take_inventory
-from segad_core.images.labels import read_labels, usable_names, write_labels
+from segad_core.images.labels import read_labels, write_labels
 from segad_core.images.masks import read_mask
 
 __all__ = [
@@ -23,6 +23,5 @@ __all__ = [
     "read_mask",
     "resize",
     "take_inventory",
-    "usable_names",
     "write_labels",
 ]

@@ -27,7 +27,7 @@ def image_files(folder: Path) -> list[Path]:
         if not is_folder(current) or current.resolve() in seen:
             continue
         seen.add(current.resolve())
-        for path in sorted(entries(current)):
+        for path in sorted(_entries(current)):
             if is_folder(path):
                 waiting.append(path)
             elif path.suffix.lower() in SUFFIXES:
@@ -47,12 +47,16 @@ def folder_samples(folder: Path) -> list[Sample]:
     return samples
 
 
-def entries(folder: Path) -> list[Path]:
-    """What a folder holds, without hidden names.
+def subfolders(folder: Path) -> list[Path]:
+    """The folders directly below a folder, sorted, without hidden ones.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the folder cannot be read.
     """
+    return sorted(path for path in _entries(folder) if is_folder(path))
+
+
+def _entries(folder: Path) -> list[Path]:
     try:
         return [path for path in folder.iterdir() if not path.name.startswith(".")]
     except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from segad_core.images.arrays import read_array
 from segad_core.images.decode import opened
 from segad_core.images.palette import PALETTE, hex_of, is_grey, labels_of
 
-_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
 
 _NOT_LOSSY = (
@@ -27,22 +25,6 @@ _PENCIL = (
     "new' shows, with every other layer hidden and full opacity, and export a PNG: "
     "docs/how-to/draw_a_mask.md."
 )
-
-
-def usable_names(names: list[str]) -> list[str]:
-    """The names of segments as they are.
-
-    Raises:
-        ValueError: two are the same, or one cannot be part of a feature's name.
-    """
-    if len(set(names)) != len(names):
-        raise ValueError("two segments have the same name")
-    if bad := [n for n in names if not _NAME.fullmatch(n) or n == "image"]:
-        raise ValueError(
-            f"'{bad[0]}' cannot name a segment: use letters, digits, '_' and '-', and not the word "
-            "'image', which means all of it"
-        )
-    return names
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:

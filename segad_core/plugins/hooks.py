@@ -3,10 +3,10 @@
 Observers only: no hook returns anything, so none can change a score; one that fails is reported, told no
 more, and stops nothing. An example:
 
-    import segad_core.plugins.hooks as hooks
+    from segad_core.api import hookimpl
 
     class Printer:
-        @hooks.implementation
+        @hookimpl
         def task_finished(self, name: str, seconds: float) -> None:
             print(name, seconds)
 """
@@ -24,33 +24,33 @@ import pluggy
 
 log = logging.getLogger("segad.hooks")
 
-specification = pluggy.HookspecMarker("segad")
-implementation = pluggy.HookimplMarker("segad")
+hookspec = pluggy.HookspecMarker("segad")
+hookimpl = pluggy.HookimplMarker("segad")
 
 
 class Observer:
     """Everything an observer can be told; implement any of it."""
 
-    @specification
+    @hookspec
     def run_started(self, title: str, folder: Path, tasks: int, work: int) -> None:
         """A run begins, with this many tasks left to do; its files will be in `folder`.
 
         `work` is their expected size together, in units of which each task has some.
         """
 
-    @specification
+    @hookspec
     def task_started(self, name: str) -> None:
         """A task begins; `name` says category, seed and what is made."""
 
-    @specification
+    @hookspec
     def task_progress(self, name: str, what: str, done: int, total: int, note: str) -> None:
         """A task has done `done` of `total` of `what`; `note` says how it goes, such as the loss."""
 
-    @specification
+    @hookspec
     def task_finished(self, name: str, seconds: float, work: int) -> None:
         """A task has ended and its results are in the store; `work` is 0 if they were there before."""
 
-    @specification
+    @hookspec
     def row_finished(
         self, category: str, seed: int, held_out: str, row: str, auroc: float, fpr95: float
     ) -> None:
@@ -59,7 +59,7 @@ class Observer:
         `held_out` is the type of defect from which nothing learnt; empty for the setup itself.
         """
 
-    @specification
+    @hookspec
     def run_finished(self, folder: Path) -> None:
         """The run is over and its table is written."""
 
@@ -117,7 +117,7 @@ class _Guarded:
         self._failed = False
         for name in dir(observer):
             method = getattr(observer, name, None)
-            if inspect.isroutine(method) and hasattr(method, f"{implementation.project_name}_impl"):
+            if inspect.isroutine(method) and hasattr(method, f"{hookimpl.project_name}_impl"):
                 setattr(self, name, self._guard(method))
 
     def _guard(self, method: Callable[..., object]) -> Callable[..., None]:

@@ -123,25 +123,29 @@ def contract_problems(provider: Provider, loaded: object) -> list[str]:
         return hooks.problems(loaded)
     contract = KINDS[provider.kind]
     if not isinstance(loaded, type) or not issubclass(loaded, contract):
-        return [f"{provider.target} is not a subclass of segad_core.contracts.{contract.__name__}"]
+        return [f"{provider.target} is not a subclass of segad_core.api.{contract.__name__}"]
     problems = []
     if not _NAME.fullmatch(provider.name):
         problems.append(f"its name '{provider.name}' is not of the form [a-z][a-z0-9_]*")
     if missing := sorted(getattr(loaded, "__abstractmethods__", ())):
         problems.append(f"{loaded.__name__} does not define {', '.join(missing)}")
     if not (isinstance(loaded.Params, type) and issubclass(loaded.Params, Parameters)):
-        problems.append(f"{loaded.__name__}.Params is not a subclass of segad_core.contracts.Parameters")
+        problems.append(f"{loaded.__name__}.Params is not a subclass of segad_core.api.Parameters")
     if not (loaded.__doc__ or "").strip():
         problems.append(f"{loaded.__name__} has no docstring")
     return problems
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of an error about an unknown name: ` - did you mean 'mean'?`; empty if no known one is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" - did you mean '{near[0]}'?" if near else ""
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown name: the nearest known one, and all that are known."""
+    """The end of an error about an unknown name: the nearest known name, and all of them."""
     names: Sequence[str] = list(dict.fromkeys(known))
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    hint = f" - did you mean '{near[0]}'?" if near else "."
-    return f"{hint} known: {', '.join(names) or 'none'}"
+    return f"{did_you_mean(name, names) or '.'} known: {', '.join(names) or 'none'}"
 
 
 def _canonical(distribution: str) -> str:

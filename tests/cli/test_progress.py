@@ -66,7 +66,7 @@ class Old:
     def __init__(self) -> None:
         self.told: list[tuple[str, str, int, int]] = []
 
-    @hooks.implementation
+    @hooks.hookimpl
     def task_progress(self, name: str, what: str, done: int, total: int) -> None:
         self.told.append((name, what, done, total))
 
@@ -77,7 +77,7 @@ class Older:
     def __init__(self) -> None:
         self.told: list[int] = []
 
-    @hooks.implementation
+    @hooks.hookimpl
     def task_progress(self, done: int) -> None:
         self.told.append(done)
 
@@ -88,7 +88,7 @@ class New:
     def __init__(self) -> None:
         self.told: list[tuple[str, str, int, int, str]] = []
 
-    @hooks.implementation
+    @hooks.hookimpl
     def task_progress(self, name: str, what: str, done: int, total: int, note: str) -> None:
         self.told.append((name, what, done, total, note))
 

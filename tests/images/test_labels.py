@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 
 from segad_core.errors import ImageError
-from segad_core.images import read_labels, usable_names, write_labels
+from segad_core.images import read_labels, write_labels
 from segad_core.images.palette import PALETTE
 
 LABELS = np.zeros((20, 30), np.uint8)  # four segments
@@ -257,13 +257,3 @@ def test_an_array_has_no_more_than_its_header_promises_and_no_less(
 def test_no_image(tmp_path: Path) -> None:
     (tmp_path / "mask.png").write_bytes(b"none")
     assert refusal(tmp_path / "mask.png").startswith("cannot be read as labels (")
-
-
-@pytest.mark.parametrize("names", [["a", "a"], ["a", "image"], ["a.b"], [""], ["ü"]])
-def test_names_that_cannot_be(names: list[str]) -> None:
-    with pytest.raises(ValueError, match="name"):
-        usable_names(names)
-
-
-def test_names_that_can_be() -> None:
-    assert usable_names(["a", "A-1", "b_2"]) == ["a", "A-1", "b_2"]

@@ -26,7 +26,7 @@ import os
 import pathlib
 
 import numpy as np
-from segad_core.contracts import Detector
+from segad_core.api import Detector
 
 pathlib.Path(os.environ["ZOO_TRACES"], __name__).touch()
 

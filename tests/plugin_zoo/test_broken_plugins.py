@@ -10,7 +10,7 @@ NO_LIBRARY = LEAVE_A_TRACE + "import a_library_that_is_not_there\n"
 NOT_A_DETECTOR = LEAVE_A_TRACE + "class Odd:\n    'Looks like one.'\n"
 A_FUNCTION = LEAVE_A_TRACE + "def Odd(params=None, device='cpu'):\n    'Looks like one.'\n"
 UNFINISHED = LEAVE_A_TRACE + (
-    "from segad_core.contracts import Detector\n"
+    "from segad_core.api import Detector\n"
     "class Odd(Detector):\n    'Learns, and can do no more.'\n    def fit(self, images, run): pass\n"
 )
 UNDESCRIBED = "from tiny_module import Tiny\nclass Odd(Tiny): pass\n"
@@ -23,11 +23,11 @@ BROKEN = {
     "no-class": (LEAVE_A_TRACE, "AttributeError: module 'no_class' has no attribute 'Odd'"),
     "no-python": (LEAVE_A_TRACE + "def", "SyntaxError: "),
     "raises": (LEAVE_A_TRACE + "1 / 0", "ZeroDivisionError: division by zero"),
-    "not-one": (NOT_A_DETECTOR, "not_one:Odd is not a subclass of segad_core.contracts.Detector"),
-    "function": (A_FUNCTION, "function:Odd is not a subclass of segad_core.contracts.Detector"),
+    "not-one": (NOT_A_DETECTOR, "not_one:Odd is not a subclass of segad_core.api.Detector"),
+    "function": (A_FUNCTION, "function:Odd is not a subclass of segad_core.api.Detector"),
     "unfinished": (UNFINISHED, "Odd does not define anomaly_maps, restore, state"),
     "undescribed": (UNDESCRIBED, "Odd has no docstring"),
-    "plain-params": (PLAIN_PARAMS, "Odd.Params is not a subclass of segad_core.contracts.Parameters"),
+    "plain-params": (PLAIN_PARAMS, "Odd.Params is not a subclass of segad_core.api.Parameters"),
 }
 """By distribution: the source of its only module, and what is wrong with it."""
 

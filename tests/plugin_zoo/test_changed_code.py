@@ -4,7 +4,7 @@ import pytest
 
 MODULE = """
 {imports}
-from segad_core.contracts import Detector
+from segad_core.api import Detector
 import numpy as np
 
 

@@ -7,7 +7,7 @@ import pytest
 
 NOTES = '''
 import json, os, pathlib
-import segad_core.plugins.hooks as hooks
+from segad_core.api import hookimpl
 
 pathlib.Path(os.environ["ZOO_TRACES"], __name__).touch()
 
@@ -19,38 +19,38 @@ class Notes:
         with open("notes.jsonl", "a") as file:
             file.write(json.dumps([what, told], default=str) + "\\n")
 
-    @hooks.implementation
+    @hookimpl
     def run_started(self, title, folder, tasks):
         self.note("run_started", title=title, folder=folder, tasks=tasks)
 
-    @hooks.implementation
+    @hookimpl
     def row_finished(self, category, seed, row, auroc, fpr95):
         self.note("row_finished", category=category, seed=seed, row=row, auroc=auroc, fpr95=fpr95)
 
-    @hooks.implementation
+    @hookimpl
     def run_finished(self, folder):
         self.note("run_finished", folder=folder)
 '''
 CLUMSY = '''
-import segad_core.plugins.hooks as hooks
+from segad_core.api import hookimpl
 
 
 class Clumsy:
     """Fails at everything that it is told."""
 
-    @hooks.implementation
+    @hookimpl
     def run_started(self):
         raise RuntimeError("no tracker answers")
 
-    @hooks.implementation
+    @hookimpl
     def task_progress(self):
         raise RuntimeError("no tracker answers")
 
-    @hooks.implementation
+    @hookimpl
     def row_finished(self):
         raise RuntimeError("no tracker answers")
 
-    @hooks.implementation
+    @hookimpl
     def run_finished(self):
         raise RuntimeError("no tracker answers")
 '''

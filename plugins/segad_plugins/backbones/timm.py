@@ -10,7 +10,7 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
-from segad_core.api import InputFile, PluginError, suggest
+from segad_core.api import InputFile, PluginError, did_you_mean
 from segad_plugins.backbones.weights import load
 from segad_plugins.torch_tools import read_weights
 
@@ -35,7 +35,7 @@ def create(who: str, model: str, **options: Any) -> nn.Module:
     name, _, tag = model.partition(".")
     if not timm.is_model(name):
         raise PluginError(
-            f"{who}: there is no model '{model}'{suggest(model, timm.list_models()).partition(' known:')[0]}",
+            f"{who}: there is no model '{model}'{did_you_mean(model, timm.list_models())}",
             "timm.list_models() names them all.",
         )
     if tag and model not in timm.list_models(f"{name}.*", include_tags=True):

@@ -10,7 +10,7 @@ import torch
 import torchvision.models
 from torch import Tensor, nn
 
-from segad_core.api import InputFile, PluginError, file_digest, suggest
+from segad_core.api import InputFile, PluginError, did_you_mean, file_digest
 from segad_plugins.backbones.weights import load
 from segad_plugins.torch_tools import IMAGENET, read_weights
 
@@ -137,8 +137,7 @@ def _check_name(who: str, model: str) -> None:
     known = torchvision.models.list_models(module=torchvision.models)
     if model not in known:
         raise PluginError(
-            f"{who}: there is no model '{model}' in torchvision"
-            f"{suggest(model, known).partition(' known:')[0]}",
+            f"{who}: there is no model '{model}' in torchvision{did_you_mean(model, known)}",
             "torchvision.models.list_models() names them all.",
         )
 

@@ -17,9 +17,8 @@ from segad_core.api import (
     Parameters,
     RecipeError,
     Sample,
-    entries,
     image_files,
-    is_folder,
+    subfolders,
 )
 
 log = logging.getLogger("segad.plugins")
@@ -72,14 +71,14 @@ class Folder(Dataset):
         root = self.params.root
         if self._parts(root):
             return (root.resolve().name,)
-        found = [folder.name for folder in _folders(root) if self._parts(folder)]
+        found = [folder.name for folder in subfolders(root) if self._parts(folder)]
         if not found:
             raise RecipeError(
                 f"data set folder: no category in {root}: neither it nor a folder in it holds "
                 f"'{self.params.good}' or '{self.params.bad}'",
                 _EXPECTED,
             )
-        for folder in _folders(root):
+        for folder in subfolders(root):
             if folder.name not in found and image_files(folder):
                 log.warning(
                     "data set folder: %s holds images and is left out: it has no '%s' and no '%s' folder",
@@ -120,7 +119,3 @@ class Folder(Dataset):
         """The lot that an image's path names."""
         found = re.search(self.params.lot, name) if self.params.lot else None
         return (found[1] or "") if found else ""
-
-
-def _folders(root: Path) -> list[Path]:
-    return sorted(path for path in entries(root) if is_folder(path))

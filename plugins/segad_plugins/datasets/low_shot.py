@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from segad_core.api import DataError, entries, image_files, is_file, is_folder, read_json
+from segad_core.api import DataError, image_files, is_file, is_folder, read_json, subfolders
 
 _LARGEST = 16 * 2**20
 """Bytes; five choices of 100 names are ten thousand."""
@@ -69,7 +69,7 @@ def _read(file: Path) -> dict[str, list[str]]:
 
 
 def _look(folders: Path) -> dict[str, list[str]]:
-    keys = sorted(path for path in entries(folders) if is_folder(path))
+    keys = subfolders(folders)
     found = {
         key.name: [path.relative_to(key / "bad").as_posix() for path in image_files(key / "bad")]
         for key in keys

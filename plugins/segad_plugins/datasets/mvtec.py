@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from segad_core.api import Dataset, InputFolder, Parameters, Sample, entries, image_files, is_folder
+from segad_core.api import Dataset, InputFolder, Parameters, Sample, image_files, is_folder, subfolders
 from segad_plugins.datasets.trees import (
     by_stem,
     categories_in,
@@ -93,10 +93,10 @@ class MVTec(Dataset):
         home = self.params.root / category
         need("mvtec", category, self.params.root, _fault, _EXPECTED)
         samples = samples_in(home, "train/good", 0, "train")
-        for folder in _folders(home / "train"):
+        for folder in subfolders(home / "train"):
             if folder.name != "good" and image_files(folder):
                 log.warning("data set mvtec: %s is left out: only train/good is published", folder)
-        for folder in _folders(home / "test"):
+        for folder in subfolders(home / "test"):
             name = folder.name
             if name == "good":
                 samples += samples_in(home, "test/good", 0, "test")
@@ -122,9 +122,5 @@ def _fault(home: Path) -> str:
     """Which part of a category a folder lacks; of the defects one is enough."""
     if missing := [part for part in ("train/good", "test/good") if not is_folder(home / part)]:
         return f"{missing[0]} is not there"
-    defects = [folder for folder in _folders(home / "test") if folder.name != "good"]
+    defects = [folder for folder in subfolders(home / "test") if folder.name != "good"]
     return "" if defects else "no type of defect is in test"
-
-
-def _folders(home: Path) -> list[Path]:
-    return sorted(path for path in entries(home) if is_folder(path))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from segad_core.api import DataError, RecipeError, Sample, entries, image_files, is_folder
+from segad_core.api import DataError, RecipeError, Sample, image_files, is_folder, subfolders
 
 log = logging.getLogger("segad.plugins")
 
@@ -45,8 +45,8 @@ def categories_in(
             len(published),
             ", ".join(missing),
         )
-    for folder in sorted(entries(home)):
-        if folder.name not in published and is_folder(folder) and not fault(folder):
+    for folder in subfolders(home):
+        if folder.name not in published and not fault(folder):
             log.warning("data set %s: %s is left out: it is not a published category", dataset, folder)
     return found
 
@@ -67,9 +67,8 @@ def need(dataset: str, category: str, home: Path, fault: Callable[[Path], str], 
 
 def elsewhere(root: Path, fits: Callable[[Path], bool]) -> str:
     """Which folder beside a wrong root would be a right one, as words for a message; nothing if none is."""
-    below = sorted(entries(root)) if is_folder(root) else []
-    for folder in below:
-        if is_folder(folder) and fits(folder):
+    for folder in subfolders(root) if is_folder(root) else ():
+        if fits(folder):
             return f" ({folder.name}/ in it looks right)"
     above = root.absolute().parent
     return f" ({above} looks right)" if fits(above) else ""

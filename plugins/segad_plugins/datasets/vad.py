@@ -15,10 +15,10 @@ from segad_core.api import (
     Parameters,
     RecipeError,
     Sample,
-    entries,
     image_files,
     is_file,
     is_folder,
+    subfolders,
 )
 from segad_plugins.datasets.low_shot import choices_of
 from segad_plugins.datasets.trees import by_stem, elsewhere, log, samples_in
@@ -72,8 +72,8 @@ class Vad(Dataset):
         if category != "vad":
             raise RecipeError(f"data set vad: there is no category '{category}' in {home}", _EXPECTED)
         for part, names in _FOLDERS.items():
-            for folder in sorted(entries(home / part)):
-                if folder.name not in names and is_folder(folder) and image_files(folder):
+            for folder in subfolders(home / part):
+                if folder.name not in names and image_files(folder):
                     log.warning("data set vad: %s is left out: it is not a published folder", folder)
         if not is_folder(home / "train" / "bad"):
             log.warning(

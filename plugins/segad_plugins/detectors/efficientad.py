@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segad_core.api import (
-    IN_MEMORY,
     DataError,
     Detector,
     ImageBatch,
@@ -28,6 +27,7 @@ from segad_core.api import (
     Shapes,
     Space,
     image_files,
+    scratch_in_memory,
 )
 from segad_plugins.detectors.maps import upsample
 from segad_plugins.detectors.pdn import CHANNELS, Size, smallest_side
@@ -161,7 +161,7 @@ class EfficientAD(Detector):
         state = state_bytes(networks)
         place = networks.grid[0] * networks.grid[1]
         descriptions = 4 * (images - held) * CHANNELS * place
-        kept = 0 if descriptions > IN_MEMORY else descriptions
+        kept = descriptions if scratch_in_memory(descriptions) else 0
         # pixels twice: batches side by side, then those that train; raw maps are sorted in float64
         memory = kept + max(found.memory + state, 8 * found.per_image + 64 * held * place)
         per_image, artifacts = found.per_image, 0

@@ -9,10 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.api import IGNORED, RecipeError
-
-MOST = IGNORED
-"""The most segments that a map can have; their labels stay below `IGNORED`."""
+from segad_core.api import RecipeError, is_file
 
 Label = TypeVar("Label", bound=np.generic)
 
@@ -35,6 +32,14 @@ def check_labels(labels: NDArray[np.uint8], names: Sequence[str], what: str) -> 
         raise RecipeError(
             f"{what}: has no pixel of {', '.join(absent)}", "Draw it, or take the name out of 'segments'."
         )
+
+
+def file_version(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written again: inode, time and size; None if there is no file."""
+    if not is_file(path):
+        return None
+    facts = path.stat()
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size
 
 
 def template_note(what: str, path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from segad_core.api import (
     DataError,
@@ -21,11 +21,10 @@ from segad_core.api import (
     Parameters,
     RecipeError,
     Segmenter,
+    SegmentNames,
     read_labels,
-    usable_names,
-    version_of,
 )
-from segad_plugins.segmenters.label_maps import MOST, check_labels, nearest, template_note
+from segad_plugins.segmenters.label_maps import check_labels, file_version, nearest, template_note
 from segad_plugins.segmenters.registration import register, resized, warp
 
 _DEFAULT = ("background", "object")
@@ -44,10 +43,9 @@ class ObjectMap(Parameters):
         "0 background, 1 the object itself, 2 and more its components; registered onto the object of each "
         "image",
     )
-    segments: list[str] | None = Field(
+    segments: SegmentNames | None = Field(
         None,
         min_length=2,
-        max_length=MOST,
         description="names in label order; without components background and object",
     )
     template: Annotated[bool, DecidesNothing()] = Field(
@@ -68,11 +66,6 @@ class ObjectMap(Parameters):
     poor_fit: Literal["object", "fail"] = Field(
         "object", description="where there is no good fit: take the object mask alone, or fail"
     )
-
-    @field_validator("segments")
-    @classmethod
-    def _usable(cls, names: list[str] | None) -> list[str] | None:
-        return names and usable_names(names)
 
     @model_validator(mode="after")
     def _names_fit(self) -> ObjectMap:
@@ -178,7 +171,7 @@ class ObjectSegmenter(Segmenter):
 
     def _drawn(self) -> NDArray[np.uint8] | None:
         path = self.params.components
-        return None if path is None else _labels(path, version_of(path), tuple(self.params.segments or ()))
+        return None if path is None else _labels(path, file_version(path), tuple(self.params.segments or ()))
 
 
 @cache

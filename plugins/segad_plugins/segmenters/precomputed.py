@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from segad_core.api import (
     IGNORED,
@@ -18,11 +18,11 @@ from segad_core.api import (
     InputFolder,
     Parameters,
     Segmenter,
+    SegmentNames,
     read_array,
-    usable_names,
 )
 from segad_plugins.published_arrays import NAMES, Names, PublishedArrays
-from segad_plugins.segmenters.label_maps import MOST, nearest
+from segad_plugins.segmenters.label_maps import nearest
 
 log = logging.getLogger("segad.plugins")
 
@@ -42,13 +42,8 @@ class Precomputed(Segmenter):
         """Where the maps are, and the names of their segments."""
 
         segmentations: InputFolder = Field(description="folder of a category's segmentation maps")
-        segments: list[str] = Field(min_length=1, max_length=MOST, description="names in label order")
+        segments: SegmentNames = Field(description="names in label order")
         names: Names = Field("release", description=NAMES)
-
-        @field_validator("segments")
-        @classmethod
-        def _distinct(cls, names: list[str]) -> list[str]:
-            return usable_names(names)
 
     knows_images_by_name: ClassVar[bool] = True
     params: Params

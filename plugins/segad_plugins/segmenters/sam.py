@@ -17,7 +17,15 @@ from scipy import ndimage
 from segment_anything import sam_model_registry
 from torch import Tensor
 
-from segad_core.api import DataError, DecidesNothing, ImageBatch, InputFile, PluginError, file_digest, suggest
+from segad_core.api import (
+    DataError,
+    DecidesNothing,
+    ImageBatch,
+    InputFile,
+    PluginError,
+    did_you_mean,
+    file_digest,
+)
 from segad_plugins.segmenters.object_maps import ObjectMap, ObjectSegmenter
 from segad_plugins.segmenters.sam_masks import (
     REMEDY,
@@ -68,7 +76,10 @@ class Sam(ObjectSegmenter):
         @classmethod
         def _known(cls, name: str) -> str:
             if name not in sam_model_registry:
-                raise ValueError(f"SAM has no model '{name}'{suggest(name, sam_model_registry)}")
+                known = ", ".join(sam_model_registry)
+                raise ValueError(
+                    f"SAM has no model '{name}'{did_you_mean(name, sam_model_registry) or '.'} known: {known}"
+                )
             return name
 
         @model_validator(mode="after")

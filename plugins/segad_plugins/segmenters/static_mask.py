@@ -9,7 +9,7 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from segad_core.api import (
     DecidesNothing,
@@ -18,11 +18,10 @@ from segad_core.api import (
     Parameters,
     RecipeError,
     Segmenter,
+    SegmentNames,
     read_labels,
-    usable_names,
-    version_of,
 )
-from segad_plugins.segmenters.label_maps import MOST, check_labels, nearest, template_note
+from segad_plugins.segmenters.label_maps import check_labels, file_version, nearest, template_note
 
 _TOLERANCE = 0.01  # of the aspect ratio: images of one camera may differ by a line
 
@@ -42,7 +41,7 @@ class StaticMask(Segmenter):
         mask: InputFile = Field(
             description="PNG in segad's colours, or indexed or grey PNG, or npy, of labels"
         )
-        segments: list[str] = Field(min_length=1, max_length=MOST, description="names in label order")
+        segments: SegmentNames = Field(description="names in label order")
         size: Annotated[tuple[int, int] | None, DecidesNothing()] = Field(
             None, description="height and width that the mask must have, if it has to be an exact size"
         )
@@ -50,11 +49,6 @@ class StaticMask(Segmenter):
         template: Annotated[bool, DecidesNothing()] = Field(
             False, description="the mask was not drawn for this data, and whoever reads the results is told"
         )
-
-        @field_validator("segments")
-        @classmethod
-        def _distinct(cls, names: list[str]) -> list[str]:
-            return usable_names(names)
 
     params: Params
 
@@ -82,7 +76,7 @@ class StaticMask(Segmenter):
 
     def _labels(self) -> NDArray[np.uint8]:
         path = self.params.mask
-        return _labels(path, version_of(path), tuple(self.params.segments), self.params.size)
+        return _labels(path, file_version(path), tuple(self.params.segments), self.params.size)
 
 
 @cache
