@@ -1,4 +1,4 @@
-"""Makes a bundle from one row of a recipe.
+"""Makes a bundle from one row of a recipe: trains what the store lacks and gathers the files.
 
-The one place that knows both runs and bundles.
+The only room that knows both runs and bundles; it restores no bundle and scores no new image.
 """

@@ -1,15 +1,15 @@
-"""What a bundle keeps of the data: tables of features, labels and scores, and images for its self-test."""
+"""The data that a bundle keeps: tables of features, labels and scores, and images for its self-test."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from segad_core.base.text import in_one_line
 from segad_core.bundle.format.tables import GOLDEN, Golden, golden_json
+from segad_core.bundle.format.writing import Content
 from segad_core.contracts import Sample
 from segad_core.images import Facts
 from segad_core.operate.image_table import Image, ImageTable
@@ -19,19 +19,19 @@ from segad_core.split.draw import Split
 from segad_core.store.store import Store
 
 _GOLDEN = 3
-"""How many good and how many bad images a bundle has for its self-test."""
+"""Good images, and as many bad ones, in a bundle's self-test."""
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """The images of a category, with what is known of each, by id."""
+class ImageData:
+    """The images of a category, by id, and what a bundle keeps of them."""
 
     samples: Mapping[str, Sample]
     facts: Mapping[str, Facts]
     store: Store
 
     def tested(self, task: RowTask) -> ImageTable:
-        """The labelled test images, which trained nothing: what thresholds are set from."""
+        """The labelled test images, which nothing was trained on: thresholds are set on them."""
         kept = [i for i, image in enumerate(task.scored_ids) if self.samples[image].label is not None]
         lines = [task.scored[i] for i in kept]
         features = np.empty((len(lines), 0))
@@ -42,17 +42,17 @@ class Evidence:
         return ImageTable(images, features, read_scores(task, self.store)[kept])
 
     def learnt(self, task: RowTask, split: Split) -> ImageTable:
-        """What the final classifier learnt from; with generated defects good images stand there twice."""
+        """The final classifier's training images; generated defects list good images a second time."""
         features, labels = training_table(task, self.store)
         images = [self.image(i) for i in split.final if not (task.generated and self.samples[i].label)]
         damaged = [image.model_copy(update={"label": 1, "artificial": True}) for image in images]
         images += damaged[: len(labels) - len(images)]
         return ImageTable(images, features, np.zeros(len(images)))
 
-    def golden(self, task: RowTask, tested: ImageTable) -> dict[str, bytes | Path]:
-        """A few test images of each label, from the lowest score to the highest, with their scores."""
+    def golden(self, task: RowTask, tested: ImageTable) -> dict[str, Content]:
+        """A few test images of each label, from the lowest to the highest score, with their scores."""
         ids = [image for image in task.scored_ids if self.samples[image].label is not None]
-        contents: dict[str, bytes | Path] = {}
+        contents: dict[str, Content] = {}
         listed: list[Golden] = []
         for label in (0, 1):
             places = np.flatnonzero(tested.labels() == label)
@@ -68,7 +68,7 @@ class Evidence:
         return contents
 
     def image(self, name: str) -> Image:
-        """What is kept of a labelled image."""
+        """The facts of a labelled image that go into a table."""
         sample = self.samples[name]
         assert sample.label is not None
         return Image(

@@ -1,4 +1,4 @@
-"""From a recipe's row to a bundle: trains what the store lacks, and gathers what predicting needs."""
+"""Makes a bundle from a recipe's row: trains what the store lacks and gathers the files."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from segad_core.bundle.format.manifest import FORMAT, Manifest, Provenance
 from segad_core.bundle.format.operating_point import FILE as OPERATING
 from segad_core.bundle.format.operating_point import operating_json
 from segad_core.bundle.format.tables import table_files
-from segad_core.bundle.format.writing import write_bundle
+from segad_core.bundle.format.writing import Content, write_bundle
 from segad_core.contracts import Executor, optional
 from segad_core.errors import ImageError, RecipeError, UsageError
-from segad_core.fit_bundle.image_data import Evidence
-from segad_core.fit_bundle.pipeline import fits_no_bundle, setup_of
+from segad_core.fit_bundle.image_data import ImageData
+from segad_core.fit_bundle.pipeline import cannot_be_bundled, pipeline_of
 from segad_core.operate.operating_point import operating_point
 from segad_core.operate.thresholds import Rule
 from segad_core.plugins.registry import suggest
@@ -49,29 +49,29 @@ def make_bundle(
     device: str,
     hook: pluggy.HookRelay,
 ) -> tuple[ImageError, ...]:
-    """Trains one setup of a recipe and writes its bundle; gives the images that could not be read.
+    """Trains one row of a recipe and writes its bundle; returns the images that could not be read.
 
     Args:
-        recipe: with this category alone.
-        category: which parts are inspected.
-        row: the setup's name.
-        seed: which of the recipe's seeds; the first where None.
-        out: where the bundle goes; must not be there yet.
-        store: what it has is not trained again.
+        recipe: restricted to this category.
+        category: the parts to inspect.
+        row: the row's name.
+        seed: one of the recipe's seeds; the first if None.
+        out: the new bundle; must not exist yet.
+        store: nothing that it holds is trained again.
         device: where networks run.
-        hook: is told of the progress.
+        hook: receives progress events.
 
     Raises:
-        SegadError: the recipe has no such row or seed, or something went wrong while training.
+        SegadError: the recipe has no such row or seed, the row cannot be bundled, or training failed.
     """
     if out.exists():
-        raise UsageError(f"{out}: is there already", "Name another place with -o, or move it away.")
+        raise UsageError(f"{out}: already exists", "Choose another place with -o, or move it away.")
     recipe = _one_row(recipe, row)
     prepared = prepare(recipe, store, partial(report, hook, ""), device)
     (plan,) = prepared.plans
     fold = _fold(prepared.splits[category], seed)
     task = next(t for t in plan.rows() if (t.seed, t.held_out) == fold)
-    setup_of(recipe, task, [])  # what no bundle takes is told before anything is trained
+    pipeline_of(recipe, task, [])  # rows that cannot be bundled are rejected before training
     needed = _needed(plan, task)
     work = [work_left(one, store) for one in needed]
     hook.run_started(
@@ -89,28 +89,28 @@ def make_bundle(
 
 def _gathered(
     recipe: Recipe, prepared: Prepared, task: RowTask, tasks: Sequence[Any], store: Store, device: str
-) -> tuple[Manifest, dict[str, bytes | Path]]:
-    """A manifest without its files, and the files."""
+) -> tuple[Manifest, dict[str, Content]]:
+    """The manifest, without its list of files, and the files."""
     category, fold = task.category, Fold(task.seed)
     split, facts = prepared.splits[category][fold], prepared.facts[category]
-    evidence = Evidence(prepared.samples[category], facts, store)
+    data = ImageData(prepared.samples[category], facts, store)
     splits = splits_json({category: {fold: split}})
-    contents: dict[str, bytes | Path] = {
+    contents: dict[str, Content] = {
         "recipe.yaml": recipe.resolved().encode(),
         "splits.json": as_text(splits).encode(),
     }
     for cell in _fits(tasks, task):
         kind = "detectors" if cell.alias in recipe.detectors else "classifiers"
         contents[f"{kind}/{cell.alias}.safetensors"] = store.require(cell.key)[STATE]
-    tested, names = evidence.tested(task), list[str]()
+    tested, names = data.tested(task), list[str]()
     if not task.row.score:
         names = feature_table(task.table, task.row.detectors, task.row.classifier, store)[1]
         final = store.require(task.cells[0].key)
-        contents |= {f"final/{name}": data for name, data in final.items() if name not in ROW_FILES}
-        contents |= table_files(evidence.learnt(task, split), "training")
-    contents |= table_files(tested, "calibration") | evidence.golden(task, tested)
+        contents |= {f"final/{name}": state for name, state in final.items() if name not in ROW_FILES}
+        contents |= table_files(data.learnt(task, split), "training")
+    contents |= table_files(tested, "calibration") | data.golden(task, tested)
     contents[OPERATING] = operating_json(operating_point(tested, Rule(kind="catch", catch=0.95)))
-    pipeline, files = setup_of(recipe, task, names)
+    pipeline, files = pipeline_of(recipe, task, names)
     try:
         provenance = Provenance(
             segad=importlib.metadata.version("segad"),
@@ -122,16 +122,16 @@ def _gathered(
         )
         manifest = Manifest(format=FORMAT, pipeline=pipeline, provenance=provenance, files={})
     except ValidationError as error:
-        raise fits_no_bundle(task, error) from None
+        raise cannot_be_bundled(task, error) from None
     return manifest, contents | files
 
 
 def _one_row(recipe: Recipe, name: str) -> Recipe:
-    """The recipe as if it had one row."""
+    """The recipe with this row alone."""
     rows = {row.name: row for row in recipe.rows}
     if name not in rows:
-        what = "is a mean of other rows" if name in recipe.means else "is not in the recipe"
-        raise RecipeError(f"the row '{name}' {what}{suggest(name, rows)}")
+        problem = "is a mean of other rows" if name in recipe.means else "is not in the recipe"
+        raise RecipeError(f"the row '{name}' {problem}{suggest(name, rows)}")
     row = rows[name]
     parts = [(f"detector '{alias}'", recipe.detectors[alias]) for alias in row.detectors]
     parts += (
@@ -141,9 +141,9 @@ def _one_row(recipe: Recipe, name: str) -> Recipe:
     for what, choice in parts:
         if optional.knows_images_by_name(choice.component):
             raise RecipeError(
-                f"the row '{name}': its {what} ({choice.provider.name}) knows images by name alone: it "
-                "cannot look at new ones",
-                "Name a row whose parts look at the images themselves.",
+                f"the row '{name}': its {what} ({choice.provider.name}) knows images by name only and cannot "
+                "score new ones",
+                "Choose a row whose plugins look at the images themselves.",
             )
     skeleton = recipe.skeleton.model_copy(
         update={"rows": [spec for spec in recipe.skeleton.rows if spec.name == name]}
@@ -156,12 +156,12 @@ def _fold(splits: Mapping[Fold, Split], seed: int | None) -> Fold:
     if seed is None:
         return Fold(seeds[0])
     if seed not in seeds:
-        raise UsageError(f"the recipe has no seed {seed}", f"It has {', '.join(map(str, seeds))}.")
+        raise UsageError(f"the recipe has no seed {seed}", f"Choose one of {', '.join(map(str, seeds))}.")
     return Fold(seed)
 
 
 def _needed(plan: CategoryPlan, task: RowTask) -> list[Any]:
-    """A row's task and all that it needs, in the plan's order."""
+    """A row's task and all tasks that it depends on, in the plan's order."""
     wanted, chosen = set(task.needs), [task]
     for one in reversed(plan.tasks):
         if not isinstance(one, RowTask) and wanted & {cell.key for cell in one.cells}:
@@ -171,10 +171,10 @@ def _needed(plan: CategoryPlan, task: RowTask) -> list[Any]:
 
 
 def _fits(tasks: Sequence[Any], task: RowTask) -> list[FitCell]:
-    """The trainings that predicting needs: of classifiers with folds, the one on all images."""
-    found: dict[str, FitCell] = {}
+    """The trainings that go into the bundle; of a classifier with folds, the one on all images."""
+    cells: dict[str, FitCell] = {}
     for one in tasks:
         if isinstance(one, FitTask):
             for cell in one.cells:
-                found.setdefault(cell.alias, cell)
-    return [found[alias] for alias in task.row.learners()]
+                cells.setdefault(cell.alias, cell)
+    return [cells[alias] for alias in task.row.learners()]

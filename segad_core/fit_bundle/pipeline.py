@@ -1,14 +1,14 @@
-"""A row of a recipe as the setup that a bundle's manifest names, and the files that it takes along."""
+"""A row of a recipe as the pipeline in a bundle's manifest, with the files that its plugins need."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from pydantic import ValidationError
 
 from segad_core.base.checked import first_of
 from segad_core.bundle.format.manifest import PLAIN_ENDINGS, Pipeline, PluginUse
+from segad_core.bundle.format.writing import Content
 from segad_core.contracts import optional
 from segad_core.contracts.component import DecidesNothing, IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import RecipeError
@@ -17,19 +17,19 @@ from segad_core.recipe.choice import paths_in
 from segad_core.run.cells import RowTask
 
 
-def setup_of(recipe: Recipe, task: RowTask, names: Sequence[str]) -> tuple[Pipeline, dict[str, bytes | Path]]:
-    """The setup, and the files that its parameters name, by their names in the bundle.
+def pipeline_of(recipe: Recipe, task: RowTask, names: Sequence[str]) -> tuple[Pipeline, dict[str, Content]]:
+    """The pipeline of a row, and the files that its parameters name, by their names in the bundle.
 
     Raises:
-        RecipeError: one of them is of a format that no bundle takes; or the setup is one that fits none.
+        RecipeError: a file has a format that bundles do not accept, or the row does not fit a manifest.
     """
     skeleton, row, category = recipe.skeleton, task.row, task.category
-    files: dict[str, bytes | Path] = {}
+    files: dict[str, Content] = {}
 
     def use(choice: Choice, place: str) -> PluginUse:
-        found, own = _use(choice, category, place)
-        files.update(own)
-        return found
+        plugin, needed = _use(choice, category, place)
+        files.update(needed)
+        return plugin
 
     encoder, g = recipe.encoder, row.classifier
     try:
@@ -53,37 +53,39 @@ def setup_of(recipe: Recipe, task: RowTask, names: Sequence[str]) -> tuple[Pipel
             names=list(names),
         )
     except ValidationError as error:
-        raise fits_no_bundle(task, error) from None
+        raise cannot_be_bundled(task, error) from None
     return pipeline, files
 
 
-def fits_no_bundle(task: RowTask, error: ValidationError) -> RecipeError:
-    """What to say of a row whose manifest would be refused."""
-    return RecipeError(f"the row {task.row.name!a} fits no bundle: its manifest is wrong {first_of(error)}")
+def cannot_be_bundled(task: RowTask, error: ValidationError) -> RecipeError:
+    """The error for a row whose manifest would not be valid."""
+    return RecipeError(
+        f"the row {task.row.name!a} cannot be bundled: its manifest is not valid {first_of(error)}"
+    )
 
 
-def _use(choice: Choice, category: str, place: str) -> tuple[PluginUse, dict[str, bytes | Path]]:
-    """A plugin with its parameters; files go into the bundle, folders only decide a training."""
+def _use(choice: Choice, category: str, place: str) -> tuple[PluginUse, dict[str, Content]]:
+    """A plugin with its parameters. Files go into the bundle; folders are only needed for training."""
     params, component = choice.params_for(category), choice.build(category)
     plain, files = params.model_dump(mode="json"), dict[str, list[str]]()
-    taken: dict[str, bytes | Path] = {}
+    taken: dict[str, Content] = {}
     for name, info in type(params).model_fields.items():
         if has_mark(info, IsInputFolder):
             plain[name] = None
         elif has_mark(info, IsInputFile):
-            found = [optional.plain_file(component, path) for path in paths_in(getattr(params, name))]
-            stored = [f"files/{place}-{name}-{i}{ending}" for i, (ending, _) in enumerate(found)]
-            for file, (ending, content) in zip(stored, found, strict=True):
+            plain_files = [optional.plain_file(component, path) for path in paths_in(getattr(params, name))]
+            stored = [f"files/{place}-{name}-{i}{ending}" for i, (ending, _) in enumerate(plain_files)]
+            for file, (ending, content) in zip(stored, plain_files, strict=True):
                 if ending not in PLAIN_ENDINGS:
                     raise RecipeError(
-                        f"{choice.provider.qualified}: no bundle takes its file '{name}', a '{ending}'",
-                        f"Give one of {', '.join(PLAIN_ENDINGS)}.",
+                        f"{choice.provider.qualified}: bundles accept no '{ending}' file, as in '{name}'",
+                        f"Use one of {', '.join(PLAIN_ENDINGS)}.",
                     )
                 taken[file] = content
             if stored:
                 files[name] = stored
             plain[name] = [] if isinstance(plain[name], list) else None
-    if any(isinstance(content, bytes) for content in taken.values()):  # written anew: digests are of the old
+    if any(isinstance(content, bytes) for content in taken.values()):  # converted: digests name the original
         marked = [name for name, info in type(params).model_fields.items() if has_mark(info, DecidesNothing)]
         plain = {name: value for name, value in plain.items() if name not in marked}
     provider = choice.provider

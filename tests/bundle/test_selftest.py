@@ -106,8 +106,8 @@ def test_a_forest_that_is_not_the_tables_is_told(sound: Parts, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
-        ("recipe.yaml", b"\xff", "'recipe.yaml' is no text"),
-        ("splits.json", b"{", "'splits.json' is no JSON"),
+        ("recipe.yaml", b"\xff", "'recipe.yaml' is not UTF-8 text"),
+        ("splits.json", b"{", "'splits.json' is not valid JSON"),
         ("training.json", b"[]", "'training' has features"),
     ],
 )

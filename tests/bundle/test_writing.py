@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -63,11 +64,75 @@ def test_the_same_contents_are_the_same_bytes(name: str, tmp_path: Path) -> None
 def test_a_file_that_changed_since_it_was_checked_is_not_taken_over(tmp_path: Path) -> None:
     write_bundle(tmp_path / "x", PLAIN, {"one": b"one"})
     container = Container(tmp_path / "x")
-    given = {"one": container.kept("one")}
-    (tmp_path / "x" / "one").write_bytes(b"evil")
-    with pytest.raises(BundleError, match="'one' changed while it was copied"):
-        write_bundle(tmp_path / "y", container.manifest, given)
+    given = {"one": container.member("one")}
+    (tmp_path / "x" / "one").write_bytes(b"evil!")
+    for name in ("y", "y.zip"):  # a folder compares the size, a zip the digest
+        with pytest.raises(BundleError, match="'one' has changed"):
+            write_bundle(tmp_path / name, container.manifest, given)
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_file_of_the_same_size_that_changed_is_refused_in_the_new_bundle_too(tmp_path: Path) -> None:
+    """A linked file is not read, so the new manifest repeats what the old one says of it."""
+    write_bundle(tmp_path / "x", PLAIN, {"one": b"one"})
+    container = Container(tmp_path / "x")
+    (tmp_path / "x" / "one").write_bytes(b"two")
+    write_bundle(tmp_path / "y", container.manifest, {"one": container.member("one")})
+    for name in ("x", "y"):
+        with pytest.raises(BundleError, match="'one' has changed"):
+            contents(tmp_path / name)
+
+
+def test_a_folder_takes_over_files_of_a_folder_without_reading_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bundle(tmp_path / "x", PLAIN, {"sub/one": b"one", "two": b"two"})
+    container = Container(tmp_path / "x")
+    with monkeypatch.context() as patched:
+        patched.setattr(Container, "_verify", lambda *_: pytest.fail("a file was read"))
+        given = {"sub/one": container.member("sub/one"), "two": b"other"}
+        write_bundle(tmp_path / "y", container.manifest, given)
+    assert (tmp_path / "x/sub/one").samefile(tmp_path / "y/sub/one")
+    assert contents(tmp_path / "y") == {"sub/one": b"one", "two": b"other"}
+
+
+@pytest.mark.parametrize("error", [OSError(18, "Invalid cross-device link"), NotImplementedError()])
+def test_where_there_are_no_hard_links_files_are_copied(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise error
+
+    write_bundle(tmp_path / "x", PLAIN, {"one": b"one"})
+    container = Container(tmp_path / "x")
+    monkeypatch.setattr(os, "link", refused)
+    write_bundle(tmp_path / "y", container.manifest, {"one": container.member("one")})
+    assert contents(tmp_path / "y") == {"one": b"one"}
+    assert not (tmp_path / "x/one").samefile(tmp_path / "y/one")
+    (tmp_path / "x/one").write_bytes(b"two")
+    with pytest.raises(BundleError, match="'one' has changed"):
+        write_bundle(tmp_path / "z", container.manifest, {"one": container.member("one")})
+
+
+def test_a_file_that_was_replaced_by_a_link_is_not_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"one")
+    write_bundle(tmp_path / "x", PLAIN, {"one": b"one"})
+    container = Container(tmp_path / "x")
+    (tmp_path / "x/one").unlink()
+    (tmp_path / "x/one").symlink_to(tmp_path / "secret")
+    with pytest.raises(BundleError, match="'one'"):
+        write_bundle(tmp_path / "y", container.manifest, {"one": container.member("one")})
+    assert not (tmp_path / "y").exists()
+
+
+@pytest.mark.parametrize("source", ["x", "x.zip"])
+@pytest.mark.parametrize("target", ["y", "y.zip"])
+def test_files_are_taken_over_from_any_form_to_any_form(source: str, target: str, tmp_path: Path) -> None:
+    write_bundle(tmp_path / source, PLAIN, {"sub/one": b"one", "two": b"two"})
+    container = Container(tmp_path / source)
+    given = {name: container.member(name) for name in container.manifest.files}
+    write_bundle(tmp_path / target, container.manifest, given)
+    assert contents(tmp_path / target) == {"sub/one": b"one", "two": b"two"}
 
 
 def test_a_bundle_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

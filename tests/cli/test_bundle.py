@@ -87,7 +87,7 @@ def test_one_byte_is_enough(command: str, tmp_path: Path) -> None:
     place.write_bytes(place.read_bytes().replace(b"1", b"2", 1))
     result = segad("bundle", command, tmp_path / "it")
     assert result.exit_code == 1
-    assert "'final/model.json' is not what was written" in said(result)
+    assert "'final/model.json' has changed" in said(result)
 
 
 @pytest.mark.parametrize("command", ["show", "verify"])

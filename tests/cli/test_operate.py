@@ -151,14 +151,43 @@ def test_what_is_no_bundle_is_told(tmp_path: Path) -> None:
     assert "there is no such bundle" in operate(tmp_path / "none", "--catch", "0.9", code=1)
 
 
-@pytest.mark.parametrize("name", ["detectors/a.safetensors", "calibration.json", "operating.json"])
+@pytest.mark.parametrize("name", ["calibration.safetensors", "calibration.json", "operating.json"])
 def test_a_bundle_that_was_tampered_with_is_refused(name: str, folder: Path) -> None:
     place = folder / name
-    place.write_bytes(place.read_bytes()[:-1] + b"?")
+    data = place.read_bytes()
+    place.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     before = (folder / "manifest.json").read_bytes()
     for words in (["--show"], ["--catch", "0.5"]):
-        assert f"'{name}' is not what was written" in operate(folder, *words, code=1)
+        assert f"'{name}' has changed" in operate(folder, *words, code=1)
     assert (folder / "manifest.json").read_bytes() == before
+
+
+def test_a_file_that_operate_does_not_read_is_still_refused_afterwards(folder: Path) -> None:
+    place = folder / "detectors/a.safetensors"
+    place.write_bytes(place.read_bytes()[:-1] + b"?")
+    operate(folder, "--catch", "0.5")
+    result = segad("bundle", "show", folder)
+    assert result.exit_code == 1
+    assert "'detectors/a.safetensors' has changed" in said(result)
+
+
+def test_files_that_stay_the_same_are_neither_read_nor_copied(folder: Path) -> None:
+    program = (
+        "import sys\n"
+        "sys.addaudithook(lambda event, args: event == 'open' and print('open', args[0], file=sys.stderr))\n"
+        "from segad_core.cli import main\n"
+        "main(sys.argv[1:])\n"
+    )
+    detector = folder / "detectors/a.safetensors"
+    before = detector.stat()
+    words = [sys.executable, "-c", program, "operate", str(folder), "--catch", "0.9"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    opened = [line.removeprefix("open ") for line in done.stderr.splitlines() if line.startswith("open ")]
+    assert any(name.endswith("calibration.safetensors") for name in opened)
+    assert not [name for name in opened if "detectors/a" in name]
+    after = detector.stat()
+    assert (after.st_ino, after.st_mtime_ns, after.st_nlink) == (before.st_ino, before.st_mtime_ns, 1)
+    assert stored(folder)["rule"] == {"kind": "catch", "catch": 0.9}
 
 
 def test_a_rule_about_good_parts_where_no_good_image_is_left(tmp_path: Path) -> None:

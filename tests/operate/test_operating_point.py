@@ -285,9 +285,13 @@ def test_a_bundle_that_was_tampered_with_is_not_blessed(tmp_path: Path) -> None:
     tested = spread(30, 30)
     place = bundle(tmp_path / "x", tested)
     (place / "detectors" / "a.safetensors").write_bytes(b"another")
-    with pytest.raises(BundleError, match=r"a\.safetensors' changed"):
-        store_operating_point(Container(place), operating_point(tested, COST))
-    assert stored(place)["rule"] == {"kind": "catch", "catch": 0.95}
+    store_operating_point(Container(place), operating_point(tested, COST))  # does not read it
+    with pytest.raises(BundleError, match=r"a\.safetensors' has changed"):
+        Container(place).verify()
+    (place / "detectors" / "a.safetensors").write_bytes(b"of another size")
+    with pytest.raises(BundleError, match=r"a\.safetensors' has changed"):
+        store_operating_point(Container(place), operating_point(tested, CATCH))
+    assert stored(place)["rule"]["kind"] == "cost"
 
 
 def test_images_that_were_taught_since_are_left_out(tmp_path: Path) -> None:
@@ -330,5 +334,5 @@ def test_what_is_no_operating_point_is_refused(name: str, tmp_path: Path) -> Non
     container = Container(place)
     facts = FileFacts(sha256=bytes_digest(data), size=len(data))
     container.manifest.files["operating.json"] = facts
-    with pytest.raises(BundleError, match=r"'operating\.json' is no operating point"):
+    with pytest.raises(BundleError, match=r"'operating\.json' is not"):
         read_operating_point(container)

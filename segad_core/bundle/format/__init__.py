@@ -1,4 +1,4 @@
 """The files of a bundle: names, digests, manifest, tables, reading and writing.
 
-Parses nothing before its digest is verified; builds no plugin.
+Parses nothing before its digest is verified. Imports no plugin and builds none.
 """

@@ -1,13 +1,16 @@
-"""A bundle's files, in a folder or an uncompressed zip: nothing is parsed before its digest is checked."""
+"""An open bundle: every file is verified against the manifest before anything parses it."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import os
+import stat
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -20,18 +23,18 @@ from segad_core.errors import BundleError
 
 MANIFEST = "manifest.json"
 SEAL = "manifest.sha256"
-"""Holds the manifest's digest, in the words of `sha256sum`."""
+"""Holds the manifest's digest, as `sha256sum` writes it."""
 MOST_MANIFEST = 1 << 20
 MOST_TEXT = 64 << 20
 MOST_READ = 16 << 30
 MOST_BYTES = 64 << 30
-"""Bounds on what is read of a bundle; SAM's largest checkpoint has 2.4 GiB."""
+"""Limits on what is read from a bundle; SAM's largest checkpoint has 2.4 GiB."""
 
 _BLOCK = 1 << 20
 
 
 def seal_of(manifest: bytes) -> bytes:
-    """What stands in the file beside a manifest, which `sha256sum -c` understands."""
+    """The contents of the seal, which `sha256sum -c` can check."""
     return f"{bytes_digest(manifest)}  {MANIFEST}\n".encode()
 
 
@@ -39,8 +42,8 @@ class Container:
     """The files of a bundle, each verified against the manifest whenever it is read.
 
     Attributes:
-        path: of the bundle.
-        manifest: what it says of itself.
+        path: where the bundle is.
+        manifest: its manifest.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,7 +54,7 @@ class Container:
         try:
             data, seal = self._head(MANIFEST), self._head(SEAL)
             if seal != seal_of(data):
-                raise self._tampered(MANIFEST)
+                raise self._mismatch(MANIFEST)
             self.manifest: Manifest = parse_manifest(path, data)
             self._check_files()
         except BaseException:
@@ -59,10 +62,10 @@ class Container:
             raise
 
     def read(self, name: str, most: int = MOST_READ) -> bytes:
-        """A file's bytes, as they were written.
+        """The verified bytes of a file.
 
         Raises:
-            BundleError: it is not what the manifest says, or has more than `most` bytes.
+            BundleError: the file does not match the manifest, or has more than `most` bytes.
         """
         facts = self._facts(name)
         if facts.size > most:
@@ -72,35 +75,36 @@ class Container:
         return data.getvalue()
 
     def text(self, name: str, most: int = MOST_TEXT) -> str:
-        """A file for people: nothing parses it.
+        """The text of a file meant for people; nothing parses it.
 
         Raises:
-            BundleError: as `read`; or it is no text.
+            BundleError: as for `read`, or the file is not UTF-8 text.
         """
         try:
             return self.read(name, most).decode("utf-8")
         except UnicodeDecodeError as error:
-            raise BundleError(f"{self.path}: '{name}' is no text in UTF-8", REMEDY) from error
+            raise BundleError(f"{self.path}: '{name}' is not UTF-8 text", REMEDY) from error
 
     def json(self, name: str, most: int = MOST_TEXT) -> Any:
-        """What a file in JSON holds.
+        """The value in a JSON file.
 
         Raises:
-            BundleError: as `read`; or it is no JSON, or JSON of two meanings.
+            BundleError: as for `read`, or the file is not valid, unambiguous JSON.
         """
         try:
             return parse_json(self.read(name, most))
         except ValueError as error:
-            raise BundleError(f"{self.path}: '{name}' is no JSON ({shown(error)})", REMEDY) from error
+            raise BundleError(f"{self.path}: '{name}' is not valid JSON ({shown(error)})", REMEDY) from error
 
-    def kept(self, name: str) -> Path:
-        """A file to be copied into another bundle, which verifies it: of a folder, where it lies."""
-        return self.file(name) if self._members.folder is None else self._members.folder / name
+    def member(self, name: str) -> Member:
+        """A file to be taken over unchanged into another bundle; nothing is read yet."""
+        return Member(self, name, self._facts(name))
 
     def file(self, name: str) -> Path:
-        """A verified file on disk, for what only takes paths: a copy, which nobody can change meanwhile.
+        """A verified copy of a file on disk, for code that only accepts paths.
 
-        Its path is of this process alone: whoever remembers a file by its path meets no other bundle's.
+        The path is private to this process: nobody can change the copy, and a cache keyed by path never
+        mixes up two bundles.
         """
         facts = self._facts(name)
         if name not in self._copies:
@@ -108,40 +112,46 @@ class Container:
                 self._scratch = tempfile.TemporaryDirectory(prefix="segad-bundle-")
             # the bundle has no say in where it is written
             place = Path(self._scratch.name) / f"{len(self._copies)}{PurePosixPath(name).suffix}"
-            with place.open("wb") as target:
-                self._verify(name, facts, target)
+            try:
+                with place.open("wb") as target:
+                    self._verify(name, facts, target)
+            except OSError as error:
+                raise BundleError(
+                    f"{self.path}: '{name}' cannot be copied to {place}: {error.strerror or error}",
+                    "Free some space there, or set TMPDIR to another folder.",
+                ) from error
             self._copies[name] = place
         return self._copies[name]
 
     def verify(self) -> None:
-        """Checks every file's size and digest.
+        """Checks the size and digest of every file.
 
         Raises:
-            BundleError: naming the first that is not what the manifest says.
+            BundleError: naming the first file that does not match the manifest.
         """
         for name, facts in self.manifest.files.items():
             self._verify(name, facts)
 
     def close(self) -> None:
-        """Lets go of the zip and of copies."""
+        """Closes the zip and deletes the copies."""
         self._members.close()
         if self._scratch is not None:
             self._scratch.cleanup()
 
     def _check_files(self) -> None:
-        """That the manifest names the files that are there, and no others."""
-        listed, found = set(self.manifest.files), set(self._members.names)
-        if missing := sorted(listed - found):
-            raise BundleError(f"{self.path}: lacks {missing[0]!a:.150}, which its manifest names", REMEDY)
-        if strays := sorted(found - listed - {MANIFEST, SEAL}):
-            raise BundleError(f"{self.path}: holds '{strays[0]}', which its manifest does not name", REMEDY)
+        """Refuses a manifest that does not list exactly the files that are there."""
+        listed, present = set(self.manifest.files), set(self._members.names)
+        if missing := sorted(listed - present):
+            raise BundleError(f"{self.path}: {missing[0]!a:.150} is in the manifest but missing", REMEDY)
+        if strays := sorted(present - listed - {MANIFEST, SEAL}):
+            raise BundleError(f"{self.path}: '{strays[0]}' is not in the manifest", REMEDY)
         if listed & {MANIFEST, SEAL}:
-            raise BundleError(f"{self.path}: its manifest names itself", REMEDY)
+            raise BundleError(f"{self.path}: the manifest lists itself", REMEDY)
         if sum(facts.size for facts in self.manifest.files.values()) > MOST_BYTES:
-            raise BundleError(f"{self.path}: says that it holds more than {MOST_BYTES >> 30} GiB", REMEDY)
+            raise BundleError(f"{self.path}: claims to hold more than {MOST_BYTES >> 30} GiB", REMEDY)
 
     def _head(self, name: str) -> bytes:
-        """One of the two files that no digest in the manifest speaks of."""
+        """One of the two files that the manifest does not list."""
         with self._open(name) as file:
             data = file.read(MOST_MANIFEST + 1)
         if len(data) > MOST_MANIFEST:
@@ -160,23 +170,66 @@ class Container:
             with self._members.open(name) as file:
                 yield file
         except (FileNotFoundError, KeyError) as error:
-            raise BundleError(f"{self.path}: has no '{name}'", REMEDY) from error
+            raise BundleError(f"{self.path}: has no file '{name}'", REMEDY) from error
         except (OSError, zipfile.BadZipFile, EOFError) as error:
             raise BundleError(f"{self.path}: '{name}' cannot be read ({shown(error)})", REMEDY) from error
 
-    def _verify(self, name: str, facts: FileFacts, copy: IO[bytes] | None = None) -> None:
-        """Reads a file through once, if wanted into a copy, and compares it with the manifest."""
-        digest, left = hashlib.sha256(), facts.size
+    def _blocks(self, name: str) -> Iterator[bytes]:
         with self._open(name) as file:
-            while left >= 0 and (block := file.read(_BLOCK)):
-                digest.update(block)
-                left -= len(block)
-                if copy is not None:
-                    copy.write(block)
-        if left or digest.hexdigest() != facts.sha256:
-            raise self._tampered(name)
+            while block := file.read(_BLOCK):
+                yield block
 
-    def _tampered(self, name: str) -> BundleError:
-        return BundleError(
-            f"{self.path}: '{name}' is not what was written: its size or its SHA-256 is another", REMEDY
-        )
+    def _verify(self, name: str, facts: FileFacts, copy: IO[bytes] | None = None) -> None:
+        """Reads a file once, copying it if asked to, and compares it with the manifest."""
+        digest, left = hashlib.sha256(), facts.size
+        for block in self._blocks(name):
+            digest.update(block)
+            left -= len(block)
+            if left < 0:
+                break
+            if copy is not None:
+                copy.write(block)
+        if left or digest.hexdigest() != facts.sha256:
+            raise self._mismatch(name)
+
+    def _mismatch(self, name: str) -> BundleError:
+        return BundleError(f"{self.path}: '{name}' has changed: its size or SHA-256 does not match", REMEDY)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file of an open bundle that another bundle takes over unchanged.
+
+    The new bundle's manifest repeats what this one's says, so a file that was tampered with is refused there
+    as it is here.
+    """
+
+    container: Container
+    name: str
+    facts: FileFacts
+
+    def link(self, place: Path) -> bool:
+        """Hard-links the file to `place` without reading it; False where only a copy is possible.
+
+        Raises:
+            BundleError: the file is not a plain file of the size in the manifest.
+        """
+        folder = self.container._members.folder
+        if folder is None:
+            return False
+        try:
+            os.link(folder / self.name, place, follow_symlinks=False)
+        except (OSError, NotImplementedError):  # another disk, no hard links, somebody else's file
+            return False
+        status = place.lstat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size != self.facts.size:
+            raise self.container._mismatch(self.name)
+        return True
+
+    def copy(self, target: IO[bytes]) -> None:
+        """Copies the file, verifying it on the way.
+
+        Raises:
+            BundleError: the file does not match the manifest.
+        """
+        self.container._verify(self.name, self.facts, target)

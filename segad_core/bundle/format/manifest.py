@@ -1,4 +1,4 @@
-"""What a bundle says of itself: plain data, checked before anything that it names is looked at."""
+"""A bundle's manifest: plain data, checked before anything that it names is opened."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from segad_core.errors import BundleError
 from segad_core.images.folder import SUFFIXES
 
 FORMAT: Final = 1
-"""Of bundles; another one is refused."""
+"""The format of bundles that this segad writes and reads."""
 
 PLAIN_ENDINGS = (*SUFFIXES, ".safetensors", ".npy")
-"""Of files that parameters name: formats that hold numbers, and no code."""
+"""Suffixes of files that a parameter may name: formats that hold numbers and no code."""
 
 _MOST_PIXELS = 1 << 27
 _DEEPEST = 10
@@ -41,26 +41,26 @@ def _shallow(value: Any, left: int = _DEEPEST) -> Any:
 
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
-"""Of a learner: part of feature names and of file names."""
+"""A learner's alias, part of feature names and file names."""
 Plugin = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}:[a-z][a-z0-9_]{0,99}$")]
-"""A distribution and a plugin's name in it: never a module."""
+"""A distribution and the name of a plugin in it, never a module."""
 Plain = Annotated[dict[str, Any], AfterValidator(_shallow)]
 
 _Side = Annotated[int, Field(ge=16, le=4096)]
 
 
 class FileFacts(Strict):
-    """A file of the bundle: what it must be before any parser sees it."""
+    """The digest and size that a file must have before any parser sees it."""
 
     sha256: Digest
     size: Annotated[int, Field(ge=0, le=1 << 40)]
 
 
 class PluginUse(Strict):
-    """A plugin by its full name, the version that trained it, and its parameters.
+    """A plugin by its qualified name, the version that it was trained with, and its parameters.
 
     Attributes:
-        files: of each parameter that is a file, its name in the bundle (several where it holds several).
+        files: for each parameter that is a file, the name of the file in the bundle, or several names.
     """
 
     use: Plugin
@@ -70,15 +70,15 @@ class PluginUse(Strict):
 
 
 class Pipeline(Strict):
-    """From an image to a score: what is built, in the order of a row's features.
+    """Everything that leads from an image to a score.
 
     Attributes:
-        size, white, batch_size: how images come to the learners.
-        encoder_digest: of the encoder's weights; they are in the bundle where the recipe names their file.
-        score: one learner alone, without SegAD.
-        features, image_features: as in a row.
-        segments: the segmenter's names.
-        names: of the features, in order; none with `score`.
+        size, white, batch_size: how images are decoded and batched.
+        encoder_digest: digest of the encoder's weights, which are in the bundle if the recipe names a file.
+        score: whether the row is one learner alone, without SegAD.
+        features, image_features: the statistics, as in the recipe's row.
+        segments: the names of the segments.
+        names: the names of the features, in order; empty with `score`.
     """
 
     category: Text
@@ -107,14 +107,15 @@ class Pipeline(Strict):
 
 
 class Provenance(Strict):
-    """Where a bundle comes from.
+    """The origin of a bundle.
 
     Attributes:
-        dataset: the data set's plugin.
-        licence: of the data; golden images in the bundle are under it.
-        data: digest of all images' digests.
+        segad: the version of segad that made it.
+        dataset: the plugin that read the data set.
+        licence: the licence of the data, and so of the golden images in the bundle.
+        data: digest of the digests of all images.
         splits: digest of the split.
-        learnt: how many images were taught since the bundle was made.
+        learnt: how many images the bundle has learnt from since it was made.
         environment: versions, processor, device.
     """
 
@@ -128,7 +129,7 @@ class Provenance(Strict):
 
 
 class Manifest(Strict):
-    """The whole."""
+    """The format, the pipeline, its origin, and every file with its digest."""
 
     format: Literal[1]
     pipeline: Pipeline
@@ -137,21 +138,21 @@ class Manifest(Strict):
 
 
 def parse_manifest(path: Path, data: bytes) -> Manifest:
-    """The manifest of the bundle at `path`.
+    """Parses the manifest of the bundle at `path`.
 
     Raises:
-        BundleError: it is of another format, or none.
+        BundleError: it has another format, or is not valid.
     """
     try:
-        found = parse_json(data)
-        number = found.get("format") if isinstance(found, dict) else None
+        value = parse_json(data)
+        number = value.get("format") if isinstance(value, dict) else None
         if type(number) is int and number != FORMAT:
-            age, remedy = ("n older", "Make the bundle again with this segad.")
+            remedy = "Make the bundle again with this version of segad."
             if number > FORMAT:
-                age, remedy = " newer", "Install a newer segad."
-            raise BundleError(f"{path}: is of a{age} format than {FORMAT}, which this segad reads", remedy)
-        return Manifest.model_validate_json(data)  # which alone takes lists for tuples, and nothing else
+                remedy = "Install a newer version of segad."
+            raise BundleError(f"{path}: has format {number}; this version of segad reads {FORMAT}", remedy)
+        return Manifest.model_validate_json(data)  # unlike model_validate, accepts lists for tuples
     except ValidationError as error:
-        raise BundleError(f"{path}: its manifest is wrong {first_of(error)}", REMEDY) from None
+        raise BundleError(f"{path}: the manifest is not valid {first_of(error)}", REMEDY) from None
     except ValueError as error:
-        raise BundleError(f"{path}: its manifest is no JSON ({shown(error)})", REMEDY) from error
+        raise BundleError(f"{path}: the manifest is not valid JSON ({shown(error)})", REMEDY) from error

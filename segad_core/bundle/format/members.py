@@ -1,4 +1,4 @@
-"""Where a bundle's files lie: a folder, or an uncompressed zip; only plain files are let through."""
+"""Where a bundle's files are: a folder or an uncompressed zip, holding plain files only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from segad_core.base.files import is_file, is_folder
 from segad_core.errors import BundleError
 
 MOST_FILES = 1000
-REMEDY = "Get the bundle again from where it was made; do not use it as it is."
+REMEDY = "Do not use this bundle; get a fresh copy from where it was made."
 
 _MOST_PARTS = 4
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}")
@@ -25,57 +25,58 @@ _MOST_DIRECTORY = MOST_FILES << 10
 
 
 class Members(Protocol):
-    """The files of a bundle by their names, which are checked.
+    """The files of a bundle by their names, which have been checked.
 
     Attributes:
         names: of all files.
-        folder: where they lie as such; None in a zip.
+        folder: the folder that they are in; None for a zip.
     """
 
     names: list[str]
     folder: Path | None
 
     def open(self, name: str) -> IO[bytes]:
-        """A file, to be read from its beginning.
+        """Opens a file for reading.
 
         Raises:
-            KeyError, OSError, zipfile.BadZipFile: it is not there, or cannot be read.
+            KeyError, OSError, zipfile.BadZipFile: the file is missing or cannot be read.
         """
 
     def close(self) -> None:
-        """Lets go of what is open."""
+        """Closes the zip."""
 
 
 def open_members(path: Path) -> Members:
     """The files of a folder or a zip.
 
     Raises:
-        BundleError: it is neither, or holds what no bundle holds: links, compressed files, names that lead
-            elsewhere or that two files could mean.
+        BundleError: `path` is neither, or holds something that no bundle may hold: links, compressed files,
+            names that lead elsewhere or are ambiguous.
     """
     if is_file(path):
         return _Zip(path)
     if is_folder(path):
         return _Folder(path)
-    raise BundleError(f"{path}: there is no such bundle", "Name a folder or a zip that segad wrote.")
+    raise BundleError(f"{path}: there is no such bundle", "Give a folder or a zip that segad wrote.")
 
 
 def check_names(path: Path, names: Iterable[str]) -> None:
-    """That each name can only mean one file inside: plain parts, no way up, no drive, none alike in capitals.
+    """Refuses names that could mean anything but one file inside the bundle, on any system.
 
     Raises:
-        BundleError: naming the first that does not.
+        BundleError: naming the first that has other than plain characters, leads up or to a drive, is nested
+            too deeply, or differs from another in case only.
     """
     seen: set[str] = set()
     for name in names:
         parts = name.split("/")
         if len(parts) > _MOST_PARTS or not all(_PART.fullmatch(p) and not p.endswith(".") for p in parts):
-            raise BundleError(f"{path}: holds a file of the name {name!a:.150}", REMEDY)
+            raise BundleError(f"{path}: the file name {name!a:.150} is not allowed", REMEDY)
         if name.lower() in seen:
-            raise BundleError(f"{path}: holds '{name}' twice, or in other capitals", REMEDY)
+            raise BundleError(f"{path}: '{name}' is there twice, or differs in case only", REMEDY)
         seen.add(name.lower())
         if len(seen) > MOST_FILES:
-            raise BundleError(f"{path}: holds more than {MOST_FILES} files", REMEDY)
+            raise BundleError(f"{path}: has more than {MOST_FILES} files", REMEDY)
 
 
 class _Folder:
@@ -93,7 +94,7 @@ class _Folder:
         file = os.fdopen(os.open(self._path / name, os.O_RDONLY | sum(flags)), "rb")
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             file.close()
-            raise OSError("it is no plain file")
+            raise OSError("not a plain file")
         return file
 
     def close(self) -> None:
@@ -110,7 +111,7 @@ class _Folder:
                     if entry.is_symlink():
                         raise BundleError(f"{self._path}: {name} is a link", REMEDY)
                     if seen > 2 * MOST_FILES or len(inside.parts) > _MOST_PARTS:
-                        raise BundleError(f"{self._path}: {name} is one too many, or too deep inside", REMEDY)
+                        raise BundleError(f"{self._path}: {name} is one entry too many, or too deep", REMEDY)
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(place)
                     elif entry.is_file(follow_symlinks=False):
@@ -135,8 +136,9 @@ class _Zip:
                     self._archive.close()
                     raise
         except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
-            what = f"{path}: is neither a folder nor a zip as segad writes them ({error!s:.150})"
-            raise BundleError(what, REMEDY) from error
+            raise BundleError(
+                f"{path}: is neither a folder nor a zip as segad writes it ({error!s:.150})", REMEDY
+            ) from error
 
     def open(self, name: str) -> IO[bytes]:
         return self._archive.open(name)
@@ -146,34 +148,36 @@ class _Zip:
 
 
 def _check_end(file: IO[bytes]) -> None:
-    """That a zip's directory is of sane size: `zipfile` keeps an object for each entry of it."""
+    """Refuses a huge directory before `zipfile`, which makes an object for each entry, reads it."""
     length = file.seek(0, os.SEEK_END)
     file.seek(max(0, length - _END - _LOCATOR - _END64))
     tail = file.read()
     end, locator, end64 = tail[-_END:], tail[-_END - _LOCATOR : -_END], tail[: -_END - _LOCATOR]
     if len(end) < _END or not end.startswith(b"PK\5\6") or not end.endswith(b"\0\0"):
-        raise zipfile.BadZipFile("it does not end as a zip does")
+        raise zipfile.BadZipFile("it does not end like a zip")
     (directory,) = struct.unpack_from("<L", end, 12)
-    if locator.startswith(b"PK\6\7"):  # of a zip with more than 2 GiB
+    if locator.startswith(b"PK\6\7"):  # a zip of more than 2 GiB
         if not end64.startswith(b"PK\6\6"):
-            raise zipfile.BadZipFile("it does not end as a large zip does")
+            raise zipfile.BadZipFile("it does not end like a large zip")
         (directory,) = struct.unpack_from("<Q", end64, 40)
     if directory > _MOST_DIRECTORY:
         raise zipfile.BadZipFile(f"its directory has {directory} bytes")
 
 
 def _check_members(path: Path, archive: zipfile.ZipFile, file: IO[bytes]) -> None:
-    """That members are plain, and lie one after the other from the first byte to the directory."""
+    """Refuses members that are not plain files, one directly after the other from the first byte on."""
     end = 0
     for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
         name = info.filename
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-            raise BundleError(f"{path}: '{name}' is a link or no plain file", REMEDY)
+            raise BundleError(f"{path}: '{name}' is a link or not a plain file", REMEDY)
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & ~_UTF8:
             raise BundleError(f"{path}: '{name}' is compressed or encrypted", REMEDY)
         if info.compress_size != info.file_size or info.header_offset != end:
-            raise BundleError(f"{path}: '{name}' is not as large as it says, or not where it says", REMEDY)
+            raise BundleError(
+                f"{path}: '{name}' does not have the size and place that the directory says", REMEDY
+            )
         file.seek(end)
         end += _HEADER + sum(struct.unpack_from("<HH", file.read(_HEADER), 26)) + info.file_size
     if end != archive.start_dir:
-        raise BundleError(f"{path}: holds something after its files", REMEDY)
+        raise BundleError(f"{path}: there is something after its files", REMEDY)

@@ -1,30 +1,31 @@
-"""The operating point in a bundle: read, written, and the calibration images that it is set on."""
+"""A bundle's operating point, and the calibration images that it is set on."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
-from segad_core.base.json_file import parse_json
-from segad_core.bundle.format.container import MOST_TEXT, Container
+from pydantic import ValidationError
+
+from segad_core.base.checked import first_of
+from segad_core.bundle.format.container import Container
+from segad_core.bundle.format.members import REMEDY
 from segad_core.bundle.format.tables import read_table
-from segad_core.bundle.format.writing import replace_bundle
+from segad_core.bundle.format.writing import Content, replace_bundle
 from segad_core.errors import BundleError
 from segad_core.operate.image_table import ImageTable
 from segad_core.operate.operating_point import OperatingPoint, plain
-from segad_core.operate.thresholds import first_problem
 
 FILE = "operating.json"
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What thresholds of a bundle are set from.
+    """The images that a bundle's threshold is set on.
 
     Attributes:
-        table: images that trained nothing.
-        learnt: how many were left out because they were taught since.
+        table: images that nothing was trained on.
+        learnt: how many calibration images are left out because the bundle has learnt from them since.
     """
 
     table: ImageTable
@@ -35,10 +36,10 @@ def calibration_table(container: Container) -> Calibration:
     """A bundle's calibration images, without those that its final classifier has learnt from since.
 
     Raises:
-        BundleError: a table is missing or none.
+        BundleError: a table is missing or not valid.
     """
     tested = read_table(container, "calibration")
-    if "training.json" not in container.manifest.files:  # a learner alone: nothing can be taught
+    if "training.json" not in container.manifest.files:  # a learner alone has nothing to learn with
         return Calibration(tested, 0)
     table = tested.without(read_table(container, "training"))
     return Calibration(table, len(tested.images) - len(table.images))
@@ -53,28 +54,27 @@ def read_operating_point(container: Container) -> OperatingPoint:
     """A bundle's operating point.
 
     Raises:
-        BundleError: it is not one.
+        BundleError: the file does not hold a valid one.
     """
-    data = container.read(FILE, MOST_TEXT)
     try:
-        parse_json(data)  # refuses keys that stand there twice, and numbers that are none
-        return OperatingPoint.model_validate_json(data, strict=True)
-    except ValueError as error:
+        return OperatingPoint.model_validate(container.json(FILE), strict=True)
+    except ValidationError as error:
         raise BundleError(
-            f"{container.path}: '{FILE}' is no operating point ({first_problem(error)})",
-            "Get the bundle again from where it was made; do not use it as it is.",
-        ) from error
+            f"{container.path}: '{FILE}' is not a valid operating point {first_of(error)}", REMEDY
+        ) from None
 
 
 def store_operating_point(container: Container, point: OperatingPoint) -> bool:
-    """Writes a bundle's operating point, all else as it was; says whether anything had to be written.
+    """Replaces a bundle's operating point and keeps everything else; returns whether anything changed.
+
+    Of a folder, no other file is read or copied; a zip is copied once.
 
     Raises:
-        BundleError: the bundle is not what was written, or cannot be replaced.
+        BundleError: the bundle does not match its manifest, or cannot be replaced.
     """
     data = operating_json(point)
     if container.read(FILE) == data:
         return False
-    contents: dict[str, bytes | Path] = {name: container.kept(name) for name in container.manifest.files}
+    contents: dict[str, Content] = {name: container.member(name) for name in container.manifest.files}
     replace_bundle(container.path.resolve(), container.manifest, contents | {FILE: data})
     return True

@@ -1,4 +1,4 @@
-"""The tables of a bundle: what the final classifier learnt from, and what tells how good it is."""
+"""The tables of a bundle: training images, calibration images, and the images of the self-test."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from segad_core.operate.image_table import Image, ImageTable, Label
 
 GOLDEN = "golden.json"
 MOST_GOLDEN = 100
-"""Images of a self-test."""
+"""Limit on the images of a self-test."""
 
 
 class Golden(Strict):
-    """An image of the self-test: its file in the bundle, what it shows, and the score that it must get."""
+    """An image of the self-test: its file in the bundle, its label, and its expected score."""
 
     file: Text
     digest: Digest
@@ -33,9 +33,9 @@ class Golden(Strict):
     score: float
 
 
-def golden_json(listed: Sequence[Golden]) -> bytes:
-    """The list of the self-test's images as a file."""
-    return json.dumps([one.model_dump() for one in listed], indent=1).encode()
+def golden_json(images: Sequence[Golden]) -> bytes:
+    """The list of self-test images as a file."""
+    return json.dumps([one.model_dump() for one in images], indent=1).encode()
 
 
 _IMAGES = TypeAdapter(Annotated[list[Image], FailFast()])
@@ -43,7 +43,7 @@ _GOLDEN = TypeAdapter(Annotated[list[Golden], FailFast(), Field(max_length=MOST_
 
 
 def table_files(table: ImageTable, name: str) -> dict[str, bytes]:
-    """A table as files of a bundle."""
+    """A table as two files of a bundle."""
     plain = [image.model_dump() for image in table.images]
     return {
         f"{name}.safetensors": arrays_to_bytes({"features": table.features, "scores": table.scores}),
@@ -55,7 +55,7 @@ def read_table(container: Container, name: str) -> ImageTable:
     """A table that `table_files` wrote.
 
     Raises:
-        BundleError: it is not one, or its features are not those of the bundle's setup.
+        BundleError: the files hold no valid table, or it has other features than the manifest.
     """
     images = _rows(container, f"{name}.json", _IMAGES)
     arrays, width = read_arrays(container, f"{name}.safetensors"), len(container.manifest.pipeline.names)
@@ -66,45 +66,52 @@ def read_table(container: Container, name: str) -> ImageTable:
         or any(array.dtype != np.float64 or len(array) != len(images) for array in table.values())
         or (width and features.shape[1] != width)
     ):
-        held = ", ".join(f"{entry} {array.shape} of {array.dtype}" for entry, array in table.items())
+        shapes = ", ".join(f"{entry} {array.shape} {array.dtype}" for entry, array in table.items())
         raise BundleError(
-            f"{container.path}: '{name}' has {held} for {len(images)} images and {width} features", REMEDY
+            f"{container.path}: '{name}' has {shapes} for {len(images)} images and {width} features", REMEDY
         )
     return ImageTable(images, features, scores)
 
 
 def read_golden(container: Container) -> Sequence[Golden]:
-    """The images of the self-test.
+    """The images of the self-test, with their expected scores.
 
     Raises:
-        BundleError: the list is none, or names what is no golden image of the bundle.
+        BundleError: the list is not valid, or names a file that is not a golden image of the bundle.
     """
-    found = _rows(container, GOLDEN, _GOLDEN)
-    for golden in found:
+    listed = _rows(container, GOLDEN, _GOLDEN)
+    for golden in listed:
         if golden.file not in container.manifest.files or not golden.file.startswith("golden/"):
-            raise BundleError(f"{container.path}: '{GOLDEN}' names {golden.file!a:.150}", REMEDY)
-    if len({golden.file for golden in found}) < len(found):
-        raise BundleError(f"{container.path}: '{GOLDEN}' names an image twice", REMEDY)
-    return found
+            raise BundleError(
+                f"{container.path}: '{GOLDEN}' names {golden.file!a:.150}, which is not a golden image",
+                REMEDY,
+            )
+    if len({golden.file for golden in listed}) < len(listed):
+        raise BundleError(f"{container.path}: '{GOLDEN}' lists an image twice", REMEDY)
+    return listed
 
 
 def read_arrays(container: Container, name: str) -> dict[str, NDArray[Any]]:
-    """The named arrays of a file in the format of safetensors: numbers, all of them finite.
+    """The named arrays of a safetensors file; all numbers are finite.
 
     Raises:
-        BundleError: it holds anything else.
+        BundleError: the file holds anything else.
     """
     data = container.read(name)
     try:
         arrays: dict[str, NDArray[Any]] = load(data)
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
-        raise BundleError(f"{container.path}: '{name}' holds no arrays ({shown(error)})", REMEDY) from error
+        raise BundleError(
+            f"{container.path}: '{name}' is not a valid safetensors file ({shown(error)})", REMEDY
+        ) from error
     for entry, array in arrays.items():
         if array.dtype.kind not in "biuf":
-            raise BundleError(f"{container.path}: '{name}' has {array.dtype} in '{shown(entry)}'", REMEDY)
+            raise BundleError(
+                f"{container.path}: '{name}' has the type {array.dtype} in '{shown(entry)}'", REMEDY
+            )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise BundleError(
-                f"{container.path}: '{name}' has numbers in '{shown(entry)}' that are not finite", REMEDY
+                f"{container.path}: '{name}' has numbers that are not finite in '{shown(entry)}'", REMEDY
             )
     return arrays
 
@@ -113,4 +120,4 @@ def _rows(container: Container, name: str, adapter: TypeAdapter[list[Any]]) -> l
     try:
         return adapter.validate_python(container.json(name))
     except ValidationError as error:
-        raise BundleError(f"{container.path}: '{name}' is wrong {first_of(error)}", REMEDY) from None
+        raise BundleError(f"{container.path}: '{name}' is not valid {first_of(error)}", REMEDY) from None

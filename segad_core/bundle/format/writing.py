@@ -1,42 +1,54 @@
-"""Writing a bundle: whole or not at all, the same contents as the same bytes."""
+"""Writing bundles: all or nothing, and the same contents always give the same bytes."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from segad_core.base.digest import bytes_digest, file_digest
 from segad_core.base.files import sync_file, sync_folder
-from segad_core.bundle.format.container import MANIFEST, SEAL, seal_of
+from segad_core.bundle.format.container import MANIFEST, SEAL, Member, seal_of
 from segad_core.bundle.format.manifest import FileFacts, Manifest
 from segad_core.bundle.format.members import check_names
 from segad_core.errors import BundleError
 
+Content = bytes | Path | Member
+"""A file to be written: its bytes, a file to copy, or a file of another bundle."""
 
-def write_bundle(out: Path, manifest: Manifest, contents: Mapping[str, bytes | Path]) -> None:
-    """Writes a bundle, whole or not at all: a zip if its name ends in `.zip`, else a folder.
+_Put = Callable[[str, Content], FileFacts]
+_BLOCK = 1 << 20
+
+
+def write_bundle(out: Path, manifest: Manifest, contents: Mapping[str, Content]) -> None:
+    """Writes a bundle, all or nothing: a zip if its name ends in `.zip`, otherwise a folder.
+
+    Files that one folder takes over from another are hard links where possible: nothing is read or copied.
 
     Args:
-        out: must not be there yet.
-        manifest: its files are filled in here; those that it has are what kept ones must still be.
-        contents: bytes, or a file to copy, by name.
+        out: must not exist yet.
+        manifest: its list of files is filled in here.
+        contents: the files by name.
 
     Raises:
-        BundleError: there is something at `out`, it cannot be written, or could not be loaded.
+        BundleError: `out` exists, it cannot be written, a file of another bundle does not match that bundle's
+            manifest, or a name is one that no bundle may hold.
     """
     _write(out, manifest, contents, as_zip=out.suffix == ".zip")
 
 
-def replace_bundle(path: Path, manifest: Manifest, contents: Mapping[str, bytes | Path]) -> None:
-    """Writes a bundle in the place of one that is there, in its form.
+def replace_bundle(path: Path, manifest: Manifest, contents: Mapping[str, Content]) -> None:
+    """Replaces an existing bundle, keeping its form.
 
-    A reader finds the old or the new one; of a folder, which takes two steps, for a moment none.
+    Readers see the old or the new bundle. Replacing a folder takes two steps, between which there is none.
 
     Raises:
-        BundleError: it cannot be written or replaced; the old one is still there.
+        BundleError: as for `write_bundle`, or it cannot be replaced; the old bundle is still there.
     """
     fresh, old = (path.with_name(f".{path.name}.{os.getpid()}.{age}") for age in ("new", "old"))
     folder = path.is_dir()
@@ -49,7 +61,7 @@ def replace_bundle(path: Path, manifest: Manifest, contents: Mapping[str, bytes 
         sync_folder(path.parent)
     except OSError as error:
         raise BundleError(
-            f"{path}: cannot be replaced: {error.strerror or error}", f"The new one is {fresh}."
+            f"{path}: cannot be replaced: {error.strerror or error}", f"The new bundle is {fresh}."
         ) from error
     except BaseException:  # interrupted: the same command makes it again
         shutil.rmtree(fresh, ignore_errors=True)
@@ -57,7 +69,7 @@ def replace_bundle(path: Path, manifest: Manifest, contents: Mapping[str, bytes 
 
 
 def _replace_folder(path: Path, fresh: Path, old: Path) -> None:
-    """In two steps, as a folder cannot be replaced in one; what comes between them leaves the old one."""
+    """Replaces a folder in two steps; if the second fails, the old folder is put back."""
     try:
         path.rename(old)
         fresh.rename(path)
@@ -68,27 +80,23 @@ def _replace_folder(path: Path, fresh: Path, old: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _write(out: Path, manifest: Manifest, contents: Mapping[str, bytes | Path], as_zip: bool) -> None:
+def _write(out: Path, manifest: Manifest, contents: Mapping[str, Content], as_zip: bool) -> None:
     if out.exists() or out.is_symlink():
-        raise BundleError(f"{out}: is there already", "Name another place with -o, or move it away.")
+        raise BundleError(f"{out}: already exists", "Choose another place with -o, or move it away.")
     check_names(out, [*contents, MANIFEST, SEAL])
     temporary = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        facts = {name: _facts_of(content) for name, content in sorted(contents.items())}
-        _check_kept(out, manifest, facts, contents)
-        head = (manifest.model_copy(update={"files": facts}).model_dump_json(indent=1) + "\n").encode()
-        everything = {**dict(sorted(contents.items())), MANIFEST: head, SEAL: seal_of(head)}
-        if as_zip:
-            _write_zip(temporary, everything)
-            sync_file(temporary)
-        else:
-            _write_folder(temporary, everything)
+        with _zip(temporary) if as_zip else _folder(temporary) as put:
+            files = {name: put(name, content) for name, content in sorted(contents.items())}
+            head = (manifest.model_copy(update={"files": files}).model_dump_json(indent=1) + "\n").encode()
+            put(MANIFEST, head)
+            put(SEAL, seal_of(head))
         temporary.rename(out)
         sync_folder(out.parent)
     except OSError as error:
         raise BundleError(
-            f"{out}: cannot be written: {error.strerror or error}", "Free some space, or name another place."
+            f"{out}: cannot be written: {error.strerror or error}", "Free some space, or choose another one."
         ) from error
     finally:
         if temporary.is_dir():
@@ -97,40 +105,49 @@ def _write(out: Path, manifest: Manifest, contents: Mapping[str, bytes | Path], 
             temporary.unlink(missing_ok=True)
 
 
-def _check_kept(
-    out: Path, manifest: Manifest, facts: Mapping[str, FileFacts], contents: Mapping[str, bytes | Path]
-) -> None:
-    """That files taken over from another bundle are still what its manifest says."""
-    for name, known in manifest.files.items():
-        if isinstance(contents.get(name), Path) and facts[name] != known:
-            raise BundleError(f"{out}: '{name}' changed while it was copied", "Get the bundle again.")
+@contextmanager
+def _folder(folder: Path) -> Iterator[_Put]:
+    """Writes files into a new folder and forces them onto the disk."""
 
-
-def _facts_of(content: bytes | Path) -> FileFacts:
-    if isinstance(content, bytes):
-        return FileFacts(sha256=bytes_digest(content), size=len(content))
-    return FileFacts(sha256=file_digest(content), size=content.stat().st_size)
-
-
-def _write_folder(folder: Path, contents: Mapping[str, bytes | Path]) -> None:
-    for name, content in contents.items():
+    def put(name: str, content: Content) -> FileFacts:
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, bytes):
-            place.write_bytes(content)
-        else:
-            shutil.copyfile(content, place)
+        if isinstance(content, Member) and content.link(place):
+            return content.facts
+        with place.open("xb") as target:
+            facts = _copy(content, target)
         sync_file(place)
+        return facts
+
+    yield put
+    for inner in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
+        sync_folder(inner)
 
 
-def _write_zip(path: Path, contents: Mapping[str, bytes | Path]) -> None:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in contents.items():
-            info = zipfile.ZipInfo(name)  # a fixed date: the same contents are the same bytes
+@contextmanager
+def _zip(path: Path) -> Iterator[_Put]:
+    """Writes files into a new uncompressed zip and forces it onto the disk."""
+    with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as archive:
+
+        def put(name: str, content: Content) -> FileFacts:
+            info = zipfile.ZipInfo(name)  # with a fixed date: the same contents give the same bytes
             info.external_attr = 0o644 << 16
             with archive.open(info, "w", force_zip64=True) as target:
-                if isinstance(content, bytes):
-                    target.write(content)
-                else:
-                    with content.open("rb") as source:
-                        shutil.copyfileobj(source, target, 1 << 20)
+                return _copy(content, target)
+
+        yield put
+    sync_file(path)
+
+
+def _copy(content: Content, target: IO[bytes]) -> FileFacts:
+    """Copies a file in one pass; its size and digest."""
+    if isinstance(content, Member):
+        content.copy(target)
+        return content.facts
+    digest, size = hashlib.sha256(), 0
+    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as source:
+        while block := source.read(_BLOCK):
+            target.write(block)
+            digest.update(block)
+            size += len(block)
+    return FileFacts(sha256=digest.hexdigest(), size=size)

@@ -16,7 +16,7 @@ from segad_core.base.text import in_one_line
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.operating_point import FILE, operating_json
 from segad_core.bundle.format.tables import GOLDEN, golden_json, read_golden, read_table, table_files
-from segad_core.bundle.format.writing import write_bundle
+from segad_core.bundle.format.writing import Content, write_bundle
 from segad_core.bundle.runtime.building import Builder, scores_of
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.opening import check_several, whole
@@ -152,8 +152,8 @@ def learn(
         _change(lesson.path, lesson.image.label, (lesson.score, float(score)), thresholds)
         for lesson, score in zip(lessons, scores, strict=True)
     ]
-    contents: dict[str, bytes | Path] = {
-        name: container.kept(name) for name in bundle.manifest.files if not name.startswith("final/")
+    contents: dict[str, Content] = {
+        name: container.member(name) for name in bundle.manifest.files if not name.startswith("final/")
     }
     contents |= {f"final/{name}": data for name, data in final.state().items()}
     contents |= table_files(training, "training") | table_files(fresh, "calibration")
