@@ -1,20 +1,21 @@
-"""Executors: where and how many tasks run at once."""
+"""Executors: where tasks run, and how many run at once."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from segad_core.contracts.component import Component
 from segad_core.contracts.run import Progress
 
 Work = Callable[[Progress], tuple[str, ...]]
+"""A task: called with a progress function, it returns the store keys of what it made."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a submitted task ended: the store keys of what it made, or the exception that stopped it."""
+    """How a task ended: the store keys of what it made, or the exception that stopped it."""
 
     ticket: int
     keys: tuple[str, ...] = ()
@@ -24,27 +25,81 @@ class Outcome:
 class Executor(Component):
     """Runs tasks (entry-point group `segad.executors`).
 
-    A task is a function of plain data that writes its results to the store and returns their keys:
-    references, never arrays. It can be pickled, and run in any process that sees the store. How its
-    progress comes back from there is the executor's business; one that cannot bring it back leaves it.
+    A task writes its results to the store and returns their keys: references, never arrays. It can be
+    pickled and run in any process that sees the store. The progress function cannot be pickled: an
+    executor that uses other processes brings progress back by its own means, or passes
+    `segad_core.api.unseen` to the task.
+
+    The engine calls all methods from one thread and never has more than `capacity()` tasks submitted
+    whose outcomes it has not received.
     """
 
     @abstractmethod
     def capacity(self) -> int:
-        """How many tasks can run at once."""
+        """How many tasks can run at once: at least 1."""
 
     @abstractmethod
     def submit(self, ticket: int, work: Work, progress: Progress) -> None:
-        """Takes a task, to be called with a progress function; its outcome carries the same ticket."""
+        """Accepts a task, to be called as `work(progress)`; does not wait for it."""
 
     @abstractmethod
-    def as_completed(self) -> Iterator[Outcome]:
-        """Outcomes as tasks end, until none is left."""
+    def wait(self) -> Outcome:
+        """Blocks until a submitted task has ended and returns its outcome, with the task's ticket.
+
+        Each task has one outcome, returned once, in any order. An exception that a task raises becomes its
+        outcome. Called only while a submitted task has neither been returned nor cancelled.
+        """
 
     @abstractmethod
     def cancel(self) -> None:
-        """Drops what has not started."""
+        """Drops the tasks that have not started; these have no outcome.
+
+        Tasks that have started keep theirs, and new tasks may be submitted.
+        """
 
     @abstractmethod
     def close(self) -> None:
-        """Gives everything back."""
+        """Drops the tasks that have not started, waits for the others, and releases all resources.
+
+        May be called more than once.
+        """
+
+
+EXAMPLE = '''
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+from pydantic import Field
+
+from segad_core.api import Executor, Outcome, Parameters, Progress, Work
+
+
+class Threads(Executor):
+    """Several tasks at once, in threads of this process."""
+
+    class Params(Parameters):
+        workers: int = Field(4, ge=1)
+
+    def __init__(self, params: Params | None = None, device: str = "cpu") -> None:
+        super().__init__(params, device)
+        self._pool = ThreadPoolExecutor(self.params.workers)
+        self._tickets: dict[Future[tuple[str, ...]], int] = {}
+
+    def capacity(self) -> int:
+        return self.params.workers
+
+    def submit(self, ticket: int, work: Work, progress: Progress) -> None:
+        self._tickets[self._pool.submit(work, progress)] = ticket
+
+    def wait(self) -> Outcome:
+        future = wait(self._tickets, return_when=FIRST_COMPLETED).done.pop()
+        ticket, error = self._tickets.pop(future), future.exception()
+        return Outcome(ticket, error=error) if error else Outcome(ticket, future.result())
+
+    def cancel(self) -> None:
+        self._tickets = {future: t for future, t in self._tickets.items() if not future.cancel()}
+
+    def close(self) -> None:
+        self.cancel()
+        self._pool.shutdown()
+'''
+"""A complete executor; it has to pass `segad_core.testing.ExecutorSuite`."""

@@ -28,12 +28,12 @@ from segad_core.operate.thresholds import Rule
 from segad_core.plugins.registry import suggest
 from segad_core.recipe import Recipe
 from segad_core.run.cells import FitCell, FitTask, RowTask
-from segad_core.run.engine import report, work_left, work_off
 from segad_core.run.fit import STATE
 from segad_core.run.folder import environment
 from segad_core.run.plan import CategoryPlan
 from segad_core.run.prepare import Prepared, prepare
 from segad_core.run.rows import ROW_FILES, feature_table
+from segad_core.run.schedule import report, run_tasks, work_left
 from segad_core.split.draw import Fold, Split
 from segad_core.split.file import splits_json
 from segad_core.store.store import Store
@@ -79,7 +79,7 @@ def make_bundle(
     )
     executor: Executor = recipe.executor.build(device=device)
     try:
-        work_off(needed, work, executor, store, device, hook, lambda _: None)
+        run_tasks(needed, work, executor, store, device, hook, lambda _: None)
     finally:
         executor.close()
     write_bundle(out, *_gathered(recipe, prepared, task, needed, store, device))

@@ -18,6 +18,7 @@ from segad_core.plugins import hooks
 from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
 from segad_core.run import engine
+from segad_core.run.schedule import report
 from segad_core.store.store import Store
 
 
@@ -98,8 +99,8 @@ def test_observers_are_told_what_their_signatures_name(caplog: pytest.LogCapture
     for observer in (old, older, new):
         assert hooks.problems(observer) == []
         hooks.add(plugins, observer, type(observer).__name__)
-    engine.report(plugins.hook, "a: fit", "steps", 3, 9, "loss 0.5")
-    engine.report(plugins.hook, "a: fit", "steps", 4, 9)
+    report(plugins.hook, "a: fit", "steps", 3, 9, "loss 0.5")
+    report(plugins.hook, "a: fit", "steps", 4, 9)
     assert old.told == [("a: fit", "steps", 3, 9), ("a: fit", "steps", 4, 9)]
     assert older.told == [3, 4]
     assert new.told == [("a: fit", "steps", 3, 9, "loss 0.5"), ("a: fit", "steps", 4, 9, "")]

@@ -24,12 +24,13 @@ import json, os, signal, sys
 import segad_core.cli.progress, segad_core.cli.run
 import segad_plugins.datasets.folder, segad_plugins.detectors.fastflow, segad_plugins.executors.serial
 import segad_plugins.encoders.efficientnet_lite0
-from segad_core import checkpoints, engine
+from segad_core.run import engine, schedule
+from segad_core.store import checkpoints
 from segad_core.cli import main
 
 recipe, label, *runs = json.loads(sys.argv[1])
 checkpoints.SECONDS = 0
-report = engine.report
+report = schedule.report
 for number, (home, kill_at) in enumerate(runs):
     steps = []
 
@@ -45,7 +46,7 @@ for number, (home, kill_at) in enumerate(runs):
     if child == 0:
         os.dup2(os.open(f"{home}/said.{number}", os.O_WRONLY | os.O_CREAT), 2)
         os.dup2(2, 1)
-        engine.report = journalled
+        engine.report = schedule.report = journalled
         code = 1
         try:
             main(["run", recipe, "--store", f"{home}/store", "--runs", f"{home}/runs", "--device", "cpu"])

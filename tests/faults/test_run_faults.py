@@ -161,7 +161,7 @@ def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monk
 
     recipe = workshop(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("segad_core.run.engine.read_scores", interrupted)
+        patch.setattr("segad_core.run.ledger.read_scores", interrupted)
         result = run_command(recipe)
     text = said(result)
     assert text.endswith("interrupted: what is finished is in the store; the same command goes on\n")

@@ -70,7 +70,7 @@ def written(journal: Path) -> list[Mapping[str, str]]:
 
 
 def _serve() -> None:
-    for module in ("engine", "cli.progress", "cli.run"):
+    for module in ("run.engine", "cli.progress", "cli.run"):
         importlib.import_module(f"segad_core.{module}")
     for module in PLUGINS:
         importlib.import_module(f"segad_plugins.{module}")

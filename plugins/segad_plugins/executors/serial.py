@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 
 from segad_core.api import Executor, Outcome, Parameters, Progress, Work
 
@@ -11,7 +10,7 @@ from segad_core.api import Executor, Outcome, Parameters, Progress, Work
 class Serial(Executor):
     """One task after another, in this process.
 
-    An exception becomes the task's outcome; what ends the process (an interrupt) passes through.
+    A task runs when its outcome is waited for. What ends the process (an interrupt) passes through.
     """
 
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
@@ -24,13 +23,12 @@ class Serial(Executor):
     def submit(self, ticket: int, work: Work, progress: Progress) -> None:
         self._waiting.append((ticket, work, progress))
 
-    def as_completed(self) -> Iterator[Outcome]:
-        while self._waiting:
-            ticket, work, progress = self._waiting.popleft()
-            try:
-                yield Outcome(ticket, work(progress))
-            except Exception as error:
-                yield Outcome(ticket, error=error)
+    def wait(self) -> Outcome:
+        ticket, work, progress = self._waiting.popleft()
+        try:
+            return Outcome(ticket, work(progress))
+        except Exception as error:
+            return Outcome(ticket, error=error)
 
     def cancel(self) -> None:
         self._waiting.clear()

@@ -1,0 +1,122 @@
+"""The figures and scores of the rows that are finished, written while others still run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import pluggy
+
+from segad_core.base.digest import digest_of
+from segad_core.contracts import Sample
+from segad_core.evaluate import Figures, measure, with_means
+from segad_core.recipe import Recipe
+from segad_core.run.cells import RowTask, StatisticsTask, Task
+from segad_core.run.folder import RunFolder, ScoredImage, SegmentedImage
+from segad_core.run.prepare import Prepared
+from segad_core.run.rows import read_scores
+from segad_core.split.draw import Fold
+from segad_core.store.store import Store
+from segad_core.store.values import read_quality
+
+log = logging.getLogger("segad.engine")
+
+_PAUSE = 20
+"""Results are written again once this many times the duration of the last write has passed."""
+
+
+@dataclass
+class Ledger:
+    """The figures and scores of the rows that are finished, in the table's order."""
+
+    recipe: Recipe
+    prepared: Prepared
+    store: Store
+    folder: RunFolder
+    hook: pluggy.HookRelay
+    _finished: dict[tuple[str, Fold, str], tuple[Figures, list[ScoredImage]]] = field(default_factory=dict)
+    _next_write: float = 0.0
+
+    def enter(self, task: RowTask) -> None:
+        """Measures a finished row, and writes the results so far unless they were written just before."""
+        images = self._scored_images(task)
+        figures = measure(
+            task.category,
+            task.seed,
+            task.row.name,
+            labels=[image.sample.label for image in images],
+            scores=[image.score for image in images],
+            unseen=[image.sample.unseen for image in images],
+            held_out=task.held_out,
+        )
+        if len({image.score for image in images}) == 1:
+            log.warning("%s: all images have the same score; nothing was learnt", task.name)
+        self._finished[_place(task)] = (figures, images)
+        log.info("%s: AUROC %.4f, FPR@95TPR %.4f", task.name, figures.auroc, figures.fpr95)
+        self.hook.row_finished(
+            category=task.category,
+            seed=task.seed,
+            held_out=task.held_out,
+            row=task.row.name,
+            auroc=figures.auroc,
+            fpr95=figures.fpr95,
+        )
+        if (started := time.monotonic()) >= self._next_write:
+            self.write()
+            self._next_write = time.monotonic() + _PAUSE * (time.monotonic() - started)
+
+    def write(self) -> tuple[Figures, ...]:
+        """Writes the figures and scores of all finished rows; returns the figures."""
+        rows = [row for plan in self.prepared.plans for row in plan.rows()]
+        ordered = [self._finished[place] for row in rows if (place := _place(row)) in self._finished]
+        names = [row.name for row in self.recipe.skeleton.rows]
+        figures = tuple(with_means([f for f, _ in ordered], self.recipe.means, names))
+        if ordered:
+            self.folder.write_results(figures, [image for _, images in ordered for image in images])
+        return figures
+
+    def _scored_images(self, task: RowTask) -> list[ScoredImage]:
+        samples = self.prepared.samples[task.category]
+        scores = read_scores(task, self.store)
+        fold = Fold(task.seed, task.held_out)
+        return [
+            ScoredImage(task.category, fold, task.row.name, _in_test(samples[i], task.held_out), float(score))
+            for i, score in zip(task.scored_ids, scores, strict=True)
+        ]
+
+
+def _place(task: RowTask) -> tuple[str, Fold, str]:
+    return task.category, Fold(task.seed, task.held_out), task.row.name
+
+
+def _in_test(sample: Sample, held_out: str) -> Sample:
+    """A sample as it counts in the test: unseen if its defect type was held out."""
+    return replace(sample, unseen=True) if held_out in sample.defects() else sample
+
+
+def segmented_images(tasks: Sequence[Task], store: Store) -> list[SegmentedImage]:
+    """How well the segmentation maps fit, where their segmenter measures it: each image once.
+
+    If two segmenters have one name and different parameters, the second is called `name (2)`.
+    """
+    images: dict[tuple[str, str, str], SegmentedImage] = {}
+    known: dict[str, list[str]] = {}
+    for task in tasks:
+        if not isinstance(task, StatisticsTask) or task.defects:  # those images are in another task too
+            continue
+        by_segmenter = {digest_of(c.segmenter.identity(task.category)): c for c in task.cells if c.segmenter}
+        for identity, cell in by_segmenter.items():  # the cells of all detectors hold the same qualities
+            assert cell.segmenter is not None
+            name = cell.segmenter.provider.name
+            same_name = known.setdefault(f"{task.category} {name}", [])
+            if identity not in same_name:
+                same_name.append(identity)
+            number = same_name.index(identity) + 1
+            title = f"{name} ({number})" if number > 1 else name
+            for sample, (fit, doubt) in zip(task.samples, read_quality(store, cell.key), strict=False):
+                if fit is not None or doubt:
+                    image = SegmentedImage(task.category, title, sample.id, fit, doubt)
+                    images.setdefault((task.category, identity, sample.id), image)
+    return list(images.values())
