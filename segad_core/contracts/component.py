@@ -1,4 +1,17 @@
-"""What every plugin is: a class with checked parameters and a constructor that only stores them."""
+"""What all plugins have in common: checked parameters, and a constructor that only stores them.
+
+Parameters of a plugin with a file and a number:
+
+    from pydantic import Field
+
+    from segad_core.api import InputFile, Parameters
+
+    class Params(Parameters):
+        '''What a recipe can set.'''
+
+        weights: InputFile | None = Field(None, description="a local file instead of the published weights")
+        epochs: int = Field(200, ge=1, description="passes over the training images")
+"""
 
 from __future__ import annotations
 
@@ -11,7 +24,7 @@ from pydantic.fields import FieldInfo
 
 
 class Parameters(BaseModel):
-    """Base of every plugin's `Params`: unknown keys are errors, values do not change once checked."""
+    """Base of every plugin's `Params`, a pydantic model: unknown keys are errors, values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -22,26 +35,29 @@ def _relative_to_recipe(path: Path, info: ValidationInfo) -> Path:
 
 
 class IsInputFile:
-    """Marks a parameter as a file whose content, not its name, decides the result."""
+    """Marks a parameter as a file whose content decides the result."""
 
 
 class IsInputFolder:
-    """Marks a parameter as a folder whose files, not its name, decide the result."""
+    """Marks a parameter as a folder whose files decide the result."""
 
 
 class DecidesNothing:
-    """Marks a parameter that decides no result: one that is a check, a note or a matter of speed."""
+    """Marks a parameter that affects no result, such as a check, a note or a number of threads.
+
+    Write `threads: Annotated[int, DecidesNothing()] = 1`; the value is then part of no key in the store.
+    """
 
 
 InputFile = Annotated[Path, AfterValidator(_relative_to_recipe), IsInputFile()]
-"""A file named by a recipe, relative to the recipe's folder; its digest goes into every key."""
+"""A parameter that names a file, relative to the recipe's folder. Keys in the store hold its digest."""
 
 InputFolder = Annotated[Path, AfterValidator(_relative_to_recipe), IsInputFolder()]
-"""A folder named by a recipe, relative to the recipe's folder; the digests of its files go into every key."""
+"""A parameter that names a folder, relative to the recipe's folder. Keys hold the digest of its files."""
 
 
 def has_mark(field: FieldInfo, mark: type) -> bool:
-    """Whether a parameter has one of the marks above, also where it may be absent."""
+    """Whether a parameter has one of the marks above, optional ones included."""
     found = [*field.metadata, *(m for inner in get_args(field.annotation) for m in get_args(inner)[1:])]
     return any(isinstance(m, mark) for m in found)
 
@@ -49,12 +65,13 @@ def has_mark(field: FieldInfo, mark: type) -> bool:
 class Component(ABC):  # noqa: B024 (what must be defined differs by kind)
     """Base of every plugin.
 
-    A subclass declares `class Params(Parameters)` where it has parameters, and a docstring whose first
-    line says what it is. The constructor does no work: what is slow happens when the component is used.
+    A subclass has a docstring whose first line describes it in `segad list-plugins --check`, and declares
+    `class Params(Parameters)` if it has parameters. The constructor only stores its arguments: files are read
+    and networks are built when the component is used.
 
     Args:
-        params: the checked parameters.
-        device: `auto`, `cpu` or `cuda`; for plugins that can use an accelerator.
+        params: the checked parameters; the defaults if None.
+        device: `auto`, `cpu` or `cuda`, for plugins that can use a GPU.
     """
 
     Params: ClassVar[type[Parameters]] = Parameters

@@ -1,4 +1,28 @@
-"""Data sets: which images there are and what is known of each."""
+"""Data sets: which images there are, and what is known about each.
+
+A minimal data set, for a folder with images in `good` and `bad`:
+
+    from segad_core.api import Dataset, InputFolder, Parameters, Sample, image_files
+
+    class GoodAndBad(Dataset):
+        '''One category: the images in the folders `good` and `bad`.'''
+
+        class Params(Parameters):
+            '''Where the images are.'''
+
+            root: InputFolder
+
+        def categories(self):
+            return ["parts"]
+
+        def samples(self, category):
+            root = self.params.root
+            return [
+                Sample(id=path.relative_to(root).as_posix(), path=path, label=label)
+                for label, folder in enumerate(("good", "bad"))
+                for path in image_files(root / folder)
+            ]
+"""
 
 from __future__ import annotations
 
@@ -13,18 +37,18 @@ from segad_core.contracts.component import Component
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image and what is known of it.
+    """One image and what is known about it.
 
     Attributes:
-        id: its path relative to the data set, with forward slashes; unique within its category.
-        path: where its file is.
-        label: 0 good, 1 bad, None doubtful: scored and reported apart, never trained on.
-        split: the data set's official part, if it has one.
-        defect: the type of defect, or several parted by commas, or the name of the doubtful group; empty
-            where unknown or good.
-        unseen: True for a defect of a type that the data set keeps out of training.
-        mask: the pixel mask of the defect, if there is one.
-        group: lot, module or shift: what was made or taken together.
+        id: the path relative to the data set, with forward slashes; unique within its category.
+        path: the image file.
+        label: 0 for good, 1 for bad, None for doubtful: scored and reported separately, never trained on.
+        split: the data set's official split, if it has one.
+        defect: the type of defect, or several separated by commas; for a doubtful image the name of its
+            group; empty if unknown or good.
+        unseen: True if the data set keeps this type of defect out of training.
+        mask: the file of the defect's pixel mask, if there is one.
+        group: the lot, module or shift: images that were made or taken together.
     """
 
     id: str
@@ -38,29 +62,33 @@ class Sample:
 
     @property
     def stratum(self) -> str:
-        """Its official split and label in words, such as `train good`, `test bad, unseen` or `doubtful`."""
+        """The official split and label in words, such as `train good`, `test bad, unseen` or `doubtful`."""
         word = {0: "good", 1: "bad", None: "doubtful"}[self.label]
         return f"{self.split or ''} {word}{', unseen' * self.unseen}".strip()
 
     def defects(self) -> tuple[str, ...]:
-        """The types of defect of a bad image."""
+        """The types of defect of a bad image, each once; empty for others."""
         types = self.defect.split(",") if self.label == 1 else []
         return tuple(dict.fromkeys(name.strip() for name in types if name.strip()))
 
 
 class Dataset(Component):
-    """A data set (entry-point group `segad.datasets`)."""
+    """A data set (entry-point group `segad.datasets`).
+
+    It may also answer questions of `segad_core.api` that are optional: `HasPublishedCategories`,
+    `HasPublishedCounts`, `HasBadSubsets`, `HasContradictions`.
+    """
 
     licence: str = ""
-    """The data's licence, shown wherever the data is used."""
+    """The licence of the data; shown with every table."""
 
     source: str = ""
-    """Where the data is to be had and how large it is, for the person who has to get it."""
+    """Where to get the data, and how large it is."""
 
     @abstractmethod
     def categories(self) -> Sequence[str]:
-        """The names of the categories, in the order in which tables show them."""
+        """The names of the categories, in the order of the table's columns."""
 
     @abstractmethod
     def samples(self, category: str) -> Sequence[Sample]:
-        """Every image of one category, in any order; none is read here."""
+        """All images of a category, in any order. Does not open them."""

@@ -1,4 +1,27 @@
-"""Defect generators: artificial defects for training without bad images (paper section 5.1)."""
+"""Defect generators: artificial defects, for training without bad images (paper section 5.1).
+
+A minimal generator, which inverts the colours of a small square:
+
+    import numpy as np
+
+    from segad_core.api import IGNORED, DataError, DefectGenerator
+
+    class InvertedSquare(DefectGenerator):
+        '''Inverts the colours of a square of 9 x 9 pixels, as far as it lies in one segment.'''
+
+        def apply(self, pixels, segments, rng):
+            rows, columns = np.nonzero(segments != IGNORED)
+            if not len(rows):
+                raise DataError("inverted_square: the image has no segment")
+            place = rng.integers(len(rows))
+            row, column = rows[place], columns[place]
+            square = np.zeros(segments.shape, bool)
+            square[max(row - 4, 0) : row + 5, max(column - 4, 0) : column + 5] = True
+            square &= segments == segments[row, column]
+            changed = pixels.copy()
+            changed[square] = 255 - changed[square]
+            return changed
+"""
 
 from __future__ import annotations
 
@@ -15,29 +38,29 @@ class DefectGenerator(Component):
     """Puts an artificial defect on a good image (entry-point group `segad.defects`)."""
 
     def check(self, segments: Sequence[str]) -> None:
-        """Called before anything is trained; does nothing unless a generator cares.
+        """Called before training; does nothing by default.
 
         Args:
             segments: the names of the segments, in label order.
 
         Raises:
-            SegadError: no image with these segments can take its defect.
+            SegadError: no image with these segments can get the defect.
         """
 
     @abstractmethod
     def apply(
         self, pixels: NDArray[np.uint8], segments: NDArray[np.uint8], rng: np.random.Generator
     ) -> NDArray[np.uint8]:
-        """One defect, on one segment.
+        """Adds one defect to one segment.
 
         Args:
-            pixels: (H, W, 3) RGB of a good image; left as it is.
-            segments: (H, W) labels, `IGNORED` where a pixel belongs to no segment.
+            pixels: (H, W, 3) RGB of a good image; not to be written to.
+            segments: (H, W) labels, `IGNORED` for pixels that belong to no segment.
             rng: the only source of randomness.
 
         Returns:
-            A new image, different in pixels of one segment only.
+            A new image that differs in pixels of one segment only.
 
         Raises:
-            DataError: no segment of this image can take the defect.
+            DataError: no segment of this image can get the defect.
         """

@@ -1,4 +1,27 @@
-"""Encoders: frozen networks whose feature maps detectors share."""
+"""Encoders: frozen networks whose features detectors share.
+
+A minimal encoder, with one layer that needs no network:
+
+    import numpy as np
+
+    from segad_core.api import Encoder, Layer
+
+    class MeanColours(Encoder):
+        '''Mean colour of each block of 4 x 4 pixels.'''
+
+        def layers(self):
+            return {"layer1": Layer(channels=3, stride=4)}
+
+        def encode(self, pixels, layers):
+            count, height, width, _ = pixels.shape
+            padded = np.pad(pixels, [(0, 0), (0, -height % 4), (0, -width % 4), (0, 0)], mode="edge")
+            blocks = padded.reshape(count, padded.shape[1] // 4, 4, padded.shape[2] // 4, 4, 3)
+            means = blocks.mean(axis=(2, 4), dtype=np.float32) / 255
+            return {name: np.ascontiguousarray(means.transpose(0, 3, 1, 2)) for name in layers}
+
+        def digest(self):
+            return "mean colours 1"
+"""
 
 from __future__ import annotations
 
@@ -14,7 +37,7 @@ from segad_core.contracts.component import Component
 
 
 class Array(Protocol):
-    """An array of any library, on any device: NumPy's, torch's, or whatever speaks DLPack."""
+    """An array of any library that supports DLPack, such as NumPy or torch, on any device."""
 
     @property
     def shape(self) -> Any: ...
@@ -26,7 +49,7 @@ class Array(Protocol):
 
 @dataclass(frozen=True)
 class Layer:
-    """What a layer puts out: channels, and how many input pixels one of its pixels stands for."""
+    """The output of a layer: its number of channels, and how many input pixels one of its pixels covers."""
 
     channels: int
     stride: int
@@ -35,26 +58,27 @@ class Layer:
 class Encoder(Component):
     """A frozen network with named layers (entry-point group `segad.encoders`).
 
-    Layers of convolutional encoders are named as in ResNets, by stride: `layer1` has stride 4,
-    `layer2` 8, `layer3` 16, `layer4` 32, so that a recipe's detectors work with any of them.
+    Name layers of convolutional encoders by stride, as in ResNets: `layer1` has stride 4, `layer2` 8,
+    `layer3` 16 and `layer4` 32. Detectors then work with any encoder. One that may download its weights also
+    defines `to_download` (`HasDownload`).
     """
 
     @abstractmethod
     def layers(self) -> Mapping[str, Layer]:
-        """The layers by name, from fine to coarse. Loads no weights."""
+        """The layers by name, from fine to coarse. Does not load weights."""
 
     @abstractmethod
     def encode(self, pixels: NDArray[np.uint8], layers: Sequence[str]) -> Mapping[str, Array]:
-        """One forward pass.
+        """Runs one forward pass.
 
         Args:
-            pixels: (N, H, W, 3) uint8 RGB; normalising them is the encoder's business.
-            layers: the names of the layers wanted.
+            pixels: (N, H, W, 3) uint8 RGB; the encoder normalises them.
+            layers: the names of the requested layers.
 
         Returns:
-            For each layer a float32 array (N, C, H / stride, W / stride), sizes rounded up.
+            A float32 array (N, C, H / stride, W / stride) for each layer, with sizes rounded up.
         """
 
     @abstractmethod
     def digest(self) -> str:
-        """What identifies the weights: a digest of their file, or the published tag that names one."""
+        """Identifies the weights: a digest of their file, or the tag under which they were published."""

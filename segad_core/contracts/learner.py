@@ -1,4 +1,7 @@
-"""Learners: what detectors and classifiers have in common, from the encoder's layers to a state."""
+"""Learners: what detectors and classifiers have in common, from the encoder's layers to the learnt state.
+
+`segad_core.contracts.detector` and `segad_core.contracts.classifier` have examples.
+"""
 
 from __future__ import annotations
 
@@ -36,26 +39,24 @@ class Space:
 
 
 class Learner(Component):
-    """What learns from images and keeps what it learnt: a detector or a classifier.
+    """A detector or a classifier: it learns from images, and its state can be stored.
 
-    After `restore(state())` a fresh instance with the same parameters gives the same results, to the last
-    bit.
+    After `restore(state())`, a fresh instance with the same parameters gives bit-identical results.
     """
 
     def layers(self) -> tuple[str, ...]:
-        """The encoder layers it reads; none where it does not use the encoder."""
+        """The encoder layers that it reads; none by default."""
         return ()
 
     def check(self, size: tuple[int, int], shapes: Shapes) -> None:
-        """Called before anything is trained; does nothing unless a learner cares.
+        """Called before training; does nothing by default.
 
         Args:
-            size: height and width to which images will be brought.
+            size: (height, width) of the images.
             shapes: (C, H, W) of each encoder layer that it reads.
 
         Raises:
-            SegadError: it cannot work at that size or on its device, or a file that it needs is not what it
-                should be.
+            SegadError: it does not work at that size or on its device, or a file that it needs is wrong.
         """
 
     def cost(self, images: int, size: tuple[int, int], shapes: Shapes) -> str:
@@ -74,8 +75,12 @@ class Learner(Component):
 
     @abstractmethod
     def state(self) -> Mapping[str, NDArray[np.generic]]:
-        """All that was learnt, as named arrays."""
+        """Everything that was learnt, as named arrays."""
 
     @abstractmethod
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        """Takes up a state that `state` gave."""
+        """Restores what `state` returned.
+
+        Raises:
+            SegadError: the state is incomplete, or belongs to other parameters.
+        """

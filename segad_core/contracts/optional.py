@@ -1,7 +1,22 @@
 """Optional knowledge: what a component may tell the engine beyond its contract, one protocol per question.
 
 A component that has an answer defines the method or class attribute, and need not inherit the protocol. One
-that has none writes nothing: the engine asks through the functions below, which know the default answer.
+that has none writes nothing: the engine asks through the functions below, which know the default answer. A
+segmenter with a note:
+
+    from segad_core.api import Segmenter
+
+    class Guess(Segmenter):
+        '''One segment for the whole image, whatever it shows.'''
+
+        def segments(self):
+            return ["all"]
+
+        def segment(self, batch):
+            return batch.pixels[:1, :, :, 0] * 0
+
+        def notes(self):
+            return ["The segmentation is a guess."]
 """
 
 from __future__ import annotations

@@ -1,4 +1,24 @@
-"""What a plugin is told, and can ask for, while it trains."""
+"""The services that a plugin can use while it trains: seed, progress, checkpoints, shared artifacts.
+
+A training that shows its progress and can be resumed:
+
+    import numpy as np
+
+    from segad_core.api import Run
+
+    def train(images, run, steps=100):
+        weights, start = np.zeros(3), 0
+        if (saved := run.checkpoint.load()) is not None:
+            weights, start = saved["weights"], int(saved["step"])
+        order = np.random.default_rng(run.seed).permutation(steps) % len(images)
+        for step in range(start, steps):
+            colour = images.pick([int(order[step])]).pixels.mean(axis=(0, 1, 2))
+            weights = weights + 0.1 * (colour - weights)
+            run.progress("training steps", step + 1, steps, f"colour {colour.mean():.0f}")
+            if run.checkpoint.due():
+                run.checkpoint.save({"weights": weights, "step": np.array(step + 1)})
+        return weights
+"""
 
 from __future__ import annotations
 
@@ -13,23 +33,23 @@ from segad_core.contracts.images import Arrays, ImageSet
 
 
 class Progress(Protocol):
-    """Told what is being done, how much of it is done, how much there is, and how it goes (`loss 0.12`)."""
+    """Reports what is being done, how much of it is done, the total, and a note such as `loss 0.12`."""
 
     def __call__(self, what: str, done: int, total: int, note: str = "") -> None: ...
 
 
 def unseen(what: str, done: int, total: int, note: str = "") -> None:
-    """Progress that nobody looks at."""
+    """Progress that is not shown."""
 
 
 class Checkpoint:
-    """Where a long training leaves what it needs to go on after it was killed; this one keeps nothing.
+    """What a long training needs to resume after an interruption; this base class keeps nothing.
 
-    What is kept belongs to one training: same plugin, code, parameters, images and seed.
+    A checkpoint belongs to one training: the same plugin, code, parameters, images and seed.
     """
 
     def load(self) -> Arrays | None:
-        """What was saved last, or None."""
+        """The arrays that were saved last, or None."""
         return None
 
     def due(self) -> bool:
@@ -37,16 +57,16 @@ class Checkpoint:
         return False
 
     def save(self, arrays: Arrays) -> None:
-        """Keeps named arrays in place of those before; all or nothing."""
+        """Replaces the saved arrays, atomically."""
 
 
 class Run:
-    """What a plugin is told, and can ask for, while it trains; this one keeps nothing between two runs.
+    """The services that a plugin can use while it trains; this base class stores nothing.
 
     Attributes:
-        seed: the only source of randomness; spawn from it as needed.
-        progress: call it as the work goes on.
-        checkpoint: where to leave, now and then, what a training needs to go on.
+        seed: the only source of randomness.
+        progress: to be called as the training advances.
+        checkpoint: to save what is needed to resume.
     """
 
     def __init__(
@@ -60,24 +80,29 @@ class Run:
         self.checkpoint = Checkpoint() if checkpoint is None else checkpoint
 
     def artifact(self, name: str, inputs: Mapping[str, Any], make: Callable[[Run], Arrays]) -> Arrays:
-        """A part of the training that others can share, made once and then kept in the store.
+        """Makes something that several trainings can share; the store keeps it.
 
         Args:
-            name: what it is, in a word.
-            inputs: plain data that decides its content, beside the plugin's code and the encoder.
-            make: makes it, with a seed that the name and the inputs alone decide.
+            name: a word that says what it is.
+            inputs: plain data that determines the content, beside the plugin's code and the encoder.
+            make: makes it; the seed of the `Run` that it gets depends on name and inputs only.
         """
         return make(Run(artifact_seed(name, inputs), self.progress))
 
     def images(self, folder: Path, size: tuple[int, int], layers: Sequence[str] = ()) -> ImageSet:
-        """The images below a folder, brought to a size (height, width), with layers of the recipe's encoder.
+        """The images in a folder and its subfolders.
+
+        Args:
+            folder: the folder.
+            size: (height, width) to which images are resized.
+            layers: the layers of the recipe's encoder that will be read.
 
         Raises:
-            DataError: there is no image, or one that cannot be read.
+            DataError: there is no image, or one cannot be read.
         """
-        raise LookupError("this run has no folders of images")
+        raise LookupError("this run cannot read folders of images")
 
 
 def artifact_seed(name: str, inputs: Mapping[str, Any]) -> np.random.SeedSequence:
-    """The seed of an artifact: decided by its name and inputs, so that runs which share it can."""
+    """The seed of an artifact, which depends on its name and inputs only, so that runs can share it."""
     return np.random.SeedSequence(int(digest_of([name, dict(inputs)])[:32], 16))

@@ -1,4 +1,23 @@
-"""Segmenters: which part of the object each pixel belongs to."""
+"""Segmenters: which part of the object each pixel belongs to.
+
+A minimal segmenter, for objects that always lie in the left half of the image:
+
+    import numpy as np
+
+    from segad_core.api import Segmenter
+
+    class Halves(Segmenter):
+        '''The left and the right half of the image.'''
+
+        def segments(self):
+            return ["left", "right"]
+
+        def segment(self, batch):
+            height, width = batch.pixels.shape[1:3]
+            labels = np.zeros((1, height, width), np.uint8)
+            labels[:, :, width // 2 :] = 1
+            return labels
+"""
 
 from __future__ import annotations
 
@@ -16,7 +35,7 @@ from segad_core.contracts.component import Component
 from segad_core.contracts.images import ImageBatch
 
 IGNORED = 255
-"""The label of a pixel that belongs to no segment and is left out of all statistics."""
+"""The label of pixels that belong to no segment; statistics leave them out."""
 
 _SEGMENT_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -48,8 +67,8 @@ class MapQuality:
     """How well a segmentation map fits its image.
 
     Attributes:
-        fit: 0 to 1, by the segmenter's own measure; None where there was nothing to measure.
-        doubt: what is wrong with it, for a person; empty for a map to rely on.
+        fit: 0 to 1, by the segmenter's own measure; None if there is nothing to measure.
+        doubt: a sentence that says what is wrong with the map; empty if it is reliable.
     """
 
     fit: float | None
@@ -61,14 +80,14 @@ class Segmenter(Component):
 
     @abstractmethod
     def segments(self) -> Sequence[str]:
-        """The segments' names; label l of a segmentation map is the l-th name."""
+        """The names of the segments; label l of a segmentation map stands for the l-th name."""
 
     def check_sizes(self, originals: Collection[tuple[int, int]], size: tuple[int, int]) -> None:
-        """Called before anything is trained; does nothing unless a segmenter cares.
+        """Called before training; does nothing by default.
 
         Args:
-            originals: the (height, width) that the images have on disk.
-            size: the (height, width) to which they will be brought.
+            originals: the (height, width) of the images on disk.
+            size: the (height, width) to which they will be resized.
 
         Raises:
             SegadError: images of these sizes cannot be segmented.
@@ -76,13 +95,13 @@ class Segmenter(Component):
 
     @abstractmethod
     def segment(self, batch: ImageBatch) -> NDArray[np.uint8]:
-        """Segmentation maps at the batch's size.
+        """Segmentation maps at the size of the batch.
 
         Returns:
-            (N, H, W) uint8 labels below the number of segments, or `IGNORED`; or (1, H, W) where one
-            map holds for every image, which is faster.
+            (N, H, W) uint8: labels below the number of segments, or `IGNORED`. (1, H, W) stands for one map
+            that is the same for all images, which is faster.
         """
 
     def quality(self, batch: ImageBatch) -> Sequence[MapQuality] | None:
-        """How well the map of each image fits it; None where there is nothing to measure."""
+        """How well the map of each image fits it; None, the default, if there is nothing to measure."""
         return None
