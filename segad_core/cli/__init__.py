@@ -1,4 +1,7 @@
-"""The command `segad`: one small file per command, each importing what it needs when it runs."""
+"""The command `segad`: one small file per command, on top of everything else.
+
+Each command imports what it needs only when it runs, and holds no logic of its own beyond options and output.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,8 @@ from segad_core.cli.run import run
 
 __all__ = ["main"]
 
-# before any library starts its threads: on a machine that others use too, threads that wait by spinning
-# keep each other from working (docs/decisions/0007-threads.md)
+# set before any library starts its threads: on a shared machine, threads that spin while waiting slow each
+# other down (docs/decisions/0007-threads.md)
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
@@ -30,23 +33,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 def main() -> None:
     """Supervised anomaly detection for industrial images.
 
-    A recipe says which data, detectors, segments and classifier make up a table; `run` fills it.
+    A recipe describes an experiment: data, detectors, segments and classifiers, one table row per setup.
 
     \b
-    segad run elpv                a shipped recipe by name, or a path to one
-    segad check my_recipe.yaml    what would be computed, without computing it
-    segad list-plugins            what is installed
-    segad mask                    draw segmentation masks, and look at them
-    segad datasets                data sets, where to get them, whether a copy is sound
-    segad maps RECIPE -o DIR      the anomaly maps behind a run's table, as files
-    segad fit RECIPE -o BUNDLE    one trained setup as a bundle, for the line
-    segad operate BUNDLE --show   a bundle's threshold, what it means in parts, and others to choose
-    segad predict BUNDLE FOLDER   verdicts with reasons
-    segad learn BUNDLE --bad IMG  teaches it what it missed
-    segad bundle verify BUNDLE    whether it is sound
+    segad run elpv                        run a shipped recipe and print its table
+    segad fit elpv ... -o BUNDLE          save one trained setup for production
+    segad predict BUNDLE FOLDER           inspect images with it
 
-    Exit codes: 0 done, 1 failed, 2 the recipe or the command line is wrong, 3 done but some images could
-    not be read.
+    Exit codes: 0 success, 1 failure, 2 invalid recipe or command line, 3 success, but some images could not
+    be read.
     """
 
 

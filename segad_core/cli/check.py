@@ -1,4 +1,4 @@
-"""`segad check`: validates a recipe against its plugins and data, and says what a run would compute."""
+"""`segad check`: validates a recipe and reports what a run would compute."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 @DEBUG
 @reports_errors
 def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool) -> int:
-    """Check RECIPE and print what a run would compute, without computing it.
+    """Check a recipe without running it.
 
-    Reads the images once, to find what cannot be read and what stands in two purposes.
+    Reads all images once, reports unreadable images and leakage between training and test, and prints what a
+    run would compute. RECIPE is a path or the name of a shipped recipe.
     """
     from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
@@ -49,9 +50,9 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
             click.echo(
                 f"  seed {fold}: images for detectors {len(split.detectors)}, "
                 f"final classifier {len(split.final)}, test {len(split.test)}, "
-                f"apart {len(split.doubtful)}, unused {len(split.unused)}"
+                f"doubtful {len(split.doubtful)}, unused {len(split.unused)}"
                 + (f", published subset '{split.subset}'" if split.subset else "")
-                + "".join(f", classifier {name} {len(own)}" for name, own in split.classifiers.items())
+                + "".join(f", classifier {name} {len(chosen)}" for name, chosen in split.classifiers.items())
             )
         for kind, cells, found, cost in _summary(plan, opened):
             click.echo(f"  {kind}: {cells} cells, {found} in the store, {cells - found} to compute{cost}")
@@ -66,7 +67,7 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
 
 
 def short_of_room(needed: Needs, store: Path) -> Iterator[str]:
-    """Where less is free than a run may take."""
+    """The places with less free space than a run may need."""
     import shutil
     import tempfile
 
@@ -77,19 +78,19 @@ def short_of_room(needed: Needs, store: Path) -> Iterator[str]:
     kept = sum(needed.stored.values()) + needed.checkpoints
     places = [(f"{here} has", store, kept), (f"{there} has", temporary, needed.temporary)]
     if needed.temporary and _disk(store) == _disk(temporary):
-        places = [(f"{here} and {there} share a disk with", store, kept + needed.temporary)]
+        places = [(f"{here} and {there} share a disk that has", store, kept + needed.temporary)]
     for what, folder, size in places:
         if size > (free := shutil.disk_usage(folder).free):
-            yield f"{what} {size_words(free)} free, and the run may take {size_words(size)}"
+            yield f"{what} {size_words(free)} free, but the run may need {size_words(size)}"
 
 
 def _disk(folder: Path) -> int:
-    """The file system in which a folder lies."""
+    """The file system of a folder."""
     return folder.stat().st_dev
 
 
 def _summary(plan: CategoryPlan, store: Store) -> Iterator[tuple[str, int, int, str]]:
-    """For each kind of task: its cells, how many are in the store, and what the others will take."""
+    """For each kind of task: its cells, how many are in the store, and the cost of the others."""
     from segad_core.run.cells import FitTask, RowTask, ScoresTask, StatisticsTask
     from segad_core.run.costs import fit_costs
 
@@ -98,7 +99,7 @@ def _summary(plan: CategoryPlan, store: Store) -> Iterator[tuple[str, int, int, 
         "trained detectors": [task for task in fits if not task.labels],
         "trained classifiers": [task for task in fits if task.labels],
         "statistics": [task for task in plan.tasks if isinstance(task, StatisticsTask)],
-        "classifiers' scores": [task for task in plan.tasks if isinstance(task, ScoresTask)],
+        "classifier scores": [task for task in plan.tasks if isinstance(task, ScoresTask)],
         "rows": [task for task in plan.tasks if isinstance(task, RowTask)],
     }
     for name, tasks in kinds.items():
@@ -112,5 +113,5 @@ def _summary(plan: CategoryPlan, store: Store) -> Iterator[tuple[str, int, int, 
             cost = f": {len(passes)} passes, {sum(passes)} images in all"
         trainings = [fit_costs(task, store) for task in unfinished if isinstance(task, FitTask)]
         for alias, words in dict.fromkeys(item for costs in trainings for item in costs.items()):
-            cost += f"\n    {alias}, each time: {words}"
+            cost += f"\n    {alias}, per training: {words}"
         yield name, len(cells), len([key for key in cells if store.has(key)]), cost

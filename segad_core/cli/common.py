@@ -1,4 +1,4 @@
-"""What commands share: options, and the one place where an error becomes a sentence and an exit code."""
+"""Shared options, and the one place that turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SET = click.option(
     "overrides",
     multiple=True,
     metavar="A.B=VALUE",
-    help="Change a value of the recipe, as in split.seeds=[0]. May be given again.",
+    help="Override a value of the recipe, such as split.seeds=[0]. Repeatable.",
 )
 STORE = click.option(
     "--store",
@@ -24,54 +24,54 @@ STORE = click.option(
     envvar="SEGAD_STORE",
     default=Path("store"),
     show_default=True,
-    help="Folder of computed artifacts; safe to delete, slow to fill again.",
+    help="Folder of computed artifacts. Safe to delete, but slow to recompute.",
 )
 NO_PLUGINS = click.option(
     "--no-plugins",
     is_flag=True,
-    help="Leave out every plugin that does not come with segad, before any import.",
+    help="Ignore plugins that do not come with segad, before any import.",
 )
 DEVICE = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
-    help="Where networks run; auto takes a GPU where there is one.",
+    help="Device for neural networks; auto uses a GPU if available.",
 )
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-DEBUG = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Output JSON.")
+DEBUG = click.option("--debug", is_flag=True, help="Show the traceback if an error occurs.")
 
 
 def say(text: str, err: bool = False) -> None:
-    """Prints a line that can hold the name of a file, whose bytes may be no text."""
+    """Prints a line that may contain file names, whose bytes need not be text."""
     from segad_core.base.text import as_text
 
     click.echo(as_text(text), err=err)
 
 
 def outside(bundle: Path, option: str, place: Path) -> None:
-    """Refuses to write into a bundle, which then held what its manifest does not name.
+    """Rejects a path inside a bundle, which may hold only what its manifest lists.
 
     Raises:
-        UsageError: the place lies in it.
+        UsageError: the path is in the bundle.
     """
     from segad_core.errors import UsageError
 
     if place.resolve().is_relative_to(bundle.resolve()):
-        raise UsageError(f"{option} {place}: lies in the bundle {bundle}", "Name a place outside of it.")
+        raise UsageError(f"{option} {place}: is inside the bundle {bundle}", "Choose a path outside it.")
 
 
 def not_read(lost: Sequence[Exception]) -> int:
-    """Lists the images that could not be read; the exit code that follows."""
+    """Lists the images that could not be read, and returns the exit code."""
     for error in lost:
         say(f"not read: {error}", err=True)
     return 3 if lost else 0
 
 
 def reports_errors(command: Callable[..., int]) -> Callable[..., None]:
-    """Wraps a command: its result is the exit code, and an error is a sentence, never a traceback.
+    """Wraps a command: its result is the exit code, and errors become messages instead of tracebacks.
 
-    The option --debug shows the traceback as well.
+    With --debug, tracebacks are shown.
     """
 
     @functools.wraps(command)
@@ -86,16 +86,18 @@ def reports_errors(command: Callable[..., int]) -> Callable[..., None]:
             click.echo(f"error: {error}", err=True)
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("interrupted: what is finished is in the store; the same command goes on", err=True)
+            click.echo(
+                "interrupted: finished work is in the store; run the same command to continue", err=True
+            )
             sys.exit(1)
         except (click.ClickException, click.Abort, BrokenPipeError):
-            raise  # click knows what to do
+            raise  # click handles these
         except Exception as error:
             if debug:
                 raise
             click.echo(
                 f"error: unexpected {type(error).__name__}: {error}\n"
-                "  This is a defect in segad or in a plugin: run again with --debug, report what it shows.",
+                "  This is a bug in segad or in a plugin: run again with --debug and report the output.",
                 err=True,
             )
             sys.exit(1)

@@ -1,4 +1,4 @@
-"""`segad datasets`: which data sets are known and where to get them; `check` says what is wrong with one."""
+"""`segad datasets`: lists known data sets and where to get them; `check` finds problems in a copy."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ _SHOWN = 10
 @DEBUG
 @click.pass_context
 def datasets(context: click.Context, as_json: bool, no_plugins: bool, debug: bool) -> None:
-    """List the data sets that segad can read: what each is, its licence, and where to get it.
+    """List the data sets that segad can read.
+
+    Shows what each one is, its licence and where to get it. The exit code is 1 if a data set's plugin is
+    broken.
 
     \b
-    segad datasets                              the list
-    segad datasets check NAME --root DIR        what is wrong with a copy on disk
-
-    The exit code is 1 if a data set's plugin is broken.
+    segad datasets check NAME --root DIR        find problems in a copy on disk
     """
     if context.invoked_subcommand is None:
         _list(as_json=as_json, no_plugins=no_plugins, debug=debug)
     elif as_json or no_plugins or debug:
         command = context.invoked_subcommand
-        raise click.UsageError(f"options stand behind the command: segad datasets {command} ...")
+        raise click.UsageError(f"put options after the command: segad datasets {command} ...")
 
 
 @reports_errors
@@ -64,7 +64,7 @@ def _list(as_json: bool, no_plugins: bool) -> int:
 
 
 def _entries(registry: Registry) -> list[dict[str, str]]:
-    """Each data set plugin; one of whose name there are several by its full name."""
+    """Each data set plugin, with its full name if several plugins have the same name."""
     from segad_core.errors import PluginError
 
     providers = registry.providers("datasets")
@@ -85,7 +85,7 @@ def _entries(registry: Registry) -> list[dict[str, str]]:
 
 
 def _wrapped(text: str) -> str:
-    """A paragraph of at most 100 columns; what has to be copied (addresses, paths) stays whole."""
+    """A paragraph of at most 100 columns; addresses and paths are not broken, so that they can be copied."""
     return textwrap.fill(
         text,
         _WIDTH,
@@ -104,10 +104,12 @@ def _wrapped(text: str) -> str:
     "words",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Another parameter of the data set's plugin. May be given again.",
+    help="Another parameter of the data set. Repeatable.",
 )
-@click.option("--category", "wanted", multiple=True, metavar="C", help="Only this one. May be given again.")
-@click.option("--all", "everything", is_flag=True, help=f"Show all findings, not {_SHOWN} of each kind.")
+@click.option(
+    "--category", "wanted", multiple=True, metavar="NAME", help="Check only this category. Repeatable."
+)
+@click.option("--all", "everything", is_flag=True, help=f"Show all findings, not just {_SHOWN} of each kind.")
 @JSON
 @STORE
 @NO_PLUGINS
@@ -123,16 +125,16 @@ def check(
     store: Path,
     no_plugins: bool,
 ) -> int:
-    """Check a copy of the data set NAME: counts, damaged files, duplicates, labels, masks.
+    """Find problems in a copy of the data set NAME.
 
-    Every image and every mask is read. Problems are published categories that are not there, numbers of
-    images other than the published ones, images or masks that cannot be read, lists that contradict each
-    other, one image in training and in test or with two labels, masks that do not fit their images or
-    labels, and published subsets that name what is not there. Notes (an image twice in one part, bad images
-    without a mask where others have one, no published numbers) are no problems.
+    Reads every image and every mask. Problems are missing categories, image counts that differ from the
+    published ones, unreadable images or masks, contradictory lists, the same image in training and test or
+    with two labels, masks that do not match their images or labels, and published subsets that list missing
+    images. Notes are not problems: an image twice in the same part, bad images without a mask if others have
+    one, and missing published counts.
 
-    Exit codes: 0 no problem, 1 problems, 2 the command line or the folders are wrong, 3 no problem but
-    images that cannot be read.
+    Exit codes: 0 no problems, 1 problems, 2 invalid command line or folder, 3 no problems except unreadable
+    images.
     """
     from segad_core.plugins.registry import Registry
 
@@ -143,7 +145,7 @@ def check(
     from segad_core.store.store import Store
     from segad_core.tools.dataset_check import absent, check_category
 
-    with Progress():  # shows the data set's warnings
+    with Progress():  # prints the data set's warnings
         categories = _categories(dataset, name, wanted)
     opened = Store(store)
     checks: list[CategoryCheck] = []
@@ -159,7 +161,7 @@ def check(
     checks += lacking
     uncounted = _uncounted(dataset, checks)
     if uncounted and not as_json:
-        click.echo(_wrapped(f"note: no numbers of images were published for {', '.join(uncounted)}"))
+        click.echo(_wrapped(f"note: no published image counts for {', '.join(uncounted)}"))
     summary = _summary(checks)
     summary["notes"] += bool(uncounted)
     if as_json:
@@ -183,7 +185,7 @@ def _told(progress: Progress, category: str, what: str, done: int, total: int, n
 
 
 def _summary(checks: Sequence[CategoryCheck]) -> dict[str, int]:
-    """Numbers of images, problems and notes in all categories, and the exit code."""
+    """The numbers of images, problems and notes in all categories, and the exit code."""
     findings = [finding for checked in checks for finding in checked.findings]
     problems = [finding for finding in findings if finding.is_problem]
     only_unreadable = all(finding.kind == "unreadable" for finding in problems)
@@ -196,7 +198,7 @@ def _summary(checks: Sequence[CategoryCheck]) -> dict[str, int]:
 
 
 def _uncounted(dataset: Dataset, checks: Sequence[CategoryCheck]) -> list[str]:
-    """The categories whose numbers of images nobody published, of a data set that has some published."""
+    """The categories without published image counts, if the data set has any published counts."""
     from segad_core.contracts import optional
 
     if not optional.knows_published_counts(dataset):
@@ -210,14 +212,14 @@ def _plain(checked: CategoryCheck) -> dict[str, Any]:
 
 
 def _print(checked: CategoryCheck, everything: bool) -> None:
-    """A category's report; a kind of finding has a line of its own and one for each time it was found."""
+    """A category's report: a line for each kind of finding, followed by a line for each finding."""
     from segad_core.tools.dataset_check import HEADINGS
 
     say(checked.category)
     differ = not checked.published or any(finding.kind == "counts" for finding in checked.findings)
     numbers = {
         "images" if differ else "images, as published": checked.images,
-        "types of defect": checked.defects,
+        "defect types": checked.defects,
         "subsets of bad training images": {f"'{name}'": size for name, size in checked.subsets.items()},
     }
     for what, counts in numbers.items():
@@ -232,14 +234,14 @@ def _print(checked: CategoryCheck, everything: bool) -> None:
         for finding in shown:
             say(textwrap.indent(finding.text, "    "))
         if len(found) > len(shown):
-            say(f"    and {len(found) - len(shown)} more (--all shows them)")
+            say(f"    and {len(found) - len(shown)} more (use --all to show them)")
 
 
 def _categories(dataset: Dataset, name: str, wanted: Sequence[str]) -> list[str]:
     """The categories to check.
 
     Raises:
-        SegadError: one is not there.
+        SegadError: one does not exist.
     """
     from segad_core.contracts import optional
     from segad_core.errors import UsageError
@@ -250,7 +252,7 @@ def _categories(dataset: Dataset, name: str, wanted: Sequence[str]) -> list[str]
     for category in wanted:
         if category not in known:
             if category in published:
-                dataset.samples(category)  # says what its folder lacks
+                dataset.samples(category)  # explains what its folder lacks
             raise UsageError(
                 f"--category {category}: data set {name} has no such category{suggest(category, known)}"
             )
@@ -258,7 +260,7 @@ def _categories(dataset: Dataset, name: str, wanted: Sequence[str]) -> list[str]
 
 
 def _open(name: str, root: str | None, words: Sequence[str], registry: Registry) -> Dataset:
-    """The data set with the parameters of the command line.
+    """The data set with the parameters from the command line.
 
     Raises:
         UsageError: there is no such data set, or a parameter is unknown, missing or wrong.

@@ -1,4 +1,4 @@
-"""`segad list-plugins`: what is installed, from metadata alone; with --check, whether it works."""
+"""`segad list-plugins`: lists plugins from metadata alone; with --check, imports and checks them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KINDS = (
 
 
 @click.command("list-plugins")
-@click.option("--kind", type=click.Choice(_KINDS), help="Only plugins of this kind.")
+@click.option("--kind", type=click.Choice(_KINDS), help="List only plugins of this kind.")
 @JSON
 @click.option("--check", is_flag=True, help="Import each plugin and check it against its contract.")
 @NO_PLUGINS
@@ -32,8 +32,8 @@ _KINDS = (
 def list_plugins(kind: str | None, as_json: bool, check: bool, no_plugins: bool) -> int:
     """List the installed plugins.
 
-    Without --check nothing is imported. A name that two distributions provide is marked; a recipe then
-    has to say `distribution:name`. With --check the exit code is 1 if a plugin is broken.
+    Without --check nothing is imported. A name that several distributions provide is marked as ambiguous; a
+    recipe must then use `distribution:name`. With --check, the exit code is 1 if a plugin is broken.
     """
     from collections import Counter
 

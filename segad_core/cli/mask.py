@@ -1,4 +1,4 @@
-"""`segad mask`: starts a mask to be drawn, and shows what a recipe's segmenter makes of an image."""
+"""`segad mask`: starts a mask to draw on, and previews a recipe's segmentation."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _MADE_BY = "segad mask preview"
-"""Stands in every preview's file: only such a file is written over without being asked."""
+"""Marks preview files, which are the only ones that are overwritten without --force."""
 
 
 @click.group()
 def mask() -> None:
-    """Draw segmentation masks, and look at them."""
+    """Draw segmentation masks and preview segmentations."""
 
 
 @mask.command()
-@click.option("--image", required=True, type=_FILE, help="The image to draw over: a good, typical one.")
+@click.option("--image", required=True, type=_FILE, help="The image to draw over: a typical good one.")
 @click.option(
     "-o",
     "--output",
     type=_FILE,
     metavar="MASK.png",
-    help="The mask to start; by default IMAGE_mask.png in the working folder.",
+    help="The new mask. Default: IMAGE_mask.png in the working folder.",
 )
 @click.option(
     "--segments",
     default="background,object",
     show_default=True,
-    help="Names of the segments in label order, with commas between.",
+    help="Segment names in label order, separated by commas.",
 )
-@click.option("--size", metavar="HxW", help="Height and width of the mask; by default the image's own.")
+@click.option("--size", metavar="HxW", help="Height and width of the mask. Default: the image's.")
 @click.option(
     "--white",
     type=click.IntRange(1, 65535),
     default=65535,
     show_default=True,
-    help="White of images with 16 bits, as image.white in the recipe.",
+    help="White value of 16-bit images, as image.white in recipes.",
 )
-@click.option("--force", is_flag=True, help="Write over files that are there: what was drawn is lost.")
+@click.option("--force", is_flag=True, help="Overwrite existing files, including what was drawn.")
 @DEBUG
 @reports_errors
 def new(image: Path, output: Path | None, segments: str, size: str | None, white: int, force: bool) -> int:
-    """Start a mask: a PNG in which every pixel has label 0, to be drawn upon.
+    """Start a mask: a PNG to draw on, in which every pixel has label 0.
 
-    Beside MASK.png come MASK_image.png, the image as a layer to draw over, and MASK_colours.png, which shows
-    the colour of each segment. Any program with a hard pencil will do; save the mask as PNG.
+    Also writes MASK_image.png, the image as a layer to draw over, and MASK_colours.png, the colours of the
+    segments. Draw in any program with a hard pencil, and save the mask as PNG.
     """
     import numpy as np
     from PIL import Image
@@ -76,23 +76,23 @@ def new(image: Path, output: Path | None, segments: str, size: str | None, white
     _save(legend(entries), colours)
     write_labels(output, np.zeros(pixels.shape[:2], np.uint8), len(names))
     height, width = pixels.shape[:2]
-    click.echo(f"{output}: {height} x {width} pixels (height x width), all of them {names[0]} (label 0)")
-    click.echo(f"{layer}: the image, a layer to draw over")
+    click.echo(f"{output}: {height} x {width} pixels (height x width), all {names[0]} (label 0)")
+    click.echo(f"{layer}: the image, as a layer to draw over")
     click.echo(f"{colours}: the colours of the {len(names)} segments")
-    click.echo(f"\nFor the recipe (the path counts from the recipe's folder):\n\n{_yaml(output, names)}")
+    click.echo(f"\nFor the recipe (paths are relative to its folder):\n\n{_yaml(output, names)}")
     click.echo(
-        "Draw with a hard pencil, without anti-aliasing, in these colours; hide the image, export a PNG.\n"
-        "Then look at it: segad mask preview RECIPE --category CATEGORY (docs/how-to/draw_a_mask.md)"
+        "Draw with a hard pencil, without anti-aliasing, in these colours. Hide the image and export a PNG.\n"
+        "Then preview it: segad mask preview RECIPE --category CATEGORY (docs/how-to/draw_a_mask.md)"
     )
     return 0
 
 
 @mask.command()
 @RECIPE
-@click.option("--category", default="", help="Of the recipe's; may be left out where there is but one.")
+@click.option("--category", default="", help="The category to show; optional if there is only one.")
 @click.option("-o", "--output", type=_FILE, metavar="FILE.png", help="The picture to write.")
-@click.option("--row", default="", help="The row whose segmenter is shown; by default the recipe's own is.")
-@click.option("--image", default="", metavar="ID", help="The sample, by its path in the data set.")
+@click.option("--row", default="", help="Show the segmenter of this row. Default: the recipe's.")
+@click.option("--image", default="", metavar="ID", help="The sample image, by its path in the data set.")
 @SET
 @STORE
 @NO_PLUGINS
@@ -108,10 +108,10 @@ def preview(
     store: Path,
     no_plugins: bool,
 ) -> int:
-    """Draw what RECIPE's segmenter makes of a category.
+    """Preview the segmentation of a recipe.
 
-    The picture shows the mean good image, one sample, and the sample under the colours of its segments, with
-    their names and shares of its pixels.
+    The picture shows the mean good image of a category, a sample, and the sample overlaid with the colours of
+    its segments, with their names and shares of the pixels.
     """
     from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
@@ -141,13 +141,15 @@ def _names(segments: str) -> list[str]:
 
     words = [name.strip() for name in segments.split(",")]
     if not all(words):
-        raise UsageError(f"--segments {segments}: a name is empty", "As in --segments background,object.")
+        raise UsageError(
+            f"--segments {segments}: a name is empty", "For example: --segments background,object"
+        )
     try:
         names = check_segment_names(words)
     except ValueError as error:
         raise UsageError(f"--segments {segments}: {error}") from error
     if len(names) > 255:
-        raise UsageError(f"--segments: are {len(names)}, and a mask has 255 at most")
+        raise UsageError(f"--segments: a mask can have 255 segments, not {len(names)}")
     return names
 
 
@@ -159,44 +161,46 @@ def _size(size: str | None) -> tuple[int, int] | None:
         return None
     found = re.fullmatch(r"([1-9]\d{0,8})x([1-9]\d{0,8})", size)
     if not found:
-        raise UsageError(f"--size {size}: is no size", "Give height and width in pixels, as in 256x256.")
+        raise UsageError(f"--size {size}: must be HxW", "Give height and width in pixels, such as 256x256.")
     height, width = int(found[1]), int(found[2])
     if height * width > MAX_PIXELS:
-        raise UsageError(f"--size {size}: is too large (the limit is {MAX_PIXELS} pixels)")
+        raise UsageError(f"--size {size}: exceeds the limit of {MAX_PIXELS} pixels")
     return height, width
 
 
 def _check_free(paths: tuple[Path, ...], image: Path, force: bool) -> None:
-    """That a mask can be written where it is wanted, without loss of what somebody drew."""
+    """Checks that a mask can be written without losing what somebody drew."""
     from segad_core.base.files import is_file
     from segad_core.errors import UsageError
 
     if paths[0].suffix.lower() != ".png":
-        raise UsageError(f"-o {paths[0]}: is no PNG, which keeps every pixel as it is", "Name it MASK.png.")
+        raise UsageError(
+            f"-o {paths[0]}: must be a PNG, which stores every pixel exactly", "Use a .png suffix."
+        )
     for path in filter(is_file, paths):
         if is_file(image) and path.samefile(image):
-            raise UsageError(f"{path}: is the image itself, and would be written over", "Choose another -o.")
+            raise UsageError(f"{path}: is the image itself and would be overwritten", "Choose another -o.")
         if not force:
-            raise UsageError(f"{path}: is there already", "Choose another -o, or write over it with --force.")
+            raise UsageError(f"{path}: already exists", "Choose another -o, or overwrite it with --force.")
 
 
 def _check_preview(path: Path) -> None:
-    """That no file is written over which is not a preview: a mask, say."""
+    """Checks that only a preview is overwritten, and never a mask."""
     from segad_core.base.files import is_file
     from segad_core.errors import UsageError
     from segad_core.images.decode import opened
 
     if path.suffix.lower() != ".png":
-        raise UsageError(f"-o {path}: is no PNG", "Name it FILE.png.")
+        raise UsageError(f"-o {path}: must be a PNG", "Use a .png suffix.")
     if not is_file(path):
         return
     try:
         with opened(path) as image:
             made_by = image.info.get("Software")
-    except Exception:  # whatever it is, it is somebody else's
+    except Exception:  # whatever it is, it is not a preview
         made_by = None
     if made_by != _MADE_BY:
-        raise UsageError(f"{path}: is there already, and no preview", "Choose another -o.")
+        raise UsageError(f"{path}: already exists and is not a preview", "Choose another -o.")
 
 
 def _save(image: Image.Image, path: Path, made_by: str = "") -> None:
@@ -227,7 +231,7 @@ def _yaml(path: Path, names: list[str]) -> str:
 
 
 def _about(made: Preview, path: Path) -> list[str]:
-    """What a preview shows, in lines."""
+    """A description of the preview, in lines."""
     from segad_core.tools.mask_preview import percent
 
     width = max(len(name) for _, name, _ in made.shares)
@@ -235,11 +239,11 @@ def _about(made: Preview, path: Path) -> list[str]:
         f"{path}",
         f"segmenter {made.segmenter}, category {made.category}; mean of {made.averaged} of {made.good} good "
         "images",
-        f"sample {made.sample.id}, share of its pixels:",
+        f"sample {made.sample.id}, shares of its pixels:",
         *(f"  {label:3}  {name.ljust(width)}  {percent(share):>7}" for label, name, share in made.shares),
     ]
     if made.quality and made.quality.fit is not None:
         lines.append(f"fit: {made.quality.fit:.3f} (0 to 1, by the segmenter's own measure)")
     if made.quality and made.quality.doubt:
-        lines.append(f"in doubt: {made.quality.doubt}")
+        lines.append(f"doubtful: {made.quality.doubt}")
     return [*lines, *(f"note: {note}" for note in made.notes)]

@@ -1,4 +1,4 @@
-"""Parameters of a plugin from words of the command line, checked as a recipe's are."""
+"""Parameters of a plugin from the command line, checked like those of a recipe."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from segad_core.recipe.validation import check
 
 @dataclass
 class _Words(Document):
-    """Plain data from the command line: a problem names the option that it stands in."""
+    """Plain data from the command line: a problem names the option."""
 
     def problem(self, place: Sequence[str | int], message: str, **_: Any) -> str:
         return f"{self.overrides.get(tuple(place[:1]), self.source)}: {message}"
@@ -28,16 +28,16 @@ class _Words(Document):
 def checked_params(
     model: type[Parameters], root: str | None, words: Sequence[str], source: str
 ) -> Parameters:
-    """The parameters that `--root DIR` and `--param NAME=VALUE` give.
+    """The parameters given by `--root DIR` and `--param NAME=VALUE`.
 
     Args:
         model: the plugin's parameters.
-        root: the folder, if it is given.
+        root: the folder, if given.
         words: of the form NAME=VALUE; a value is YAML, as in a recipe.
-        source: the plugin, for the messages.
+        source: the plugin, for messages.
 
     Raises:
-        UsageError: with every parameter that is unknown, missing or wrong.
+        UsageError: with every unknown, missing or wrong parameter.
     """
     given = _Words(source, {})
     for word in words:
@@ -46,14 +46,14 @@ def checked_params(
     if root is not None and "root" not in model.model_fields:
         raise UsageError(
             f"--root {root}: {source} has no parameter 'root'",
-            "Leave it out: `segad datasets` says where its images come from.",
+            "Remove the option; `segad datasets` lists where its images come from.",
         )
     if root is not None:
         _give(given, "root", root, f"--root {root}")
     params = check(model, given.data, given)
     if isinstance(params, list):
         homeless = "root" in model.model_fields and "root" not in given.data
-        raise UsageError("\n".join(params), "Say where it is with --root DIR." if homeless else "")
+        raise UsageError("\n".join(params), "Give the data set's folder with --root DIR." if homeless else "")
     problems = []
     for kind, mark, exists in (("file", IsInputFile, is_file), ("folder", IsInputFolder, is_folder)):
         for name, info in model.model_fields.items():
@@ -68,14 +68,14 @@ def checked_params(
 
 def _give(given: _Words, name: str, value: Any, word: str) -> None:
     if name in given.data:
-        raise UsageError(f"{word}: '{name}' is given before, by {given.overrides[name,]}", "Leave one out.")
+        raise UsageError(f"{word}: '{name}' is also given by {given.overrides[name,]}", "Remove one of them.")
     given.data[name], given.overrides[name,] = value, word
 
 
 def _parsed(word: str) -> tuple[str, Any]:
     name, equals, text = word.partition("=")
     if not equals or not name:
-        raise UsageError(f"--param {word}: is not of the form name=value", "For example: --param good=ok")
+        raise UsageError(f"--param {word}: must be of the form name=value", "For example: --param good=ok")
     try:
         return name, yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""`segad predict`: verdicts of a bundle for images, with reasons, in one stream."""
+"""`segad predict`: inspects images with a bundle, as a stream of verdicts with reasons."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="A .csv, .jsonl or .parquet file; without it, a line per image is printed.",
+    help="Write a .csv, .jsonl or .parquet file instead of printing a line per image.",
 )
-@click.option("--resume", is_flag=True, help="Go on with FILE: images that have a line are not scored again.")
-@click.option("--force", is_flag=True, help="Write FILE anew if it is there.")
+@click.option("--resume", is_flag=True, help="Continue FILE, without scoring images that are in it again.")
+@click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
 @click.option(
     "--overlays",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Write a picture per image: its map, segment borders, verdict and reason.",
+    help="Write a picture per image, with anomaly map, segment borders, verdict and reason.",
 )
-@click.option("--explain", is_flag=True, help="Say what every feature added to the score.")
-@click.option("--null", is_flag=True, help="Paths from - end in NUL, as of find -print0.")
+@click.option("--explain", is_flag=True, help="Add the contribution of each feature to the score.")
+@click.option("--null", is_flag=True, help="Paths from - are separated by NUL, as from find -print0.")
 @DEVICE
 @NO_PLUGINS
 @DEBUG
@@ -55,20 +55,20 @@ def predict(
     device: str,
     no_plugins: bool,
 ) -> int:
-    """Say of each image whether the part is OK or NG, and why.
+    """Inspect images: is each part OK or NG, and why?
 
-    Images are files, folders (all images below them), patterns in quotes, or - for paths from a pipe, one a
-    line. An image that cannot be read or scored is UNKNOWN, is listed at the end, and makes the exit code 3;
-    NG does not change the exit code.
+    Images are files, folders (including subfolders), quoted patterns, or - for paths from a pipe, one per
+    line. Images that cannot be read or scored are UNKNOWN, are listed at the end, and make the exit code 3.
+    NG does not affect the exit code.
     """
     from segad_core.errors import UsageError
     from segad_core.images.find import find_images
     from segad_core.tools.results import check_output
 
     if (resume or force) and output is None:
-        raise UsageError("--resume and --force are about the file of -o", "Name it with -o FILE.")
+        raise UsageError("--resume and --force require -o", "Add -o FILE.")
     if resume and force:
-        raise UsageError("--resume goes on with a file, --force writes it anew", "Give one of them.")
+        raise UsageError("--resume and --force exclude each other", "Use one of them.")
     mode: Mode = "resume" if resume else "force" if force else "new"
     if output is not None:
         check_output(output, mode)
@@ -77,7 +77,7 @@ def predict(
             outside(bundle, option, place)
     if overlays is not None:
         _check_overlays(overlays, images)
-    # read without Python's buffer, whose lock would be held at the end by who waits for a name
+    # read without Python's buffer: a thread that waits for a name would hold its lock at the end
     buffer = getattr(sys.stdin, "buffer", None)  # None where standard input is closed
     found = find_images(images, getattr(buffer, "raw", buffer), null)
     for note in found.notes:
@@ -87,8 +87,8 @@ def predict(
     from segad_core.cli.progress import Progress
     from segad_core.tools.results import Printed, open_results, summary
 
-    printed = sys.stdout  # drawing bars takes its place
-    lines = output is None and printed.isatty()  # they are the progress, and bars would run into them
+    printed = sys.stdout  # progress bars replace sys.stdout
+    lines = output is None and printed.isatty()  # these lines show the progress, and bars would garble them
     results: Results | Printed = Printed(printed, explain)
     try:
         with Progress() as progress, Bundle.load(bundle, device, not no_plugins) as opened:
@@ -101,8 +101,8 @@ def predict(
                 for count in _scored(opened, results.left(found.images), results, overlays, explain):
                     shown.more(count)
     except KeyboardInterrupt:
-        goes_on = f": {summary(results.verdicts)} in {output}; the same command with --resume goes on"
-        say(f"interrupted{goes_on if output and results.verdicts else ''}", err=True)
+        done = f": {summary(results.verdicts)} in {output}; continue with the same command and --resume"
+        say(f"interrupted{done if output and results.verdicts else ''}", err=True)
         return 1
     for image, reason in results.unscored:
         say(f"not scored: {image}: {reason}", err=True)
@@ -115,13 +115,13 @@ def predict(
 def _scored(
     bundle: Bundle, images: Iterable[str], results: Results | Printed, overlays: Path | None, explain: bool
 ) -> Iterator[int]:
-    """Scores images and writes what comes of them, batch by batch; gives the size of each."""
+    """Scores images and writes the predictions, batch by batch; yields the size of each batch."""
     from segad_core.tools.drawing import Overlays
 
     pictures = Overlays(bundle, overlays) if overlays is not None else None
     stream = bundle.inspect(images, explain or pictures is not None)
     while batch := list(islice(stream, bundle.manifest.pipeline.batch_size)):
-        if pictures is not None:  # first: an image that has a line has its picture
+        if pictures is not None:  # pictures first: an image with a line has its picture
             for found in batch:
                 pictures.write(found)
         results.write([found.prediction for found in batch])
@@ -129,7 +129,7 @@ def _scored(
 
 
 class _Shown:
-    """How many images are done, how fast it goes, and what is left where that is known."""
+    """Shows the number of images done, the speed, and the time left if the total is known."""
 
     def __init__(self, progress: Progress | None, done: int, total: int | None) -> None:
         self.progress, self.done, self.total = progress, done, total
@@ -146,7 +146,7 @@ class _Shown:
 
 
 def _check_overlays(folder: Path, images: Sequence[str]) -> None:
-    """Pictures among the images would be images the next time."""
+    """Rejects a folder among the images, whose pictures would be inspected the next time."""
     from segad_core.base.files import is_folder
     from segad_core.errors import UsageError
     from segad_core.images.find import base_of
@@ -155,6 +155,6 @@ def _check_overlays(folder: Path, images: Sequence[str]) -> None:
         base = base_of(name)
         if is_folder(base) and folder.resolve().is_relative_to(base.resolve()):
             raise UsageError(
-                f"--overlays {folder}: lies in {name}, whose images are predicted",
-                "Name a folder outside of it.",
+                f"--overlays {folder}: is inside {name}, whose images are inspected",
+                "Choose a folder outside it.",
             )

@@ -1,4 +1,4 @@
-"""Progress on the terminal: what is being done, how far it is, and how long it will still take."""
+"""Progress on the terminal: the current step, how far it is, and the time left."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from segad_core.plugins.registry import HOOKS, Registry
 
 
 class _Messages(logging.Handler):
-    """Prints warnings as commands print errors, and notices as they are.
+    """Prints warnings with their level, and notices as they are.
 
-    Long lines stay whole, so that a path can be copied. A notice is an information that its logger marked
-    with `extra={"notice": True}`.
+    Long lines are not wrapped, so that paths can be copied. A notice is an INFO record marked with
+    `extra={"notice": True}`.
     """
 
     def __init__(self, console: Console) -> None:
@@ -38,7 +38,7 @@ class _Messages(logging.Handler):
 
 
 _LINE_SECONDS = 60.0
-"""How often a long step writes a line where there is no terminal to draw on."""
+"""How often a long step writes a line if there is no terminal."""
 
 
 def _clock(seconds: float) -> str:
@@ -48,14 +48,14 @@ def _clock(seconds: float) -> str:
 
 
 def _left(begun: float, first: int, done: int, total: int) -> str:
-    """The time that is left if the rest goes as fast as what was done since `first`; nothing at first."""
+    """The time left, if the rest goes as fast as everything since `first`; empty at first."""
     if done <= first:
         return ""
     return f"about {_clock((time.monotonic() - begun) * (total - done) / (done - first))} left"
 
 
 class Progress:
-    """An observer that draws bars on a terminal, and writes a line per finished task elsewhere."""
+    """An observer that draws bars on a terminal, or else writes a line per finished task."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True)
@@ -111,13 +111,13 @@ class Progress:
             self._drop_step()
             self.step, self.what = self.bars.add_task(label, total=total, left="", note=""), label
             self.step_begun = self.line_written = time.monotonic()
-            self.step_first = done  # a training that goes on does not begin at 0
+            self.step_first = done  # a resumed training does not start at 0
         left = _left(self.step_begun, self.step_first, done, total)
         self.bars.update(self.step, completed=done, total=total, left=left, note=note)
         if not self.console.is_terminal and time.monotonic() - self.line_written >= _LINE_SECONDS:
             self.line_written = time.monotonic()
-            said = ", ".join(part for part in (f"{label} {done} of {total}", note, left) if part)
-            self.console.print(f"  {said}", markup=False, highlight=False, soft_wrap=True)
+            line = ", ".join(part for part in (f"{label} {done} of {total}", note, left) if part)
+            self.console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
 
     @hooks.hookimpl
     def task_finished(self, name: str, seconds: float, work: int) -> None:
@@ -142,7 +142,7 @@ class Progress:
 
 @contextmanager
 def observing(registry: Registry) -> Iterator[HookRelay]:
-    """What tells progress bars and the observers of plugins of a run; who cannot be loaded is left out."""
+    """The hooks of progress bars and of observer plugins; plugins that cannot be loaded are left out."""
     observers = hooks.manager()
     with Progress() as progress:
         hooks.add(observers, progress, "of segad's progress bars")

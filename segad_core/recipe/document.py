@@ -217,7 +217,7 @@ def _override(document: Document, word: str) -> None:
     path, equals, text = word.partition("=")
     if not equals or not path or any(not part for part in path.split(".")):
         raise UsageError(
-            f"--set {word}: is not of the form a.b=value", "For example: --set split.seeds=[0,1]"
+            f"--set {word}: must be of the form a.b=value", "For example: --set split.seeds=[0,1]"
         )
     inner = Document("", {}, overrides={(): word})
     try:

@@ -1,5 +1,4 @@
-"""What commands do beside running and inspecting: data checks, mask previews, map export, result files,
-drawings.
+"""Tools besides running and inspecting: data checks, mask previews, map export, result files, overlays.
 
-Each tool stands alone; none computes a score of its own.
+Each tool stands alone. None trains anything or computes scores of its own.
 """

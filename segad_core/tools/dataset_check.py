@@ -1,4 +1,4 @@
-"""What is wrong with a data set on disk: counts, damaged files, duplicates, labels, masks, named subsets."""
+"""Problems of a data set on disk: counts, damaged files, duplicates, labels, masks, published subsets."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from segad_core.recipe.schema import ImageSpec
 from segad_core.store.store import Store
 
 HEADINGS = {
-    "absent": "published categories that are not there",
-    "unlisted": "cannot be listed",
-    "counts": "counts that differ from the published ones",
-    "ids": "ids that are given more than once",
-    "unreadable": "images that cannot be read",
-    "contradictions": "lists that contradict each other",
-    "labels": "images that are the same and labelled differently",
-    "leaks": "images that stand in training and in test",
-    "mask_absent": "masks that are not there",
-    "mask_unreadable": "masks that cannot be read",
-    "mask_size": "masks of another size than their images",
-    "mask_empty": "bad images whose mask marks nothing",
-    "mask_good": "good images whose mask marks a defect",
-    "subsets": "subsets of bad training images that do not fit",
-    "repeated": "images that are there more than once",
-    "unmasked": "bad images without a mask, where others have one",
+    "absent": "missing categories",
+    "unlisted": "category cannot be listed",
+    "counts": "image counts differ from the published ones",
+    "ids": "duplicate ids",
+    "unreadable": "unreadable images",
+    "contradictions": "contradictory lists",
+    "labels": "identical images with different labels",
+    "leaks": "images in both training and test",
+    "mask_absent": "missing masks",
+    "mask_unreadable": "unreadable masks",
+    "mask_size": "masks that differ in size from their images",
+    "mask_empty": "bad images with an empty mask",
+    "mask_good": "good images with a defect in their mask",
+    "subsets": "invalid subsets of bad training images",
+    "repeated": "duplicate images",
+    "unmasked": "bad images without a mask, although others have one",
 }
-"""The kinds of findings, in the order in which they are told."""
+"""The kinds of findings, in the order of the report."""
 
 NOTES = ("repeated", "unmasked")
-"""The kinds that are worth knowing and wrong with nothing."""
+"""The kinds that are not problems."""
 
 _SHOWN = 5
-"""How many images a sentence names at most."""
+"""How many images one finding names at most."""
 
 _WHITE = ImageSpec().white
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found.
+    """A problem or a note.
 
     Attributes:
         kind: a key of `HEADINGS`.
         text: what and where.
-        images: the ids of the images that it is about.
+        images: ids of the images concerned.
     """
 
     kind: str
@@ -59,21 +59,21 @@ class Finding:
 
     @property
     def is_problem(self) -> bool:
-        """Whether something is wrong; otherwise it is a note."""
+        """Whether it is a problem; otherwise it is a note."""
         return self.kind not in NOTES
 
 
 @dataclass
 class CategoryCheck:
-    """What a category holds and what is wrong with it.
+    """The contents of a category, and its findings.
 
     Attributes:
         category: its name.
-        images: how many images each part has.
-        published: how many it had when it was published; empty where that is not known.
-        defects: how many bad images show each type of defect.
-        subsets: the size of each named subset of bad training images.
-        findings: sorted as `HEADINGS` are.
+        images: how many images each stratum has.
+        published: how many it had when it was published; empty if unknown.
+        defects: how many bad images show each defect type.
+        subsets: the size of each published subset of bad training images.
+        findings: in the order of `HEADINGS`.
     """
 
     category: str
@@ -87,9 +87,9 @@ class CategoryCheck:
 def check_category(
     dataset: Dataset, category: str, store: Store, progress: Progress = unseen
 ) -> CategoryCheck:
-    """Reads every image and every mask of a category and says what it holds and what is wrong.
+    """Reads every image and every mask of a category, and reports what it holds and what is wrong.
 
-    What the data set itself cannot list is a finding, so that its other categories are still looked at.
+    A category that the data set cannot list is a finding, so that the other categories are still checked.
     """
     result = CategoryCheck(category)
     try:
@@ -106,7 +106,7 @@ def check_category(
     ordered = [samples[image] for image in sorted(samples)]
     findings = result.findings
     if not given:
-        findings.append(Finding("unlisted", "the category has no image"))
+        findings.append(Finding("unlisted", "the category has no images"))
     findings += [Finding("counts", text) for text in differences]
     findings += _repeated_ids(given)
     findings += [Finding("unreadable", e.what, (image,)) for image, e in inventory.unreadable.items()]
@@ -120,7 +120,7 @@ def check_category(
 
 
 def absent(category: str) -> CategoryCheck:
-    """What there is to say of a published category that a data set lacks."""
+    """The result for a published category that the data set lacks."""
     return CategoryCheck(category, findings=[Finding("absent", f"'{category}'")])
 
 
@@ -134,7 +134,7 @@ def _repeated_ids(samples: Sequence[Sample]) -> Iterator[Finding]:
 
 
 def _duplicates(inventory: Inventory) -> Iterator[Finding]:
-    """Groups of images with the same pixels, under each heading that is true of them."""
+    """Groups of images with the same pixels, under each heading that applies."""
     alike = defaultdict(list)
     for sample in inventory.samples:
         alike[inventory.facts[sample.id].pixels].append(sample)
@@ -145,7 +145,7 @@ def _duplicates(inventory: Inventory) -> Iterator[Finding]:
         leaked = "leaks" if {"train", "test"} <= {sample.split for sample in group} else ""
         same_bytes = len({inventory.facts[sample.id].file for sample in group}) == 1
         named = _listed([f"'{sample.id}' ({sample.stratum})" for sample in group])
-        text = f"the same {'file' if same_bytes else 'pixels'}: {named}"
+        text = f"identical {'files' if same_bytes else 'pixels'}: {named}"
         for kind in [kind for kind in (labelled, leaked) if kind] or ["repeated"]:
             yield Finding(kind, text, tuple(sample.id for sample in group))
 
@@ -160,7 +160,7 @@ def _masks(samples: Sequence[Sample], facts: dict[str, Facts], progress: Progres
 
 
 _Look = tuple[tuple[int, int], bool] | Finding
-"""What a mask tells: its size and whether it marks anything; or why it cannot be read."""
+"""A mask's size and whether it marks anything; or why it cannot be read."""
 
 
 def _look_at(sample: Sample) -> _Look:
@@ -182,7 +182,7 @@ def _mask(sample: Sample, look: _Look, facts: Facts | None) -> Iterator[Finding]
     size, marks = look
     where = f"'{sample.id}': {sample.mask}"
     if facts is not None and facts.size != size:
-        sizes = f"{size[1]} x {size[0]} pixels, the image {facts.size[1]} x {facts.size[0]}"
+        sizes = f"{size[1]} x {size[0]} pixels, the image has {facts.size[1]} x {facts.size[0]}"
         yield Finding("mask_size", f"{where} has {sizes}", (sample.id,))
     if sample.label == 1 and not marks:
         yield Finding("mask_empty", where, (sample.id,))
@@ -191,23 +191,23 @@ def _mask(sample: Sample, look: _Look, facts: Facts | None) -> Iterator[Finding]
 
 
 def _unmasked(samples: Sequence[Sample]) -> Iterator[Finding]:
-    """A finding for each part, so that a part without any mask is one line."""
+    """One finding per stratum, so that a stratum without masks is a single line."""
     bad = [sample for sample in samples if sample.label == 1]
     if all(sample.mask is None for sample in bad):
         return
-    for part in sorted({sample.stratum for sample in bad}):
-        own = [sample for sample in bad if sample.stratum == part]
-        without = [sample.id for sample in own if sample.mask is None]
+    for stratum in sorted({sample.stratum for sample in bad}):
+        members = [sample for sample in bad if sample.stratum == stratum]
+        without = [sample.id for sample in members if sample.mask is None]
         if without:
-            count = f"{len(without)} of {len(own)}"
+            count = f"{len(without)} of {len(members)}"
             named = _listed([f"'{image}'" for image in without])
-            yield Finding("unmasked", f"{part}: {count}: {named}", tuple(without))
+            yield Finding("unmasked", f"{stratum}: {count}: {named}", tuple(without))
 
 
 def _subsets(
     dataset: Dataset, category: str, samples: dict[str, Sample], sizes: dict[str, int]
 ) -> Iterator[Finding]:
-    """Fills in the size of each subset, and tells which of their images cannot serve."""
+    """Fills in the size of each subset, and finds images that cannot be in one."""
     try:
         subsets = optional.bad_subsets(dataset, category)
     except SegadError as error:
@@ -222,7 +222,7 @@ def _subsets(
             elif sample.label != 1 or sample.split == "test" or sample.unseen:
                 fault = f"is {sample.stratum}, not a bad training image"
             elif times > 1:
-                fault = f"is in it {times} times"
+                fault = f"is listed {times} times"
             else:
                 continue
             yield Finding("subsets", f"'{name}': '{image}' {fault}", (image,))

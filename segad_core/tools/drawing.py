@@ -1,4 +1,4 @@
-"""Predictions made visible: the image, the map that speaks loudest, segment borders, and the reason."""
+"""Overlays: the image, its most anomalous map, segment borders, the verdict and the reason."""
 
 from __future__ import annotations
 
@@ -25,92 +25,89 @@ from segad_core.operate.image_table import ImageTable
 
 _COLOURS = {"OK": (30, 130, 60), "NG": (200, 30, 40), "UNKNOWN": (190, 120, 0)}
 _SIDE = 384
-"""Panels have at least so many pixels on their shorter side, for words to fit."""
+"""The least number of pixels on the shorter side of a panel, so that text fits."""
 _FAINT, _FULL = 0.35, 0.8
-"""How much of a pixel is heat, where heat begins and where it is greatest."""
+"""The opacity of heat, where it begins and where it is greatest."""
 
 
 @dataclass(frozen=True)
 class Heat:
-    """What values of a detector's map are shown as heat: the same for every image, so that images compare.
+    """The values of a detector's map that are shown as heat: the same for all images, so that they compare.
 
     Attributes:
-        low: where heat begins: 95 of 100 good images have nothing above.
-        high: where it is greatest: a quarter of the bad images reach it.
+        low: where heat begins; 95 of 100 good images have no higher value.
+        high: where it is greatest; a quarter of the bad images reach it.
     """
 
     low: float
     high: float
 
     def strength(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
-        """0 without heat, up to 1."""
+        """From 0 (no heat) to 1."""
         strength: NDArray[np.float64] = np.clip((values - self.low) / (self.high - self.low), 0.0, 1.0)
         return strength
 
 
 def heats(bundle: Bundle) -> dict[str, Heat]:
-    """The fixed scale of each detector, from the highest values that it gives the calibration images.
+    """The fixed scale of each detector, from the highest values of its maps of the calibration images.
 
-    These are the tables' maxima (or the quantiles, where a setup has no maxima); a setup without either
-    looks at the bundle's golden images.
+    These are in the calibration table if the setup has maxima or, failing that, quantiles as features;
+    otherwise the golden images are scored.
     """
     table = bundle.calibration()
     peaks = {alias: _peaks(bundle, table, alias) for alias in bundle.pipeline.detectors}
     labels = table.labels()
-    if any(found is None for found in peaks.values()):
+    if any(values is None for values in peaks.values()):
         peaks, labels = _golden_peaks(bundle)
-    return {alias: _heat(found, labels) for alias, found in peaks.items() if found is not None}
+    return {alias: _heat(values, labels) for alias, values in peaks.items() if values is not None}
 
 
 class Overlays:
-    """A folder of pictures, one for each image that could be read."""
+    """A folder of overlays, one for each readable image."""
 
     def __init__(self, bundle: Bundle, folder: Path) -> None:
         self.bundle, self.folder, self.scales = bundle, folder, heats(bundle)
 
-    def write(self, found: Inspection) -> None:
-        """Writes an image's picture.
+    def write(self, inspection: Inspection) -> None:
+        """Writes the overlay of an image.
 
         Raises:
             StoreError: it cannot be written.
         """
-        picture = draw(found, self.bundle, self.scales)
+        picture = draw(inspection, self.bundle, self.scales)
         if picture is not None:
-            write_picture(picture, picture_path(self.folder, found.prediction.image))
+            write_picture(picture, picture_path(self.folder, inspection.prediction.image))
 
 
-def draw(found: Inspection, bundle: Bundle, scales: Mapping[str, Heat]) -> Image.Image | None:
-    """The picture of a prediction; None where there is nothing to see."""
-    if found.pixels is None:
+def draw(inspection: Inspection, bundle: Bundle, scales: Mapping[str, Heat]) -> Image.Image | None:
+    """The overlay of a prediction; None if the image could not be read."""
+    if inspection.pixels is None:
         return None
-    factor = max(1, -(-_SIDE // min(found.pixels.shape[:2])))
-    panels = [("image", enlarged(found.pixels, factor))]
-    if found.maps:
-        alias = _loudest(found, scales)
+    factor = max(1, -(-_SIDE // min(inspection.pixels.shape[:2])))
+    panels = [("image", enlarged(inspection.pixels, factor))]
+    if inspection.maps:
+        alias = _most_anomalous(inspection, scales)
         scale = scales[alias]
-        heated = _heated(found.pixels, scale.strength(found.maps[alias]))
+        heated = _heated(inspection.pixels, scale.strength(inspection.maps[alias]))
         caption = f"{alias}, heat from {scale.low:.3g} to {scale.high:.3g}"
-        panels.append((caption, _bordered(enlarged(heated, factor), found.segments, factor)))
-    names = bundle.manifest.pipeline.segments if found.segments is not None else []
+        panels.append((caption, _bordered(enlarged(heated, factor), inspection.segments, factor)))
+    names = bundle.manifest.pipeline.segments if inspection.segments is not None else []
     below = sheet(
         panels, [Entry(label, (name,)) for label, name in enumerate(names)] if len(names) > 1 else []
     )
-    return _headed(below, found.prediction, bundle.operating_point.threshold)
+    return _headed(below, inspection.prediction, bundle.operating_point.threshold)
 
 
 def picture_path(folder: Path, image: str) -> Path:
-    """Where an image's picture goes: the same for the same path, another for every other.
-
-    `FOLDER/STEM-DIGEST.jpg` below the name of the folder that the image is in.
-    """
-    whole = os.path.abspath(image)  # noqa: PTH100 (Path has nothing that leaves links alone)
+    """The path of an image's overlay, `FOLDER/PARENT/STEM-DIGEST.jpg`: different for every image path."""
+    whole = os.path.abspath(image)  # noqa: PTH100 (Path.resolve follows links)
     digest = bytes_digest(os.fsencode(whole))[:10]
     parent, name = (_plain(Path(whole).parent.name), _plain(Path(whole).stem))
     return folder / (parent or "root") / f"{name}-{digest}.jpg"
 
 
 def write_picture(picture: Image.Image, path: Path) -> None:
-    """Writes a picture as JPEG, whole or not at all.
+    """Writes a picture as JPEG, complete or not at all.
 
     Raises:
         StoreError: it cannot be written.
@@ -133,7 +130,7 @@ def _plain(name: str) -> str:
 
 
 def _peaks(bundle: Bundle, table: ImageTable, alias: str) -> NDArray[np.float64] | None:
-    """The highest value that each calibration image has in a detector's maps."""
+    """The highest value of a detector's map for each calibration image."""
     names = bundle.pipeline.names
     for ending in (f".{alias}.max", f".{alias}.q995"):
         columns = [i for i, name in enumerate(names) if name.endswith(ending)]
@@ -146,9 +143,11 @@ def _peaks(bundle: Bundle, table: ImageTable, alias: str) -> NDArray[np.float64]
 def _golden_peaks(bundle: Bundle) -> tuple[dict[str, NDArray[np.float64] | None], NDArray[np.int64]]:
     listed = read_golden(bundle.container)
     given = bundle.inspect([bundle.container.file(one.file) for one in listed], explain=False)
-    scored = [(found, one.label) for one, found in zip(listed, given, strict=True) if found.maps]
+    scored = [
+        (inspection, one.label) for one, inspection in zip(listed, given, strict=True) if inspection.maps
+    ]
     peaks: dict[str, NDArray[np.float64] | None] = {
-        alias: np.array([found.maps[alias].max() for found, _ in scored], np.float64)
+        alias: np.array([inspection.maps[alias].max() for inspection, _ in scored], np.float64)
         for alias in bundle.pipeline.detectors
     }
     return peaks, np.array([label for _, label in scored], np.int64)
@@ -164,21 +163,22 @@ def _heat(peaks: NDArray[np.float64], labels: NDArray[np.int64]) -> Heat:
     return Heat(low, max(least, float(np.quantile(bad, 0.75)) if len(bad) else least))
 
 
-def _loudest(found: Inspection, scales: Mapping[str, Heat]) -> str:
-    """The detector that drove the score; where none did, the one whose map is highest in its scale."""
-    for one in found.prediction.contributions:
-        if one.amount > 0 and one.source in found.maps:
+def _most_anomalous(inspection: Inspection, scales: Mapping[str, Heat]) -> str:
+    """The detector that contributed most to the score, or the one whose map is highest in its scale."""
+    for one in inspection.prediction.contributions:
+        if one.amount > 0 and one.source in inspection.maps:
             return one.source
     return max(
-        found.maps,
+        inspection.maps,
         key=lambda alias: (
-            (float(found.maps[alias].max()) - scales[alias].low) / (scales[alias].high - scales[alias].low)
+            (float(inspection.maps[alias].max()) - scales[alias].low)
+            / (scales[alias].high - scales[alias].low)
         ),
     )
 
 
 def _heated(pixels: NDArray[np.uint8], strength: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """An image under its heat: from yellow to red, on grey so that nothing else looks like it."""
+    """An image with heat from yellow to red, on grey so that nothing else looks like heat."""
     grey = pixels.mean(axis=2, keepdims=True).repeat(3, axis=2)
     share = np.where(strength > 0, _FAINT + (_FULL - _FAINT) * strength, 0.0)[..., None]
     colours = np.stack([np.full_like(strength, 255), 220 * (1 - strength), 40 * (1 - strength)], axis=-1)
@@ -193,12 +193,12 @@ def _bordered(
 
 
 def _headed(below: Image.Image, prediction: Prediction, threshold: float) -> Image.Image:
-    """A picture under the verdict, the score, the image's name and the reason."""
+    """A picture below the verdict, the score, the image's name and the reason."""
     gap, line = 12, 22
     width = max(below.width, 480)
     words = [f"{in_one_line(prediction.image)}"]
     if prediction.score is not None:
-        words.append(f"score {prediction.score:.4g}, NG from {threshold:.4g}")
+        words.append(f"score {prediction.score:.4g}, threshold {threshold:.4g}")
     wrapped = [
         part for one in [*words, *in_one_line(prediction.reason).split("; ")] for part in _wrapped(one, width)
     ]
@@ -214,7 +214,7 @@ def _headed(below: Image.Image, prediction: Prediction, threshold: float) -> Ima
 
 
 def _wrapped(words: str, width: int, most: int = 4) -> Sequence[str]:
-    """Words in lines that fit, broken anywhere: paths have no spaces; of very many, the last lines."""
+    """Text in lines that fit, broken anywhere, as paths have no spaces; the last lines of a long text."""
     lines, rest = list[str](), words
     while rest:
         end = len(rest)

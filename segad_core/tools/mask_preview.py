@@ -1,4 +1,4 @@
-"""What a recipe's segmenter makes of a category, as one picture: mean good image, a sample, its segments."""
+"""A preview of a recipe's segmentation in one picture: mean good image, a sample, and its segments."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from segad_core.scoring.segmentation import Segmentation
 from segad_core.store.store import Store
 
 MOST_IMAGES = 200
-"""More do not change how a mean image looks."""
+"""More images do not change how the mean looks."""
 _LEAST_PANEL = 384
-"""Pixels; smaller images are enlarged."""
+"""In pixels; smaller images are enlarged."""
 
 
 @dataclass(frozen=True)
 class Preview:
-    """A picture of a segmentation, and what it shows.
+    """A picture of a segmentation, and facts about it.
 
     Attributes:
-        picture: the mean good image, the sample, and the sample under its segments; a legend below.
-        category: what is shown.
-        segmenter: the plugin's name, and whose segmenter it is.
+        picture: the mean good image, the sample, and the sample with its segments overlaid; a legend below.
+        category: the category shown.
+        segmenter: the plugin's name, and whether it is the recipe's or a row's.
         sample: the image that is segmented.
-        averaged: how many good images the mean is of.
-        good: how many good images there are to take.
+        averaged: how many good images the mean is over.
+        good: how many good images there are.
         shares: of the sample's pixels, by label and name; ignored pixels come last, if there are any.
-        quality: how well the map fits its image, if the segmenter measures it.
-        notes: what the segmenter says of itself.
-        unreadable: good images that cannot be read, and are left out.
+        quality: how well the map fits the image, if the segmenter measures it.
+        notes: the segmenter's notes.
+        unreadable: good images that cannot be read; they are excluded.
     """
 
     picture: Image.Image
@@ -66,19 +66,19 @@ def preview(
     device: str = "auto",
     progress: Progress = unseen,
 ) -> Preview:
-    """Segments one image as a run would, and draws what comes of it.
+    """Segments one image as a run would, and draws the result.
 
     Args:
-        recipe: whose data, image size and segmenter are taken.
-        category: one of the recipe's; may be empty where there is but one.
-        store: where segmentations are kept that take long to make.
-        row: whose segmenter; by default the recipe's own, or the first that a row has.
-        image: id of the sample; by default the first good one.
+        recipe: with the data, the image size and the segmenter.
+        category: one of the recipe's; can be empty if there is only one.
+        store: keeps segmentations that are slow to compute.
+        row: the row whose segmenter is shown; by default the recipe's segmenter, or the first of any row.
+        image: id of the sample; by default the first good image.
         device: as for a run.
-        progress: told how many images have been read.
+        progress: receives the number of images read.
 
     Raises:
-        SegadError: there is no such category, row, image or segmenter, or it cannot do its work.
+        SegadError: there is no such category, row, image or segmenter, or the segmenter fails.
     """
     dataset, categories = recipe.open_dataset()
     category = _one_of(category, categories, recipe.name)
@@ -88,14 +88,15 @@ def preview(
     samples = sorted(dataset.samples(category), key=lambda sample: sample.id)
     wanted = _named(samples, image, category) if image else None
     good = _good(samples, category)
-    seen = _Seen(recipe.skeleton.image.size, recipe.skeleton.image.white)
+    seen = _Mean(recipe.skeleton.image.size, recipe.skeleton.image.white)
     chosen = good if len(good) <= MOST_IMAGES else _spread(good)
     for done, one in enumerate(chosen, 1):
         seen.add(one)
         progress(f"{category}: images averaged", done, len(chosen))
     if seen.first is None:
         raise DataError(
-            f"category '{category}': none of {len(chosen)} good images can be read", str(seen.unreadable[0])
+            f"category '{category}': none of the {len(chosen)} good images can be read",
+            str(seen.unreadable[0]),
         )
     sample = wanted or seen.first
     original = decode(sample.path, seen.white).pixels.shape
@@ -131,12 +132,12 @@ def preview(
 
 
 def percent(share: float) -> str:
-    """A share in words: what is there is never 0."""
+    """A share in words; a share above 0 is never shown as 0."""
     return "< 0.1 %" if 0 < share < 0.0005 else f"{share:.1%}".replace("%", " %")
 
 
-class _Seen:
-    """Good images, read one after the other: their mean and their sizes."""
+class _Mean:
+    """The mean and the sizes of good images, read one after another."""
 
     def __init__(self, size: tuple[int, int], white: int) -> None:
         self.size, self.white = size, white
@@ -167,8 +168,8 @@ def _one_of(category: str, categories: Sequence[str], recipe: str) -> str:
         return categories[0]
     if not category:
         raise UsageError(
-            f"recipe '{recipe}' has {len(categories)} categories, of which one can be shown",
-            f"Say which with --category: {', '.join(categories)}.",
+            f"recipe '{recipe}' has {len(categories)} categories, and a preview shows one",
+            f"Choose one with --category: {', '.join(categories)}.",
         )
     if category not in categories:
         raise UsageError(f"recipe '{recipe}' has no category '{category}'{suggest(category, categories)}")
@@ -176,21 +177,21 @@ def _one_of(category: str, categories: Sequence[str], recipe: str) -> str:
 
 
 def _segmenter(recipe: Recipe, row: str) -> tuple[Choice, str]:
-    """The segmenter to show, and whose it is, in words."""
+    """The segmenter to show, and whether it is the recipe's or a row's, in words."""
     rows = {one.name: one.segmenter for one in recipe.rows}
     if row:
         if row not in rows:
             raise UsageError(f"recipe '{recipe.name}' has no row '{row}'{suggest(row, rows)}")
-        if (own := rows[row]) is None:
-            raise UsageError(f"row '{row}' has no segmenter", "Name a row in which SegAD is at work.")
-        return own, f"of row '{row}'"
+        if (segmenter := rows[row]) is None:
+            raise UsageError(f"row '{row}' has no segmenter", "Choose a row that uses SegAD.")
+        return segmenter, f"of row '{row}'"
     if recipe.segmenter is not None:
         return recipe.segmenter, "of the recipe"
-    for name, own in rows.items():
-        if own is not None:
-            return own, f"of row '{name}'"
+    for name, segmenter in rows.items():
+        if segmenter is not None:
+            return segmenter, f"of row '{name}'"
     raise RecipeError(
-        f"recipe '{recipe.name}' has no segmenter", "Give it one: 'segmenter: {use: static_mask, …}'."
+        f"recipe '{recipe.name}' has no segmenter", "Add one, such as 'segmenter: {use: static_mask, …}'."
     )
 
 
@@ -200,23 +201,21 @@ def _named(samples: Sequence[Sample], image: str, category: str) -> Sample:
         few = [*known][:3]
         raise UsageError(
             f"category '{category}' has no image '{image}'",
-            f"Images go by their paths in the data set, as {', '.join(few)}.",
+            f"Give an image by its path in the data set, such as {', '.join(few)}.",
         )
     return known[image]
 
 
 def _good(samples: Sequence[Sample], category: str) -> list[Sample]:
-    """The good images of the training part, or all where the data set has none."""
+    """The good images of the training part, or all good images if it has none."""
     good = [sample for sample in samples if sample.label == 0]
     if not good:
-        raise DataError(
-            f"category '{category}' has no good image", "Add some: they are what a mask is drawn over."
-        )
+        raise DataError(f"category '{category}' has no good images", "Add some: masks are drawn over them.")
     return [sample for sample in good if sample.split == "train"] or good
 
 
 def _spread(good: Sequence[Sample]) -> list[Sample]:
-    """As many as count, evenly from first to last: neighbours are often of one lot."""
+    """As many images as count, spread evenly, because neighbours are often of one lot."""
     return [good[i * len(good) // MOST_IMAGES] for i in range(MOST_IMAGES)]
 
 

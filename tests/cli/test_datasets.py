@@ -134,7 +134,7 @@ FAULTS: dict[str, tuple[list[Callable[[Path], None]], int, list[str]]] = {
         [_unreadable],
         3,
         [
-            "  problem: images that cannot be read (1):",
+            "  problem: unreadable images (1):",
             "    GOOD/000.png: is not an image that can be read",
             "folder: 1 category, 8 images, 1 problem, 0 notes",
         ],
@@ -143,8 +143,8 @@ FAULTS: dict[str, tuple[list[Callable[[Path], None]], int, list[str]]] = {
         [_twice],
         0,
         [
-            "  note: images that are there more than once (1):",
-            "    the same file: 'train/good/000.png' (train good), 'train/good/copy.png' (train good)",
+            "  note: duplicate images (1):",
+            "    identical files: 'train/good/000.png' (train good), 'train/good/copy.png' (train good)",
             "folder: 1 category, 9 images, 0 problems, 1 note",
         ],
     ),
@@ -152,8 +152,8 @@ FAULTS: dict[str, tuple[list[Callable[[Path], None]], int, list[str]]] = {
         [_labels],
         1,
         [
-            "  problem: images that are the same and labelled differently (1):",
-            "    the same file: 'train/bad/copy.png' (train bad), 'train/good/000.png' (train good)",
+            "  problem: identical images with different labels (1):",
+            "    identical files: 'train/bad/copy.png' (train bad), 'train/good/000.png' (train good)",
             "folder: 1 category, 9 images, 1 problem, 0 notes",
         ],
     ),
@@ -161,8 +161,8 @@ FAULTS: dict[str, tuple[list[Callable[[Path], None]], int, list[str]]] = {
         [_leak],
         1,
         [
-            "  problem: images that stand in training and in test (1):",
-            "    the same file: 'test/good/copy.png' (test good), 'train/good/000.png' (train good)",
+            "  problem: images in both training and test (1):",
+            "    identical files: 'test/good/copy.png' (test good), 'train/good/000.png' (train good)",
             "folder: 1 category, 9 images, 1 problem, 0 notes",
         ],
     ),
@@ -170,10 +170,10 @@ FAULTS: dict[str, tuple[list[Callable[[Path], None]], int, list[str]]] = {
         [_leak, lambda good: _unreadable(good.parents[1] / "test" / "good")],
         1,
         [
-            "  problem: images that cannot be read (1):",
+            "  problem: unreadable images (1):",
             "    GOOD/../../test/good/000.png: is not an image that can be read",
-            "  problem: images that stand in training and in test (1):",
-            "    the same file: 'test/good/copy.png' (test good), 'train/good/000.png' (train good)",
+            "  problem: images in both training and test (1):",
+            "    identical files: 'test/good/copy.png' (test good), 'train/good/000.png' (train good)",
             "folder: 1 category, 9 images, 2 problems, 0 notes",
         ],
     ),
@@ -181,10 +181,10 @@ FAULTS: dict[str, tuple[list[Callable[[Path], None]], int, list[str]]] = {
         [_twice, lambda good: _unreadable(good.parents[1] / "test" / "good")],
         3,
         [
-            "  problem: images that cannot be read (1):",
+            "  problem: unreadable images (1):",
             "    GOOD/../../test/good/000.png: is not an image that can be read",
-            "  note: images that are there more than once (1):",
-            "    the same file: 'train/good/000.png' (train good), 'train/good/copy.png' (train good)",
+            "  note: duplicate images (1):",
+            "    identical files: 'train/good/000.png' (train good), 'train/good/copy.png' (train good)",
             "folder: 1 category, 9 images, 1 problem, 1 note",
         ],
     ),
@@ -217,15 +217,15 @@ def test_what_a_report_tells(tmp_path: Path) -> None:
     assert lines(result) == [
         "a",
         "  images, as published: test bad 2; test good 2; train bad 2; train good 2",
-        "  types of defect: crack 2; dent 4",
+        "  defect types: crack 2; dent 4",
         "  subsets of bad training images: 'first' 2",
         "b",
         "  images: test bad 2; test good 2; train bad 2; train good 2",
-        "  types of defect: crack 2; dent 4",
+        "  defect types: crack 2; dent 4",
         "  subsets of bad training images: 'first' 2",
-        "  problem: counts that differ from the published ones (1):",
+        "  problem: image counts differ from the published ones (1):",
         "    train good: 2 instead of 2000",
-        "  problem: masks that are not there (1):",
+        "  problem: missing masks (1):",
         f"    'b/bad/2.png': {root / 'b/masks/2.png'}",
         "described: 2 categories, 16 images, 2 problems, 0 notes",
     ]
@@ -251,7 +251,7 @@ def test_a_category_that_cannot_be_listed_hides_no_other(tmp_path: Path) -> None
     result = check(tmp_path / "data", name="described")
     assert lines(result)[:4] == [
         "a",
-        "  problem: cannot be listed (1):",
+        "  problem: category cannot be listed (1):",
         "    split.csv is not there",
         "      Mend it.",
     ]
@@ -265,9 +265,9 @@ def test_long_lists_are_cut_unless_all_is_wanted(tmp_path: Path) -> None:
     for path in files:
         path.write_bytes(b"")
     every = [f"    {path}: the file is empty" for path in files]
-    heading = "  problem: images that cannot be read (13):"
+    heading = "  problem: unreadable images (13):"
     last = "folder: 1 category, 15 images, 13 problems, 0 notes"
-    more = "    and 3 more (--all shows them)"
+    more = "    and 3 more (use --all to show them)"
     assert lines(check(tmp_path / "data"))[2:] == [heading, *every[:10], more, last]
     assert lines(check(tmp_path / "data", "--all"))[2:] == [heading, *every, last]
     findings = json.loads(check(tmp_path / "data", "--json").output)["categories"][0]["findings"]
@@ -344,7 +344,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     ),
     "no root": (
         ["folder"],
-        "error: data set folder: 'root' is missing\n  Say where it is with --root DIR.\n",
+        "error: data set folder: 'root' is missing\n  Give the data set's folder with --root DIR.\n",
     ),
     "root that is not there": (
         ["folder", "--root", "nowhere"],
@@ -353,7 +353,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "root that is none of its parameters": (
         ["elpv", "--root", "x"],
         "error: --root x: data set elpv has no parameter 'root'\n"
-        "  Leave it out: `segad datasets` says where its images come from.\n",
+        "  Remove the option; `segad datasets` lists where its images come from.\n",
     ),
     "root as a parameter that is none": (
         ["elpv", "--param", "root=x"],
@@ -361,7 +361,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     ),
     "root twice": (
         ["folder", "--root", "x", "--param", "root=y"],
-        "error: --root x: 'root' is given before, by --param root=y\n  Leave one out.\n",
+        "error: --root x: 'root' is also given by --param root=y\n  Remove one of them.\n",
     ),
     "unknown parameter": (
         ["folder", "--root", "DATA", "--param", "goood=ok"],
@@ -374,7 +374,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     ),
     "no value": (
         ["folder", "--root", "DATA", "--param", "good"],
-        "error: --param good: is not of the form name=value\n  For example: --param good=ok\n",
+        "error: --param good: must be of the form name=value\n  For example: --param good=ok\n",
     ),
     "no YAML": (
         ["folder", "--root", "DATA", "--param", "good=[1"],
@@ -409,7 +409,7 @@ def test_mistakes_on_the_command_line(name: str, tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("option", ["--json", "--no-plugins", "--debug"])
 def test_options_before_the_command_are_refused(option: str) -> None:
     result = segad("datasets", option, "check", "elpv")
-    assert "Error: options stand behind the command: segad datasets check ..." in result.output
+    assert "Error: put options after the command: segad datasets check ..." in result.output
     assert result.exit_code == 2
 
 
@@ -458,7 +458,7 @@ def test_a_vad_with_a_training_image_among_those_for_the_test(tmp_path: Path) ->
         ("counts", "test good: 5 instead of 1000"),
         ("counts", "test bad: 3 instead of 835"),
         ("counts", "test bad, unseen: 2 instead of 165"),
-        ("leaks", "the same file: 'test/good/0099.png' (test good), 'train/good/0002.png' (train good)"),
+        ("leaks", "identical files: 'test/good/0099.png' (test good), 'train/good/0002.png' (train good)"),
         ("unmasked", vad["findings"][-1]["text"]),
     ]
     assert vad["findings"][-1]["images"] == [f"train/bad/000{i}.png" for i in range(4)]
@@ -487,7 +487,7 @@ def test_a_set_up_without_published_counts_is_one_note(setup: str, tmp_path: Pat
     root = visa_tree(tmp_path / "visa", ("cashew", "pcb1"), counts=numbers, side=8)
     words = ("--category", "cashew", "--category", "pcb1", "--param", f"setup={setup}")
     result = check(root, *words, name="visa")
-    told = "  note: no numbers of images were published for cashew, pcb1" in lines(result)
+    told = "  note: no published image counts for cashew, pcb1" in lines(result)
     assert told == (setup != "1cls")
     assert result.exit_code == (0 if told else 1)
     uncounted = json.loads(check(root, *words, "--json", name="visa").stdout)["uncounted"]
@@ -499,7 +499,7 @@ def test_a_visa_whose_annotations_deny_its_folders(tmp_path: Path) -> None:
     table = root / "cashew" / "image_anno.csv"
     table.write_text(table.read_text().replace("Anomaly/000.JPG,burnt", "Anomaly/000.JPG,normal"))
     result = check(root, "--category", "cashew", name="visa")
-    assert "  problem: lists that contradict each other (1):" in lines(result)
+    assert "  problem: contradictory lists (1):" in lines(result)
     said = f"    {table}:2: says normal of cashew/Data/Images/Anomaly/000.JPG, which is a bad image"
     assert said in lines(result)
     assert result.exit_code == 1
@@ -510,7 +510,7 @@ def test_half_a_category_is_named_with_what_it_lacks(tmp_path: Path) -> None:
     shutil.rmtree(root / "bottle" / "test")
     result = check(root, name="mvtec")
     said = f"{root / 'bottle'} does not hold what a category holds: test/good is not there"
-    assert "  problem: cannot be listed (1):" in lines(result)
+    assert "  problem: category cannot be listed (1):" in lines(result)
     assert f"    data set mvtec: {said}" in lines(result)
     assert "  images: test bad 6; test good 3; train good 27" in lines(
         result
@@ -523,16 +523,14 @@ def test_an_mvtec_that_lacks_categories(tmp_path: Path) -> None:
     result = check(root, name="mvtec")
     assert "holds 2 of 15 categories; it lacks cable, capsule, carpet, hazelnut" in result.stderr
     absent = [name for name in MVTEC if name not in ("bottle", "grid")]
-    missing = [
-        [name, "  problem: published categories that are not there (1):", f"    '{name}'"] for name in absent
-    ]
+    missing = [[name, "  problem: missing categories (1):", f"    '{name}'"] for name in absent]
     assert result.stdout.splitlines() == [
         "bottle",
         "  images, as published: test bad 63; test good 20; train good 209",
-        "  types of defect: broken_large 20; broken_small 22; contamination 21",
+        "  defect types: broken_large 20; broken_small 22; contamination 21",
         "grid",
         "  images, as published: test bad 57; test good 21; train good 264",
-        "  types of defect: bent 12; broken 12; glue 11; metal_contamination 11; thread 11",
+        "  defect types: bent 12; broken 12; glue 11; metal_contamination 11; thread 11",
         *(line for one in missing for line in one),
         "mvtec: 2 categories, 634 images, 13 problems, 0 notes",
     ]

@@ -76,7 +76,7 @@ def test_what_is_not_learnt_yet_is_told(tmp_path: Path) -> None:
         (["--bad", "-o", "{new}", "--good", "{bad}"], 2, "Option '--bad' requires an argument"),
         (["-o", "{new}", "--good", "{bad}", "--bad"], 2, "Option '--bad' requires an argument"),
         (["--bad", "{bad}"], 2, "Missing option '-o'"),
-        (["--bad", "{bad}", "-o", "{bundle}/new"], 2, "lies in the bundle"),
+        (["--bad", "{bad}", "-o", "{bundle}/new"], 2, "is inside the bundle"),
         (["--bad", "-", "-o", "{new}"], 2, "named, not piped"),
         (["--bad", "{bad}", "-o", "{new}", "--times", "0"], 2, "not from 1 to 1000"),
         (["--bad", "{bad}", "--good", "{bad}", "-o", "{new}"], 2, "is given as good, and as bad"),

@@ -78,7 +78,7 @@ def test_a_new_mask(home: Path) -> None:
     shown = [(swatch == colour).all(2).sum() for colour in PALETTE[:4]]
     assert shown[0] == shown[1] == shown[2] > 300
     assert not shown[3]
-    assert "masks/part.png: 48 x 48 pixels (height x width), all of them background (label 0)" in text
+    assert "masks/part.png: 48 x 48 pixels (height x width), all background (label 0)" in text
     assert "segad mask preview" in text
 
 
@@ -121,13 +121,13 @@ def test_a_mask_is_named_after_its_image(home: Path) -> None:
     ]
     assert read_labels(home / "003_mask.png").shape == (48, 48)
     assert "mask: 003_mask.png" in text
-    assert refused("new", "--image", IMAGE).startswith("003_mask.png: is there already\n")
+    assert refused("new", "--image", IMAGE).startswith("003_mask.png: already exists\n")
 
 
 @pytest.mark.parametrize("there", ["part.png", "part_image.png", "part_colours.png"])
 def test_nothing_is_written_over_unasked(home: Path, there: str) -> None:
     (home / there).write_bytes(b"drawn")
-    assert refused("new", "--image", IMAGE, "-o", "part.png").startswith(f"{there}: is there already\n")
+    assert refused("new", "--image", IMAGE, "-o", "part.png").startswith(f"{there}: already exists\n")
     assert (home / there).read_bytes() == b"drawn"
     assert [p.name for p in home.glob("part*")] == [there]
     new("--image", IMAGE, "-o", "part.png", "--force")
@@ -139,7 +139,7 @@ def test_nothing_is_written_over_unasked(home: Path, there: str) -> None:
 def test_the_image_itself_is_never_written_over(home: Path, name: str) -> None:
     Image.fromarray(picture(5)).save(name)
     text = refused("new", "--image", name, "-o", "./part.png", "--force")
-    assert text.startswith(f"{name}: is the image itself, and would be written over")
+    assert text.startswith(f"{name}: is the image itself and would be overwritten")
     np.testing.assert_array_equal(np.asarray(Image.open(name)), picture(5))
 
 
@@ -150,12 +150,12 @@ NO = {
     "no name": (["--segments", "a,"], "--segments a,: a name is empty"),
     "many": (
         ["--segments", ",".join(f"s{i}" for i in range(256))],
-        "--segments: are 256, and a mask has 255 at most",
+        "--segments: a mask can have 255 segments, not 256",
     ),
-    "size": (["--size", "20"], "--size 20: is no size\n  Give height and width"),
-    "no size": (["--size", "0x20"], "--size 0x20: is no size"),
-    "large": (["--size", "99999x99999"], "--size 99999x99999: is too large"),
-    "jpeg": (["-o", "part.jpg"], "-o part.jpg: is no PNG"),
+    "size": (["--size", "20"], "--size 20: must be HxW\n  Give height and width"),
+    "no size": (["--size", "0x20"], "--size 0x20: must be HxW"),
+    "large": (["--size", "99999x99999"], "--size 99999x99999: exceeds the limit"),
+    "jpeg": (["-o", "part.jpg"], "-o part.jpg: must be a PNG"),
     "folder": (
         ["-o", "data/a/good/000.png/part.png"],
         "data/a/good/000.png/part_image.png: cannot be written",
@@ -201,7 +201,7 @@ def test_the_three_panels(home: Path) -> None:
     assert text.splitlines() == [
         "out/p.png",
         "segmenter halves (of the recipe), category a; mean of 12 of 12 good images",
-        "sample good/000.png, share of its pixels:",
+        "sample good/000.png, shares of its pixels:",
         f"    0  top  {top / 0.48:5.1f} %",
         f"    1  low  {100 - top / 0.48:5.1f} %",
         "fit: 0.750 (0 to 1, by the segmenter's own measure)",
@@ -219,7 +219,7 @@ def test_another_sample_and_its_doubt(home: Path) -> None:
     text = preview(recipe_in(home, segmenter="halves"), "--image", "bad/000.png", "-o", "p.png")
     np.testing.assert_array_equal(panel(home / "p.png", 1), enlarged(picture(0, bad=True), 8))
     assert "sample bad/000.png" in text
-    assert text.splitlines()[-1] == "in doubt: it is the spoilt one"
+    assert text.splitlines()[-1] == "doubtful: it is the spoilt one"
 
 
 def test_whose_segmenter(home: Path) -> None:
@@ -244,9 +244,7 @@ def test_which_category(home: Path) -> None:
     preview(recipe, "--category", "a")
     assert (home / "preview_tiny_a.png").is_file()  # its name where none is given
     data_set(home / "data", ["b"])
-    assert refused("preview", recipe).startswith(
-        "recipe 'tiny' has 2 categories, of which one can be shown\n"
-    )
+    assert refused("preview", recipe).startswith("recipe 'tiny' has 2 categories, and a preview shows one\n")
     assert "category b" in preview(recipe, "--category", "b")
     assert "has no category 'c'" in refused("preview", recipe, "--category", "c")
 
@@ -284,7 +282,7 @@ def test_images_that_cannot_be_read_are_left_out_and_named(home: Path) -> None:
     for path in (home / "data/a/good").iterdir():
         path.write_bytes(b"")
     assert refused("preview", recipe_in(home), code=1).startswith(
-        "category 'a': none of 12 good images can be read"
+        "category 'a': none of the 12 good images can be read"
     )
 
 
@@ -299,12 +297,12 @@ def test_only_previews_are_written_over(home: Path) -> None:
     new("--image", IMAGE, "-o", "part.png")
     before = (home / "part.png").read_bytes()
     assert refused("preview", recipe_in(home), "-o", "part.png").startswith(
-        "part.png: is there already, and no"
+        "part.png: already exists and is not a preview"
     )
     assert (home / "part.png").read_bytes() == before
     (home / "text.png").write_text("mine")
-    assert "is there already, and no preview" in refused("preview", recipe_in(home), "-o", "text.png")
-    assert "is no PNG" in refused("preview", recipe_in(home), "-o", "p.jpg")
+    assert "already exists and is not a preview" in refused("preview", recipe_in(home), "-o", "text.png")
+    assert "must be a PNG" in refused("preview", recipe_in(home), "-o", "p.jpg")
     preview(recipe_in(home), "-o", "p.png")
     first = (home / "p.png").read_bytes()
     preview(recipe_in(home, segmenter="halves"), "-o", "p.png")

@@ -129,17 +129,20 @@ def test_a_pipe_that_stays_open(lot: Path) -> None:
         ([], "no images are named"),
         (["empty"], "empty: holds no image"),
         (["*.gif"], "*.gif: matches nothing"),
-        (["lot", "--resume"], "--resume and --force are about the file of -o"),
+        (["lot", "--resume"], "--resume and --force require -o"),
         (
             ["lot", "-o", "x.csv", "--resume", "--force"],
-            "--resume goes on with a file, --force writes it anew",
+            "--resume and --force exclude each other",
         ),
         (["lot", "-o", "x.txt"], "results are written as .csv, .jsonl, .parquet"),
-        (["lot", "--overlays", "lot/pictures"], "lies in lot, whose images are predicted"),
+        (["lot", "--overlays", "lot/pictures"], "is inside lot, whose images are inspected"),
         (["lot", "-o", "there.csv"], "there.csv: already exists"),
-        (["lot/**/*.png", "--overlays", "lot/pictures"], "lies in lot/**/*.png, whose images are predicted"),
-        (["lot", "-o", "{bundle}/x.csv"], "lies in the bundle"),
-        (["lot", "--overlays", "{bundle}/golden/seen"], "lies in the bundle"),
+        (
+            ["lot/**/*.png", "--overlays", "lot/pictures"],
+            "is inside lot/**/*.png, whose images are inspected",
+        ),
+        (["lot", "-o", "{bundle}/x.csv"], "is inside the bundle"),
+        (["lot", "--overlays", "{bundle}/golden/seen"], "is inside the bundle"),
     ],
 )
 def test_a_wrong_command_line_changes_nothing(lot: Path, words: list[str], expected: str) -> None:
@@ -190,7 +193,7 @@ def test_interrupted_and_gone_on_with(lot: Path, form: str, monkeypatch: pytest.
         result = predict("lot", "lot/0.png", "lot/4.png", "-o", f"x.{form}")
     assert result.exit_code == 1
     assert (
-        f"interrupted: 4 images: 2 OK, 2 NG, 0 UNKNOWN in x.{form}; the same command with --resume goes on"
+        f"interrupted: 4 images: 2 OK, 2 NG, 0 UNKNOWN in x.{form}; continue with the same command and --resume"
         in said(result)
     )
     if form == "parquet":

@@ -164,6 +164,6 @@ def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monk
         patch.setattr("segad_core.run.ledger.read_scores", interrupted)
         result = run_command(recipe)
     text = said(result)
-    assert text.endswith("interrupted: what is finished is in the store; the same command goes on\n")
+    assert text.endswith("interrupted: finished work is in the store; run the same command to continue\n")
     assert result.exit_code == 1
     assert run_command(recipe).exit_code == 0

@@ -86,7 +86,7 @@ def test_the_store_holds_what_was_foretold(recipe: Path) -> None:
     states += said_of["trained classifiers"]
     assert real["artifact"] > 0
     assert trained <= states <= 1.01 * trained + len(cells) * (3 << 15)
-    for kind, name in (("statistics", "statistics"), ("scores", "classifiers' scores"), ("row", "rows")):
+    for kind, name in (("statistics", "statistics"), ("scores", "classifier scores"), ("row", "rows")):
         assert 0 < real[kind] <= said_of[name]
     tables = sum(len(task.cells) for plan in plans for task in plan.tasks if isinstance(task, StatisticsTask))
     assert said_of["statistics"] < 2 * real["statistics"] + tables * (1 << 16)
@@ -100,7 +100,7 @@ def test_check_says_it_and_warns_where_there_is_no_room(
     result = segad("check", recipe, "--store", recipe.parent / "store")
     assert "space: at most " in said(result)
     assert "anomaly maps are not kept" in said(result)
-    assert "free, and the run may take" not in said(result)
+    assert "free, but the run may need" not in said(result)
 
     class Full:
         free = 1000
@@ -108,7 +108,7 @@ def test_check_says_it_and_warns_where_there_is_no_room(
     monkeypatch.setattr("shutil.disk_usage", lambda path: Full)
     result = segad("check", recipe, "--store", recipe.parent / "store")
     assert f"warning: the store {recipe.parent / 'store'}" in said(result)
-    assert "1000 B free, and the run may take" in said(result)
+    assert "1000 B free, but the run may need" in said(result)
     assert result.exit_code == 0
 
 
@@ -123,14 +123,14 @@ def test_what_shares_a_disk_is_added_up(tmp_path: Path, monkeypatch: pytest.Monk
     needed = Needs({"rows": 4}, checkpoints=2, temporary=5)
     (line,) = short_of_room(needed, store)
     assert line.startswith(
-        f"the store {store} and the temporary folder {temporary} share a disk with 10 B free"
+        f"the store {store} and the temporary folder {temporary} share a disk that has 10 B free"
     )
-    assert line.endswith("may take 11 B")
+    assert line.endswith("may need 11 B")
     disks["temporary"] = 2
     assert list(short_of_room(needed, store)) == []
     free["temporary"] = 4
     (line,) = short_of_room(needed, store)
-    assert line == f"the temporary folder {temporary} has 4 B free, and the run may take 5 B"
+    assert line == f"the temporary folder {temporary} has 4 B free, but the run may need 5 B"
 
 
 def test_large_features_go_to_the_temporary_folder(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ def _unpublished_part(root: Path, a: Facts) -> Found:
 
 def _no_image(root: Path, a: Facts) -> Found:
     a["a"] = {"samples": [], "published": {}, "subsets": {}}
-    return [("unlisted", "the category has no image", ())]
+    return [("unlisted", "the category has no images", ())]
 
 
 def _unlisted(root: Path, a: Facts) -> Found:
@@ -97,33 +97,33 @@ def _unreadable(root: Path, a: Facts) -> Found:
 
 def _leak_of_bytes(root: Path, a: Facts) -> Found:
     shutil.copy(root / "a/good/0.png", root / "a/good/3.png")
-    text = "the same file: 'a/good/0.png' (train good), 'a/good/3.png' (test good)"
+    text = "identical files: 'a/good/0.png' (train good), 'a/good/3.png' (test good)"
     return [("leaks", text, ("a/good/0.png", "a/good/3.png"))]
 
 
 def _leak_of_pixels(root: Path, a: Facts) -> Found:
     Image.fromarray(picture(0)).save(root / "a/good/3.png", compress_level=0)
-    text = "the same pixels: 'a/good/0.png' (train good), 'a/good/3.png' (test good)"
+    text = "identical pixels: 'a/good/0.png' (train good), 'a/good/3.png' (test good)"
     return [("leaks", text, ("a/good/0.png", "a/good/3.png"))]
 
 
 def _labels(root: Path, a: Facts) -> Found:
     shutil.copy(root / "a/good/0.png", root / "a/bad/1.png")
-    text = "the same file: 'a/bad/1.png' (train bad), 'a/good/0.png' (train good)"
+    text = "identical files: 'a/bad/1.png' (train bad), 'a/good/0.png' (train good)"
     return [("labels", text, ("a/bad/1.png", "a/good/0.png"))]
 
 
 def _labels_and_leak(root: Path, a: Facts) -> Found:
     """Told under both headings, as it is both."""
     shutil.copy(root / "a/good/0.png", root / "a/bad/2.png")
-    text = "the same file: 'a/bad/2.png' (test bad), 'a/good/0.png' (train good)"
+    text = "identical files: 'a/bad/2.png' (test bad), 'a/good/0.png' (train good)"
     images = ("a/bad/2.png", "a/good/0.png")
     return [("labels", text, images), ("leaks", text, images)]
 
 
 def _within_a_part(root: Path, a: Facts) -> Found:
     shutil.copy(root / "a/good/0.png", root / "a/good/1.png")
-    text = "the same file: 'a/good/0.png' (train good), 'a/good/1.png' (train good)"
+    text = "identical files: 'a/good/0.png' (train good), 'a/good/1.png' (train good)"
     return [("repeated", text, ("a/good/0.png", "a/good/1.png"))]
 
 
@@ -134,7 +134,7 @@ def _many_alike(root: Path, a: Facts) -> Found:
         add(a, f"good/{i}.png")
     images = tuple(f"a/good/{i}.png" for i in (0, 4, 5, 6, 7, 8, 9))
     named = ", ".join(f"'{image}' (train good)" for image in images[:5])
-    return [("repeated", f"the same file: {named} and 2 more", images)]
+    return [("repeated", f"identical files: {named} and 2 more", images)]
 
 
 def _mask_absent(root: Path, a: Facts) -> Found:
@@ -200,7 +200,7 @@ def _subset(root: Path, a: Facts) -> Found:
         "is train good, not a bad training image",
         "is test bad, not a bad training image",
         "is train bad, unseen, not a bad training image",
-        "is in it 2 times",
+        "is listed 2 times",
     ]
     return [
         ("subsets", f"'k': '{image}' {text}", (image,))
