@@ -158,7 +158,7 @@ def _mask_of_another_size(root: Path, a: Facts) -> Found:
     save(root / "a/masks/0.png", mask_image().resize((24, 48), Image.Resampling.NEAREST))
     mask = Image.open(root / "a/masks/0.png")
     assert np.asarray(mask).any()
-    text = f"'a/bad/0.png': {root / 'a/masks/0.png'} has 24 x 48 pixels, the image 48 x 48"
+    text = f"'a/bad/0.png': {root / 'a/masks/0.png'} has 24 x 48 pixels, the image has 48 x 48"
     return [("mask_size", text, ("a/bad/0.png",))]
 
 
