@@ -151,5 +151,5 @@ def observing(registry: Registry) -> Iterator[HookRelay]:
             try:
                 hooks.add(observers, provider.load(), whose)
             except PluginError as error:
-                hooks.left_out(whose, error.__cause__ or error)
+                hooks.report_failure(whose, error.__cause__ or error)
         yield observers.hook

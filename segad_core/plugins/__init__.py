@@ -1,5 +1,5 @@
-"""Which plugins are installed, and the observers that a run tells about its progress.
+"""The registry of installed plugins, and the hooks that report a run's progress to observers.
 
-Lists plugins from metadata alone and imports one only when it is used; knows contracts, never a particular
-plugin.
+Lists plugins from metadata only and imports a plugin only when it is used. Knows the contracts, but no
+particular plugin, and nothing about recipes, runs or bundles.
 """

@@ -1,11 +1,13 @@
-"""Hooks: what a run tells its observers. A hook is a pluggy plugin (entry-point group `segad.hooks`).
+"""Hooks: the events of a run, for observers (pluggy plugins in the entry-point group `segad.hooks`).
 
-Observers only: no hook returns anything, so none can change a score; one that fails is reported, told no
-more, and stops nothing. An example:
+Hooks return nothing, so an observer cannot change a score. One that fails is reported once, gets no more
+events, and does not affect the run. An example:
 
     from segad_core.api import hookimpl
 
     class Printer:
+        '''Prints how long each task took.'''
+
         @hookimpl
         def task_finished(self, name: str, seconds: float) -> None:
             print(name, seconds)
@@ -29,72 +31,79 @@ hookimpl = pluggy.HookimplMarker("segad")
 
 
 class Observer:
-    """Everything an observer can be told; implement any of it."""
+    """The events of a run; an observer implements any of them with any of their arguments, as `hookimpl`."""
 
     @hookspec
     def run_started(self, title: str, folder: Path, tasks: int, work: int) -> None:
-        """A run begins, with this many tasks left to do; its files will be in `folder`.
+        """A run starts.
 
-        `work` is their expected size together, in units of which each task has some.
+        Args:
+            title: the title of the recipe.
+            folder: the run folder, where results will be written.
+            tasks: the number of tasks to do.
+            work: their total size, in the units of `task_finished`.
         """
 
     @hookspec
     def task_started(self, name: str) -> None:
-        """A task begins; `name` says category, seed and what is made."""
+        """A task starts; its name contains the category, the seed and what it makes."""
 
     @hookspec
     def task_progress(self, name: str, what: str, done: int, total: int, note: str) -> None:
-        """A task has done `done` of `total` of `what`; `note` says how it goes, such as the loss."""
+        """A task has done `done` of `total` of `what`; `note` is a remark such as the loss."""
 
     @hookspec
     def task_finished(self, name: str, seconds: float, work: int) -> None:
-        """A task has ended and its results are in the store; `work` is 0 if they were there before."""
+        """A task has finished and its results are in the store; `work` is 0 if they already were."""
 
     @hookspec
     def row_finished(
         self, category: str, seed: int, held_out: str, row: str, auroc: float, fpr95: float
     ) -> None:
-        """A row of the table has its figures for one category and seed.
+        """A row of the table has its results for one category and seed.
 
-        `held_out` is the type of defect from which nothing learnt; empty for the setup itself.
+        Args:
+            category, seed, row: which result.
+            held_out: the defect type that was held out of training; empty if none was.
+            auroc, fpr95: the results, as in `results.csv`.
         """
 
     @hookspec
     def run_finished(self, folder: Path) -> None:
-        """The run is over and its table is written."""
+        """The run has finished and its table is written."""
 
 
 def manager() -> pluggy.PluginManager:
-    """A plugin manager that knows the hooks above and has no observer yet."""
+    """A plugin manager for the hooks above, without observers."""
     plugins = pluggy.PluginManager("segad")
     plugins.add_hookspecs(Observer)
     return plugins
 
 
 def add(plugins: pluggy.PluginManager, observer: object, whose: str) -> None:
-    """Adds an observer (a class is made first). What it does wrong is a warning, and stops nothing.
+    """Registers an observer; a class is instantiated first. Failures are logged as warnings.
 
     Args:
-        plugins: where to add it.
+        plugins: the plugin manager.
         observer: an object or a class with implementations of hooks.
-        whose: its name and its distribution's, for the warning.
+        whose: the name of the observer and of its distribution, for the warning.
     """
     try:
         _register(plugins, _Guarded(observer() if isinstance(observer, type) else observer, whose), whose)
     except Exception as error:
-        left_out(whose, error)
+        report_failure(whose, error)
 
 
-def left_out(whose: str, error: BaseException) -> None:
-    """Says that an observer is told no more, and why."""
-    log.warning("the hook %s is left out: %s: %s", whose, type(error).__name__, error)
+def report_failure(whose: str, error: BaseException) -> None:
+    """Logs that an observer is disabled, and why."""
+    log.warning("the hook %s is disabled: %s: %s", whose, type(error).__name__, error)
 
 
 def problems(observer: object) -> list[str]:
-    """What is wrong with an observer's implementations; a class is not made for it."""
+    """What is wrong with an observer's implementations; a class is not instantiated."""
     try:
         plugins = manager()
-        _register(plugins, observer, "it")
+        _register(plugins, observer, "observer")
     except Exception as error:
         return [" ".join(str(error).split())]
     return [] if plugins.get_hookcallers(observer) else ["it implements no hook"]
@@ -110,7 +119,7 @@ def _register(plugins: pluggy.PluginManager, observer: object, name: str) -> Non
 
 
 class _Guarded:
-    """An observer whose failures stay its own: after the first it is told no more."""
+    """An observer whose failures do not reach the run: after the first it gets no more events."""
 
     def __init__(self, observer: object, whose: str) -> None:
         self._whose = whose
@@ -122,13 +131,13 @@ class _Guarded:
 
     def _guard(self, method: Callable[..., object]) -> Callable[..., None]:
         @functools.wraps(method)
-        def told(*args: Any, **kwargs: Any) -> None:
+        def guarded(*args: Any, **kwargs: Any) -> None:
             if self._failed:
                 return
             try:
                 method(*args, **kwargs)
             except Exception as error:
                 self._failed = True
-                left_out(self._whose, error)
+                report_failure(self._whose, error)
 
-        return told
+        return guarded

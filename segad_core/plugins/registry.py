@@ -1,4 +1,4 @@
-"""From entry points to components: listed from metadata alone, imported when used."""
+"""The registry: lists plugins from the metadata of their distributions, and imports those that are used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True)
 class Provider:
-    """A plugin as its distribution's metadata describes it; nothing is imported to know this."""
+    """A plugin as the metadata of its distribution describes it; known without importing it."""
 
     kind: str
     name: str
@@ -29,17 +29,17 @@ class Provider:
 
     @property
     def qualified(self) -> str:
-        """`distribution:name`, which picks it among namesakes."""
+        """`distribution:name`, which is unambiguous."""
         return f"{self.distribution}:{self.name}"
 
     def __str__(self) -> str:
         return f"{self.name} ({self.distribution} {self.version})"
 
     def load(self) -> object:
-        """Imports what the entry point names.
+        """Imports the object that the entry point names.
 
         Raises:
-            PluginError: the import fails; says whose plugin it is, and why.
+            PluginError: the import fails; the message names the distribution and the reason.
         """
         try:
             return EntryPoint(self.name, self.target, f"segad.{self.kind}").load()
@@ -47,15 +47,15 @@ class Provider:
             raise PluginError(
                 f"{self.kind}: the plugin '{self.name}' of {self.distribution} {self.version} cannot be "
                 f"imported with segad {importlib.metadata.version('segad')}: {type(error).__name__}: {error}",
-                f"Repair or uninstall {self.distribution}, or take the plugin out of the recipe.",
+                f"Repair or uninstall {self.distribution}, or remove the plugin from the recipe.",
             ) from error
 
 
 class Registry:
-    """The plugins that are installed.
+    """The installed plugins.
 
     Args:
-        third_parties: False leaves out every plugin that does not come with segad, before any import.
+        third_parties: False excludes all plugins that are not part of segad, before anything is imported.
     """
 
     def __init__(self, third_parties: bool = True) -> None:
@@ -63,11 +63,11 @@ class Registry:
         self._providers: list[Provider] | None = None
 
     def providers(self, kind: str | None = None) -> list[Provider]:
-        """Installed plugins, of one kind or of all, sorted by kind, name and distribution."""
+        """The installed plugins of one kind or of all, sorted by kind, name and distribution."""
         if self._providers is None:
             kinds = [*KINDS, HOOKS]
             found = {
-                # metadata can lack a name or a version: an interrupted uninstall leaves such folders
+                # an interrupted uninstall leaves metadata without a name or a version
                 Provider(kind, point.name, dist.name or "unnamed", dist.version or "unknown", point.value)
                 for kind in kinds
                 for point in entry_points(group=f"segad.{kind}")
@@ -77,10 +77,10 @@ class Registry:
         return [p for p in self._providers if kind in (None, p.kind)]
 
     def find(self, kind: str, name: str) -> Provider:
-        """The one plugin of a kind that a name means: `name`, or `distribution:name`.
+        """The plugin of a kind with the given `name` or `distribution:name`.
 
         Raises:
-            PluginError: there is none, or more than one.
+            PluginError: there is no such plugin, or the name is ambiguous.
         """
         known = self.providers(kind)
         distribution, _, plain = name.rpartition(":")
@@ -91,34 +91,34 @@ class Registry:
         if matches:
             raise PluginError(
                 f"'{name}' is provided by {', '.join(f'{p.qualified} {p.version}' for p in matches)}",
-                f"Pick one by its full name, such as '{matches[0].qualified}'.",
+                f"Use a full name, such as '{matches[0].qualified}'.",
             )
         raise PluginError(
             f"no {_singular(kind)} is called '{name}'{suggest(name, [p.name for p in known])}",
-            "" if self.third_parties else "--no-plugins leaves out all plugins that do not come with segad.",
+            "" if self.third_parties else "--no-plugins excludes all plugins that are not part of segad.",
         )
 
     def component(self, provider: Provider) -> type[Component]:
-        """Imports a component and makes sure that it is one.
+        """Imports a component and checks that it is a complete subclass of its contract.
 
         Raises:
-            PluginError: it cannot be imported, or does not derive from its kind's contract.
+            PluginError: it cannot be imported, or breaks its contract.
         """
         loaded = provider.load()
         problems = contract_problems(provider, loaded)
         if problems or not isinstance(loaded, type):
             raise PluginError(
                 f"{provider.kind}: the plugin '{provider.name}' of {provider.distribution} "
-                f"{provider.version} does not keep its contract: {'; '.join(problems)}",
+                f"{provider.version} breaks its contract: {'; '.join(problems)}",
                 f"Report this to the authors of {provider.distribution}.",
             )
         return loaded
 
 
 def contract_problems(provider: Provider, loaded: object) -> list[str]:
-    """What an imported plugin's class lacks of its kind's contract; cheap, and runs none of its methods."""
+    """How an imported plugin breaks its contract, as far as that is visible without calling its methods."""
     if provider.kind == HOOKS:
-        from segad_core.plugins import hooks  # pluggy is not needed to list plugins
+        from segad_core.plugins import hooks  # listing plugins must not import pluggy
 
         return hooks.problems(loaded)
     contract = KINDS[provider.kind]
@@ -126,7 +126,7 @@ def contract_problems(provider: Provider, loaded: object) -> list[str]:
         return [f"{provider.target} is not a subclass of segad_core.api.{contract.__name__}"]
     problems = []
     if not _NAME.fullmatch(provider.name):
-        problems.append(f"its name '{provider.name}' is not of the form [a-z][a-z0-9_]*")
+        problems.append(f"the name '{provider.name}' does not match [a-z][a-z0-9_]*")
     if missing := sorted(getattr(loaded, "__abstractmethods__", ())):
         problems.append(f"{loaded.__name__} does not define {', '.join(missing)}")
     if not (isinstance(loaded.Params, type) and issubclass(loaded.Params, Parameters)):
@@ -137,19 +137,19 @@ def contract_problems(provider: Provider, loaded: object) -> list[str]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of an error about an unknown name: ` - did you mean 'mean'?`; empty if no known one is near."""
+    """The end of an error about an unknown name: ` - did you mean 'mean'?`; empty if none is similar."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" - did you mean '{near[0]}'?" if near else ""
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """The end of an error about an unknown name: the nearest known name, and all of them."""
+    """The end of an error about an unknown name: the most similar known name, and all known names."""
     names: Sequence[str] = list(dict.fromkeys(known))
     return f"{did_you_mean(name, names) or '.'} known: {', '.join(names) or 'none'}"
 
 
 def _canonical(distribution: str) -> str:
-    """A distribution's name as PEP 503 spells it."""
+    """A distribution's name in the normalised form of PEP 503."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 

@@ -2,8 +2,11 @@
 
 import json
 import shutil
+import textwrap
 
 import pytest
+
+from segad_core.plugins import hooks
 
 NOTES = '''
 import json, os, pathlib
@@ -63,6 +66,16 @@ FAILURES = {
     "wants what there is not": CLUMSY.replace("def row_finished(self)", "def row_finished(self, colour)"),
     "implements what there is not": CLUMSY.replace("def row_finished", "def row_painted"),
 }
+
+
+def test_the_example_in_the_docstring_is_an_observer(capsys):
+    names = {}
+    exec(textwrap.dedent(hooks.__doc__.partition("An example:\n")[2]), names)
+    assert not hooks.problems(names["Printer"])
+    plugins = hooks.manager()
+    hooks.add(plugins, names["Printer"], "the example")
+    plugins.hook.task_finished(name="a task", seconds=1.5, work=1)
+    assert capsys.readouterr().out == "a task 1.5\n"
 
 
 @pytest.fixture(scope="module")
