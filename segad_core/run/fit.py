@@ -1,9 +1,9 @@
-"""Training detectors and classifiers: the images they share, what they keep, and where their states go."""
+"""Training detectors and classifiers: shared images, artifacts, checkpoints, and states in the store."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,28 +33,36 @@ _SCHEMA = 1
 
 
 def fit(task: FitTask, store: Store, device: str, progress: Progress) -> None:
-    """Trains those of a task's learners that the store lacks; the encoder sees each image once."""
+    """Trains those of a task's learners that the store lacks, one after the other, on the same images.
+
+    The encoder sees each image once. A learner is released as soon as its state is stored.
+    """
     missing = [cell for cell in task.cells if not store.has(cell.key)]
-    learners = {cell.key: cell.learner.build(task.category, device) for cell in missing}
-    images = open_images(task, list(learners.values()), store, device, progress)
+    learners = (cell.learner.build(task.category, device) for cell in missing)
+    images = open_images(task, learners, store, device, progress)
     for cell in missing:
-        learner: Learner = learners[cell.key]
-        if cost := fit_cost(learner, len(images), images.encoder, task.preprocessing.size):
-            log.info("%s %s: %s", task.name, cell.alias, cost)
-        told = partial(_named, progress, cell.alias)
-        checkpoint = FolderCheckpoint(store.checkpoints / cell.key)
-        maker = {
-            "plugin": cell.learner.provider.qualified,
-            "code": cell.learner.code,
-            "encoder": encoder_identity(task.encoder) if learner.layers() else None,
-        }
-        run = _StoredRun(np.random.SeedSequence(cell.seed), told, checkpoint, store, maker, images)
-        if isinstance(learner, Classifier):
-            learner.fit(images, np.array(task.labels, np.int64), run)
-        else:
-            learner.fit(images, run)  # type: ignore[attr-defined]
-        store.put(cell.key, "fit", {STATE: arrays_to_bytes(learner.state())})
-        checkpoint.clear()
+        _fit_cell(cell, task, images, store, device, partial(_with_alias, progress, cell.alias))
+
+
+def _fit_cell(
+    cell: FitCell, task: FitTask, images: FileImageSet, store: Store, device: str, progress: Progress
+) -> None:
+    learner: Learner = cell.learner.build(task.category, device)
+    if cost := fit_cost(learner, len(images), images.encoder, task.preprocessing.size):
+        log.info("%s %s: %s", task.name, cell.alias, cost)
+    checkpoint = FolderCheckpoint(store.checkpoints / cell.key)
+    maker = {
+        "plugin": cell.learner.provider.qualified,
+        "code": cell.learner.code,
+        "encoder": encoder_identity(task.encoder) if learner.layers() else None,
+    }
+    run = _StoredRun(np.random.SeedSequence(cell.seed), progress, checkpoint, store, maker, images)
+    if isinstance(learner, Classifier):
+        learner.fit(images, np.array(task.labels, np.int64), run)
+    else:
+        learner.fit(images, run)  # type: ignore[attr-defined]
+    store.put(cell.key, "fit", {STATE: arrays_to_bytes(learner.state())})
+    checkpoint.clear()
 
 
 class _StoredRun(Run):
@@ -63,8 +71,8 @@ class _StoredRun(Run):
     Args:
         seed, progress, checkpoint: as in `Run`.
         store: where artifacts are kept.
-        maker: plain data that identifies the plugin's code and the encoder.
-        images: the training's images; folders come to their size as these do.
+        maker: plain data that identifies the plugin, its code and the encoder.
+        images: the training images; images of other folders are preprocessed as they are.
     """
 
     def __init__(
@@ -86,7 +94,7 @@ class _StoredRun(Run):
         checkpoint, seed = FolderCheckpoint(self._store.checkpoints / key), artifact_seed(name, inputs)
         run = _StoredRun(seed, self.progress, checkpoint, self._store, self._maker, self._images)
         arrays = kept(self._store, key, "artifact", lambda: make(run))
-        checkpoint.clear()  # also what one left that was killed between the two
+        checkpoint.clear()  # also if a run was killed between storing and clearing
         return arrays
 
     def images(self, folder: Path, size: tuple[int, int], layers: Sequence[str] = ()) -> ImageSet:
@@ -94,18 +102,18 @@ class _StoredRun(Run):
         encoder = self._images.encoder if layers else None
         if layers and (encoder is None or not set(layers) <= set(self._images.layers)):
             raise PluginError(
-                f"{self._maker['plugin']}: asks for the encoder's {', '.join(layers)} of a folder's images, "
-                "and its layers() does not name them"
+                f"{self._maker['plugin']}: requests the encoder layers {', '.join(layers)} for the images of "
+                f"{folder}, but its layers() does not list them"
             )
         return FileImageSet(folder_samples(folder), preprocessing, encoder, tuple(layers), self.progress)
 
 
-def _named(progress: Progress, alias: str, what: str, done: int, total: int, note: str = "") -> None:
+def _with_alias(progress: Progress, alias: str, what: str, done: int, total: int, note: str = "") -> None:
     progress(f"{alias}: {what}", done, total, note)
 
 
 def restored(cell: FitCell, store: Store, category: str, device: str) -> Any:
-    """A detector or classifier as its training left it."""
+    """A trained detector or classifier, from the store."""
     learner: Learner = cell.learner.build(category, device)
     learner.restore(load(store.require(cell.key)[STATE]))
     return learner
@@ -113,7 +121,7 @@ def restored(cell: FitCell, store: Store, category: str, device: str) -> Any:
 
 def open_images(
     task: FitTask | StatisticsTask | ScoresTask,
-    learners: Sequence[Learner],
+    learners: Iterable[Learner],
     store: Store,
     device: str,
     progress: Progress,

@@ -114,7 +114,6 @@ def _fit(task: FitTask, keys: Sequence[str], found: Needs, spaces: Spaces) -> No
         if cell.key in keys and spaces.of(cell.key) is None:
             found.note_unknown(cell.alias)
     known = spaces.known(keys)
-    held += sum(space.state for space in known)  # a learner that is done waits for the others
     found.pass_by(held + _batch(task, learners), filed)
     for space in known:
         kind = "trained classifiers" if task.labels else "trained detectors"

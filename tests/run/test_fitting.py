@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -20,7 +21,7 @@ from safetensors.numpy import load
 
 import segad_core.run.prepare
 import segad_core.store.store
-from segad_core.contracts import Arrays, Run
+from segad_core.contracts import Arrays, ImageSet, Run
 from segad_core.contracts.run import artifact_seed
 from segad_core.errors import DataError, StoreError
 from segad_core.images import decode, resize
@@ -324,7 +325,7 @@ def test_a_detector_that_two_runs_want_is_trained_by_one_at_a_time(
     def told(what: str, done: int, total: int, note: str = "") -> None:
         if (what, done) == ("two: steps", 3):
             with monkeypatch.context() as patch:  # who would have to wait is told so at once
-                patch.setattr(segad_core.store, "FileLock", partial(FileLock, timeout=0))
+                patch.setattr(segad_core.store.store, "FileLock", partial(FileLock, timeout=0))
                 try:
                     execute(alone, home.store, "cpu", lambda *_: None)
                     tried.append("trained")
@@ -405,3 +406,23 @@ def test_a_detector_among_those_of_a_row_is_checked(home: Home) -> None:
     result = segad("check", recipe, "--store", home.path / "store")
     assert said(result).startswith("error: choosy: cannot work at (40, 56) with {}\n")
     assert result.exit_code == 1
+
+
+def test_a_learner_is_released_before_the_next_is_trained(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its memory, a GPU's included, is free again: there are no two trained learners at a time."""
+    trained: weakref.WeakSet[fakes.Steps] = weakref.WeakSet()
+    alive: list[int] = []
+    fit = fakes.Steps.fit
+
+    def counted(self: fakes.Steps, images: ImageSet, run: Run) -> None:
+        alive.append(len(trained))
+        trained.add(self)
+        fit(self, images, run)
+
+    monkeypatch.setattr(fakes.Steps, "fit", counted)
+    detectors = {alias: {"use": "steps", "params": {"steps": i}} for i, alias in enumerate("abcd", start=1)}
+    home.train(home.fits(detectors))
+    assert alive == [0, 0, 0, 0]
+    assert len(trained) == 0
