@@ -54,9 +54,9 @@ def _bundle(home: Path) -> Path:
 
 def _predictions(path: Path) -> None:
     from segad_core.bundle.format.tables import read_golden
-    from segad_core.bundle.runtime import pipeline
     from segad_core.bundle.runtime.bundle import Bundle
-    from segad_core.scoring.statistics import Description
+    from segad_core.scoring import batch
+    from segad_core.scoring.statistics import MapStatistics
 
     seconds: dict[str, float] = defaultdict(float)
 
@@ -74,12 +74,11 @@ def _predictions(path: Path) -> None:
         golden = [bundle.container.file(one.file) for one in read_golden(bundle.container)]
         images = (golden * bundle.manifest.pipeline.batch_size)[: bundle.manifest.pipeline.batch_size]
         bundle.predict(images)
-        final: Any = bundle.pipeline.final
+        final: Any = bundle.pipeline.segad.final  # type: ignore[union-attr]
         final.margins = timed("forest: score", final.margins)
         final.contributions = timed("forest: reasons", final.contributions)
-        Description.lines = timed("statistics", Description.lines)  # type: ignore[method-assign]
-        detect = pipeline.checked_maps
-        pipeline.checked_maps = timed("encoder and detector", detect)
+        MapStatistics.compute = timed("statistics", MapStatistics.compute)  # type: ignore[method-assign]
+        batch.checked_maps = timed("encoder and detector", batch.checked_maps)
         begun = time.perf_counter()
         bundle.predict(images * BATCHES)
         whole, count = time.perf_counter() - begun, BATCHES * len(images)
@@ -118,13 +117,14 @@ def _lessons(path: Path, home: Path) -> None:
 
 
 def _forest() -> None:
+    from segad_core.api import Run
     from segad_plugins.final_classifiers.brf import BoostedRandomForest
 
     rng = np.random.default_rng(0)
     features, labels = rng.normal(size=VAD), rng.integers(0, 2, VAD[0])
     forest = BoostedRandomForest()
     begun = time.perf_counter()
-    forest.fit(features, [str(i) for i in range(VAD[1])], labels, 0)
+    forest.fit(features, [str(i) for i in range(VAD[1])], labels, Run(np.random.SeedSequence(0)))
     print(
         f"forest of {VAD[0]} images with {VAD[1]} features: {time.perf_counter() - begun:.2f} s", flush=True
     )

@@ -1,13 +1,27 @@
 """The contracts between the engine and its plugins: one short file per kind of plugin."""
 
 from segad_core.contracts.classifier import Classifier
-from segad_core.contracts.component import Component, DecidesNothing, InputFile, InputFolder, Parameters
+from segad_core.contracts.component import (
+    Component,
+    DecidesNothing,
+    InputFile,
+    InputFolder,
+    Parameters,
+    Stateful,
+)
 from segad_core.contracts.dataset import Dataset, Sample
 from segad_core.contracts.defect import DefectGenerator
 from segad_core.contracts.detector import Detector
 from segad_core.contracts.encoder import Array, Encoder, Layer
 from segad_core.contracts.executor import Executor, Outcome, Work
-from segad_core.contracts.feature import Feature, ScalarFeature, SegmentValues
+from segad_core.contracts.feature import (
+    Feature,
+    FittedFeature,
+    GoodMaps,
+    Region,
+    ScalarFeature,
+    SegmentValues,
+)
 from segad_core.contracts.final_classifier import FinalClassifier
 from segad_core.contracts.images import Arrays, ImageBatch, ImageSet
 from segad_core.contracts.learner import Learner, Shapes, Space
@@ -41,6 +55,8 @@ __all__ = [
     "Executor",
     "Feature",
     "FinalClassifier",
+    "FittedFeature",
+    "GoodMaps",
     "HasBadSubsets",
     "HasContradictions",
     "HasDownload",
@@ -59,6 +75,7 @@ __all__ = [
     "Outcome",
     "Parameters",
     "Progress",
+    "Region",
     "Run",
     "Sample",
     "ScalarFeature",
@@ -67,6 +84,7 @@ __all__ = [
     "Segmenter",
     "Shapes",
     "Space",
+    "Stateful",
     "Trains",
     "Work",
     "unseen",

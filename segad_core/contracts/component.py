@@ -15,10 +15,13 @@ Parameters of a plugin with a file and a number:
 
 from __future__ import annotations
 
-from abc import ABC
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, get_args
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 from pydantic.fields import FieldInfo
 
@@ -79,3 +82,23 @@ class Component(ABC):  # noqa: B024 (what must be defined differs by kind)
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         self.params = self.Params() if params is None else params
         self.device = device
+
+
+class Stateful(ABC):
+    """What learns and keeps what it learnt as named arrays, the one form of state for every kind of plugin.
+
+    After `restore(state())` a fresh instance with the same parameters gives the same results, bit for bit.
+    A file of a plain format goes into a state as an array of its bytes (uint8).
+    """
+
+    @abstractmethod
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
+        """All that was learnt, as named arrays."""
+
+    @abstractmethod
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Takes up a state that `state` gave.
+
+        Raises:
+            SegadError: it is not such a state.
+        """

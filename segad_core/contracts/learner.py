@@ -5,14 +5,10 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from segad_core.contracts.component import Component
+from segad_core.contracts.component import Component, Stateful
 
 Shapes = Mapping[str, tuple[int, int, int]]
 """(C, H, W) of each encoder layer that a learner reads."""
@@ -38,11 +34,8 @@ class Space:
     artifacts: int = 0
 
 
-class Learner(Component):
-    """A detector or a classifier: it learns from images, and its state can be stored.
-
-    After `restore(state())`, a fresh instance with the same parameters gives bit-identical results.
-    """
+class Learner(Component, Stateful):
+    """A detector or a classifier: it learns from images, and its state can be stored."""
 
     def layers(self) -> tuple[str, ...]:
         """The encoder layers that it reads; none by default."""
@@ -72,15 +65,3 @@ class Learner(Component):
     def space(self, images: int, size: tuple[int, int], shapes: Shapes) -> Space | None:
         """What a fit will take; None where that is not known. Arguments as for `cost`."""
         return None
-
-    @abstractmethod
-    def state(self) -> Mapping[str, NDArray[np.generic]]:
-        """Everything that was learnt, as named arrays."""
-
-    @abstractmethod
-    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        """Restores what `state` returned.
-
-        Raises:
-            SegadError: the state is incomplete, or belongs to other parameters.
-        """

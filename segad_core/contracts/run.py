@@ -79,6 +79,17 @@ class Run:
         self.progress = progress
         self.checkpoint = Checkpoint() if checkpoint is None else checkpoint
 
+    @property
+    def random_state(self) -> int:
+        """The seed as one integer below 2**32, for libraries that take one.
+
+        It is the recipe's own seed where the run has no other.
+        """
+        entropy = self.seed.entropy
+        if isinstance(entropy, int) and not self.seed.spawn_key and 0 <= entropy < 2**32:
+            return entropy
+        return int(self.seed.generate_state(1)[0])
+
     def artifact(self, name: str, inputs: Mapping[str, Any], make: Callable[[Run], Arrays]) -> Arrays:
         """Makes something that several trainings can share; the store keeps it.
 

@@ -36,7 +36,7 @@ class ImageData:
         lines = [task.scored[i] for i in kept]
         features = np.empty((len(lines), 0))
         if not task.row.score:
-            table = feature_table(task.table, task.row.detectors, task.row.classifier, self.store)[0]
+            table = feature_table(task, task.table, self.store)[0]
             features = table[lines]
         images = [self.image(task.scored_ids[i]) for i in kept]
         return ImageTable(images, features, read_scores(task, self.store)[kept])

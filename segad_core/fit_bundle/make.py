@@ -17,6 +17,7 @@ from segad_core.base.text import as_text
 from segad_core.bundle.format.manifest import FORMAT, Manifest, Provenance
 from segad_core.bundle.format.operating_point import FILE as OPERATING
 from segad_core.bundle.format.operating_point import operating_json
+from segad_core.bundle.format.states import feature_files, final_files
 from segad_core.bundle.format.tables import table_files
 from segad_core.bundle.format.writing import Content, write_bundle
 from segad_core.contracts import Executor, optional
@@ -32,11 +33,12 @@ from segad_core.run.fit import STATE
 from segad_core.run.folder import environment
 from segad_core.run.plan import CategoryPlan
 from segad_core.run.prepare import Prepared, prepare
-from segad_core.run.rows import ROW_FILES, feature_table
+from segad_core.run.rows import read_final
 from segad_core.run.schedule import report, run_tasks, work_left
 from segad_core.split.draw import Fold, Split
 from segad_core.split.file import splits_json
 from segad_core.store.store import Store
+from segad_core.store.values import read_states
 
 
 def make_bundle(
@@ -104,9 +106,8 @@ def _gathered(
         contents[f"{kind}/{cell.alias}.safetensors"] = store.require(cell.key)[STATE]
     tested, names = data.tested(task), list[str]()
     if not task.row.score:
-        names = feature_table(task.table, task.row.detectors, task.row.classifier, store)[1]
-        final = store.require(task.cells[0].key)
-        contents |= {f"final/{name}": state for name, state in final.items() if name not in ROW_FILES}
+        state, names = read_final(task, store)
+        contents |= final_files(state) | _feature_states(task, store)
         contents |= table_files(data.learnt(task, split), "training")
     contents |= table_files(tested, "calibration") | data.golden(task, tested)
     contents[OPERATING] = operating_json(operating_point(tested, Rule(kind="catch", catch=0.95)))
@@ -124,6 +125,15 @@ def _gathered(
     except ValidationError as error:
         raise cannot_be_bundled(task, error) from None
     return manifest, contents | files
+
+
+def _feature_states(task: RowTask, store: Store) -> dict[str, bytes]:
+    """What features have learnt from good parts."""
+    files: dict[str, bytes] = {}
+    for kind, keys in (("features", task.table.segment_keys), ("image_features", task.table.image_keys)):
+        states = {d: read_states(store, key) for d, key in zip(task.row.detectors, keys, strict=bool(keys))}
+        files |= feature_files(kind, states)
+    return files
 
 
 def _one_row(recipe: Recipe, name: str) -> Recipe:

@@ -13,7 +13,7 @@ from segad_core.recipe import Choice, Row
 SCHEMA = 1
 """Part of every key; goes up when the engine itself would compute another result from the same inputs."""
 
-SCORING = 2
+SCORING = 3
 """The same for what comes of scoring images: statistics, scores and rows."""
 
 
@@ -34,17 +34,36 @@ class FitCell:
 
 
 @dataclass(frozen=True)
+class FittedOn:
+    """What features that learn from good parts are fitted on.
+
+    Attributes:
+        good: lines of the task's images.
+        seed: of their randomness.
+        key: of the cell that has fitted them already; empty for a cell that fits them itself.
+    """
+
+    good: tuple[int, ...]
+    seed: int
+    key: str = ""
+
+
+@dataclass(frozen=True)
 class StatisticsCell:
     """Numbers of a detector's maps, a line per image.
 
     With a segmenter: each feature within each segment. Without: each feature over the whole map; and with
-    no features at all, the detector's own image score.
+    no features at all, the detector's image score.
+
+    Attributes:
+        fitted: where features learn from good parts, on which.
     """
 
     key: str
     fit: FitCell
     segmenter: Choice | None
     features: tuple[Choice, ...]
+    fitted: FittedOn | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from segad_core.run.cells import (
     FeatureTable,
     FitCell,
     FitTask,
+    FittedOn,
     RowCell,
     RowTask,
     ScoresCell,
@@ -201,13 +202,16 @@ class _Planner:
         if row.score and row.classifier:
             table = FeatureTable((), scores_key=scores[row.classifier])
         elif row.score:
-            table = FeatureTable((), scores_key=real.keys(row.detectors, None, ())[0])
+            table = FeatureTable((), scores_key=real.score_key(row.detectors[0]))
         else:
-            table = replace(real.table(row), scores_key=scores.get(row.classifier, ""))
             train = split.final
+            good = tuple(i for i in train if self.by_id[i].label == 0)
+            fitted = FittedOn(tuple(lines[i] for i in good), fold.seed)
+            table = replace(real.table(row, fitted), scores_key=scores.get(row.classifier, ""))
             if row.defects:
-                train = tuple(i for i in train if self.by_id[i].label == 0)
-                defective = self.defective(row, fold.seed, train, real, generated).table(row)
+                train = good
+                damaged = self.defective(row, fold.seed, good, real, generated)
+                defective = damaged.table(row, fitted, real)
         labels = tuple(int(self.by_id[i].label or 0) for i in train)
         scored = (*split.test, *split.doubtful)
         inputs = {
@@ -266,9 +270,9 @@ class _Planner:
 
 
 def _plain(preprocessing: Preprocessing) -> dict[str, Any]:
+    """What decides how images come to plugins; the batch size decides rounding alone (decision 0015)."""
     return {
         "size": list(preprocessing.size),
         "resize": "pil_bilinear",
         "white": preprocessing.white,
-        "batch_size": preprocessing.batch_size,
     }

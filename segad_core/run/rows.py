@@ -2,40 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load
 
-from segad_core.base.formats import from_npy, json_bytes, npy
-from segad_core.contracts import FinalClassifier, Progress
+from segad_core.base.formats import arrays_to_bytes, from_npy, json_bytes, npy
+from segad_core.contracts import Arrays, FinalClassifier, Progress, Run
 from segad_core.errors import NonFiniteError, PluginError
 from segad_core.run.cells import FeatureTable, RowTask
+from segad_core.scoring.layout import FeatureLayout
+from segad_core.store.checkpoints import FolderCheckpoint
 from segad_core.store.store import Store
 from segad_core.store.values import read_values
 
-_SCORES, _NAMES = "scores.npy", "names.json"
-
-ROW_FILES = (_SCORES, _NAMES)
-"""What a finished row leaves in the store beside its final classifier's state."""
+_SCORES, _NAMES, _FINAL = "scores.npy", "names.json", "final.safetensors"
 
 
 def score_row(task: RowTask, store: Store, device: str, progress: Progress) -> None:
-    """Fills a row's cell: the scores of its test images and of those apart."""
-    scored = list(task.scored)
+    """Fills a row's cell: the scores of its test images and of the doubtful ones."""
+    key, scored = task.cells[0].key, list(task.scored)
+    checkpoint = FolderCheckpoint(store.checkpoints / key)
+    files: dict[str, bytes] = {}
     if task.row.score:
-        values, _ = read_values(store, task.table.scores_key)
-        scores, files = values[scored, 0], {}
+        scores = read_values(store, task.table.scores_key)[0][scored, 0]
     else:
-        features, names = feature_table(task.table, task.row.detectors, task.row.classifier, store)
+        features, names = feature_table(task, task.table, store)
         learnt, labels = training_table(task, store)
         assert task.row.final is not None
         final: FinalClassifier = task.row.final.build(task.category, device)
-        final.fit(learnt, names, labels, task.seed)
+        final.fit(learnt, names, labels, Run(np.random.SeedSequence(task.seed), progress, checkpoint))
         scores = np.asarray(final.margins(features[scored]), np.float64)
-        files = {**final.state(), _NAMES: json_bytes(names)}
-    if scores.shape != (len(scored),):
-        raise PluginError(f"{task.name}: {scores.shape} scores for {len(scored)} images")
+        files = {_FINAL: arrays_to_bytes(final.state()), _NAMES: json_bytes(names)}
+    _check(task, scores)
+    store.put(key, "row", {_SCORES: npy(scores), **files})
+    checkpoint.clear()
+
+
+def training_table(task: RowTask, store: Store) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The feature vectors (n, d) that a SegAD row's final classifier learns from, and their labels (n,)."""
+    features, _ = feature_table(task, task.table, store)
+    learnt, labels = features[list(task.train)], np.array(task.train_labels, np.int64)
+    if task.generated:
+        defective, _ = feature_table(task, task.generated, store)
+        learnt = np.concatenate([learnt, defective])
+        labels = np.concatenate([labels, np.ones(len(defective), np.int64)])
+    return learnt, labels
+
+
+def feature_table(task: RowTask, table: FeatureTable, store: Store) -> tuple[NDArray[np.float64], list[str]]:
+    """The feature vectors of a row (images, features), and their names."""
+    segment_tables = [read_values(store, key) for key in table.segment_keys]
+    image_tables = [read_values(store, key) for key in table.image_keys]
+    columns = segment_tables[0][1]
+    segments = list(dict.fromkeys(segment for segment, _ in columns))
+    layout = FeatureLayout(
+        segments=segments,
+        detectors=task.row.detectors,
+        statistics=[statistic for segment, statistic in columns if segment == segments[0]],
+        image_statistics=[statistic for _, statistic in image_tables[0][1]] if image_tables else [],
+        classifier=task.row.classifier if table.scores_key else "",
+    )
+    scores = read_values(store, table.scores_key)[0] if table.scores_key else None
+    vectors = layout.vectors([v for v, _ in segment_tables], [v for v, _ in image_tables], scores)
+    return vectors, layout.names()
+
+
+def read_scores(task: RowTask, store: Store) -> NDArray[np.float64]:
+    """The scores of a finished row, in the order of its `scored_ids`."""
+    return from_npy(store.require(task.cells[0].key)[_SCORES])
+
+
+def read_final(task: RowTask, store: Store) -> tuple[Arrays, list[str]]:
+    """What the final classifier of a finished SegAD row has learnt, and the names of its features."""
+    files = store.require(task.cells[0].key)
+    return load(files[_FINAL]), json.loads(files[_NAMES])
+
+
+def _check(task: RowTask, scores: NDArray[np.float64]) -> None:
+    """Refuses scores of the wrong shape, and those that are not finite."""
+    if scores.shape != (len(task.scored),):
+        raise PluginError(f"{task.name}: {scores.shape} scores for {len(task.scored)} images")
     if not np.isfinite(scores).all():
         image = task.scored_ids[int(np.flatnonzero(~np.isfinite(scores))[0])]
         source = task.row.final.provider.name if task.row.final else task.row.learners()[0]
@@ -43,47 +91,3 @@ def score_row(task: RowTask, store: Store, device: str, progress: Progress) -> N
             f"{task.name}: the score that '{source}' gave image '{image}' is not finite",
             "Look at the image; if it is sound, the plugin is at fault: report it to its authors.",
         )
-    store.put(task.cells[0].key, "row", {_SCORES: npy(scores), **files})
-
-
-def training_table(task: RowTask, store: Store) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The feature vectors (n, d) that a SegAD row's final classifier learns from, and their labels (n,)."""
-    features, _ = feature_table(task.table, task.row.detectors, task.row.classifier, store)
-    learnt, labels = features[list(task.train)], np.array(task.train_labels, np.int64)
-    if task.generated:
-        defective, _ = feature_table(task.generated, task.row.detectors, "", store)
-        learnt = np.concatenate([learnt, defective])
-        labels = np.concatenate([labels, np.ones(len(defective), np.int64)])
-    return learnt, labels
-
-
-def feature_table(
-    table: FeatureTable, detectors: Sequence[str], classifier: str, store: Store
-) -> tuple[NDArray[np.float64], list[str]]:
-    """The feature vectors of a row (images, features), and the names of their entries.
-
-    Order (that of the official code): for each segment, for each detector, each statistic; then for each
-    detector the features of its whole map; then the classifier's score (paper section 4).
-    """
-    tables = [read_values(store, key) for key in table.segment_keys]
-    columns = tables[0][1]
-    segments = list(dict.fromkeys(segment for segment, _ in columns))
-    parts, names = [], []
-    for segment in segments:
-        own = [i for i, (name, _) in enumerate(columns) if name == segment]
-        for alias, (values, _) in zip(detectors, tables, strict=True):
-            parts.append(values[:, own])
-            names += [f"{segment}.{alias}.{columns[i][1]}" for i in own]
-    for alias, key in zip(detectors, table.image_keys, strict=bool(table.image_keys)):
-        values, image_columns = read_values(store, key)
-        parts.append(values)
-        names += [f"image.{alias}.{statistic}" for _, statistic in image_columns]
-    if table.scores_key:
-        parts.append(read_values(store, table.scores_key)[0])
-        names.append(f"image.{classifier}.score")
-    return np.concatenate(parts, axis=1), names
-
-
-def read_scores(task: RowTask, store: Store) -> NDArray[np.float64]:
-    """The scores that a finished row task left, in the order of its `scored_ids`."""
-    return from_npy(store.require(task.cells[0].key)[_SCORES])

@@ -1,62 +1,57 @@
-"""Scoring images: statistics of detectors' maps, their own scores, and classifiers' scores."""
+"""Scoring images: statistics of detectors' maps, their image scores, and classifiers' scores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.digest import digest_of
-from segad_core.base.formats import json_bytes
-from segad_core.contracts import Classifier, Feature, ImageBatch, Progress, Segmenter
+from segad_core.base.formats import arrays_to_bytes, json_bytes
+from segad_core.contracts import Classifier, Feature, Progress, Run
 from segad_core.recipe import Choice
 from segad_core.run.cells import ScoresTask, StatisticsCell, StatisticsTask
 from segad_core.run.fit import open_images, restored
-from segad_core.scoring.defects import with_defects
-from segad_core.scoring.segmentation import Segmentation
-from segad_core.scoring.statistics import Description, checked_maps, checked_scores
+from segad_core.scoring.batch import GeneratedDefects, NamedDetector, ScoringPass
+from segad_core.scoring.fitted import fit_features, is_fitted, maps_of, restore_features, states_of
+from segad_core.scoring.segmentation import NamedSegmenter
+from segad_core.scoring.statistics import MapStatistics, checked_scores
 from segad_core.store.store import Store
-from segad_core.store.values import QUALITY, values_files
+from segad_core.store.values import FEATURES, QUALITY, read_states, values_files
 
-
-@dataclass
-class _Pass:
-    """One cell being filled during a pass: what it asks of a detector's maps, and the lines so far."""
-
-    cell: StatisticsCell
-    description: Description
-    lines: list[NDArray[np.float64]] = field(default_factory=list)
+Segmenters = Mapping[str, NamedSegmenter]
+"""One segmenter for each that a task names, by its identity: it sees each batch once."""
 
 
 def score_with_detectors(task: StatisticsTask, store: Store, device: str, progress: Progress) -> None:
-    """Fills those of a task's cells that the store lacks: statistics of maps, or detectors' own scores."""
+    """Fills those of a task's cells that the store lacks: statistics of maps, or detectors' image scores."""
     missing = [cell for cell in task.cells if not store.has(cell.key)]
-    detectors = {c.fit.key: restored(c.fit, store, task.category, device) for c in missing}
-    segmentations = _segmentations(missing, task.category, device)
-    passes = [_Pass(cell, _description(cell, segmentations, task.category, device)) for cell in missing]
-    defective = _defective(task, segmentations, device)
-    images = open_images(task, list(detectors.values()), store, device, progress)
+    detectors = detectors_of(missing, store, task.category, device)
+    segmenters = _segmenters(task, missing, device)
+    statistics = [_statistics(cell, task, segmenters, device) for cell in missing]
+    _fit_features(task, missing, statistics, detectors, store, device, progress)
+    scoring = ScoringPass(detectors, statistics, _defects(task, segmenters, device))
+    images = open_images(task, [d.detector for d in detectors.values()], store, device, progress)
+    values: list[list[NDArray[np.float64]]] = [[] for _ in missing]
+    quality: dict[NamedSegmenter, list[tuple[float | None, str]]] = {s: [] for s in segmenters.values()}
     done = 0
-    for batch, count in images.full_batches():
-        shown = defective(batch)
-        for fit_key, detector in detectors.items():
-            wanting = [p for p in passes if p.cell.fit.key == fit_key]
-            maps = checked_maps(detector, shown, wanting[0].cell.fit.alias)
-            for one in wanting:
-                one.lines.append(one.description.lines(detector, maps, shown, batch, count))
-        for segmentation in segmentations.values():
-            segmentation.note_quality(batch, count)
-        done += count
+    for batch in images.batches():
+        scored = scoring.score(batch)
+        for rows, some in zip(values, scored.values, strict=True):
+            rows.append(some)
+        for segmenter, segments in scored.segments.items():
+            quality[segmenter] += [(one.fit, one.doubt) for one in segments.quality]
+        done += len(batch)
         progress("images scored", done, len(task.samples))
-    for filled in passes:
-        own = filled.description.segmentation
-        quality = [[found.fit, found.doubt] for found in own.qualities] if own else []
-        columns, values = filled.description.columns(), np.concatenate(filled.lines)
-        store.put(
-            filled.cell.key, "statistics", {**values_files(columns, values), QUALITY: json_bytes(quality)}
-        )
+    for cell, asked, rows in zip(missing, statistics, values, strict=True):
+        files = values_files(asked.columns(), np.concatenate(rows))
+        files[QUALITY] = json_bytes(quality[asked.segmenter] if asked.segmenter else [])
+        if is_fitted(asked.features):
+            files[FEATURES] = arrays_to_bytes(states_of(asked.features))
+        store.put(cell.key, "statistics", files)
 
 
 def score_with_classifier(task: ScoresTask, store: Store, device: str, progress: Progress) -> None:
@@ -67,46 +62,78 @@ def score_with_classifier(task: ScoresTask, store: Store, device: str, progress:
         classifier: Classifier = restored(cell, store, task.category, device)
         part = replace(task, samples=tuple(task.samples[line] for line in lines))
         begin = 0
-        for batch, count in open_images(part, [classifier], store, device, progress).full_batches():
-            found = checked_scores(classifier, batch, cell.alias)
-            scores[list(lines[begin : begin + count]), 0] = found[:count]
-            begin += count
-            done += count
+        for batch in open_images(part, [classifier], store, device, progress).batches():
+            here = list(lines[begin : begin + len(batch)])
+            scores[here, 0] = checked_scores(classifier, batch, cell.alias)
+            begin += len(batch)
+            done += len(batch)
             progress("images scored", done, len(task.samples))
     store.put(task.cells[0].key, "scores", values_files([("image", "score")], scores))
 
 
-def _defective(
-    task: StatisticsTask, segmentations: Mapping[str, Segmentation], device: str
-) -> Callable[[ImageBatch], ImageBatch]:
-    """Puts a task's artificial defects onto batches; without any, they stay as they are."""
+def detectors_of(
+    cells: Sequence[StatisticsCell], store: Store, category: str, device: str
+) -> dict[str, NamedDetector]:
+    """The trained detectors of cells, each once, by the key of its training."""
+    fits = {cell.fit.key: cell.fit for cell in cells}
+    return {
+        key: NamedDetector(fit.alias, restored(fit, store, category, device)) for key, fit in fits.items()
+    }
+
+
+def _segmenters(
+    task: StatisticsTask, cells: Sequence[StatisticsCell], device: str
+) -> dict[str, NamedSegmenter]:
+    choices = [cell.segmenter for cell in cells if cell.segmenter]
+    if task.defects:
+        choices.append(task.defects.segmenter)
+    different = {_identity(choice, task.category): choice for choice in choices}
+    return {
+        key: NamedSegmenter(choice.build(task.category, device), choice.provider.name)
+        for key, choice in different.items()
+    }
+
+
+def _identity(choice: Choice, category: str) -> str:
+    return digest_of(choice.identity(category))
+
+
+def _statistics(
+    cell: StatisticsCell, task: StatisticsTask, segmenters: Segmenters, device: str
+) -> MapStatistics:
+    features: list[Feature] = [choice.build(task.category, device) for choice in cell.features]
+    segmenter = segmenters[_identity(cell.segmenter, task.category)] if cell.segmenter else None
+    return MapStatistics(cell.fit.key, cell.fit.alias, segmenter, features)
+
+
+def _defects(task: StatisticsTask, segmenters: Segmenters, device: str) -> GeneratedDefects | None:
     if task.defects is None:
-        return lambda batch: batch
-    choice, seed = task.defects.segmenter, task.defects.seed
-    key = digest_of(choice.identity(task.category))
-    segmentation = segmentations.get(key) or _segmentation(choice, task.category, device)
-    generators = [generator.build(task.category, device) for generator in task.defects.generators]
-    return lambda batch: with_defects(batch, segmentation.maps(batch), generators, seed)
+        return None
+    return GeneratedDefects(
+        segmenters[_identity(task.defects.segmenter, task.category)],
+        [choice.build(task.category, device) for choice in task.defects.generators],
+        task.defects.seed,
+    )
 
 
-def _segmentations(cells: Sequence[StatisticsCell], category: str, device: str) -> dict[str, Segmentation]:
-    """One segmenter for each that the cells name, by its identity: it sees each batch once."""
-    found: dict[str, Segmentation] = {}
-    for choice in (cell.segmenter for cell in cells if cell.segmenter):
-        key = digest_of(choice.identity(category))
-        if key not in found:
-            found[key] = _segmentation(choice, category, device)
-    return found
-
-
-def _segmentation(choice: Choice, category: str, device: str) -> Segmentation:
-    segmenter: Segmenter = choice.build(category, device)
-    return Segmentation(segmenter, choice.provider.name, list(segmenter.segments()))
-
-
-def _description(
-    cell: StatisticsCell, segmentations: Mapping[str, Segmentation], category: str, device: str
-) -> Description:
-    features: list[Feature] = [choice.build(category, device) for choice in cell.features]
-    own = segmentations[digest_of(cell.segmenter.identity(category))] if cell.segmenter else None
-    return Description(cell.fit.alias, own, features)
+def _fit_features(
+    task: StatisticsTask,
+    cells: Sequence[StatisticsCell],
+    statistics: Sequence[MapStatistics],
+    detectors: Mapping[str, NamedDetector],
+    store: Store,
+    device: str,
+    progress: Progress,
+) -> None:
+    """Fits the features that learn from good parts, or restores what they learnt in another cell."""
+    for cell, asked in zip(cells, statistics, strict=True):
+        if cell.fitted is None or not is_fitted(asked.features):
+            continue
+        if cell.fitted.key:
+            restore_features(asked.features, read_states(store, cell.fitted.key))
+            continue
+        good: Any = replace(task, samples=tuple(task.samples[line] for line in cell.fitted.good))
+        detector = detectors[asked.detector]
+        batches = open_images(good, [detector.detector], store, device, progress).batches()
+        maps = maps_of(batches, len(good.samples), detector, asked.segmenter, progress)
+        fit_features(asked.features, maps, Run(np.random.SeedSequence(cell.fitted.seed), progress))

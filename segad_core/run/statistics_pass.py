@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from segad_core.base.digest import digest_of
-from segad_core.contracts import Sample
+from segad_core.contracts import FittedFeature, Sample
+from segad_core.errors import DataError
 from segad_core.recipe import Choice, Row
 from segad_core.run.cells import (
     SCORING,
     Defects,
     FeatureTable,
     FitCell,
+    FittedOn,
     StatisticsCell,
     StatisticsTask,
     names_for,
@@ -46,36 +49,62 @@ class StatisticsPass:
         self._places = defects.segmenter if defects else None  # where defects are put
         self._cells: dict[str, StatisticsCell] = {}
 
-    def table(self, row: Row) -> FeatureTable:
-        """What a SegAD row reads, without a classifier's scores."""
-        image_keys = self.keys(row.detectors, None, row.image_features) if row.image_features else ()
-        return FeatureTable(self.keys(row.detectors, row.segmenter, row.features), image_keys)
+    def table(self, row: Row, fitted: FittedOn, source: StatisticsPass | None = None) -> FeatureTable:
+        """What a SegAD row reads, without a classifier's scores.
 
-    def keys(
-        self, detectors: Sequence[str], segmenter: Choice | None, features: tuple[Choice, ...]
-    ) -> tuple[str, ...]:
-        """The keys of a cell per detector."""
-        return tuple(self._cell(self.fits[alias], segmenter, features) for alias in detectors)
+        Args:
+            row: of the recipe.
+            fitted: what features that learn from good parts are fitted on.
+            source: the pass that fits them, where it is not this one.
+        """
+
+        def keys(segmenter: Choice | None, features: tuple[Choice, ...]) -> tuple[str, ...]:
+            fits = [self.fits[alias] for alias in row.detectors]
+            return tuple(self._cell(fit, segmenter, features, fitted, source) for fit in fits)
+
+        image_keys = keys(None, row.image_features) if row.image_features else ()
+        return FeatureTable(keys(row.segmenter, row.features), image_keys)
+
+    def score_key(self, detector: str) -> str:
+        """The key of a detector's image scores."""
+        return self._cell(self.fits[detector], None, ())
 
     def task(self, name: str) -> StatisticsTask:
         """What makes all cells that were asked for."""
-        return StatisticsTask(
-            name,
-            cells=tuple(self._cells.values()),
-            needs=tuple({cell.fit.key: None for cell in self._cells.values()}),
-            **self._task,
-        )
+        cells = tuple(self._cells.values())
+        needs = [cell.fit.key for cell in cells]
+        needs += [cell.fitted.key for cell in cells if cell.fitted and cell.fitted.key]
+        return StatisticsTask(name, cells=cells, needs=tuple(dict.fromkeys(needs)), **self._task)
 
-    def _cell(self, fit: FitCell, segmenter: Choice | None, features: tuple[Choice, ...]) -> str:
-        key = digest_of(
-            {
-                "cell": ["statistics", SCORING],
-                "fit": fit.key,
-                "segmenter": segmenter.identity(self.category) if segmenter else None,
-                "features": [feature.identity(self.category) for feature in features],
-                **self._images,
-                **names_for(self._task["samples"], fit.learner, segmenter, self._places),
-            }
-        )
-        self._cells.setdefault(key, StatisticsCell(key, fit, segmenter, features))
+    def _cell(
+        self,
+        fit: FitCell,
+        segmenter: Choice | None,
+        features: tuple[Choice, ...],
+        fitted: FittedOn | None = None,
+        source: StatisticsPass | None = None,
+    ) -> str:
+        inputs: dict[str, Any] = {
+            "cell": ["statistics", SCORING],
+            "fit": fit.key,
+            "segmenter": segmenter.identity(self.category) if segmenter else None,
+            "features": [feature.identity(self.category) for feature in features],
+            **self._images,
+            **names_for(self._task["samples"], fit.learner, segmenter, self._places),
+        }
+        if fitted is None or not any(issubclass(f.component, FittedFeature) for f in features):
+            fitted = None
+        else:
+            if not fitted.good:
+                names = ", ".join(f.provider.name for f in features if issubclass(f.component, FittedFeature))
+                raise DataError(
+                    f"category '{self.category}': {names} learns from good images of the final classifier, "
+                    "and the split has none",
+                    "Raise split.final.good in the recipe.",
+                )
+            if source is not None:
+                fitted = replace(fitted, good=(), key=source._cell(fit, segmenter, features, fitted))
+            inputs["fitted on"] = asdict(fitted)
+        key = digest_of(inputs)
+        self._cells.setdefault(key, StatisticsCell(key, fit, segmenter, features, fitted))
         return key

@@ -1,9 +1,9 @@
-"""A segmenter at work in a pass over images: its maps are checked, ordered once, and their fit is noted."""
+"""Segmenters in a pass over images: their maps are checked, ordered by segment, and returned as values."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,61 +13,88 @@ from segad_core.errors import PluginError
 from segad_core.scoring.segments import SegmentOrder
 
 
-@dataclass(eq=False)
-class Segmentation:
-    """A segmenter during a pass: its names, the order of the last map that held for all images, and fits."""
+@dataclass(frozen=True)
+class SegmentedBatch:
+    """The segments of a batch of images.
 
-    segmenter: Segmenter
-    name: str
-    names: Sequence[str]
-    last: tuple[NDArray[np.uint8], SegmentOrder] | None = None
-    qualities: list[MapQuality] = field(default_factory=list)
+    Attributes:
+        maps: uint8 (N, H, W) labels, or (1, H, W) where one map holds for every image.
+        orders: of each map.
+        quality: how well the map of each image fits; empty where the segmenter does not measure it.
+    """
 
-    def order(self, batch: ImageBatch, i: int) -> SegmentOrder:
-        """The order of the i-th image's segmentation map; a map that stays is ordered once."""
-        maps = self.maps(batch)
+    maps: NDArray[np.uint8]
+    orders: Sequence[SegmentOrder]
+    quality: Sequence[MapQuality]
+
+    def map_of(self, i: int) -> NDArray[np.uint8]:
+        """The segmentation map (H, W) of the i-th image."""
+        labels: NDArray[np.uint8] = self.maps[i if len(self.maps) > 1 else 0]
+        return labels
+
+    def order_of(self, i: int) -> SegmentOrder:
+        """The order of the i-th image's segmentation map."""
+        return self.orders[i if len(self.maps) > 1 else 0]
+
+    def doubts(self, count: int) -> list[str]:
+        """What is wrong with the map of each of `count` images; empty where nothing is."""
+        return [quality.doubt for quality in self.quality] or [""] * count
+
+
+class NamedSegmenter:
+    """A segmenter with its name in messages and the names of its segments; safe to share between threads."""
+
+    def __init__(self, segmenter: Segmenter, name: str) -> None:
+        self.segmenter = segmenter
+        self.name = name
+        self.segments = tuple(segmenter.segments())
+        # a static map is the same for every batch: replaced as a whole, never changed in place
+        self._latest: tuple[NDArray[np.uint8], SegmentOrder] | None = None
+
+    def segment(self, batch: ImageBatch) -> SegmentedBatch:
+        """The segments of a batch.
+
+        Raises:
+            PluginError: the segmenter breaks its contract.
+        """
+        maps = self._checked(batch)
+        quality = self._quality(batch)
+        if len(maps) == 1:
+            return SegmentedBatch(maps, [self._static_order(maps, batch)], quality)
+        return SegmentedBatch(maps, [self._order(m, batch, i) for i, m in enumerate(maps)], quality)
+
+    def _static_order(self, maps: NDArray[np.uint8], batch: ImageBatch) -> SegmentOrder:
+        latest = self._latest
+        if latest is not None and np.array_equal(latest[0], maps):
+            return latest[1]
+        order = self._order(maps[0], batch, 0)
+        self._latest = (maps.copy(), order)
+        return order
+
+    def _order(self, segmentation_map: NDArray[np.uint8], batch: ImageBatch, i: int) -> SegmentOrder:
         try:
-            if len(maps) > 1:
-                orders: dict[int, SegmentOrder] = batch.memo.setdefault((self, "orders"), {})
-                if i not in orders:  # several detectors and features read it
-                    orders[i] = SegmentOrder.of(maps[i], len(self.names))
-                return orders[i]
-            if self.last is None or self.last[0] is not maps:  # compared once a batch, not once an image
-                same = self.last is not None and np.array_equal(self.last[0], maps)
-                order = self.last[1] if self.last and same else SegmentOrder.of(maps[0], len(self.names))
-                self.last = (maps, order)
-            return self.last[1]
+            return SegmentOrder.of(segmentation_map, len(self.segments))
         except ValueError as error:
             raise PluginError(f"segmenter '{self.name}', image '{batch.samples[i].id}': {error}") from error
-
-    def maps(self, batch: ImageBatch) -> NDArray[np.uint8]:
-        """The batch's segmentation maps: (N, H, W), or (1, H, W) for all alike."""
-        if self not in batch.memo:
-            batch.memo[self] = self._checked(batch)
-        maps: NDArray[np.uint8] = batch.memo[self]
-        return maps
-
-    def note_quality(self, batch: ImageBatch, count: int) -> None:
-        """Asks once a batch how well its maps fit; the first `count` images matter."""
-        fits = self.segmenter.quality(batch)
-        if fits is None:
-            return
-        if len(fits) != len(batch):
-            raise PluginError(f"segmenter '{self.name}': {len(fits)} fits for {len(batch)} images")
-        fits = fits[:count]
-        for sample, found in zip(batch.samples, fits, strict=False):
-            if found.fit is not None and not 0 <= found.fit <= 1:
-                raise PluginError(
-                    f"segmenter '{self.name}': a fit of {found.fit} for image '{sample.id}', not 0 to 1"
-                )
-        self.qualities += fits
 
     def _checked(self, batch: ImageBatch) -> NDArray[np.uint8]:
         maps = np.asarray(self.segmenter.segment(batch))
         size = batch.pixels.shape[1:3]
         if maps.dtype != np.uint8 or maps.shape not in ((len(batch), *size), (1, *size)):
             raise PluginError(
-                f"segmenter '{self.name}' gave maps of shape {maps.shape} and type {maps.dtype}, not "
-                f"{(len(batch), *size)} uint8"
+                f"segmenter '{self.name}': returned maps of shape {maps.shape} and type {maps.dtype} instead "
+                f"of {(len(batch), *size)} uint8"
             )
         return maps
+
+    def _quality(self, batch: ImageBatch) -> Sequence[MapQuality]:
+        quality = self.segmenter.quality(batch)
+        if quality is None:
+            return ()
+        if len(quality) != len(batch):
+            raise PluginError(f"segmenter '{self.name}': {len(quality)} fits for {len(batch)} images")
+        for sample, one in zip(batch.samples, quality, strict=True):
+            if one.fit is not None and not 0 <= one.fit <= 1:
+                what = f"segmenter '{self.name}': the fit of image '{sample.id}' is {one.fit}"
+                raise PluginError(f"{what}, not between 0 and 1")
+        return quality

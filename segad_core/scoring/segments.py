@@ -1,4 +1,4 @@
-"""The values of an anomaly map grouped by segment: the order is worked out once per segmentation map."""
+"""The values of an anomaly map grouped by segment: the order is computed once per segmentation map."""
 
 from __future__ import annotations
 
@@ -42,10 +42,11 @@ class SegmentOrder:
     @classmethod
     @cache
     def whole(cls, pixels: int) -> SegmentOrder:
-        """The order that takes a whole map as one segment; made once for each size."""
+        """The order that takes a whole map as one segment; computed once for each size."""
         return cls(np.arange(pixels), np.array([0, pixels], np.int64))
 
     def group(self, anomaly_map: NDArray[np.float32]) -> SegmentValues:
         """The values of a map (H, W), ordered by segment."""
         # positions are in range by construction; "clip" spares numpy a buffered check
-        return SegmentValues(np.take(anomaly_map.reshape(-1), self.pixels, mode="clip"), self.offsets)
+        values = np.take(anomaly_map.reshape(-1), self.pixels, mode="clip")
+        return SegmentValues(values, self.offsets, anomaly_map=anomaly_map, pixels=self.pixels)

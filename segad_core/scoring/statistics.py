@@ -1,4 +1,4 @@
-"""What learners say of a batch, checked, and the statistics of anomaly maps, as lines of numbers."""
+"""What learners return for a batch, checked, and the statistics of anomaly maps as rows of numbers."""
 
 from __future__ import annotations
 
@@ -10,111 +10,114 @@ from numpy.typing import NDArray
 
 from segad_core.contracts import Classifier, Detector, Feature, ImageBatch
 from segad_core.errors import NonFiniteError, PluginError
-from segad_core.scoring.segmentation import Segmentation
+from segad_core.scoring.layout import IMAGE
+from segad_core.scoring.segmentation import NamedSegmenter, SegmentedBatch
 from segad_core.scoring.segments import SegmentOrder
 
 Columns = list[tuple[str, str]]
-"""The segment and the statistic of each number of a line."""
+"""The segment and the statistic of each column."""
 
 
-def checked_maps(detector: Detector, batch: ImageBatch, alias: str) -> NDArray[np.float32]:
-    """A detector's anomaly maps (N, H, W), made sure to be what its contract promises.
+def checked_maps(detector: Detector, batch: ImageBatch, name: str) -> NDArray[np.float32]:
+    """A detector's anomaly maps (N, H, W), checked against its contract.
 
     Raises:
         PluginError: they have another shape or type.
-        NonFiniteError: naming the image.
+        NonFiniteError: a value is not finite; names the image.
     """
     maps = np.asarray(detector.anomaly_maps(batch))
     expected = (len(batch), *batch.pixels.shape[1:3])
     if maps.shape != expected or maps.dtype != np.float32:
         raise PluginError(
-            f"detector '{alias}' gave maps {maps.shape} of {maps.dtype}, not {expected} of float32"
+            f"detector '{name}': returned maps {maps.shape} of {maps.dtype} instead of {expected} of float32"
         )
-    _stop_non_finite(maps.reshape(len(batch), -1), batch, f"the anomaly map of detector '{alias}'")
+    _check_finite(maps.reshape(len(batch), -1), batch, f"the anomaly map of detector '{name}'")
     return maps
 
 
-def checked_scores(classifier: Classifier, batch: ImageBatch, alias: str) -> NDArray[np.float64]:
-    """A classifier's scores (N,), made sure to be what its contract promises.
+def checked_scores(classifier: Classifier, batch: ImageBatch, name: str) -> NDArray[np.float64]:
+    """A classifier's scores (N,), checked against its contract.
 
     Raises:
         PluginError: they have another shape.
-        NonFiniteError: naming the image.
+        NonFiniteError: a score is not finite; names the image.
     """
     scores = np.asarray(classifier.scores(batch), np.float64)
     if scores.shape != (len(batch),):
-        raise PluginError(f"classifier '{alias}': {scores.shape} scores for {len(batch)} images")
-    _stop_non_finite(scores[:, None], batch, f"the score of classifier '{alias}'")
+        raise PluginError(f"classifier '{name}': {scores.shape} scores for {len(batch)} images")
+    _check_finite(scores[:, None], batch, f"the score of classifier '{name}'")
     return scores
 
 
 @dataclass(frozen=True)
-class Description:
-    """What is asked of a detector's maps: features within segments or of the whole map, or its own score.
+class MapStatistics:
+    """What is computed from a detector's maps: features of segments or whole maps, or its image score.
 
     Attributes:
-        alias: the detector's name.
-        segmentation: the segments; None for the whole map.
+        detector: the detector's key in the pass.
+        name: the detector's name in messages and feature names.
+        segmenter: the segments; None for the whole map.
         features: what is computed; none for the detector's own image score.
     """
 
-    alias: str
-    segmentation: Segmentation | None
+    detector: str
+    name: str
+    segmenter: NamedSegmenter | None
     features: Sequence[Feature]
 
-    def columns(self) -> Columns:
-        """What the numbers of a line are: for each segment, each statistic."""
-        statistics = [name for feature in self.features for name in feature.statistics()] or ["score"]
-        return [
-            (s, n) for s in (self.segmentation.names if self.segmentation else ["image"]) for n in statistics
-        ]
+    def statistics(self) -> list[str]:
+        """The names of a segment's statistics."""
+        return [name for feature in self.features for name in feature.statistics()] or ["score"]
 
-    def lines(
+    def columns(self) -> Columns:
+        """What the columns are: for each segment, each statistic."""
+        segments = self.segmenter.segments if self.segmenter else (IMAGE,)
+        return [(segment, name) for segment in segments for name in self.statistics()]
+
+    def compute(
         self,
         detector: Detector,
         maps: NDArray[np.float32],
         batch: ImageBatch,
-        segmented: ImageBatch,
-        count: int,
+        segments: SegmentedBatch | None,
     ) -> NDArray[np.float64]:
-        """A line for each of the first `count` images.
+        """One row per image (N, columns).
 
         Args:
             detector: whose maps they are.
             maps: of the batch.
-            batch: what the detector saw.
-            segmented: the same images where their segments are found: without artificial defects.
-            count: how many images matter.
+            batch: the images that the detector saw.
+            segments: of the images; None for the whole map.
 
         Raises:
-            PluginError: a feature gives other numbers than it names.
-            NonFiniteError: naming the feature and the image.
+            PluginError: a feature returns another number of values than it names.
+            NonFiniteError: a value is not finite; names the feature and the image.
         """
         if self.features:
-            found = np.stack([self._line(segmented, maps[i], i) for i in range(count)])
+            orders = [_order(segments, maps[i], i) for i in range(len(maps))]
+            rows = np.stack([self._row(order, m) for order, m in zip(orders, maps, strict=True)])
         else:
-            scores = np.asarray(detector.image_scores(batch, maps), np.float64)
-            found = scores.reshape(len(batch), 1)[:count]
+            rows = np.asarray(detector.image_scores(batch, maps), np.float64).reshape(len(batch), 1)
         columns = self.columns()
-        if found.shape[1] != len(columns):
+        if rows.shape[1] != len(columns):
             names = ", ".join(name for _, name in columns)
-            raise PluginError(f"detector '{self.alias}': {found.shape[1]} features for the names {names}")
+            raise PluginError(f"detector '{self.name}': {rows.shape[1]} features for the names {names}")
         for column, (segment, name) in enumerate(columns):
-            feature = f"the feature '{segment}.{self.alias}.{name}'"
-            what = feature if self.features else f"the image score of detector '{self.alias}'"
-            _stop_non_finite(found[:, column : column + 1], batch, what)
-        return found
+            feature = f"the feature '{segment}.{self.name}.{name}'"
+            what = feature if self.features else f"the image score of detector '{self.name}'"
+            _check_finite(rows[:, column : column + 1], batch, what)
+        return rows
 
-    def _line(self, segmented: ImageBatch, anomaly_map: NDArray[np.float32], i: int) -> NDArray[np.float64]:
-        if self.segmentation is None:
-            order = SegmentOrder.whole(anomaly_map.size)
-        else:
-            order = self.segmentation.order(segmented, i)
+    def _row(self, order: SegmentOrder, anomaly_map: NDArray[np.float32]) -> NDArray[np.float64]:
         values = order.group(anomaly_map)
         return np.concatenate([feature.compute(values) for feature in self.features], axis=1).reshape(-1)
 
 
-def _stop_non_finite(values: NDArray[np.floating], batch: ImageBatch, what: str) -> None:
+def _order(segments: SegmentedBatch | None, anomaly_map: NDArray[np.float32], i: int) -> SegmentOrder:
+    return SegmentOrder.whole(anomaly_map.size) if segments is None else segments.order_of(i)
+
+
+def _check_finite(values: NDArray[np.floating], batch: ImageBatch, what: str) -> None:
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
         image = batch.samples[int(np.flatnonzero(~finite)[0])].id

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load
 
 from segad_core.base.formats import from_npy, json_bytes, npy
 from segad_core.store.store import Store
 
 QUALITY = "quality.json"
 """Beside statistics within segments: how well the segmentation map of each line fits, and what is wrong."""
+
+FEATURES = "features.safetensors"
+"""Beside statistics of features that learn from good parts: what they learnt."""
 
 Columns = Sequence[tuple[str, str]]
 """The segment and the statistic of each column."""
@@ -27,6 +31,12 @@ def read_values(store: Store, key: str) -> tuple[NDArray[np.float64], list[tuple
     """The table of an artifact, and its columns."""
     files = store.require(key)
     return from_npy(files["values.npy"]), [(s, n) for s, n in json.loads(files["columns.json"])]
+
+
+def read_states(store: Store, key: str) -> dict[str, NDArray[np.generic]]:
+    """What the features of an artifact learnt from good parts; nothing where none of them learns."""
+    files = store.require(key)
+    return load(files[FEATURES]) if FEATURES in files else {}
 
 
 def read_quality(store: Store, key: str) -> list[tuple[float | None, str]]:

@@ -55,7 +55,7 @@ def heats(bundle: Bundle) -> dict[str, Heat]:
     otherwise the golden images are scored.
     """
     table = bundle.calibration()
-    peaks = {alias: _peaks(bundle, table, alias) for alias in bundle.pipeline.detectors}
+    peaks = {alias: _peaks(bundle, table, alias) for alias in bundle.pipeline.scoring.detectors}
     labels = table.labels()
     if any(values is None for values in peaks.values()):
         peaks, labels = _golden_peaks(bundle)
@@ -148,7 +148,7 @@ def _golden_peaks(bundle: Bundle) -> tuple[dict[str, NDArray[np.float64] | None]
     ]
     peaks: dict[str, NDArray[np.float64] | None] = {
         alias: np.array([inspection.maps[alias].max() for inspection, _ in scored], np.float64)
-        for alias in bundle.pipeline.detectors
+        for alias in bundle.pipeline.scoring.detectors
     }
     return peaks, np.array([label for _, label in scored], np.int64)
 

@@ -19,7 +19,7 @@ from segad_core.images.image_set import Preprocessing
 from segad_core.images.overlay import Entry, enlarged, overlay, sheet
 from segad_core.plugins.registry import suggest
 from segad_core.recipe import Choice, Recipe
-from segad_core.scoring.segmentation import Segmentation
+from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.store.store import Store
 
 MOST_IMAGES = 200
@@ -103,10 +103,9 @@ def preview(
     segmenter.check_sizes({*seen.sizes, (original[0], original[1])}, seen.size)
 
     images = FileImageSet([sample], Preprocessing(seen.size, seen.white), keep=keeper(store, seen.white))
-    batch, segmentation = images.pick([0]), Segmentation(segmenter, choice.provider.name, names)
-    segmentation.order(batch, 0)  # a label without a name is an error
-    segmentation.note_quality(batch, len(batch))
-    pixels, labels = batch.pixels[0], segmentation.maps(batch)[0]
+    batch = images.pick([0])
+    segments = NamedSegmenter(segmenter, choice.provider.name).segment(batch)
+    pixels, labels = batch.pixels[0], segments.maps[0]
     shares = _shares(labels, names)
     factor = -(-_LEAST_PANEL // max(seen.size))
     large = partial(enlarged, factor=factor)
@@ -125,7 +124,7 @@ def preview(
         averaged=seen.count,
         good=len(good),
         shares=shares,
-        quality=segmentation.qualities[0] if segmentation.qualities else None,
+        quality=segments.quality[0] if segments.quality else None,
         notes=tuple(optional.notes(segmenter)),
         unreadable=tuple(seen.unreadable),
     )

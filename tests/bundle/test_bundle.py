@@ -145,7 +145,7 @@ def test_names_of_features_may_have_dots() -> None:
 
 def spoil(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, ids: set[str], error: Exception | None) -> None:
     """The detector fails at some images, or gives values that are not finite."""
-    detector = bundle.pipeline.detectors["patchcore"]
+    detector = bundle.pipeline.scoring.detectors["patchcore"].detector
     sound = detector.anomaly_maps
 
     def spoilt(batch):
@@ -174,7 +174,9 @@ def test_what_fails_is_unknown_and_its_neighbours_are_not(
         assert (type(error).__name__ if error else "is not finite") in found[i].reason
         assert "plugin" in found[i].reason  # the remedy
         assert "\n" not in found[i].reason
-    assert [found[i] for i in (0, 3, 4, 5)] == [sound[i] for i in (0, 3, 4, 5)]
+    for i in (0, 3, 4, 5):  # scored alone now, and not in a batch: the last digits may differ
+        assert (found[i].image, found[i].verdict) == (sound[i].image, sound[i].verdict)
+        assert found[i].score == pytest.approx(sound[i].score, rel=1e-4, abs=1e-6)
 
 
 def test_a_doubtful_segmentation_is_never_ok_and_hides_no_ng(
@@ -182,9 +184,9 @@ def test_a_doubtful_segmentation_is_never_ok_and_hides_no_ng(
 ) -> None:
     paths = list(run_scores("SegAD"))
     sound = bundle.predict(paths)
-    assert bundle.pipeline.segmentation is not None
+    assert bundle.pipeline.segad is not None
     monkeypatch.setattr(
-        bundle.pipeline.segmentation.segmenter,
+        bundle.pipeline.segad.segmenter.segmenter,
         "quality",
         lambda batch: [MapQuality(0.1, "the part lies askew") for _ in batch.samples],
     )
@@ -208,7 +210,8 @@ def test_what_cannot_be_explained_is_never_ok(
             raise RuntimeError("no trees")
         return amounts
 
-    monkeypatch.setattr(bundle.pipeline.final, "contributions", broken)
+    assert bundle.pipeline.segad is not None
+    monkeypatch.setattr(bundle.pipeline.segad.final, "contributions", broken)
     for before, after in zip(sound, bundle.predict(paths), strict=True):
         assert after.verdict == before.verdict
         assert after.score == before.score
@@ -246,12 +249,12 @@ def test_the_next_batch_is_decoded_while_one_is_scored(
         decoded.release()
         return opening(number, image)
 
-    def run(batch, count):
+    def run(_pipeline, batch):
         assert all(decoded.acquire(timeout=60) for _ in range(next(expected)))
-        return sound(batch, count)
+        return sound(batch)
 
     monkeypatch.setattr(bundle, "_open", opened)
-    monkeypatch.setattr(bundle.pipeline, "run", run)
+    monkeypatch.setattr(type(bundle.pipeline), "run", run)
     stream = bundle.inspect([good(0)] * 10)
     assert next(stream).prediction.score is not None  # else a batch that failed is scored image by image
     assert len(list(stream)) == 9
@@ -305,8 +308,8 @@ def test_plugins_see_each_image_as_it_is(
     monkeypatch.chdir(tmp_path)
     Path("0").write_bytes(good(3).read_bytes())
     seen = []
-    assert bundle.pipeline.segmentation is not None
-    segmenter = bundle.pipeline.segmentation.segmenter
+    assert bundle.pipeline.segad is not None
+    segmenter = bundle.pipeline.segad.segmenter.segmenter
     sound = segmenter.segment
 
     def segment(batch):

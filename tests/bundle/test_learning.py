@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import segad
+from forests import run_of
 from PIL import Image as Picture
 from trained_bundles import bad, bundle_of, good, home
 
@@ -69,7 +70,7 @@ def test_the_forest_is_the_one_of_the_training_table_and_the_taught_images(
         lessons, labels = np.repeat(np.stack(seen), times, axis=0), np.repeat([1, 1, 0], times)
         forest = BoostedRandomForest(BoostedRandomForest.Params(n_estimators=3, num_parallel_tree=20))
         features = np.concatenate([table.features, lessons])
-        forest.fit(features, old.manifest.pipeline.names, np.concatenate([table.labels(), labels]), 0)
+        forest.fit(features, old.manifest.pipeline.names, np.concatenate([table.labels(), labels]), run_of(0))
         images = [*escapes, *overkill, *of_the_test(0)[3:6]]
         expected = forest.margins(
             np.stack([i.features for i in old.inspect(images) if i.features is not None])

@@ -20,6 +20,7 @@ from segad_core.errors import DataError, PluginError
 from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
 from segad_core.run.cells import StatisticsTask
+from segad_core.run.rows import read_final
 from segad_core.scoring.defects import with_defects
 
 DOT = {"from": "generated", "use": ["dot"]}
@@ -41,10 +42,8 @@ def recipe(home: Path, **changes: Any) -> Path:
 
 def learnt(home: Path, name: str, **changes: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     plan, store = done(recipe(home, **changes))
-    files = store.get(row(plan, name).cells[0].key)
-    assert files is not None
-    labels = np.frombuffer(files["labels"], np.int64)
-    return np.frombuffer(files["features"]).reshape(len(labels), -1), labels
+    state, _ = read_final(row(plan, name), store)
+    return np.asarray(state["features"], np.float64), np.asarray(state["labels"], np.int64)
 
 
 def test_a_row_learns_from_one_defect_on_each_good_image(home: Path) -> None:
@@ -216,8 +215,7 @@ MISTAKES = {
     ),
     "a classifier": (
         {"rows": [{**ROWS[1], "classifier": "g"}], "classifiers": {"g": "memory"}},
-        "rows[0].classifier: a classifier learns from real bad images, and those here are generated: "
-        "remove one",
+        "rows[0].classifier: a classifier needs real bad images",
     ),
     "a classifier alone": (
         {
@@ -225,8 +223,7 @@ MISTAKES = {
             "classifiers": {"g": "memory"},
             "split": {"test": {"good": 4, "bad": 3}, "final": {"bad": DOT}},
         },
-        "rows[0].score: a classifier learns from real bad images, and those here are generated: "
-        "move 'bad: {from: generated}' from the split to the rows",
+        "rows[0].score: a classifier needs real bad images",
     ),
     "an unknown classifier": (
         {"rows": [{**ROWS[0], "classifier": "gg"}], "classifiers": {"g": "memory"}},
@@ -292,9 +289,9 @@ def test_where_there_is_nothing_to_measure_only_the_doubtful_are_listed(home: Pa
 def test_a_row_whose_scores_are_all_equal_is_named(home: Path) -> None:
     small = {"use": "brf", "params": {"n_estimators": 1, "num_parallel_tree": 1, "reg_alpha": 1000.0}}
     result = run_command(recipe(home, rows=[{**ROWS[0], "final": small}]))
-    assert "a, seed 0: real: every image has the same score: nothing was learnt" in said(result)
+    assert "a, seed 0: real: all images have the same score" in said(result)
 
 
 def test_a_fit_that_is_no_share(home: Path) -> None:
-    with pytest.raises(PluginError, match=r"segmenter 'halves': a fit of 1\.5 for image"):
+    with pytest.raises(PluginError, match=r"segmenter 'halves': the fit of image '.*' is 1\.5"):
         done(recipe(home, rows=ROWS[:1], segmenter={"use": "halves", "params": {"fit": 1.5}}))

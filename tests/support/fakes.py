@@ -312,12 +312,12 @@ class Table(FinalClassifier):
 
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         super().__init__(params, device)
-        self._state: dict[str, bytes] = {}
+        self._state: dict[str, NDArray[np.generic]] = {}
 
     def fit(
-        self, features: NDArray[np.float64], names: Sequence[str], labels: NDArray[np.int64], seed: int
+        self, features: NDArray[np.float64], names: Sequence[str], labels: NDArray[np.int64], run: Run
     ) -> None:
-        self._state = {"features": features.tobytes(), "labels": labels.tobytes()}
+        self._state = {"features": features.copy(), "labels": labels.copy()}
 
     def margins(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         return features[:, -1]
@@ -325,10 +325,10 @@ class Table(FinalClassifier):
     def contributions(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.column_stack([np.zeros_like(features[:, :-1]), features[:, -1:], np.zeros(len(features))])
 
-    def state(self) -> Mapping[str, bytes]:
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
         return self._state
 
-    def restore(self, state: Mapping[str, bytes]) -> None:
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         self._state = dict(state)
 
 
@@ -336,7 +336,7 @@ class Unsure(FinalClassifier):
     """No number for its second image."""
 
     def fit(
-        self, features: NDArray[np.float64], names: Sequence[str], labels: NDArray[np.int64], seed: int
+        self, features: NDArray[np.float64], names: Sequence[str], labels: NDArray[np.int64], run: Run
     ) -> None:
         pass
 
@@ -346,8 +346,8 @@ class Unsure(FinalClassifier):
     def contributions(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.zeros((len(features), features.shape[1] + 1))
 
-    def state(self) -> Mapping[str, bytes]:
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
         return {}
 
-    def restore(self, state: Mapping[str, bytes]) -> None:
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         pass

@@ -13,7 +13,7 @@ class Final(contracts.FinalClassifier):
 
     step = None
 
-    def fit(self, features, names, labels, seed):
+    def fit(self, features, names, labels, run):
         good, bad = features[labels == 0], features[labels == 1]
         if not len(good) or not len(bad):
             raise PluginError("needs good and bad")
@@ -34,10 +34,10 @@ class Final(contracts.FinalClassifier):
     def state(self):
         if self.step is None:
             raise PluginError("not fitted yet")
-        return {"step.f8": np.append(self.step, self.middle).tobytes()}
+        return {"step": np.append(self.step, self.middle)}
 
     def restore(self, state):
-        *step, self.middle = np.frombuffer(state["step.f8"])
+        *step, self.middle = state["step"]
         self.step = np.array(step)
 
 
@@ -69,12 +69,12 @@ def centred(self, features):
     return Final.margins(self, features)
 
 
-def careless_fit(self, features, names, labels, seed):
-    Final.fit(self, np.vstack([features, features]), names, np.append(labels, 1 - labels), seed)
+def careless_fit(self, features, names, labels, run):
+    Final.fit(self, np.vstack([features, features]), names, np.append(labels, 1 - labels), run)
 
 
-def bare_array(self):
-    return {"step": self.step} if self.step is not None else Final.state(self)
+def bare_list(self):
+    return {"step": Final.state(self)["step"].tolist()}
 
 
 SUM = "test_contributions_add_up_to_the_margins"
@@ -101,9 +101,9 @@ UNFITTED = "test_use_before_fit_is_refused"
         (final(margins=ranked), f"{SUM} {ROWS}"),
         (final(margins=centred), f"test_leaves_the_features_as_they_are {SUM} {ROWS}"),
         (final(fit=careless_fit), f"test_one_class_alone_is_refused {EASY}"),
-        (final(state=bare_array), EXACT),
+        (final(state=bare_list), EXACT),
         (
-            final(restore=lambda self, state: Final.restore(self, {"step.f8": bytes(len(state["step.f8"]))})),
+            final(restore=lambda self, state: Final.restore(self, {"step": np.zeros_like(state["step"])})),
             EXACT,
         ),
         (final(margins=lambda self, features: features @ self.step + self.middle), UNFITTED),

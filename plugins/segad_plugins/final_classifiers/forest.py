@@ -11,7 +11,7 @@ import xgboost
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from segad_core.api import DecidesNothing, FinalClassifier, Parameters, PluginError
+from segad_core.api import DecidesNothing, FinalClassifier, Parameters, PluginError, Run
 from segad_plugins.final_classifiers.forest_check import MOST_BYTES, MOST_DEPTH, checked_forest
 
 _MODEL = "model.json"
@@ -78,7 +78,7 @@ class Forest(FinalClassifier, ABC):
         self._booster: xgboost.Booster | None = None
 
     def fit(
-        self, features: NDArray[np.float64], names: Sequence[str], labels: NDArray[np.int64], seed: int
+        self, features: NDArray[np.float64], names: Sequence[str], labels: NDArray[np.int64], run: Run
     ) -> None:
         good, bad = int((labels == 0).sum()), int((labels == 1).sum())
         if not good or not bad:
@@ -90,7 +90,12 @@ class Forest(FinalClassifier, ABC):
         options = self.params.model_dump(exclude={"n_estimators"})
         if options["scale_pos_weight"] == "balanced":
             options["scale_pos_weight"] = good / bad
-        options |= {"objective": "binary:logitraw", "base_score": 0.0, "seed": seed, "device": "cpu"}
+        options |= {
+            "objective": "binary:logitraw",
+            "base_score": 0.0,
+            "seed": run.random_state,
+            "device": "cpu",
+        }
         data = xgboost.DMatrix(features, label=labels)
         self._booster = xgboost.train(options, data, num_boost_round=self.params.n_estimators)
 
@@ -104,7 +109,7 @@ class Forest(FinalClassifier, ABC):
         p = self.params
         return p.n_estimators * p.num_parallel_tree * 2 ** (p.max_depth + 1) * _NODE
 
-    def state(self) -> Mapping[str, bytes]:
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
         model = bytes(self._fitted().save_raw("json"))
         if len(model) > MOST_BYTES:
             raise PluginError(
@@ -112,15 +117,15 @@ class Forest(FinalClassifier, ABC):
                 f"{MOST_BYTES >> 20} at most",
                 "Lower n_estimators, num_parallel_tree or max_depth in the recipe.",
             )
-        return {_MODEL: model}
+        return {_MODEL: np.frombuffer(model, np.uint8)}
 
-    def restore(self, state: Mapping[str, bytes]) -> None:
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         if set(state) != {_MODEL}:
             raise PluginError(
                 f"{self.name}: a forest is one file, {_MODEL}, not {', '.join(state) or 'none'}"
             )
         booster = xgboost.Booster()
-        booster.load_model(checked_forest(state[_MODEL]))
+        booster.load_model(checked_forest(state[_MODEL].tobytes()))
         self._booster = booster
 
     def _predict(self, features: NDArray[np.float64], **how: bool) -> NDArray[np.float64]:

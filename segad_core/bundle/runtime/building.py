@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,16 +15,15 @@ from pydantic import ValidationError
 from segad_core.base.checked import first_of, shown
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import PLAIN_ENDINGS, PluginUse
+from segad_core.bundle.format.states import FINAL, read_feature_states, read_final_state
 from segad_core.bundle.format.tables import read_arrays
-from segad_core.contracts import Component, Encoder, FinalClassifier, optional
+from segad_core.contracts import Component, Encoder, Feature, FinalClassifier, optional
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import BundleError, PluginError, UsageError
 from segad_core.plugins.registry import Registry
+from segad_core.scoring.fitted import is_fitted, restore_features
 
 log = logging.getLogger("segad.bundle")
-
-MOST_FINAL = 1 << 30
-"""Bytes of a file of a final classifier."""
 
 _AGAIN = "Make the bundle again with what is installed here."
 
@@ -125,25 +124,37 @@ class Builder:
         self._restore(learner, read_arrays(self.container, name), name)
         return learner
 
+    def features(
+        self, kind: str, uses: Sequence[PluginUse], detectors: Sequence[str]
+    ) -> dict[str, list[Feature]]:
+        """The features of each detector, with what they learnt from good parts."""
+        states = read_feature_states(self.container, kind, detectors)
+        built: dict[str, list[Feature]] = {}
+        for detector in detectors:
+            built[detector] = [self.component("features", use) for use in uses]
+            if is_fitted(built[detector]):
+                state = states.get(detector, {})
+                try:
+                    restore_features(built[detector], state)
+                except Exception as error:  # whatever a state that is not its own makes a plugin stumble over
+                    raise self._refused(f"{kind}/{detector}.safetensors", error) from error
+        return built
+
     def final(self, use: PluginUse) -> FinalClassifier:
         """The final classifier as its training left it, tried on a feature vector."""
         final: FinalClassifier = self.component("final_classifiers", use)
-        files = {
-            name.removeprefix("final/"): self.container.read(name, MOST_FINAL)
-            for name in self.container.manifest.files
-            if name.startswith("final/")
-        }
-        self._restore(final, files, "final/")
+        self._restore(final, read_final_state(self.container), FINAL)
         width = len(self.container.manifest.pipeline.names)
         try:
-            found = np.asarray(final.contributions(np.zeros((1, width))))
+            contributions = final.contributions(np.zeros((1, width)))
             margin = np.asarray(final.margins(np.zeros((1, width))))
         except Exception as error:  # whatever a plugin stumbles over
-            raise self._refused("final/", error) from error
-        finite = np.isfinite(margin).all() and np.isfinite(found).all()
-        if margin.shape != (1,) or found.shape != (1, width + 1) or not finite:
+            raise self._refused(FINAL, error) from error
+        parts = np.zeros((1, width + 1)) if contributions is None else np.asarray(contributions)
+        finite = np.isfinite(margin).all() and np.isfinite(parts).all()
+        if margin.shape != (1,) or parts.shape != (1, width + 1) or not finite:
             raise BundleError(
-                f"{self.container.path}: 'final/' gives no finite score of its features", _AGAIN
+                f"{self.container.path}: '{FINAL}' gives no finite score of its features", _AGAIN
             )
         return final
 

@@ -59,8 +59,8 @@ class Bundle:
         self.registry = registry
         self.device = device
         self.operating_point: OperatingPoint = read_operating_point(container)
-        sources = [*pipeline.detectors, *pipeline.classifiers]
-        self._features = [parted(name, self.manifest.pipeline.segments, sources) for name in pipeline.names]
+        segments = self.manifest.pipeline.segments
+        self._features = [parted(name, segments, pipeline.learners) for name in pipeline.names]
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto", third_parties: bool = True) -> Bundle:
@@ -160,10 +160,12 @@ class Bundle:
 
     def _check_size(self, height: int, width: int) -> None:
         """Refuses an image onto which the segments would be stretched."""
-        if self.pipeline.segmentation is None:
+        if self.pipeline.segad is None:
             return
         try:
-            self.pipeline.segmentation.segmenter.check_sizes({(height, width)}, self.manifest.pipeline.size)
+            self.pipeline.segad.segmenter.segmenter.check_sizes(
+                {(height, width)}, self.manifest.pipeline.size
+            )
         except SegadError as error:
             raise ImageError(error.what, "Give images of the shape that the setup was made for.") from error
 
@@ -171,19 +173,16 @@ class Bundle:
         """Scores images together; if that fails, each by itself, so that one cannot spoil the others."""
         if not opened:
             return []
-        batch, count = self._batch(opened)
         try:
-            scored = self.pipeline.run(batch, count)
+            scored = self.pipeline.run(self._batch(opened))
         except Exception as error:  # a plugin may raise anything: no part is OK because something failed
             if len(opened) > 1:
                 return [one for single in opened for one in self._inspect([single], explain)]
             return [_unknown(replace(opened[0], problem=_problem(opened[0].sample, error)))]
         return [self._inspection(one, scored, i, explain) for i, one in enumerate(opened)]
 
-    def _batch(self, opened: Sequence[_Opened]) -> tuple[ImageBatch, int]:
-        """A batch of the size that the setup was trained with: how networks round depends on it."""
-        filled = [*opened, *[opened[-1]] * (self.manifest.pipeline.batch_size - len(opened))]
-        pixels = np.stack([one.pixels for one in filled if one.pixels is not None])
+    def _batch(self, opened: Sequence[_Opened]) -> ImageBatch:
+        pixels = np.stack([one.pixels for one in opened if one.pixels is not None])
         images = {one.sample: one.image for one in opened}
 
         def load(sample: Sample) -> NDArray[np.uint8]:
@@ -191,7 +190,7 @@ class Bundle:
 
         encoder, layers = self.pipeline.encoder, self.pipeline.layers
         encode = None if encoder is None else partial(_encode, encoder, layers)
-        return ImageBatch([one.sample for one in filled], pixels, encode, load), len(opened)
+        return ImageBatch([one.sample for one in opened], pixels, encode, load)
 
     def _inspection(self, opened: _Opened, scored: Scored, i: int, explain: bool) -> Inspection:
         score, threshold = float(scored.scores[i]), self.operating_point.threshold
@@ -199,9 +198,12 @@ class Bundle:
         unexplained = ""
         reject = side(score, threshold) == "NG"
         found: tuple[Contribution, ...] = ()
-        if self.pipeline.final is not None and (reject or explain):
+        if self.pipeline.segad is not None and (reject or explain):
             try:
-                found = self._contributions(scored.features[i])
+                contributions = self._contributions(scored.features[i])
+                found = contributions or ()
+                if contributions is None:
+                    unexplained = "the final classifier gives no contributions"
             except Exception as error:  # the score stands: a verdict is the same with and without reasons
                 unexplained = f"it cannot be explained: {_problem(opened.sample, error)}"
         verdict: Verdict = "NG" if reject else "UNKNOWN" if doubt else "OK"
@@ -217,16 +219,20 @@ class Bundle:
             doubt,
         )
 
-    def _contributions(self, features: NDArray[np.float64]) -> tuple[Contribution, ...]:
-        assert self.pipeline.final is not None
-        amounts = np.asarray(self.pipeline.final.contributions(features[None]), np.float64)
+    def _contributions(self, features: NDArray[np.float64]) -> tuple[Contribution, ...] | None:
+        """What each feature added to the score; None from a final classifier that cannot tell."""
+        assert self.pipeline.segad is not None
+        found = self.pipeline.segad.final.contributions(features[None])
+        if found is None:
+            return None
+        amounts = np.asarray(found, np.float64)
         if amounts.shape != (1, len(features) + 1) or not np.isfinite(amounts).all():
             raise ValueError(f"contributions of shape {amounts.shape}, or some that are not finite")
-        found = [
+        contributions = [
             Contribution(*name, float(value), float(amount))
             for name, value, amount in zip(self._features, features, amounts[0, :-1], strict=True)
         ]
-        return tuple(sorted(found, key=lambda one: -one.amount))
+        return tuple(sorted(contributions, key=lambda one: -one.amount))
 
 
 @dataclass(frozen=True, eq=False)

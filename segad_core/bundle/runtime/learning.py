@@ -15,13 +15,14 @@ from segad_core.base.digest import array_digest
 from segad_core.base.text import in_one_line
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.operating_point import FILE, operating_json
+from segad_core.bundle.format.states import FINAL, final_files
 from segad_core.bundle.format.tables import GOLDEN, golden_json, read_golden, read_table, table_files
 from segad_core.bundle.format.writing import Content, write_bundle
 from segad_core.bundle.runtime.building import Builder, scores_of
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.opening import check_several, whole
 from segad_core.bundle.runtime.prediction import Verdict, side
-from segad_core.contracts import FinalClassifier
+from segad_core.contracts import FinalClassifier, Run
 from segad_core.errors import BundleError, ImageError, SegadError, UsageError
 from segad_core.operate.image_table import Image, ImageTable
 from segad_core.operate.operating_point import OperatingPoint, measure, operating_point
@@ -133,7 +134,7 @@ def learn(
         "final_classifiers", given.final
     )
     try:
-        final.fit(training.features, given.names, training.labels(), given.seed)
+        final.fit(training.features, given.names, training.labels(), Run(np.random.SeedSequence(given.seed)))
     except SegadError:
         raise
     except Exception as error:  # whatever numbers that are none of its own make a plugin stumble over
@@ -153,9 +154,9 @@ def learn(
         for lesson, score in zip(lessons, scores, strict=True)
     ]
     contents: dict[str, Content] = {
-        name: container.member(name) for name in bundle.manifest.files if not name.startswith("final/")
+        name: container.member(name) for name in bundle.manifest.files if not name.startswith(FINAL)
     }
-    contents |= {f"final/{name}": data for name, data in final.state().items()}
+    contents |= final_files(final.state())
     contents |= table_files(training, "training") | table_files(fresh, "calibration")
     contents |= {FILE: operating_json(after), GOLDEN: _golden(container, fresh, lessons)}
     provenance = bundle.manifest.provenance

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,18 +13,20 @@ from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import Pipeline
 from segad_core.bundle.format.tables import read_golden
 from segad_core.bundle.runtime.building import Builder
-from segad_core.contracts import Classifier, Detector, Encoder, FinalClassifier, ImageBatch, Sample
+from segad_core.contracts import Classifier, Encoder, FinalClassifier, ImageBatch, Sample
 from segad_core.errors import BundleError, PluginError, SegadError, UsageError
 from segad_core.images import decode, resize
 from segad_core.plugins.registry import Registry
-from segad_core.scoring.segmentation import Segmentation
+from segad_core.scoring.batch import NamedDetector, ScoredBatch, ScoringPass
+from segad_core.scoring.layout import FeatureLayout
+from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.shapes import layer_shapes
-from segad_core.scoring.statistics import Description, checked_maps, checked_scores
+from segad_core.scoring.statistics import MapStatistics, checked_scores
 
 
-@dataclass
+@dataclass(frozen=True)
 class Scored:
-    """What a batch came to; arrays have a line for each image that counts.
+    """What a batch comes to.
 
     Attributes:
         scores: (n,) higher is worse.
@@ -36,83 +38,73 @@ class Scored:
 
     scores: NDArray[np.float64]
     features: NDArray[np.float64]
-    maps: dict[str, NDArray[np.float32]]
+    maps: Mapping[str, NDArray[np.float32]]
     segments: NDArray[np.uint8] | None
     doubts: list[str]
 
 
-@dataclass
+@dataclass(frozen=True)
+class SegAD:
+    """What SegAD adds to the detectors: segments, the layout of feature vectors, and the final classifier."""
+
+    segmenter: NamedSegmenter
+    layout: FeatureLayout
+    final: FinalClassifier
+
+    def features(self, scored: ScoredBatch, given: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Feature vectors (n, d) of a batch, of which classifiers gave scores (n, 1)."""
+        detectors = len(self.layout.detectors)
+        scores = given[0] if given else None
+        return self.layout.vectors(scored.values[:detectors], scored.values[detectors:], scores)
+
+
+@dataclass(frozen=True)
 class TrainedPipeline:
-    """Everything that a bundle's pipeline names, built and restored."""
+    """Everything that a bundle's pipeline names, built and restored; keeps nothing of a batch.
+
+    Attributes:
+        encoder: None where no learner reads it.
+        layers: of the encoder, that learners read.
+        scoring: the detectors, and what is computed from their maps.
+        classifiers: by name.
+        segad: None for a learner alone.
+    """
 
     encoder: Encoder | None
     layers: tuple[str, ...]
-    detectors: Mapping[str, Detector]
+    scoring: ScoringPass
     classifiers: Mapping[str, Classifier]
-    segmentation: Segmentation | None
-    descriptions: Sequence[Description]
-    image_descriptions: Sequence[Description]
-    final: FinalClassifier | None
-    names: Sequence[str]
+    segad: SegAD | None
 
-    def run(self, batch: ImageBatch, count: int) -> Scored:
-        """Scores the first `count` images of a batch.
+    @property
+    def names(self) -> list[str]:
+        """The names of the features; none without SegAD."""
+        return self.segad.layout.names() if self.segad else []
+
+    @property
+    def learners(self) -> list[str]:
+        """The names of the detectors and classifiers."""
+        return [*self.scoring.detectors, *self.classifiers]
+
+    def run(self, batch: ImageBatch) -> Scored:
+        """Scores a batch.
 
         Raises:
             SegadError: naming the image and the plugin; nothing of the batch is scored.
         """
-        maps = {alias: checked_maps(d, batch, alias) for alias, d in self.detectors.items()}
-        found = {alias: m[:count] for alias, m in maps.items()}
-        given = [checked_scores(c, batch, alias)[:count, None] for alias, c in self.classifiers.items()]
-        if self.final is None:
-            alone = given or [
-                d.lines(self.detectors[d.alias], maps[d.alias], batch, batch, count)
-                for d in self.image_descriptions
-            ]
-            return Scored(alone[0][:, 0], np.empty((count, 0)), found, None, [""] * count)
-        assert self.segmentation is not None
-        features = self._features(maps, given, batch, count)
-        scores = np.asarray(self.final.margins(features), np.float64)
+        count = len(batch)
+        given = [checked_scores(c, batch, name)[:, None] for name, c in self.classifiers.items()]
+        scored = self.scoring.score(batch)
+        if self.segad is None:
+            alone = given or scored.values
+            return Scored(alone[0][:, 0], np.empty((count, 0)), scored.maps, None, [""] * count)
+        features = self.segad.features(scored, given)
+        scores = np.asarray(self.segad.final.margins(features), np.float64)
         if scores.shape != (count,) or not np.isfinite(scores).all():
-            raise PluginError(f"the final classifier gave {scores.shape} scores, or some that are not finite")
-        self.segmentation.qualities.clear()
-        self.segmentation.note_quality(batch, count)
-        doubts = [quality.doubt for quality in self.segmentation.qualities] or [""] * count
-        return Scored(scores, features, found, self.segmentation.maps(batch), doubts)
-
-    def feature_names(self) -> list[str]:
-        """The names of the entries of feature vectors; none without SegAD."""
-        if self.segmentation is None:
-            return []
-        within = [
-            f"{name}.{d.alias}.{statistic}"
-            for name in self.segmentation.names
-            for d in self.descriptions
-            for segment, statistic in d.columns()
-            if segment == name
-        ]
-        whole = [f"image.{d.alias}.{name}" for d in self.image_descriptions for _, name in d.columns()]
-        return [*within, *whole, *(f"image.{alias}.score" for alias in self.classifiers)]
-
-    def _features(
-        self,
-        maps: Mapping[str, NDArray[np.float32]],
-        given: Sequence[NDArray[np.float64]],
-        batch: ImageBatch,
-        count: int,
-    ) -> NDArray[np.float64]:
-        """Feature vectors in the order of the recipe's rows (`segad_core.rows.feature_table`)."""
-
-        def lines(descriptions: Sequence[Description]) -> list[NDArray[np.float64]]:
-            return [
-                d.lines(self.detectors[d.alias], maps[d.alias], batch, batch, count) for d in descriptions
-            ]
-
-        within = np.stack(lines(self.descriptions), axis=1)  # (n, detectors, segments * statistics)
-        assert self.segmentation is not None
-        by_segment = within.reshape(count, len(self.descriptions), len(self.segmentation.names), -1)
-        ordered = by_segment.transpose(0, 2, 1, 3).reshape(count, -1)
-        return np.concatenate([ordered, *lines(self.image_descriptions), *given], axis=1)
+            what = f"the final classifier returned {scores.shape} scores for {count} images"
+            raise PluginError(f"{what}, or some that are not finite")
+        segments = scored.segments[self.segad.segmenter]
+        return Scored(scores, features, scored.maps, segments.maps, segments.doubts(count))
 
 
 def open_pipeline(container: Container, registry: Registry, device: str) -> TrainedPipeline:
@@ -146,35 +138,43 @@ def _built(container: Container, build: Builder) -> TrainedPipeline:
     encoder = build.encoder() if layers else None
     for detector in detectors.values():
         detector.check(given.size, layer_shapes(detector, encoder, given.size))
-    image_features = [build.component("features", use) for use in given.image_features]
-    final = segmentation = None
-    descriptions: list[Description] = []
-    if given.segmenter and given.final:
-        segmenter = build.component("segmenters", given.segmenter)
-        segmentation = Segmentation(segmenter, given.segmenter.use, list(segmenter.segments()))
-        features = [build.component("features", use) for use in given.features]
-        descriptions = [Description(alias, segmentation, features) for alias in detectors]
-        final = build.final(given.final)
+    segad, statistics = _segad(build, given)
     pipeline = TrainedPipeline(
         encoder=encoder,
         layers=layers,
-        detectors=detectors,
+        scoring=ScoringPass({alias: NamedDetector(alias, d) for alias, d in detectors.items()}, statistics),
         classifiers=classifiers,
-        segmentation=segmentation,
-        descriptions=descriptions,
-        image_descriptions=[
-            Description(alias, None, image_features) for alias in detectors if given.score or image_features
-        ],
-        final=final,
-        names=given.names,
+        segad=segad,
     )
-    segments = list(segmentation.names) if segmentation else []
-    if segments != given.segments or pipeline.feature_names() != given.names:
+    segments = list(segad.segmenter.segments) if segad else []
+    if segments != given.segments or pipeline.names != given.names:
         raise BundleError(
             f"{container.path}: its plugins have other segments or features here than those that it names",
             "Install the versions of the plugins that the bundle names.",
         )
     return pipeline
+
+
+def _segad(build: Builder, given: Pipeline) -> tuple[SegAD | None, list[MapStatistics]]:
+    """What SegAD adds, and what is computed from the detectors' maps: of segments, then of whole maps."""
+    detectors = list(given.detectors)
+    if not given.segmenter or not given.final:  # a detector's own score; a classifier has no maps
+        return None, [MapStatistics(alias, alias, None, []) for alias in detectors]
+    segmenter = NamedSegmenter(build.component("segmenters", given.segmenter), given.segmenter.use)
+    features = build.features("features", given.features, detectors)
+    image_features = build.features("image_features", given.image_features, detectors)
+    within = [MapStatistics(alias, alias, segmenter, features[alias]) for alias in detectors]
+    whole = [MapStatistics(alias, alias, None, image_features[alias]) for alias in detectors]
+    if not given.image_features:
+        whole = []
+    layout = FeatureLayout(
+        segmenter.segments,
+        detectors,
+        within[0].statistics(),
+        whole[0].statistics() if whole else [],
+        next(iter(given.classifiers), ""),
+    )
+    return SegAD(segmenter, layout, build.final(given.final)), [*within, *whole]
 
 
 def _check_parts(container: Container, given: Pipeline) -> None:
@@ -204,4 +204,4 @@ def _try_out(container: Container, pipeline: TrainedPipeline) -> None:
         None if encoder is None else lambda pixels: encoder.encode(pixels, pipeline.layers),
         lambda _: whole,
     )
-    pipeline.run(batch, 1)
+    pipeline.run(batch)

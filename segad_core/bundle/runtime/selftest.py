@@ -109,11 +109,11 @@ def verify(bundle: Bundle) -> Verification:
 
 def _tables(bundle: Bundle) -> float | None:
     """How far the final classifier is from the scores in the bundle's table."""
-    calibration, final = read_table(bundle.container, "calibration"), bundle.pipeline.final
-    if final is None:
+    calibration, segad = read_table(bundle.container, "calibration"), bundle.pipeline.segad
+    if segad is None:
         return None
     read_table(bundle.container, "training")
     if not len(calibration.images):
         raise BundleError(f"{bundle.container.path}: has no calibration images", "Make the bundle again.")
-    found = scores_of(bundle.container, final, calibration.features)
+    found = scores_of(bundle.container, segad.final, calibration.features)
     return float(np.abs(found - calibration.scores).max())

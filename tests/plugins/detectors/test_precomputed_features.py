@@ -16,7 +16,7 @@ from small_runs import done, prepared, row, workplace, write
 
 from segad_core.errors import RecipeError
 from segad_core.run.cells import StatisticsTask
-from segad_core.run.rows import feature_table
+from segad_core.run.rows import feature_table, read_final
 
 SIZE = (40, 56)
 MODELS = ["efficient_ad", "rd4ad"]
@@ -89,7 +89,7 @@ def test_feature_tables_are_those_of_the_official_code(home: Path) -> None:
     (scored,) = (task for task in plan.tasks if isinstance(task, StatisticsTask))
     ids = [sample.id for sample in scored.samples]
     assert len(ids) == GOOD + BAD
-    found, names = feature_table(task.table, task.row.detectors, "", store)
+    found, names = feature_table(task, task.table, store)
     expected = official_table(home / "published", ids)
     assert names == list(expected.columns)
     assert len(names) == 4 * len(MODELS) * len(SEGMENTS) + len(MODELS)
@@ -101,14 +101,12 @@ def test_the_final_classifier_learns_from_just_these(home: Path) -> None:
     """The lines of its training images and their labels."""
     plan, store = done(recipe(home))
     task = row(plan, "SegAD")
-    files = store.get(task.cells[0].key)
-    assert files is not None
-    labels = np.frombuffer(files["labels"], np.int64)
-    learnt = np.frombuffer(files["features"]).reshape(len(labels), -1)
+    state, _ = read_final(task, store)
+    labels, learnt = state["labels"], state["features"]
     (scored,) = (task for task in plan.tasks if isinstance(task, StatisticsTask))
     ids = [scored.samples[line].id for line in task.train]
     assert labels.tolist() == [int(i.startswith("bad/")) for i in ids]
-    assert sorted(set(labels)) == [0, 1]
+    assert sorted(set(labels.tolist())) == [0, 1]
     np.testing.assert_allclose(learnt, official_table(home / "published", ids), rtol=1e-6, atol=1e-6)
 
 
@@ -206,7 +204,7 @@ def _maxima(path: Path) -> dict[str, float]:
     plan, store = done(path)
     task = row(plan, "SegAD")
     (scored,) = (task for task in plan.tasks if isinstance(task, StatisticsTask))
-    found, _ = feature_table(task.table, task.row.detectors, "", store)
+    found, _ = feature_table(task, task.table, store)
     return dict(zip((sample.id for sample in scored.samples), found[:, -1], strict=True))
 
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from forests import model_of, run_of
 from numpy.typing import NDArray
 
 from segad_core.errors import PluginError
@@ -19,7 +20,7 @@ def _data(seed: int, rows: int = 120) -> tuple[NDArray[np.float64], NDArray[np.i
 def _forest(**params: object) -> BoostedRandomForest:
     forest = BoostedRandomForest(BoostedRandomForest.Params.model_validate(params))
     features, labels = _data(0)
-    forest.fit(features, list("abcdef"), labels, seed=7)
+    forest.fit(features, list("abcdef"), labels, run_of(7))
     return forest
 
 
@@ -29,7 +30,7 @@ def _config(forest: BoostedRandomForest) -> dict[str, object]:
 
 def test_the_papers_parameters_reach_the_booster() -> None:
     forest = _forest()
-    learner = json.loads(forest.state()["model.json"])["learner"]
+    learner = json.loads(model_of(forest))["learner"]
     assert learner["objective"]["name"] == "binary:logitraw"
     assert len(learner["gradient_booster"]["model"]["trees"]) == 10 * 200
     config = json.dumps(_config(forest))
@@ -57,7 +58,7 @@ def test_scores_are_margins_that_walk_the_trees() -> None:
     """Sum of the leaves that an image falls into, read from the JSON by hand; the base margin is 0."""
     forest = _forest(num_parallel_tree=7, n_estimators=3)
     features, _ = _data(1, rows=20)
-    trees = json.loads(forest.state()["model.json"])["learner"]["gradient_booster"]["model"]["trees"]
+    trees = json.loads(model_of(forest))["learner"]["gradient_booster"]["model"]["trees"]
     for row, margin in zip(features.astype(np.float32), forest.margins(features), strict=True):
         total = 0.0
         for tree in trees:
@@ -80,8 +81,8 @@ def test_contributions_add_up_and_name_the_informative_feature() -> None:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_same_seed_same_bytes_whatever_the_threads(threads: int) -> None:
-    state = _forest(num_parallel_tree=20, nthread=threads).state()["model.json"]
-    assert state == _forest(num_parallel_tree=20).state()["model.json"]
+    state = model_of(_forest(num_parallel_tree=20, nthread=threads))
+    assert state == model_of(_forest(num_parallel_tree=20))
 
 
 def test_restored_forest_gives_the_same_bits() -> None:
@@ -94,4 +95,4 @@ def test_restored_forest_gives_the_same_bits() -> None:
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_alone_is_refused(label: int) -> None:
     with pytest.raises(PluginError, match="needs good and bad images"):
-        BoostedRandomForest().fit(np.zeros((4, 2)), ["a", "b"], np.full(4, label), seed=0)
+        BoostedRandomForest().fit(np.zeros((4, 2)), ["a", "b"], np.full(4, label), run_of(0))

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forests import model_of, run_of
 from numpy.typing import NDArray
 
 from segad_core.errors import PluginError
@@ -40,12 +41,12 @@ def _data(seed: int, rows: int = 120, bad: float = 0.25) -> tuple[Floats, NDArra
 def _fitted(kind: type[Forest], seed: int = 7, **params: Any) -> Forest:
     forest = kind(kind.Params.model_validate(params))
     features, labels = _data(0)
-    forest.fit(features, list("abcdef"), labels, seed)
+    forest.fit(features, list("abcdef"), labels, run_of(seed))
     return forest
 
 
 def _learner(forest: Forest) -> Any:
-    return json.loads(forest.state()["model.json"])["learner"]
+    return json.loads(model_of(forest))["learner"]
 
 
 def _trees(forest: Forest) -> list[dict[str, Any]]:
@@ -107,7 +108,7 @@ def test_trees_reach_the_depth_that_they_are_allowed(kind: type[Forest]) -> None
     labels = (np.prod(features[:, :3], axis=1) > 0).astype(np.int64)
     for allowed in (2, 5):
         forest = kind(kind.Params.model_validate(SMALL[kind] | {"max_depth": allowed, "subsample": 1.0}))
-        forest.fit(features, list("abcd"), labels, 0)
+        forest.fit(features, list("abcd"), labels, run_of(0))
         assert max(_leaf(tree, row)[1] for tree in _trees(forest)[:20] for row in features) == allowed
 
 
@@ -125,7 +126,7 @@ def test_margins_of_stumps_are_newtons_steps_by_hand(kind: type[Forest]) -> None
     all_of_it = {"subsample": 1.0, "colsample_bynode": 1.0, "colsample_bytree": 1.0}
     trees = min(trees, 50)
     forest = kind(kind.Params.model_validate(all_of_it | {"num_parallel_tree": trees}))
-    forest.fit(features, ["a"], labels, 0)
+    forest.fit(features, ["a"], labels, run_of(0))
 
     expected = []
     for count, weight, label in ((9, 1.0, 0), (3, 3.0, 1)):
@@ -168,7 +169,7 @@ def test_ten_bad_images_are_enough(kind: type[Forest]) -> None:
     features, labels = _data(2, rows=100, bad=0.1)
     assert labels.sum() == 10
     forest = kind()
-    forest.fit(features, list("abcdef"), labels, 1)
+    forest.fit(features, list("abcdef"), labels, run_of(1))
     unseen, truth = _data(3, rows=200, bad=0.5)
     margins = forest.margins(unseen)
     good, bad = margins[truth == 0], margins[truth == 1]
@@ -178,10 +179,10 @@ def test_ten_bad_images_are_enough(kind: type[Forest]) -> None:
 @each
 def test_the_seed_decides_and_threads_do_not(kind: type[Forest]) -> None:
     few = {"n_estimators": 1 if kind is RandomForest else 3, "num_parallel_tree": 3}
-    first = _fitted(kind, **few).state()
-    assert _fitted(kind, **few).state() == first
-    assert _fitted(kind, **few, nthread=2).state() == first
-    assert _fitted(kind, seed=8, **few).state() != first
+    first = model_of(_fitted(kind, **few))
+    assert model_of(_fitted(kind, **few)) == first
+    assert model_of(_fitted(kind, **few, nthread=2)) == first
+    assert model_of(_fitted(kind, seed=8, **few)) != first
 
 
 @each
@@ -200,6 +201,6 @@ def test_errors_name_the_classifier(kind: type[Forest], label: int) -> None:
     with pytest.raises(
         PluginError, match=f"^{kind.name}: needs good and bad images .* given {4 - 4 * label} good"
     ):
-        kind().fit(np.zeros((4, 2)), ["a", "b"], np.full(4, label), seed=0)
+        kind().fit(np.zeros((4, 2)), ["a", "b"], np.full(4, label), run_of(0))
     with pytest.raises(PluginError, match=f"^{kind.name}: is not fitted yet"):
         kind().margins(np.zeros((1, 2)))

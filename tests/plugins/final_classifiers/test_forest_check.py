@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forests import model_of, run_of, state_of
 from pickles import MakesFolder
 
 from segad_core.errors import PluginError
@@ -38,7 +39,7 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 def fitted(kind: type[Forest], **params: object) -> Forest:
     forest = kind(kind.Params(**params))
     features, labels = data()
-    forest.fit(features, list("abcdef"), labels, 0)
+    forest.fit(features, list("abcdef"), labels, run_of(0))
     return forest
 
 
@@ -50,7 +51,7 @@ def small() -> Forest:
 @cache
 def sound() -> bytes:
     """Six trees, the first of which has at least five nodes."""
-    text = small().state()["model.json"]
+    text = model_of(small())
     assert tree(json.loads(text))["left_children"][0] != -1 and len(tree(json.loads(text))["parents"]) >= 5
     return text
 
@@ -69,7 +70,7 @@ def leaf(m: Model) -> int:
 
 def refused(text: bytes, words: str | None = None) -> str:
     with pytest.raises(PluginError, match=words) as caught:
-        BoostedRandomForest().restore({"model.json": text})
+        BoostedRandomForest().restore(state_of(text))
     assert caught.value.what.isprintable() and caught.value.remedy
     assert len(caught.value.what) < 500
     return caught.value.what
@@ -91,7 +92,7 @@ def test_what_was_fitted_passes_and_scores_the_same_to_the_last_bit(
     forest, (features, _) = fitted(kind, **count, **params), data()
     again = kind()
     again.restore(forest.state())
-    assert again.state() == forest.state()
+    assert model_of(again) == model_of(forest)
     np.testing.assert_array_equal(again.margins(features), forest.margins(features))
     np.testing.assert_array_equal(again.contributions(features), forest.contributions(features))
 
@@ -126,9 +127,9 @@ def test_other_files_are_refused(files: dict[str, bytes]) -> None:
 
 def test_a_forest_that_is_refused_leaves_the_old_one() -> None:
     forest, (features, _) = BoostedRandomForest(), data()
-    forest.restore({"model.json": sound()})
+    forest.restore(state_of(sound()))
     with pytest.raises(PluginError):
-        forest.restore({"model.json": sound()[:-1]})
+        forest.restore(state_of(sound()[:-1]))
     np.testing.assert_array_equal(forest.margins(features), small().margins(features))
 
 
@@ -351,7 +352,7 @@ def test_a_tree_as_deep_as_may_be_passes_and_explains() -> None:
     deep = json.loads(sound())
     chain(MOST_DEPTH)(deep)
     forest, (features, _) = BoostedRandomForest(), data()
-    forest.restore({"model.json": json.dumps(deep).encode()})
+    forest.restore(state_of(json.dumps(deep).encode()))
     found = forest.contributions(features)
     np.testing.assert_allclose(found.sum(axis=1), forest.margins(features), atol=1e-4)
 
@@ -422,7 +423,7 @@ for spoilt in (flipped, swapped):
     for _ in range(300):
         forest = BoostedRandomForest()
         try:
-            forest.restore({"model.json": spoilt()})
+            forest.restore({"model.json": np.frombuffer(spoilt(), np.uint8)})
         except PluginError:
             refused += 1
             continue

@@ -1,0 +1,63 @@
+"""What the final classifier and the features of a bundle have learnt, as plain files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from segad_core.base.formats import arrays_to_bytes
+from segad_core.bundle.format.container import Container
+from segad_core.bundle.format.tables import read_arrays
+from segad_core.contracts import Arrays
+
+FINAL = "final/"
+_ARRAYS = "arrays.safetensors"
+_MOST_FINAL = 1 << 30
+"""Bytes of a file of a final classifier."""
+
+
+def final_files(state: Arrays) -> dict[str, bytes]:
+    """The state of a final classifier as files: an array of bytes is a file of its own, under its name."""
+    plain = {name: array.tobytes() for name, array in state.items() if _is_file(array)}
+    arrays = {name: array for name, array in state.items() if name not in plain}
+    files = {f"{FINAL}{name}": data for name, data in plain.items()}
+    return files | ({f"{FINAL}{_ARRAYS}": arrays_to_bytes(arrays)} if arrays else {})
+
+
+def read_final_state(container: Container) -> Arrays:
+    """The state that `final_files` wrote.
+
+    Raises:
+        BundleError: a file is not what was written, or is too large.
+    """
+    state: dict[str, np.ndarray] = {}
+    for name in container.manifest.files:
+        if name == f"{FINAL}{_ARRAYS}":
+            state |= read_arrays(container, name)
+        elif name.startswith(FINAL):
+            state[name.removeprefix(FINAL)] = np.frombuffer(container.read(name, _MOST_FINAL), np.uint8)
+    return state
+
+
+def feature_files(kind: str, states: Mapping[str, Arrays]) -> dict[str, bytes]:
+    """What features have learnt from good parts, by detector; nothing where none learns."""
+    return {_feature_file(kind, d): arrays_to_bytes(state) for d, state in states.items() if state}
+
+
+def read_feature_states(container: Container, kind: str, detectors: Sequence[str]) -> dict[str, Arrays]:
+    """The states that `feature_files` wrote.
+
+    Raises:
+        BundleError: a file is not what was written.
+    """
+    names = {detector: _feature_file(kind, detector) for detector in detectors}
+    return {d: read_arrays(container, n) for d, n in names.items() if n in container.manifest.files}
+
+
+def _feature_file(kind: str, detector: str) -> str:
+    return f"{kind}/{detector}.safetensors"
+
+
+def _is_file(array: np.ndarray) -> bool:
+    return array.dtype == np.uint8 and array.ndim == 1

@@ -1,0 +1,95 @@
+"""The one pass from images to anomaly maps and statistics, shared by runs, bundles and map export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segad_core.contracts import DefectGenerator, Detector, ImageBatch
+from segad_core.scoring.defects import with_defects
+from segad_core.scoring.segmentation import NamedSegmenter, SegmentedBatch
+from segad_core.scoring.statistics import MapStatistics, checked_maps
+
+
+@dataclass(frozen=True)
+class NamedDetector:
+    """A trained detector, and its name in messages."""
+
+    name: str
+    detector: Detector
+
+
+@dataclass(frozen=True)
+class GeneratedDefects:
+    """Which defects go onto good images, and where.
+
+    Attributes:
+        segmenter: on whose segments they lie.
+        generators: each is as likely as the others.
+        seed: of all draws.
+    """
+
+    segmenter: NamedSegmenter
+    generators: Sequence[DefectGenerator]
+    seed: int
+
+
+@dataclass(frozen=True)
+class ScoredBatch:
+    """What a batch comes to.
+
+    Attributes:
+        maps: (N, H, W) by detector.
+        values: (N, columns) for each of the pass's statistics, in their order.
+        segments: by segmenter.
+    """
+
+    maps: Mapping[str, NDArray[np.float32]]
+    values: Sequence[NDArray[np.float64]]
+    segments: Mapping[NamedSegmenter, SegmentedBatch]
+
+
+@dataclass(frozen=True)
+class ScoringPass:
+    """Each detector's maps once, each segmentation once, whatever is computed from them.
+
+    It keeps nothing of a batch, so that threads can share it as far as its plugins can be shared.
+
+    Attributes:
+        detectors: by key.
+        statistics: what is computed from their maps.
+        defects: put onto the images before detectors see them; they are segmented without.
+    """
+
+    detectors: Mapping[str, NamedDetector]
+    statistics: Sequence[MapStatistics] = ()
+    defects: GeneratedDefects | None = None
+
+    def score(self, batch: ImageBatch) -> ScoredBatch:
+        """Scores a batch.
+
+        Raises:
+            SegadError: a plugin breaks its contract; names the image and the plugin.
+        """
+        segmenters = [s.segmenter for s in self.statistics if s.segmenter]
+        if self.defects:
+            segmenters.append(self.defects.segmenter)
+        segments = {segmenter: segmenter.segment(batch) for segmenter in dict.fromkeys(segmenters)}
+        shown = batch
+        if self.defects:
+            labels = segments[self.defects.segmenter].maps
+            shown = with_defects(batch, labels, self.defects.generators, self.defects.seed)
+        maps = {key: checked_maps(d.detector, shown, d.name) for key, d in self.detectors.items()}
+        values = [
+            s.compute(
+                self.detectors[s.detector].detector,
+                maps[s.detector],
+                shown,
+                segments[s.segmenter] if s.segmenter else None,
+            )
+            for s in self.statistics
+        ]
+        return ScoredBatch(maps, values, segments)

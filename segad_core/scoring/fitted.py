@@ -1,0 +1,98 @@
+"""Features that learn from good parts: the maps they are fitted on, and their states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segad_core.base.scratch import scratch_array
+from segad_core.contracts import Feature, FittedFeature, ImageBatch, Progress, Run, SegmentValues
+from segad_core.scoring.batch import NamedDetector, ScoringPass
+from segad_core.scoring.segmentation import NamedSegmenter
+from segad_core.scoring.segments import SegmentOrder
+
+
+def is_fitted(features: Iterable[Feature]) -> bool:
+    """Whether one of the features learns from good parts."""
+    return any(isinstance(feature, FittedFeature) for feature in features)
+
+
+class KeptMaps:
+    """The maps of a detector on good images, with their segments: in memory, or in a temporary file if large.
+
+    Args:
+        maps: float32 (N, H, W).
+        labels: uint8 (N, H, W); None for the whole map.
+        segments: how many there are.
+    """
+
+    def __init__(self, maps: NDArray[np.float32], labels: NDArray[np.uint8] | None, segments: int) -> None:
+        self._maps = maps
+        self._labels = labels
+        self._segments = segments
+
+    def __len__(self) -> int:
+        return len(self._maps)
+
+    def __iter__(self) -> Iterator[SegmentValues]:
+        for i, anomaly_map in enumerate(self._maps):
+            if self._labels is None:
+                order = SegmentOrder.whole(anomaly_map.size)
+            else:
+                order = SegmentOrder.of(self._labels[i], self._segments)
+            yield order.group(anomaly_map)
+
+
+def maps_of(
+    batches: Iterable[ImageBatch],
+    count: int,
+    detector: NamedDetector,
+    segmenter: NamedSegmenter | None,
+    progress: Progress,
+) -> KeptMaps:
+    """The maps of `count` good images, from one pass over them."""
+    maps: NDArray[np.float32] | None = None
+    labels: NDArray[np.uint8] | None = None
+    done = 0
+    for batch in batches:
+        scored = ScoringPass({"": detector}).score(batch).maps[""]
+        if maps is None:
+            shape = (count, *scored.shape[1:])
+            maps = scratch_array(shape, np.float32, "anomaly maps of good images")
+            labels = scratch_array(shape, np.uint8, "segmentation maps of good images") if segmenter else None
+        here = slice(done, done + len(scored))
+        maps[here] = scored
+        if segmenter is not None and labels is not None:
+            labels[here] = segmenter.segment(batch).maps
+        done += len(scored)
+        progress("good images seen by features", done, count)
+    assert maps is not None
+    return KeptMaps(maps, labels, len(segmenter.segments) if segmenter else 1)
+
+
+def fit_features(features: Sequence[Feature], good: KeptMaps, run: Run) -> None:
+    """Fits those of the features that learn."""
+    for feature in features:
+        if isinstance(feature, FittedFeature):
+            feature.fit(good, run)
+
+
+def states_of(features: Sequence[Feature]) -> dict[str, NDArray[np.generic]]:
+    """What features have learnt, with the place of each in front of its names."""
+    return {
+        f"{place}.{name}": array
+        for place, feature in enumerate(features)
+        if isinstance(feature, FittedFeature)
+        for name, array in feature.state().items()
+    }
+
+
+def restore_features(features: Sequence[Feature], states: Mapping[str, NDArray[np.generic]]) -> None:
+    """Gives features what `states_of` gave."""
+    for place, feature in enumerate(features):
+        if isinstance(feature, FittedFeature):
+            prefix = f"{place}."
+            state = {n.removeprefix(prefix): a for n, a in states.items() if n.startswith(prefix)}
+            feature.restore(state)
