@@ -1,1 +1,1 @@
-"""An example of a plugin for segad."""
+"""An example plugin for segad."""

@@ -1,4 +1,4 @@
-"""A Gaussian for the colour at each place of the image; NumPy alone."""
+"""Detector `pixel_gaussian`: a Gaussian distribution of the colours at each place, in plain NumPy."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from segad_core.api import Detector, ImageBatch, ImageSet, Parameters, PluginErr
 
 
 class PixelGaussian(Detector):
-    """Squared distance of each block's colour to the good images' mean there, in units of their variance.
+    """Squared distance of each block's colour to the mean of the good images, in units of their variance.
 
-    Each image is averaged over blocks. The good images give a mean and a variance for every block and
-    colour channel; an image's anomaly is the mean over the channels of (value - mean)^2 / variance, given
-    to every pixel of the block and then averaged over neighbouring pixels. A smallest variance keeps
-    blocks that never change in training (a black border) from making noise look like a defect.
+    Images are averaged over blocks. For each block and colour channel, training computes the mean and the
+    variance over the good images. A block's anomaly is the mean over the channels of
+    (value - mean)^2 / variance; the map is then smoothed. A lower bound of the variance keeps noise in blocks
+    that never changed in training, such as a black border, from looking like a defect.
     """
 
     class Params(Parameters):
-        """How coarse the model is, and how smooth its maps."""
+        """The resolution of the model, and the smoothness of its maps."""
 
-        block: int = Field(4, ge=1, description="side in pixels of the blocks whose colours are averaged")
-        min_std: float = Field(2.0, gt=0, description="smallest standard deviation, in grey levels")
-        smoothing: int = Field(4, ge=0, description="pixels averaged to each side of a pixel; 0 for none")
+        block: int = Field(4, ge=1, description="side of a block in pixels")
+        min_std: float = Field(2.0, gt=0, description="lower bound of the standard deviation, in grey levels")
+        smoothing: int = Field(4, ge=0, description="radius of the smoothing window in pixels; 0 for none")
 
     params: Params
 
@@ -35,7 +35,7 @@ class PixelGaussian(Detector):
         self._variance: NDArray[np.float64] | None = None
 
     def fit(self, images: ImageSet, run: Run) -> None:
-        # sums of whole numbers are exact: the result does not depend on how the images come in batches
+        # sums of integers are exact, so the result does not depend on the batch size
         total = squares = area = None
         done = 0
         for batch in images.batches():
@@ -43,10 +43,10 @@ class PixelGaussian(Detector):
             total = sums.sum(axis=0) if total is None else total + sums.sum(axis=0)
             squares = (sums**2).sum(axis=0) if squares is None else squares + (sums**2).sum(axis=0)
             done += len(batch)
-            run.progress("images seen", done, len(images))
+            run.progress("images", done, len(images))
         if total is None or squares is None or area is None:
-            raise PluginError("pixel_gaussian: there is no image to learn from")
-        # n * sum of squares - square of the sum: never below zero, and exact too
+            raise PluginError("pixel_gaussian: there are no images to fit to")
+        # n * (sum of squares) - (square of the sum): exact, and never negative
         spread = done * squares - total**2
         self._mean = total / (done * area)
         self._variance = spread / (done * area) ** 2
@@ -58,9 +58,9 @@ class PixelGaussian(Detector):
         sums, area = block_sums(batch.pixels, block)
         if sums.shape[1:] != self._mean.shape:
             raise PluginError(
-                f"pixel_gaussian: was fitted to {self._mean.shape[:2]} blocks, and is given images of "
-                f"{sums.shape[1:3]} blocks",
-                "Give it images of the size that it was fitted to.",
+                f"pixel_gaussian: was fitted to images of {self._mean.shape[:2]} blocks, but these have "
+                f"{sums.shape[1:3]}",
+                "Use images of the size that the detector was fitted to.",
             )
         variance = np.maximum(self._variance, self.params.min_std**2)
         distances = ((sums / area - self._mean) ** 2 / variance).mean(axis=-1)
@@ -75,7 +75,7 @@ class PixelGaussian(Detector):
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         if missing := {"mean", "variance"} - state.keys():
             raise PluginError(
-                f"pixel_gaussian: the state lacks {' and '.join(sorted(missing))}",
+                f"pixel_gaussian: the state has no {' and no '.join(sorted(missing))}",
                 "Fit the detector again with this version.",
             )
         self._mean = np.asarray(state["mean"], np.float64)
@@ -83,10 +83,10 @@ class PixelGaussian(Detector):
 
 
 def block_sums(pixels: NDArray[np.uint8], block: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sums of pixels (N, H, W, C) over blocks, and each block's number of pixels.
+    """Sums of pixels (N, H, W, C) over blocks, and the number of pixels in each block.
 
     Returns:
-        The sums (N, h, w, C), and the numbers (h, w, 1): blocks at the right and bottom may be smaller.
+        The sums (N, h, w, C) and the numbers (h, w, 1); blocks at the right and at the bottom may be smaller.
     """
     rows, columns = (np.arange(0, length, block) for length in pixels.shape[1:3])
     sums = np.add.reduceat(pixels, rows, axis=1, dtype=np.int64)
@@ -96,14 +96,14 @@ def block_sums(pixels: NDArray[np.uint8], block: int) -> tuple[NDArray[np.int64]
     return sums, np.outer(heights, widths)[..., None]
 
 
-def smooth(maps: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
-    """Maps (N, H, W) averaged over the square that reaches so far to each side; the edge goes on outside."""
+def smooth(maps: NDArray[np.float64], radius: int) -> NDArray[np.float64]:
+    """Averages maps (N, H, W) over a square window; pixels outside of the map repeat its edge."""
     for axis in (1, 2):
-        if reach:
+        if radius:
             pad = [(0, 0), (0, 0), (0, 0)]
-            pad[axis] = (reach, reach)
+            pad[axis] = (radius, radius)
             windows = np.lib.stride_tricks.sliding_window_view(
-                np.pad(maps, pad, mode="edge"), 2 * reach + 1, axis=axis
+                np.pad(maps, pad, mode="edge"), 2 * radius + 1, axis=axis
             )
             maps = windows.mean(axis=-1)
     return maps
