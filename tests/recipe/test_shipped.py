@@ -29,19 +29,19 @@ def test_every_shipped_recipe_is_tried_somewhere() -> None:
 
 
 def _header(name: str) -> str:
-    """What a recipe says at its top, on one line."""
+    """The comment at the top of a recipe, on one line."""
     text = locate(name).read_text(encoding="utf-8").split("\nsegad: 1")[0]
     return " ".join(text.replace("#", " ").split())
 
 
 @pytest.mark.parametrize("name", PAPER)
-def test_the_top_says_what_a_run_takes_and_how_it_differs_from_the_paper(name: str) -> None:
+def test_the_header_states_cost_and_differences_from_the_paper(name: str) -> None:
     top, recipe = _header(name), yaml.safe_load(locate(name).read_text(encoding="utf-8"))
     assert re.search(r"Cost: .* Disk: at most [\d.]+ GiB in the store", top)
     assert re.search(r"archive of [\d.]+ GB" if name[:3] != "vad" else r"at most \d GB", top)
     detectors = recipe.get("detectors", {})
     trained = detectors.get("efficientad", {}).get("use") == "efficientad"
-    left_open, _, differs = top.partition("Where this differs from the ")
+    left_open, _, differs = top.partition("Differences from the ")
     assert bool(differs) == bool(detectors)
     assert ("EfficientAD's" in differs) == trained
     assert ("hold-out" in differs) == (trained and name[:3] != "vad")  # section 5.4 states what the paper did
@@ -49,7 +49,7 @@ def test_the_top_says_what_a_run_takes_and_how_it_differs_from_the_paper(name: s
 
 
 @pytest.mark.parametrize("name", [name for name in PAPER if "DRA" in _header(name)])
-def test_the_steps_of_dra_are_those_that_segad_check_says(name: str) -> None:
+def test_the_steps_of_dra_are_those_that_segad_check_reports(name: str) -> None:
     params = yaml.safe_load(locate(name).read_text(encoding="utf-8"))["classifiers"]["dra"]["params"]
     said = DRA(DRA.Params(**params)).cost(2000, (256, 256), {})
     (steps,) = re.findall(r"([\d,]+) image-steps", said)
