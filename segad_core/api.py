@@ -1,18 +1,19 @@
 """The public API: everything that a plugin may import from segad, beside the suites in `segad_core.testing`.
 
 - Contracts, one for each kind of plugin: `Dataset`, `Encoder`, `Detector`, `Classifier`, `Segmenter`,
-  `Feature`, `ScalarFeature`, `FinalClassifier`, `DefectGenerator`, `Executor`, `Observer` (with `hookimpl`);
-  and what they share, `Component` and `Learner`.
+  `Feature` (or `ScalarFeature`, `FittedFeature`), `FinalClassifier`, `DefectGenerator`, `Executor`,
+  `Observer` (with `hookimpl`); and their common bases `Component`, `Stateful` and `Learner`.
 - Parameters: `Parameters`, `InputFile`, `InputFolder`, `SegmentNames`, `DecidesNothing`.
 - Optional knowledge of plugins: `HasNotes`, `HasPlainFiles`, `KnowsImagesByName`, `Trains`, `HasDownload`,
   `HasPublishedCategories`, `HasPublishedCounts`, `HasBadSubsets`, `HasContradictions`.
 - What plugins are given and return: `Sample`, `ImageBatch`, `ImageSet`, `Run`, `Checkpoint`, `Progress`,
-  `Array`, `Arrays`, `Layer`, `Shapes`, `Space`, `SegmentValues`, `MapQuality`, `IGNORED`, `Work`, `Outcome`.
+  `no_progress`, `Array`, `Arrays`, `Layer`, `Shapes`, `Space`, `SegmentValues`, `Region`, `GoodMaps`,
+  `MapQuality`, `IGNORED`, `Work`, `Outcome`.
 - Errors: `SegadError` and its kinds `RecipeError`, `DataError`, `ImageError`, `NonFiniteError`,
   `PluginError`, `StoreError`, `UsageError`.
 - Helpers for files: `is_file`, `is_folder`, `subfolders`, `image_files`, `read_array`, `read_labels`,
-  `read_json`, `parse_json`, `file_digest`, `array_digest`; and for the rest: `resize`, `scratch_array`,
-  `scratch_in_memory`, `did_you_mean`.
+  `read_json`, `parse_json`, `file_digest`, `array_digest`.
+- Other helpers: `resize`, `scratch_array`, `scratch_in_memory`, `did_you_mean`.
 
 What is promised: each of these names, with the signature and the behaviour that its docstring states. An
 incompatible change comes with a new minor version (before 1.0) or a new major version (from 1.0), after a
@@ -73,6 +74,7 @@ from segad_core.contracts import (
     Stateful,
     Trains,
     Work,
+    no_progress,
 )
 from segad_core.errors import (
     DataError,
@@ -152,6 +154,7 @@ __all__ = [
     "image_files",
     "is_file",
     "is_folder",
+    "no_progress",
     "parse_json",
     "read_array",
     "read_json",

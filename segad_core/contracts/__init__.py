@@ -36,7 +36,7 @@ from segad_core.contracts.optional import (
     KnowsImagesByName,
     Trains,
 )
-from segad_core.contracts.run import Checkpoint, Progress, Run, unseen
+from segad_core.contracts.run import Checkpoint, Progress, Run, no_progress, unseen
 from segad_core.contracts.segmenter import IGNORED, MapQuality, Segmenter, SegmentNames
 
 __all__ = [
@@ -87,6 +87,7 @@ __all__ = [
     "Stateful",
     "Trains",
     "Work",
+    "no_progress",
     "unseen",
 ]
 

@@ -1,4 +1,44 @@
-"""Executors: where tasks run, and how many run at once."""
+"""Executors: where tasks run, and how many run at once.
+
+A complete executor, which runs tasks in threads:
+
+    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+    from pydantic import Field
+
+    from segad_core.api import Executor, Outcome, Parameters, Progress, Work
+
+    class Threads(Executor):
+        '''Several tasks at once, in threads of this process.'''
+
+        class Params(Parameters):
+            '''How many threads.'''
+
+            workers: int = Field(4, ge=1)
+
+        def __init__(self, params: Params | None = None, device: str = "cpu") -> None:
+            super().__init__(params, device)
+            self._pool = ThreadPoolExecutor(self.params.workers)
+            self._tickets: dict[Future[tuple[str, ...]], int] = {}
+
+        def capacity(self) -> int:
+            return self.params.workers
+
+        def submit(self, ticket: int, work: Work, progress: Progress) -> None:
+            self._tickets[self._pool.submit(work, progress)] = ticket
+
+        def wait(self) -> Outcome:
+            future = wait(self._tickets, return_when=FIRST_COMPLETED).done.pop()
+            ticket, error = self._tickets.pop(future), future.exception()
+            return Outcome(ticket, error=error) if error else Outcome(ticket, future.result())
+
+        def cancel(self) -> None:
+            self._tickets = {future: t for future, t in self._tickets.items() if not future.cancel()}
+
+        def close(self) -> None:
+            self.cancel()
+            self._pool.shutdown()
+"""
 
 from __future__ import annotations
 
@@ -28,7 +68,7 @@ class Executor(Component):
     A task writes its results to the store and returns their keys: references, never arrays. It can be
     pickled and run in any process that sees the store. The progress function cannot be pickled: an
     executor that uses other processes brings progress back by its own means, or passes
-    `segad_core.api.unseen` to the task.
+    `segad_core.api.no_progress` to the task.
 
     The engine calls all methods from one thread and never has more than `capacity()` tasks submitted
     whose outcomes it has not received.
@@ -63,43 +103,3 @@ class Executor(Component):
 
         May be called more than once.
         """
-
-
-EXAMPLE = '''
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-
-from pydantic import Field
-
-from segad_core.api import Executor, Outcome, Parameters, Progress, Work
-
-
-class Threads(Executor):
-    """Several tasks at once, in threads of this process."""
-
-    class Params(Parameters):
-        workers: int = Field(4, ge=1)
-
-    def __init__(self, params: Params | None = None, device: str = "cpu") -> None:
-        super().__init__(params, device)
-        self._pool = ThreadPoolExecutor(self.params.workers)
-        self._tickets: dict[Future[tuple[str, ...]], int] = {}
-
-    def capacity(self) -> int:
-        return self.params.workers
-
-    def submit(self, ticket: int, work: Work, progress: Progress) -> None:
-        self._tickets[self._pool.submit(work, progress)] = ticket
-
-    def wait(self) -> Outcome:
-        future = wait(self._tickets, return_when=FIRST_COMPLETED).done.pop()
-        ticket, error = self._tickets.pop(future), future.exception()
-        return Outcome(ticket, error=error) if error else Outcome(ticket, future.result())
-
-    def cancel(self) -> None:
-        self._tickets = {future: t for future, t in self._tickets.items() if not future.cancel()}
-
-    def close(self) -> None:
-        self.cancel()
-        self._pool.shutdown()
-'''
-"""A complete executor; it has to pass `segad_core.testing.ExecutorSuite`."""

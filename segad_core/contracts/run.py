@@ -38,8 +38,11 @@ class Progress(Protocol):
     def __call__(self, what: str, done: int, total: int, note: str = "") -> None: ...
 
 
-def unseen(what: str, done: int, total: int, note: str = "") -> None:
-    """Progress that is not shown."""
+def no_progress(what: str, done: int, total: int, note: str = "") -> None:
+    """A `Progress` that shows nothing."""
+
+
+unseen = no_progress
 
 
 class Checkpoint:
@@ -72,7 +75,7 @@ class Run:
     def __init__(
         self,
         seed: np.random.SeedSequence,
-        progress: Progress = unseen,
+        progress: Progress = no_progress,
         checkpoint: Checkpoint | None = None,
     ) -> None:
         self.seed = seed

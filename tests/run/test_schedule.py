@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 from builders import data_set, run_command
+from contract_examples import example_of
 from small_runs import workplace, write
 
 from segad_core.contracts import Executor, Outcome
-from segad_core.contracts.executor import EXAMPLE
 from segad_core.errors import PluginError
 from segad_core.plugins import hooks
 from segad_core.plugins.registry import Provider, Registry
@@ -28,8 +28,7 @@ from segad_core.store.store import Store
 from segad_core.testing.executor import ExecutorSuite
 from segad_plugins.executors.serial import Serial
 
-exec(compile(EXAMPLE, "segad_core/contracts/executor.py: EXAMPLE", "exec"), globals())
-Threads: type[Executor] = globals()["Threads"]
+Threads: type[Executor] = example_of("executor")["Threads"]
 
 
 class TestTheExample(ExecutorSuite):

@@ -3,21 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from contract_examples import example_of
 
 from segad_core.contracts import Outcome
-from segad_core.contracts.executor import EXAMPLE
 from segad_core.testing import ExecutorSuite
 from segad_plugins.executors.serial import Serial
 
-
-def threads():
-    """The pool of threads that the contract shows as its example."""
-    namespace = {}
-    exec(compile(EXAMPLE, "example", "exec"), namespace)
-    return namespace["Threads"]
-
-
-Threads = threads()
+Threads = example_of("executor")["Threads"]
+"""The pool of threads that the contract shows as its example."""
 
 
 def executor(base=Serial, **methods):
