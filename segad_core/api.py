@@ -13,7 +13,7 @@
   `PluginError`, `StoreError`, `UsageError`.
 - Helpers for files: `is_file`, `is_folder`, `subfolders`, `image_files`, `read_array`, `read_labels`,
   `read_json`, `parse_json`, `file_digest`, `array_digest`.
-- Other helpers: `resize`, `scratch_array`, `scratch_in_memory`, `did_you_mean`.
+- Other helpers: `to_numpy`, `resize`, `scratch_array`, `scratch_in_memory`, `did_you_mean`.
 
 What is promised: each of these names, with the signature and the behaviour that its docstring states. An
 incompatible change comes with a new minor version (before 1.0) or a new major version (from 1.0), after a
@@ -75,6 +75,7 @@ from segad_core.contracts import (
     Trains,
     Work,
     no_progress,
+    to_numpy,
 )
 from segad_core.errors import (
     DataError,
@@ -163,4 +164,5 @@ __all__ = [
     "scratch_array",
     "scratch_in_memory",
     "subfolders",
+    "to_numpy",
 ]

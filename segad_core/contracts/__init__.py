@@ -12,7 +12,7 @@ from segad_core.contracts.component import (
 from segad_core.contracts.dataset import Dataset, Sample
 from segad_core.contracts.defect import DefectGenerator
 from segad_core.contracts.detector import Detector
-from segad_core.contracts.encoder import Array, Encoder, Layer
+from segad_core.contracts.encoder import Array, Encoder, Layer, to_numpy
 from segad_core.contracts.executor import Executor, Outcome, Work
 from segad_core.contracts.feature import (
     Feature,
@@ -88,6 +88,7 @@ __all__ = [
     "Trains",
     "Work",
     "no_progress",
+    "to_numpy",
     "unseen",
 ]
 

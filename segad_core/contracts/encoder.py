@@ -47,6 +47,17 @@ class Array(Protocol):
     def __dlpack_device__(self) -> Any: ...
 
 
+def to_numpy(values: Array) -> NDArray[Any]:
+    """An array of any library as a NumPy array of the same type; not to be written to.
+
+    On a CPU, both share their memory. From another device, the values are copied.
+    """
+    if isinstance(values, np.ndarray):
+        return values
+    array: NDArray[Any] = np.from_dlpack(values.cpu() if hasattr(values, "cpu") else values)
+    return array
+
+
 @dataclass(frozen=True)
 class Layer:
     """The output of a layer: its number of channels, and how many input pixels one of its pixels covers."""

@@ -46,9 +46,10 @@ class ImageBatch:
         return len(self.samples)
 
     def features(self) -> Mapping[str, Array]:
-        """The encoder's layers by name, each (N, C, H, W): every layer that a detector of this pass wants.
+        """The encoder's layers that plugins of this pass read, by name, each float32 (N, C, H, W).
 
-        The encoder runs at the first call only, however many detectors ask.
+        The encoder runs at the first call only, however many plugins ask. Its library and device are its own
+        choice: `to_numpy` or, say, `torch.from_dlpack` converts a layer. Not to be written to.
         """
         if "features" not in self.memo:
             if self._encode is None:
@@ -110,5 +111,8 @@ class ImageSet(Protocol):
     def pixels(self) -> NDArray[np.uint8]:
         """All images (N, H, W, 3) RGB, decoded once and kept for every later call; not to be written to."""
 
-    def features(self) -> Mapping[str, NDArray[np.float32]]:
-        """The encoder's layers for the whole set, each (N, C, H, W): one pass, kept for every later call."""
+    def features(self) -> Mapping[str, Array]:
+        """The encoder's layers of all images, as `ImageBatch.features` gives those of a batch.
+
+        They come from one pass and are kept for later calls, in a temporary file if they are large.
+        """

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from segad_core.base.digest import digest_of, file_digest
 from segad_core.base.scratch import scratch_array
-from segad_core.contracts import Array, Encoder, ImageBatch, Progress, Sample, unseen
+from segad_core.contracts import Array, Encoder, ImageBatch, Progress, Sample, to_numpy, unseen
 from segad_core.contracts.images import Keep
 from segad_core.images.decode import decode, resize
 
@@ -95,7 +95,7 @@ class FileImageSet:
             done = 0
             for batch in self.batches():
                 for layer, values in batch.features().items():
-                    block = _to_numpy(values)
+                    block = to_numpy(values)
                     if layer not in features:
                         features[layer] = scratch_array(
                             (len(self), *block.shape[1:]), np.float32, "encoder features"
@@ -134,10 +134,3 @@ class FileImageSet:
     def _encode(self, pixels: NDArray[np.uint8]) -> Mapping[str, Array]:
         assert self.encoder is not None
         return self.encoder.encode(pixels, self.layers)
-
-
-def _to_numpy(values: Array) -> NDArray[np.float32]:
-    """An array of any library as NumPy's; one on an accelerator is copied from it."""
-    if hasattr(values, "cpu"):
-        values = values.cpu()
-    return np.asarray(np.from_dlpack(values), np.float32)

@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from segad_core.api import Detector, ImageBatch, ImageSet, Parameters, PluginError, Run, Shapes, Space
+from segad_core.api import (
+    Detector,
+    ImageBatch,
+    ImageSet,
+    Parameters,
+    PluginError,
+    Run,
+    Shapes,
+    Space,
+    to_numpy,
+)
 from segad_plugins.detectors.flow_steps import Flow
 from segad_plugins.detectors.maps import upsample
 from segad_plugins.torch_tools import (
@@ -98,7 +108,7 @@ class FastFlow(Detector):
 
     def fit(self, images: ImageSet, run: Run) -> None:
         device = torch_device(self.device)
-        features = images.features()
+        features = {name: to_numpy(layer) for name, layer in images.features().items()}
         build_seed, order_seed = (int(s) for s in run.seed.generate_state(2))
         with seeded(build_seed):
             flows = self._build({name: _chw(features[name]) for name in self.params.layers})

@@ -12,7 +12,17 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from segad_core.api import Detector, ImageBatch, ImageSet, Parameters, PluginError, Run, Shapes, Space
+from segad_core.api import (
+    Detector,
+    ImageBatch,
+    ImageSet,
+    Parameters,
+    PluginError,
+    Run,
+    Shapes,
+    Space,
+    to_numpy,
+)
 from segad_plugins.detectors import coreset
 from segad_plugins.detectors.maps import Border, check_blur, gaussian_blur, upsample
 from segad_plugins.detectors.nearest import nearest, squared_distances
@@ -130,7 +140,7 @@ class PatchCore(Detector):
 
     def _training_patches(self, images: ImageSet, device: torch.device) -> NDArray[np.float32]:
         """The patch vectors (n, D) of all training images, held once."""
-        features = images.features()
+        features = {name: to_numpy(layer) for name, layer in images.features().items()}
         patches: NDArray[np.float32] | None = None
         for start in range(0, len(images), _BLOCK):
             chosen = {name: tensor(features[name][start : start + _BLOCK], device) for name in self.layers()}

@@ -12,7 +12,17 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from segad_core.api import Detector, ImageBatch, ImageSet, Parameters, PluginError, Run, Shapes, Space
+from segad_core.api import (
+    Detector,
+    ImageBatch,
+    ImageSet,
+    Parameters,
+    PluginError,
+    Run,
+    Shapes,
+    Space,
+    to_numpy,
+)
 from segad_plugins.detectors.maps import Border, check_blur, gaussian_blur, upsample
 from segad_plugins.detectors.reversed_bottleneck import Student
 from segad_plugins.torch_tools import (
@@ -113,7 +123,7 @@ class RD4AD(Detector):
 
     def fit(self, images: ImageSet, run: Run) -> None:
         device = torch_device(self.device)
-        features = images.features()
+        features = {name: to_numpy(layer) for name, layer in images.features().items()}
         build_seed, order_seed = (int(s) for s in run.seed.generate_state(2))
         with seeded(build_seed):
             student = self._build([features[name].shape[1] for name in self.params.layers])
