@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.base.parallel import in_order
+
 
 def file_digest(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
@@ -25,7 +27,8 @@ def folder_digest(folder: Path) -> str:
     A folder counts once, whatever links lead to it.
     """
     files = sorted(_files_below(folder))
-    return digest_of([[path.relative_to(folder).as_posix(), file_digest(path)] for path in files])
+    names = [path.relative_to(folder).as_posix() for path in files]
+    return digest_of([list(pair) for pair in zip(names, in_order(file_digest, files), strict=True)])
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
@@ -47,7 +50,9 @@ def bytes_digest(data: bytes) -> str:
 def array_digest(array: NDArray[Any]) -> str:
     """Hex SHA-256 of an array's shape, dtype and values."""
     header = f"{array.shape}{array.dtype.str}".encode()
-    return hashlib.sha256(header + np.ascontiguousarray(array).tobytes()).hexdigest()
+    digest = hashlib.sha256(header)
+    digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)  # without a copy
+    return digest.hexdigest()
 
 
 def digest_of(value: Any) -> str:

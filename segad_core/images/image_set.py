@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.digest import digest_of, file_digest
+from segad_core.base.parallel import in_order
 from segad_core.base.scratch import scratch_array
 from segad_core.contracts import Array, Encoder, ImageBatch, Progress, Sample, to_numpy, unseen
 from segad_core.contracts.images import Keep
@@ -51,16 +52,12 @@ class FileImageSet:
         return len(self.samples)
 
     def batches(self) -> Iterator[ImageBatch]:
-        """The images in order; the next batch is decoded while the caller works on this one."""
+        """The images in order, decoded on all cores, a batch ahead of the caller at most."""
         size = self.preprocessing.batch_size
-        groups = [self.samples[i : i + size] for i in range(0, len(self.samples), size)]
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            pending = pool.submit(self._decode, groups[0]) if groups else None
-            for i, group in enumerate(groups):
-                assert pending is not None
-                pixels = pending.result()
-                pending = pool.submit(self._decode, groups[i + 1]) if i + 1 < len(groups) else None
-                yield self._batch(group, pixels)
+        decoded = in_order(self._decode, self.samples, ahead=size)
+        for start in range(0, len(self.samples), size):
+            group = self.samples[start : start + size]
+            yield self._batch(group, np.stack(list(islice(decoded, len(group)))))
 
     def full_batches(self) -> Iterator[tuple[ImageBatch, int]]:
         """Batches that all have the same size, and how many images of each count.
@@ -109,7 +106,7 @@ class FileImageSet:
     def pick(self, indices: Sequence[int]) -> ImageBatch:
         """Some of the images, decoded anew at each call."""
         group = [self.samples[i] for i in indices]
-        return self._batch(group, self._decode(group))
+        return self._batch(group, np.stack(list(in_order(self._decode, group))))
 
     def resized(self, size: tuple[int, int]) -> FileImageSet:
         """The same images at another size; pixels and features that were computed stay behind."""
@@ -119,14 +116,14 @@ class FileImageSet:
 
     def digest(self) -> str:
         """Reads every file to its end."""
-        files = [file_digest(sample.path) for sample in self.samples]
+        files = list(in_order(file_digest, [sample.path for sample in self.samples]))
         return digest_of([files, asdict(self.preprocessing)])
 
     def _batch(self, group: Sequence[Sample], pixels: NDArray[np.uint8]) -> ImageBatch:
         return ImageBatch(group, pixels, self._encode if self.layers else None, self._load, self.keep)
 
-    def _decode(self, group: Sequence[Sample]) -> NDArray[np.uint8]:
-        return np.stack([resize(self._load(sample), self.preprocessing.size) for sample in group])
+    def _decode(self, sample: Sample) -> NDArray[np.uint8]:
+        return resize(self._load(sample), self.preprocessing.size)
 
     def _load(self, sample: Sample) -> NDArray[np.uint8]:
         return decode(sample.path, self.preprocessing.white).pixels

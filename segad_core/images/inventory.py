@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
-from segad_core.base.digest import array_digest, digest_of, file_digest
+from segad_core.base.digest import array_digest, file_digest
+from segad_core.base.parallel import in_order
 from segad_core.contracts import Progress, Sample, unseen
 from segad_core.errors import DataError, ImageError, LeakageError
 from segad_core.images.decode import decode
+from segad_core.store.records import Records
 from segad_core.store.store import Store
 
-_SCHEMA = 2
+_SCHEMA = 3
+_SECONDS = 30.0
+"""How much decoding an inventory loses at most if it is killed."""
+
 _LABELS = {0: "good", 1: "bad", None: "doubtful"}
 
 
@@ -60,31 +65,31 @@ def take_inventory(
     store: Store,
     progress: Progress = unseen,
 ) -> Inventory:
-    """Reads and decodes every image once; what was decoded before is remembered in the store by its bytes."""
-    result = Inventory()
+    """Reads every image, and decodes those that the store does not know by their bytes, on all cores.
+
+    Args:
+        samples: the images of a category.
+        white: as in `decode`.
+        store: remembers what each image holds, whatever set it is in.
+        progress: told how many images are decoded.
+    """
     ordered = sorted(samples, key=lambda sample: sample.id)
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        digests = dict(zip([s.id for s in ordered], pool.map(_file_digest, ordered), strict=True))
-        errors = {image: outcome for image, outcome in digests.items() if isinstance(outcome, ImageError)}
-        known = _remembered(store, digests, white)
-        missing = [s for s in ordered if digests[s.id] not in known and s.id not in errors]
-        for done, (sample, outcome) in enumerate(
-            zip(missing, pool.map(lambda s: _examine(s, white), missing), strict=True), start=1
-        ):
-            if isinstance(outcome, ImageError):
-                errors[sample.id] = outcome
-            else:
-                known[str(digests[sample.id])] = outcome
-            progress("images examined", done, len(missing))
-    if missing:
-        _remember(store, digests, white, known)
+    read = dict(zip([s.id for s in ordered], in_order(_file_digest, ordered), strict=True))
+    digests = {image: digest for image, digest in read.items() if isinstance(digest, str)}
+    errors = {image: error for image, error in read.items() if isinstance(error, ImageError)}
+    records = Records(store, f"images-{_SCHEMA}-white-{white}")
+    known = records.read()
+    missing = [s for s in ordered if s.id in digests and digests[s.id] not in known]
+    examined = _examine_all(missing, white, digests, records, progress)
+    result = Inventory()
     for sample in ordered:
-        if sample.id in errors:
-            result.unreadable[sample.id] = errors[sample.id]
+        outcome = errors.get(sample.id) or examined.get(sample.id) or known[digests[sample.id]]
+        if isinstance(outcome, ImageError):
+            result.unreadable[sample.id] = outcome
         else:
-            digest = str(digests[sample.id])
+            pixels, scaled, (height, width) = outcome
             result.samples.append(sample)
-            result.facts[sample.id] = Facts(digest, *known[digest])
+            result.facts[sample.id] = Facts(digests[sample.id], pixels, scaled, (height, width))
     return result
 
 
@@ -148,6 +153,33 @@ def _file_digest(sample: Sample) -> str | ImageError:
         )
 
 
+def _examine_all(
+    samples: Sequence[Sample],
+    white: int,
+    digests: Mapping[str, str],
+    records: Records,
+    progress: Progress,
+) -> dict[str, Examined | ImageError]:
+    """What decoding tells of each image, remembered now and then and at the end.
+
+    Unreadable images are not remembered: they are tried again each time.
+    """
+    outcomes: dict[str, Examined | ImageError] = {}
+    new: dict[str, Examined] = {}
+    saved = time.monotonic()
+    for sample, outcome in zip(samples, in_order(partial(_examine, white=white), samples), strict=True):
+        outcomes[sample.id] = outcome
+        if not isinstance(outcome, ImageError):
+            new[digests[sample.id]] = outcome
+        progress("images examined", len(outcomes), len(samples))
+        if time.monotonic() - saved > _SECONDS:
+            records.add(new)
+            new, saved = {}, time.monotonic()
+    if new:
+        records.add(new)
+    return outcomes
+
+
 def _examine(sample: Sample, white: int) -> Examined | ImageError:
     try:
         decoded = decode(sample.path, white)
@@ -155,24 +187,3 @@ def _examine(sample: Sample, white: int) -> Examined | ImageError:
         return error
     height, width = decoded.pixels.shape[:2]
     return array_digest(decoded.pixels), decoded.scaled, (height, width)
-
-
-def _key(digests: Mapping[str, str | ImageError], white: int) -> str:
-    return digest_of(
-        ["inventory", _SCHEMA, white, sorted({d for d in digests.values() if isinstance(d, str)})]
-    )
-
-
-def _remembered(store: Store, digests: Mapping[str, str | ImageError], white: int) -> dict[str, Examined]:
-    files = store.get(_key(digests, white))
-    if files is None:
-        return {}
-    facts = json.loads(files["facts.json"])
-    return {digest: (pixels, scaled, (h, w)) for digest, (pixels, scaled, (h, w)) in facts.items()}
-
-
-def _remember(
-    store: Store, digests: Mapping[str, str | ImageError], white: int, known: Mapping[str, Examined]
-) -> None:
-    """Unreadable images are left out: whether they can be read is tried again each time."""
-    store.put(_key(digests, white), "inventory", {"facts.json": json.dumps(known, sort_keys=True).encode()})

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from segad_core.base.files import is_file
+from segad_core.base.parallel import in_order
 from segad_core.contracts import Dataset, Progress, Sample, optional, unseen
 from segad_core.errors import ImageError, SegadError
 from segad_core.images import Facts, Inventory, read_mask, take_inventory
@@ -152,11 +152,10 @@ def _duplicates(inventory: Inventory) -> Iterator[Finding]:
 
 def _masks(samples: Sequence[Sample], facts: dict[str, Facts], progress: Progress) -> Iterator[Finding]:
     masked = [sample for sample in samples if sample.mask is not None]
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        looks = pool.map(_look_at, masked)
-        for done, (sample, look) in enumerate(zip(masked, looks, strict=True), start=1):
-            yield from _mask(sample, look, facts.get(sample.id))
-            progress("masks read", done, len(masked))
+    looks = in_order(_look_at, masked)
+    for done, (sample, look) in enumerate(zip(masked, looks, strict=True), start=1):
+        yield from _mask(sample, look, facts.get(sample.id))
+        progress("masks read", done, len(masked))
 
 
 _Look = tuple[tuple[int, int], bool] | Finding

@@ -149,7 +149,7 @@ def test_a_write_that_fails_leaves_nothing(
     step: str, code: int, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each step of a write fails at each of its calls: the error says so, and nothing half-made stays."""
-    owner = segad_core.store if step.startswith("sync") else Path
+    owner = segad_core.store.store if step.startswith("sync") else Path
     original = getattr(owner, step)
     calls = 0
     while True:
@@ -191,7 +191,7 @@ class _KilledError(BaseException):
 def test_a_write_that_is_killed_is_as_good_as_never_begun(
     step: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    owner = segad_core.store if step.startswith("sync") else Path
+    owner = segad_core.store.store if step.startswith("sync") else Path
     original = getattr(owner, step)
     for call in range(3):
         left = call
@@ -233,7 +233,7 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 from segad_core.errors import StoreError
-from segad_core.store import Store
+from segad_core.store.store import Store
 store = Store(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +15,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from segad_core.base import scratch
+from segad_core.base import parallel, scratch
 from segad_core.contracts import ImageBatch, Sample
 from segad_core.errors import ImageError
-from segad_core.images import FileImageSet
+from segad_core.images import Decoded, FileImageSet, image_set
 from segad_core.images.image_set import Preprocessing
 from segad_core.testing import TinyEncoder, good_images
 
@@ -71,6 +73,43 @@ def test_batches_and_picks_are_the_files(images: FileImageSet) -> None:
     assert [sample.id for sample in batch.samples] == ["3.png", "0.png", "3.png"]
     np.testing.assert_array_equal(batch.pixels, PIXELS[[3, 0, 3]])
     np.testing.assert_array_equal(batch.full_size(1), PIXELS[0])
+
+
+def test_the_images_of_a_batch_are_decoded_at_once_and_the_next_batch_ahead(
+    images: FileImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one image at a time, the first two would wait for each other in vain."""
+    monkeypatch.setattr(parallel, "cores", lambda: 2)
+    together, decoded, decode = threading.Barrier(2, timeout=20), [], image_set.decode
+
+    def met(path: Path, white: int) -> Decoded:
+        if path.name in ("0.png", "1.png"):
+            together.wait()
+        decoded.append(path.name)
+        return decode(path, white)
+
+    monkeypatch.setattr(image_set, "decode", met)
+    batches = images.batches()
+    np.testing.assert_array_equal(next(batches).pixels, PIXELS[:2])
+    for _ in range(2000):
+        if len(decoded) == 4:
+            break
+        time.sleep(0.01)
+    assert sorted(decoded) == ["0.png", "1.png", "2.png", "3.png"]  # the fifth is two batches away
+    np.testing.assert_array_equal(np.concatenate([batch.pixels for batch in batches]), PIXELS[2:])
+
+
+def test_an_image_that_cannot_be_read_is_named_after_the_batches_before(
+    images: FileImageSet, tmp_path: Path
+) -> None:
+    (tmp_path / "2.png").write_bytes(b"no image")
+    batches = images.batches()
+    np.testing.assert_array_equal(next(batches).pixels, PIXELS[:2])
+    with pytest.raises(ImageError) as caught:
+        next(batches)
+    assert str(tmp_path / "2.png") in caught.value.what
+    with pytest.raises(ImageError):
+        images.pick([0, 2])
 
 
 def test_a_pick_has_features_of_its_own(images: FileImageSet) -> None:

@@ -35,6 +35,70 @@ def test_what_was_decoded_is_remembered_by_its_bytes(tmp_path: Path, monkeypatch
     assert [s.id for s in again.samples] == ["a.png", "b.png"]
 
 
+def _decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the images that are decoded from now on."""
+    decoded: list[str] = []
+    decode = module.decode
+
+    def counted(path: Path, white: int) -> object:
+        decoded.append(path.name)
+        return decode(path, white)
+
+    monkeypatch.setattr(module, "decode", counted)
+    return decoded
+
+
+def test_one_new_image_decodes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Facts are kept by image, whatever set it is in and whatever it is called."""
+    store = Store(tmp_path / "store")
+    samples = _samples(tmp_path, {f"{i}.png": (i, 0) for i in range(6)})
+    before = take_inventory(samples[:5], 65535, store)
+    decoded = _decoded(monkeypatch)
+    after = take_inventory(samples, 65535, store)
+    assert decoded == ["5.png"]
+    assert {image: after.facts[image] for image in before.facts} == before.facts
+    take_inventory(samples[2:4], 65535, store)
+    (tmp_path / "0.png").rename(tmp_path / "moved.png")
+    moved = take_inventory([Sample("moved.png", tmp_path / "moved.png", 1)], 65535, store)
+    assert moved.facts["moved.png"] == before.facts["0.png"]
+    assert decoded == ["5.png"]
+    take_inventory(samples[1:3], 4095, store)  # white decides how 16 bits are scaled
+    assert sorted(decoded) == ["1.png", "2.png", "5.png"]
+
+
+def test_an_image_that_cannot_be_read_is_tried_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store")
+    samples = _samples(tmp_path, {"a.png": (0, 0), "b.png": (1, 0), "c.png": (2, 0)})
+    samples[1].path.write_bytes(samples[1].path.read_bytes()[:-30])
+    samples[2].path.unlink()
+    decoded = _decoded(monkeypatch)
+    for _ in range(2):
+        found = take_inventory(samples, 65535, store)
+        assert [sample.id for sample in found.samples] == list(found.facts) == ["a.png"]
+        assert list(found.unreadable) == ["b.png", "c.png"]
+        for image, error in found.unreadable.items():
+            assert str(tmp_path / image) in error.what
+    assert decoded == ["a.png", "b.png", "b.png"]
+
+
+def test_a_killed_inventory_keeps_what_it_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "store")
+    samples = _samples(tmp_path, {f"{i}.png": (i, 0) for i in range(5)})
+    monkeypatch.setattr(module, "_SECONDS", -1.0)
+
+    def killed(what: str, done: int, total: int, note: str = "") -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        take_inventory(samples, 65535, store, killed)
+    decoded = _decoded(monkeypatch)
+    assert len(take_inventory(samples, 65535, store).facts) == 5
+    assert sorted(decoded) == ["3.png", "4.png"]
+
+
 def test_the_same_pixels_in_two_files_leak(tmp_path: Path) -> None:
     samples = _samples(tmp_path, {"a.png": (0, 0), "b.bmp": (0, 0), "c.png": (1, 1)})
     facts = take_inventory(samples, 65535, Store(tmp_path / "store")).facts

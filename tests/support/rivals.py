@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from pathlib import Path
 
+from segad_core.store.records import Records
 from segad_core.store.store import Store
 
 
@@ -26,3 +27,11 @@ def write_and_read(root: Path, rounds: int, failures: multiprocessing.Queue) -> 
     except BaseException as error:
         failures.put(repr(error))
         raise
+
+
+def add_records(root: Path, who: int) -> None:
+    """Adds to the same records as others do, one at a time."""
+    records = Records(Store(root), "some")
+    for i in range(20):
+        records.add({f"{who}.{i}": who})
+        assert records.read()[f"{who}.{i}"] == who

@@ -1,0 +1,47 @@
+"""Work on all cores: results come in order, and only a bounded number of them is computed ahead."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+_MOST = 16
+"""Threads at most: each may hold an image at full size while it decodes it."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], ahead: int | None = None
+) -> Iterator[Result]:
+    """The results of a function for each item, in the order of the items, computed by threads.
+
+    For work that releases the GIL: decoding, hashing, compiled kernels.
+
+    Args:
+        function: called once for each item; what it raises is raised in its item's place.
+        items: taken as they are needed.
+        ahead: how many results are begun before they are asked for; two for each thread by default.
+    """
+    threads = min(cores(), _MOST)
+    ahead = max(threads, 2 * threads if ahead is None else ahead)
+    pool = ThreadPoolExecutor(threads)
+    pending: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

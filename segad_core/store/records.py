@@ -1,0 +1,75 @@
+"""Small facts by digest, thousands of them in one file: an artifact for each would cost a folder each."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from segad_core.base.digest import bytes_digest
+from segad_core.base.files import write_atomic
+from segad_core.errors import StoreError
+from segad_core.store.store import Store
+
+_CHECKSUM = 16
+"""Hex digits of the digest in front of each line."""
+
+log = logging.getLogger("segad.store")
+
+
+class Records:
+    """What is remembered under one name: plain data by key, a line each, each with a checksum.
+
+    Readers need no lock, as the file is replaced in one step. Writers hold one and keep what others wrote.
+
+    Args:
+        store: where the file is.
+        name: of the file.
+    """
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store = store
+        self._lock = f"records.{name}"
+        self.path = store.root / "records" / f"{name}.jsonl"
+
+    def read(self) -> dict[str, Any]:
+        """Everything that is remembered; damaged lines are left out, with a warning."""
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise self._failure("cannot be read", error) from error
+        lines = data.splitlines()
+        sound = [line for line in map(_checked, lines) if line is not None]
+        if damaged := len(lines) - len(sound):
+            log.warning("%s has %d damaged lines: what they held is computed again", self.path, damaged)
+        return dict(json.loads(line) for line in sound)
+
+    def add(self, records: Mapping[str, Any]) -> None:
+        """Remembers more, durably.
+
+        Raises:
+            StoreError: the disk is full or the file cannot be written; what was remembered before stays.
+        """
+        with self._store.lock(self._lock):
+            lines = [json.dumps(item).encode() for item in {**self.read(), **records}.items()]
+            data = b"".join(bytes_digest(line)[:_CHECKSUM].encode() + b" " + line + b"\n" for line in lines)
+            try:
+                self.path.parent.mkdir(exist_ok=True)
+                write_atomic(self.path, data)
+            except OSError as error:
+                raise self._failure("cannot be written", error) from error
+
+    def _failure(self, what: str, error: OSError) -> StoreError:
+        return StoreError(
+            f"{self.path} {what}: {error.strerror or error}",
+            f"Free some space or correct its permissions, or delete {self.path}: it is then made anew.",
+        )
+
+
+def _checked(line: bytes) -> bytes | None:
+    """A line without its checksum; None if they do not agree."""
+    checksum, _, record = line.partition(b" ")
+    return record if bytes_digest(record)[:_CHECKSUM].encode() == checksum else None
