@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from segad_core.base.files import is_folder
 from segad_core.errors import UsageError
-from segad_core.images.folder import SUFFIXES
+from segad_core.images.folder import SUFFIXES, walk
 
 PIPE = "-"
 
@@ -33,47 +33,36 @@ class Found:
 
 @dataclass
 class _Search:
-    """What one name on the command line leads to; a file is found once, whatever links lead to it."""
+    """What one argument leads to; a file is listed once, whatever links lead to it."""
 
     images: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    seen: set[tuple[str, str]] = field(default_factory=set)
+    _entered: set[str] = field(default_factory=set)
+    _listed: set[tuple[str, str]] = field(default_factory=set)
 
     def add(self, path: str) -> None:
-        """A file by its name, or all images below a folder."""
-        if is_folder(Path(path)):
-            self.walk(path)
-        elif self._is_new(path):
-            self.images.append(path)
-
-    def walk(self, folder: str) -> None:
-        """The images below a folder, sorted; others, and hidden ones, are only counted."""
-        if not self._is_new(os.path.join(folder, ".")):  # noqa: PTH118 (Path would drop the dot)
+        """A file by its name, or all images below a folder; what else is there is only counted."""
+        if not is_folder(Path(path)):
+            self._list(path)
             return
-        try:
-            names = sorted(os.listdir(folder))  # noqa: PTH208
-        except OSError as error:
-            self.notes.append(f"{folder}: cannot be read ({error.strerror})")
-            self.images.append(folder)  # its images are missing: a line says so
-            return
-        for name in names:
-            path = os.path.join(folder, name)  # noqa: PTH118
-            if name.startswith("."):
-                self.ignored.append(path)
-            elif is_folder(Path(path)):
-                self.walk(path)
-            elif not name.lower().endswith(SUFFIXES):
-                self.ignored.append(path)
-            elif self._is_new(path):
-                self.images.append(path)
+        for below, is_image in walk(path, self._entered, self._unreadable):
+            if is_image:
+                self._list(below)
+            else:
+                self.ignored.append(below)
 
-    def _is_new(self, path: str) -> bool:
+    def _list(self, path: str) -> None:
         parent, name = os.path.split(path)
         place = (os.path.realpath(parent), name)
-        new = place not in self.seen
-        self.seen.add(place)
-        return new
+        if place not in self._listed:
+            self._listed.add(place)
+            self.images.append(path)
+
+    def _unreadable(self, folder: str, error: OSError) -> None:
+        """Its images are missing from the results, so it is listed in their place."""
+        self.notes.append(f"{folder}: cannot be read ({error.strerror})")
+        self.images.append(folder)
 
 
 def find_images(given: Sequence[str], pipe: BinaryIO | None = None, null: bool = False) -> Found:
@@ -100,7 +89,9 @@ def find_images(given: Sequence[str], pipe: BinaryIO | None = None, null: bool =
             continue
         search = _search(name)
         if not search.images:
-            notes.append(f"{name}: holds no image" if is_folder(Path(name)) else f"{name}: matches nothing")
+            notes.append(
+                f"{name}: contains no images" if is_folder(Path(name)) else f"{name}: matches nothing"
+            )
         parts.append(search.images)
         count += len(search.images)
         ignored += search.ignored

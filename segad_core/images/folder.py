@@ -2,48 +2,74 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from segad_core.base.files import is_folder
 from segad_core.contracts import Sample
 from segad_core.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-"""What ends the name of a file that is taken for an image."""
+"""Endings of the names of image files."""
+
+
+def walk(
+    folder: str, entered: set[str], unreadable: Callable[[str, OSError], None]
+) -> Iterator[tuple[str, bool]]:
+    """Everything below a folder in the order of names, and whether its name is that of an image.
+
+    Hidden names are no images, and hidden folders are not entered.
+
+    Args:
+        folder: where to begin.
+        entered: the real paths of the folders entered so far; each is entered once, whatever links to it.
+        unreadable: called with a folder that cannot be read; if it returns, the folder is passed over.
+    """
+    real = os.path.realpath(folder)
+    if real in entered:
+        return
+    entered.add(real)
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208
+    except OSError as error:
+        unreadable(folder, error)
+        return
+    for name in names:
+        path = os.path.join(folder, name)  # noqa: PTH118 (Path would drop a leading dot)
+        if name.startswith("."):
+            yield path, False
+        elif is_folder(Path(path)):
+            yield from walk(path, entered, unreadable)
+        else:
+            yield path, name.lower().endswith(SUFFIXES)
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files below a folder, sorted; a folder is entered once, whatever links lead to it.
+    """The image files below a folder, sorted; hidden ones are left out.
 
-    Hidden names are left out; a folder that is not there holds none.
+    A folder is entered once, whatever links lead to it. One that does not exist holds none.
 
     Raises:
         DataError: a folder cannot be read.
     """
-    waiting, seen = [folder], set()
-    found = []
-    while waiting:
-        current = waiting.pop()
-        if not is_folder(current) or current.resolve() in seen:
-            continue
-        seen.add(current.resolve())
-        for path in sorted(_entries(current)):
-            if is_folder(path):
-                waiting.append(path)
-            elif path.suffix.lower() in SUFFIXES:
-                found.append(path)
-    return sorted(found)
+    if not is_folder(folder):
+        return []
+    return [Path(path) for path, is_image in walk(str(folder), set(), _refuse) if is_image]
 
 
 def folder_samples(folder: Path) -> list[Sample]:
-    """The images below a folder, as good ones: what plugins learn from beside the data set.
+    """The images below a folder, labelled good: what plugins learn from beside the data set.
 
     Raises:
-        DataError: there is none.
+        DataError: there are none.
     """
     samples = [Sample(path.relative_to(folder).as_posix(), path, 0) for path in image_files(folder)]
     if not samples:
-        raise DataError(f"the folder {folder} holds no image", f"Put images into it ({', '.join(SUFFIXES)}).")
+        raise DataError(
+            f"the folder {folder} contains no images", f"Put images into it ({', '.join(SUFFIXES)})."
+        )
     return samples
 
 
@@ -53,13 +79,13 @@ def subfolders(folder: Path) -> list[Path]:
     Raises:
         DataError: the folder cannot be read.
     """
-    return sorted(path for path in _entries(folder) if is_folder(path))
-
-
-def _entries(folder: Path) -> list[Path]:
     try:
-        return [path for path in folder.iterdir() if not path.name.startswith(".")]
+        return sorted(path for path in folder.iterdir() if path.name[0] != "." and is_folder(path))
     except OSError as error:
-        raise DataError(
-            f"the folder {folder} cannot be read ({error.strerror})", "Correct its permissions."
-        ) from error
+        _refuse(str(folder), error)
+
+
+def _refuse(folder: str, error: OSError) -> NoReturn:
+    raise DataError(
+        f"the folder {folder} cannot be read ({error.strerror})", "Correct its permissions."
+    ) from error

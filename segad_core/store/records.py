@@ -40,7 +40,10 @@ class Records:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise self._failure("cannot be read", error) from error
+            raise StoreError(
+                f"{self.path} cannot be read: {error.strerror or error}",
+                "Check its disk and permissions, or delete it: what it holds is computed again.",
+            ) from error
         lines = data.splitlines()
         sound = [line for line in map(_checked, lines) if line is not None]
         if damaged := len(lines) - len(sound):
@@ -60,13 +63,7 @@ class Records:
                 self.path.parent.mkdir(exist_ok=True)
                 write_atomic(self.path, data)
             except OSError as error:
-                raise self._failure("cannot be written", error) from error
-
-    def _failure(self, what: str, error: OSError) -> StoreError:
-        return StoreError(
-            f"{self.path} {what}: {error.strerror or error}",
-            f"Free some space or correct its permissions, or delete {self.path}: it is then made anew.",
-        )
+                raise self._store.failure("cannot be written", error) from error
 
 
 def _checked(line: bytes) -> bytes | None:

@@ -40,7 +40,7 @@ class Store:
             for name in ("objects", "locks"):
                 (root / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise self._failure("cannot be made", error) from error
+            raise self.failure("cannot be made", error) from error
 
     def has(self, key: str) -> bool:
         """Whether there is an artifact; it is verified only when it is read."""
@@ -93,11 +93,19 @@ class Store:
             lock = FileLock(self.root / "locks" / f"{key}.lock")
             lock.acquire()
         except OSError as error:
-            raise self._failure("cannot be locked", error) from error
+            raise self.failure("cannot be locked", error) from error
         try:
             yield
         finally:
             lock.release()
+
+    def failure(self, what: str, error: OSError) -> StoreError:
+        """The error for a store that the system refuses to read or write."""
+        return StoreError(
+            f"the store {self.root} {what}: {error.strerror or error}",
+            "Free some space or correct its permissions, or name another folder with --store; "
+            "what is finished stays and will not be computed again.",
+        )
 
     def _folder(self, key: str) -> Path:
         return self.root / "objects" / key[:2] / key
@@ -147,7 +155,7 @@ class Store:
             sync_folder(folder.parent)
         except OSError as error:
             shutil.rmtree(part, ignore_errors=True)
-            raise self._failure("cannot be written", error) from error
+            raise self.failure("cannot be written", error) from error
 
     def _set_aside(self, folder: Path) -> None:
         try:
@@ -156,12 +164,5 @@ class Store:
             number = len(list(quarantine.glob(f"{folder.name}.*")))
             folder.rename(quarantine / f"{folder.name}.{number}")
         except OSError as error:
-            raise self._failure("holds a corrupt artifact that cannot be set aside", error) from error
+            raise self.failure("holds a corrupt artifact that cannot be set aside", error) from error
         log.warning("a corrupt artifact was set aside in %s and will be computed again", quarantine)
-
-    def _failure(self, what: str, error: OSError) -> StoreError:
-        return StoreError(
-            f"the store {self.root} {what}: {error.strerror or error}",
-            "Free some space or correct its permissions, or name another folder with --store; "
-            "what is finished stays and will not be computed again.",
-        )

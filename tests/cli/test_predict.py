@@ -127,7 +127,7 @@ def test_a_pipe_that_stays_open(lot: Path) -> None:
     ("words", "expected"),
     [
         ([], "no images are named"),
-        (["empty"], "empty: holds no image"),
+        (["empty"], "empty: contains no images"),
         (["*.gif"], "*.gif: matches nothing"),
         (["lot", "--resume"], "--resume and --force require -o"),
         (

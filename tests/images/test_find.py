@@ -112,9 +112,9 @@ def test_nothing_is_an_error(lots: Path) -> None:
     Path("empty").mkdir()
     for given, words in (
         ([], "no images are named"),
-        (["empty"], "empty: holds no image"),
+        (["empty"], "empty: contains no images"),
         (["*.tif"], r"\*\.tif: matches nothing"),
-        (["empty", "x*"], "empty: holds no image; x.: matches nothing"),
+        (["empty", "x*"], "empty: contains no images; x.: matches nothing"),
         (["-", "-"], "given twice"),
     ):
         with pytest.raises(UsageError, match=words) as caught:
@@ -126,7 +126,7 @@ def test_nothing_among_others_is_a_note(lots: Path) -> None:
     Path("empty").mkdir()
     found = find_images(["empty", "lot10", "*.gif"])
     assert names(found) == ["lot10/a.png"]
-    assert found.notes == ["empty: holds no image", "*.gif: matches nothing"]
+    assert found.notes == ["empty: contains no images", "*.gif: matches nothing"]
 
 
 def test_a_folder_that_cannot_be_read_is_not_passed_over(lots: Path, monkeypatch: pytest.MonkeyPatch) -> None:

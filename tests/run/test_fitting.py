@@ -361,8 +361,8 @@ def test_a_folder_without_images_is_named(home: Home, tmp_path: Path) -> None:
     (task,) = home.fits({"one": {"use": "steps", "params": {"folder": "aux"}}})
     with pytest.raises(DataError) as caught:
         home.train([task])
-    assert caught.value.what == f"the folder {tmp_path / 'aux'} holds no image"
-    assert kinds(home.store.root) == ["inventory"]
+    assert str(tmp_path / "aux") in caught.value.what
+    assert kinds(home.store.root) == []
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
