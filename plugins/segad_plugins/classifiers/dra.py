@@ -42,11 +42,11 @@ class DRA(DeviationClassifier):
     tenth after 9 epochs, then every 10. The score is -holistic + seen + pseudo + composite.
 
     The composite head compares an image with references. In the authors' code about half of these are
-    CutMix images, while testing too, and they are drawn anew for each batch. That is `references: upstream`:
-    they are drawn out of a pool of good images kept with the weights, by a digest of the batch's pixels, so
-    that scores are a function of the seed and the batch, but those of an image depend on what is scored
-    beside it. By default (`fixed`) references are good images as they are: drawn for each step in training,
-    afterwards the same few for all images.
+    CutMix images, at test time too, and each batch draws new ones. That is `references: upstream`, except
+    that each image draws its own, so that its score does not depend on the images beside it: they come from
+    a pool of good images kept with the weights, chosen by a digest of the image's pixels. An image then
+    costs `reference_count` more passes of the backbone. By default (`fixed`) references are unmodified good
+    images: drawn for each step in training, afterwards the same few for all images.
     """
 
     class Params(DeviationParams):
@@ -118,11 +118,12 @@ class DRA(DeviationClassifier):
                 "Use images of the size that it was trained with.",
             )
         with torch.inference_mode():
-            if self.params.references == "upstream":
-                drawn = drawn_references(batch.pixels, kept, self.params.reference_count, self._mixing())
-                means = self._mean_features(drawn)
-            else:
-                means = self._means = self._means or self._mean_features(kept)
+            means = self._means
+            if means is None:  # upstream: each image has references of its own
+                count, mixing = self.params.reference_count, self._mixing()
+                drawn = (drawn_references(image, kept, count, mixing) for image in batch.pixels)
+                each = [self._mean_features(references) for references in drawn]
+                means = [torch.cat(scale) for scale in zip(*each, strict=True)]
             responses = network.responses(network.features(self._inputs(batch.pixels)), means).double()
             return (responses.new_tensor(_SIGNS) @ responses).cpu().numpy()
 
@@ -137,6 +138,9 @@ class DRA(DeviationClassifier):
 
     def _keep_references(self, references: Pixels) -> None:
         self._references, self._means = references, None
+        if self.params.references == "fixed":  # now, not at the first batch: scoring changes no state
+            with torch.inference_mode():
+                self._means = self._mean_features(references)
 
     def _mean_features(self, references: Pixels) -> list[Tensor]:
         """Scale by scale, as batch norms that have learnt see them."""

@@ -76,8 +76,8 @@ class Steps:
         return np.concatenate([references, good, bad]), kinds
 
 
-def drawn_references(batch: Pixels, pool: Pixels, count: int, mixing: Mixing) -> Pixels:
-    """References (count, H, W, 3) for a batch of images, out of a pool; the batch's pixels decide which."""
-    rng = np.random.default_rng(int(array_digest(batch), 16))
+def drawn_references(image: Pixels, pool: Pixels, count: int, mixing: Mixing) -> Pixels:
+    """References (count, H, W, 3) for one image (H, W, 3), drawn from a pool by the image's pixels alone."""
+    rng = np.random.default_rng(int(array_digest(image), 16))
     chosen = rng.permutation(max(count, len(pool)))[:count] % len(pool)
     return mixing(pool[chosen], pool, np.arange(len(pool)), rng)[0]

@@ -52,7 +52,7 @@ class HolisticHead(nn.Module):
 
 
 class CompositeHead(nn.Module):
-    """Scores (N,) of how features (N, C, h, w) differ from the mean (1, C, h, w) of those of references."""
+    """Scores (N,) of how features (N, C, h, w) differ from the references' mean, (1 or N, C, h, w)."""
 
     def __init__(self, channels: int, share: float) -> None:
         super().__init__()
@@ -101,7 +101,8 @@ class DRANetwork(nn.Module):
 
         Args:
             features: of the images, scale by scale.
-            references: the mean features (1, C, h, w) of the references, scale by scale.
+            references: the references' mean features, scale by scale: (1, C, h, w) for all images, or
+                (N, C, h, w) for each its own.
         """
         scores = [
             torch.stack([self.holistic(x), self.seen(x), self.pseudo(x), self.composite(x, reference)])

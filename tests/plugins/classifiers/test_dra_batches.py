@@ -116,7 +116,7 @@ HALF = Mixing(CutMix(), 0.5)
 def test_drawn_references_are_half_mixed_ones_of_the_pool() -> None:
     found = []
     for seed in range(40):
-        references = drawn_references(bad_images(2, 24, 20, seed), POOL, 5, HALF)
+        references = drawn_references(bad_images(1, 24, 20, seed)[0], POOL, 5, HALF)
         assert references.shape == (5, 24, 20, 3) and references.dtype == np.uint8
         found += plain.places(references, POOL)
         assert all(0 <= made_of(image) < 9 for image in references)
@@ -126,14 +126,14 @@ def test_drawn_references_are_half_mixed_ones_of_the_pool() -> None:
 
 def test_drawn_references_are_different_images_as_long_as_there_are() -> None:
     none = Mixing(CutMix(), 0.0)
-    assert len(set(plain.places(drawn_references(POOL, POOL, 9, none), POOL))) == 9
-    twice = Counter(plain.places(drawn_references(POOL, POOL[:3], 5, none), POOL))
+    assert len(set(plain.places(drawn_references(POOL[0], POOL, 9, none), POOL))) == 9
+    twice = Counter(plain.places(drawn_references(POOL[0], POOL[:3], 5, none), POOL))
     assert set(twice) == {0, 1, 2} and max(twice.values()) == 2
 
 
-def test_drawn_references_depend_on_the_batchs_pixels_alone() -> None:
-    batch = bad_images(2, 24, 20, 7)
-    first = drawn_references(batch, POOL, 5, HALF)
-    assert (drawn_references(batch.copy(), POOL, 5, HALF) == first).all()
-    batch[1, 3, 4, 2] ^= 1
-    assert (drawn_references(batch, POOL, 5, HALF) != first).any()
+def test_drawn_references_depend_on_the_images_pixels_alone() -> None:
+    image = bad_images(1, 24, 20, 7)[0]
+    first = drawn_references(image, POOL, 5, HALF)
+    assert (drawn_references(image.copy(), POOL, 5, HALF) == first).all()
+    image[3, 4, 2] ^= 1
+    assert (drawn_references(image, POOL, 5, HALF) != first).any()
