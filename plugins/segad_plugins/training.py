@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -160,9 +161,13 @@ def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return order
 
 
+_GENERATOR = threading.RLock()
+"""Held while torch's generators, of which a process has one for each device, are set to a seed."""
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Within it torch draws from this seed; outside nothing has changed."""
-    with torch.random.fork_rng():
+    """Makes torch draw from a seed, and restores its generators afterwards; other threads wait meanwhile."""
+    with _GENERATOR, torch.random.fork_rng():
         torch.manual_seed(seed)
         yield

@@ -12,6 +12,7 @@ Shortcuts 1 and 2 keep a margin above the worst rounding error, and float additi
 covers 3: the picks are those of the same float32 arithmetic without any shortcut.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -32,6 +33,9 @@ STEP = 64  # coordinates summed between two looks at the limit
 ROUND = 2.0**-24  # relative rounding error of one float32 operation
 LARGEST = float(np.finfo(np.float32).max)
 TINY = float(np.finfo(np.float32).tiny)  # below it squares lose their relative accuracy
+
+
+_SELECTING = threading.Lock()  # numba's parallel loops and thread counts are not safe in two threads at once
 
 
 @dataclass(frozen=True)
@@ -91,18 +95,19 @@ def select(
     tally = np.zeros((-(-n // BLOCK), 2), np.int64)
     bounds = _bounds(d, radius) if prune else np.array([1, np.inf, 1, np.inf], np.float32)
     batch = -(-count // 100)
-    torchs = torch.get_num_threads()  # before numba is asked: asking starts it
-    threads = get_num_threads()
-    try:
-        set_num_threads(min(threads, 1 + len(tally) // BLOCKS_PER_THREAD))
-        for first in range(0, count, batch):
-            last = min(first + batch, count)
-            _extend(points, sketch, picks, nearest, owner, gate, tally, bounds, first, last)
-            if progress is not None:
-                progress(last, count)
-    finally:
-        set_num_threads(threads)
-        torch.set_num_threads(torchs)  # numba's start sets OpenMP's number for all, and sums depend on it
+    with _SELECTING:
+        torch_threads = torch.get_num_threads()  # before numba is asked: asking starts it
+        threads = get_num_threads()
+        try:
+            set_num_threads(min(threads, 1 + len(tally) // BLOCKS_PER_THREAD))
+            for first in range(0, count, batch):
+                last = min(first + batch, count)
+                _extend(points, sketch, picks, nearest, owner, gate, tally, bounds, first, last)
+                if progress is not None:
+                    progress(last, count)
+        finally:
+            set_num_threads(threads)
+            torch.set_num_threads(torch_threads)  # starting numba sets OpenMP's number, on which sums depend
     return Selection(picks, int(tally[:, 0].sum()), int(tally[:, 1].sum()), count * (count - 1) // 2)
 
 

@@ -194,13 +194,12 @@ def _channel_statistics(
 ) -> tuple[Tensor, Tensor]:
     """Mean and spread (1, C, 1, 1) of the target, over the first images."""
     total = squares = torch.zeros(())
-    done = 0
+    done, most = 0, min(len(images), _STATISTICS_IMAGES)
     for batch in images.batches():
-        values = target(batch).double()
+        values = target(batch).double()[: most - done]  # the same images, whatever the batch size
         total = total + values.mean(dim=(2, 3)).sum(dim=0)
         squares = squares + (values**2).mean(dim=(2, 3)).sum(dim=0)
-        done += len(batch)
-        most = min(len(images), _STATISTICS_IMAGES)
+        done += len(values)
         run.progress("images described for the teacher", min(done, most), most)
         if done >= most:
             break

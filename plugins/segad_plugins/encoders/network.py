@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from segad_core.api import Encoder, Parameters
 from segad_plugins.torch_tools import IMAGENET, normalised, torch_device
+from segad_plugins.training import seeded
 
 
 class NetworkEncoder(Encoder):
@@ -22,6 +24,7 @@ class NetworkEncoder(Encoder):
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         super().__init__(params, device)
         self._network: nn.Module | None = None
+        self._loading = threading.Lock()
 
     @abstractmethod
     def build(self) -> nn.Module:
@@ -32,12 +35,18 @@ class NetworkEncoder(Encoder):
         """The layers wanted, computed no further than the last of them."""
 
     def encode(self, pixels: NDArray[np.uint8], layers: Sequence[str]) -> Mapping[str, Tensor]:
-        device = torch_device(self.device)
-        if self._network is None:
-            network = self.build().eval().requires_grad_(False)
-            self._network = network.to(device, memory_format=torch.channels_last)
-        self._network.eval()  # whatever a holder of the network did: batch norms of a teacher never learn
+        device, network = torch_device(self.device), self._loaded()
+        network.eval()  # a caller may have changed the mode: a teacher's batch norms must never learn
         with torch.inference_mode():
             values = normalised(pixels, self.mean, self.std, device)
-            features = self.forward(self._network, values, layers)
+            features = self.forward(network, values, layers)
             return {name: features[name].float() for name in layers}
+
+    def _loaded(self) -> nn.Module:
+        """The network with its weights, loaded at the first call, by one thread while others wait."""
+        with self._loading:
+            if self._network is None:
+                with seeded(0):  # building draws random weights: leave torch's generator as it is
+                    network = self.build().eval().requires_grad_(False)
+                self._network = network.to(torch_device(self.device), memory_format=torch.channels_last)
+            return self._network

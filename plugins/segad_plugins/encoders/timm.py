@@ -14,6 +14,7 @@ import segad_plugins.backbones.timm as backbone
 from segad_core.api import DecidesNothing, InputFile, Layer, Parameters, PluginError
 from segad_plugins.encoders.network import NetworkEncoder
 from segad_plugins.torch_tools import plain_weights, verified_digest
+from segad_plugins.training import seeded
 
 _WHO = "encoder timm"
 
@@ -90,8 +91,9 @@ class Timm(NetworkEncoder):
 
     @cached_property
     def _skeleton(self) -> nn.Module:
-        """The network without weights: what it is asked for its layers."""
-        return backbone.create(_WHO, self.params.model, features_only=True)
+        """The network with random weights, to read its layers and its configuration from."""
+        with seeded(0):
+            return backbone.create(_WHO, self.params.model, features_only=True)
 
 
 def _by_stride(stride: int) -> str:

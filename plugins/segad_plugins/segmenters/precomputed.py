@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
+from itertools import count
 from pathlib import Path
 from typing import ClassVar
 
@@ -51,7 +52,7 @@ class Precomputed(Segmenter):
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         super().__init__(params, device)
         self._maps = PublishedArrays(self.params.segmentations, self.params.names, "segmentation map", _KINDS)
-        self._told = False
+        self._warnings = count()
 
     def segments(self) -> Sequence[str]:
         return self.params.segments
@@ -80,8 +81,7 @@ class Precomputed(Segmenter):
                 "to a segment that has a name",
                 "Name every label, from 0, in 'segments'.",
             )
-        if not named.all() and not self._told:
-            self._told = True
+        if not named.all() and next(self._warnings) == 0:  # atomic: once, however many threads read maps
             log.warning(
                 "%s: holds labels of %d and above, which have no name: such pixels are left out",
                 self.params.segmentations,

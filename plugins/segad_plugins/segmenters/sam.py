@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Sequence
 from functools import cache, partial
 from importlib.metadata import version
@@ -37,6 +38,7 @@ from segad_plugins.segmenters.sam_masks import (
     unpacked,
 )
 from segad_plugins.torch_tools import TORCH_ENDINGS, load_into, plain_weights, read_weights, torch_device
+from segad_plugins.training import seeded
 
 _PUBLISHED = {
     "vit_h": "sam_vit_h_4b8939.pth",
@@ -197,11 +199,19 @@ def _check(file: _File, model: str) -> None:
     _load(network, state, file.path, model)
 
 
-@cache
+_LOADING = threading.Lock()
+
+
 def _network(checkpoint: Path, digest: str, model: str, device: str) -> Any:
     """SAM with its weights on a device: loaded once per process, when a mask is missing."""
-    state = _weights(checkpoint, digest, model)  # the digest again, as masks are kept under it
-    with torch.random.fork_rng(devices=[]):  # the first, random weights are nobody's business
+    with _LOADING:  # the cache alone would let each of several threads load gigabytes
+        return _loaded(checkpoint, digest, model, device)
+
+
+@cache
+def _loaded(checkpoint: Path, digest: str, model: str, device: str) -> Any:
+    state = _weights(checkpoint, digest, model)  # checked again, since masks are stored under the digest
+    with seeded(0):  # building draws random weights: leave torch's generator as it is
         network = sam_model_registry[model]()
     _load(network, state, checkpoint, model)
     return network.float().eval().requires_grad_(False).to(torch_device(device))

@@ -6,6 +6,7 @@ nothing: a change elsewhere, to the registration say, must not make SAM run agai
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, Self
@@ -166,9 +167,13 @@ class _Generator(SamAutomaticMaskGenerator):  # type: ignore[misc]
         return found
 
 
+_CUDNN = threading.Lock()
+"""Held while cuDNN's flags, which all threads share, are changed and SAM runs."""
+
+
 @contextmanager
 def _exact() -> Iterator[None]:
-    """Same image, same mask: no gradients, no TF32, and of cuDNN only what always gives the same."""
-    cudnn = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-    with torch.inference_mode(), cudnn:
+    """Makes equal images give equal masks: no gradients, no TF32, deterministic cuDNN algorithms only."""
+    flags = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+    with _CUDNN, torch.inference_mode(), flags:
         yield
