@@ -8,7 +8,6 @@ from typing import Any
 
 from segad_core.base.digest import digest_of
 from segad_core.contracts import FittedFeature, Sample
-from segad_core.errors import DataError
 from segad_core.recipe import Choice, Row
 from segad_core.run.cells import (
     SCORING,
@@ -95,13 +94,6 @@ class StatisticsPass:
         if fitted is None or not any(issubclass(f.component, FittedFeature) for f in features):
             fitted = None
         else:
-            if not fitted.good:
-                names = ", ".join(f.provider.name for f in features if issubclass(f.component, FittedFeature))
-                raise DataError(
-                    f"category '{self.category}': {names} learns from good images of the final classifier, "
-                    "and the split has none",
-                    "Raise split.final.good in the recipe.",
-                )
             if source is not None:
                 fitted = replace(fitted, good=(), key=source._cell(fit, segmenter, features, fitted))
             inputs["fitted on"] = asdict(fitted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pytest
@@ -16,6 +16,8 @@ from segad_core.contracts import (
     DefectGenerator,
     Detector,
     FinalClassifier,
+    FittedFeature,
+    GoodMaps,
     ImageBatch,
     ImageSet,
     InputFolder,
@@ -25,6 +27,7 @@ from segad_core.contracts import (
     Sample,
     ScalarFeature,
     Segmenter,
+    SegmentValues,
     Shapes,
 )
 from segad_core.errors import DataError, PluginError
@@ -37,10 +40,10 @@ SPOILT = "bad/000.png"
 PLUGINS = {
     "datasets": ["Twice"],
     "encoders": ["TinyEncoder"],
-    "detectors": ["Spotty", "Choosy", "Steps", "Stairs"],
+    "detectors": ["Bright", "Spotty", "Choosy", "Steps", "Stairs"],
     "classifiers": ["Memory"],
     "segmenters": ["Stray", "Halves"],
-    "features": ["Endless"],
+    "features": ["Above", "Endless"],
     "final_classifiers": ["Unsure", "Table"],
     "defects": ["Dot"],
 }
@@ -105,6 +108,22 @@ class Spotty(Detector):
 
     def state(self) -> Mapping[str, NDArray[np.generic]]:
         return {"nothing": np.zeros(1)}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        pass
+
+
+class Bright(Detector):
+    """Twice the brightness; learns nothing."""
+
+    def fit(self, images: ImageSet, run: Run) -> None:
+        pass
+
+    def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
+        return 2 * batch.pixels[..., 0].astype(np.float32)
+
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
+        return {}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         pass
@@ -305,6 +324,38 @@ class Endless(ScalarFeature):
 
     def value(self, values: NDArray[np.float32]) -> float:
         return float("inf") if values.max() > 200 else 0.0
+
+
+class Above(FittedFeature):
+    """Pixels above the highest value that good parts show in the segment."""
+
+    fitted: ClassVar[int] = 0
+    """How often any instance was fitted."""
+
+    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
+        super().__init__(params, device)
+        self._limits = np.empty(0, np.float32)
+
+    def statistics(self) -> Sequence[str]:
+        return ("above",)
+
+    def fit(self, good: GoodMaps, run: Run) -> None:
+        Above.fitted += 1
+        maxima = [[part.max(initial=-np.inf) for part in values] for values in good]
+        assert len(maxima) == len(good) and maxima == [
+            [part.max(initial=-np.inf) for part in values] for values in good
+        ]  # they can be gone through again
+        self._limits = np.max(maxima, axis=0).astype(np.float32)
+
+    def compute(self, values: SegmentValues) -> NDArray[np.float64]:
+        counts = [(part > limit).sum() for part, limit in zip(values, self._limits, strict=True)]
+        return np.array(counts, np.float64)[:, None]
+
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
+        return {"limits": self._limits}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        self._limits = np.asarray(state["limits"], np.float32)
 
 
 class Table(FinalClassifier):
