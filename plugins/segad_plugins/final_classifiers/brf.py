@@ -8,8 +8,8 @@ from segad_plugins.final_classifiers.forest import Forest, Rate, Rounds, Share, 
 class BoostedRandomForest(Forest):
     """Boosted Random Forest: 10 rounds of 200 parallel trees (paper Appendix A.1).
 
-    The paper's final classifier in all experiments. `Forest` says how margins are made, and where the paper
-    is silent.
+    The paper's final classifier in all experiments. `Forest` explains the margins and the settings that the
+    paper does not give.
     """
 
     name = "brf"

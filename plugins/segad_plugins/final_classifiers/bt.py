@@ -8,8 +8,8 @@ from segad_plugins.final_classifiers.forest import Forest, Rate, Rounds, Share, 
 class BoostedTrees(Forest):
     """Boosted Trees: 2000 rounds of one tree (paper Appendix A.1, for Table 6).
 
-    `colsample_bytree` is XGBoost's default, 1, as the paper says; of the learning rate it says nothing, so it
-    is that of `brf`, like all the rest. `Forest` says how margins are made.
+    `colsample_bytree` is XGBoost's default, 1, as in the paper. Settings that the paper does not give, such
+    as the learning rate, are those of `brf`.
     """
 
     name = "bt"

@@ -1,202 +1,184 @@
-"""A forest in XGBoost's JSON, checked before XGBoost, which crashes on evil indices, sees it.
+"""Checks a forest in XGBoost's JSON before XGBoost, which crashes on wrong indices, loads it.
 
-What is checked is written anew, so that XGBoost reads exactly what was checked, whatever its own parser
-would have made of the bytes.
+What was checked is written again, so XGBoost reads nothing else. Unknown keys, such as those that a newer
+release adds, are left out: every release loads forests of older ones, which lack them.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import json
+import re
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, FailFast, Field, StringConstraints, ValidationError
+from numpy.typing import NDArray
 
 from segad_core.api import PluginError, parse_json
 
 MOST_BYTES = 256 << 20
-"""Of a forest; the paper's have some 2 MB."""
+"""Limit on a forest's JSON; the paper's forests have some 2 MB."""
 MOST_DEPTH = 50
-"""Questions between a root and a leaf: XGBoost explains scores by recursion, with memory as depth squared."""
+"""Limit on splits from root to leaf: XGBoost's contributions recurse, with memory as the depth squared."""
+MOST_TREES = 100_000
+"""Limit on the number of trees; the paper's forests have 2,000."""
 
-_LARGEST = float(np.finfo(np.float32).max)
-_MOST = 1e15  # of a leaf or a sum: their products have to stay in float32
+_NEWEST = [3, 2, 0]  # the newest release whose layout is known here
+_INTEGERS = ("left_children", "right_children", "parents", "split_indices", "split_type", "default_left")
+_NUMBERS = ("split_conditions", "base_weights", "loss_changes", "sum_hessian")
+_EMPTY = ("categories", "categories_nodes", "categories_segments", "categories_sizes")
+_COUNT, _WEIGHT = r"0|[1-9][0-9]{0,8}", r"[0-9]{1,20}(\.[0-9]{1,20})?(E-?[0-9]{1,2})?"
+_MOST = 1e15  # of a leaf or a sum of weights, whose sums and products have to stay in float32
 _NO_PARENT, _NO_CHILD = 2**31 - 1, -1
-_ROUNDING = 1e-3  # relative; of sums in float32
+_ROUNDING = 1e-3  # relative, of sums in float32
 
-Index = Annotated[int, Field(ge=-1, le=2**31 - 1)]
-Number = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)]
-Count = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,8})$")]
-Weight = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?(E-?[0-9]{1,2})?$")]
-Indices = Annotated[list[Index], FailFast()]  # without it each wrong number would make an error
-Numbers = Annotated[list[Number], FailFast()]
-Nothing = Annotated[list[int], Field(max_length=0)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class _TreeParam(_Strict):
-    num_deleted: Literal["0"]
-    num_feature: Count
-    num_nodes: Count
-    size_leaf_vector: Literal["0", "1"]
-
-
-class _Tree(_Strict):
-    id: Index
-    tree_param: _TreeParam
-    left_children: Indices
-    right_children: Indices
-    parents: Indices
-    split_indices: Indices
-    split_conditions: Numbers
-    split_type: Annotated[list[Literal[0]], FailFast()]
-    default_left: Annotated[list[Literal[0, 1]], FailFast()]
-    base_weights: Numbers
-    loss_changes: Numbers
-    sum_hessian: Annotated[list[Annotated[float, Field(ge=0, le=_MOST)]], FailFast()]
-    categories: Nothing
-    categories_nodes: Nothing
-    categories_segments: Nothing
-    categories_sizes: Nothing
-
-
-class _TreesParam(_Strict):
-    num_parallel_tree: Count
-    num_trees: Count
-
-
-class _Categories(_Strict):
-    enc: Nothing
-    feature_segments: Nothing
-    sorted_idx: Nothing
-
-
-class _Trees(_Strict):
-    gbtree_model_param: _TreesParam
-    iteration_indptr: Indices
-    tree_info: Annotated[list[Literal[0]], FailFast()]
-    trees: Annotated[list[_Tree], FailFast()]
-    cats: _Categories | None = None  # since XGBoost 3.1
-
-
-class _Booster(_Strict):
-    name: Literal["gbtree"]
-    model: _Trees
-
-
-class _LearnerParam(_Strict):
-    base_score: Literal["0E0", "[0E0]"]  # a list since XGBoost 3.1
-    boost_from_average: Literal["0", "1"]
-    num_class: Literal["0"]
-    num_feature: Count
-    num_target: Literal["1"]
-
-
-class _Loss(_Strict):
-    scale_pos_weight: Weight
-
-
-class _Objective(_Strict):
-    name: Literal["binary:logitraw"]
-    reg_loss_param: _Loss
-
-
-class _Learner(_Strict):
-    attributes: Annotated[dict[str, str], Field(max_length=0)]
-    feature_names: Nothing
-    feature_types: Nothing
-    gradient_booster: _Booster
-    learner_model_param: _LearnerParam
-    objective: _Objective
-
-
-class _Model(_Strict):
-    learner: _Learner
-    version: Annotated[list[Annotated[int, Field(ge=0, le=999)]], Field(min_length=3, max_length=3)]
+Array = NDArray[Any]
 
 
 def checked_forest(data: bytes) -> bytearray:
-    """A forest that XGBoost may load: the same trees, in JSON written anew.
+    """The same forest, in JSON that XGBoost can load safely.
 
     Args:
-        data: what `Booster.save_raw("json")` gave, or somebody who means harm.
+        data: from `Booster.save_raw("json")`, or from somebody who means harm.
 
     Raises:
-        PluginError: it is no forest of segad's, or one that would crash XGBoost or score without sense.
+        PluginError: it is not a forest of segad's, or XGBoost would crash on it or give meaningless scores.
     """
     try:
         if len(data) > MOST_BYTES:
             raise ValueError(f"it has more than {MOST_BYTES >> 20} MiB")
-        model = _Model.model_validate(parse_json(data))
-        _check_counts(model.learner)
-        for tree in model.learner.gradient_booster.model.trees:
-            _check_tree(tree, int(model.learner.learner_model_param.num_feature))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part)[:40] for part in first["loc"])
-        raise _refused(f"at '{where}': {first['msg']}") from None  # the whole error can be huge
-    except ValueError as error:
-        raise _refused(str(error)) from error
-    return bytearray(model.model_dump_json(exclude_none=True).encode())
+        return bytearray(json.dumps(_checked(parse_json(data))).encode())
+    except (ValueError, OverflowError) as error:
+        reason = "".join(c if c.isprintable() else "?" for c in str(error)[:300])
+        raise PluginError(
+            f"the forest cannot be loaded: {reason}", "Fit it again, or get a fresh copy of the bundle."
+        ) from error
 
 
-def _check_counts(learner: _Learner) -> None:
-    """That the numbers of trees, rounds and features are the same wherever they stand."""
-    forest, features = learner.gradient_booster.model, learner.learner_model_param.num_feature
-    count, ends = len(forest.trees), forest.iteration_indptr
-    if not count or int(forest.gbtree_model_param.num_trees) != count or len(forest.tree_info) != count:
-        raise ValueError(f"it has {count} trees and says otherwise, or none")
-    parallel = int(forest.gbtree_model_param.num_parallel_tree)
-    if not parallel or ends != list(range(0, count + 1, parallel)) or ends[-1] != count:
-        raise ValueError("its rounds are not made of its trees")
-    if [tree.id for tree in forest.trees] != list(range(count)):
-        raise ValueError("its trees are not numbered one after the other")
-    if any(tree.tree_param.num_feature != features for tree in forest.trees):
-        raise ValueError("its trees disagree about the number of features")
+def _checked(model: Any) -> dict[str, Any]:
+    param, forest = "learner.learner_model_param", "learner.gradient_booster.model"
+    trees, version = _get(model, f"{forest}.trees", list), _get(model, "version", list)
+    count, per_round = len(trees), _text(model, f"{forest}.gbtree_model_param.num_parallel_tree", _COUNT)
+    features = _text(model, f"{param}.num_feature", _COUNT)
+    if not 0 < count <= MOST_TREES or per_round == "0" or count % int(per_round):
+        raise ValueError(f"it has {count} trees, {per_round} in each round")
+    if len(version) != 3 or any(type(part) is not int or not 0 <= part < 1000 for part in version):
+        raise ValueError("'version' is not that of an XGBoost release")
+    gbtree: dict[str, Any] = {
+        "gbtree_model_param": {"num_parallel_tree": per_round, "num_trees": str(count)},
+        "iteration_indptr": list(range(0, count + 1, int(per_round))),
+        "tree_info": [0] * count,
+    }
+    learner = {
+        "attributes": {},
+        "feature_names": [],
+        "feature_types": [],
+        "gradient_booster": {"model": gbtree, "name": "gbtree"},
+        "learner_model_param": {
+            "base_score": _text(model, f"{param}.base_score", r"0E0|\[0E0\]"),  # a list since XGBoost 3.1
+            "boost_from_average": _text(model, f"{param}.boost_from_average", "0|1"),
+            "num_class": "0",
+            "num_feature": features,
+            "num_target": "1",
+        },
+        "objective": {
+            "name": "binary:logitraw",
+            "reg_loss_param": {
+                "scale_pos_weight": _text(model, "learner.objective.reg_loss_param.scale_pos_weight", _WEIGHT)
+            },
+        },
+    }
+    _compare(model, {"learner": learner})
+    gbtree["trees"] = [_checked_tree(tree, number, features) for number, tree in enumerate(trees)]
+    return {"learner": learner, "version": min(version, _NEWEST)}
 
 
-def _check_tree(tree: _Tree, features: int) -> None:
-    """That a tree is one: from the root, each node is reached once, and each points to what is there.
+def _checked_tree(tree: Any, number: int, features: str) -> dict[str, Any]:
+    try:
+        arrays = {name: _array(tree, name, np.int64, {int}) for name in _INTEGERS}
+        arrays |= {name: _array(tree, name, np.float64, {int, float}) for name in _NUMBERS}
+        nodes, vector = len(arrays["parents"]), _text(tree, "tree_param.size_leaf_vector", "0|1")
+        param = {"num_deleted": "0", "num_feature": features, "num_nodes": str(nodes)}
+        known = {"id": number, "tree_param": param | {"size_leaf_vector": vector}}
+        known |= {name: list[int]() for name in _EMPTY}
+        _compare(tree, known)
+        if not nodes or any(len(array) != nodes for array in arrays.values()):
+            raise ValueError(f"its arrays do not all have {nodes} entries")
+        _check_structure(arrays["left_children"], arrays["right_children"], arrays["parents"])
+        _check_numbers(arrays, int(features))
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"tree {number}: {error}") from error
+    return known | {name: array.tolist() for name, array in arrays.items()}
 
-    XGBoost numbers children after their parent, so that there is no way round in a circle, and side by
-    side: it takes the left one's number plus one for the right one, whatever is written there.
+
+def _check_structure(left: Array, right: Array, parents: Array) -> None:
+    """Refuses anything but one tree whose children come side by side, after their parent.
+
+    XGBoost numbers nodes like this, which excludes cycles, and takes the node after the left child for the
+    right one, whatever is written there.
     """
-
-    def wrong(what: str) -> ValueError:
-        return ValueError(f"tree {tree.id}: {what}")
-
-    count = int(tree.tree_param.num_nodes)
-    lists = [value for name, value in tree if isinstance(value, list) and not name.startswith("categories")]
-    if not count or any(len(one) != count for one in lists):
-        raise wrong(f"its lists are not all of its {count} nodes")
-    if not all(0 <= index < features for index in tree.split_indices):
-        raise wrong(f"it asks for a feature that is none of {features}")
-    parents, depth, weights = [_NO_PARENT] * count, [0] * count, tree.sum_hessian
-    for node, (left, right) in enumerate(zip(tree.left_children, tree.right_children, strict=True)):
-        if left == right == _NO_CHILD:
-            if abs(tree.split_conditions[node]) > _MOST:
-                raise wrong(f"the leaf {node} answers more than {_MOST:g}")
-            continue
-        if right != left + 1:
-            raise wrong(f"the children of node {node} are not side by side")
-        for child in (left, right):
-            if not node < child < count or parents[child] != _NO_PARENT:
-                raise wrong(f"node {node} has the child {child}, which is not there, above it, or another's")
-            parents[child], depth[child] = node, depth[node] + 1
-        if depth[left] > MOST_DEPTH:
-            raise wrong(f"it is deeper than {MOST_DEPTH}")
-        if weights[left] <= 0 or weights[right] <= 0:
-            raise wrong(f"no image came to a child of node {node}")
-        if abs(weights[left] + weights[right] - weights[node]) > _ROUNDING * weights[node]:
-            raise wrong(f"the images at node {node} are not those of its children")
-    if parents != tree.parents or parents.count(_NO_PARENT) != 1:
-        raise wrong("a node has another parent than its own, or none")
+    inner = np.flatnonzero((left != _NO_CHILD) | (right != _NO_CHILD))
+    if (left[inner] <= inner).any() or (right[inner] != left[inner] + 1).any():
+        raise ValueError("children are not side by side, or not after their parent")
+    children = np.concatenate([left[inner], right[inner]])
+    if not np.array_equal(np.sort(children), np.arange(1, len(left))):
+        raise ValueError("a node does not exist, or is not the child of exactly one node")
+    if parents[0] != _NO_PARENT or (parents[children] != np.concatenate([inner, inner])).any():
+        raise ValueError("'parents' does not match the children")
+    level = np.zeros(1, np.int64)
+    for _ in range(MOST_DEPTH + 1):
+        level = level[left[level] != _NO_CHILD]
+        level = np.concatenate([left[level], right[level]])
+    if len(level):
+        raise ValueError(f"it is deeper than {MOST_DEPTH}")
 
 
-def _refused(why: str) -> PluginError:
-    shown = "".join(c if c.isprintable() else "?" for c in why[:300])
-    return PluginError(
-        f"the forest is not one that segad made: {shown}", "Fit it again, or get the bundle again."
-    )
+def _check_numbers(arrays: dict[str, Array], features: int) -> None:
+    """Refuses missing features, numbers that float32 cannot hold, and weights that do not add up."""
+    split, leaf = arrays["split_indices"], arrays["left_children"] == _NO_CHILD
+    if ((split < 0) | (split >= features)).any():
+        raise ValueError(f"it splits on a feature that is not one of {features}")
+    if arrays["split_type"].any() or not np.isin(arrays["default_left"], (0, 1)).all():
+        raise ValueError("it has splits by category, or splits without a default")
+    with np.errstate(over="ignore"):
+        numbers = {name: arrays[name].astype(np.float32) for name in _NUMBERS}
+    if not all(np.isfinite(array).all() for array in numbers.values()):
+        raise ValueError("a number is too large for float32")
+    weights = numbers["sum_hessian"]
+    if (np.abs(numbers["split_conditions"][leaf]) > _MOST).any() or (weights > _MOST).any():
+        raise ValueError(f"a leaf or a weight is larger than {_MOST:g}")
+    left, right = (weights[arrays[name][~leaf]] for name in ("left_children", "right_children"))
+    if (weights < 0).any() or (left <= 0).any() or (right <= 0).any():
+        raise ValueError("no image reaches one of its nodes")
+    if (np.abs(left + right - weights[~leaf]) > _ROUNDING * weights[~leaf]).any():
+        raise ValueError("the weights of children do not add up to that of their parent")
+
+
+def _compare(value: Any, known: Any, path: str = "") -> None:
+    """Refuses a value that differs from what is known; a dictionary may have further keys."""
+    if isinstance(known, dict):
+        for key, inner in known.items():
+            _compare(value.get(key) if isinstance(value, dict) else None, inner, f"{path}.{key}")
+    elif type(value) is not type(known) or value != known:
+        raise ValueError(f"'{path[1:]}' is not {known!s:.60}")
+
+
+def _get(value: Any, path: str, kind: type) -> Any:
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    if type(value) is not kind:
+        raise ValueError(f"'{path}' is missing or has the wrong type")
+    return value
+
+
+def _text(value: Any, path: str, pattern: str) -> str:
+    text: str = _get(value, path, str)
+    if not re.fullmatch(pattern, text):
+        raise ValueError(f"'{path}' is not what XGBoost writes there")
+    return text
+
+
+def _array(tree: Any, name: str, dtype: type[np.generic], kinds: set[type]) -> Array:
+    values = _get(tree, name, list)
+    if not kinds.issuperset(map(type, values)):
+        raise ValueError(f"'{name}' holds something other than numbers")
+    return np.array(values, dtype)

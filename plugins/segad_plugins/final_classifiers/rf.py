@@ -8,8 +8,8 @@ from segad_plugins.final_classifiers.forest import Forest, Rate, Rounds, Share, 
 class RandomForest(Forest):
     """Random Forest: one round of 2000 parallel trees (paper Appendix A.1, for Table 6).
 
-    The margin is the mean over trees of the leaves that an image falls into. All that the paper does not
-    name is as in `brf`; `Forest` says how margins are made.
+    The margin is the mean, over all trees, of the leaf that an image reaches. Settings that the paper does
+    not give are those of `brf`.
     """
 
     name = "rf"

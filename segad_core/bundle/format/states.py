@@ -1,7 +1,8 @@
-"""What the final classifier and the features of a bundle have learnt, as plain files."""
+"""The fitted states of a bundle's final classifier and features, as plain files."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,12 +15,16 @@ from segad_core.contracts import Arrays
 FINAL = "final/"
 _ARRAYS = "arrays.safetensors"
 _MOST_FINAL = 1 << 30
-"""Bytes of a file of a final classifier."""
+"""Limit on the bytes of a file of a final classifier."""
 
 
 def final_files(state: Arrays) -> dict[str, bytes]:
-    """The state of a final classifier as files: an array of bytes is a file of its own, under its name."""
-    plain = {name: array.tobytes() for name, array in state.items() if _is_file(array)}
+    """The state of a final classifier as files.
+
+    Bytes that are named like a JSON file, such as a forest's, are a file of that name; all other arrays are
+    kept together.
+    """
+    plain = {name: array.tobytes() for name, array in state.items() if _is_file(name, array)}
     arrays = {name: array for name, array in state.items() if name not in plain}
     files = {f"{FINAL}{name}": data for name, data in plain.items()}
     return files | ({f"{FINAL}{_ARRAYS}": arrays_to_bytes(arrays)} if arrays else {})
@@ -29,7 +34,7 @@ def read_final_state(container: Container) -> Arrays:
     """The state that `final_files` wrote.
 
     Raises:
-        BundleError: a file is not what was written, or is too large.
+        BundleError: a file does not match the manifest, is not valid, or is too large.
     """
     state: dict[str, np.ndarray] = {}
     for name in container.manifest.files:
@@ -41,7 +46,7 @@ def read_final_state(container: Container) -> Arrays:
 
 
 def feature_files(kind: str, states: Mapping[str, Arrays]) -> dict[str, bytes]:
-    """What features have learnt from good parts, by detector; nothing where none learns."""
+    """The states of fitted features, by detector; no files if no feature is fitted."""
     return {_feature_file(kind, d): arrays_to_bytes(state) for d, state in states.items() if state}
 
 
@@ -49,7 +54,7 @@ def read_feature_states(container: Container, kind: str, detectors: Sequence[str
     """The states that `feature_files` wrote.
 
     Raises:
-        BundleError: a file is not what was written.
+        BundleError: a file does not match the manifest, or is not valid.
     """
     names = {detector: _feature_file(kind, detector) for detector in detectors}
     return {d: read_arrays(container, n) for d, n in names.items() if n in container.manifest.files}
@@ -59,5 +64,6 @@ def _feature_file(kind: str, detector: str) -> str:
     return f"{kind}/{detector}.safetensors"
 
 
-def _is_file(array: np.ndarray) -> bool:
-    return array.dtype == np.uint8 and array.ndim == 1
+def _is_file(name: str, array: np.ndarray) -> bool:
+    plain_name = re.fullmatch(r"[A-Za-z0-9_-]{1,100}\.json", name)
+    return plain_name is not None and array.dtype == np.uint8 and array.ndim == 1
