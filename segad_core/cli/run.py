@@ -18,7 +18,7 @@ from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE,
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="Folder in which the run gets a folder of its own, named after the recipe.",
+    help="Folder for results: a run writes to NAME/DIGEST in it and links NAME/latest to that.",
 )
 @DEVICE
 @NO_PLUGINS
@@ -29,7 +29,7 @@ def run(
 ) -> int:
     """Run RECIPE, a path or the name of a shipped recipe, and print its table.
 
-    What is in the store is not computed again: a run that was stopped goes on where it was.
+    Results that are in the store are not computed again: an interrupted run continues where it stopped.
     """
     from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe

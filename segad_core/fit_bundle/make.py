@@ -29,8 +29,8 @@ from segad_core.operate.thresholds import Rule
 from segad_core.plugins.registry import suggest
 from segad_core.recipe import Recipe
 from segad_core.run.cells import FitCell, FitTask, RowTask
+from segad_core.run.environment import environment
 from segad_core.run.fit import STATE
-from segad_core.run.folder import environment
 from segad_core.run.plan import CategoryPlan
 from segad_core.run.prepare import Prepared, prepare
 from segad_core.run.rows import read_final

@@ -13,9 +13,10 @@ from segad_core.contracts import Executor
 from segad_core.errors import ImageError, SegadError
 from segad_core.evaluate import Figures
 from segad_core.recipe import Recipe
-from segad_core.run.folder import RunFolder
+from segad_core.run.folder import RunFolder, make_home, run_digest
 from segad_core.run.ledger import Ledger, segmented_images
-from segad_core.run.prepare import prepare
+from segad_core.run.log import RunLog
+from segad_core.run.prepare import Prepared, prepare
 from segad_core.run.schedule import report, run_tasks, work_left
 from segad_core.store.store import Store
 
@@ -36,24 +37,33 @@ def run(recipe: Recipe, store: Store, runs: Path, device: str, hook: pluggy.Hook
     Raises:
         SegadError: something is wrong; what was finished before is in the store.
     """
-    with RunFolder(runs / recipe.name) as folder:
+    home = runs / recipe.name
+    with RunLog() as run_log:
+        make_home(home)
         prepared = prepare(recipe, store, partial(report, hook, ""), device)
-        folder.begin(recipe, prepared, device)
-        tasks = [task for plan in prepared.plans for task in plan.tasks]
-        ledger = Ledger(recipe, prepared, store, folder, hook)
-        work = [work_left(task, store) for task in tasks]
-        title = recipe.skeleton.title or recipe.name
-        hook.run_started(title=title, folder=folder.path, tasks=len([w for w in work if w]), work=sum(work))
-        executor: Executor = recipe.executor.build(device=device)
-        try:
-            run_tasks(tasks, work, executor, store, device, hook, ledger.enter)
-        except BaseException:
-            with suppress(SegadError):  # save what is finished, and report the first error
-                ledger.write()
-            raise
-        finally:
-            executor.close()
-        figures = ledger.write()
-        table = folder.finish(recipe, figures, prepared, segmented_images(tasks, store))
-        hook.run_finished(folder=folder.path)
-        return Result(folder.path, table, figures, prepared.lost())
+        with RunFolder(home / run_digest(recipe, prepared)) as folder:
+            folder.begin(recipe, prepared, device, run_log)
+            return _run(recipe, prepared, store, folder, device, hook)
+
+
+def _run(
+    recipe: Recipe, prepared: Prepared, store: Store, folder: RunFolder, device: str, hook: pluggy.HookRelay
+) -> Result:
+    tasks = [task for plan in prepared.plans for task in plan.tasks]
+    ledger = Ledger(recipe, prepared, store, folder, hook)
+    work = [work_left(task, store) for task in tasks]
+    title = recipe.skeleton.title or recipe.name
+    hook.run_started(title=title, folder=folder.path, tasks=len([w for w in work if w]), work=sum(work))
+    executor: Executor = recipe.executor.build(device=device)
+    try:
+        run_tasks(tasks, work, executor, store, device, hook, ledger.enter)
+    except BaseException:
+        with suppress(SegadError):  # save what is finished, and report the first error
+            ledger.write()
+        raise
+    finally:
+        executor.close()
+    figures = ledger.write()
+    table = folder.finish(recipe, figures, prepared, segmented_images(tasks, store))
+    hook.run_finished(folder=folder.path)
+    return Result(folder.path, table, figures, prepared.lost())

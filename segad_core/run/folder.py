@@ -1,42 +1,46 @@
-"""The folder of a run: what was asked, where it ran, the figures, the score of every image, the table."""
+"""The folder of a run: recipe, environment, splits, figures, the score of every image, the table.
+
+Runs of one recipe whose results can differ have a folder each, `NAME/DIGEST`; `NAME/latest` links to the
+newest. Finished results are replaced only by those of another finished run, and kept if these differ.
+"""
 
 from __future__ import annotations
 
 import csv
-import importlib.metadata
 import io
 import json
 import logging
 import os
-import platform
-import sys
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from filelock import FileLock, Timeout
 
+from segad_core.base.digest import digest_of
 from segad_core.base.files import write_atomic
+from segad_core.base.text import as_text
 from segad_core.contracts import Sample
 from segad_core.errors import StoreError
 from segad_core.evaluate import Figures, compare, comparison_csv, results_frame, results_text
 from segad_core.recipe import Recipe
+from segad_core.run.environment import environment
+from segad_core.run.log import RunLog
 from segad_core.run.prepare import Prepared
 from segad_core.split.draw import Fold
 from segad_core.split.file import splits_json
 
 log = logging.getLogger("segad.run")
 
-_LIBRARIES = (
-    *("numpy", "pandas", "pillow", "scipy", "numba", "torch", "torchvision", "timm"),
-    *("segment-anything", "xgboost"),
-)
-_RESULTS = (
-    *("results.csv", "scores.csv", "table.md", "comparison.csv"),
-    *("unreadable.csv", "segmentations.csv"),
-)
+LATEST = "latest"
+"""The name of the link to the newest run of a recipe."""
+
+_TABLE = "table.md"  # written last: a run that has it is finished
+_FIGURES, _SCORES = "results.csv", "scores.csv"
+_OPTIONAL = ("comparison.csv", "segmentations.csv", "unreadable.csv")
 _MAP_COLUMNS = ("category", "segmenter", "image", "fit", "doubt")
 _SCORE_COLUMNS = ("category", "seed", "held_out", "row", "image", "label", "defect", "unseen", "score")
 
@@ -75,61 +79,79 @@ class SegmentedImage:
         return (self.category, self.segmenter, self.image, fit, self.doubt)
 
 
-class _LogFile(logging.FileHandler):
-    """A log that stops nothing where it cannot be written: what matters is written elsewhere, and checked."""
+def run_digest(recipe: Recipe, prepared: Prepared) -> str:
+    """Identifies a run by what decides its results: eight hexadecimal digits.
 
-    def handleError(self, record: logging.LogRecord) -> None:
-        pass
+    Part of it are the recipe's settings, the code of its plugins, and the content, names and labels of the
+    images. The device and the locations of images, store and runs are not.
+    """
+    rows = [row for plan in prepared.plans for row in plan.rows()]
+    plain = {
+        "title": recipe.skeleton.title,
+        "rows": [[row.category, row.seed, row.held_out, row.row.name, row.cells[0].key] for row in rows],
+        "means": {name: list(parts) for name, parts in recipe.means.items()},
+        "samples": {
+            category: [[s.id, s.label, s.defect, s.unseen] for s in samples.values()]
+            for category, samples in prepared.samples.items()
+        },
+        "unreadable": {category: sorted(errors) for category, errors in prepared.unreadable.items()},
+        "published": recipe.published.model_dump(mode="json") if recipe.published else None,
+    }
+    return digest_of(plain)[:8]
+
+
+def make_home(path: Path) -> None:
+    """Makes the folder for all runs of a recipe, so that a place that cannot be written is noticed early.
+
+    Raises:
+        StoreError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _failure(path, error) from error
 
 
 class RunFolder:
-    """A run's folder, held against a second run of the same recipe while it is open."""
+    """A run's folder, locked while it is open against another process that runs the same recipe.
+
+    Where a run of the same recipe was finished before, everything is held in memory until this one is
+    finished too.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(path / ".lock")
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise StoreError(
-                f"another run is writing to {path}", "Wait for it, or name another folder with --runs."
-            ) from error
-        except OSError as error:
-            raise self._failure(error) from error
-        self._handler: logging.Handler | None = None
+        make_home(path)
+        self._lock = FileLock(path / ".lock")
+        self._finished_before = False
+        self._held: dict[str, str] = {}
 
     def __enter__(self) -> RunFolder:
         try:
-            self._handler = _LogFile(self.path / "run.log", "w", "utf-8", errors="backslashreplace")
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise StoreError(
+                f"another run is writing to {self.path}", "Wait for it, or name another folder with --runs."
+            ) from error
         except OSError as error:
-            self._lock.release()
-            raise self._failure(error) from error
-        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        logging.getLogger("segad").addHandler(self._handler)
+            raise _failure(self.path, error) from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._handler is not None:
-            logger = logging.getLogger("segad")
-            if error is not None:  # for the log alone: the terminal is told by who catches it
-                what = {"name": logger.name, "levelno": logging.ERROR, "levelname": "ERROR"}
-                self._handler.handle(logging.makeLogRecord({**what, "msg": f"the run stopped: {error}"}))
-            logger.removeHandler(self._handler)
-            self._handler.close()
         self._lock.release()
 
-    def begin(self, recipe: Recipe, prepared: Prepared, device: str) -> None:
-        """Writes what is known before the work starts; results of an earlier run are taken away."""
+    def begin(self, recipe: Recipe, prepared: Prepared, device: str, run_log: RunLog) -> None:
+        """Writes what is known before the work starts, and points `latest` here."""
         try:
-            for stale in _RESULTS:
-                (self.path / stale).unlink(missing_ok=True)
-            for part in self.path.glob(".*.part"):  # what a killed run was writing
-                part.unlink()
+            self._finished_before = (self.path / _TABLE).exists()
+            run_log.open(self.path / "run.log")
+            for part in self.path.glob(".*.part"):  # left by a run that was killed
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
+            _link(self.path.with_name(LATEST), self.path.name)
         except OSError as error:
-            raise self._failure(error) from error
+            raise _failure(self.path, error) from error
         self._write("recipe.resolved.yaml", recipe.resolved())
         self._write("environment.json", json.dumps(environment(recipe, device), indent=1) + "\n")
         self._write("splits.json", splits_json(prepared.splits))
@@ -139,8 +161,8 @@ class RunFolder:
 
     def write_results(self, figures: Sequence[Figures], scores: Sequence[ScoredImage]) -> None:
         """Writes the figures and scores of the rows finished so far."""
-        self._write("results.csv", results_frame(figures).to_csv(index=False))
-        self._write("scores.csv", _csv(_SCORE_COLUMNS, [image.cells() for image in scores]))
+        self._write(_FIGURES, results_frame(figures).to_csv(index=False))
+        self._write(_SCORES, _csv(_SCORE_COLUMNS, [image.cells() for image in scores]))
 
     def finish(
         self,
@@ -149,7 +171,7 @@ class RunFolder:
         prepared: Prepared,
         maps: Sequence[SegmentedImage],
     ) -> str:
-        """Writes the tables, the figures beside published ones, and how well the segmentation maps fit.
+        """Writes the tables, the comparison with published figures, and the quality of segmentation maps.
 
         Returns:
             The tables.
@@ -178,55 +200,74 @@ class RunFolder:
             text += (
                 f"\n{len(doubtful)} of {len(maps)} segmentation maps are doubtful: see segmentations.csv.\n"
             )
-        self._write("table.md", text)
+        if self._finished_before:
+            self._replace()
+        self._put(_TABLE, text)
         return text
 
+    def _replace(self) -> None:
+        """Puts the results that were held in place of the earlier ones, which are kept if they differ."""
+        try:
+            if any(self._differs(name) for name in (_FIGURES, _SCORES)):
+                kept = self._keep_earlier()
+                log.warning(
+                    "the results differ from those of an earlier run of this recipe, which are kept in %s: "
+                    "compare the two environment.json",
+                    kept,
+                )
+            for name in _OPTIONAL:
+                if name not in self._held:
+                    (self.path / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise _failure(self.path, error) from error
+        for name, text in self._held.items():
+            self._put(name, text)
+
+    def _differs(self, name: str) -> bool:
+        earlier, new = self.path / name, self._held.get(name)
+        return new is not None and earlier.exists() and earlier.read_bytes() != as_text(new).encode()
+
+    def _keep_earlier(self) -> Path:
+        """Copies the results that are there to a folder `earlier-1`, `earlier-2`, ... beside them."""
+        free = (self.path / f"earlier-{number}" for number in count(1))
+        kept = next(path for path in free if not path.exists())
+        part = kept.with_name(f".{kept.name}.part")
+        part.mkdir()
+        for path in self.path.iterdir():
+            if path.is_file() and not path.name.startswith("."):
+                shutil.copy2(path, part)
+        return part.rename(kept)
+
     def _write(self, name: str, text: str) -> None:
+        if self._finished_before:
+            self._held[name] = text
+        else:
+            self._put(name, text)
+
+    def _put(self, name: str, text: str) -> None:
         try:
             write_atomic(self.path / name, text)
         except OSError as error:
-            raise self._failure(error) from error
-
-    def _failure(self, error: OSError) -> StoreError:
-        return StoreError(
-            f"the run folder {self.path} cannot be written: {error.strerror or error}",
-            "Free some space or correct its permissions, or name another folder with --runs.",
-        )
+            raise _failure(self.path, error) from error
 
 
-def environment(recipe: Recipe, device: str) -> dict[str, Any]:
-    """Versions, processor and device: where something was computed."""
-    choices = [recipe.dataset, recipe.encoder, recipe.executor, recipe.segmenter]
-    choices += [*recipe.detectors.values(), *recipe.classifiers.values()]
-    for row in recipe.rows:
-        choices += [row.segmenter, *row.features, *row.image_features, *row.defects, row.final]
-    plugins = {f"{c.provider.kind}/{c.provider.qualified}": c.provider.version for c in choices if c}
-    return {
-        "segad": importlib.metadata.version("segad"),
-        "plugins": dict(sorted(plugins.items())),
-        "libraries": {name: _version(name) for name in _LIBRARIES},
-        "python": sys.version.split()[0],
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "device": device,
-    }
-
-
-def _version(name: str) -> str | None:
+def _link(link: Path, target: str) -> None:
+    """Points a symbolic link to its sibling; a text file with the name where the system has no such links."""
+    part = link.with_name(f".{link.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
     try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+        part.symlink_to(target, target_is_directory=True)
+    except OSError:
+        write_atomic(link, f"{target}\n")
+    else:
+        part.replace(link)
 
 
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
+def _failure(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"the run folder {path} cannot be written: {error.strerror or error}",
+        "Free some space or correct its permissions, or name another folder with --runs.",
+    )
 
 
 def _csv(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

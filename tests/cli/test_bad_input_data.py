@@ -347,9 +347,9 @@ def test_plugins_that_break_their_contract(
     if "finite for image" in lines[0]:
         assert lines[1] == LOOK
     assert result.exit_code == 1
-    log = (tmp_path / "runs" / "tiny" / "run.log").read_text()
+    log = (tmp_path / "runs" / "tiny" / "latest" / "run.log").read_text()
     assert f"ERROR segad: the run stopped: {lines[0].removeprefix('error: ')}" in log
-    assert not (tmp_path / "runs" / "tiny" / "table.md").exists()
+    assert not (tmp_path / "runs" / "tiny" / "latest" / "table.md").exists()
 
 
 def test_debug_shows_where_it_came_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

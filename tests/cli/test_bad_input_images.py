@@ -118,7 +118,7 @@ def test_a_run_finishes_without_the_images_that_cannot_be_read(tmp_path: Path) -
             for name in sorted(expected)
         )
 
-    folder = tmp_path / "runs" / "tiny"
+    folder = tmp_path / "runs" / "tiny" / "latest"
     lines = list(csv.reader((folder / "unreadable.csv").read_text().splitlines()))
     assert lines[0] == ["category", "image", "reason"]
     assert lines[1:] == [
@@ -138,7 +138,7 @@ def test_nothing_changes_for_the_others(tmp_path: Path) -> None:
     assert run_command(recipe, runs=tmp_path / "without").exit_code == 0
     (tmp_path / "data" / "a" / "good" / "zero.png").write_bytes(b"")
     assert run_command(recipe, runs=tmp_path / "with", store=tmp_path / "other").exit_code == 3
-    without, with_ = (tmp_path / name / "tiny" / "scores.csv" for name in ("without", "with"))
+    without, with_ = (tmp_path / name / "tiny" / "latest" / "scores.csv" for name in ("without", "with"))
     assert without.read_bytes() == with_.read_bytes()
 
 
@@ -148,10 +148,10 @@ def test_a_mended_image_takes_part_again(tmp_path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(b"")
     assert run_command(recipe).exit_code == 3
-    assert (tmp_path / "runs" / "tiny" / "unreadable.csv").exists()
+    assert (tmp_path / "runs" / "tiny" / "latest" / "unreadable.csv").exists()
     path.write_bytes(content)
     assert run_command(recipe).exit_code == 0
-    assert not (tmp_path / "runs" / "tiny" / "unreadable.csv").exists()
+    assert not (tmp_path / "runs" / "tiny" / "latest" / "unreadable.csv").exists()
 
 
 def test_no_readable_image_of_a_label(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_grey_of_16_bits_is_scaled_and_said(tmp_path: Path) -> None:
         "set image.white in the recipe if the camera's white is another value"
     )
     assert f"warning: {warning}\n" in said(result)
-    assert warning in (tmp_path / "runs" / "tiny" / "run.log").read_text()
+    assert warning in (tmp_path / "runs" / "tiny" / "latest" / "run.log").read_text()
     assert result.exit_code == 0
 
     decoded = decode(tmp_path / "data" / "a" / "good" / "wide.png", 4095)
@@ -247,7 +247,7 @@ def test_a_name_that_is_no_text(tmp_path: Path) -> None:
     result = run_command(write_recipe(tmp_path))
     said(result)
     assert result.exit_code == 3
-    folder = tmp_path / "runs" / "tiny"
+    folder = tmp_path / "runs" / "tiny" / "latest"
     lines = list(csv.reader((folder / "scores.csv").read_text(encoding="utf-8").splitlines()))
     assert sum(line[4].startswith("bad/\\udcff,") for line in lines) == 6  # three in each of two rows
     assert "\\udcfe.png: the file is empty" in (folder / "run.log").read_text(encoding="utf-8")

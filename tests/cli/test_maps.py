@@ -73,11 +73,11 @@ def folders() -> list[str]:
 
 def splits(run: str = "tiny") -> dict[str, dict[str, list[str]]]:
     """The splits of category a, by fold."""
-    return json.loads(Path(f"runs/{run}/splits.json").read_text())["a"]
+    return json.loads(Path(f"runs/{run}/latest/splits.json").read_text())["a"]
 
 
 def scores(run: str) -> list[dict[str, str]]:
-    with Path(f"runs/{run}/scores.csv").open(newline="") as file:
+    with Path(f"runs/{run}/latest/scores.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 

@@ -47,7 +47,7 @@ def words(recipe: Path, home: Path, runs: str = "runs") -> list[str | Path]:
 
 
 def outcome(home: Path, runs: str = "runs") -> dict[str, bytes]:
-    return {name: (home / runs / "tiny" / name).read_bytes() for name in OUTCOME}
+    return {name: (home / runs / "tiny" / "latest" / name).read_bytes() for name in OUTCOME}
 
 
 def artifacts(store: Path) -> dict[str, int]:
@@ -182,8 +182,9 @@ def test_two_processes_on_one_run_folder(
     codes = [nursery.wait(child) for child in children]
     assert sorted(codes) == [0, 1]
     said = Path(f"{journals[codes.index(1)]}.said").read_text()
+    link = tmp_path / "runs" / "tiny" / "latest"
     assert said == (
-        f"error: another run is writing to {tmp_path}/runs/tiny\n"
+        f"error: another run is writing to {link.parent / link.readlink()}\n"
         "  Wait for it, or name another folder with --runs.\n"
     )
     assert outcome(tmp_path) == outcome(undisturbed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import shutil
 import sys
 from pathlib import Path
 
@@ -20,6 +21,12 @@ STORE_REMEDY = (
     "what is finished stays and will not be computed again."
 )
 RUNS_REMEDY = "Free some space or correct its permissions, or name another folder with --runs."
+
+
+def newest(home: Path) -> Path:
+    """The folder of the newest run."""
+    link = home / "runs" / "tiny" / "latest"
+    return link.parent / link.readlink()
 
 
 def last_lines(text: str) -> str:
@@ -87,7 +94,7 @@ def test_a_disk_that_is_full_at_some_file_of_the_run(
     with monkeypatch.context() as patch:
         patch.setattr(segad_core.run.folder, "write_atomic", full)
         result = run_command(recipe)
-    folder = tmp_path / "runs" / "tiny"
+    folder = newest(tmp_path)
     expected = f"error: the run folder {folder} cannot be written: No space left on device\n  {RUNS_REMEDY}\n"
     assert last_lines(said(result)) == expected
     assert result.exit_code == 1
@@ -136,20 +143,23 @@ def test_places_where_nothing_can_be_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["run.log", "scores.csv", "results.csv"])
 def test_a_folder_where_a_file_should_be(name: str, tmp_path: Path) -> None:
     recipe = workshop(tmp_path)
-    (tmp_path / "runs" / "tiny" / name).mkdir(parents=True)
+    assert run_command(recipe).exit_code == 0
+    folder = newest(tmp_path)
+    shutil.rmtree(folder)
+    (folder / name).mkdir(parents=True)
     result = run_command(recipe)
-    assert said(result) == (
-        f"error: the run folder {tmp_path}/runs/tiny cannot be written: Is a directory\n  {RUNS_REMEDY}\n"
+    assert last_lines(said(result)) == (
+        f"error: the run folder {folder} cannot be written: Is a directory\n  {RUNS_REMEDY}\n"
     )
     assert result.exit_code == 1
-    (tmp_path / "runs" / "tiny" / name).rmdir()
+    (folder / name).rmdir()
     assert run_command(recipe).exit_code == 0  # nothing is locked
 
 
 def test_a_run_folder_that_is_in_use(tmp_path: Path) -> None:
     recipe = workshop(tmp_path)
-    folder = tmp_path / "runs" / "tiny"
-    folder.mkdir(parents=True)
+    assert run_command(recipe).exit_code == 0
+    folder = newest(tmp_path)
     with FileLock(folder / ".lock"):
         result = run_command(recipe)
     assert said(result) == (
@@ -161,9 +171,11 @@ def test_a_run_folder_that_is_in_use(tmp_path: Path) -> None:
 
 def test_what_a_killed_run_left_in_its_folder_is_swept(tmp_path: Path) -> None:
     recipe = workshop(tmp_path)
-    folder = tmp_path / "runs" / "tiny"
-    folder.mkdir(parents=True)
+    assert run_command(recipe).exit_code == 0
+    folder = newest(tmp_path)
     (folder / ".scores.csv.12345.part").write_text("torn")
+    (folder / ".earlier-1.part").mkdir()
+    (folder / ".earlier-1.part" / "scores.csv").write_text("torn")
     assert run_command(recipe).exit_code == 0
     assert not list(folder.glob(".*.part"))
 

@@ -134,7 +134,7 @@ class House:
 
     def results(self, recipe):
         """The lines of a run's results.csv, by row."""
-        with (self.home / "runs" / recipe / "results.csv").open() as file:
+        with (self.home / "runs" / recipe / "latest" / "results.csv").open() as file:
             return {line["row"]: line for line in csv.DictReader(file)}
 
     def plugin(self, distribution, entry_points, module=None, source="", version="1.2"):

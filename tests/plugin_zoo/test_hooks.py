@@ -93,7 +93,8 @@ def watched(houses):
 
 
 def written(house, runs="runs"):
-    return [(house.home / runs / "recipe" / name).read_bytes() for name in ("results.csv", "scores.csv")]
+    folder = house.home / runs / "recipe" / "latest"
+    return [(folder / name).read_bytes() for name in ("results.csv", "scores.csv")]
 
 
 def notes(house):
@@ -110,11 +111,12 @@ def test_a_hook_sees_the_run(watched):
     assert watched.answer.code == 0, watched.answer.err
     told = notes(watched)
     assert [what for what, _ in told] == ["run_started", "row_finished", "row_finished", "run_finished"]
-    folder = str(watched.home / "runs" / "recipe")
+    digest = (watched.home / "runs" / "recipe" / "latest").readlink()
+    folder = str(watched.home / "runs" / "recipe" / digest)
     start, end = told[0][1], told[-1][1]
     assert start["title"] == "Two rows"
     assert start["tasks"] >= 3
-    assert {start["folder"], end["folder"]} <= {folder, "runs/recipe"}
+    assert {start["folder"], end["folder"]} <= {folder, f"runs/recipe/{digest}"}
 
 
 def test_a_hook_sees_the_figures_that_are_written(watched):

@@ -102,9 +102,9 @@ def test_its_rows_stand_beside_ours(installed):
     assert list(results) == ["Gaussian", "PatchCore", "Gaussian + SegAD", "both + SegAD"]
     assert float(results["Gaussian"]["auroc"]) > 0.99  # blots far brighter than the noise
     assert "Gaussian + SegAD" in answer.out
-    resolved = (installed.home / "runs/beside/recipe.resolved.yaml").read_text()
+    resolved = (installed.home / "runs/beside/latest/recipe.resolved.yaml").read_text()
     assert "use: segad-plugin-example:pixel_gaussian" in resolved
-    environment = (installed.home / "runs/beside/environment.json").read_text()
+    environment = (installed.home / "runs/beside/latest/environment.json").read_text()
     assert '"detectors/segad-plugin-example:pixel_gaussian": "0.1.0"' in environment
 
 

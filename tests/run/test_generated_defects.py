@@ -80,7 +80,7 @@ def test_a_split_without_bad_images_holds_for_all_rows(home: Path) -> None:
     split = {"seeds": [0], "test": {"good": 4, "bad": 3}, "detectors": {"good": 8}}
     path = recipe(home, split={**split, "final": {"bad": DOT}}, rows=ROWS[:1])
     assert run_command(path).exit_code == 0
-    splits = json.loads((home / "runs/tiny/splits.json").read_text())["a"]["0"]
+    splits = json.loads((home / "runs/tiny/latest/splits.json").read_text())["a"]["0"]
     assert not [image for image in splits["final"] if image.startswith("bad/")]
     assert len([image for image in splits["unused"] if image.startswith("bad/")]) == 10
 
@@ -257,7 +257,7 @@ def test_how_well_maps_fit_is_written_down_and_the_doubtful_are_named(home: Path
     for _ in ("cold", "warm"):
         result = run_command(path)
         assert result.exit_code == 0
-        with (home / "runs/tiny/segmentations.csv").open() as file:
+        with (home / "runs/tiny/latest/segmentations.csv").open() as file:
             lines = list(csv.DictReader(file))
         assert len(lines) == 24 - 8 + 13  # all but those that the detector trains on
         assert {(line["category"], line["segmenter"], line["fit"]) for line in lines} == {
@@ -267,13 +267,13 @@ def test_how_well_maps_fit_is_written_down_and_the_doubtful_are_named(home: Path
         assert {image for image, doubt in doubts.items() if doubt} == {fakes.SPOILT}
         assert "1 of 29 segmentation maps are doubtful" in said(result)
         assert "the first: image 'bad/000.png', it is the spoilt one" in said(result)
-        assert "1 of 29 segmentation maps are doubtful" in (home / "runs/tiny/table.md").read_text()
+        assert "1 of 29 segmentation maps are doubtful" in (home / "runs/tiny/latest/table.md").read_text()
 
 
 def test_two_segmenters_of_one_name_are_told_apart(home: Path) -> None:
     rows = [ROWS[0], {**ROWS[0], "name": "b", "segmenter": {"use": "halves", "params": {"fit": 0.5}}}]
     assert run_command(recipe(home, rows=rows)).exit_code == 0
-    with (home / "runs/tiny/segmentations.csv").open() as file:
+    with (home / "runs/tiny/latest/segmentations.csv").open() as file:
         found = {(line["segmenter"], line["fit"]) for line in csv.DictReader(file)}
     assert found == {("halves", "0.7500"), ("halves (2)", "0.5000")}
 
@@ -281,7 +281,7 @@ def test_two_segmenters_of_one_name_are_told_apart(home: Path) -> None:
 def test_where_there_is_nothing_to_measure_only_the_doubtful_are_listed(home: Path) -> None:
     path = recipe(home, rows=ROWS[:1], segmenter={"use": "halves", "params": {"fit": None}})
     assert run_command(path).exit_code == 0
-    with (home / "runs/tiny/segmentations.csv").open() as file:
+    with (home / "runs/tiny/latest/segmentations.csv").open() as file:
         (line,) = csv.DictReader(file)
     assert (line["image"], line["fit"], line["doubt"]) == (fakes.SPOILT, "", "it is the spoilt one")
 

@@ -217,8 +217,8 @@ def test_a_run_tells_of_each_turn_apart(home: Path) -> None:
     samples = data(home, train=TRAIN, test=TEST, unseen=("hole",))
     path = write(home, split={"hold_out": "defects", "seeds": [0, 4]})
     assert run_command(path).exit_code == 0
-    scores = pd.read_csv(home / "runs/tiny/scores.csv", keep_default_na=False)
-    results = pd.read_csv(home / "runs/tiny/results.csv", keep_default_na=False)
+    scores = pd.read_csv(home / "runs/tiny/latest/scores.csv", keep_default_na=False)
+    results = pd.read_csv(home / "runs/tiny/latest/results.csv", keep_default_na=False)
     folds = [(seed, name) for seed in (0, 4) for name in ("", *TYPES)]
     for frame in (scores, results):
         places = frame[["seed", "held_out", "row"]].drop_duplicates()

@@ -57,7 +57,7 @@ def test_a_mean_has_the_means_of_its_members_figures(home: Path) -> None:
     mean = {"name": "both", "mean_of": ["memory", "alone"]}
     changes: dict[str, Any] = {"classifiers": {"memory": "memory"}, "split": {"seeds": [0, 1]}}
     assert run_command(write(home, **changes, rows=[memory, mean, ROWS[0]])).exit_code == 0
-    results = pd.read_csv(home / "runs/tiny/results.csv")
+    results = pd.read_csv(home / "runs/tiny/latest/results.csv")
     assert list(results["row"]) == ["memory", "both", "alone"] * 2
     assert list(results["seed"]) == [0] * 3 + [1] * 3
     assert list(results["auroc"]) == [0.5, 0.75, 1.0] * 2
@@ -65,8 +65,8 @@ def test_a_mean_has_the_means_of_its_members_figures(home: Path) -> None:
         one, both, other = own["fpr95"]
         assert one != other
         assert both == (one + other) / 2
-    assert {*pd.read_csv(home / "runs/tiny/scores.csv")["row"]} == {"memory", "alone"}
-    assert "| both " in (home / "runs/tiny/table.md").read_text()
+    assert {*pd.read_csv(home / "runs/tiny/latest/scores.csv")["row"]} == {"memory", "alone"}
+    assert "| both " in (home / "runs/tiny/latest/table.md").read_text()
 
 
 MISTAKES: dict[str, tuple[list[dict[str, Any]], str]] = {

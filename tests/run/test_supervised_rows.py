@@ -245,11 +245,11 @@ def test_ten_bad_images_of_which_three_are_tested_give_a_table(home: Path) -> No
     few(home, "bad", 10)
     path = recipe(home)
     assert run_command(path).exit_code == 0
-    splits = json.loads((home / "runs/tiny/splits.json").read_text())
+    splits = json.loads((home / "runs/tiny/latest/splits.json").read_text())
     assert len([i for i in splits["a"]["0"]["classifiers"]["memory"] if i.startswith("bad/")]) == 5
 
 
 def test_the_run_names_what_it_trained(home: Path) -> None:
     assert run_command(recipe(home)).exit_code == 0
-    plugins = json.loads((home / "runs/tiny/environment.json").read_text())["plugins"]
+    plugins = json.loads((home / "runs/tiny/latest/environment.json").read_text())["plugins"]
     assert plugins["classifiers/faulty:memory"] == "1.0"

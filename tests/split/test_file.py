@@ -115,12 +115,14 @@ def test_a_run_folders_file_through_the_command_line(home: Path) -> None:
     data(home, train=TRAIN, test=TEST)
     first = write(home, "first", split={"seeds": [3, 1]})
     assert run_command(first).exit_code == 0
-    second = write(home, "second", split={"file": "runs/first/splits.json"})
+    second = write(home, "second", split={"file": "runs/first/latest/splits.json"})
     assert "Traceback" not in said(run_command(second))
     for name in ("splits.json", "scores.csv", "results.csv"):
-        assert (home / "runs/second" / name).read_text() == (home / "runs/first" / name).read_text()
-    own = yaml.safe_load((home / "runs/second/recipe.resolved.yaml").read_text())["split"]
-    assert own == {"file": str(home / "runs/first/splits.json")}
+        assert (home / "runs/second/latest" / name).read_text() == (
+            home / "runs/first/latest" / name
+        ).read_text()
+    own = yaml.safe_load((home / "runs/second/latest/recipe.resolved.yaml").read_text())["split"]
+    assert own == {"file": str(home / "runs/first/latest/splits.json")}
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ class Run:
         result = segad("run", name, *places, "--device", "cpu", *sets)
         assert result.exit_code == 0, said(result)
         self.recipe, self.checked, self.said = plain(name), said(checked), said(result)
-        self.folder = home / "runs" / name
+        self.folder = home / "runs" / name / "latest"
         self.results = self.lines("results.csv")
         self.splits = json.loads((self.folder / "splits.json").read_text())
         self.table = (self.folder / "table.md").read_text()

@@ -72,7 +72,7 @@ def bundle_of(row: str) -> Path:
 @cache
 def run_scores(row: str) -> dict[Path, str]:
     """What stands in scores.csv of a row, by image."""
-    with (home() / "runs" / "trained" / "scores.csv").open(encoding="utf-8") as file:
+    with (home() / "runs" / "trained" / "latest" / "scores.csv").open(encoding="utf-8") as file:
         return {
             home() / "data" / "a" / line["image"]: line["score"]
             for line in csv.DictReader(file)

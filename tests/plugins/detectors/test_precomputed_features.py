@@ -113,7 +113,7 @@ def test_the_final_classifier_learns_from_just_these(home: Path) -> None:
 def test_a_run_scores_each_image_by_its_maps_maximum(home: Path) -> None:
     said(result := run_command(recipe(home, final="brf")))
     assert result.exit_code == 0, result.output
-    scores = pd.read_csv(home / "runs" / "tiny" / "scores.csv")
+    scores = pd.read_csv(home / "runs" / "tiny" / "latest" / "scores.csv")
     for model in MODELS:
         own = scores[scores["row"] == model].set_index("image")["score"]
         assert len(own) == 3 + 4
@@ -221,7 +221,7 @@ def test_each_category_has_maps_and_segments_of_its_own(home: Path) -> None:
     plain["segmenter"]["per_category"]["b"] = given
     said(result := run_command(write(home, **plain)))
     assert result.exit_code == 0, result.output
-    scores = pd.read_csv(home / "runs" / "tiny" / "scores.csv", dtype={"category": str})
+    scores = pd.read_csv(home / "runs" / "tiny" / "latest" / "scores.csv", dtype={"category": str})
     own = scores[(scores["row"] == "rd4ad") & (scores["category"] == "b")]
     assert len(own) == 3 + 4
     for image, score in zip(own["image"], own["score"], strict=True):

@@ -1,0 +1,52 @@
+"""Where a run computes: versions, processor and device."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+from segad_core.recipe import Recipe
+
+_LIBRARIES = (
+    *("numpy", "pandas", "pillow", "scipy", "numba", "torch", "torchvision", "timm"),
+    *("segment-anything", "xgboost"),
+)
+
+
+def environment(recipe: Recipe, device: str) -> dict[str, Any]:
+    """Versions of segad, of the recipe's plugins and of libraries; processor and device."""
+    choices = [recipe.dataset, recipe.encoder, recipe.executor, recipe.segmenter]
+    choices += [*recipe.detectors.values(), *recipe.classifiers.values()]
+    for row in recipe.rows:
+        choices += [row.segmenter, *row.features, *row.image_features, *row.defects, row.final]
+    plugins = {f"{c.provider.kind}/{c.provider.qualified}": c.provider.version for c in choices if c}
+    return {
+        "segad": importlib.metadata.version("segad"),
+        "plugins": dict(sorted(plugins.items())),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "device": device,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

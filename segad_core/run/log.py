@@ -1,0 +1,57 @@
+"""The log of a run: kept in memory until the run's folder is known, then written to a file in it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from types import TracebackType
+
+_LOGGER = logging.getLogger("segad")
+
+
+class RunLog(logging.Handler):
+    """Collects what segad logs while it is open; an error that ends the run is logged too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._records: list[logging.LogRecord] = []
+        self._file: logging.Handler | None = None
+
+    def __enter__(self) -> RunLog:
+        _LOGGER.addHandler(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:  # for the log alone: the terminal gets it from the caller
+            level = {"name": _LOGGER.name, "levelno": logging.ERROR, "levelname": "ERROR"}
+            self.handle(logging.makeLogRecord({**level, "msg": f"the run stopped: {error}"}))
+        _LOGGER.removeHandler(self)
+        if self._file is not None:
+            self._file.close()
+
+    def open(self, path: Path) -> None:
+        """Appends what was logged so far, and what follows, to a file.
+
+        Raises:
+            OSError: the file cannot be opened.
+        """
+        self._file = _LogFile(path, "a", "utf-8", errors="backslashreplace")
+        self._file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        for record in self._records:
+            self._file.handle(record)
+        self._records.clear()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._file is None:
+            self._records.append(record)
+        else:
+            self._file.handle(record)
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that cannot stop a run: results are written elsewhere, and checked."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
