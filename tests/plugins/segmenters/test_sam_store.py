@@ -155,13 +155,13 @@ def test_the_network_is_loaded_when_a_mask_is_missing_and_once(
 ) -> None:
     built = []
     monkeypatch.setitem(sam_model_registry, "tiny", lambda: built.append(1) or tiny_sam.tiny_sam())
-    module._network.cache_clear()
+    module._loaded.cache_clear()
     sam = tiny_sam.segmenter(tiny_sam.checkpoint(tmp_path), prompts=PROMPTS)
     assert not built
     for params in ({"prompts": PROMPTS}, {"prompts": PROMPTS[:1]}, {"automatic": QUICK}):
         _segment(tmp_path, keep, **params)
     assert len(built) == 1
-    module._network.cache_clear()  # as in a later run
+    module._loaded.cache_clear()  # as in a later run
     sam.segment(tiny_sam.batch(tmp_path, [tiny_sam.picture(n) for n in range(3)], keep=keep))
     assert len(built) == 1
 
@@ -201,7 +201,7 @@ def test_nothing_is_kept_of_an_image_that_cannot_be_segmented(
 
 @pytest.mark.parametrize("way", WAYS)
 def test_no_global_state_is_touched(way: str, tmp_path: Path) -> None:
-    module._network.cache_clear()
+    module._loaded.cache_clear()
     before, flags = torch.random.get_rng_state(), torch.backends.cudnn.deterministic
     sam = tiny_sam.segmenter(tiny_sam.checkpoint(tmp_path), **WAYS[way])
     sam.segments()
