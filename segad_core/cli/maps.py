@@ -1,4 +1,4 @@
-"""`segad maps`: writes anomaly maps, of which a run keeps but statistics."""
+"""`segad maps`: writes the anomaly maps of a run, which itself keeps only their statistics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE,
 
 if TYPE_CHECKING:
     from segad_core.recipe import Recipe
-    from segad_core.tools.map_export import MapPass
+    from segad_core.tools.maps import MapPass
 
 _One = TypeVar("_One", str, int)
 
@@ -26,21 +26,21 @@ _One = TypeVar("_One", str, int)
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Where maps go, as DIR/CATEGORY/DETECTOR/seed_SEED/IMAGE.npy.",
+    help="Folder for the maps: DIR/CATEGORY/DETECTOR/seed_SEED/IMAGE.npy.",
 )
-@click.option("--category", "categories", multiple=True, help="Only this one. May be given again.")
+@click.option("--category", "categories", multiple=True, help="Write only this category. Repeatable.")
 @click.option(
-    "--seed", "seeds", multiple=True, type=int, help="Only this one's trainings. May be given again."
+    "--seed", "seeds", multiple=True, type=int, help="Write only the trainings of this seed. Repeatable."
 )
-@click.option("--detector", "detectors", multiple=True, help="Only this one. May be given again.")
+@click.option("--detector", "detectors", multiple=True, help="Write only this detector. Repeatable.")
 @click.option(
     "--images",
     type=click.Choice(["test", "all"]),
     default="test",
     show_default=True,
-    help="The test's and those apart, or all that the run scores: every image that no detector trains on.",
+    help="Test and doubtful images, or all images that the run scores (those no detector trains on).",
 )
-@click.option("--force", is_flag=True, help="Write folders of maps anew that are there.")
+@click.option("--force", is_flag=True, help="Overwrite existing folders of maps.")
 @SET
 @STORE
 @DEVICE
@@ -60,10 +60,11 @@ def maps(
     device: str,
     no_plugins: bool,
 ) -> int:
-    """Write the anomaly maps behind RECIPE's table, float32 at the recipe's image size, as npy files.
+    """Write a run's anomaly maps as npy files.
 
-    Nothing is trained: `segad run` comes first. Seeds that share a training share a folder, named after the
-    first of them. The detector `precomputed` reads a folder back, with `names: path`.
+    Maps are float32 at the recipe's image size. Nothing is trained: do `segad run` first. Seeds that share a
+    training share a folder, named after the first of them. The detector `precomputed` reads such folders with
+    `names: path`.
     """
     from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
@@ -74,7 +75,7 @@ def maps(
     from segad_core.errors import StoreError
     from segad_core.run.prepare import prepare
     from segad_core.store.store import Store
-    from segad_core.tools import map_export
+    from segad_core.tools.maps import check_space, left_to_write, plan_maps, untrained, write_maps
 
     checked = _of_categories(checked, categories)
     names = list(dict.fromkeys(alias for row in checked.rows for alias in row.detectors))
@@ -83,37 +84,35 @@ def maps(
     with Progress() as progress:
         prepared = prepare(checked, opened, progress.preparing, device)
     folds = [fold.seed for splits in prepared.splits.values() for fold in splits]
-    own_seeds = _chosen("--seed", seeds, folds, checked.name)
+    chosen_seeds = _chosen("--seed", seeds, folds, checked.name)
     planned = [
-        part
-        for plan in prepared.plans
-        for part in map_export.plan_maps(plan, output, aliases, own_seeds, images)
+        part for plan in prepared.plans for part in plan_maps(plan, output, aliases, chosen_seeds, images)
     ]
-    left = map_export.left_to_write(planned, force)
-    if lacking := map_export.untrained(left, opened):
+    left = left_to_write(planned, force)
+    if lacking := untrained(left, opened):
         others = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
         raise StoreError(
             f"{lacking[0]}: is not in the store {store}{others}",
-            f"A run trains what its images, parameters and code call for: "
+            f"Train it with the same images, parameters and code: "
             f"{_run_command(recipe, overrides, store, device, no_plugins)}",
         )
-    map_export.check_space(left, output)
+    check_space(left, output)
     click.echo(_amount(planned, left, output))
     try:
         for part in left:
             with Progress() as progress:
-                written = map_export.write_maps(part, opened, device, progress.preparing, force)
+                written = write_maps(part, opened, device, progress.preparing, force)
             shared = f", of seeds {', '.join(map(str, part.folds))}" if len(part.folds) > 1 else ""
             for folder in written:
                 say(f"{folder.path}: {len(part.files)} maps{shared}")
     except KeyboardInterrupt:
-        click.echo("interrupted: the folders that are there are whole; the same command goes on", err=True)
+        click.echo("interrupted: existing folders are complete; run the same command to continue", err=True)
         return 1
     return not_read(prepared.lost())
 
 
 def _of_categories(recipe: Recipe, wanted: Sequence[str]) -> Recipe:
-    """The recipe for these categories alone: images of others need not be looked at."""
+    """The recipe for these categories only, so that images of others are not read."""
     from dataclasses import replace
 
     known = recipe.open_dataset()[1]
@@ -124,7 +123,7 @@ def _of_categories(recipe: Recipe, wanted: Sequence[str]) -> Recipe:
 def _chosen(
     option: str, wanted: Sequence[_One], known: Sequence[_One], recipe: str, which: str = ""
 ) -> list[_One]:
-    """What is wanted, in the recipe's order; all where nothing is said."""
+    """The chosen ones in the recipe's order; all of them if none were chosen."""
     from segad_core.errors import UsageError
     from segad_core.plugins.registry import suggest
 
@@ -143,8 +142,8 @@ def _run_command(recipe: str, overrides: Sequence[str], store: Path, device: str
 
 
 def _amount(planned: Sequence[MapPass], left: Sequence[MapPass], output: Path) -> str:
-    """How much there is to write, and how much is there."""
-    from segad_core.tools.map_export import in_words
+    """How much there is to write, and how much already exists."""
+    from segad_core.tools.maps import in_words
 
     folders = sum(len(part.folders) for part in left)
     there = sum(len(part.folders) for part in planned) - folders
@@ -154,4 +153,4 @@ def _amount(planned: Sequence[MapPass], left: Sequence[MapPass], output: Path) -
     text = f"{count:,} maps of {', '.join(pixels)} pixels" if left else "nothing to write"
     if left:
         text += f" in {folders} folder{'s' * (folders > 1)} below {output}: {in_words(size)}"
-    return text + (f" ({there} there already, of the same training and images)" if there else "")
+    return text + (f" ({there} already written, from the same training and images)" if there else "")

@@ -24,8 +24,7 @@ from small_runs import prepared, write
 from segad_core.contracts import ImageBatch
 from segad_core.errors import DataError
 from segad_core.store.store import Store
-from segad_core.tools import map_export
-from segad_core.tools.map_export import plan_maps, write_maps
+from segad_core.tools.maps import in_words, plan_maps, write_maps
 
 SPOTTY_MAPS = fakes.Spotty.anomaly_maps
 ALONE: list[dict[str, Any]] = [{"name": "alone", "score": "spotty"}]
@@ -126,7 +125,7 @@ def test_doubtful_images_are_among_them(home: Path) -> None:
 
 
 @pytest.mark.parametrize("images", ["test", "all"])
-def test_they_are_the_runs_own_whatever_a_network_makes_of_the_size_of_a_batch(
+def test_they_are_the_maps_of_the_run_even_if_rounding_depends_on_the_batch_size(
     home: Path, monkeypatch: pytest.MonkeyPatch, images: str
 ) -> None:
     def rounding(self: fakes.Spotty, batch: ImageBatch) -> NDArray[np.float32]:
@@ -258,7 +257,7 @@ def test_what_is_asked_for_and_nothing_else(home: Path) -> None:
     assert text.startswith("7 maps of 48 x 48 pixels in 1 folder below out")
     text = maps(recipe)
     assert text.startswith("49 maps of 48 x 48 pixels in 7 folders below out")
-    assert "(1 there already, of the same training and images)" in text
+    assert "(1 already written, from the same training and images)" in text
     assert len(folders()) == 8
 
 
@@ -293,7 +292,7 @@ def test_a_detector_that_is_not_trained(home: Path) -> None:
     assert "error: detector 'spotty' of category 'a', seed 1: is not in the store" in text
     assert "more" not in text
     assert not Path("out").exists()
-    command = shlex.split(text.strip().splitlines()[-1].partition("call for: ")[2])
+    command = shlex.split(text.strip().splitlines()[-1].partition("code: ")[2])
     assert command == ["segad", "run", str(recipe), *words]
     assert segad(*command[1:]).exit_code == 0
     maps(recipe, *words)
@@ -333,20 +332,23 @@ def test_two_images_for_one_file(home: Path) -> None:
     data_set(home / "data", good=24, bad=13)
     Image.fromarray(picture(99, True)).save(home / "data/a/bad/004.jpg")
     text = maps(trained(recipe_in(home)), "--images", "all", code=1)
-    assert "category 'a': the maps of 'bad/004.jpg' and 'bad/004.png' would be one file, bad/004.npy" in text
+    assert (
+        "category 'a': the maps of 'bad/004.jpg' and 'bad/004.png' would be the same file, bad/004.npy"
+        in text
+    )
     assert not Path("out").exists()
 
 
 @pytest.mark.parametrize("name", ["../1.png", "a/../../1.png", "/1.png", ""])
 def test_nothing_is_written_outside(home: Path, name: str) -> None:
     plan = prepared(recipe_in(home)).plans[0]
-    with pytest.raises(DataError, match="cannot name a file below a folder"):
+    with pytest.raises(DataError, match="is not a valid path within a folder"):
         plan_maps(replace(plan, category=name), home / "out", ["spotty"], [0], "all")
     tasks = tuple(
         replace(task, samples=(replace(task.samples[0], id=name),)) if hasattr(task, "samples") else task
         for task in plan.tasks
     )
-    with pytest.raises(DataError, match="cannot name a file below a folder"):
+    with pytest.raises(DataError, match="is not a valid path within a folder"):
         plan_maps(replace(plan, tasks=tasks), home / "out", ["spotty"], [0], "all")
 
 
@@ -356,7 +358,7 @@ def test_a_disk_that_is_too_small(home: Path, monkeypatch: pytest.MonkeyPatch) -
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, needed - 1))
     text = maps(recipe, code=1)
-    assert "error: out: 7 maps take 0.1 MiB, and 0.1 MiB are free" in text
+    assert "error: out: 7 maps need 0.1 MiB, but only 0.1 MiB are free" in text
     assert not Path("out").exists()
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, needed))
     maps(recipe)
@@ -367,7 +369,7 @@ def test_a_disk_that_is_too_small(home: Path, monkeypatch: pytest.MonkeyPatch) -
     ("size", "words"), [(10 << 20, "10.0 MiB"), (3 << 30, "3.0 GiB"), (128 << 20, "0.1 GiB"), (0, "0.0 MiB")]
 )
 def test_amounts(size: int, words: str) -> None:
-    assert map_export.in_words(size) == words
+    assert in_words(size) == words
 
 
 @pytest.mark.parametrize("wrong", ["nan map", "infinite map", "shape", "type"])
@@ -379,7 +381,7 @@ def test_a_map_that_breaks_the_contract(home: Path, monkeypatch: pytest.MonkeyPa
     if wrong.endswith("map"):
         assert "the anomaly map of detector 'spotty' is not finite for image 'bad/000.png'" in text
     else:
-        assert "detector 'spotty' gave maps" in text
+        assert "detector 'spotty': returned maps" in text
     assert folders() == []
 
 
@@ -395,7 +397,7 @@ def test_what_is_there_is_not_written_again(home: Path) -> None:
     maps(recipe)
     before = stamps()
     text = maps(recipe)
-    assert text == "nothing to write (1 there already, of the same training and images)\n"
+    assert text == "nothing to write (1 already written, from the same training and images)\n"
     assert stamps() == before
     assert len(before) == 8
 
@@ -416,7 +418,7 @@ def test_other_maps_are_written_over_only_when_asked_to(home: Path, words: list[
     before = stamps()
     trained(recipe, *(words if words[0] == "--set" else []))
     text = maps(recipe, *words, code=2)
-    assert "error: out/a/spotty/seed_0: is there already, with maps of other images, another" in text
+    assert "error: out/a/spotty/seed_0: already exists, with maps of other images, another" in text
     assert "--force" in text
     assert stamps() == before
     maps(recipe, *words, "--force")
@@ -431,7 +433,7 @@ def test_a_changed_image_is_noticed(home: Path) -> None:
     image = splits()["0"]["test"][0]
     Image.fromarray(picture(555)).save(home / "data" / "a" / image)
     trained(recipe)
-    assert "is there already, with maps of other images" in maps(recipe, code=2)
+    assert "already exists, with maps of other images" in maps(recipe, code=2)
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "link", "record"])
@@ -450,9 +452,26 @@ def test_what_somebody_else_put_there_stays(home: Path, kind: str) -> None:
     before = stamps()
     for words in ([], ["--force"]):
         text = maps(recipe, *words, code=2)
-        assert "out/a/spotty/seed_0: is there already, and is no folder that 'segad maps' wrote" in text
+        assert "out/a/spotty/seed_0: already exists, but is not a folder written by 'segad maps'" in text
     assert stamps() == before
     assert folders() == ["a/spotty/seed_0"]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "bad/notes.txt", "bad/maps.json"])
+def test_a_file_of_somebody_else_in_a_folder_of_maps_stays(home: Path, name: str) -> None:
+    recipe = trained(recipe_in(home))
+    maps(recipe)
+    path = Path("out/a/spotty/seed_0") / name
+    path.write_text("mine")
+    before = stamps()
+    text = maps(recipe, "--force", code=2)
+    assert "error: out/a/spotty/seed_0: " in text
+    assert name in text
+    assert stamps() == before
+    assert path.read_text() == "mine"
+    assert maps(recipe).startswith("nothing to write")
+    path.unlink()
+    maps(recipe, "--force")
 
 
 # ---------------------------------------------------------------- interrupted
@@ -480,7 +499,7 @@ def test_interrupted_what_is_there_is_whole(home: Path, stopping: list[BaseExcep
     maps(recipe, "--category", "b")
     stopping.append(KeyboardInterrupt())
     text = maps(recipe, code=1)
-    assert "interrupted: the folders that are there are whole; the same command goes on" in text
+    assert "interrupted: existing folders are complete" in text
     assert folders() == ["b/spotty/seed_0"]
     stopping.clear()
     maps(recipe)
@@ -538,7 +557,9 @@ def test_what_another_process_wrote_meanwhile_is_left_alone(home: Path) -> None:
             part, store, "cpu", lambda what, done, total, note="": told.append((what, done, total))
         )
         assert made == expected
-    assert told == [("a, seed 0: images with maps", done, 7) for done in (4, 7)]
+    assert {(what, total) for what, _, total in told} == {("a, seed 0: images with maps", 7)}
+    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+    assert told[-1][1] == 7
 
 
 def test_the_command_is_listed() -> None:

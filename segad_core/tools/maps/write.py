@@ -1,0 +1,97 @@
+"""Writes the maps of a scoring pass into folders."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segad_core.base.digest import digest_of
+from segad_core.contracts import Progress
+from segad_core.errors import StoreError
+from segad_core.run.cells import FitCell
+from segad_core.run.fit import open_images, restored
+from segad_core.scoring.batch import NamedDetector, ScoringPass
+from segad_core.store.store import Store
+from segad_core.tools.maps.folder import MapFolder
+from segad_core.tools.maps.plan import MapPass
+
+
+def write_maps(
+    part: MapPass, store: Store, device: str, progress: Progress, force: bool = False
+) -> list[MapFolder]:
+    """Fills the folders of a pass, which appear when all are complete.
+
+    Args:
+        part: what to write.
+        store: with the trained detectors.
+        device: as for a run.
+        progress: receives the number of images done.
+        force: replace existing folders.
+
+    Returns:
+        The folders that were written, without those that another process has written meanwhile.
+
+    Raises:
+        SegadError: a map is invalid, a detector or an image is missing, or the disk is full.
+    """
+    with ExitStack() as locks:
+        for path in sorted(folder.path.resolve() for folder in part.folders):
+            locks.enter_context(store.lock(f"maps.{digest_of(str(path))}"))
+        folders = [folder for folder in part.folders if not folder.done(force)]
+        if not folders:
+            return []
+        try:
+            with ExitStack() as unfinished:
+                filling = {
+                    unfinished.enter_context(
+                        folder.replaced(part.files.values(), _record(folder, part))
+                    ): folder.fit
+                    for folder in folders
+                }
+                _fill(part, filling, store, device, progress)
+        except OSError as error:
+            raise StoreError(
+                f"{error.filename or folders[0].path}: cannot be written ({error.strerror or error})",
+                "Free some space, correct the permissions, or choose another -o. Existing folders are "
+                "complete, and the same command writes the others.",
+            ) from error
+    return folders
+
+
+def _fill(
+    part: MapPass, filling: Mapping[Path, FitCell], store: Store, device: str, progress: Progress
+) -> None:
+    """Writes the maps of all detectors in one pass; two names of one training share its maps."""
+    category, done = part.task.category, 0
+    fits = {fit.key: fit for fit in filling.values()}
+    detectors = {
+        key: NamedDetector(fit.alias, restored(fit, store, category, device)) for key, fit in fits.items()
+    }
+    scoring = ScoringPass(detectors)
+    images = open_images(part.task, [d.detector for d in detectors.values()], store, device, progress)
+    for batch in images.batches():
+        maps = scoring.score(batch).maps
+        files = [(i, part.files[s.id]) for i, s in enumerate(batch.samples) if s.id in part.files]
+        for folder, fit in filling.items():
+            for i, file in files:
+                np.save(folder / file, np.ascontiguousarray(maps[fit.key][i]), allow_pickle=False)
+        done += len(files)
+        progress(f"{category}, seed {part.folds[0]}: images with maps", done, len(part.files))
+
+
+def _record(folder: MapFolder, part: MapPass) -> dict[str, Any]:
+    return {
+        "segad": importlib.metadata.version("segad"),
+        "category": part.task.category,
+        "detector": folder.detector,
+        "plugin": folder.fit.learner.provider.qualified,
+        "training": folder.fit.key,
+        "seeds": [str(fold) for fold in part.folds],
+        "size": list(part.task.preprocessing.size),
+        "maps": len(part.files),
+    }
