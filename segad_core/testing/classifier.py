@@ -12,7 +12,8 @@ from segad_core.errors import SegadError
 from segad_core.evaluate import auroc
 from segad_core.testing.checks import is_array, refused, unwritten, works
 from segad_core.testing.images import ArrayImageSet, Pixels, bad_images, good_images
-from segad_core.testing.learner import LearnerSuite, Results
+from segad_core.testing.learner import LearnerSuite
+from segad_core.testing.shared_training import Results
 
 Labels = NDArray[np.int64]
 
@@ -20,7 +21,7 @@ _LEAST_TURN = 0.5  # of the AUROC, by other labels: three standard deviations of
 
 
 class ClassifierSuite(LearnerSuite[Classifier]):
-    """The contract of `segad.classifiers`, clause by clause. Define `make`; nearly every clause fits anew.
+    """The contract of `segad.classifiers`, clause by clause. Define `make`.
 
     Attributes:
         size: height and width of the images; they differ so that what is confused shows.
@@ -55,7 +56,7 @@ class ClassifierSuite(LearnerSuite[Classifier]):
 
     def test_scores_are_finite_float64(self) -> None:
         """`scores` gives (N,) float64, none NaN or infinite, whatever the number of images."""
-        classifier = self._fitted()
+        classifier = self._trained()
         for count in (1, 3):
             scores = classifier.scores(self._batch(bad_images(count, *self.size, seed=5)))
             is_array(scores, (count,), np.float64, f"scores() of {count} images")

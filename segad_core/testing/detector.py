@@ -7,11 +7,12 @@ import numpy as np
 from segad_core.contracts import Detector, ImageBatch, Run, optional
 from segad_core.testing.checks import is_array, same, works
 from segad_core.testing.images import ArrayImageSet, Pixels, good_images
-from segad_core.testing.learner import LearnerSuite, Results
+from segad_core.testing.learner import LearnerSuite
+from segad_core.testing.shared_training import Results
 
 
 class DetectorSuite(LearnerSuite[Detector]):
-    """The contract of `segad.detectors`, clause by clause. Define `make`; nearly every clause fits anew.
+    """The contract of `segad.detectors`, clause by clause. Define `make`.
 
     Attributes:
         size: height and width of the images; they differ so that what is confused shows.
@@ -56,12 +57,12 @@ class DetectorSuite(LearnerSuite[Detector]):
 
     def test_maps_are_finite_float32_of_the_images_size(self) -> None:
         """`anomaly_maps` gives (N, H, W) float32, none NaN or infinite, whatever the number of images."""
-        detector = self._fitted()
+        detector = self._trained()
         for count in (1, 3):
             maps = detector.anomaly_maps(self._batch(good_images(count, *self.size)))
             is_array(maps, (count, *self.size), np.float32, f"anomaly_maps() of {count} images")
 
     def test_image_scores_are_finite_float64(self) -> None:
         """`image_scores` gives (N,) float64, none NaN or infinite."""
-        scores = self._results(self._fitted(), self._good_and_bad())["image score"]
+        scores = self._good_and_bad_results(self._trained())["image score"]
         is_array(scores, (6,), np.float64, "image_scores() of 6 images")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,11 @@ Pixels = NDArray[np.uint8]
 
 def good_images(count: int, height: int = 64, width: int = 96, seed: int = 0) -> Pixels:
     """Good parts (count, height, width, 3): a striped plate, hardly different from one to the next."""
+    return _good_images(count, height, width, seed).copy()
+
+
+@lru_cache(maxsize=16)  # the clauses of a suite ask for the same ones again and again
+def _good_images(count: int, height: int, width: int, seed: int) -> Pixels:
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:height, :width].astype(np.float64)
     images = []
@@ -38,6 +43,11 @@ def bad_images(count: int, height: int = 64, width: int = 96, seed: int = 1, dar
         seed: decides the images.
         dark: how probable a dark stain is; the others are bright.
     """
+    return _bad_images(count, height, width, seed, dark).copy()
+
+
+@lru_cache(maxsize=16)
+def _bad_images(count: int, height: int, width: int, seed: int, dark: float) -> Pixels:
     images = good_images(count, height, width, seed)
     rng = np.random.default_rng([seed, 1])
     rows, columns = np.mgrid[:height, :width].astype(np.float64)

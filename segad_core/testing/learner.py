@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import load as load_arrays
 
-from segad_core.base.formats import arrays_to_bytes
-from segad_core.contracts import Array, Encoder, ImageBatch, Learner, Progress, Run, Sample, unseen
+from segad_core.base.digest import array_digest
+from segad_core.contracts import Array, Component, Encoder, ImageBatch, Learner, Progress, Run, Sample, unseen
 from segad_core.errors import SegadError
 from segad_core.evaluate import auroc
 from segad_core.testing.checks import ROUNDING, not_fitted, refused, same, unwritten, works
 from segad_core.testing.component import ComponentSuite
 from segad_core.testing.images import ArrayImageSet, Pixels, arrays_of, bad_images, good_images, image_batch
+from segad_core.testing.shared_training import Results, SharedTraining, shared_training
 from segad_core.testing.tiny_encoder import TinyEncoder
 from segad_core.testing.trial_run import (
     CountingEncoder,
@@ -30,11 +30,13 @@ from segad_core.testing.trial_run import (
 )
 
 L = TypeVar("L", bound=Learner)
-Results = dict[str, NDArray[Any]]
 
 
 class LearnerSuite(ComponentSuite, Generic[L]):
     """The clauses that detectors and classifiers share; the suites of the two fill in how one is used.
+
+    Clauses about training fit a learner of their own; the others share one training, whose state each
+    restores into a fresh instance, as a run does.
 
     Attributes:
         size: height and width of the images; they differ so that what is confused shows.
@@ -90,12 +92,37 @@ class LearnerSuite(ComponentSuite, Generic[L]):
         return np.concatenate([good_images(each, *self.size, seed=2), bad_images(each, *self.size, seed=3)])
 
     def _fitted(self) -> L:
+        """An instance of this clause's own training."""
         learner = self.make()
         self._fit(learner, self._images(), self._run())
         return learner
 
+    def _shared(self) -> SharedTraining[L]:
+        """The training that clauses share."""
+        return shared_training(self._identity(), self._train)
+
+    def _train(self) -> SharedTraining[L]:
+        learner, told, encoder = self.make(), Told(), CountingEncoder(self._encoder, self.size)
+        self._fit(learner, self._images(encoder=encoder), self._run(told))
+        return SharedTraining(self.make, learner, told, encoder.seen, self._good_and_bad_results)
+
+    def _identity(self) -> Hashable:
+        """All that decides the shared training and its results, of this suite and its attributes."""
+        components: list[Component] = [self.make(), self._encoder]
+        described = [(type(one), repr(one.params), one.device) for one in components]
+        own = {name: value for name, value in vars(self).items() if name != "_encoder"}
+        return (type(self), *described, repr(own), array_digest(self._training()))
+
+    def _trained(self) -> L:
+        """An instance as the shared training left it, for this clause alone."""
+        training = self._shared()
+        return training.restored() if training.restores else self._fitted()
+
     def _results(self, learner: L, pixels: Pixels) -> Results:
         return self._use(learner, self._batch(pixels))
+
+    def _good_and_bad_results(self, learner: L) -> Results:
+        return self._results(learner, self._good_and_bad())
 
     def test_layers_exist_in_the_encoder(self) -> None:
         """Each layer that it reads is one of the encoder's; `cost` says in words what a fit takes."""
@@ -110,25 +137,24 @@ class LearnerSuite(ComponentSuite, Generic[L]):
 
     def test_fit_is_deterministic(self) -> None:
         """Two fits with one seed give the same results: `run.seed` is the only randomness."""
-        pixels = self._good_and_bad()
-        first, second = self._results(self._fitted(), pixels), self._results(self._fitted(), pixels)
+        first, second = self._shared().results, self._good_and_bad_results(self._fitted())
         for name in first:
             same(second[name], first[name], f"the {name} after a second fit with the same seed")
 
     def test_state_restores_to_the_last_bit(self) -> None:
         """`state` is named arrays that safetensors holds; a fresh instance that takes them up is the same."""
-        learner, fresh, pixels = self._fitted(), self.make(), self._good_and_bad()
+        training, fresh = self._shared(), self.make()
         with works("what state() gives is named arrays that safetensors can hold"):
-            stored = arrays_to_bytes(learner.state())
+            stored = training.state
         with works("restore() takes up what state() gave"):
             fresh.restore(load_arrays(stored))
-        first, second = self._results(learner, pixels), self._results(fresh, pixels)
+        first, second = training.results, self._good_and_bad_results(fresh)
         for name in first:
             same(second[name], first[name], f"the {name} of a restored instance")
 
     def test_images_do_not_depend_on_their_neighbours(self) -> None:
         """An image's results do not depend on what else is in the batch, nor on its place there."""
-        learner, pixels = self._fitted(), self._good_and_bad()
+        learner, pixels = self._trained(), self._good_and_bad()
         together, turned = self._results(learner, pixels), self._results(learner, pixels[::-1].copy())
         good, bad = self._results(learner, pixels[:1]), self._results(learner, pixels[-1:])
         for name, values in together.items():
@@ -146,7 +172,7 @@ class LearnerSuite(ComponentSuite, Generic[L]):
 
     def test_ranks_visible_defects_above_good_images(self) -> None:
         """Higher is worse: images with a stain that anybody sees score above good ones."""
-        scores = self._results(self._fitted(), self._good_and_bad(12))["image score"]
+        scores = self._results(self._trained(), self._good_and_bad(12))["image score"]
         area = auroc(np.repeat([0, 1], 12), scores)
         assert area >= self.least_auroc, f"visible defects: AUROC {area:.3f}, below {self.least_auroc}"
 
@@ -160,7 +186,7 @@ class LearnerSuite(ComponentSuite, Generic[L]):
 
     def test_encoder_runs_once_per_batch(self) -> None:
         """All results of a batch cost one pass of the encoder: they share `batch.features()`."""
-        learner, pixels = self._fitted(), self._good_and_bad()
+        learner, pixels = self._trained(), self._good_and_bad()
         passes: list[int] = []
 
         def encode(given: Pixels) -> Mapping[str, Array]:
@@ -174,9 +200,7 @@ class LearnerSuite(ComponentSuite, Generic[L]):
 
     def test_fit_encodes_each_image_once(self) -> None:
         """`fit` passes no training image through the encoder twice: `images.features()` keeps the layers."""
-        encoder = CountingEncoder(self._encoder, self.size)
-        self._fit(self.make(), self._images(encoder=encoder), self._run())
-        most = max(encoder.seen.values(), default=0)
+        most = max(self._shared().passes.values(), default=0)
         assert most <= 1, (
             f"fit() passes an image through the encoder {most} times at the set's own size; "
             "images.features() passes each once and keeps what comes out"
@@ -188,26 +212,23 @@ class LearnerSuite(ComponentSuite, Generic[L]):
         for seed in (310_291, 775_121):
             with global_randomness(seed):
                 learner = self._fitted()
-            results.append(self._results(learner, self._good_and_bad()))
+            results.append(self._good_and_bad_results(learner))
         for name in results[0]:
             same(results[1][name], results[0][name], f"the {name} under another global random state")
 
     def test_a_second_fit_forgets_the_first(self) -> None:
         """`fit` on an instance that was fitted and used before gives what it gives on a fresh one."""
-        learner, pixels = self.make(), self._good_and_bad()
-        others = 255 - self._training()
+        learner, others = self.make(), 255 - self._training()
         self._fit(learner, self._images(others[: len(others) // 2 + 1]), self._run())
-        self._results(learner, pixels)
+        self._good_and_bad_results(learner)
         self._fit(learner, self._images(), self._run())
-        second, fresh = self._results(learner, pixels), self._results(self._fitted(), pixels)
+        second, fresh = self._good_and_bad_results(learner), self._shared().results
         for name in fresh:
             same(second[name], fresh[name], f"the {name} of an instance that was fitted to others before")
 
     def test_progress_is_told_consistently(self) -> None:
         """`run.progress` is told in words what is done, 0 <= done <= total, a total above 0, and a note."""
-        told = Told()
-        self._fit(self.make(), self._images(), self._run(told))
-        for what, done, total, note in told.calls:
+        for what, done, total, note in self._shared().told.calls:
             call = f"fit() tells progress({what!r}, {done!r}, {total!r}, {note!r})"
             assert isinstance(what, str) and what, f"{call}: say in words what is being done"
             assert isinstance(note, str), f"{call}: a note is a string"
@@ -218,21 +239,20 @@ class LearnerSuite(ComponentSuite, Generic[L]):
 
     def test_a_killed_training_goes_on(self) -> None:
         """A fit that is killed, and begun again with the checkpoint it left, ends in the same results."""
-        told, undisturbed, left = Told(), self.make(), Left()
-        self._fit(undisturbed, self._images(), self._run(told))
+        undisturbed, learner, left = self._shared(), self.make(), Left()
+        third = -(-len(undisturbed.told.calls) // 3)
         for _ in range(2):  # the second time in what goes on after the first
             with suppress(Killed):
-                self._fit(self.make(), self._images(), self._run(Told(-(-len(told.calls) // 3)), left))
-        learner, pixels = self.make(), self._good_and_bad()
+                self._fit(self.make(), self._images(), self._run(Told(third), left))
         self._fit(learner, self._images(), self._run(unseen, left))
         assert left.checkpoints.keys() <= left.asked, "fit() saves checkpoints and asks for none: load() them"
-        expected, found = self._results(undisturbed, pixels), self._results(learner, pixels)
+        expected, found = undisturbed.results, self._good_and_bad_results(learner)
         for name in expected:
             same(found[name], expected[name], f"the {name} after a training that was killed and went on")
 
     def test_restore_refuses_what_is_incomplete(self) -> None:
         """A state without one of its entries, or without any, raises a `SegadError`."""
-        state = self._fitted().state()
+        state = self._trained().state()
         for missing in {re.sub(r"\d+", "", name): name for name in state}.values():  # one of each kind
             with refused(f"restore() of a state without '{missing}' has to raise a SegadError", SegadError):
                 self.make().restore({name: array for name, array in state.items() if name != missing})
@@ -242,7 +262,7 @@ class LearnerSuite(ComponentSuite, Generic[L]):
 
     def test_images_of_another_size_are_mapped_or_refused(self) -> None:
         """Images of another size than it was fitted to get results of that size, or a `SegadError`."""
-        learner, (h, w) = self._fitted(), self.size
+        learner, (h, w) = self._trained(), self.size
         for size in ((w, h), (h + 9, w + 5)):
             of = f"images of {size}, after a fit to {self.size},"
             pixels, results = good_images(2, *size), None

@@ -1,7 +1,5 @@
 """The detector `efficientad` keeps its contract, with a teacher that it distils or one from a file."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -24,11 +22,12 @@ class TestEfficientADWithADistilledTeacher(DetectorSuite):
 class TestEfficientADWithoutPaddingAndWithATeachersFile(DetectorSuite):
     size = (40, 52)  # which the networks see as it is
 
-    @pytest.fixture(autouse=True)
-    def _teacher_file(self, tmp_path: Path) -> None:
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _teacher_file(cls, tmp_path_factory: pytest.TempPathFactory) -> None:
         torch.manual_seed(0)
-        self.teacher = tmp_path / "teacher.pth"
-        torch.save(pdn("small", 384, padding=True).state_dict(), self.teacher)
+        cls.teacher = tmp_path_factory.mktemp("teacher") / "teacher.pth"
+        torch.save(pdn("small", 384, padding=True).state_dict(), cls.teacher)
 
     def make(self):
         return EfficientAD(EfficientAD.Params(padding=False, teacher=self.teacher, **_FEW))
