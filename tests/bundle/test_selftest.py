@@ -16,8 +16,8 @@ from segad_core.errors import BundleError
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Parts:
-    return sound_parts(tmp_path_factory.mktemp("sound"))
+def sound() -> Parts:
+    return sound_parts()
 
 
 def verified(parts: Parts, home: Path) -> Verification:

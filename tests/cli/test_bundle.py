@@ -16,8 +16,8 @@ from trained_bundles import ROWS, bundle_of
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Parts:
-    return sound_parts(tmp_path_factory.mktemp("sound"))
+def sound() -> Parts:
+    return sound_parts()
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -6,9 +6,11 @@ import copy
 import hashlib
 import json
 import pickle
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +71,18 @@ def write(home: Path, form: str, files: Mapping[str, bytes]) -> Path:
     return path
 
 
-def sound_parts(home: Path) -> Parts:
-    """A bundle with a detector, a drawn mask and a forest, as `segad fit` makes it in a few seconds."""
+def sound_parts() -> Parts:
+    """A bundle with a detector, a drawn mask and a forest, as `segad fit` makes it: once in a process."""
+    return _sound_parts().copy()
+
+
+@cache
+def _sound_parts() -> Parts:
+    with tempfile.TemporaryDirectory(prefix="segad-test-") as folder:
+        return _fitted_parts(Path(folder))
+
+
+def _fitted_parts(home: Path) -> Parts:
     workshop(home)
     labels = np.zeros((48, 48), np.uint8)
     labels[:, 24:] = 1
