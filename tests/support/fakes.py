@@ -327,25 +327,25 @@ class Endless(ScalarFeature):
 
 
 class Above(FittedFeature):
-    """Pixels above the highest value that good parts show in the segment."""
+    """Pixels above the highest mean that good parts have in the segment."""
 
     fitted: ClassVar[int] = 0
     """How often any instance was fitted."""
 
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         super().__init__(params, device)
-        self._limits = np.empty(0, np.float32)
+        self._limits = np.empty(0)
 
     def statistics(self) -> Sequence[str]:
         return ("above",)
 
     def fit(self, good: GoodMaps, run: Run) -> None:
         Above.fitted += 1
-        maxima = [[part.max(initial=-np.inf) for part in values] for values in good]
-        assert len(maxima) == len(good) and maxima == [
-            [part.max(initial=-np.inf) for part in values] for values in good
-        ]  # they can be gone through again
-        self._limits = np.max(maxima, axis=0).astype(np.float32)
+        means = [[part.mean(dtype=np.float64) for part in values] for values in good]
+        assert len(means) == len(good)
+        again = [[part.mean(dtype=np.float64) for part in values] for values in good]
+        assert again == means  # they can be gone through many times
+        self._limits = np.max(means, axis=0)
 
     def compute(self, values: SegmentValues) -> NDArray[np.float64]:
         counts = [(part > limit).sum() for part, limit in zip(values, self._limits, strict=True)]
@@ -355,7 +355,7 @@ class Above(FittedFeature):
         return {"limits": self._limits}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        self._limits = np.asarray(state["limits"], np.float32)
+        self._limits = np.asarray(state["limits"], np.float64)
 
 
 class Table(FinalClassifier):
