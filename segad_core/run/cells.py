@@ -23,6 +23,11 @@ def names_for(samples: Iterable[Sample], *choices: Choice | None) -> dict[str, A
     return {"names": [[sample.id, sample.label] for sample in samples]} if by_name else {}
 
 
+def distributions(*choices: Choice | None) -> dict[str, str]:
+    """The versions of the distributions that plugins come from."""
+    return {choice.provider.distribution: choice.provider.version for choice in choices if choice}
+
+
 @dataclass(frozen=True)
 class FitCell:
     """A detector or a classifier, trained."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,12 +15,16 @@ from segad_core.contracts import Executor
 from segad_core.errors import ImageError, SegadError
 from segad_core.evaluate import Figures
 from segad_core.recipe import Recipe
+from segad_core.run.cells import Task
 from segad_core.run.folder import RunFolder, make_home, run_digest
 from segad_core.run.ledger import Ledger, segmented_images
 from segad_core.run.log import RunLog
 from segad_core.run.prepare import Prepared, prepare
 from segad_core.run.schedule import report, run_tasks, work_left
+from segad_core.run.versions import version_notes
 from segad_core.store.store import Store
+
+log = logging.getLogger("segad.engine")
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,15 @@ def _run(
     finally:
         executor.close()
     figures = ledger.write()
+    prepared = _with_version_notes(prepared, store, tasks)
     table = folder.finish(recipe, figures, prepared, segmented_images(tasks, store))
     hook.run_finished(folder=folder.path)
     return Result(folder.path, table, figures, prepared.lost())
+
+
+def _with_version_notes(prepared: Prepared, store: Store, tasks: Sequence[Task]) -> Prepared:
+    """Warns of artifacts that were made under different versions, and notes it for the table."""
+    notes = version_notes(store, [cell.key for task in tasks for cell in task.cells])
+    for note in notes:
+        log.warning("%s", note)
+    return replace(prepared, notes=(*prepared.notes, *notes))

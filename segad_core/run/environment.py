@@ -9,12 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from segad_core.base.versions import LIBRARIES, version_of
 from segad_core.recipe import Recipe
 
-_LIBRARIES = (
-    *("numpy", "pandas", "pillow", "scipy", "numba", "torch", "torchvision", "timm"),
-    *("segment-anything", "xgboost"),
-)
+_LIBRARIES = (*LIBRARIES, "pandas", "pillow", "segment-anything")
 
 
 def environment(recipe: Recipe, device: str) -> dict[str, Any]:
@@ -27,20 +25,13 @@ def environment(recipe: Recipe, device: str) -> dict[str, Any]:
     return {
         "segad": importlib.metadata.version("segad"),
         "plugins": dict(sorted(plugins.items())),
-        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "libraries": {name: version_of(name) for name in _LIBRARIES},
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "device": device,
     }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _processor() -> str:

@@ -20,7 +20,7 @@ from segad_core.errors import PluginError
 from segad_core.images import FileImageSet, folder_samples
 from segad_core.images.artifacts import keeper
 from segad_core.recipe import encoder_identity
-from segad_core.run.cells import FitCell, FitTask, ScoresTask, StatisticsTask
+from segad_core.run.cells import FitCell, FitTask, ScoresTask, StatisticsTask, distributions
 from segad_core.run.costs import fit_cost
 from segad_core.store.arrays import kept
 from segad_core.store.checkpoints import FolderCheckpoint
@@ -61,7 +61,8 @@ def _fit_cell(
         learner.fit(images, np.array(task.labels, np.int64), run)
     else:
         learner.fit(images, run)  # type: ignore[attr-defined]
-    store.put(cell.key, "fit", {STATE: arrays_to_bytes(learner.state())})
+    files = {STATE: arrays_to_bytes(learner.state())}
+    store.put(cell.key, "fit", files, distributions(cell.learner))
     checkpoint.clear()
 
 

@@ -11,7 +11,7 @@ from safetensors.numpy import load
 from segad_core.base.formats import arrays_to_bytes, from_npy, json_bytes, npy
 from segad_core.contracts import Arrays, FinalClassifier, Progress, Run
 from segad_core.errors import NonFiniteError, PluginError
-from segad_core.run.cells import FeatureTable, RowTask
+from segad_core.run.cells import FeatureTable, RowTask, distributions
 from segad_core.scoring.layout import FeatureLayout
 from segad_core.store.checkpoints import FolderCheckpoint
 from segad_core.store.store import Store
@@ -36,7 +36,7 @@ def score_row(task: RowTask, store: Store, device: str, progress: Progress) -> N
         scores = np.asarray(final.margins(features[scored]), np.float64)
         files = {_FINAL: arrays_to_bytes(final.state()), _NAMES: json_bytes(names)}
     _check(task, scores)
-    store.put(key, "row", {_SCORES: npy(scores), **files})
+    store.put(key, "row", {_SCORES: npy(scores), **files}, distributions(task.row.final))
     checkpoint.clear()
 
 

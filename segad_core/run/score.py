@@ -13,7 +13,7 @@ from segad_core.base.digest import digest_of
 from segad_core.base.formats import arrays_to_bytes, json_bytes
 from segad_core.contracts import Classifier, Feature, Progress, Run
 from segad_core.recipe import Choice
-from segad_core.run.cells import ScoresTask, StatisticsCell, StatisticsTask
+from segad_core.run.cells import ScoresTask, StatisticsCell, StatisticsTask, distributions
 from segad_core.run.fit import open_images, restored
 from segad_core.scoring.batch import GeneratedDefects, NamedDetector, ScoringPass
 from segad_core.scoring.fitted import fit_features, is_fitted, maps_of, restore_features, states_of
@@ -51,7 +51,8 @@ def score_with_detectors(task: StatisticsTask, store: Store, device: str, progre
         files[QUALITY] = json_bytes(quality[asked.segmenter] if asked.segmenter else [])
         if is_fitted(asked.features):
             files[FEATURES] = arrays_to_bytes(states_of(asked.features))
-        store.put(cell.key, "statistics", files)
+        made_by = distributions(cell.fit.learner, cell.segmenter, *cell.features)
+        store.put(cell.key, "statistics", files, made_by)
 
 
 def score_with_classifier(task: ScoresTask, store: Store, device: str, progress: Progress) -> None:
@@ -68,7 +69,8 @@ def score_with_classifier(task: ScoresTask, store: Store, device: str, progress:
             begin += len(batch)
             done += len(batch)
             progress("images scored", done, len(task.samples))
-    store.put(task.cells[0].key, "scores", values_files([("image", "score")], scores))
+    made_by = distributions(*(cell.learner for cell, _ in task.parts))
+    store.put(task.cells[0].key, "scores", values_files([("image", "score")], scores), made_by)
 
 
 def detectors_of(

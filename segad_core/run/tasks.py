@@ -27,7 +27,7 @@ def execute(task: Task, store: Store, device: str, progress: Progress) -> tuple[
     if missing:
         with ExitStack() as locks:  # all of them, in one order: other tasks may want some of these cells
             for key in missing:
-                locks.enter_context(store.lock(key))
+                locks.enter_context(store.lock(key, f"'{task.name}'"))
             if not all(store.has(key) for key in missing):  # another process may have made them meanwhile
                 _MAKERS[type(task)](task, store, device, progress)
     return tuple(cell.key for cell in task.cells)

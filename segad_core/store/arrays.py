@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from safetensors.numpy import load
 
@@ -13,11 +14,17 @@ from segad_core.store.store import Store
 _ARRAYS = "arrays.safetensors"
 
 
-def kept(store: Store, key: str, kind: str, make: Callable[[], Arrays]) -> Arrays:
+def kept(
+    store: Store,
+    key: str,
+    kind: str,
+    make: Callable[[], Arrays],
+    plugins: Mapping[str, str] = MappingProxyType({}),
+) -> Arrays:
     """Named arrays from the store, made and put there if it lacks them; who wants the same ones waits."""
     if (files := store.get(key)) is None:
-        with store.lock(key):
+        with store.lock(key, f"the {kind} {key}"):
             if (files := store.get(key)) is None:
                 files = {_ARRAYS: arrays_to_bytes(make())}
-                store.put(key, kind, files)
+                store.put(key, kind, files, plugins)
     return load(files[_ARRAYS])

@@ -56,7 +56,7 @@ class Records:
         Raises:
             StoreError: the disk is full or the file cannot be written; what was remembered before stays.
         """
-        with self._store.lock(self._lock):
+        with self._store.lock(self._lock, f"{self.path}"):
             lines = [json.dumps(item).encode() for item in {**self.read(), **records}.items()]
             data = b"".join(bytes_digest(line)[:_CHECKSUM].encode() + b" " + line + b"\n" for line in lines)
             try:

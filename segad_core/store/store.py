@@ -8,11 +8,12 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-
-from filelock import FileLock
+from types import MappingProxyType
 
 from segad_core.base.digest import bytes_digest
 from segad_core.base.files import sync_file, sync_folder
+from segad_core.base.locks import acquire
+from segad_core.base.versions import current_versions
 from segad_core.errors import StoreError
 
 _MANIFEST = "manifest.json"
@@ -54,7 +55,7 @@ class Store:
         try:
             return self._read(self._folder(key))
         except _Corrupt:
-            with self.lock(f"{key}.put"):
+            with self.lock(f"{key}.put", f"the artifact {key}"):
                 try:  # another process may have set it aside, and even made it anew, by now
                     return self._read(self._folder(key))
                 except _Corrupt:
@@ -74,24 +75,51 @@ class Store:
             )
         return files
 
-    def put(self, key: str, kind: str, files: Mapping[str, bytes]) -> None:
-        """Writes an artifact durably; one that is there already stays.
+    def versions(self, key: str) -> dict[str, str] | None:
+        """The versions under which an artifact was made; reads its manifest alone.
+
+        Empty if they were not recorded, as before segad recorded any; None if there is no sound artifact.
+        """
+        try:
+            manifest = json.loads((self._folder(key) / _MANIFEST).read_bytes())
+            return {str(name): str(version) for name, version in manifest.get("versions", {}).items()}
+        except (OSError, ValueError, AttributeError):
+            return None
+
+    def put(
+        self,
+        key: str,
+        kind: str,
+        files: Mapping[str, bytes],
+        plugins: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Writes an artifact durably, with the versions that decide its numbers; an existing one stays.
+
+        Args:
+            key: what identifies it.
+            kind: what it is, for people and messages.
+            files: its files by name.
+            plugins: the versions of the distributions whose plugins made it.
 
         Raises:
             StoreError: the disk is full or the store cannot be written; nothing is left behind.
         """
         if self.has(key):
             return
-        with self.lock(f"{key}.put"):
+        with self.lock(f"{key}.put", f"the {kind} {key}"):
             if not self.has(key):  # another process may have written it while this one waited
-                self._write(self._folder(key), kind, files)
+                self._write(self._folder(key), kind, files, {**plugins, **current_versions()})
 
     @contextmanager
-    def lock(self, key: str) -> Iterator[None]:
-        """Holds the key against other processes; the system releases it when its holder dies."""
+    def lock(self, key: str, what: str = "") -> Iterator[None]:
+        """Holds a key against other processes; the system releases it when its holder ends.
+
+        Args:
+            key: what is held.
+            what: what it stands for, reported if another process holds it for long.
+        """
         try:
-            lock = FileLock(self.root / "locks" / f"{key}.lock")
-            lock.acquire()
+            lock = acquire(self.root / "locks" / f"{key}.lock", what or f"the artifact {key}")
         except OSError as error:
             raise self.failure("cannot be locked", error) from error
         try:
@@ -134,11 +162,14 @@ class Store:
             raise _Corrupt
         return files
 
-    def _write(self, folder: Path, kind: str, files: Mapping[str, bytes]) -> None:
+    def _write(
+        self, folder: Path, kind: str, files: Mapping[str, bytes], versions: Mapping[str, str]
+    ) -> None:
         part = folder.with_name(f".{folder.name}.part")
         manifest = {
             "format": _FORMAT,
             "kind": kind,
+            "versions": dict(versions),
             "files": {name: bytes_digest(data) for name, data in files.items()},
         }
         try:

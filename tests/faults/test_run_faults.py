@@ -40,11 +40,11 @@ def test_a_disk_that_is_full_at_some_artifact(
     recipe = workshop(tmp_path)
     write = Store._write
 
-    def full(self: Store, folder: Path, own: str, files: dict[str, bytes]) -> None:
+    def full(self: Store, folder: Path, own: str, *others: object) -> None:
         with monkeypatch.context() as patch:
             if own == kind:
                 patch.setattr(Path, "write_bytes", _raise_no_space)
-            write(self, folder, own, files)
+            write(self, folder, own, *others)
 
     with monkeypatch.context() as patch:
         patch.setattr(Store, "_write", full)

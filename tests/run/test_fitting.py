@@ -5,7 +5,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +312,13 @@ def test_a_checkpoint_is_given_to_no_other_training(home: Home, monkeypatch: pyt
     assert len({t.cells[0].key for t in [task, *(t for tasks in others.values() for t in tasks)]}) == 9
 
 
+def at_once(path: Path, what: str) -> FileLock:
+    """As `acquire`, but instead of waiting it fails."""
+    lock = FileLock(path)
+    lock.acquire(timeout=0)
+    return lock
+
+
 def test_a_detector_that_two_runs_want_is_trained_by_one_at_a_time(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,7 +331,7 @@ def test_a_detector_that_two_runs_want_is_trained_by_one_at_a_time(
     def told(what: str, done: int, total: int, note: str = "") -> None:
         if (what, done) == ("two: steps", 3):
             with monkeypatch.context() as patch:  # who would have to wait is told so at once
-                patch.setattr(segad_core.store.store, "FileLock", partial(FileLock, timeout=0))
+                patch.setattr(segad_core.store.store, "acquire", at_once)
                 try:
                     execute(alone, home.store, "cpu", lambda *_: None)
                     tried.append("trained")

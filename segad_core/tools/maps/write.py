@@ -41,7 +41,7 @@ def write_maps(
     """
     with ExitStack() as locks:
         for path in sorted(folder.path.resolve() for folder in part.folders):
-            locks.enter_context(store.lock(f"maps.{digest_of(str(path))}"))
+            locks.enter_context(store.lock(f"maps.{digest_of(str(path))}", f"the map folder {path}"))
         folders = [folder for folder in part.folders if not folder.done(force)]
         if not folders:
             return []

@@ -1,0 +1,63 @@
+"""A table that rests on artifacts of different versions says so; otherwise nothing is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import run_command, said, workshop, write_recipe
+
+from segad_core.run.versions import version_notes
+from segad_core.store.store import Store
+
+
+def strip_versions(store: Path) -> None:
+    """Makes a store as segad wrote it before it recorded versions."""
+    for path in store.glob("objects/*/*/manifest.json"):
+        manifest = json.loads(path.read_text())
+        del manifest["versions"]
+        path.write_text(json.dumps(manifest))
+
+
+def test_a_store_filled_under_another_version_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = workshop(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("segad_core.base.versions.version_of", lambda name: f"0.0.{len(name)}")
+        first = run_command(recipe)
+    assert first.exit_code == 0 and "version" not in said(first)
+    again = run_command(recipe)
+    assert again.exit_code == 0 and "version" not in said(again)  # all of it is of one version
+    more = run_command(write_recipe(tmp_path, ("n_estimators: 2", "n_estimators: 3")))
+    assert more.exit_code == 0
+    table = next((tmp_path / "runs").rglob("table.md"))
+    tables = [path.read_text() for path in table.parents[1].rglob("table.md")]
+    mixed = [text for text in tables if "different versions" in text]
+    assert len(mixed) == 1
+    for words in (f"numpy 0.0.5 and {np.__version__}", "xgboost 0.0.7 and "):
+        assert words in said(more) and words in mixed[0].replace("\n", " ")
+
+
+def test_artifacts_of_an_older_store_are_unknown_and_said_once(tmp_path: Path) -> None:
+    recipe = workshop(tmp_path)
+    assert run_command(recipe).exit_code == 0
+    strip_versions(tmp_path / "store")
+    output = said(run_command(recipe))
+    assert output.count("unknown") == output.count("of 6 artifacts") == 2  # the warning, and the table's note
+
+
+def test_notes_name_each_library_with_its_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    for key, versions in {
+        "aa": {"numpy": "1", "torch": "2"},
+        "bb": {"numpy": "1", "torch": "3"},
+        "cc": {"numpy": "1"},
+    }.items():
+        monkeypatch.setattr("segad_core.store.store.current_versions", lambda versions=versions: versions)
+        store.put(key, "fit", {"a": b""})
+    assert version_notes(store, ["aa", "cc", "not there"]) == []
+    (note,) = version_notes(store, ["aa", "bb", "cc"])
+    assert "torch 2 and 3" in note and "numpy" not in note
