@@ -59,20 +59,6 @@ class FileImageSet:
             group = self.samples[start : start + size]
             yield self._batch(group, np.stack(list(islice(decoded, len(group)))))
 
-    def full_batches(self) -> Iterator[tuple[ImageBatch, int]]:
-        """Batches that all have the same size, and how many images of each count.
-
-        The last one is filled up with its last image: how a network rounds depends on the size of a batch,
-        not on what else is in it, so that an image's scores do not depend on the images around it.
-        """
-        size = self.preprocessing.batch_size
-        for batch in self.batches():
-            count = len(batch)
-            if count < size:
-                places = [*range(count), *[count - 1] * (size - count)]
-                batch = self._batch([batch.samples[i] for i in places], batch.pixels[places])
-            yield batch, count
-
     def pixels(self) -> NDArray[np.uint8]:
         """Every image, from one pass of decoding: in memory, or memory-mapped if large."""
         if self._pixels is None:
