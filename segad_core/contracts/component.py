@@ -85,20 +85,20 @@ class Component(ABC):  # noqa: B024 (what must be defined differs by kind)
 
 
 class Stateful(ABC):
-    """What learns and keeps what it learnt as named arrays, the one form of state for every kind of plugin.
+    """A component that learns, and stores what it learnt as named arrays.
 
-    After `restore(state())` a fresh instance with the same parameters gives the same results, bit for bit.
-    A file of a plain format goes into a state as an array of its bytes (uint8).
+    After `restore(state())`, a fresh instance with the same parameters gives bit-identical results. A state
+    can hold a file of a plain format as an array of its bytes (uint8).
     """
 
     @abstractmethod
     def state(self) -> Mapping[str, NDArray[np.generic]]:
-        """All that was learnt, as named arrays."""
+        """Everything that was learnt, as named arrays."""
 
     @abstractmethod
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        """Takes up a state that `state` gave.
+        """Restores what `state` returned.
 
         Raises:
-            SegadError: it is not such a state.
+            SegadError: the state is incomplete, or belongs to other parameters.
         """

@@ -2,23 +2,76 @@
 
 The simple way is a function of the values of one segment:
 
-    from collections.abc import Sequence
-
     import numpy as np
-    from numpy.typing import NDArray
+
     from segad_core.api import ScalarFeature
 
     class Median(ScalarFeature):
-        \"""Median of each segment.\"""
+        '''Median of each segment.'''
 
-        def statistics(self) -> Sequence[str]:
+        def statistics(self):
             return ("median",)
 
-        def value(self, values: NDArray[np.float32]) -> float:
+        def value(self, values):
             return float(np.median(values))
 
-A feature that needs to know where the values lie asks for `SegmentValues.region`; one that compares with good
-parts is a `FittedFeature`.
+A feature that needs to know where the values are asks for the `region` of a segment:
+
+    from scipy import ndimage
+
+    from segad_core.api import Feature, Parameters
+
+    class LargestBlob(Feature):
+        '''Area of the largest connected region above a threshold, in pixels.'''
+
+        class Params(Parameters):
+            '''What counts as anomalous.'''
+
+            threshold: float = 0.5
+
+        def statistics(self):
+            return ("largest_blob",)
+
+        def compute(self, values):
+            areas = np.zeros((len(values), 1))
+            for segment in range(len(values)):
+                region = values.region(segment)
+                blobs, count = ndimage.label(region.inside & (region.values > self.params.threshold))
+                areas[segment] = np.bincount(blobs.ravel())[1:].max(initial=0)
+            return areas
+
+One that compares with good parts is fitted first:
+
+    from segad_core.api import FittedFeature, PluginError
+
+    class AreaAboveGood(FittedFeature):
+        '''Number of pixels above all that good parts show in the segment.'''
+
+        limits = None
+
+        def statistics(self):
+            return ("area_above_good",)
+
+        def fit(self, good, run):
+            highest = [[segment.max(initial=-np.inf) for segment in values] for values in good]
+            self.limits = np.max(highest, axis=0)
+
+        def compute(self, values):
+            pairs = zip(values, self.fitted(), strict=True)
+            return np.array([[(segment > limit).sum()] for segment, limit in pairs], np.float64)
+
+        def state(self):
+            return {"limits": self.fitted()}
+
+        def restore(self, state):
+            if "limits" not in state:
+                raise PluginError("area_above_good: the state has no 'limits'")
+            self.limits = state["limits"]
+
+        def fitted(self):
+            if self.limits is None:
+                raise PluginError("area_above_good: is not fitted yet")
+            return self.limits
 """
 
 from __future__ import annotations
@@ -37,12 +90,12 @@ from segad_core.contracts.run import Run
 
 @dataclass(frozen=True)
 class Region:
-    """One segment where it lies: the part of the anomaly map that its bounding box covers.
+    """A segment in its place: the part of the anomaly map within its bounding box.
 
     Attributes:
-        top, left: where the box begins in the anomaly map, in pixels.
-        values: float32 (h, w) of the box, read-only; pixels outside of the segment included.
-        inside: bool (h, w), True for the segment's pixels.
+        top, left: the position of the box in the anomaly map, in pixels.
+        values: float32 (h, w), read-only; pixels of the box that are outside the segment included.
+        inside: bool (h, w), True for pixels of the segment.
     """
 
     top: int
@@ -56,11 +109,12 @@ class SegmentValues:
     """The values of one anomaly map, ordered by segment.
 
     Attributes:
-        values: float32, contiguous, finite; segment l is `values[offsets[l]:offsets[l + 1]]`.
-        offsets: int64 (L + 1,); a segment can be empty.
-        memo: a place where features of the same map share what they computed.
-        anomaly_map: float32 (H, W) that the values come from.
-        pixels: where each value lies in the flattened map.
+        values: float32, contiguous, finite; segment l is `values[offsets[l]:offsets[l + 1]]`. Not to be
+            written to.
+        offsets: int64 (L + 1,); segments can be empty.
+        memo: where features of the same map share intermediate results.
+        anomaly_map: float32 (H, W), from which the values come.
+        pixels: the position of each value in the flattened map.
     """
 
     values: NDArray[np.float32]
@@ -78,13 +132,13 @@ class SegmentValues:
             yield self.values[start:end]
 
     def region(self, segment: int) -> Region:
-        """One segment as a piece of the map; of an empty segment, a piece of size (0, 0).
+        """A segment in its place; a region of size (0, 0) if the segment is empty.
 
         Raises:
-            LookupError: these values have no map behind them.
+            LookupError: these values come without their map.
         """
         if self.anomaly_map is None or self.pixels is None:
-            raise LookupError("these values have no anomaly map behind them")
+            raise LookupError("these values come without their anomaly map")
         width = self.anomaly_map.shape[1]
         rows, columns = np.divmod(self.pixels[self.offsets[segment] : self.offsets[segment + 1]], width)
         if not len(rows):
@@ -98,7 +152,7 @@ class SegmentValues:
 
 
 class GoodMaps(Protocol):
-    """The maps of one detector on good images that it did not learn from; can be gone through many times."""
+    """The maps of one detector on good images that it was not trained on. Can be iterated repeatedly."""
 
     def __len__(self) -> int: ...
 
@@ -110,15 +164,15 @@ class Feature(Component):
 
     @abstractmethod
     def statistics(self) -> Sequence[str]:
-        """The names of the statistics, as they appear in feature names (`wires.patchcore.q995`)."""
+        """The names of the statistics; `q995` becomes part of names such as `wires.patchcore.q995`."""
 
     @abstractmethod
     def compute(self, values: SegmentValues) -> NDArray[np.float64]:
-        """The statistics (L, number of statistics), all finite; 0.0 for an empty segment."""
+        """The statistics, float64 (L, number of statistics), all finite; 0.0 for an empty segment."""
 
 
 class ScalarFeature(Feature):
-    """A feature written as a function of the values of one segment: the simple way."""
+    """A feature that is a function of the values of one segment."""
 
     @abstractmethod
     def value(self, values: NDArray[np.float32]) -> float:
@@ -130,11 +184,18 @@ class ScalarFeature(Feature):
 
 
 class FittedFeature(Feature, Stateful):
-    """A feature that first learns what good parts look like, such as the area above what they show.
+    """A feature that is fitted to good parts before it is used, such as the area above what they show.
 
-    There is one instance per detector; it is fitted on the good images of the final classifier.
+    Each detector has an instance of its own, which is fitted to the detector's maps of the final classifier's
+    good images. The names of its statistics do not depend on the fit, and `compute` is called with as many
+    segments as `fit`.
     """
 
     @abstractmethod
     def fit(self, good: GoodMaps, run: Run) -> None:
-        """Learns from the maps of good images, at least one."""
+        """Learns from the maps of at least one good image.
+
+        Args:
+            good: the maps; a segment can be empty in some of them, or in all.
+            run: seed and progress.
+        """

@@ -1,48 +1,39 @@
 """Final classifiers: from a feature vector to the score that decides.
 
-An example, the distance along the difference of the two means:
-
-    from collections.abc import Mapping, Sequence
+A minimal classifier, linear in the features:
 
     import numpy as np
-    from numpy.typing import NDArray
-    from segad_core.api import DataError, FinalClassifier, PluginError, Run
+
+    from segad_core.api import DataError, FinalClassifier, PluginError
 
     class Means(FinalClassifier):
-        \"""Projection onto the line between the mean good and the mean bad feature vector.\"""
+        '''Projection onto the line from the mean good feature vector to the mean bad one.'''
 
-        _line: NDArray[np.float64] | None = None
+        line = None
 
-        def fit(
-            self,
-            features: NDArray[np.float64],
-            names: Sequence[str],
-            labels: NDArray[np.int64],
-            run: Run,
-        ) -> None:
+        def fit(self, features, names, labels, run):
             if len(set(labels.tolist())) < 2:
-                raise DataError("means: needs good and bad images to learn from")
-            self._line = features[labels == 1].mean(axis=0) - features[labels == 0].mean(axis=0)
+                raise DataError("means: needs good and bad images")
+            self.line = features[labels == 1].mean(axis=0) - features[labels == 0].mean(axis=0)
 
-        def margins(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-            return (features * self._learnt()).sum(axis=1)
+        def margins(self, features):
+            return (features * self.fitted()).sum(axis=1)
 
-        def contributions(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-            parts = features * self._learnt()
-            return np.concatenate([parts, np.zeros((len(parts), 1))], axis=1)
+        def contributions(self, features):
+            return np.column_stack([features * self.fitted(), np.zeros(len(features))])
 
-        def state(self) -> Mapping[str, NDArray[np.generic]]:
-            return {"line": self._learnt()}
+        def state(self):
+            return {"line": self.fitted()}
 
-        def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-            if set(state) != {"line"}:
-                raise PluginError(f"means: not a state of this classifier: {sorted(state)}")
-            self._line = np.asarray(state["line"], np.float64)
+        def restore(self, state):
+            if "line" not in state:
+                raise PluginError("means: the state has no 'line'")
+            self.line = state["line"]
 
-        def _learnt(self) -> NDArray[np.float64]:
-            if self._line is None:
+        def fitted(self):
+            if self.line is None:
                 raise PluginError("means: is not fitted yet")
-            return self._line
+            return self.line
 """
 
 from __future__ import annotations
@@ -58,35 +49,36 @@ from segad_core.contracts.run import Run
 
 
 class FinalClassifier(Component, Stateful):
-    """Learns good from bad on feature vectors (entry-point group `segad.final_classifiers`).
+    """Classifies feature vectors (entry-point group `segad.final_classifiers`).
 
-    Features are float64 (n, d). Margins are unbounded scores, higher is worse; they are never squashed,
-    because a saturated score ties images that are not alike.
+    Features are float64 (n, d). Margins are unbounded scores; higher is worse. Do not squash them: saturated
+    scores tie images that differ.
     """
 
     @abstractmethod
     def fit(
         self, features: NDArray[np.float64], names: Sequence[str], labels: NDArray[np.int64], run: Run
     ) -> None:
-        """Learns good from bad.
+        """Learns to tell good images from bad ones.
 
         Args:
-            features: (n, d).
-            names: of the d features.
-            labels: (n,) of 0 good and 1 bad.
+            features: (n, d) feature vectors; not to be written to.
+            names: the names of the d features.
+            labels: (n,) 0 for good and 1 for bad.
             run: seed, progress and checkpoints.
 
         Raises:
-            SegadError: one of the two labels is missing.
+            SegadError: a label is missing.
         """
 
     @abstractmethod
     def margins(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scores (n,), higher is more surely bad."""
+        """Scores, float64 (n,); higher means more likely bad."""
 
     def contributions(self, features: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """What each feature adds to the margin (n, d + 1), or None from a classifier that cannot tell.
+        """What each feature adds to the margin, float64 (n, d + 1); None, the default, if that is unknown.
 
-        The last column is a constant; each row sums to its margin.
+        The last column is a constant, and each row sums to its margin. Without contributions, verdicts have
+        no reasons.
         """
         return None

@@ -84,9 +84,9 @@ class Run:
 
     @property
     def random_state(self) -> int:
-        """The seed as one integer below 2**32, for libraries that take one.
+        """The seed as an integer below 2**32, for libraries that need one.
 
-        It is the recipe's own seed where the run has no other.
+        For a final classifier, it is the seed of the recipe.
         """
         entropy = self.seed.entropy
         if isinstance(entropy, int) and not self.seed.spawn_key and 0 <= entropy < 2**32:

@@ -1,103 +1,239 @@
-"""What a feature owes."""
+"""The conformance suite for features."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load
 
-from segad_core.contracts import Feature, SegmentValues
-from segad_core.testing.checks import is_array, same, unwritten, works
+from segad_core.base.formats import arrays_to_bytes
+from segad_core.contracts import Feature, FittedFeature, Run, SegmentValues
+from segad_core.errors import SegadError
+from segad_core.testing.checks import is_array, not_fitted, refused, same, unwritten, works
 from segad_core.testing.component import ComponentSuite
+from segad_core.testing.trial_run import global_randomness
 
 _ROUNDING = 1e-6  # of the largest value: what another order of the pixels may change
+_GOOD = 5  # good maps that a feature is fitted to
 
 Values = NDArray[np.float32]
 
 
 class FeatureSuite(ComponentSuite):
-    """The contract of `segad.features`, clause by clause. Define `make`."""
+    """The contract of `segad.features`, clause by clause. Define `make`.
+
+    Each segment fills some rows of an anomaly map. A `FittedFeature` is fitted to good maps with as many
+    segments before it is used.
+    """
 
     def make(self) -> Feature:
-        raise NotImplementedError(f"{type(self).__name__} has to define make(): it returns a fresh feature")
+        raise NotImplementedError(f"{type(self).__name__} must define make(), which returns a new feature")
 
     def test_statistics_have_unique_names(self) -> None:
-        """Names of statistics are unique, not empty, without dots, and the same at every call."""
+        """Names of statistics are unique, non-empty, without dots, and the same at every call."""
         names = list(self.make().statistics())
-        assert names, "statistics() is empty: a feature has at least one"
-        assert len(set(names)) == len(names), f"statistics() gives one name twice: {names}"
+        assert names, "statistics() is empty: a feature has at least one statistic"
+        assert len(set(names)) == len(names), f"statistics() contains a name twice: {names}"
         for name in names:
             assert isinstance(name, str) and name, (
-                f"statistics() gives the name {name!r}, not a string that says something"
+                f"statistics() contains the name {name!r}, which is not a non-empty string"
             )
-            assert "." not in name, f"the statistic '{name}' has a dot, which parts the names of features"
-        assert list(self.make().statistics()) == names, "statistics() gives other names in a second instance"
+            assert "." not in name, (
+                f"the statistic '{name}' contains a dot, which separates the parts of feature names"
+            )
+        assert list(self.make().statistics()) == names, "statistics() of a second instance has other names"
 
-    def test_gives_a_float64_per_segment_and_statistic(self) -> None:
-        """`compute` gives (L, number of statistics) float64, for one segment as for many, or for none."""
-        for segments in (_segments(), _segments()[:1], [_empty(), _empty()], []):
+    def test_returns_a_float64_per_segment_and_statistic(self) -> None:
+        """`compute` returns (L, number of statistics) float64, for one segment, for many, and for none."""
+        fitted = isinstance(self.make(), FittedFeature)
+        for segments in (_segments(), _segments()[:1], [_empty(), _empty()], *([] if fitted else [[]])):
             values = self._compute(segments)
             expected = (len(segments), len(self.make().statistics()))
             is_array(values, expected, np.float64, f"compute() of {len(segments)} segments")
 
     def test_empty_segments_are_zero(self) -> None:
-        """Every statistic of an empty segment is 0.0, wherever it stands."""
+        """Every statistic of an empty segment is 0.0, wherever the segment is."""
         for segments in ([_empty(), *_segments(), _empty()], [_segments()[0], _empty(), _segments()[1]]):
             for segment, line in zip(segments, self._compute(segments), strict=True):
-                assert len(segment) or not line.any(), f"an empty segment gives {line.tolist()}, not 0.0"
+                assert len(segment) or not line.any(), f"an empty segment has {line.tolist()}, not 0.0"
 
     def test_constant_and_one_pixel_segments_are_finite(self) -> None:
-        """Nothing is NaN or infinite where values do not spread: one pixel, or all alike."""
+        """Statistics are finite for a segment of one pixel, and for one of equal values."""
         for level in (0.0, 0.1, -3.0, 1e6):
             for size in (1, 2, 100):
                 line = self._compute([np.full(size, level, np.float32)])
                 assert np.isfinite(line).all(), (
-                    f"{size} pixels of {level} give {line[0].tolist()}, not finite"
+                    f"the statistics of {size} pixels of {level} are {line[0].tolist()}, which is not finite"
                 )
 
     def test_any_finite_values_are_finite(self) -> None:
-        """Nothing is NaN or infinite for tiny, huge, negative or mixed values."""
+        """Statistics are finite for tiny, huge, negative and mixed values."""
         for scale in (1e-30, 1e-12, 1.0, -1.0, 1e12):
             for segment in _segments():
                 line = self._compute([segment * np.float32(scale)])
                 assert np.isfinite(line).all(), (
-                    f"values in the order of {scale:g} give {line[0].tolist()}, not finite"
+                    f"the statistics of values around {scale:g} are {line[0].tolist()}, which is not finite"
                 )
 
     def test_segments_do_not_depend_on_each_other(self) -> None:
-        """The statistics of a segment are the same alone as among others."""
-        segments = _segments()
-        for segment, line in zip(segments, self._compute(segments), strict=True):
-            what = f"a statistic of a segment of {len(segment)} pixels computed alone"
-            same(self._compute([segment])[0], line, what, _ROUNDING)
+        """The statistics of a segment are the same if all other segments are empty."""
+        values = _grouped(_segments())
+        together = self._compute_of(values)
+        for place, line in enumerate(together):
+            alone = self._compute_of(_only(values, place))[place]
+            size = len(list(values)[place])
+            same(alone, line, f"a statistic of a segment of {size} pixels computed alone", _ROUNDING)
 
     def test_order_of_pixels_does_not_matter(self) -> None:
-        """The statistics of a segment do not depend on the order of its pixels."""
+        """The statistics of a segment do not depend on the order in which its pixels are listed."""
         rng = np.random.default_rng(5)
-        for order in (np.sort, lambda values: values[::-1].copy(), rng.permutation):
-            for segment in _segments():
+        for segment in _segments():
+            values = _grouped([segment])
+            expected = self._compute_of(values)
+            for order in (np.argsort(segment), np.arange(len(segment))[::-1], rng.permutation(len(segment))):
                 what = f"a statistic of a segment of {len(segment)} pixels in another order"
-                same(self._compute([order(segment)]), self._compute([segment]), what, _ROUNDING)
+                same(self._compute_of(_reordered(values, order)), expected, what, _ROUNDING)
 
     def test_is_deterministic(self) -> None:
-        """The same values give the same statistics to the last bit, also from what the memo holds."""
-        feature, values = self.make(), _grouped(_segments())
+        """The same values give bit-identical statistics, also with a memo that is filled."""
+        values = _grouped(_segments())
+        feature = self._ready(len(values))
         first = feature.compute(values).copy()
-        same(feature.compute(values), first, "what compute() gives at a second call")
-        same(self._compute(_segments()), first, "what compute() of a fresh instance gives")
+        same(feature.compute(values), first, "what compute() returns at a second call")
+        same(self._compute(_segments()), first, "what compute() of a fresh instance returns")
 
     def test_leaves_the_values_as_they_are(self) -> None:
-        """`compute` does not write into the values and their offsets, which other features use too."""
+        """`compute` does not write into the values, the offsets or the map, which are shared."""
         grouped = _grouped(_segments())
-        with unwritten({"the values": grouped.values, "the offsets": grouped.offsets}, "compute()"):
-            self.make().compute(grouped)
+        feature = self._ready(len(grouped))
+        with _unwritten([grouped], "compute()"):
+            feature.compute(grouped)
+
+    def test_fit_is_deterministic(self) -> None:
+        """Two fits with the same seed give the same statistics: `run.seed` is the only randomness."""
+        found = []
+        for seed in (310_291, 775_121):
+            with global_randomness(seed, "fit() or compute()"):
+                found.append(self._compute(_segments()))
+        same(found[1], found[0], "a statistic after a second fit with the same seed")
+
+    def test_fit_leaves_the_good_maps_as_they_are(self) -> None:
+        """`fit` does not write into the good maps, which are shared."""
+        if isinstance(feature := self.make(), FittedFeature):
+            good = _GoodMaps(3)
+            with _unwritten(good.maps, "fit()"):
+                feature.fit(good, _run())
+
+    def test_a_second_fit_forgets_the_first(self) -> None:
+        """`fit` on a fitted instance has the same result as on a fresh one."""
+        if isinstance(feature := self.make(), FittedFeature):
+            values = _grouped(_segments())
+            feature.fit(_GoodMaps(len(values), seed=6, scale=3), _run())
+            feature.compute(values)
+            feature.fit(_GoodMaps(len(values)), _run())
+            found, fresh = feature.compute(values), self._compute_of(_grouped(_segments()))
+            same(found, fresh, "a statistic of an instance that was fitted to other maps before")
+
+    def test_one_good_map_and_segments_without_pixels_are_enough(self) -> None:
+        """`fit` accepts one good map, and a segment that is empty in all maps; statistics stay finite."""
+        if isinstance(feature := self.make(), FittedFeature):
+            values = _grouped(_segments()[:3])
+            with works("a fit to one good map with an empty segment works"):
+                feature.fit(_GoodMaps(3, count=1, empty=1), _run())
+            is_array(feature.compute(values), (3, len(feature.statistics())), np.float64, "compute()")
+
+    def test_state_restores_exactly(self) -> None:
+        """`state` is named arrays; a fresh instance that restores them gives bit-identical statistics."""
+        values = _grouped(_segments())
+        if isinstance(feature := self._ready(len(values)), FittedFeature):
+            with works("state() returns named arrays that safetensors can store"):
+                stored = arrays_to_bytes(feature.state())
+            expected, fresh = feature.compute(values), self.make()
+            assert isinstance(fresh, FittedFeature)
+            with works("restore() accepts what state() returned"):
+                fresh.restore(load(stored))
+            same(fresh.compute(_grouped(_segments())), expected, "a statistic of a restored instance")
+
+    def test_restore_refuses_what_is_incomplete(self) -> None:
+        """A state without one of its arrays raises a `SegadError`."""
+        if isinstance(feature := self._ready(2), FittedFeature):
+            state, fresh = feature.state(), self.make()
+            assert isinstance(fresh, FittedFeature)
+            for missing in state:
+                rest = {name: array for name, array in state.items() if name != missing}
+                with refused(f"restore() of a state without '{missing}' must raise a SegadError", SegadError):
+                    fresh.restore(rest)
+
+    def test_use_before_fit_is_refused(self) -> None:
+        """`compute` and `state` of a fitted feature raise a `SegadError` before `fit` or `restore`."""
+        if isinstance(feature := self.make(), FittedFeature):
+            with not_fitted("compute()"):
+                feature.compute(_grouped(_segments()))
+            with not_fitted("state()"):
+                feature.state()
+
+    def _ready(self, segments: int) -> Feature:
+        """A feature that can be used on maps with a number of segments."""
+        feature = self.make()
+        if isinstance(feature, FittedFeature):
+            with works(f"fit() accepts {_GOOD} good maps with {segments} segments"):
+                feature.fit(_GoodMaps(segments), _run())
+        return feature
 
     def _compute(self, segments: Sequence[Values]) -> NDArray[np.float64]:
-        sizes = [len(segment) for segment in segments]
-        feature, values = self.make(), _grouped(segments)
-        with works(f"compute() takes segments of {sizes} pixels"):
+        return self._compute_of(_grouped(segments))
+
+    def _compute_of(self, values: SegmentValues) -> NDArray[np.float64]:
+        feature = self._ready(len(values))
+        with works(f"compute() accepts segments of {np.diff(values.offsets).tolist()} pixels"):
             return feature.compute(values)
+
+
+class _GoodMaps:
+    """Good maps for `fit`, which can be iterated repeatedly.
+
+    Args:
+        segments: in each map.
+        count: the number of maps.
+        empty: how many of the last segments are empty.
+        seed, scale: determine the values.
+    """
+
+    def __init__(
+        self, segments: int, count: int = _GOOD, empty: int = 0, seed: int = 5, scale: float = 1
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        sizes = [rng.integers(20, 60, segments) for _ in range(count)]
+        full = np.arange(segments) < segments - empty
+        self.maps = [
+            _grouped([(scale * rng.gamma(2, 0.1, size)).astype(np.float32) for size in row * full])
+            for row in sizes
+        ]
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def __iter__(self) -> Iterator[SegmentValues]:
+        return iter(self.maps)
+
+
+@contextmanager
+def _unwritten(maps: Sequence[SegmentValues], who: str) -> Iterator[None]:
+    with ExitStack() as stack:
+        for values in maps:
+            assert values.anomaly_map is not None and values.pixels is not None
+            arrays: dict[str, NDArray[Any]] = {"the values": values.values, "the offsets": values.offsets}
+            arrays |= {"the anomaly map": values.anomaly_map, "the positions": values.pixels}
+            stack.enter_context(unwritten(arrays, who))
+        yield
+
+
+def _run() -> Run:
+    return Run(np.random.SeedSequence(7))
 
 
 def _empty() -> Values:
@@ -111,6 +247,34 @@ def _segments() -> list[Values]:
     return [(rng.gamma(2, 0.3, size) - 0.2).astype(np.float32) for size in sizes]
 
 
-def _grouped(segments: Sequence[Values]) -> SegmentValues:
+def _grouped(segments: Sequence[Values], width: int = 40) -> SegmentValues:
+    """Segments in a map, each beginning in a row of its own; what they do not fill is 0."""
     values = np.concatenate([*segments, _empty()])
-    return SegmentValues(values, np.cumsum([0, *map(len, segments)]).astype(np.int64))
+    offsets = np.cumsum([0, *map(len, segments)]).astype(np.int64)
+    rows = np.cumsum([0, *(-(-len(segment) // width) for segment in segments)])
+    pixels = np.concatenate(
+        [row * width + np.arange(len(segment)) for row, segment in zip(rows[:-1], segments, strict=True)]
+        + [np.empty(0)]
+    ).astype(np.intp)
+    anomaly_map = np.zeros((max(int(rows[-1]), 1), width), np.float32)
+    anomaly_map.reshape(-1)[pixels] = values
+    return SegmentValues(values, offsets, anomaly_map=anomaly_map, pixels=pixels)
+
+
+def _only(values: SegmentValues, place: int) -> SegmentValues:
+    """One of the segments in the same map; all others are empty."""
+    assert values.pixels is not None
+    part = slice(*values.offsets[place : place + 2])
+    offsets = np.zeros_like(values.offsets)
+    offsets[place + 1 :] = part.stop - part.start
+    return SegmentValues(
+        values.values[part].copy(), offsets, anomaly_map=values.anomaly_map, pixels=values.pixels[part]
+    )
+
+
+def _reordered(values: SegmentValues, order: NDArray[np.intp]) -> SegmentValues:
+    """The values of one segment in another order, in the same places of the map."""
+    assert values.pixels is not None
+    return SegmentValues(
+        values.values[order], values.offsets, anomaly_map=values.anomaly_map, pixels=values.pixels[order]
+    )
