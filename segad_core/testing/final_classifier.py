@@ -1,4 +1,4 @@
-"""What a final classifier owes."""
+"""The conformance suite for final classifiers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from segad_core.errors import SegadError
 from segad_core.evaluate import auroc
 from segad_core.testing.checks import ROUNDING, is_array, not_fitted, refused, same, unwritten, works
 from segad_core.testing.component import ComponentSuite
+from segad_core.testing.trial_run import global_randomness
 
 _WIDTH = 6
 
@@ -24,35 +25,34 @@ class FinalClassifierSuite(ComponentSuite):
 
     def make(self) -> FinalClassifier:
         raise NotImplementedError(
-            f"{type(self).__name__} has to define make(): it returns a fresh classifier"
+            f"{type(self).__name__} must define make(), which returns a new final classifier"
         )
 
     def _fitted(self, seed: int = 7) -> FinalClassifier:
         classifier = self.make()
-        features, labels = _easy(60, 0)
-        classifier.fit(features, _names(_WIDTH), labels, _run(seed))
+        classifier.fit(*_training(60, 0), _run(seed))
         return classifier
 
     def test_margins_are_finite_float64(self) -> None:
-        """`margins` gives (n,) float64, none NaN or infinite, also for features far from those learnt."""
+        """`margins` returns (n,) float64, all finite, also for features far from those of the fit."""
         classifier = self._fitted()
         for features in (_easy(20, 1)[0], _easy(1, 1)[0], 1e6 * _easy(20, 1)[0]):
             margins = classifier.margins(features)
             is_array(margins, (len(features),), np.float64, f"margins() of {len(features)} rows")
 
     def test_separates_an_easy_set(self) -> None:
-        """Higher is more surely bad: on unseen rows of two clusters far apart the AUROC is 1."""
+        """Higher means more likely bad: on new rows of two distant clusters, the AUROC is 1."""
         features, labels = _easy(40, 1)
         area = auroc(labels, self._fitted().margins(features))
-        assert area == 1.0, f"two clusters far apart are told apart with an AUROC of {area:.3f}, not 1"
+        assert area == 1.0, f"two distant clusters are separated with an AUROC of {area:.3f}, not 1"
 
     def test_contributions_add_up_to_the_margins(self) -> None:
-        """`contributions` is None, or (n, d + 1) float64: the constant last, rows that sum to the margins."""
+        """`contributions` is None, or (n, d + 1) float64 with a constant last; rows sum to the margins."""
         classifier, (features, _) = self._fitted(), _easy(20, 1)
         parts, margins = classifier.contributions(features), classifier.margins(features)
         if parts is None:
             return
-        what = f"contributions() of 20 rows of {_WIDTH} features, each with one more for the constant,"
+        what = f"contributions() of 20 rows of {_WIDTH} features, with a column for the constant,"
         is_array(parts, (20, _WIDTH + 1), np.float64, what)
         same(parts.sum(axis=1), margins, "the sum of a row of contributions()", ROUNDING)
         constant = parts[:, -1]
@@ -63,27 +63,46 @@ class FinalClassifierSuite(ComponentSuite):
         classifier, fresh, (features, _) = self._fitted(), self.make(), _easy(20, 1)
         state = classifier.state()
         for name, array in state.items():
-            assert isinstance(name, str) and name and "/" not in name, f"state() has an array called {name!r}"
+            assert isinstance(name, str) and name, f"state() has an array called {name!r}"
             assert isinstance(array, np.ndarray), f"state()['{name}'] is a {type(array).__name__}"
-        with works("state() is named arrays that safetensors can hold"):
+        with works("state() returns named arrays that safetensors can store"):
             stored = arrays_to_bytes(state)
-        with works("restore() takes up what state() gave"):
+        with works("restore() accepts what state() returned"):
             fresh.restore(load_arrays(stored))
         same(fresh.margins(features), classifier.margins(features), "a margin of a restored instance")
         parts, again = classifier.contributions(features), fresh.contributions(features)
-        assert (parts is None) == (again is None), "contributions() differ in kind after restore()"
+        assert (parts is None) == (again is None), (
+            "contributions() is None before or after restore(), but not both"
+        )
         if parts is not None and again is not None:
             same(again, parts, "a contribution of a restored instance")
 
     def test_fit_is_deterministic(self) -> None:
-        """Two fits with one seed give the same margins; the seed is the only randomness."""
+        """Two fits with the same seed give the same margins: `run.seed` is the only randomness."""
         features, _ = _easy(20, 1)
         for seed in (0, 7, 2**31 - 1):
             first, second = self._fitted(seed).margins(features), self._fitted(seed).margins(features)
             same(second, first, f"a margin after a second fit with the seed {seed}")
 
+    def test_fit_leaves_global_randomness_alone(self) -> None:
+        """`fit` neither moves nor reads the global random state of Python and NumPy."""
+        features, found = _easy(20, 1)[0], []
+        for seed in (310_291, 775_121):
+            with global_randomness(seed):
+                classifier = self._fitted()
+            found.append(classifier.margins(features))
+        same(found[1], found[0], "a margin under another global random state")
+
+    def test_a_second_fit_forgets_the_first(self) -> None:
+        """`fit` on a fitted instance has the same result as on a fresh one."""
+        classifier, features = self.make(), _easy(20, 1)[0]
+        for count, seed in ((30, 5), (60, 0)):
+            classifier.fit(*_training(count, seed), _run())
+            found = classifier.margins(features)
+        same(found, self._fitted().margins(features), "a margin of an instance that was fitted before")
+
     def test_rows_do_not_depend_on_each_other(self) -> None:
-        """The margin of a row is the same alone as among others."""
+        """The margin of a row does not depend on the other rows, nor on their order."""
         classifier, (features, _) = self._fitted(), _easy(20, 1)
         together = classifier.margins(features)
         same(
@@ -92,24 +111,24 @@ class FinalClassifierSuite(ComponentSuite):
         same(classifier.margins(features[3:4]), together[3:4], "the margin of a row alone", ROUNDING)
 
     def test_one_class_alone_is_refused(self) -> None:
-        """Labels of one class raise a `SegadError`: there is nothing to learn from."""
+        """`fit` raises a `SegadError` if all labels are the same."""
         features, labels = _easy(20, 0)
         for label, which in ((0, "good"), (1, "bad")):
             classifier = self.make()
-            with refused(f"fit() with {which} images alone has to raise a SegadError", SegadError):
+            with refused(f"fit() with {which} images only must raise a SegadError", SegadError):
                 classifier.fit(features, _names(_WIDTH), np.full_like(labels, label), _run())
 
     def test_more_features_than_images_is_fine(self) -> None:
-        """Few images and many features, the usual case, can be learnt from."""
+        """`fit` accepts fewer images than features, which is the usual case."""
         features, labels = _easy(12, 0, width=40)
         classifier = self.make()
-        with works("fit() takes 12 images of 40 features"):
+        with works("fit() accepts 12 images with 40 features"):
             classifier.fit(features, _names(40), labels, _run())
         margins = classifier.margins(features)
-        is_array(margins, (12,), np.float64, "margins(), fitted on 12 rows of 40 features,")
+        is_array(margins, (12,), np.float64, "margins(), after a fit to 12 rows of 40 features,")
 
     def test_leaves_the_features_as_they_are(self) -> None:
-        """Neither learning nor scoring writes into features or labels."""
+        """`fit`, `margins` and `contributions` do not write into features or labels."""
         features, labels = _easy(20, 0)
         given, classifier = {"the features": features, "the labels": labels}, self.make()
         with unwritten(given, "fit()"):
@@ -118,8 +137,16 @@ class FinalClassifierSuite(ComponentSuite):
             classifier.margins(features)
             classifier.contributions(features)
 
+    def test_restore_refuses_what_is_incomplete(self) -> None:
+        """A state without one of its arrays raises a `SegadError`."""
+        state = self._fitted().state()
+        for missing in state:
+            rest = {name: array for name, array in state.items() if name != missing}
+            with refused(f"restore() of a state without '{missing}' must raise a SegadError", SegadError):
+                self.make().restore(rest)
+
     def test_use_before_fit_is_refused(self) -> None:
-        """Margins or a state asked for before `fit` or `restore` raise a `SegadError` that says so."""
+        """`margins` and `state` raise a `SegadError` before `fit` or `restore`."""
         classifier, (features, _) = self.make(), _easy(4, 1)
         with not_fitted("margins()"):
             classifier.margins(features)
@@ -128,12 +155,18 @@ class FinalClassifierSuite(ComponentSuite):
 
 
 def _easy(count: int, seed: int, width: int = _WIDTH) -> tuple[Floats, Ints]:
-    """Two clusters far apart in the first two features, half of the rows bad."""
+    """Two clusters that are distant in the first two features; every other row is bad."""
     rng = np.random.default_rng([seed, count, width])
     labels = np.arange(count, dtype=np.int64) % 2
     features = rng.normal(0, 1, (count, width))
     features[:, :2] += 12 * labels[:, None]
     return features, labels
+
+
+def _training(count: int, seed: int) -> tuple[Floats, list[str], Ints]:
+    """Features, their names and labels, as `fit` takes them."""
+    features, labels = _easy(count, seed)
+    return features, _names(_WIDTH), labels
 
 
 def _run(seed: int = 7) -> Run:

@@ -1,4 +1,4 @@
-"""Each clause of what a final classifier owes fails for a plugin that violates it, and spares a sound one."""
+"""Each clause of the final-classifier suite fails for a plugin that violates it, and passes sound ones."""
 
 import numpy as np
 import pytest
@@ -37,12 +37,14 @@ class Final(contracts.FinalClassifier):
         return {"step": np.append(self.step, self.middle)}
 
     def restore(self, state):
+        if "step" not in state:
+            raise PluginError("an entry is missing")
         *step, self.middle = state["step"]
         self.step = np.array(step)
 
 
 def final(**methods):
-    return type("Broken", (Final,), {"__doc__": "A classifier told wrongly.", **methods})
+    return type("Broken", (Final,), {"__doc__": "A classifier that breaks its contract.", **methods})
 
 
 def squashed(self, features):
@@ -77,18 +79,68 @@ def bare_list(self):
     return {"step": Final.state(self)["step"].tolist()}
 
 
+def seeding_fit(self, features, names, labels, run):
+    np.random.seed(3)  # noqa: NPY002
+    Final.fit(self, features, names, labels, run)
+
+
+def growing_fit(self, features, names, labels, run):
+    before = self.step
+    Final.fit(self, features, names, labels, run)
+    self.step = self.step if before is None else self.step + before
+
+
+def silent(self, features):
+    return None
+
+
+def silent_once_restored(self, state):
+    Final.restore(self, state)
+    self.contributions = lambda features: None
+    self.margins = lambda features: features @ self.step + self.middle
+
+
+def restores_anything(self, state):
+    *step, self.middle = state.get("step", np.zeros(7))
+    self.step = np.array(step)
+
+
+def two_arrays(self):
+    return {**Final.state(self), "more": np.ones(1)}
+
+
+def objects(self):
+    return {"step": np.array(Final.state(self)["step"], object)}
+
+
+def without_reasons(self, features):
+    if self.step is None:
+        raise PluginError("not fitted yet")
+    return (features * self.step).sum(axis=1) + self.middle
+
+
 SUM = "test_contributions_add_up_to_the_margins"
 ROWS = "test_rows_do_not_depend_on_each_other"
 EASY = "test_separates_an_easy_set"
 EXACT = "test_state_restores_exactly"
 FIT = "test_fit_is_deterministic"
 UNFITTED = "test_use_before_fit_is_refused"
+GLOBAL = "test_fit_leaves_global_randomness_alone"
+SECOND = "test_a_second_fit_forgets_the_first"
+LACKS = "test_restore_refuses_what_is_incomplete"
 
 
 @pytest.mark.parametrize(
     ("plugin", "expected"),
     [
         (Final, ""),
+        (final(contributions=silent, margins=without_reasons), ""),
+        (final(restore=silent_once_restored), EXACT),
+        (final(fit=seeding_fit), GLOBAL),
+        (final(fit=growing_fit), SECOND),
+        (final(restore=restores_anything), LACKS),
+        (final(state=two_arrays), LACKS),
+        (final(state=objects), EXACT),
         (final(margins=squashed), SUM),
         (
             final(margins=lambda self, f: Final.margins(self, f).astype(np.float32)),
@@ -96,14 +148,18 @@ UNFITTED = "test_use_before_fit_is_refused"
         ),
         (final(contributions=lambda self, f: Final.contributions(self, f)[:, :-1] + 1.0), SUM),
         (final(changed=lambda self, step, features: -step), EASY),
-        (final(changed=unseeded), FIT),
+        (final(changed=unseeded), f"{FIT} {GLOBAL} {SECOND}"),
         (final(changed=inverted), "test_more_features_than_images_is_fine"),
         (final(margins=ranked), f"{SUM} {ROWS}"),
         (final(margins=centred), f"test_leaves_the_features_as_they_are {SUM} {ROWS}"),
         (final(fit=careless_fit), f"test_one_class_alone_is_refused {EASY}"),
         (final(state=bare_list), EXACT),
         (
-            final(restore=lambda self, state: Final.restore(self, {"step": np.zeros_like(state["step"])})),
+            final(
+                restore=lambda self, state: Final.restore(
+                    self, {name: array * 0 for name, array in state.items()}
+                )
+            ),
             EXACT,
         ),
         (final(margins=lambda self, features: features @ self.step + self.middle), UNFITTED),
