@@ -390,7 +390,8 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     ),
     "a folder without images": (
         ["folder", "--root", "."],
-        "error: data set folder: no category in .: neither it nor a folder in it holds 'good' or 'bad'\n",
+        "error: data set folder: . contains no category: neither it nor any of its folders contains 'good' "
+        "or 'bad'\n",
     ),
 }
 
@@ -500,7 +501,7 @@ def test_a_visa_whose_annotations_deny_its_folders(tmp_path: Path) -> None:
     table.write_text(table.read_text().replace("Anomaly/000.JPG,burnt", "Anomaly/000.JPG,normal"))
     result = check(root, "--category", "cashew", name="visa")
     assert "  problem: contradictory lists (1):" in lines(result)
-    said = f"    {table}:2: says normal of cashew/Data/Images/Anomaly/000.JPG, which is a bad image"
+    said = f"    {table}:2: labels cashew/Data/Images/Anomaly/000.JPG as normal, but it is a bad image"
     assert said in lines(result)
     assert result.exit_code == 1
 
@@ -509,7 +510,7 @@ def test_half_a_category_is_named_with_what_it_lacks(tmp_path: Path) -> None:
     root = mvtec_tree(tmp_path / "mvtec", ("grid", "bottle"), scale=0.1, side=8)
     shutil.rmtree(root / "bottle" / "test")
     result = check(root, name="mvtec")
-    said = f"{root / 'bottle'} does not hold what a category holds: test/good is not there"
+    said = f"{root / 'bottle'} is not a valid category: test/good does not exist"
     assert "  problem: category cannot be listed (1):" in lines(result)
     assert f"    data set mvtec: {said}" in lines(result)
     assert "  images: test bad 6; test good 3; train good 27" in lines(
@@ -521,7 +522,7 @@ def test_half_a_category_is_named_with_what_it_lacks(tmp_path: Path) -> None:
 def test_an_mvtec_that_lacks_categories(tmp_path: Path) -> None:
     root = mvtec_tree(tmp_path / "mvtec", ("grid", "bottle"), side=8)
     result = check(root, name="mvtec")
-    assert "holds 2 of 15 categories; it lacks cable, capsule, carpet, hazelnut" in result.stderr
+    assert "contains 2 of 15 categories; missing: cable, capsule, carpet, hazelnut" in result.stderr
     absent = [name for name in MVTEC if name not in ("bottle", "grid")]
     missing = [[name, "  problem: missing categories (1):", f"    '{name}'"] for name in absent]
     assert result.stdout.splitlines() == [

@@ -1,4 +1,4 @@
-"""ELPV: electroluminescence images of solar cells, real data that comes with a package."""
+"""ELPV: electroluminescence images of solar cells, real data installed as a package."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _PUBLISHED = {
 class Elpv(Dataset):
     """ELPV solar cells: 2,624 real images, categories mono and poly, from the package elpv-dataset.
 
-    Good is a defect probability of 0, bad one of 1. What the annotators were unsure of (1/3 and 2/3) is
-    doubtful: scored and reported apart, never trained on. Which module a cell comes from is not published,
-    so cells of one module can stand in different parts of a split.
+    A defect probability of 0 is good, 1 is bad. Cells of which the annotators were unsure (1/3 and 2/3) are
+    doubtful: they are scored and reported separately, never trained on. The module that a cell comes from is
+    not published, so a split can separate cells of one module.
     """
 
     licence = (
         "ELPV, CC BY-NC-SA 4.0: Buerhop-Lutz et al., 'A Benchmark for Visual Identification of Defective "
         "Solar Cells in Electroluminescence Imagery', 2018"
     )
-    source = "the package elpv-dataset: pip install 'segad[elpv]' (2,624 grey PNG of 300 x 300)"
+    source = "the package elpv-dataset: pip install 'segad[elpv]' (2,624 greyscale PNG images of 300 x 300)"
 
     def categories(self) -> Sequence[str]:
         return ("mono", "poly")
@@ -47,7 +47,7 @@ def _root() -> Path:
     if root is None or not (root / "labels.csv").is_file():
         raise RecipeError(
             "data set elpv: its images are not installed",
-            "They come with the package elpv-dataset: pip install 'segad[elpv]'.",
+            "Install the package elpv-dataset: pip install 'segad[elpv]'.",
         )
     return root
 
@@ -56,7 +56,7 @@ def _labels(path: Path) -> list[tuple[str, str, str]]:
     lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     for number, line in enumerate(lines, start=1):
         if len(line) != 3 or not line[1].replace(".", "", 1).isdecimal():
-            raise DataError(f"{path}:{number}: is not 'path probability type'", "Install elpv-dataset anew.")
+            raise DataError(f"{path}:{number}: expected 'path probability type'", "Reinstall elpv-dataset.")
     return [(name, f"{float(probability):.3f}", kind) for name, probability, kind in lines]
 
 
@@ -66,6 +66,6 @@ def _sample(root: Path, name: str, probability: str, kind: str) -> Sample:
     if probability in _DOUBTFUL:
         return Sample(name, root / name, None, defect=_DOUBTFUL[probability])
     raise DataError(
-        f"data set elpv: {name} has the unknown defect probability {probability}",
+        f"data set elpv: {name} has an unknown defect probability, {probability}",
         "Install a published release of elpv-dataset.",
     )

@@ -24,7 +24,7 @@ from segad_core.api import (
 log = logging.getLogger("segad.plugins")
 
 _EXPECTED = """\
-It should look like this (names of images and defects are free; what is in [] may be absent):
+Expected layout (names of images and defects are free; parts in [] are optional):
     ROOT/[CATEGORY/][train/]good/*.png
     ROOT/[CATEGORY/][train/]bad/[DEFECT/]*.png
     ROOT/[CATEGORY/][test/]good/*.png
@@ -32,27 +32,27 @@ It should look like this (names of images and defects are free; what is in [] ma
 
 
 class Folder(Dataset):
-    """Any folder with good/ and bad/, or with train/ and test/ that hold them; categories are sub-folders.
+    """Any folder with good/ and bad/, or with train/ and test/ that contain them; sub-folders are categories.
 
-    Sub-folders of the bad folder are types of defect; a comma in the name of one becomes a semicolon, since
-    commas part several types. A root that holds good/ (or train/ or test/) itself
-    is one category, named after the root. Every file with an image's ending is taken, whether it can be
-    read or not: what cannot is reported. Links are followed once; hidden files are left out.
+    Sub-folders of the bad folder are defect types; a comma in the name of one becomes a semicolon, since
+    commas separate several types. A root that itself contains good/ (or train/ or test/) is one category,
+    named after the root. Every file with an image suffix is included, readable or not; unreadable images are
+    reported. Links are followed once; hidden files are skipped.
 
-    Where names tell what was made together (`lot7/`, `2026-03-02_0815.png`), `lot` finds it: a threshold can
-    then be tried on lots that had no part in setting it.
+    If paths name the production lot (`lot7/`, `2026-03-02_0815.png`), set `lot` to extract it. A threshold
+    can then be tested on lots that were not used to set it.
     """
 
     class Params(Parameters):
-        """Where the images are, and what the folders are called."""
+        """Location of the images, and names of the folders."""
 
-        root: InputFolder = Field(description="the folder of the data set")
+        root: InputFolder = Field(description="folder of the data set")
         good: str = Field("good", description="name of the folders of good images")
         bad: str = Field("bad", description="name of the folders of bad images")
         lot: str | None = Field(
             None,
-            description="regular expression: what its first group finds in an image's path below the "
-            "category, as '(lot[0-9]+)', is its lot; an image in which it finds nothing has none",
+            description="regular expression whose first group extracts the lot from an image's path within "
+            "the category, such as '(lot[0-9]+)'; an image without a match has no lot",
         )
 
         @field_validator("lot")
@@ -60,9 +60,9 @@ class Folder(Dataset):
         def _has_a_group(cls, lot: str | None) -> str | None:
             try:
                 if lot is not None and not re.compile(lot).groups:
-                    raise ValueError("has no group: put parentheses around what names the lot")
+                    raise ValueError("has no group: put parentheses around the part that names the lot")
             except re.error as error:
-                raise ValueError(f"is no regular expression ({error})") from error
+                raise ValueError(f"is not a regular expression ({error})") from error
             return lot
 
     params: Params
@@ -71,22 +71,22 @@ class Folder(Dataset):
         root = self.params.root
         if self._parts(root):
             return (root.resolve().name,)
-        found = [folder.name for folder in subfolders(root) if self._parts(folder)]
-        if not found:
+        names = [folder.name for folder in subfolders(root) if self._parts(folder)]
+        if not names:
             raise RecipeError(
-                f"data set folder: no category in {root}: neither it nor a folder in it holds "
+                f"data set folder: {root} contains no category: neither it nor any of its folders contains "
                 f"'{self.params.good}' or '{self.params.bad}'",
                 _EXPECTED,
             )
         for folder in subfolders(root):
-            if folder.name not in found and image_files(folder):
+            if folder.name not in names and image_files(folder):
                 log.warning(
-                    "data set folder: %s holds images and is left out: it has no '%s' and no '%s' folder",
+                    "data set folder: skipping %s, which contains images but no '%s' or '%s' folder",
                     folder,
                     self.params.good,
                     self.params.bad,
                 )
-        return found
+        return names
 
     def samples(self, category: str) -> Sequence[Sample]:
         root = self.params.root
@@ -94,16 +94,16 @@ class Folder(Dataset):
         return [sample for part in self._parts(home) for sample in self._part(home, part)]
 
     def _parts(self, home: Path) -> list[Literal["train", "test"] | None]:
-        """The official parts that a category has: train and test, or none where it is undivided."""
+        """The official parts of a category: train and test, or None if it is undivided."""
         parts: tuple[Literal["train", "test"] | None, ...] = (None, "train", "test")
         names = (self.params.good, self.params.bad)
-        found = [part for part in parts if any((home / (part or "") / name).is_dir() for name in names)]
-        if None in found and len(found) > 1:
+        present = [part for part in parts if any((home / (part or "") / name).is_dir() for name in names)]
+        if None in present and len(present) > 1:
             raise DataError(
-                f"data set folder: {home} holds both '{names[0]}' or '{names[1]}' and '{found[1]}/'",
-                "Move all images into train/ and test/, or none.",
+                f"data set folder: {home} contains both '{names[0]}' or '{names[1]}' and '{present[1]}/'",
+                "Move either all images or none into train/ and test/.",
             )
-        return found
+        return present
 
     def _part(self, home: Path, part: Literal["train", "test"] | None) -> Iterator[Sample]:
         base = home / part if part else home
@@ -112,10 +112,11 @@ class Folder(Dataset):
             for path in image_files(base / name):
                 inside = path.relative_to(base / name).parent
                 defect = inside.as_posix().replace(",", ";") if label == 1 and inside != Path() else ""
-                known = path.relative_to(home).as_posix()
-                yield Sample(known, path, label, split=part, defect=defect, group=self._lot(known))
+                image_id = path.relative_to(home).as_posix()
+                lot = self._lot(image_id)
+                yield Sample(image_id, path, label, split=part, defect=defect, group=lot)
 
     def _lot(self, name: str) -> str:
-        """The lot that an image's path names."""
-        found = re.search(self.params.lot, name) if self.params.lot else None
-        return (found[1] or "") if found else ""
+        """The lot in an image's path, or an empty string."""
+        match = re.search(self.params.lot, name) if self.params.lot else None
+        return (match[1] or "") if match else ""

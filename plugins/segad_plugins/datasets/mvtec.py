@@ -1,4 +1,4 @@
-"""MVTec AD: fifteen objects and textures with 73 types of defect."""
+"""MVTec AD: fifteen objects and textures with 73 defect types."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from segad_plugins.datasets.trees import (
     samples_in,
 )
 
-_PUBLISHED = {  # good images for training, good and bad ones for testing
+_PUBLISHED = {  # good training images, good test images, bad test images
     "bottle": (209, 20, 63),
     "cable": (224, 58, 92),
     "capsule": (219, 23, 109),
@@ -34,7 +34,7 @@ _PUBLISHED = {  # good images for training, good and bad ones for testing
     "zipper": (240, 32, 119),
 }
 
-_TYPES = {  # of defect, by category
+_DEFECT_TYPES = {  # by category
     "bottle": "broken_large broken_small contamination",
     "cable": "bent_wire cable_swap combined cut_inner_insulation cut_outer_insulation missing_cable "
     "missing_wire poke_insulation",
@@ -54,19 +54,19 @@ _TYPES = {  # of defect, by category
 }
 
 _EXPECTED = """\
-It should look like this (what is in [] may be absent):
+Expected layout (parts in [] are optional):
     ROOT/CATEGORY/train/good/*.png
     ROOT/CATEGORY/test/good/*.png
     ROOT/CATEGORY/test/DEFECT/*.png
     [ROOT/CATEGORY/ground_truth/DEFECT/*_mask.png]
-with a CATEGORY for each of: """ + ", ".join(_PUBLISHED)
+where CATEGORY is one of: """ + ", ".join(_PUBLISHED)
 
 
 class MVTec(Dataset):
-    """MVTec AD: 15 categories as published, types of defect from the folders' names.
+    """MVTec AD: 15 categories as published; folder names give the defect types.
 
-    Names of images repeat from folder to folder, so an image is known by its path in the category's folder.
-    A comma in the name of a type becomes a semicolon, since commas part several types.
+    File names repeat across folders, so an image is identified by its path within the category's folder.
+    A comma in a defect type becomes a semicolon, since commas separate several types.
     """
 
     licence = (
@@ -76,13 +76,13 @@ class MVTec(Dataset):
     source = (
         "https://www.mvtec.com/company/research/datasets/mvtec-ad: mvtec_anomaly_detection.tar.xz, 5.3 GB, "
         "sha256 cf4313b13603bec67abb49ca959488f7eedce2a9f7795ec54446c649ac98cd3d; 5,354 images in 15 "
-        "categories. Unpack it in an empty folder, which is then the root."
+        "categories. Unpack it into an empty folder and use that as the root."
     )
 
     class Params(Parameters):
-        """Where the images are."""
+        """Location of the images."""
 
-        root: InputFolder = Field(description="the folder that holds bottle/, cable/ and so on")
+        root: InputFolder = Field(description="folder that contains bottle/, cable/ and so on")
 
     params: Params
 
@@ -95,15 +95,15 @@ class MVTec(Dataset):
         samples = samples_in(home, "train/good", 0, "train")
         for folder in subfolders(home / "train"):
             if folder.name != "good" and image_files(folder):
-                log.warning("data set mvtec: %s is left out: only train/good is published", folder)
+                log.warning("data set mvtec: skipping %s: only train/good is published", folder)
         for folder in subfolders(home / "test"):
             name = folder.name
             if name == "good":
                 samples += samples_in(home, "test/good", 0, "test")
             else:
-                if category in _TYPES and name not in _TYPES[category].split():
+                if category in _DEFECT_TYPES and name not in _DEFECT_TYPES[category].split():
                     log.warning(
-                        "data set mvtec: %s is no published type of defect; its images count as bad ones",
+                        "data set mvtec: %s is not a published defect type; its images count as bad",
                         folder,
                     )
                 masks, defect = by_stem(home / "ground_truth" / name, "_mask"), name.replace(",", ";")
@@ -119,8 +119,8 @@ class MVTec(Dataset):
 
 
 def _fault(home: Path) -> str:
-    """Which part of a category a folder lacks; of the defects one is enough."""
+    """What a category's folder lacks, or an empty string; one defect type is enough."""
     if missing := [part for part in ("train/good", "test/good") if not is_folder(home / part)]:
-        return f"{missing[0]} is not there"
+        return f"{missing[0]} does not exist"
     defects = [folder for folder in subfolders(home / "test") if folder.name != "good"]
-    return "" if defects else "no type of defect is in test"
+    return "" if defects else "test contains no defect type"

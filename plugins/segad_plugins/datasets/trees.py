@@ -1,4 +1,4 @@
-"""What the published data sets share: which categories are there, and the images of a labelled folder."""
+"""Code shared by the published data sets: which categories exist, and the images of a labelled folder."""
 
 from __future__ import annotations
 
@@ -17,61 +17,60 @@ Part = Literal["train", "test"]
 def categories_in(
     dataset: str, home: Path, published: Sequence[str], fault: Callable[[Path], str], expected: str
 ) -> list[str]:
-    """The published categories that a folder holds, in the published order; says which ones it lacks.
+    """The published categories in a folder, in published order; warns of those that are missing.
 
     Args:
-        dataset: its name, for messages.
+        dataset: name of the data set, for messages.
         home: the folder.
-        published: the names of all categories.
-        fault: what keeps a folder from being a category, in words; nothing where it is one.
-        expected: the tree, for messages.
+        published: names of all categories.
+        fault: says why a folder is not a valid category; returns an empty string if it is.
+        expected: the expected layout, for messages.
 
     Raises:
-        RecipeError: there is none. One that is not as it should be is told when its images are asked for, so
-            that the others can be looked at.
+        RecipeError: there is none. An invalid category is reported only when its images are requested, so
+            that the others remain usable.
     """
-    found = [name for name in published if is_folder(home / name)]
-    if not found:
-        better = elsewhere(home, lambda folder: any(not fault(folder / name) for name in published))
+    present = [name for name in published if is_folder(home / name)]
+    if not present:
+        hint = elsewhere(home, lambda folder: any(not fault(folder / name) for name in published))
         raise RecipeError(
-            f"data set {dataset}: {home} holds none of its {len(published)} categories{better}", expected
+            f"data set {dataset}: {home} contains none of the {len(published)} categories{hint}", expected
         )
-    if missing := [name for name in published if name not in found]:
+    if missing := [name for name in published if name not in present]:
         log.warning(
-            "data set %s: %s holds %d of %d categories; it lacks %s",
+            "data set %s: %s contains %d of %d categories; missing: %s",
             dataset,
             home,
-            len(found),
+            len(present),
             len(published),
             ", ".join(missing),
         )
     for folder in subfolders(home):
         if folder.name not in published and not fault(folder):
-            log.warning("data set %s: %s is left out: it is not a published category", dataset, folder)
-    return found
+            log.warning("data set %s: skipping %s, which is not a published category", dataset, folder)
+    return present
 
 
 def need(dataset: str, category: str, home: Path, fault: Callable[[Path], str], expected: str) -> None:
-    """Refuses a category whose folder is not there, or not as it should be.
+    """Raises an error for a category whose folder does not exist or is not valid.
 
     Raises:
-        RecipeError: with the tree that is expected.
+        RecipeError: names the fault and shows the expected layout.
     """
     place = home / category
     if not is_folder(place):
-        raise RecipeError(f"data set {dataset}: there is no category '{category}' in {home}", expected)
-    if found := fault(place):
-        what = f"{place} does not hold what a category holds: {found}"
-        raise RecipeError(f"data set {dataset}: {what}", expected)
+        raise RecipeError(f"data set {dataset}: {home} has no category '{category}'", expected)
+    if reason := fault(place):
+        raise RecipeError(f"data set {dataset}: {place} is not a valid category: {reason}", expected)
 
 
 def elsewhere(root: Path, fits: Callable[[Path], bool]) -> str:
-    """Which folder beside a wrong root would be a right one, as words for a message; nothing if none is."""
+    """A hint at a neighbouring folder that would be a valid root, for messages; empty if there is none."""
     for folder in subfolders(root) if is_folder(root) else ():
         if fits(folder):
-            return f" ({folder.name}/ in it looks right)"
+            return f" (did you mean its folder {folder.name}/?)"
     above = root.absolute().parent
-    return f" ({above} looks right)" if fits(above) else ""
+    return f" (did you mean {above}?)" if fits(above) else ""
 
 
 def samples_in(
@@ -84,7 +83,7 @@ def samples_in(
     unseen: bool = False,
     masks: Mapping[str, Path] | None = None,
 ) -> list[Sample]:
-    """The images of a folder below a category's, sorted; masks by the stem of the image's name."""
+    """The images of a folder within a category, sorted; `masks` maps an image's stem to its mask."""
     return [
         Sample(
             path.relative_to(home).as_posix(),
@@ -100,17 +99,15 @@ def samples_in(
 
 
 def by_stem(folder: Path, ending: str = "") -> dict[str, Path]:
-    """The image files of a folder by the stem of their name, without `ending` where it has it.
+    """The image files of a folder by stem, with the suffix `ending` of a stem removed.
 
     Raises:
-        DataError: two files have one stem.
+        DataError: two files have the same stem.
     """
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in image_files(folder):
         stem = path.stem.removesuffix(ending)
-        if stem in found:
-            raise DataError(
-                f"{found[stem]} and {path} are masks of one image", "Keep the one that belongs to it."
-            )
-        found[stem] = path
-    return found
+        if stem in files:
+            raise DataError(f"{files[stem]} and {path} are masks of the same image", "Keep the right one.")
+        files[stem] = path
+    return files

@@ -24,7 +24,7 @@ from segad_plugins.datasets.low_shot import choices_of
 from segad_plugins.datasets.trees import by_stem, elsewhere, log, samples_in
 
 _EXPECTED = """\
-It should look like this, with or without vad/ (what is in [] may be absent):
+Expected layout, with or without vad/ (parts in [] are optional):
     ROOT/vad/train/good/*.png
     [ROOT/vad/train/bad/*.png]
     ROOT/vad/test/good/*.png
@@ -38,12 +38,12 @@ _FOLDERS = {"train": ("good", "bad"), "test": ("good", "bad", _UNSEEN)}
 
 
 class Vad(Dataset):
-    """VAD, Valeo Anomaly Dataset: 2000 good and 1000 bad for training, bad ones of unseen defects to test.
+    """VAD, Valeo Anomaly Dataset: 2000 good and 1000 bad training images; test set with unseen defects.
 
-    The 165 unseen are counted within the 1000 bad test images. Its published choices of 100 bad training
-    images (the low-shot benchmark) come from `low_shot_train.json`, or from the folders that its script
-    makes of it; their keys have no further meaning. A release with masks, or without bad training images,
-    is read too.
+    The 1000 bad test images include 165 with unseen defects. The published choices of 100 bad training images
+    (the low-shot benchmark) come from `low_shot_train.json`, or from the folders that VAD's script makes from
+    it; their keys have no further meaning. Releases with masks, and releases without bad training images, are
+    read as well.
     """
 
     licence = (
@@ -51,15 +51,15 @@ class Vad(Dataset):
         "Images', CVPR 2024"
     )
     source = (
-        "https://github.com/abc-125/vad (the page links the archive). Hosted anew as VAD.zip: since "
-        "September 2025 with masks (sha256 8655b46d...0050a), before without (bfffce21...5760b). 5,000 PNG "
-        "of 512x512, at most 4 GB unpacked. The unpacked folder vad, or the one that holds it, is the root."
+        "https://github.com/abc-125/vad (links to the archive, VAD.zip). Since September 2025 it contains "
+        "masks (sha256 8655b46d...0050a), before that it did not (bfffce21...5760b). 5,000 PNG images of "
+        "512x512, at most 4 GB unpacked. Use the unpacked folder vad, or its parent, as the root."
     )
 
     class Params(Parameters):
-        """Where the images are."""
+        """Location of the images."""
 
-        root: InputFolder = Field(description="the folder that holds train/ and test/, or vad/ with them")
+        root: InputFolder = Field(description="folder with train/ and test/, or with vad/ that contains them")
 
     params: Params
 
@@ -70,14 +70,15 @@ class Vad(Dataset):
     def samples(self, category: str) -> Sequence[Sample]:
         home = self._home()
         if category != "vad":
-            raise RecipeError(f"data set vad: there is no category '{category}' in {home}", _EXPECTED)
+            raise RecipeError(f"data set vad: {home} has no category '{category}'", _EXPECTED)
         for part, names in _FOLDERS.items():
             for folder in subfolders(home / part):
                 if folder.name not in names and image_files(folder):
-                    log.warning("data set vad: %s is left out: it is not a published folder", folder)
+                    log.warning("data set vad: skipping %s, which is not a published folder", folder)
         if not is_folder(home / "train" / "bad"):
             log.warning(
-                "data set vad: there is no %s: nothing can learn from bad images", home / "train" / "bad"
+                "data set vad: %s does not exist, so no bad images are available for training",
+                home / "train" / "bad",
             )
         samples = [
             *samples_in(home, "train/good", 0, "train"),
@@ -101,19 +102,21 @@ class Vad(Dataset):
         if category != "vad":
             return {}
         if is_folder(file):
-            raise DataError(f"{file} is a folder", "Put the file of the published archive there.")
+            raise DataError(
+                f"{file} is a folder, not a file", "Replace it with the file from the published archive."
+            )
         if not is_file(file) and not is_folder(folders):
-            log.warning("data set vad: there is no %s, which names the low-shot choices", file)
+            log.warning("data set vad: %s does not exist, so there are no low-shot choices", file)
             return {}
         if not is_folder(bad):
-            log.warning("data set vad: %s has no train/bad, so its low-shot choices are left out", home)
+            log.warning("data set vad: %s has no train/bad, so its low-shot choices are ignored", home)
             return {}
         known = {path.relative_to(bad).as_posix() for path in image_files(bad)}
         chosen = choices_of(file, folders, known)
         if not is_file(file):
             log.warning(
-                "data set vad: %s is not there: its low-shot choices are taken from %s in the order of their "
-                "names (%s), which may not be the published one",
+                "data set vad: %s does not exist: low-shot choices are read from %s, sorted by name (%s); "
+                "the published order may differ",
                 file,
                 folders,
                 ", ".join(chosen),
@@ -122,39 +125,39 @@ class Vad(Dataset):
 
     def _home(self) -> Path:
         root = self.params.root
-        home, missing = _look(root)
+        home, missing = _layout(root)
         if missing:
             where = home if is_folder(home) else root
-            better = elsewhere(root, lambda folder: not _look(folder)[1])
-            raise RecipeError(f"data set vad: there is no {missing[0]} in {where}{better}", _EXPECTED)
+            hint = elsewhere(root, lambda folder: not _layout(folder)[1])
+            raise RecipeError(f"data set vad: {where} has no {missing[0]}{hint}", _EXPECTED)
         return home
 
 
-def _look(root: Path) -> tuple[Path, list[str]]:
-    """The folder that holds train/ and test/, and which of its folders are not there."""
+def _layout(root: Path) -> tuple[Path, list[str]]:
+    """The folder that contains train/ and test/, and the required folders that it lacks."""
     home = root if is_folder(root / "train") or is_folder(root / "test") else root / "vad"
     needed = ("train/good", "test/good", "test/bad", f"test/{_UNSEEN}")
     return home, [name for name in needed if not is_folder(home / name)]
 
 
 def _masks(folder: Path, images: Sequence[Path]) -> dict[str, Path]:
-    """The mask of each image's stem; the stem of a mask contains it as a word (`0007_mask.png`).
+    """Maps each image's stem to its mask, whose stem contains it as a word (`0007_mask.png`).
 
     Raises:
-        DataError: several masks fit one image.
+        DataError: several masks match one image.
     """
     masks = by_stem(folder)
-    found = {}
+    by_image = {}
     for image in images:
         stem = image.stem
-        word = re.compile(rf"(?<![^\W_]){re.escape(stem)}(?![^\W_])")  # 10 is no word of 0105_mask
-        fits = [stem] if stem in masks else [name for name in masks if word.search(name)]
-        if len(fits) > 1:
+        word = re.compile(rf"(?<![^\W_]){re.escape(stem)}(?![^\W_])")  # 10 does not match 0105_mask
+        matches = [stem] if stem in masks else [name for name in masks if word.search(name)]
+        if len(matches) > 1:
             raise DataError(
-                f"data set vad: {len(fits)} masks in {folder} fit the image {image.name}: "
-                f"{masks[fits[0]].name} and {masks[fits[1]].name}",
+                f"data set vad: {len(matches)} masks in {folder} match the image {image.name}: "
+                f"{masks[matches[0]].name} and {masks[matches[1]].name}",
                 "Name each mask after its image.",
             )
-        if fits:
-            found[stem] = masks[fits[0]]
-    return found
+        if matches:
+            by_image[stem] = masks[matches[0]]
+    return by_image

@@ -1,4 +1,4 @@
-"""VisA: twelve categories, as the release has them or as its script and other tools prepare them."""
+"""VisA: twelve categories, in the layout of the release or as prepared by its script and other tools."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segad_plugins.datasets.trees import Part, by_stem, categories_in, elsewhere
 from segad_plugins.datasets.visa_lists import listed
 from segad_plugins.datasets.visa_raw import contradictions, is_raw, raw_samples
 
-_PUBLISHED = {  # good images for training and for testing of the set-up 1cls; each has 100 bad ones
+_PUBLISHED = {  # good training and good test images of the set-up 1cls; each category has 100 bad images
     "candle": (900, 100),
     "capsules": (542, 60),
     "cashew": (450, 50),
@@ -29,55 +29,54 @@ _PUBLISHED = {  # good images for training and for testing of the set-up 1cls; e
 }
 
 _EXPECTED = """\
-It should look like this (what is in [] may be absent), as the release has it:
+Expected layout (parts in [] are optional), as released:
     ROOT/split_csv/SETUP.csv
     ROOT/CATEGORY/Data/Images/{Normal,Anomaly}/*.JPG
     [ROOT/CATEGORY/Data/Masks/Anomaly/*.png]
     [ROOT/CATEGORY/image_anno.csv]
-or prepared:
+or as prepared:
     ROOT/[VisA_pytorch/ or visa_pytorch/][SETUP/]CATEGORY/train/good/*.JPG
     ROOT/.../CATEGORY/train/bad/*.JPG (in the 2cls set-ups only)
     ROOT/.../CATEGORY/test/{good,bad}/*.JPG
     [ROOT/.../CATEGORY/ground_truth/bad/*.png (1cls) or ground_truth/{train,test}/bad/*.png (2cls)]
-SETUP is 1cls, 2cls_highshot or 2cls_fewshot, CATEGORY each of: """ + ", ".join(_PUBLISHED)
+SETUP is 1cls, 2cls_highshot or 2cls_fewshot; CATEGORY is one of: """ + ", ".join(_PUBLISHED)
 
 
 class VisA(Dataset):
-    """VisA: 12 categories, from the raw release (types of defect with it) or any prepared layout.
+    """VisA: 12 categories, from the raw release (with defect types) or from any prepared layout.
 
-    What the root holds is found by looking: first the release, which also knows types of defect, then
-    prepared folders. The release's `split_csv` says which images train and which test; an image that it
-    names has to be there, and one that it does not name is left out. Masks hold ids of types of defect,
-    not 0 and 255: whatever is not 0 is defect.
+    The layout is detected: first the release, which also has defect types, then prepared folders. The
+    release's `split_csv` lists training and test images; a listed image must exist, and an unlisted one is
+    skipped. Masks contain ids of defect types rather than 0 and 255: any value other than 0 is defect.
 
-    With `lists`, the images and their order are those of the official SegAD release, on which its seeds'
-    draws depend: its training list holds the good images of the final classifier only.
+    With `lists`, images and their order are those of the official SegAD release, on which the draws of its
+    seeds depend: its training list contains only the good images of the final classifier.
     """
 
     licence = (
-        "VisA, CC BY 4.0, as its own release says (other tools call it CC BY-NC-SA 4.0): Zou et al., 'SPot-"
+        "VisA, CC BY 4.0, according to its release (other tools state CC BY-NC-SA 4.0): Zou et al., 'SPot-"
         "the-Difference Self-Supervised Pre-training for Anomaly Detection and Segmentation', ECCV 2022"
     )
     source = (
         "https://github.com/amazon-science/spot-diff: VisA_20220922.tar, 1.9 GB, sha256 "
         "2eb8690c803ab37de0324772964100169ec8ba1fa3f7e94291c9ca673f40f362; 10,821 images in 12 categories. "
-        "Unpack it in an empty folder, which is then the root."
+        "Unpack it into an empty folder and use that as the root."
     )
 
     class Params(Parameters):
-        """Where the images are, and which of them train and test."""
+        """Location of the images, and the split into training and test images."""
 
-        root: InputFolder = Field(description="the folder of the release, or of what was prepared from it")
+        root: InputFolder = Field(description="folder of the release, or of a layout prepared from it")
         layout: Literal["auto", "raw", "prepared"] = Field(
-            "auto", description="raw: the release; prepared: folders train and test; auto: what is there"
+            "auto", description="raw: the release; prepared: folders train and test; auto: detected"
         )
         setup: Literal["1cls", "2cls_highshot", "2cls_fewshot"] = Field(
-            "1cls", description="the published split: 1cls has no bad image for training"
+            "1cls", description="published split; 1cls has no bad training images"
         )
         lists: InputFolder | None = Field(
             None,
-            description="the folder anomaly_maps/<model> of the official SegAD release: which images train "
-            "and test, in the order of its df_training.csv and df_test.csv",
+            description="folder anomaly_maps/<model> of the official SegAD release, whose df_training.csv "
+            "and df_test.csv give the training and test images and their order",
         )
 
     params: Params
@@ -107,21 +106,21 @@ class VisA(Dataset):
         return contradictions(home, category) if raw else ()
 
     def _home(self) -> tuple[bool, Path]:
-        """Whether it is the release, and the folder that holds the categories."""
+        """Whether the root is the release, and the folder that contains the categories."""
         root, setup = self.params.root, self.params.setup
-        if found := self._home_in(root):
-            return found
-        wanted = {
-            "auto": "neither the release nor prepared",
-            "raw": "no release's",
+        if home := self._home_in(root):
+            return home
+        missing = {
+            "auto": "neither released nor prepared",
+            "raw": "no released",
             "prepared": "no prepared",
         }
-        what = f"{root} holds {wanted[self.params.layout]} categories of the set-up {setup}"
-        better = elsewhere(root, lambda folder: self._home_in(folder) is not None)
-        raise RecipeError(f"data set visa: {what}{better}", _EXPECTED)
+        what = f"{root} contains {missing[self.params.layout]} categories of the set-up {setup}"
+        hint = elsewhere(root, lambda folder: self._home_in(folder) is not None)
+        raise RecipeError(f"data set visa: {what}{hint}", _EXPECTED)
 
     def _home_in(self, root: Path) -> tuple[bool, Path] | None:
-        """What `_home` gives for a root, if it is one."""
+        """What `_home` returns for a valid root; None for any other folder."""
         setup, layout = self.params.setup, self.params.layout
         if layout != "prepared" and any(is_raw(root / name) for name in _PUBLISHED):
             return True, root
@@ -133,17 +132,21 @@ class VisA(Dataset):
         return None
 
     def _fault_of(self, raw: bool) -> Callable[[Path], str]:
-        return (lambda place: "" if is_raw(place) else "Data/Images is not there") if raw else self._fault
+        return (lambda place: "" if is_raw(place) else "Data/Images does not exist") if raw else self._fault
 
     def _fault(self, place: Path) -> str:
-        """What keeps a folder from being a prepared category."""
+        """Why a folder is not a prepared category; empty if it is one."""
         two = self.params.setup != "1cls"
         parts = ("train/good", "train/bad", "test/good", "test/bad")
         missing = [part for part in parts if not is_folder(place / part) and (two or part != "train/bad")]
         if missing:
-            return f"{missing[0]} is not there"
+            return f"{missing[0]} does not exist"
         stray = is_folder(place / "train" / "bad") and not two
-        return f"train/bad is there, which the set-up {self.params.setup} does not have" if stray else ""
+        return (
+            f"train/bad exists, but the set-up {self.params.setup} has no bad training images"
+            if stray
+            else ""
+        )
 
     def _prepared(self, place: Path) -> list[Sample]:
         two = self.params.setup != "1cls"

@@ -54,7 +54,7 @@ def test_lots_are_found_in_paths(tmp_path):
     assert set(lots(lot="(lot9)?").values()) == {""}
 
 
-@pytest.mark.parametrize(("lot", "words"), [("lot7", "has no group"), ("(lot", "no regular expression")])
+@pytest.mark.parametrize(("lot", "words"), [("lot7", "has no group"), ("(lot", "not a regular expression")])
 def test_an_expression_that_finds_no_lot_is_told(tmp_path, lot, words):
     with pytest.raises(ValidationError, match=words):
         Folder.Params(root=tmp_path, lot=lot)

@@ -92,31 +92,31 @@ class TestOtherTrees:
 
     def test_missing_categories_are_a_warning(self, small, caplog) -> None:
         assert list(MVTec(MVTec.Params(root=small)).categories()) == ["cable", "grid"]
-        assert "holds 2 of 15 categories; it lacks bottle, capsule, carpet, hazelnut" in caplog.text
+        assert "2 of 15 categories" in caplog.text and "bottle, capsule, carpet, hazelnut" in caplog.text
         assert list(MVTec(MVTec.Params(root=small)).published_categories()) == list(MVTEC)
 
     def test_a_category_that_was_not_published_is_left_out_with_a_warning(self, small, caplog) -> None:
         shutil.copytree(small / "grid", small / "nut")
         assert list(MVTec(MVTec.Params(root=small)).categories()) == ["cable", "grid"]
-        assert f"{small / 'nut'} is left out: it is not a published category" in caplog.text
+        assert f"{small / 'nut'}, which is not a published category" in caplog.text
 
     def test_bad_images_for_training_are_left_out_with_a_warning(self, small, caplog) -> None:
         shutil.copytree(small / "cable" / "test" / "combined", small / "cable" / "train" / "combined")
         assert all(s.label == 0 for s in samples(small) if s.split == "train")
-        assert f"{small / 'cable' / 'train' / 'combined'} is left out" in caplog.text
+        assert f"skipping {small / 'cable' / 'train' / 'combined'}" in caplog.text
 
     @pytest.mark.parametrize("break_it", ["empty", "one category", "absent"])
     def test_a_wrong_root_prints_the_expected_tree(self, tmp_path, small, break_it) -> None:
         root = {"empty": tmp_path / "e", "one category": small / "cable", "absent": tmp_path / "no"}[break_it]
         (tmp_path / "e").mkdir()
-        with pytest.raises(RecipeError, match="holds none of its 15 categories") as caught:
+        with pytest.raises(RecipeError, match="none of the 15 categories") as caught:
             MVTec(MVTec.Params(root=root)).categories()
         assert "ROOT/CATEGORY/ground_truth/DEFECT/*_mask.png" in str(caught.value)
         assert "metal_nut" in caught.value.remedy and "zipper" in caught.value.remedy
 
     @pytest.mark.parametrize("category", ["bottle", "nut"])
     def test_a_category_that_is_not_there_prints_the_expected_tree(self, small, category) -> None:
-        with pytest.raises(RecipeError, match=f"no category '{category}' in") as caught:
+        with pytest.raises(RecipeError, match=f"no category '{category}'") as caught:
             samples(small, category)
         assert "ROOT/CATEGORY/train/good/*.png" in caught.value.remedy
 
@@ -126,9 +126,9 @@ class TestOtherTrees:
         for folder in defects if gone == "the defects" else [small / "cable" / gone]:
             shutil.rmtree(folder)
         dataset = MVTec(MVTec.Params(root=small))
-        lacks = {"test": "test/good is", "the defects": "no type of defect is in test"}.get(gone, gone)
+        lacks = {"test": "test/good", "the defects": "test contains no defect type"}.get(gone, gone)
         with pytest.raises(
-            RecipeError, match=f"{small / 'cable'} does not hold what a category holds: {lacks}"
+            RecipeError, match=f"{small / 'cable'} is not a valid category: {lacks}"
         ) as caught:
             dataset.samples("cable")
         assert "ROOT/CATEGORY/train/good/*.png" in caught.value.remedy
@@ -147,7 +147,7 @@ class TestOtherTrees:
         assert not caplog.messages
         (small / "cable" / "test" / "bent_wire").rename(small / "cable" / "test" / "Good")
         assert {s.label for s in samples(small) if "/Good/" in s.id} == {1}
-        assert f"{small / 'cable' / 'test' / 'Good'} is no published type of defect" in caplog.text
+        assert f"{small / 'cable' / 'test' / 'Good'} is not a published defect type" in caplog.text
 
     def test_every_published_type_is_known(self, published, caplog) -> None:
         for category in MVTEC:
@@ -156,14 +156,14 @@ class TestOtherTrees:
 
     def test_a_root_one_level_off_is_told(self, tmp_path) -> None:
         root = mvtec_tree(tmp_path / "ad", ("grid",), counts={"train good": 2, "test good": 2, "test bad": 5})
-        for wrong, better in ((tmp_path, "ad/ in it"), (root / "grid", str(root))):
-            with pytest.raises(RecipeError, match=rf"of its 15 categories \({better} looks right\)"):
+        for wrong, better in ((tmp_path, "ad/"), (root / "grid", str(root))):
+            with pytest.raises(RecipeError, match=rf"of the 15 categories .*{better}"):
                 MVTec(MVTec.Params(root=wrong)).categories()
 
     def test_two_masks_of_one_image_are_an_error(self, small) -> None:
         masks = small / "cable" / "ground_truth" / "combined"
         shutil.copy(masks / "000_mask.png", masks / "000.png")
-        with pytest.raises(DataError, match=r"000.png and .*000_mask.png are masks of one image"):
+        with pytest.raises(DataError, match=r"000.png and .*000_mask.png are masks of the same image"):
             samples(small)
 
 

@@ -96,8 +96,8 @@ class TestExpandedFolders:
         vad(small).bad_subsets("vad")
         assert not caplog.messages
         vad(copied).bad_subsets("vad")
-        assert f"{copied / 'low_shot_train.json'} is not there" in caplog.text
-        assert f"in the order of their names ({', '.join(sorted(VAD_KEYS))})" in caplog.text
+        assert f"{copied / 'low_shot_train.json'} does not exist" in caplog.text
+        assert f"sorted by name ({', '.join(sorted(VAD_KEYS))})" in caplog.text
 
     def test_are_no_images_of_the_data_set(self, small, copied) -> None:
         ids = [s.id for s in vad(copied).samples("vad")]
@@ -121,11 +121,11 @@ class TestExpandedFolders:
             chosen[0].rename(key / "bad" / min(rest))
         else:
             key.rename(home / "low_shot_train" / "252")
-        assert "differ in what they choose for '251'" in refusal(vad(home)).what
+        assert "different images for '251'" in refusal(vad(home)).what
 
     def test_without_images_are_an_error(self, copied) -> None:
         shutil.rmtree(copied / "low_shot_train" / "3" / "bad")
-        assert "low_shot_train/3/bad holds no image" in refusal(vad(copied)).what
+        assert "low_shot_train/3/bad contains no images" in refusal(vad(copied)).what
 
     def test_with_an_image_that_train_bad_lacks_are_an_error(self, copied) -> None:
         (copied / "low_shot_train" / "8" / "bad" / "0042.png").write_bytes(b"x")
@@ -143,7 +143,7 @@ class TestLowShotFile:
 
     def test_a_name_that_is_not_in_train_bad_is_an_error(self, small) -> None:
         error = refusal(write(small, {"a": ["0001.png", "0006.png", "0007.png"]}))
-        assert "'a' names 0006.png, which is not in train/bad (2 of its 3 names are not)" in error.what
+        assert "'a' names 0006.png, which is not in train/bad (2 of its 3 names" in error.what
 
     @pytest.mark.parametrize(
         "name", ["../good/0000.png", "train/bad/0001.png", "/0001.png", "bad\\0001.png", "0001", ""]
@@ -156,15 +156,15 @@ class TestLowShotFile:
     @pytest.mark.parametrize(
         "data, message",
         [
-            (["0001.png"], "is not an object of lists of names"),
-            ({}, "is not an object of lists of names"),
-            ({"": ["0001.png"]}, "a choice has no name: its key is ''"),
-            ({" ": ["0001.png"]}, "a choice has no name: its key is ' '"),
+            (["0001.png"], "is not a JSON object"),
+            ({}, "is not a JSON object"),
+            ({"": ["0001.png"]}, "the key '' is blank"),
+            ({" ": ["0001.png"]}, "the key ' ' is blank"),
             ({"a": "0001.png"}, "'a' is not a list of names"),
             ({"a": {"0001.png": 1}}, "'a' is not a list of names"),
             ({"a": [1]}, "'a' is not a list of names"),
             ({"a": []}, "'a' is not a list of names"),
-            ({"a": ["0001.png", "0002.png", "0001.png"]}, "'a' names 0001.png twice"),
+            ({"a": ["0001.png", "0002.png", "0001.png"]}, "'a' lists 0001.png twice"),
             ('{"a": ["0001.png"], "a": ["0002.png"]}', "the key 'a' stands there twice"),
             ('{"a": ["0001.png"]', "cannot be read (Expecting"),
             ("[" * 100_000, "cannot be read (it is nested too deeply)"),
@@ -184,12 +184,12 @@ class TestLowShotFile:
     def test_that_is_a_folder_is_an_error(self, small) -> None:
         (small / "low_shot_train.json").unlink()
         (small / "low_shot_train.json").mkdir()
-        assert refusal(vad(small)).what == f"{small / 'low_shot_train.json'} is a folder"
+        assert f"{small / 'low_shot_train.json'} is a folder" in refusal(vad(small)).what
 
     def test_is_not_needed(self, tmp_path, caplog) -> None:
         home = vad_tree(tmp_path, counts=COUNTS, low_shot="none")
         assert vad(home).bad_subsets("vad") == {} and len(vad(home).samples("vad")) == 20
-        assert f"there is no {home / 'low_shot_train.json'}" in caplog.text
+        assert f"{home / 'low_shot_train.json'} does not exist" in caplog.text
 
 
 class TestHostedAnew:
@@ -231,39 +231,39 @@ class TestHostedAnew:
     def test_two_masks_for_one_image_are_an_error(self, anew) -> None:
         masks = anew / "ground_truth" / "bad"
         shutil.copy(masks / "0003_mask.png", masks / "other_0003.png")
-        with pytest.raises(DataError, match=r"2 masks in .* fit the image 0003\.png"):
+        with pytest.raises(DataError, match=r"2 masks in .* the image 0003\.png"):
             vad(anew).samples("vad")
 
     def test_without_bad_training_images_only_the_counts_differ(self, anew, caplog) -> None:
         counts = Counter(sample.stratum for sample in vad(anew).samples("vad"))
         assert counts == {part: n for part, n in COUNTS.items() if part != "train bad"}
-        assert f"there is no {anew / 'train' / 'bad'}" in caplog.text
+        assert f"{anew / 'train' / 'bad'} does not exist" in caplog.text
         assert vad(anew).bad_subsets("vad") == {}
 
     def test_low_shot_choices_without_bad_training_images_are_left_out(self, anew, caplog) -> None:
         assert write(anew, {"a": ["0001.png"]}).bad_subsets("vad") == {}
-        assert "has no train/bad, so its low-shot choices are left out" in caplog.text
+        assert f"{anew} has no train/bad" in caplog.text and "low-shot" in caplog.text
 
 
 class TestOtherTrees:
     @pytest.mark.parametrize("gone", ["train/good", "test/good", "test/bad"])
     def test_a_missing_folder_prints_the_expected_tree(self, small, gone) -> None:
         shutil.rmtree(small / gone)
-        with pytest.raises(RecipeError, match=f"there is no {gone} in {small}") as caught:
+        with pytest.raises(RecipeError, match=f"{small}.* has no {gone}") as caught:
             vad(small).categories()
         assert "ROOT/vad/test/bad_unseen_defects/*.png" in caught.value.remedy
-        with pytest.raises(RecipeError, match=f"there is no {gone}"):
+        with pytest.raises(RecipeError, match=f"has no {gone}"):
             vad(small).samples("vad")
 
     def test_a_wrong_root_prints_the_expected_tree(self, tmp_path) -> None:
-        with pytest.raises(RecipeError, match=f"there is no train/good in {tmp_path}") as caught:
+        with pytest.raises(RecipeError, match=f"{tmp_path} has no train/good") as caught:
             vad(tmp_path).categories()
         assert "ROOT/vad/train/good/*.png" in caught.value.remedy
 
     def test_a_root_one_level_off_is_told(self, tmp_path) -> None:
         home = vad_tree(tmp_path / "data", counts=COUNTS)
-        for wrong, better in ((tmp_path, "data/ in it"), (home / "train", str(home))):
-            with pytest.raises(RecipeError, match=rf"no train/good in .* \({better} looks right\)"):
+        for wrong, better in ((tmp_path, "data/"), (home / "train", str(home))):
+            with pytest.raises(RecipeError, match=rf"has no train/good .*{better}"):
                 vad(wrong).categories()
 
     def test_there_is_no_other_category(self, small) -> None:
@@ -273,13 +273,13 @@ class TestOtherTrees:
 
     def test_without_unseen_defects_it_is_not_the_published_one(self, small) -> None:
         shutil.rmtree(small / "test" / "bad_unseen_defects")
-        with pytest.raises(RecipeError, match="there is no test/bad_unseen_defects in"):
+        with pytest.raises(RecipeError, match="has no test/bad_unseen_defects"):
             vad(small).samples("vad")
 
     def test_a_folder_that_was_not_published_is_left_out_with_a_warning(self, small, caplog) -> None:
         shutil.copytree(small / "test" / "bad", small / "test" / "doubtful")
         assert len(vad(small).samples("vad")) == 20
-        assert f"{small / 'test' / 'doubtful'} is left out" in caplog.text
+        assert f"skipping {small / 'test' / 'doubtful'}" in caplog.text
 
     def test_hidden_files_are_left_out(self, small) -> None:
         (small / "train" / "good" / "._0000.png").write_bytes(b"")

@@ -135,9 +135,8 @@ class TestRelease:
     def test_a_bad_image_without_a_type_is_a_warning(self, small, caplog) -> None:
         change(small / "pcb1" / "image_anno.csv", ("001.JPG,melt,", "001.JPG,normal,"))
         assert {s.path.stem for s in visa(small).samples("pcb1") if s.label and not s.defect} == {"001"}
-        assert "no type of defect for 1 bad images of 'pcb1', the first is Data/Images/Anomaly/001.JPG" in (
-            caplog.text
-        )
+        assert "no defect type for 1 bad images of 'pcb1'" in caplog.text
+        assert "Data/Images/Anomaly/001.JPG" in caplog.text
 
     def test_annotations_that_deny_a_label_are_contradictions(self, small) -> None:
         table = small / "pcb1" / "image_anno.csv"
@@ -148,8 +147,8 @@ class TestRelease:
             (f"{NORMAL}0003.JPG,normal", f"{NORMAL}0003.JPG,bent"),
         )
         assert list(visa(small).contradictions("pcb1")) == [
-            f"{table}:3: says normal of pcb1/Data/Images/Anomaly/001.JPG, which is a bad image",
-            f"{table}:10: says bent of {NORMAL}0003.JPG, which is a good image",
+            f"{table}:3: labels pcb1/Data/Images/Anomaly/001.JPG as normal, but it is a bad image",
+            f"{table}:10: labels {NORMAL}0003.JPG as bent, but it is a good image",
         ]
         assert len(visa(small).samples("pcb1")) == 15
 
@@ -158,28 +157,27 @@ class TestRelease:
         change(table, ("000.JPG,bent,", "001.JPG,melt,"))
         assert len(visa(small).samples("pcb1")) == 15
         change(table, ("001.JPG,melt,", "001.JPG,bent,"))
-        assert f"{table}:3: names pcb1/Data/Images/Anomaly/001.JPG a second time" in refusal(visa(small)).what
+        assert f"{table}:3: pcb1/Data/Images/Anomaly/001.JPG is listed twice" in refusal(visa(small)).what
 
     def test_annotations_that_are_something_else_are_an_error(self, small) -> None:
         change(small / "pcb1" / "image_anno.csv", ("image,label,mask", "image,kind,mask"))
-        assert "image_anno.csv has no column 'label': its first line is 'image,kind,mask'" in (
-            refusal(visa(small)).what
-        )
+        message = refusal(visa(small)).what
+        assert "image_anno.csv has no column 'label'" in message and "'image,kind,mask'" in message
 
     def test_a_named_image_that_is_missing_is_an_error(self, small) -> None:
         named = [row[3] for row in lines(small / "split_csv" / "1cls.csv") if row[0] == "pcb1"]
         for name in (named[2], named[8]):
             (small / name).unlink()
         error = refusal(visa(small))
-        assert "2 of 15 images of 'pcb1' that" in error.what
-        assert error.what.endswith(f"names are not there, the first is {named[2]}")
+        assert "2 of 15 images of 'pcb1'" in error.what
+        assert error.what.endswith(f"do not exist; the first: {named[2]}")
         assert len(visa(small).samples("fryum")) == 15
 
     def test_images_that_are_not_named_are_left_out_with_a_warning(self, small, caplog) -> None:
         shutil.copy(small / NORMAL / "0000.JPG", small / NORMAL / "0777.JPG")
         shutil.copy(small / NORMAL / "0000.JPG", small / NORMAL / ".0778.JPG")
         assert len(visa(small).samples("pcb1")) == 15
-        assert "1 images of 'pcb1' are left out" in caplog.text
+        assert "skipping 1 images of 'pcb1'" in caplog.text
 
     def test_a_mask_that_is_missing_is_still_named(self, small) -> None:
         """For `segad datasets check`, which tells that it is not there."""
@@ -192,14 +190,18 @@ class TestRelease:
     @pytest.mark.parametrize(
         "old, new, message",
         [
-            ("object,split", "thing,split", "has no column 'object': its first line is 'thing,split,label"),
-            ("pcb1,train,normal", "pcb1,validation,normal", "split is 'validation', not train or test"),
-            ("pcb1,train,normal", "pcb1,train,good", "label is 'good', not normal or anomaly"),
-            ("pcb1,train,normal,", "pcb1,train,", "has not as many values as there are columns"),
-            ("pcb1,train,normal,", "pcb1,train,normal,,", "has not as many values as there are columns"),
-            (f"{NORMAL}0001", f"{NORMAL}0002", "a second time"),
+            ("object,split", "thing,split", "has no column 'object'; its header is 'thing,split,label"),
+            (
+                "pcb1,train,normal",
+                "pcb1,validation,normal",
+                "expected the split train or test, not 'validation'",
+            ),
+            ("pcb1,train,normal", "pcb1,train,good", "expected the label normal or anomaly, not 'good'"),
+            ("pcb1,train,normal,", "pcb1,train,", "number of values"),
+            ("pcb1,train,normal,", "pcb1,train,normal,,", "number of values"),
+            (f"{NORMAL}0001", f"{NORMAL}0002", "is listed twice"),
             ("pcb1,train,normal", 'pcb1,train,"normal', "cannot be read"),
-            ("pcb1,train,normal", "pcb1,train,anomaly", f"says anomaly of {NORMAL}"),
+            ("pcb1,train,normal", "pcb1,train,anomaly", f"labels {NORMAL}"),
             (f"{NORMAL}0001", "fryum/Data/Images/Normal/001", "1 of 15 images of 'pcb1'"),
             (f"{NORMAL}0001", "../../0001", "1 of 15 images of 'pcb1'"),
         ],
@@ -211,7 +213,7 @@ class TestRelease:
 
     def test_an_error_in_a_row_names_its_line(self, small, split) -> None:
         change(split, ("pcb1,train,normal", "pcb1,train,good"))
-        assert f"{split}:2: label" in refusal(visa(small)).what
+        assert f"{split}:2: " in refusal(visa(small)).what
 
     def test_a_table_that_is_missing_is_an_error(self, small, split) -> None:
         split.unlink()
@@ -226,11 +228,11 @@ class TestRelease:
     def test_a_category_that_the_table_does_not_name_is_an_error(self, small, split) -> None:
         kept = [row for row in lines(split) if row[0] != "fryum"]
         split.write_text("\n".join(",".join(row) for row in kept))
-        assert "names no image of 'fryum'" in refusal(visa(small), "fryum").what
+        assert "lists no image of 'fryum'" in refusal(visa(small), "fryum").what
 
     def test_missing_categories_are_a_warning(self, small, caplog) -> None:
         assert list(visa(small).categories()) == ["fryum", "pcb1"]
-        assert "holds 2 of 12 categories; it lacks candle, capsules" in caplog.text
+        assert "2 of 12 categories" in caplog.text and "candle, capsules" in caplog.text
         assert list(visa(small).published_categories()) == list(VISA)
 
 
@@ -285,9 +287,9 @@ class TestPrepared:
             (
                 "2cls_fewshot",
                 "auto",
-                "neither the release nor prepared categories of the set-up 2cls_fewshot",
+                "neither released nor prepared categories of the set-up 2cls_fewshot",
             ),
-            ("1cls", "raw", "no release's categories of the set-up 1cls"),
+            ("1cls", "raw", "no released categories of the set-up 1cls"),
         ],
     )
     def test_that_is_not_what_was_asked_for_is_an_error(self, tmp_path, setup, layout, message) -> None:
@@ -297,16 +299,14 @@ class TestPrepared:
 
     def test_bad_images_for_training_are_not_1cls(self, tmp_path) -> None:
         root = visa_prepared_tree(tmp_path, "2cls_highshot", ("pcb1",), counts=COUNTS) / "2cls_highshot"
-        with pytest.raises(RecipeError, match="neither the release nor prepared"):
+        with pytest.raises(RecipeError, match="neither released nor prepared"):
             visa(root).samples("pcb1")
 
     @pytest.mark.parametrize("gone", ["train/good", "test", "test/good", "test/bad"])
     def test_half_a_category_prints_the_expected_tree(self, tmp_path, gone) -> None:
         visa_prepared_tree(tmp_path, "1cls", ("candle", "pcb1"), counts=COUNTS)
         shutil.rmtree(tmp_path / "1cls" / "pcb1" / gone)
-        with pytest.raises(
-            RecipeError, match=f"1cls/pcb1 does not hold what a category holds: {gone}"
-        ) as caught:
+        with pytest.raises(RecipeError, match=f"1cls/pcb1 is not a valid category: {gone}") as caught:
             visa(tmp_path).samples("pcb1")
         assert "ROOT/.../CATEGORY/test/{good,bad}/*.JPG" in caught.value.remedy
         assert visa(tmp_path).categories() == ["candle", "pcb1"]  # it does not drop out
@@ -319,25 +319,25 @@ class TestPrepared:
 
 class TestExpectedTree:
     def test_is_printed_for_a_wrong_root(self, tmp_path) -> None:
-        with pytest.raises(RecipeError, match=f"{tmp_path} holds neither the release nor") as caught:
+        with pytest.raises(RecipeError, match=f"{tmp_path} contains neither released nor") as caught:
             visa(tmp_path).categories()
         for line in ("ROOT/split_csv/SETUP.csv", "ROOT/.../CATEGORY/test/{good,bad}/*.JPG", "pipe_fryum"):
             assert line in caught.value.remedy
 
     def test_a_root_one_level_off_is_told(self, small) -> None:
-        for root, better in ((small.parent, "tree/ in it"), (small / "pcb1", "/tree")):
-            with pytest.raises(RecipeError, match=rf"set-up 1cls \(.*{better} looks right\)"):
+        for root, better in ((small.parent, "tree/"), (small / "pcb1", "/tree")):
+            with pytest.raises(RecipeError, match=rf"set-up 1cls \(.*{better}"):
                 visa(root).categories()
 
     @pytest.mark.parametrize("category", ["candle", "nut"])
     def test_is_printed_for_a_category_that_is_not_there(self, small, category) -> None:
-        with pytest.raises(RecipeError, match=f"no category '{category}' in") as caught:
+        with pytest.raises(RecipeError, match=f"no category '{category}'") as caught:
             visa(small).samples(category)
         assert "ROOT/CATEGORY/Data/Images/{Normal,Anomaly}/*.JPG" in caught.value.remedy
 
     def test_is_printed_for_half_a_category_of_the_release(self, small) -> None:
         shutil.rmtree(small / "pcb1" / "Data")
-        with pytest.raises(RecipeError, match=r"pcb1 does not hold .*: Data/Images is not there") as caught:
+        with pytest.raises(RecipeError, match=r"pcb1 is not a valid category: Data/Images") as caught:
             visa(small).samples("pcb1")
         assert "ROOT/CATEGORY/Data/Images/{Normal,Anomaly}/*.JPG" in caught.value.remedy
 

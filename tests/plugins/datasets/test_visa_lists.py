@@ -90,13 +90,13 @@ def test_no_counts_are_published_of_them(root, lists) -> None:
 @pytest.mark.parametrize(
     "old, new, message",
     [
-        ("Normal/0005", "Normal/0099", "lack 1 that the lists name; the first: {test}:2 names pcb1/Data"),
-        ("Anomaly/004", "Anomaly/0004", "lack 1 that the lists name"),
-        ("anomaly,pcb1/Data/Images/Anomaly/004", "normal,pcb1/Data/Images/Anomaly/004", "lack 1 that"),
-        ("Normal/0005", "Normal/0000", "{test}:5: names pcb1/Data/Images/Normal/0000.JPG, which is in"),
-        ("Normal/0005", "Normal/0007", "{test}:2: names pcb1/Data/Images/Normal/0007.JPG, which is in"),
-        (",anomaly,", ",2,", "{test}:3: label is '2', not good or bad"),
-        ("3,pcb1,", "3,pcb2,", "{test}:2: is of 'pcb2', not of 'pcb1'"),
+        ("Normal/0005", "Normal/0099", "lacks 1 images on the lists; the first: {test}:2 names pcb1/Data"),
+        ("Anomaly/004", "Anomaly/0004", "lacks 1 images"),
+        ("anomaly,pcb1/Data/Images/Anomaly/004", "normal,pcb1/Data/Images/Anomaly/004", "lacks 1 images"),
+        ("Normal/0005", "Normal/0000", "{test}:5: pcb1/Data/Images/Normal/0000.JPG is listed twice"),
+        ("Normal/0005", "Normal/0007", "{test}:2: pcb1/Data/Images/Normal/0007.JPG is listed twice"),
+        (",anomaly,", ",2,", "{test}:3: expected the label good or bad, not '2'"),
+        ("3,pcb1,", "3,pcb2,", "{test}:2: expected the object 'pcb1', not 'pcb2'"),
         (",label,image", ",kind,image", "has no column 'label'"),
         (",image,", ",picture,", "has none of the columns image, filepath, an_map_path"),
     ],
@@ -118,9 +118,10 @@ def test_images_that_the_lists_cannot_tell_apart_are_an_error(tmp_path, lists) -
     place = root / "1cls" / "pcb1"
     (place / "test" / "good" / "extra.JPG").write_bytes(b"x")
     (place / "train" / "good" / "extra.JPG").write_bytes(b"x")
-    assert "cannot tell test/good/extra.JPG from train/good/extra.JPG in 'pcb1'" in refusal(root, lists)
+    assert "test/good/extra.JPG and train/good/extra.JPG in 'pcb1'" in refusal(root, lists)
 
 
 def test_a_training_list_of_the_test_is_refused(root, lists) -> None:
-    said = refusal(root, write(lists, TRAINING.replace("4,pcb1,train", "4,pcb1,test"), TEST))
-    assert said == f"{lists / 'pcb1' / 'df_training.csv'}:2: is of the part 'test', not of 'train'"
+    message = refusal(root, write(lists, TRAINING.replace("4,pcb1,train", "4,pcb1,test"), TEST))
+    table = lists / "pcb1" / "df_training.csv"
+    assert message == f"{table}:2: expected the split 'train', not 'test'"
