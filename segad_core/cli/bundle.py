@@ -1,4 +1,4 @@
-"""`segad bundle`: what a bundle is, and whether it is sound."""
+"""`segad bundle`: shows what a bundle holds, and verifies it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
 
 @click.group()
 def bundle() -> None:
-    """Look at a bundle, and check it."""
+    """Show or verify a bundle."""
 
 
 @bundle.command()
@@ -28,7 +28,7 @@ def bundle() -> None:
 @DEBUG
 @reports_errors
 def show(bundle: Path, as_json: bool) -> int:
-    """Say what BUNDLE is: its setup, where it comes from, its threshold. Nothing in it is built."""
+    """Show the setup, origin and threshold of BUNDLE, without building any plugin."""
     from segad_core.bundle.format.container import Container
     from segad_core.bundle.format.operating_point import read_operating_point
     from segad_core.operate.operating_point import plain
@@ -43,8 +43,8 @@ def show(bundle: Path, as_json: bool) -> int:
     if as_json:
         import json
 
-        found: dict[str, Any] = {"bundle": str(bundle), **manifest.model_dump(mode="json")}
-        click.echo(json.dumps(found | {"operating_point": plain(point), "recipe": recipe}, indent=1))
+        shown: dict[str, Any] = {"bundle": str(bundle), **manifest.model_dump(mode="json")}
+        click.echo(json.dumps(shown | {"operating_point": plain(point), "recipe": recipe}, indent=1))
     else:
         _print_manifest(bundle, manifest, point)
     return 0
@@ -58,36 +58,36 @@ def show(bundle: Path, as_json: bool) -> int:
 @DEBUG
 @reports_errors
 def verify(bundle: Path, as_json: bool, device: str, no_plugins: bool) -> int:
-    """Check every file of BUNDLE, and score its golden images again.
+    """Check every file of BUNDLE and score its golden images again.
 
-    The exit code is 1 if a file is not what was written, or a verdict or a score is another here.
+    The exit code is 1 if a file has changed, or if a verdict or a score differs on this machine.
     """
     from segad_core.bundle.runtime.bundle import Bundle
     from segad_core.bundle.runtime.selftest import verify as self_test
 
     with Bundle.load(bundle, device, not no_plugins) as opened:
-        found = self_test(opened)
+        result = self_test(opened)
     if as_json:
         import json
         from dataclasses import asdict
 
         click.echo(
-            json.dumps({"bundle": str(bundle), "sound": not found.problems, **asdict(found)}, indent=1)
+            json.dumps({"bundle": str(bundle), "sound": not result.problems, **asdict(result)}, indent=1)
         )
     else:
-        _print_verification(bundle, found)
-    return 1 if found.problems else 0
+        _print_verification(bundle, result)
+    return 1 if result.problems else 0
 
 
 def _print_manifest(bundle: Path, manifest: Manifest, point: OperatingPoint) -> None:
-    from segad_core.operate.description import sentences
+    from segad_core.operate.description import describe
 
     pipeline, provenance = manifest.pipeline, manifest.provenance
     environment = provenance.environment
     size = sum(facts.size for facts in manifest.files.values())
     lines = [
         ("setup", f"row '{pipeline.row}' of category '{pipeline.category}', seed {pipeline.seed}"),
-        ("images", f"{pipeline.size[0]} x {pipeline.size[1]} pixels, in batches of {pipeline.batch_size}"),
+        ("images", f"{pipeline.size[0]} x {pipeline.size[1]} pixels, batches of {pipeline.batch_size}"),
         *_parts(manifest),
         ("segments", ", ".join(pipeline.segments)),
         ("features", str(len(pipeline.names)) if pipeline.names else ""),
@@ -98,34 +98,37 @@ def _print_manifest(bundle: Path, manifest: Manifest, point: OperatingPoint) -> 
             "made with",
             ", ".join(f"{name} {value}" for name, value in _versions(provenance.segad, environment)),
         ),
-        ("files", f"{len(manifest.files)}, {size / 2**20:.1f} MiB, all of them as they were written"),
-        ("threshold", f"NG from a score of {point.threshold:.6g} ({point.rule}); on its test images it"),
+        ("files", f"{len(manifest.files)}, {size / 2**20:.1f} MiB, all unchanged"),
+        (
+            "threshold",
+            f"NG at or above {point.threshold:.6g} ({point.rule}); on its test images, it",
+        ),
     ]
     say(str(bundle))
-    for name, words in lines:
-        if words:
-            say(f"  {name:<11}{words}")
-    for sentence in sentences(point):
+    for name, value in lines:
+        if value:
+            say(f"  {name:<11}{value}")
+    for sentence in describe(point):
         click.echo(f"{'':13}{sentence}")
 
 
 def _parts(manifest: Manifest) -> list[tuple[str, str]]:
     pipeline = manifest.pipeline
 
-    def said(use: PluginUse | None) -> str:
+    def plugin(use: PluginUse | None) -> str:
         return f"{use.use} {use.version}" if use else ""
 
-    def listed(uses: list[PluginUse]) -> str:
+    def names(uses: list[PluginUse]) -> str:
         return ", ".join(one.use.partition(":")[2] for one in uses)
 
     return [
-        ("encoder", said(pipeline.encoder)),
-        *(("detector", f"{alias}: {said(use)}") for alias, use in pipeline.detectors.items()),
-        *(("classifier", f"{alias}: {said(use)}") for alias, use in pipeline.classifiers.items()),
-        ("segmenter", said(pipeline.segmenter)),
-        ("statistics", listed(pipeline.features)),
-        ("of image", listed(pipeline.image_features)),
-        ("final", said(pipeline.final)),
+        ("encoder", plugin(pipeline.encoder)),
+        *(("detector", f"{alias}: {plugin(use)}") for alias, use in pipeline.detectors.items()),
+        *(("classifier", f"{alias}: {plugin(use)}") for alias, use in pipeline.classifiers.items()),
+        ("segmenter", plugin(pipeline.segmenter)),
+        ("statistics", names(pipeline.features)),
+        ("whole image", names(pipeline.image_features)),
+        ("final", plugin(pipeline.final)),
     ]
 
 
@@ -138,17 +141,19 @@ def _versions(segad: str, environment: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _print_verification(bundle: Path, found: Verification) -> None:
-    say(f"{bundle}: {found.files} files, all as they were written")
-    for one in found.golden:
+def _print_verification(bundle: Path, result: Verification) -> None:
+    say(f"{bundle}: {result.files} files, all unchanged")
+    for one in result.golden:
         score = "-" if one.found is None else f"{one.found:.6g}"
-        same = "to the last bit" if one.found == one.expected else f"was {one.expected:.6g}"
+        same = "identical" if one.found == one.expected else f"was {one.expected:.6g}"
         click.echo(f"  {one.file:<16} {'bad ' if one.label else 'good'}  {one.now:<8} {score:>10}  {same}")
-    if found.table is not None:
-        same = "to the last bit" if not found.table else f"within {found.table:.3g}"
-        click.echo(f"  calibration table: the final classifier gives its scores {same}")
-    for problem in found.problems:
+    if result.table is not None:
+        same = "identical" if not result.table else f"within {result.table:.3g}"
+        click.echo(f"  scores of the calibration table: {same}")
+    for problem in result.problems:
         say(f"problem: {problem}", err=True)
     click.echo(
-        "not sound: do not inspect with it here" if found.problems else "sound: verdicts are the same here"
+        "not sound: do not inspect with this bundle on this machine"
+        if result.problems
+        else "sound: same verdicts on this machine"
     )

@@ -1,4 +1,4 @@
-"""`segad fit`: one trained setup as a bundle, for the production line."""
+"""`segad fit`: trains one row of a recipe and writes it as a bundle."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE,
 
 @click.command()
 @RECIPE
-@click.option("--category", required=True, help="Which parts are inspected.")
-@click.option("--row", required=True, help="The setup, by its name in the recipe.")
-@click.option("--seed", type=int, help="Which of the recipe's seeds; the first by default.")
+@click.option("--category", required=True, help="The category of parts to inspect.")
+@click.option("--row", required=True, help="The name of the row in the recipe.")
+@click.option("--seed", type=int, help="One of the recipe's seeds.  [default: the first]")
 @click.option(
     "-o",
     "--out",
     required=True,
     type=click.Path(path_type=Path),
-    help="Where the bundle goes: a folder, or a zip if it ends in .zip.",
+    help="The new bundle: a zip if it ends in .zip, otherwise a folder.",
 )
 @SET
 @STORE
@@ -40,8 +40,8 @@ def fit(
 ) -> int:
     """Train one row of RECIPE for one category and write it as a bundle of plain files.
 
-    What is in the store is not trained again. The bundle's threshold catches 95 % of the bad test images;
-    `segad operate` sets another.
+    Nothing that is in the store is trained again. The bundle's threshold catches 95% of the bad test images;
+    set another one with `segad operate`.
     """
     import json
 

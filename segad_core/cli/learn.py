@@ -1,4 +1,4 @@
-"""`segad learn`: teaches a bundle's final classifier a few images, and says what that turned."""
+"""`segad learn`: retrains a bundle's final classifier with more images and reports which verdicts changed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def _is_option(word: str) -> bool:
 
 
 class _ManyValues(click.Command):
-    """Lets an option take all words up to the next option, as a shell's pattern gives them."""
+    """Lets an option take all arguments up to the next option, as from a pattern that the shell expands."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        parted: list[str] = []
+        arguments: list[str] = []
         option = ""
         for i, word in enumerate(args):
             if word == "--":
-                parted += args[i:]
+                arguments += args[i:]
                 break
             if word in ("--bad", "--good"):
                 option = word
@@ -36,10 +36,10 @@ class _ManyValues(click.Command):
                     raise click.BadOptionUsage(word, f"Option '{word}' requires an argument.", ctx)
             elif _is_option(word):
                 option = ""
-                parted.append(word)
+                arguments.append(word)
             else:
-                parted += [option, word] if option else [word]
-        return super().parse_args(ctx, parted)
+                arguments += [option, word] if option else [word]
+        return super().parse_args(ctx, arguments)
 
 
 @click.command(cls=_ManyValues)
@@ -51,9 +51,9 @@ class _ManyValues(click.Command):
     "--out",
     required=True,
     type=click.Path(path_type=Path),
-    help="Where the new bundle goes: a folder, or a zip if it ends in .zip. BUNDLE stays as it is.",
+    help="The new bundle: a zip if it ends in .zip, otherwise a folder. BUNDLE is not changed.",
 )
-@click.option("--times", type=int, default=1, show_default=True, help="How often each image counts.")
+@click.option("--times", type=int, default=1, show_default=True, help="Count each image this many times.")
 @JSON
 @DEVICE
 @NO_PLUGINS
@@ -69,10 +69,10 @@ def learn(
     device: str,
     no_plugins: bool,
 ) -> int:
-    """Teach BUNDLE bad parts that it missed and good ones that it rejected.
+    """Teach BUNDLE bad parts that it missed and good parts that it rejected.
 
-    Only the final classifier is fitted anew: detectors stay. The threshold is set again by the bundle's rule.
-    What turned on the bundle's test images, in both directions, is shown.
+    Only the final classifier is retrained; the detectors stay as they are. The threshold is set again by the
+    bundle's rule. Verdicts that changed on the bundle's test images are listed, for better and for worse.
     """
     outside(bundle, "-o", out)
     bad_paths, good_paths = _images("--bad", bad), _images("--good", good)
@@ -81,80 +81,80 @@ def learn(
     from segad_core.bundle.runtime.learning import learn as teach
 
     with Bundle.load(bundle, device, not no_plugins) as opened:
-        found = teach(opened, out, bad_paths, good_paths, times)
+        result = teach(opened, out, bad_paths, good_paths, times)
     if as_json:
-        _print_json(found, out)
+        _print_json(result, out)
     else:
-        _print(found, out)
+        _print(result, out)
     return 0
 
 
 def _images(option: str, names: Sequence[str]) -> list[str]:
-    """What the names of an option lead to."""
+    """The images that the names of an option lead to."""
     from segad_core.errors import UsageError
     from segad_core.images.find import find_images
 
     if not names:
         return []
     if "-" in names:
-        raise UsageError(f"{option} -: images to learn from are named, not piped", "Name files or folders.")
-    found = find_images(names)
-    for note in found.notes:
+        raise UsageError(f"{option} -: images to learn from cannot be piped", "Give files or folders.")
+    listing = find_images(names)
+    for note in listing.notes:
         say(f"note: {note}", err=True)
-    return list(found.images)
+    return list(listing.images)
 
 
-def _print(found: Learnt, out: Path) -> None:
-    from segad_core.operate.description import sentences, warnings
+def _print(result: Learnt, out: Path) -> None:
+    from segad_core.operate.description import describe, warnings
 
-    before, after = found.before, found.after
+    before, after = result.before, result.after
     click.echo(
-        f"{click.format_filename(out)}: NG from a score of {after.threshold:.6g} ({after.rule}); "
-        f"before {before.threshold:.6g}"
+        f"{click.format_filename(out)}: NG at or above {after.threshold:.6g} ({after.rule}); "
+        f"before: {before.threshold:.6g}"
     )
     click.echo("taught:")
-    for change in found.taught:
+    for change in result.taught:
         say(f"  {_change(change)}")
-    wrong = [change for change in found.taught if not change.right]
+    wrong = [change for change in result.taught if not change.right]
     if wrong:
         click.echo(
-            f"  {len(wrong)} of {len(found.taught)} not learnt yet: teach more of their kind, or count them "
-            "more often (--times)"
+            f"  {len(wrong)} of {len(result.taught)} are still wrong: teach more images like them, or count "
+            "them more often (--times)"
         )
-    click.echo(f"{len(found.regression):,} test images that trained nothing:")
-    for words, changes in _flips(found.regression):
-        click.echo(f"  {words}: {len(changes)}")
+    click.echo(f"verdicts changed on {len(result.regression):,} test images that were never trained on:")
+    for kind, changes in _flips(result.regression):
+        click.echo(f"  {kind}: {len(changes)}")
         for change in changes[:_SHOWN]:
             say(f"    {_change(change)}")
         if len(changes) > _SHOWN:
             click.echo(f"    ... and {len(changes) - _SHOWN} more")
-    click.echo("with it, the bundle")
-    for sentence in sentences(after):
+    click.echo("on these images, the new bundle")
+    for sentence in describe(after):
         click.echo(f"  {sentence}")
-    for note in found.notes:
+    for note in result.notes:
         say(f"note: {note}", err=True)
-    for doubt in warnings(after):
-        click.echo(f"warning: {doubt}", err=True)
+    for message in warnings(after):
+        click.echo(f"warning: {message}", err=True)
 
 
 def _flips(changes: Sequence[Change]) -> list[tuple[str, list[Change]]]:
-    """The verdicts that turned, for better and for worse."""
+    """The verdicts that changed, for better and for worse."""
     flipped = [change for change in changes if change.flipped]
     return [
-        ("bad parts caught now", [c for c in flipped if c.label and c.right]),
-        ("good parts passed now", [c for c in flipped if not c.label and c.right]),
-        ("bad parts missed now", [c for c in flipped if c.label and not c.right]),
-        ("good parts rejected now", [c for c in flipped if not c.label and not c.right]),
+        ("bad parts now caught", [c for c in flipped if c.label and c.right]),
+        ("good parts now passed", [c for c in flipped if not c.label and c.right]),
+        ("bad parts now missed", [c for c in flipped if c.label and not c.right]),
+        ("good parts now rejected", [c for c in flipped if not c.label and not c.right]),
     ]
 
 
 def _change(change: Change) -> str:
     label = "bad " if change.label else "good"
-    verdicts = f"{change.was} -> {change.now}" if change.flipped else f"{change.now} as before"
+    verdicts = f"{change.was} -> {change.now}" if change.flipped else f"{change.now} (same)"
     return f"{label}  {verdicts:<12}  {change.before:.4g} -> {change.after:.4g}  {change.image}"
 
 
-def _print_json(found: Learnt, out: Path) -> None:
+def _print_json(result: Learnt, out: Path) -> None:
     import json
     from dataclasses import asdict
 
@@ -164,14 +164,14 @@ def _print_json(found: Learnt, out: Path) -> None:
         json.dumps(
             {
                 "bundle": str(out),
-                "taught": [asdict(change) for change in found.taught],
+                "taught": [asdict(change) for change in result.taught],
                 "regression": {
-                    "images": len(found.regression),
-                    "flipped": [asdict(change) for change in found.regression if change.flipped],
+                    "images": len(result.regression),
+                    "flipped": [asdict(change) for change in result.regression if change.flipped],
                 },
-                "before": plain(found.before),
-                "after": plain(found.after),
-                "notes": list(found.notes),
+                "before": plain(result.before),
+                "after": plain(result.after),
+                "notes": list(result.notes),
             },
             indent=1,
         )

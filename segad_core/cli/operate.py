@@ -1,4 +1,4 @@
-"""`segad operate`: sets a bundle's threshold by what it shall achieve, and says what that means in parts."""
+"""`segad operate`: sets a bundle's threshold for a goal and reports what it means in parts."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--catch", metavar="SHARE", help="Catch at least this share of the bad parts, as 0.95.")
-@click.option("--false-rejects", metavar="A/B", help="Reject at most A of B good parts, as 2/1000.")
+@click.option("--catch", metavar="SHARE", help="Catch at least this share of the bad parts, such as 0.95.")
+@click.option("--false-rejects", metavar="A/B", help="Reject at most A of B good parts, such as 2/1000.")
 @click.option(
     "--cost",
     metavar="miss=X,reject=Y[,bad=Z]",
-    help="Least cost: of a missed bad part, of a rejected good one; Z is the share of bad parts on the line.",
+    help="Minimize the cost: X per missed bad part, Y per rejected good one, Z bad parts on the line.",
 )
-@click.option("--show", is_flag=True, help="Show the threshold and others to choose from; change nothing.")
+@click.option("--show", is_flag=True, help="Show the threshold and the alternatives; change nothing.")
 @JSON
 @DEBUG
 @reports_errors
 def operate(
     bundle: Path, catch: str | None, false_rejects: str | None, cost: str | None, show: bool, as_json: bool
 ) -> int:
-    """Set the threshold of BUNDLE by what it shall achieve, and say what that means in parts.
+    """Set the threshold of BUNDLE for a goal, and report what it means in parts.
 
-    A part is NG if its score is at or above the threshold. It is set on the bundle's test images, which
-    trained nothing. One of --catch, --false-rejects, --cost and --show has to be given.
+    A part is NG if its score is at or above the threshold. The threshold is set on the bundle's test images,
+    which were never trained on. Give one of --catch, --false-rejects, --cost and --show.
     """
     from segad_core.errors import UsageError
 
     if sum(map(bool, (catch is not None, false_rejects is not None, cost is not None, show))) != 1:
         raise UsageError(
-            "one of --catch, --false-rejects, --cost and --show has to be given",
-            "As in --false-rejects 2/1000.",
+            "give exactly one of --catch, --false-rejects, --cost and --show",
+            "For example: --false-rejects 2/1000",
         )
     rule = None if show else _rule(catch, false_rejects, cost)
 
@@ -65,41 +65,41 @@ def operate(
         container.close()
 
     from segad_core.operate.candidates import candidates
-    from segad_core.operate.description import plan, table, warnings
+    from segad_core.operate.description import candidate_table, certification, warnings
     from segad_core.operate.operating_point import plain
 
     lines = candidates(calibration.table, point) if show else []
-    doubts = warnings(point)
+    messages = warnings(point)
     if calibration.learnt:
-        doubts.append(f"{calibration.learnt} test images were taught since and are left out here")
+        messages.append(f"{calibration.learnt} test images are excluded: they have been taught since")
     if as_json:
-        known = plan(point)
-        found: dict[str, Any] = {"bundle": str(bundle), "changed": changed, "point": plain(point)}
-        found |= {"certify": known and plain(known), "warnings": doubts}
-        found |= {"candidates": [plain(line) for line in lines]} if show else {"before": plain(before)}
-        _print_json(found)
+        needed = certification(point)
+        result: dict[str, Any] = {"bundle": str(bundle), "changed": changed, "point": plain(point)}
+        result |= {"certify": needed and plain(needed), "warnings": messages}
+        result |= {"candidates": [plain(line) for line in lines]} if show else {"before": plain(before)}
+        _print_json(result)
         return 0
     _print_point(bundle, point, None if show else before)
     if show:
-        click.echo(f"\n{table(lines)}")
-    for doubt in doubts:
-        click.echo(f"warning: {doubt}", err=True)
+        click.echo(f"\n{candidate_table(lines)}")
+    for message in messages:
+        click.echo(f"warning: {message}", err=True)
     return 0
 
 
 def _rule(catch: str | None, false_rejects: str | None, cost: str | None) -> Rule:
-    """What the command line asks for."""
+    """The rule that the command line asks for."""
     from segad_core.errors import UsageError
-    from segad_core.operate.thresholds import Rule, first_problem
+    from segad_core.operate.thresholds import Rule
 
     try:
         if catch is not None:
             return Rule(kind="catch", catch=_number(catch))
         if false_rejects is not None:
-            parted = re.fullmatch(r"([0-9]{1,10})/([0-9]{1,10})", false_rejects.strip())
-            if parted is None:
-                raise ValueError("is not A/B with whole numbers")
-            return Rule(kind="false-rejects", rejected=int(parted[1]), of=int(parted[2]))
+            match = re.fullmatch(r"([0-9]{1,10})/([0-9]{1,10})", false_rejects.strip())
+            if match is None:
+                raise ValueError("expected A/B with whole numbers")
+            return Rule(kind="false-rejects", rejected=int(match[1]), of=int(match[2]))
         return Rule(kind="cost", **_costs(cost or ""))
     except ValueError as error:
         option, example = "--catch", "--catch 0.95"
@@ -108,45 +108,55 @@ def _rule(catch: str | None, false_rejects: str | None, cost: str | None) -> Rul
         if catch is None and false_rejects is None:
             option, example = "--cost", "--cost miss=500,reject=3,bad=0.01"
         given = next(word for word in (catch, false_rejects, cost) if word is not None)
-        raise UsageError(f"{option} {given}: {first_problem(error)}", f"As in {example}.") from error
+        raise UsageError(f"{option} {given}: {_first_problem(error)}", f"For example: {example}") from error
 
 
 def _costs(text: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    costs: dict[str, Any] = {}
     for part in text.split(","):
         name, equals, value = (word.strip() for word in part.partition("="))
         if not equals or name not in ("miss", "reject", "bad"):
-            raise ValueError(f"'{part.strip()}' is none of miss=X, reject=Y and bad=Z")
-        if name in found:
+            raise ValueError(f"'{part.strip()}' is not miss=X, reject=Y or bad=Z")
+        if name in costs:
             raise ValueError(f"{name} is given twice")
-        found[name] = _number(value)
-    return found
+        costs[name] = _number(value)
+    return costs
 
 
 def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"'{text}' is no number") from None
+        raise ValueError(f"'{text}' is not a number") from None
+
+
+def _first_problem(error: ValueError) -> str:
+    """The first of several problems, and where it is."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    return ": ".join([*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")])
 
 
 def _print_point(bundle: Path, point: OperatingPoint, before: OperatingPoint | None) -> None:
-    from segad_core.operate.description import sentences
+    from segad_core.operate.description import describe
 
-    was = ""
+    previous = ""
     if before is not None:
         same = before.threshold == point.threshold
-        was = "; the threshold is as before" if same else f"; before {before.threshold:.6g} ({before.rule})"
+        previous = "; threshold unchanged" if same else f"; before: {before.threshold:.6g} ({before.rule})"
     click.echo(
-        f"{click.format_filename(bundle)}: NG from a score of {point.threshold:.6g} ({point.rule}){was}"
+        f"{click.format_filename(bundle)}: NG at or above {point.threshold:.6g} ({point.rule}){previous}"
     )
     images = point.caught.of + point.rejected.of
-    click.echo(f"of {images:,} test images that trained nothing, it")
-    for sentence in sentences(point):
+    click.echo(f"on {images:,} test images that were never trained on, it")
+    for sentence in describe(point):
         click.echo(f"  {sentence}")
 
 
-def _print_json(found: dict[str, Any]) -> None:
+def _print_json(result: dict[str, Any]) -> None:
     import json
 
-    click.echo(json.dumps(found, indent=1))
+    click.echo(json.dumps(result, indent=1))

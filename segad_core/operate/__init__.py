@@ -1,4 +1,4 @@
-"""Thresholds and what they mean in parts, from tables of scored images.
+"""Operating points: thresholds set on tables of scored images, and what they mean in parts.
 
-Knows scores and labels only: no bundle, no image, no plugin.
+Knows tables of scores and labels only. Opens no bundle, no image and no plugin.
 """

@@ -1,4 +1,4 @@
-"""Counts of parts, and what they say of the line: exact binomial intervals (Clopper and Pearson, 1934)."""
+"""Counts of parts, and exact binomial intervals for the rates behind them (Clopper and Pearson, 1934)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from scipy.special import betainc, betaincinv
 
 CONFIDENCE = 0.95
 _DIGITS = 6
-"""To which bounds are rounded, so that another release of scipy gives the same bytes."""
+"""Bounds are rounded to this, so that every release of scipy gives the same bytes."""
 
 _Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Count(BaseModel):
-    """So many of so many parts."""
+    """A number of parts out of a total."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -26,7 +26,7 @@ class Count(BaseModel):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.count > self.of:
-            raise ValueError(f"{self.count} of {self.of} parts")
+            raise ValueError(f"{self.count} of {self.of} parts is impossible")
         return self
 
     def __str__(self) -> str:
@@ -34,7 +34,7 @@ class Count(BaseModel):
 
 
 class Proportion(Count):
-    """The same with the two-sided 95 % interval of the share among all parts that the line will make."""
+    """A count with the two-sided 95% interval for the share among all parts that the line will make."""
 
     low: _Share
     high: _Share
@@ -42,29 +42,30 @@ class Proportion(Count):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.low > self.high:
-            raise ValueError(f"an interval from {self.low} to {self.high}")
+            raise ValueError(f"an interval from {self.low} to {self.high} is impossible")
         return self
 
 
 def proportion(count: int, of: int) -> Proportion:
-    """A count with its interval; of no parts at all, the interval is everything."""
+    """A count with its interval, which is 0 to 1 if there are no parts at all."""
     tail = (1 - CONFIDENCE) / 2
     low = 0.0 if count == 0 else float(betaincinv(count, of - count + 1, tail))
     high = 1.0 if count == of else float(betaincinv(count + 1, of - count, 1 - tail))
     return Proportion(count=count, of=of, low=round(low, _DIGITS), high=round(high, _DIGITS))
 
 
-def at_most(count: int, of: int) -> float:
-    """The share that is not exceeded with 95 % confidence (one-sided)."""
+def upper_bound(count: int, of: int) -> float:
+    """The upper bound on the share with 95% confidence (one-sided)."""
     return 1.0 if count == of else float(betaincinv(count + 1, of - count, CONFIDENCE))
 
 
 def parts_needed(rate: Fraction, failures: int) -> int:
-    """How many parts, of which at most `failures` fail, show with 95 % confidence that at most `rate` do.
+    """How many parts, if at most `failures` of them fail, show with 95% confidence that at most `rate` fail.
 
-    The smallest n with P(X <= failures) <= 5 % for X binomial of n and `rate` (one-sided), `rate` in (0, 1).
+    The smallest n with P(X <= failures) <= 5% (one-sided), where X is binomial with n trials and a `rate` in
+    (0, 1).
     """
-    low, high = failures, failures + 1  # `low` parts are too few, they may all fail
+    low, high = failures, failures + 1  # `low` parts are too few: all of them may fail
     while not _shows(high, rate, failures):
         low, high = high, 2 * high
     while high - low > 1:
@@ -79,8 +80,8 @@ def _shows(parts: int, rate: Fraction, failures: int) -> bool:
 
 
 def percent(share: float) -> str:
-    """A share in words, with more digits the nearer it is to 0 or 1: `81.2 %`, `0.14 %`, `0 %`."""
+    """A share in percent, with more digits the closer it is to 0 or 1: `81.2%`, `0.14%`, `0%`."""
     rest, digits = 100 * min(share, 1 - share), 1
     while rest < 10 ** (1 - digits) and digits < 4:
         digits += 1
-    return f"{100 * share:.{digits}f} %" if 0 < share < 1 else f"{100 * share:.0f} %"
+    return f"{100 * share:.{digits}f}%" if 0 < share < 1 else f"{100 * share:.0f}%"

@@ -1,4 +1,4 @@
-"""The thresholds worth looking at: what each catches, and what it costs in good parts."""
+"""Candidate thresholds: how many bad parts each catches, and how many good ones it rejects."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ USUAL = (
     *(Rule(kind="catch", catch=share) for share in (0.9, 0.95, 0.99)),
     *(Rule(kind="false-rejects", rejected=count, of=of) for count, of in ((0, 1), (1, 1000), (1, 100))),
 )
-"""Rules whose thresholds are always among the candidates, where the images allow them."""
+"""Rules whose thresholds are always candidates, if there are images to apply them to."""
 
 
 class Candidate(BaseModel):
-    """A threshold, and what it does to the calibration images.
+    """A threshold and its effect on the calibration images.
 
     Attributes:
-        unseen: of the bad ones with a defect that nothing learnt from; None where there are none.
-        rules: which of the usual rules come to it; `now` for the bundle's own threshold.
+        caught: of the bad images.
+        rejected: of the good images.
+        unseen: of the bad images with unseen defects; None if there are none.
+        rules: the usual rules that give this threshold; `now` for the current threshold.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -35,41 +37,41 @@ class Candidate(BaseModel):
     rules: tuple[str, ...] = ()
 
 
-def candidates(tested: ImageTable, point: OperatingPoint, most: int = 25) -> list[Candidate]:
-    """The present threshold, those of the usual rules, and steps between them, ascending, at most `most`.
+def candidates(calibration: ImageTable, point: OperatingPoint, most: int = 25) -> list[Candidate]:
+    """The current threshold, those of the usual rules, and trade-offs between them; at most `most`, sorted.
 
-    The steps are trade-offs that no other threshold betters: none catches as many and rejects fewer. Where
-    there are more than fit, they are taken evenly.
+    No other threshold improves on a trade-off: none catches as many and rejects fewer. If there are too many,
+    they are sampled evenly.
     """
-    labels = tested.labels()
-    found = curve(tested.scores, labels)
+    labels = calibration.labels()
+    levels = curve(calibration.scores, labels)
     rules: dict[float, list[str]] = {point.threshold: [NOW]}
     for rule in USUAL:
-        if found.bad if rule.kind == "catch" else found.good:
-            rules.setdefault(float(found.thresholds[choose(found, rule)]), []).append(str(rule))
-    steps = [float(found.thresholds[i]) for i in _unbettered(found)]
+        if levels.bad if rule.kind == "catch" else levels.good:
+            rules.setdefault(float(levels.thresholds[choose(levels, rule)]), []).append(str(rule))
+    steps = [float(levels.thresholds[i]) for i in _trade_offs(levels)]
     steps = [step for step in steps if step not in rules]
     if len(steps) > (room := max(most - len(rules), 0)):
         steps = [steps[i] for i in np.linspace(0, len(steps) - 1, room).round().astype(int)]
     thresholds = np.array(sorted({*rules, *steps}))
-    bad, unseen = labels == 1, np.array([image.unseen for image in tested.images], bool)
-    caught, rejected, strange = (
+    bad, unseen = labels == 1, np.array([image.unseen for image in calibration.images], bool)
+    caught, rejected, unseen_caught = (
         [
             proportion(count, int(which.sum()))
-            for count in at_or_above(tested.scores[which], thresholds).tolist()
+            for count in at_or_above(calibration.scores[which], thresholds).tolist()
         ]
         for which in (bad, ~bad, bad & unseen)
     )
     return [
         Candidate(
-            threshold=t, caught=c, rejected=r, unseen=s if s.of else None, rules=tuple(rules.get(t, ()))
+            threshold=t, caught=c, rejected=r, unseen=u if u.of else None, rules=tuple(rules.get(t, ()))
         )
-        for t, c, r, s in zip(thresholds.tolist(), caught, rejected, strange, strict=True)
+        for t, c, r, u in zip(thresholds.tolist(), caught, rejected, unseen_caught, strict=True)
     ]
 
 
-def _unbettered(found: Curve) -> list[int]:
-    """Places on a curve with a good image next below and a bad one next above."""
-    good_below = np.diff(found.rejected, prepend=found.good + 1) < 0
-    bad_above = np.diff(found.caught, append=-1) < 0
+def _trade_offs(levels: Curve) -> list[int]:
+    """Positions on a curve with a good image next below and a bad one next above."""
+    good_below = np.diff(levels.rejected, prepend=levels.good + 1) < 0
+    bad_above = np.diff(levels.caught, append=-1) < 0
     return np.flatnonzero(good_below & bad_above).tolist()

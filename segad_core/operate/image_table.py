@@ -1,4 +1,4 @@
-"""Tables of scored images: what thresholds are set from and final classifiers learn from."""
+"""Tables of scored images, which thresholds are set on and final classifiers learn from."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Label = Literal[0, 1]
 
 
 class Image(Strict):
-    """What is known of an image that a table has a line of.
+    """One image of a table.
 
     Attributes:
-        digest: of its decoded pixels, so that a copy in another format is the same image; of an artificial
-            defect, of the image that it was put onto.
+        digest: of the decoded pixels, so that a copy in another format is the same image. For a generated
+            defect, of the image that it was drawn onto.
         label: 0 good, 1 bad.
         defect, unseen, group: as in `Sample`.
-        taught: whether it was taught after the bundle was made.
-        artificial: whether it is a good image that was damaged on purpose.
+        taught: whether the bundle learnt from it after it was made.
+        artificial: whether it is a good image with a generated defect.
     """
 
     id: Printable
@@ -38,11 +38,11 @@ class Image(Strict):
 
 @dataclass(frozen=True)
 class ImageTable:
-    """Feature vectors and scores of images, a line each.
+    """Feature vectors and scores of n images.
 
     Attributes:
-        images: what is known of each.
-        features: (n, d); (n, 0) where the setup has none.
+        images: the n images.
+        features: (n, d), or (n, 0) if the row has no features.
         scores: (n,).
     """
 
@@ -51,11 +51,11 @@ class ImageTable:
     scores: NDArray[np.float64]
 
     def only(self, lines: Sequence[int]) -> ImageTable:
-        """Some of its lines."""
+        """The table with these lines alone."""
         return ImageTable([self.images[i] for i in lines], self.features[lines], self.scores[lines])
 
     def without(self, other: ImageTable) -> ImageTable:
-        """Without the images that another table has, whatever they are called there."""
+        """The table without the images of another one, compared by digest."""
         known = {image.digest for image in other.images}
         return self.only([i for i, image in enumerate(self.images) if image.digest not in known])
 

@@ -1,4 +1,4 @@
-"""Operating points: a threshold, and what it means in parts."""
+"""Operating points: a threshold and what it means in parts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Plain(BaseModel):
 
 
 class Lot(_Plain):
-    """A lot, at the threshold that the rule comes to without it."""
+    """A lot, measured at the threshold that the rule gives without it."""
 
     group: str
     threshold: float
@@ -28,13 +28,13 @@ class Lot(_Plain):
 
 
 class Lots(_Plain):
-    """What to expect of a lot that is not among the calibration images: each is measured without itself.
+    """What to expect from a new lot: each lot is measured at the threshold that the others give.
 
     Attributes:
-        named: how many lots there are; nothing is measured with fewer than two.
-        unnamed: how many images belong to none; they help to set every threshold.
-        measured: lot by lot, by name.
-        without: lots of which the others have no bad, or no good, images to set a threshold by.
+        named: number of lots; with fewer than two, nothing is measured.
+        unnamed: number of images without a lot, which help to set every threshold.
+        measured: the lots, sorted by name.
+        without: lots that cannot be measured, because the other images give no threshold.
     """
 
     named: Annotated[int, Field(ge=0)]
@@ -43,26 +43,26 @@ class Lots(_Plain):
     without: Annotated[list[str], FailFast()] = []
 
     def caught(self) -> Count:
-        """Of the bad images in all measured lots."""
+        """Bad images caught, in all measured lots together."""
         return _pooled([lot.caught for lot in self.measured])
 
     def rejected(self) -> Count:
-        """Of the good images in all measured lots."""
+        """Good images rejected, in all measured lots together."""
         return _pooled([lot.rejected for lot in self.measured])
 
 
 class OperatingPoint(_Plain):
-    """A threshold: scores at or above it are NG. And what it does to the images that it was set on.
+    """A threshold, at or above which scores are NG, and its effect on the images that it was set on.
 
     Attributes:
-        rule: how it was chosen.
-        caught: of the bad images.
-        rejected: of the good ones.
-        seen, unseen: of the bad images whose type of defect was learnt from, or not; None where there is
-            nothing unseen.
-        lots: between lots.
-        bad: with a cost, the share of bad parts that it is expected over.
-        cost: expected per part.
+        rule: how the threshold was chosen.
+        caught: bad images at or above it.
+        rejected: good images at or above it.
+        seen, unseen: bad images caught, with defect types that were in training and that were not; None if
+            there are no unseen ones.
+        lots: variation between lots.
+        bad: for a cost, the share of bad parts that it assumes.
+        cost: the expected cost per part.
     """
 
     rule: Rule
@@ -76,26 +76,26 @@ class OperatingPoint(_Plain):
     cost: Annotated[float, Field(ge=0)] | None = None
 
 
-def operating_point(tested: ImageTable, rule: Rule) -> OperatingPoint:
-    """The threshold that a rule comes to on images that trained nothing, and what it means.
+def operating_point(calibration: ImageTable, rule: Rule) -> OperatingPoint:
+    """Applies a rule to images that nothing was trained on, and measures its threshold on them.
 
     Raises:
-        DataError: the rule needs bad, or good, images, and there are none.
+        DataError: there are no images of a kind that the rule needs.
     """
-    return measure(tested, rule, _threshold(tested.scores, tested.labels(), rule))
+    return measure(calibration, rule, _threshold(calibration.scores, calibration.labels(), rule))
 
 
-def measure(tested: ImageTable, rule: Rule, threshold: float) -> OperatingPoint:
-    """What a threshold means on images that trained nothing; the rule only says where it comes from.
+def measure(calibration: ImageTable, rule: Rule, threshold: float) -> OperatingPoint:
+    """Measures a threshold on images that nothing was trained on; the rule is only recorded.
 
     Raises:
         DataError: there are no images.
     """
-    labels = tested.labels()
+    labels = calibration.labels()
     if not len(labels):
         raise DataError("there are no calibration images", "Fit with labelled images in the test set.")
-    reject, bad = tested.scores >= threshold, labels == 1
-    unseen = bad & np.array([image.unseen for image in tested.images], bool)
+    reject, bad = calibration.scores >= threshold, labels == 1
+    unseen = bad & np.array([image.unseen for image in calibration.images], bool)
     caught, rejected = _share(reject, bad), _share(reject, ~bad)
     share = expected = None
     if rule.kind == "cost" and caught.of and rejected.of:
@@ -109,7 +109,7 @@ def measure(tested: ImageTable, rule: Rule, threshold: float) -> OperatingPoint:
         rejected=rejected,
         seen=_share(reject, bad & ~unseen) if unseen.any() and (bad & ~unseen).any() else None,
         unseen=_share(reject, unseen) if unseen.any() else None,
-        lots=_lots(tested, labels, rule.model_copy(update={"bad": share})),
+        lots=_lots(calibration, labels, rule.model_copy(update={"bad": share})),
         bad=share,
         cost=expected,
     )
@@ -118,22 +118,22 @@ def measure(tested: ImageTable, rule: Rule, threshold: float) -> OperatingPoint:
 def _threshold(scores: NDArray[np.float64], labels: NDArray[np.int64], rule: Rule) -> float:
     if not len(scores):
         raise DataError("there are no calibration images", "Fit with labelled images in the test set.")
-    found = curve(scores, labels)
-    return float(found.thresholds[choose(found, rule)])
+    levels = curve(scores, labels)
+    return float(levels.thresholds[choose(levels, rule)])
 
 
-def _lots(tested: ImageTable, labels: NDArray[np.int64], rule: Rule) -> Lots:
-    groups = np.array([image.group for image in tested.images], dtype=object)
+def _lots(calibration: ImageTable, labels: NDArray[np.int64], rule: Rule) -> Lots:
+    groups = np.array([image.group for image in calibration.images], dtype=object)
     names = sorted(set(groups) - {""})
     measured, without = list[Lot](), list[str]()
     for name in names if len(names) > 1 else ():
         here = groups == name
         try:
-            threshold = _threshold(tested.scores[~here], labels[~here], rule)
+            threshold = _threshold(calibration.scores[~here], labels[~here], rule)
         except DataError:
             without.append(name)
             continue
-        scores, bad = tested.scores[here], labels[here] == 1
+        scores, bad = calibration.scores[here], labels[here] == 1
         caught, rejected = _count(scores[bad], threshold), _count(scores[~bad], threshold)
         measured.append(Lot(group=name, threshold=threshold, caught=caught, rejected=rejected))
     return Lots(named=len(names), unnamed=int((groups == "").sum()), measured=measured, without=without)
@@ -152,5 +152,5 @@ def _share(reject: NDArray[np.bool_], among: NDArray[np.bool_]) -> Proportion:
 
 
 def plain(point: BaseModel) -> dict[str, Any]:
-    """As JSON has it: what a rule or a table has not is left out."""
+    """As plain data for JSON, without attributes that are None."""
     return point.model_dump(exclude_none=True)

@@ -1,4 +1,4 @@
-"""Rules for thresholds, and the thresholds that there are to choose from."""
+"""Rules for thresholds, and the thresholds to choose from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from segad_core.errors import DataError
 
@@ -22,10 +22,10 @@ class Rule(BaseModel):
     """How a threshold is chosen.
 
     Attributes:
-        kind: which of the others count, and have to be given.
-        catch: share of the bad images that has to be caught.
-        rejected, of: at most so many of so many good images are rejected.
-        miss, reject: what a missed bad part and a rejected good one cost.
+        kind: decides which of the other attributes are required.
+        catch: share of the bad images to catch.
+        rejected, of: at most `rejected` of `of` good images are rejected.
+        miss, reject: the cost of a missed bad part and of a rejected good one.
         bad: share of bad parts on the line; None for the share among the images.
     """
 
@@ -45,14 +45,14 @@ class Rule(BaseModel):
         if given | {"bad"} != _FIELDS[self.kind] | {"bad"} or given - _FIELDS[self.kind]:
             wanted = ", ".join(sorted(_FIELDS[self.kind] - {"bad"}))
             raise ValueError(
-                f"a rule '{self.kind}' has {wanted}, not {', '.join(sorted(given)) or 'nothing'}"
+                f"the rule '{self.kind}' needs {wanted}, not {', '.join(sorted(given)) or 'nothing'}"
             )
         if self.rejected is not None and self.of is not None and self.rejected >= self.of:
-            raise ValueError(f"{self.rejected}/{self.of} is no share below 1")
+            raise ValueError(f"{self.rejected}/{self.of} is not a share below 1")
         return self
 
     def failures(self) -> Fraction | None:
-        """The share that may go wrong: of the bad (catch) or of the good (false rejects)."""
+        """The rate of failures that the rule allows: missed bad parts, or rejected good ones."""
         if self.catch is not None:
             return 1 - exact(self.catch)
         return Fraction(self.rejected or 0, self.of) if self.of is not None else None
@@ -63,18 +63,18 @@ class Rule(BaseModel):
         if self.kind == "false-rejects":
             return f"false rejects {self.rejected}/{self.of}" if self.rejected else "no false rejects"
         share = f", bad {self.bad:g}" if self.bad is not None else ""
-        return f"cost of a miss {self.miss:g}, of a reject {self.reject:g}{share}"
+        return f"cost {self.miss:g} per miss, {self.reject:g} per reject{share}"
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Every threshold that parts the images in another way.
+    """One threshold for each way to divide the images.
 
     Attributes:
-        thresholds: (m,) ascending: one below all scores, those midway between neighbours, one above all.
-        caught: (m,) bad images at or above each.
-        rejected: (m,) good images at or above each.
-        bad, good: how many there are.
+        thresholds: (m,) ascending: one below all scores, the midpoints of neighbouring scores, one above all.
+        caught: (m,) bad images at or above each threshold.
+        rejected: (m,) good images at or above each threshold.
+        bad, good: number of bad and good images.
     """
 
     thresholds: NDArray[np.float64]
@@ -85,25 +85,25 @@ class Curve:
 
 
 def exact(number: float) -> Fraction:
-    """A number as it is written: 0.07 of 100 parts are 7, not a little more."""
+    """A number exactly as it is written in decimals: 0.07 of 100 parts is 7, not slightly more."""
     return Fraction(repr(float(number)))
 
 
 def at_or_above(scores: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(m,) how many of the scores (n,) each threshold (m,) takes for NG."""
+    """(m,) how many of the scores (n,) are at or above each threshold (m,), which means NG."""
     return len(scores) - np.searchsorted(np.sort(scores), thresholds, side="left").astype(np.int64)
 
 
 def curve(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> Curve:
-    """The thresholds for scores (n,) with labels (n,) 0 good, 1 bad; n is at least 1.
+    """The thresholds for scores (n,) with labels (n,) of 0 good and 1 bad; n is at least 1.
 
-    Midway between neighbours no score lies on a threshold: the last digits of a score, in which processors
-    differ, turn no verdict. The first and the last lie half the distance to the neighbour beyond the scores.
+    No score lies on a midpoint, so the last digits of a score, in which processors differ, change no verdict.
+    The first and last thresholds lie beyond the scores by half the distance between the outermost two.
     """
     levels = np.unique(scores)
     lower, upper = levels[:-1], levels[1:]
     middle = lower / 2 + upper / 2
-    between = np.where((lower < middle) & (middle <= upper), middle, upper)  # neighbouring doubles
+    between = np.where((lower < middle) & (middle <= upper), middle, upper)  # for adjacent doubles
     first, second = float(levels[0]), float(levels[min(1, len(levels) - 1)])
     last, before = float(levels[-1]), float(levels[max(-2, -len(levels))])
     thresholds = np.array([-_beyond(-first, -second), *between, _beyond(last, before)])
@@ -117,38 +117,41 @@ def _beyond(end: float, neighbour: float) -> float:
     return min(max(end + (end / 2 - neighbour / 2), math.nextafter(end, math.inf)), sys.float_info.max)
 
 
-def choose(found: Curve, rule: Rule) -> int:
-    """The place of a rule's threshold on a curve.
+def choose(levels: Curve, rule: Rule) -> int:
+    """The position of a rule's threshold on a curve.
 
     - catch: the highest threshold that catches at least ceil(share * bad) bad images.
-    - false-rejects: the lowest one at which rejected / good <= rejected / of of the rule.
-    - cost: the one with the least expected cost per part; of equals, the one that catches more.
+    - false-rejects: the lowest threshold that rejects at most the rule's rejected / of of the good images.
+    - cost: the threshold with the lowest expected cost per part; of equals, the one that catches more.
 
     Raises:
-        DataError: there are no images of the kind that the rule is about.
+        DataError: there are no images of a kind that the rule needs.
     """
     for word, count, kinds in (
-        ("bad", found.bad, ("catch", "cost")),
-        ("good", found.good, ("false-rejects", "cost")),
+        ("bad", levels.bad, ("catch", "cost")),
+        ("good", levels.good, ("false-rejects", "cost")),
     ):
         if not count and rule.kind in kinds:
             raise DataError(
-                f"none of the calibration images is {word}: no threshold can be set by the rule '{rule}'",
+                f"none of the calibration images is {word}, so the rule '{rule}' gives no threshold",
                 f"Fit with {word} images in the test set, or choose another rule.",
             )
     if rule.catch is not None:
-        return int(np.flatnonzero(found.caught >= math.ceil(exact(rule.catch) * found.bad))[-1])
+        return int(np.flatnonzero(levels.caught >= math.ceil(exact(rule.catch) * levels.bad))[-1])
     if rule.of is not None and rule.rejected is not None:
-        allowed = np.flatnonzero(found.rejected <= rule.rejected * found.good // rule.of)
+        allowed = np.flatnonzero(levels.rejected <= rule.rejected * levels.good // rule.of)
         if not len(allowed):
-            raise DataError("no number is above the scores of the good images", "Look at the scores.")
+            raise DataError(
+                "the scores of the good images leave no number above them for a threshold",
+                "Check the scores: they are far too large.",
+            )
         return int(allowed[0])
-    costs = _costs(found, rule)
-    return min(range(len(costs)), key=lambda i: (costs[i], -found.caught[i]))
+    costs = _costs(levels, rule)
+    return min(range(len(costs)), key=lambda i: (costs[i], -levels.caught[i]))
 
 
 def bad_share(rule: Rule, bad: int, good: int) -> Fraction:
-    """The share of bad parts that a cost is expected over."""
+    """The share of bad parts that an expected cost assumes."""
     return exact(rule.bad) if rule.bad is not None else Fraction(bad, bad + good)
 
 
@@ -159,19 +162,11 @@ def cost(rule: Rule, bad: int, missed: int, good: int, rejected: int) -> Fractio
     return share * exact(rule.miss) * missed / bad + (1 - share) * exact(rule.reject) * rejected / good
 
 
-def _costs(found: Curve, rule: Rule) -> list[int]:
-    """What each threshold costs, in some unit: whole numbers, so that equal is equal."""
-    miss = cost(rule, found.bad, 1, found.good, 0)
-    reject = cost(rule, found.bad, 0, found.good, 1)
+def _costs(levels: Curve, rule: Rule) -> list[int]:
+    """The cost of each threshold as an integer in some unit, so that equal costs compare equal."""
+    miss = cost(rule, levels.bad, 1, levels.good, 0)
+    reject = cost(rule, levels.bad, 0, levels.good, 1)
     unit = math.lcm(miss.denominator, reject.denominator)
     a, b = int(miss * unit), int(reject * unit)
-    missed = (found.bad - found.caught).tolist()
-    return [a * m + b * r for m, r in zip(missed, found.rejected.tolist(), strict=True)]
-
-
-def first_problem(error: ValueError) -> str:
-    """In words, what is wrong with a rule or a point: of several problems the first, and where it is."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors(include_url=False)[0]
-    return ": ".join([*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")])
+    missed = (levels.bad - levels.caught).tolist()
+    return [a * m + b * r for m, r in zip(missed, levels.rejected.tolist(), strict=True)]

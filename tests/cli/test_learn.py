@@ -30,10 +30,10 @@ def test_options_take_all_words_up_to_the_next_option(tmp_path: Path) -> None:
     assert result.exit_code == 0, said(result)
     assert taught(new) == 5
     lines = said(result).splitlines()
-    assert lines[0].startswith(f"{new}: NG from a score of ") and "(catch 0.95); before " in lines[0]
+    assert lines[0].startswith(f"{new}: NG at or above ") and "(catch 0.95); before: " in lines[0]
     assert [line.split()[0] for line in lines[2:7]] == ["bad", "bad", "good", "good", "good"]
     assert all(str(path) in line for path, line in zip((bad(0), bad(1), good(0)), lines[2:5], strict=False))
-    for words in ("bad parts caught now: ", "good parts passed now: ", "bad parts missed now: "):
+    for words in ("bad parts now caught: ", "good parts now passed: ", "bad parts now missed: "):
         assert any(line.startswith(f"  {words}") for line in lines)
     assert any(line.startswith("  catches ") for line in lines)
 
@@ -65,7 +65,7 @@ def test_json_says_the_same(tmp_path: Path) -> None:
 def test_what_is_not_learnt_yet_is_told(tmp_path: Path) -> None:
     """Good parts taught as bad, one time each, stay what they look like."""
     words = said(learn("--bad", good(0), good(1), "-o", tmp_path / "new"))
-    assert "2 of 2 not learnt yet" in words and "--times" in words
+    assert "2 of 2 are still wrong" in words and "--times" in words
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_what_is_not_learnt_yet_is_told(tmp_path: Path) -> None:
         (["-o", "{new}", "--good", "{bad}", "--bad"], 2, "Option '--bad' requires an argument"),
         (["--bad", "{bad}"], 2, "Missing option '-o'"),
         (["--bad", "{bad}", "-o", "{bundle}/new"], 2, "is inside the bundle"),
-        (["--bad", "-", "-o", "{new}"], 2, "named, not piped"),
+        (["--bad", "-", "-o", "{new}"], 2, "cannot be piped"),
         (["--bad", "{bad}", "-o", "{new}", "--times", "0"], 2, "not from 1 to 1000"),
         (["--bad", "{bad}", "--good", "{bad}", "-o", "{new}"], 2, "is given as good, and as bad"),
         (["--bad", "{new}/gone.png", "-o", "{new}"], 1, "gone.png: there is no such file"),

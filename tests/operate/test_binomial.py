@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from segad_core.operate.binomial import Count, Proportion, at_most, parts_needed, percent, proportion
+from segad_core.operate.binomial import Count, Proportion, parts_needed, percent, proportion, upper_bound
 
 
 def at_most_k(k: int, n: int, p: Fraction) -> Fraction:
@@ -40,13 +40,13 @@ def test_intervals_of_all_and_none_have_closed_forms() -> None:
         assert (none.low, everything.high) == (0, 1)
         assert none.high == pytest.approx(1 - edge, abs=1e-6)
         assert everything.low == pytest.approx(edge, abs=1e-6)
-        assert at_most(0, of) == pytest.approx(1 - 0.05 ** (1 / of), rel=1e-9)
-        assert at_most(of, of) == 1
+        assert upper_bound(0, of) == pytest.approx(1 - 0.05 ** (1 / of), rel=1e-9)
+        assert upper_bound(of, of) == 1
 
 
 def test_of_no_parts_nothing_is_known() -> None:
     assert proportion(0, 0) == Proportion(count=0, of=0, low=0, high=1)
-    assert at_most(0, 0) == 1
+    assert upper_bound(0, 0) == 1
 
 
 @given(st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -57,7 +57,7 @@ def test_intervals_are_scipys(parts: tuple[int, int]) -> None:
     both = test.proportion_ci(0.95, "exact")
     assert (found.low, found.high) == pytest.approx((both.low, both.high), abs=1e-6)
     upper = binomtest(count, of, alternative="less").proportion_ci(0.95, "exact").high
-    assert at_most(count, of) == pytest.approx(upper, abs=1e-9)
+    assert upper_bound(count, of) == pytest.approx(upper, abs=1e-9)
 
 
 @given(st.integers(1, 40), st.integers(1, 199))
@@ -79,7 +79,7 @@ def test_bounds_rise_with_the_count(parts: tuple[int, int]) -> None:
     assert one.low < more.low
     assert one.high < more.high
     assert one.low <= count / of <= one.high
-    assert at_most(count, of) < one.high or count == of
+    assert upper_bound(count, of) < one.high or count == of
 
 
 @pytest.mark.parametrize(("failures", "parts"), [*enumerate([59, 93, 124, 153, 181, 208])])
@@ -107,7 +107,7 @@ def test_rare_failures_take_parts_in_billions() -> None:
 
 
 def test_rates_in_words() -> None:
-    words = {0: "0 %", 1: "100 %", 0.812: "81.2 %", 0.002: "0.20 %", 0.00024: "0.024 %", 0.9996: "99.960 %"}
+    words = {0: "0%", 1: "100%", 0.812: "81.2%", 0.002: "0.20%", 0.00024: "0.024%", 0.9996: "99.960%"}
     assert {share: percent(share) for share in words} == words
 
 

@@ -189,7 +189,7 @@ def test_a_rule_about_images_that_are_not_there(
 def test_no_images_and_no_number_above_the_scores() -> None:
     with pytest.raises(DataError, match="no calibration images"):
         operating_point(table(), catch(0.9))
-    with pytest.raises(DataError, match="no number is above"):
+    with pytest.raises(DataError, match="no number above them"):
         operating_point(table([sys.float_info.max]), rejects(0, 1))
 
 
