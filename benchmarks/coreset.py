@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from segad_plugins.detectors.coreset import estimate_cost, select
+from segad_plugins.detectors.coreset import select
+from segad_plugins.detectors.estimates import coreset_cost
 
 Floats = NDArray[np.float32]
 Distances = Callable[[torch.Tensor], torch.Tensor]
@@ -70,7 +71,7 @@ def picks_per_second(method: Callable[[torch.Tensor], Distances], points: Floats
 
 def compare(n: int, d: int, count: int, spread: float, seconds: float) -> None:
     points = features(n, d, spread)
-    cost = estimate_cost(n, d, count)
+    cost = coreset_cost(n, d, count)
     print(f"\nn {n:,}  d {d}  picks {count:,}  ({cost.total_bytes / 1e9:.2f} GB)")
     begin = time.perf_counter()
     selection = select(points, count, 0)

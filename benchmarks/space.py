@@ -55,8 +55,8 @@ def measure(alias: str, weights: Path, store_folder: Path) -> None:
     from segad_core.recipe import load_recipe
     from segad_core.recipe.find import locate
     from segad_core.run.cells import RowTask
+    from segad_core.run.estimates import needs
     from segad_core.run.prepare import prepare
-    from segad_core.run.space import needs
     from segad_core.run.tasks import execute
     from segad_core.store.store import Store
 

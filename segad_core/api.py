@@ -5,15 +5,16 @@
   `Observer` (with `hookimpl`); and their common bases `Component`, `Stateful` and `Learner`.
 - Parameters: `Parameters`, `InputFile`, `InputFolder`, `SegmentNames`, `DecidesNothing`.
 - Optional knowledge of plugins: `HasNotes`, `HasPlainFiles`, `KnowsImagesByName`, `Trains`, `HasDownload`,
-  `HasPublishedCategories`, `HasPublishedCounts`, `HasBadSubsets`, `HasContradictions`.
+  `HasEstimate`, `HasFinalEstimate`, `HasPublishedCategories`, `HasPublishedCounts`, `HasBadSubsets`,
+  `HasContradictions`.
 - What plugins are given and return: `Sample`, `ImageBatch`, `ImageSet`, `Run`, `Checkpoint`, `Progress`,
-  `no_progress`, `Array`, `Arrays`, `Layer`, `Shapes`, `Space`, `SegmentValues`, `Region`, `GoodMaps`,
+  `no_progress`, `Array`, `Arrays`, `Layer`, `Shapes`, `Estimate`, `SegmentValues`, `Region`, `GoodMaps`,
   `MapQuality`, `IGNORED`, `Work`, `Outcome`.
 - Errors: `SegadError` and its kinds `RecipeError`, `DataError`, `ImageError`, `NonFiniteError`,
   `PluginError`, `StoreError`, `UsageError`.
 - Helpers for files: `is_file`, `is_folder`, `subfolders`, `image_files`, `read_array`, `read_labels`,
   `read_json`, `parse_json`, `file_digest`, `array_digest`.
-- Other helpers: `to_numpy`, `resize`, `scratch_array`, `scratch_in_memory`, `did_you_mean`.
+- Other helpers: `to_numpy`, `resize`, `scratch_array`, `scratch_in_memory`, `did_you_mean`, `estimated_by`.
 
 What is promised: each of these names, with the signature and the behaviour that its docstring states. An
 incompatible change comes with a new minor version (before 1.0) or a new major version (from 1.0), after a
@@ -39,6 +40,7 @@ from segad_core.contracts import (
     DefectGenerator,
     Detector,
     Encoder,
+    Estimate,
     Executor,
     Feature,
     FinalClassifier,
@@ -47,6 +49,8 @@ from segad_core.contracts import (
     HasBadSubsets,
     HasContradictions,
     HasDownload,
+    HasEstimate,
+    HasFinalEstimate,
     HasNotes,
     HasPlainFiles,
     HasPublishedCategories,
@@ -70,10 +74,10 @@ from segad_core.contracts import (
     SegmentNames,
     SegmentValues,
     Shapes,
-    Space,
     Stateful,
     Trains,
     Work,
+    estimated_by,
     no_progress,
     to_numpy,
 )
@@ -105,6 +109,7 @@ __all__ = [
     "DefectGenerator",
     "Detector",
     "Encoder",
+    "Estimate",
     "Executor",
     "Feature",
     "FinalClassifier",
@@ -113,6 +118,8 @@ __all__ = [
     "HasBadSubsets",
     "HasContradictions",
     "HasDownload",
+    "HasEstimate",
+    "HasFinalEstimate",
     "HasNotes",
     "HasPlainFiles",
     "HasPublishedCategories",
@@ -142,7 +149,6 @@ __all__ = [
     "SegmentValues",
     "Segmenter",
     "Shapes",
-    "Space",
     "Stateful",
     "StoreError",
     "Trains",
@@ -150,6 +156,7 @@ __all__ = [
     "Work",
     "array_digest",
     "did_you_mean",
+    "estimated_by",
     "file_digest",
     "hookimpl",
     "image_files",

@@ -12,8 +12,8 @@ from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, not_rea
 
 if TYPE_CHECKING:
     from segad_core.run.cells import Task
+    from segad_core.run.estimates import Needs
     from segad_core.run.plan import CategoryPlan
-    from segad_core.run.space import Needs
     from segad_core.store.store import Store
 
 
@@ -36,8 +36,8 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
     checked = load_recipe(recipe, Registry(third_parties=not no_plugins), overrides)
 
     from segad_core.cli.progress import Progress
+    from segad_core.run.estimates import in_words, needs
     from segad_core.run.prepare import prepare
-    from segad_core.run.space import in_words, needs
     from segad_core.store.store import Store
 
     opened = Store(store)
@@ -92,8 +92,9 @@ def _disk(folder: Path) -> int:
 def _summary(plan: CategoryPlan, store: Store) -> Iterator[tuple[str, int, int, str]]:
     """For each kind of task: its cells, how many are in the store, and the cost of the others."""
     from segad_core.run.cells import FitTask, RowTask, ScoresTask, StatisticsTask
-    from segad_core.run.costs import fit_costs
+    from segad_core.run.estimates import Estimates
 
+    estimates = Estimates([plan])
     fits = [task for task in plan.tasks if isinstance(task, FitTask)]
     kinds: dict[str, list[Task]] = {
         "trained detectors": [task for task in fits if not task.labels],
@@ -111,7 +112,8 @@ def _summary(plan: CategoryPlan, store: Store) -> Iterator[tuple[str, int, int, 
         passes = [len(task.samples) for task in unfinished if not isinstance(task, RowTask)]
         if passes:
             cost = f": {len(passes)} passes, {sum(passes)} images in all"
-        trainings = [fit_costs(task, store) for task in unfinished if isinstance(task, FitTask)]
-        for alias, words in dict.fromkeys(item for costs in trainings for item in costs.items()):
-            cost += f"\n    {alias}, per training: {words}"
+        trainings = [cell for task in unfinished if isinstance(task, FitTask) for cell in task.cells]
+        known = [(c.alias, estimates.of(c.key)) for c in trainings if not store.has(c.key)]
+        for alias, work in dict.fromkeys((alias, one.work) for alias, one in known if one and one.work):
+            cost += f"\n    {alias}, per training: {work}"
         yield name, len(cells), len([key for key in cells if store.has(key)]), cost

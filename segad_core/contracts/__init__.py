@@ -13,6 +13,7 @@ from segad_core.contracts.dataset import Dataset, Sample
 from segad_core.contracts.defect import DefectGenerator
 from segad_core.contracts.detector import Detector
 from segad_core.contracts.encoder import Array, Encoder, Layer, to_numpy
+from segad_core.contracts.estimate import Estimate, Shapes, estimated_by
 from segad_core.contracts.executor import Executor, Outcome, Work
 from segad_core.contracts.feature import (
     Feature,
@@ -24,11 +25,13 @@ from segad_core.contracts.feature import (
 )
 from segad_core.contracts.final_classifier import FinalClassifier
 from segad_core.contracts.images import Arrays, ImageBatch, ImageSet
-from segad_core.contracts.learner import Learner, Shapes, Space
+from segad_core.contracts.learner import Learner
 from segad_core.contracts.optional import (
     HasBadSubsets,
     HasContradictions,
     HasDownload,
+    HasEstimate,
+    HasFinalEstimate,
     HasNotes,
     HasPlainFiles,
     HasPublishedCategories,
@@ -52,6 +55,7 @@ __all__ = [
     "DefectGenerator",
     "Detector",
     "Encoder",
+    "Estimate",
     "Executor",
     "Feature",
     "FinalClassifier",
@@ -60,6 +64,8 @@ __all__ = [
     "HasBadSubsets",
     "HasContradictions",
     "HasDownload",
+    "HasEstimate",
+    "HasFinalEstimate",
     "HasNotes",
     "HasPlainFiles",
     "HasPublishedCategories",
@@ -83,10 +89,10 @@ __all__ = [
     "SegmentValues",
     "Segmenter",
     "Shapes",
-    "Space",
     "Stateful",
     "Trains",
     "Work",
+    "estimated_by",
     "no_progress",
     "to_numpy",
     "unseen",

@@ -29,6 +29,9 @@ from typing import ClassVar, Protocol, cast
 from segad_core.contracts.component import Component
 from segad_core.contracts.dataset import Dataset, Sample
 from segad_core.contracts.encoder import Encoder
+from segad_core.contracts.estimate import Estimate, Shapes
+from segad_core.contracts.final_classifier import FinalClassifier
+from segad_core.contracts.learner import Learner
 
 
 class HasNotes(Protocol):
@@ -71,6 +74,26 @@ class Trains(Protocol):
 
     trains: ClassVar[bool]
     """False if `fit` needs no images. A recipe whose detectors do not train sets no images aside for them."""
+
+
+class HasEstimate(Protocol):
+    """A detector or classifier that can estimate what its training needs."""
+
+    def estimate(self, images: int, size: tuple[int, int], shapes: Shapes) -> Estimate | None:
+        """What a training needs; None if unknown.
+
+        Args:
+            images: the number of training images.
+            size: (height, width) of the images.
+            shapes: (C, H, W) of each encoder layer that it reads.
+        """
+
+
+class HasFinalEstimate(Protocol):
+    """A final classifier that can estimate the size of its state."""
+
+    def estimate(self) -> Estimate | None:
+        """The most that its state takes; None if unknown."""
 
 
 class HasDownload(Protocol):
@@ -135,6 +158,17 @@ def plain_file(component: Component, path: Path) -> tuple[str, bytes | Path]:
 def trains(detector: type[Component]) -> bool:
     """Whether a detector learns from images; True by default."""
     return bool(getattr(detector, "trains", True))
+
+
+def estimate(learner: Learner, images: int, size: tuple[int, int], shapes: Shapes) -> Estimate | None:
+    """What a training needs; None if unknown, which is the default."""
+    known = hasattr(learner, "estimate")
+    return cast(HasEstimate, learner).estimate(images, size, shapes) if known else None
+
+
+def final_estimate(final: FinalClassifier) -> Estimate | None:
+    """What the state of a final classifier takes at most; None if unknown, which is the default."""
+    return cast(HasFinalEstimate, final).estimate() if hasattr(final, "estimate") else None
 
 
 def to_download(encoder: Encoder) -> str | None:

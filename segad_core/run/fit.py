@@ -21,7 +21,7 @@ from segad_core.images import FileImageSet, folder_samples
 from segad_core.images.artifacts import keeper
 from segad_core.recipe import encoder_identity
 from segad_core.run.cells import FitCell, FitTask, ScoresTask, StatisticsTask, distributions
-from segad_core.run.costs import fit_cost
+from segad_core.run.estimates import estimate_fit
 from segad_core.store.arrays import kept
 from segad_core.store.checkpoints import FolderCheckpoint
 from segad_core.store.store import Store
@@ -48,8 +48,9 @@ def _fit_cell(
     cell: FitCell, task: FitTask, images: FileImageSet, store: Store, device: str, progress: Progress
 ) -> None:
     learner: Learner = cell.learner.build(task.category, device)
-    if cost := fit_cost(learner, len(images), images.encoder, task.preprocessing.size):
-        log.info("%s %s: %s", task.name, cell.alias, cost)
+    estimate = estimate_fit(learner, len(images), images.encoder, task.preprocessing.size)
+    if estimate is not None and estimate.work:
+        log.info("%s %s: %s", task.name, cell.alias, estimate.work)
     checkpoint = FolderCheckpoint(store.checkpoints / cell.key)
     maker = {
         "plugin": cell.learner.provider.qualified,

@@ -12,7 +12,19 @@ import numpy as np
 from safetensors.numpy import load as load_arrays
 
 from segad_core.base.digest import array_digest
-from segad_core.contracts import Array, Component, Encoder, ImageBatch, Learner, Progress, Run, Sample, unseen
+from segad_core.contracts import (
+    Array,
+    Component,
+    Encoder,
+    Estimate,
+    ImageBatch,
+    Learner,
+    Progress,
+    Run,
+    Sample,
+    optional,
+    unseen,
+)
 from segad_core.errors import SegadError
 from segad_core.evaluate import auroc
 from segad_core.testing.checks import ROUNDING, not_fitted, refused, same, unwritten, works
@@ -125,15 +137,17 @@ class LearnerSuite(ComponentSuite, Generic[L]):
         return self._results(learner, self._good_and_bad())
 
     def test_layers_exist_in_the_encoder(self) -> None:
-        """Each layer that it reads is one of the encoder's; `cost` says in words what a fit takes."""
+        """Each layer that it reads is one of the encoder's; `estimate`, if defined, returns an `Estimate`."""
         learner, (h, w), known = self.make(), self.size, self._encoder.layers()
         shapes = {}
         for name in learner.layers():
             assert name in known, f"layers() names '{name}', but the encoder has {', '.join(known)}"
             shapes[name] = (known[name].channels, -(-h // known[name].stride), -(-w // known[name].stride))
         learner.check(self.size, shapes)
-        words = learner.cost(100, self.size, shapes)
-        assert isinstance(words, str), f"cost() gives a {type(words).__name__}, not a string"
+        estimate = optional.estimate(learner, 100, self.size, shapes)
+        assert isinstance(estimate, Estimate | None), (
+            f"estimate() returns a {type(estimate).__name__}, not an Estimate or None"
+        )
 
     def test_fit_is_deterministic(self) -> None:
         """Two fits with one seed give the same results: `run.seed` is the only randomness."""

@@ -51,7 +51,7 @@ def test_the_header_states_cost_and_differences_from_the_paper(name: str) -> Non
 @pytest.mark.parametrize("name", [name for name in PAPER if "DRA" in _header(name)])
 def test_the_steps_of_dra_are_those_that_segad_check_reports(name: str) -> None:
     params = yaml.safe_load(locate(name).read_text(encoding="utf-8"))["classifiers"]["dra"]["params"]
-    said = DRA(DRA.Params(**params)).cost(2000, (256, 256), {})
+    said = DRA(DRA.Params(**params)).estimate(2000, (256, 256), {}).work
     (steps,) = re.findall(r"([\d,]+) image-steps", said)
     assert steps in _header(name).split("DRA", 1)[1]
 

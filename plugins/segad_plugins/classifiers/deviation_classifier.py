@@ -10,10 +10,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from segad_core.api import PluginError, Run, Shapes
-from segad_plugins.backbones import Backbone, check_trunk, check_weights, empty_trunk, trunk
+from segad_core.api import PluginError, Run, Shapes, estimated_by
+from segad_plugins.backbones import Backbone, check_trunk, check_weights, trunk
 from segad_plugins.classifiers.network import NetworkClassifier
-from segad_plugins.torch_tools import count_parameters, macs, torch_device
+from segad_plugins.torch_tools import torch_device
 from segad_plugins.training import Precision, seeded, train
 
 
@@ -61,15 +61,7 @@ class DeviationClassifier(NetworkClassifier):
             check_trunk(p, (height, width), f"{self.name}, scale {scale + 1} of {p.scales}")
         check_weights(p, self.name)
 
-    def cost(self, images: int, size: tuple[int, int], shapes: Shapes) -> str:
-        p, each = self.params, self.per_step()
-        with torch.device("meta"):
-            network = self.add_heads(empty_trunk(p, self.name))
-            work = macs(network, torch.empty(each, 3, *size)) / each
-        return (
-            f"{count_parameters(network) / 1e6:.2f} M parameters, {each * p.steps_per_epoch * p.epochs:,} "
-            f"image-steps, {3 * work / 1e9:.2f} GMAC each"
-        )
+    estimate = estimated_by("segad_plugins.classifiers.estimates:deviation_classifier")
 
     def begin(self, seed: int) -> nn.Module:
         """The network before its training: a pretrained backbone, and heads that the seed decides."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from segad_core.api import ImageBatch, ImageSet, Parameters, PluginError, Run, Shapes, Space
+from segad_core.api import ImageBatch, ImageSet, Parameters, PluginError, Run, estimated_by
 from segad_plugins.backbones import Trunk
 from segad_plugins.classifiers.cutmix import CutMix
 from segad_plugins.classifiers.deviation import deviation_loss, normal_draws
@@ -76,12 +75,7 @@ class DRA(DeviationClassifier):
     def per_step(self) -> int:
         return self.params.reference_count + self.params.batch_good + self.params.batch_bad
 
-    def space(self, images: int, size: tuple[int, int], shapes: Shapes) -> Space:
-        """With the references, which are kept as they are."""
-        p, found = self.params, super().space(images, size, shapes)
-        kept = p.reference_count if p.references == "fixed" else min(p.reference_pool, images)
-        references = 3 * kept * size[0] * size[1]
-        return replace(found, state=found.state + references, memory=found.memory + references)
+    estimate = estimated_by("segad_plugins.classifiers.estimates:dra")
 
     def add_heads(self, body: Trunk) -> DRANetwork:
         p = self.params

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from segad_core.api import Classifier, Parameters, PluginError, Shapes, Space
+from segad_core.api import Classifier, Parameters, PluginError
 from segad_plugins.backbones import Backbone, Trunk, empty_trunk
 from segad_plugins.torch_tools import (
     check_version,
@@ -21,7 +20,6 @@ from segad_plugins.torch_tools import (
     plain_weights,
     to_arrays,
     torch_device,
-    training_space,
 )
 from segad_plugins.training import seeded
 
@@ -54,13 +52,6 @@ class NetworkClassifier(Classifier):
     @abstractmethod
     def per_step(self) -> int:
         """How many images pass the backbone at a training step."""
-
-    def space(self, images: int, size: tuple[int, int], shapes: Shapes) -> Space:
-        with torch.device("meta"):
-            network = self.add_heads(empty_trunk(self.params, self.name))
-            given = torch.empty(self.per_step(), 3, *size)
-            found = training_space(network, lambda: network(given), lambda: network.eval()(given))
-        return replace(found, per_image=-(-found.per_image // self.per_step()))
 
     def placed(self, network: nn.Module) -> nn.Module:
         """On the device, in its layout."""

@@ -9,11 +9,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segad_core.api import ImageBatch, ImageSet, Run, Shapes
-from segad_plugins.backbones import Backbone, Trunk, check_trunk, check_weights, empty_trunk, trunk
+from segad_core.api import ImageBatch, ImageSet, Run, Shapes, estimated_by
+from segad_plugins.backbones import Backbone, Trunk, check_trunk, check_weights, trunk
 from segad_plugins.classifiers.labels import good_and_bad
 from segad_plugins.classifiers.network import NetworkClassifier
-from segad_plugins.torch_tools import count_parameters, macs, normalised, torch_device
+from segad_plugins.torch_tools import normalised, torch_device
 from segad_plugins.training import Batches, Precision, seeded, train
 
 
@@ -70,16 +70,7 @@ class WideResNet(NetworkClassifier):
         check_trunk(self.params, size, self.name)
         check_weights(self.params, self.name)
 
-    def cost(self, images: int, size: tuple[int, int], shapes: Shapes) -> str:
-        with torch.device("meta"):
-            network = Network(empty_trunk(self.params, self.name)).eval()
-            work = macs(network, torch.empty(1, 3, *size))
-        batch = min(images, self.params.batch)
-        steps = self.params.epochs * len(Batches(0, images, self.params.batch, drop_last=True))
-        return (
-            f"{count_parameters(network) / 1e6:.2f} M parameters, {steps * batch:,} image-steps, "
-            f"{3 * work / 1e9:.2f} GMAC each"
-        )
+    estimate = estimated_by("segad_plugins.classifiers.estimates:wide_resnet")
 
     def fit(self, images: ImageSet, labels: NDArray[np.int64], run: Run) -> None:
         p, device = self.params, torch_device(self.device)

@@ -14,7 +14,6 @@ covers 3: the picks are those of the same float32 arithmetic without any shortcu
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -38,22 +37,6 @@ TINY = float(np.finfo(np.float32).tiny)  # below it squares lose their relative 
 _SELECTING = threading.Lock()  # numba's parallel loops and thread counts are not safe in two threads at once
 
 
-@dataclass(frozen=True)
-class CoresetCost:
-    """What a selection takes at most, known before it starts."""
-
-    points_bytes: int
-    distances_bytes: int
-    assignment_bytes: int
-    sketch_bytes: int
-    distance_evaluations: int  # without pruning, distances between picks included
-    multiply_adds: int
-
-    @property
-    def total_bytes(self) -> int:
-        return self.points_bytes + self.distances_bytes + self.assignment_bytes + self.sketch_bytes
-
-
 class Selection(NamedTuple):
     """Picks in order, and how many of the n * count distances each shortcut left."""
 
@@ -61,12 +44,6 @@ class Selection(NamedTuple):
     sketched: int  # passed the triangle test
     evaluated: int  # passed the sketch too, so were computed
     between_picks: int  # distances computed for the triangle test itself
-
-
-def estimate_cost(n: int, d: int, count: int) -> CoresetCost:
-    _check_range(n, count)
-    evaluations = n * count + count * (count - 1) // 2
-    return CoresetCost(4 * n * d, 4 * n, 4 * n, 4 * n * min(SKETCH, d), evaluations, evaluations * d)
 
 
 def greedy_coreset(points: Floats, count: int, start: int, progress: Progress | None = None) -> Ints:
@@ -144,14 +121,14 @@ def _check(points: Floats, count: int, start: int) -> None:
         raise ValueError(f"points must be a non-empty (n, d) array, got shape {points.shape}")
     if not points.flags.c_contiguous:
         raise ValueError("points must be C-contiguous")
-    _check_range(len(points), count)
+    check_range(len(points), count)
     if not 0 <= start < len(points):
         raise ValueError(f"start must be in 0..{len(points) - 1}, got {start}")
     if not np.isfinite([points.min(), points.max()]).all():  # both let NaN through, neither copies
         raise ValueError("points must be finite")
 
 
-def _check_range(n: int, count: int) -> None:
+def check_range(n: int, count: int) -> None:
     if not 1 <= count <= n:
         raise ValueError(f"count must be in 1..{n}, got {count}")
 

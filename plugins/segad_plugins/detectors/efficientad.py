@@ -25,28 +25,23 @@ from segad_core.api import (
     PluginError,
     Run,
     Shapes,
-    Space,
+    estimated_by,
     image_files,
-    scratch_in_memory,
 )
 from segad_plugins.detectors.maps import upsample
-from segad_plugins.detectors.pdn import CHANNELS, Size, smallest_side
+from segad_plugins.detectors.pdn import Size, smallest_side
 from segad_plugins.detectors.student_teacher import StudentTeacher, training_loss
-from segad_plugins.detectors.teacher import Distillation, distil, distillation_space, in_grey, read_teacher
+from segad_plugins.detectors.teacher import Distillation, distil, in_grey, read_teacher
 from segad_plugins.torch_tools import (
     IMAGENET,
     check_version,
-    count_parameters,
     entry,
     from_arrays,
-    macs,
     normalised,
     plain_weights,
-    state_bytes,
     tensor,
     to_arrays,
     torch_device,
-    training_space,
 )
 from segad_plugins.training import Batches, Precision, seeded, train
 
@@ -126,52 +121,7 @@ class EfficientAD(Detector):
                     "Put images into it, or take the parameter out of the recipe.",
                 )
 
-    def cost(self, images: int, size: tuple[int, int], shapes: Shapes) -> str:
-        p = self.params
-        given = p.input_size or size
-        with torch.device("meta"):
-            networks, image = StudentTeacher(p.size, p.padding, given), torch.empty(1, 3, *given)
-            teacher, student = macs(networks.teacher, image), macs(networks.student, image)
-            autoencoder = macs(networks.autoencoder, image)
-        step = 3 * (student * (2 if p.auxiliary_images else 1) + autoencoder)
-        words = (
-            f"{count_parameters(networks.trained()) / 1e6:.2f} M parameters, {p.iterations:,} iterations, "
-            f"{step / 1e9:.1f} GMAC each"
-        )
-        if not p.teacher:
-            words += (
-                f"; before them a teacher of {count_parameters(networks.teacher) / 1e6:.2f} M parameters, "
-                f"{p.teacher_iterations:,} iterations, {3 * p.teacher_batch * teacher / 1e9:.1f} GMAC each"
-            )
-        return words
-
-    def space(self, images: int, size: tuple[int, int], shapes: Shapes) -> Space:
-        p, given = self.params, self.params.input_size or size
-        held = math.ceil(p.holdout * images)
-        with torch.device("meta"):
-            networks = StudentTeacher(p.size, p.padding, given)
-            image, count = torch.empty(1, 3, *given), 2 if p.auxiliary_images else 1
-            target = torch.empty(1, CHANNELS, *networks.grid)
-
-            def step() -> Tensor:
-                students = networks.student(image.repeat(count, 1, 1, 1))
-                return training_loss(target, students, networks.autoencoder(image))
-
-            found = training_space(networks.trained(), step, lambda: networks.maps(image))
-        state = state_bytes(networks)
-        place = networks.grid[0] * networks.grid[1]
-        descriptions = 4 * (images - held) * CHANNELS * place
-        kept = descriptions if scratch_in_memory(descriptions) else 0
-        # pixels twice: batches side by side, then those that train; raw maps are sorted in float64
-        memory = kept + max(found.memory + state, 8 * found.per_image + 64 * held * place)
-        per_image, artifacts = found.per_image, 0
-        if not p.teacher:
-            how = self._distillation(given)
-            teacher, embedding = distillation_space(how, size, shapes)
-            memory, per_image = max(memory, teacher.memory), max(per_image, embedding)
-            artifacts = teacher.state
-        pixels = 2 * 3 * images * size[0] * size[1]
-        return Space(state, memory + pixels, descriptions - kept, per_image, artifacts)
+    estimate = estimated_by("segad_plugins.detectors.estimates:efficientad")
 
     def fit(self, images: ImageSet, run: Run) -> None:
         p, device = self.params, torch_device(self.device)
@@ -250,7 +200,7 @@ class EfficientAD(Detector):
         p = self.params
         if p.teacher:
             return read_teacher(p.teacher, p.size)
-        how = self._distillation(size)
+        how = self.distillation(size)
         source = run.images(p.teacher_images, size, p.teacher_layers) if p.teacher_images else images
         device = torch_device(self.device)
         arrays = run.artifact(
@@ -260,7 +210,7 @@ class EfficientAD(Detector):
         )
         return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
 
-    def _distillation(self, size: tuple[int, int]) -> Distillation:
+    def distillation(self, size: tuple[int, int]) -> Distillation:
         p = self.params
         return Distillation(
             p.size,

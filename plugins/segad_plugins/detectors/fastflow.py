@@ -18,21 +18,18 @@ from segad_core.api import (
     PluginError,
     Run,
     Shapes,
-    Space,
+    estimated_by,
     to_numpy,
 )
 from segad_plugins.detectors.flow_steps import Flow
 from segad_plugins.detectors.maps import upsample
 from segad_plugins.torch_tools import (
     check_version,
-    count_parameters,
     entry,
     from_arrays,
-    macs,
     tensor,
     to_arrays,
     torch_device,
-    training_space,
 )
 from segad_plugins.training import Batches, Precision, seeded, train
 
@@ -83,35 +80,14 @@ class FastFlow(Detector):
                     "Choose other layers.",
                 )
 
-    def cost(self, images: int, size: tuple[int, int], shapes: Shapes) -> str:
-        with torch.device("meta"):
-            flows = self._build(shapes)
-            work = sum(macs(flow, torch.empty(1, *shapes[name])) for name, flow in flows.items())
-        return (
-            f"{count_parameters(flows) / 1e6:.2f} M parameters, {images * self.params.epochs:,} image-steps, "
-            f"{3 * work / 1e9:.2f} GMAC each"
-        )
-
-    def space(self, images: int, size: tuple[int, int], shapes: Shapes) -> Space:
-        batch = min(images, self.params.batch)
-        with torch.device("meta"):
-            flows = self._build(shapes)
-
-            def given(count: int) -> dict[str, Tensor]:
-                return {name: torch.empty(count, *shapes[name]) for name in flows}
-
-            return training_space(
-                flows,
-                lambda: flow_loss(flows, given(batch)),
-                lambda: [upsample(flows[name](x)[0].mean(dim=1), size) for name, x in given(1).items()],
-            )
+    estimate = estimated_by("segad_plugins.detectors.estimates:fastflow")
 
     def fit(self, images: ImageSet, run: Run) -> None:
         device = torch_device(self.device)
         features = {name: to_numpy(layer) for name, layer in images.features().items()}
         build_seed, order_seed = (int(s) for s in run.seed.generate_state(2))
         with seeded(build_seed):
-            flows = self._build({name: _chw(features[name]) for name in self.params.layers})
+            flows = self.build({name: _chw(features[name]) for name in self.params.layers})
         flows = flows.to(device)
         batches = Batches(order_seed, len(images), self.params.batch, self.params.drop_last)
 
@@ -157,13 +133,13 @@ class FastFlow(Detector):
             for name, layer in entries.items()
         }
         with torch.device("meta"):
-            flows = self._build(shapes)
+            flows = self.build(shapes)
         flows = flows.to_empty(device=torch_device(self.device))
         learnt = {n: array for n, array in state.items() if n != "version" and n not in entries}
         from_arrays("fastflow", flows, learnt, "flows.")
         self._flows = flows.requires_grad_(False)
 
-    def _build(self, shapes: Shapes) -> nn.ModuleDict:
+    def build(self, shapes: Shapes) -> nn.ModuleDict:
         p = self.params
         return nn.ModuleDict(
             {name: Flow(shapes[name], p.steps, p.hidden_ratio, p.only_3x3) for name in p.layers}

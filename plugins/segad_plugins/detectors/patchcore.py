@@ -20,7 +20,7 @@ from segad_core.api import (
     PluginError,
     Run,
     Shapes,
-    Space,
+    estimated_by,
     to_numpy,
 )
 from segad_plugins.detectors import coreset
@@ -30,7 +30,6 @@ from segad_plugins.torch_tools import check_version, entry, tensor, torch_device
 
 _VERSION = 1
 _BLOCK = 64  # training images embedded at a time
-_SAMPLE = 33_000  # points that the coreset's sketch has in float64 at a time
 
 
 class PatchCore(Detector):
@@ -73,32 +72,7 @@ class PatchCore(Detector):
         if self.params.blur_sigma:
             check_blur("patchcore", self.params.blur_sigma, size)
 
-    def cost(self, images: int, size: tuple[int, int], shapes: Shapes) -> str:
-        patches, dimension, projected, picks = self._sizes(images, shapes)
-        work = coreset.estimate_cost(patches, projected, picks)
-        return (
-            f"{picks:,} picks out of {patches:,} patches of {dimension} values, "
-            f"at most {work.distance_evaluations:.1e} distances of {projected} values"
-        )
-
-    def space(self, images: int, size: tuple[int, int], shapes: Shapes) -> Space:
-        patches, dimension, projected, picks = self._sizes(images, shapes)
-        work = coreset.estimate_cost(patches, projected, picks)
-        memory = work.total_bytes + (4 * patches * dimension if projected < dimension else 0)
-        state, image = 4 * picks * dimension, 4 * dimension * (patches // images)
-        # to embed an image takes some four times its vectors; its distances then take three times and the map
-        block = 4 * min(images, _BLOCK) * image
-        sketching = 8 * projected * (min(patches, _SAMPLE) + 3 * projected)
-        per_image = 5 * image + 16 * size[0] * size[1]
-        return Space(state, memory + block + state + sketching, per_image=per_image)
-
-    def _sizes(self, images: int, shapes: Shapes) -> tuple[int, int, int, int]:
-        """How many patches there will be, their dimension, that of projections, how many are kept."""
-        height, width = next(iter(shapes.values()))[1:]
-        dimension = sum(channels for channels, _, _ in shapes.values())
-        patches = images * height * width
-        projected = coreset.projected_dimension(patches, dimension, self.params.projection_eps)
-        return patches, dimension, projected, self._picks(patches)
+    estimate = estimated_by("segad_plugins.detectors.estimates:patchcore")
 
     def fit(self, images: ImageSet, run: Run) -> None:
         device = torch_device(self.device)
@@ -107,7 +81,7 @@ class PatchCore(Detector):
         points = coreset.project(patches, self.params.projection_eps, int(projection_seed))
         picks = coreset.greedy_coreset(
             points,
-            self._picks(len(points)),
+            self.picks(len(points)),
             int(start_seed) % len(points),
             lambda done, total: run.progress("coreset picks", done, total),
         )
@@ -151,7 +125,7 @@ class PatchCore(Detector):
         assert patches is not None  # the engine gives a detector at least one image
         return patches.reshape(-1, patches.shape[-1])
 
-    def _picks(self, patches: int) -> int:
+    def picks(self, patches: int) -> int:
         return max(1, int(self.params.coreset_ratio * patches))
 
     def _fitted(self) -> Tensor:

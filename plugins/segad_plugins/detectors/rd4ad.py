@@ -20,21 +20,18 @@ from segad_core.api import (
     PluginError,
     Run,
     Shapes,
-    Space,
+    estimated_by,
     to_numpy,
 )
 from segad_plugins.detectors.maps import Border, check_blur, gaussian_blur, upsample
 from segad_plugins.detectors.reversed_bottleneck import Student
 from segad_plugins.torch_tools import (
     check_version,
-    count_parameters,
     entry,
     from_arrays,
-    macs,
     tensor,
     to_arrays,
     torch_device,
-    training_space,
 )
 from segad_plugins.training import Batches, Precision, seeded, train
 
@@ -99,34 +96,14 @@ class RD4AD(Detector):
                 "Set a larger image.size in the recipe, or choose finer layers.",
             )
 
-    def cost(self, images: int, size: tuple[int, int], shapes: Shapes) -> str:
-        with torch.device("meta"):
-            student = self._build([shapes[name][0] for name in self.params.layers])
-            work = macs(student, [torch.empty(1, *shapes[name]) for name in self.params.layers])
-        return (
-            f"{count_parameters(student) / 1e6:.2f} M parameters, {images * self.params.epochs:,} "
-            f"image-steps, {3 * work / 1e9:.2f} GMAC each"
-        )
-
-    def space(self, images: int, size: tuple[int, int], shapes: Shapes) -> Space:
-        p, batch = self.params, min(images, self.params.batch)
-        with torch.device("meta"):
-            student = self._build([shapes[name][0] for name in p.layers])
-
-            def step() -> Tensor:
-                teacher = [torch.empty(batch, *shapes[name]) for name in p.layers]
-                return imitation_loss(teacher, student(teacher), p.loss)
-
-            return training_space(
-                student, step, lambda: student([torch.empty(1, *shapes[name]) for name in p.layers])
-            )
+    estimate = estimated_by("segad_plugins.detectors.estimates:rd4ad")
 
     def fit(self, images: ImageSet, run: Run) -> None:
         device = torch_device(self.device)
         features = {name: to_numpy(layer) for name, layer in images.features().items()}
         build_seed, order_seed = (int(s) for s in run.seed.generate_state(2))
         with seeded(build_seed):
-            student = self._build([features[name].shape[1] for name in self.params.layers])
+            student = self.build([features[name].shape[1] for name in self.params.layers])
         student = student.to(device)
         batches = Batches(order_seed, len(images), self.params.batch)
 
@@ -170,13 +147,13 @@ class RD4AD(Detector):
         check_version("rd4ad", state, _VERSION)
         with torch.device("meta"):
             channels = entry("rd4ad", state, "channels", (len(self.params.layers),))
-            student = self._build([int(c) for c in channels])
+            student = self.build([int(c) for c in channels])
         student = student.to_empty(device=torch_device(self.device))
         learnt = {name: array for name, array in state.items() if name not in ("version", "channels")}
         from_arrays("rd4ad", student, learnt, "student.")
         self._student = student.eval().requires_grad_(False)
 
-    def _build(self, channels: Sequence[int]) -> Student:
+    def build(self, channels: Sequence[int]) -> Student:
         return Student(channels, self.params.bottleneck_width)
 
     def _fitted(self) -> Student:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from math import ceil, prod
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from segad_core.api import Arrays, ImageBatch, ImageSet, PluginError, Run, Shapes, Space
+from segad_core.api import Arrays, ImageBatch, ImageSet, PluginError, Run
 from segad_plugins.detectors.pdn import CHANNELS, Size, pdn, pdn_side
 from segad_plugins.torch_tools import (
     IMAGENET,
-    most_alive,
     normalised,
     read_weights,
     tensor,
     to_arrays,
-    training_space,
 )
 from segad_plugins.training import Batches, Precision, seeded, train
 
@@ -138,37 +135,6 @@ def distil(how: Distillation, images: ImageSet, run: Run, device: torch.device) 
         precision=how.precision,
     )
     return to_arrays(teacher)
-
-
-def distillation_space(how: Distillation, size: tuple[int, int], shapes: Shapes) -> tuple[Space, int]:
-    """What a distillation takes beside the encoder, on the device `meta`; and for each image of a batch.
-
-    Args:
-        how: the teacher and its training.
-        size: height and width of the images in the recipe.
-        shapes: (C, H, W) of the encoder's layers for these; the encoder sees images at twice the teacher's.
-    """
-    grid = pdn_side(how.size, True, how.image_size[0]), pdn_side(how.size, True, how.image_size[1])
-    sides = [2 * own / given for own, given in zip(how.image_size, size, strict=True)]
-    large = [
-        (shapes[name][0], ceil(sides[0] * shapes[name][1]), ceil(sides[1] * shapes[name][2]))
-        for name in how.layers
-    ]
-    with torch.device("meta"):
-        teacher = pdn(how.size, CHANNELS, padding=True)
-
-        def step() -> Tensor:
-            given = torch.empty(how.batch, 3, *how.image_size)
-            return F.mse_loss(teacher(given), torch.empty(how.batch, CHANNELS, *grid))
-
-        found = training_space(teacher, step)
-        described = most_alive(
-            lambda: patch_embedding([torch.empty(1, *shape) for shape in large], grid).double()
-        )
-    # while the encoder works, some eight times its largest layer that is read, and the pixels as floats
-    encoded = 8 * max(4 * prod(shape) for shape in large) + 40 * 4 * prod(how.image_size)
-    per_image = max(encoded, described + described // 4)
-    return replace(found, memory=max(found.memory, how.batch * per_image + 5 * found.state)), per_image
 
 
 def patch_embedding(layers: Sequence[Tensor], grid: tuple[int, int]) -> Tensor:

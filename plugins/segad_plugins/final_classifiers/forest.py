@@ -11,7 +11,7 @@ import xgboost
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from segad_core.api import DecidesNothing, FinalClassifier, Parameters, PluginError, Run
+from segad_core.api import DecidesNothing, FinalClassifier, Parameters, PluginError, Run, estimated_by
 from segad_plugins.final_classifiers.forest_check import (
     MOST_BYTES,
     MOST_DEPTH,
@@ -21,7 +21,6 @@ from segad_plugins.final_classifiers.forest_check import (
 
 _MODEL = "model.json"
 _MOST = 1e15
-_NODE = 100  # bytes of a node in XGBoost's JSON: some 60 were measured
 
 Weight = Annotated[float, Field(gt=0, le=_MOST)]
 Rounds = Annotated[int, Field(ge=1, description="boosting rounds")]
@@ -107,9 +106,7 @@ class Forest(FinalClassifier, ABC):
     def contributions(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         return self._predict(features, pred_contribs=True)
 
-    def state_bytes(self) -> int:
-        p = self.params
-        return p.n_estimators * p.num_parallel_tree * 2 ** (p.max_depth + 1) * _NODE
+    estimate = estimated_by("segad_plugins.final_classifiers.estimates:forest")
 
     def state(self) -> Mapping[str, NDArray[np.generic]]:
         model = bytes(self._fitted().save_raw("json"))

@@ -19,7 +19,8 @@ from segad_plugins.backbones import empty_trunk
 from segad_plugins.classifiers import devnet
 from segad_plugins.classifiers.devnet import DevNet
 from segad_plugins.classifiers.heads import pyramid, top_mean
-from segad_plugins.torch_tools import count_parameters, macs, torch_device
+from segad_plugins.estimate_tools import count_parameters, macs
+from segad_plugins.torch_tools import torch_device
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +287,7 @@ def test_size_at_256() -> None:
     assert round(count_parameters(network) / 1e6, 1) == 11.2
     assert [round(each, 2) for each in work] == [2.37, 0.59]
     each = 3 * (sum(work) + 512 * (64 + 16) / 1e9)
-    assert classifier.cost(1000, (256, 256), {}) == (
+    assert classifier.estimate(1000, (256, 256), {}).work == (
         f"11.18 M parameters, 48,000 image-steps, {each:.2f} GMAC each"
     )
 

@@ -21,7 +21,7 @@ from segad_plugins.classifiers import dra
 from segad_plugins.classifiers.cutmix import CutMix
 from segad_plugins.classifiers.dra import DRA
 from segad_plugins.classifiers.dra_batches import Mixing, drawn_references
-from segad_plugins.torch_tools import count_parameters, macs
+from segad_plugins.estimate_tools import count_parameters, macs
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +290,7 @@ def test_size_at_256() -> None:
     composite = sum(512 * (512 * 9 + 1) * positions for positions in (64, 16))
     others = sum(2 * 512 * positions for positions in (64, 16)) + 2 * 256 * 513
     each = 3 * (work + (composite + others) * 48 / 53) / 1e9
-    assert classifier.cost(1000, (256, 256), {}) == (
+    assert classifier.estimate(1000, (256, 256), {}).work == (
         f"13.67 M parameters, 31,800 image-steps, {each:.2f} GMAC each"
     )
 

@@ -61,13 +61,13 @@ def test_defaults_are_the_papers() -> None:
 
 def test_cost_is_the_specifications() -> None:
     """66.8 M and a head of 2049 parameters; 14.9 GMAC, three times in training; 1600 good and 800 bad."""
-    assert WideResNet().cost(2400, (256, 256), {}) == (
+    assert WideResNet().estimate(2400, (256, 256), {}).work == (
         "66.84 M parameters, 48,000 image-steps, 44.65 GMAC each"
     )
     assert round(44.65 / 3, 1) == 14.9
     steps = re.compile(r" ([\d,]+) image-steps")
-    assert steps.search(WideResNet().cost(2403, (64, 64), {}))[1] == "48,000"  # the rest is dropped
-    assert steps.search(WideResNet().cost(3, (64, 64), {}))[1] == "60"
+    assert steps.search(WideResNet().estimate(2403, (64, 64), {}).work)[1] == "48,000"  # the rest is dropped
+    assert steps.search(WideResNet().estimate(3, (64, 64), {}).work)[1] == "60"
 
 
 # ---- training against a plain reference ----

@@ -14,12 +14,12 @@ from numpy.typing import DTypeLike, NDArray
 
 from segad_plugins.detectors.coreset import (
     BLOCK,
-    estimate_cost,
     greedy_coreset,
     project,
     projected_dimension,
     select,
 )
+from segad_plugins.detectors.estimates import coreset_cost
 
 
 def plain_greedy(points: NDArray[np.float32], count: int, start: int, dtype: DTypeLike) -> list[int]:
@@ -232,16 +232,16 @@ def test_selection_properties(n, d, scale, offset, levels, seed):
 
 
 def test_cost_is_known_beforehand():
-    cost = estimate_cost(1_024_000, 341, 10_240)
+    cost = coreset_cost(1_024_000, 341, 10_240)
     assert cost.points_bytes == 1_396_736_000
     assert cost.distances_bytes == cost.assignment_bytes == 4_096_000
     assert cost.sketch_bytes == 131_072_000
     assert cost.total_bytes == 1_536_000_000
     assert cost.distance_evaluations == 10_485_760_000 + 52_423_680
     assert cost.multiply_adds == 341 * cost.distance_evaluations
-    assert estimate_cost(10, 3, 2).sketch_bytes == 4 * 10 * 3
+    assert coreset_cost(10, 3, 2).sketch_bytes == 4 * 10 * 3
     with pytest.raises(ValueError, match="count"):
-        estimate_cost(10, 3, 11)
+        coreset_cost(10, 3, 11)
 
 
 def test_projected_dimension_is_the_published_one():

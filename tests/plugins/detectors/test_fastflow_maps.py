@@ -15,7 +15,7 @@ from segad_core.contracts import Arrays
 from segad_core.errors import PluginError
 from segad_plugins.detectors.fastflow import FastFlow
 from segad_plugins.detectors.flow_steps import Flow
-from segad_plugins.torch_tools import count_parameters, macs
+from segad_plugins.estimate_tools import count_parameters, macs
 
 fitted = partial(trainings.fitted, FastFlow)
 with_random_weights = partial(trainings.with_random_weights, FastFlow)
@@ -100,7 +100,7 @@ def test_sizes_with_wide_resnet() -> None:
     assert (round(in_steps / 1e6, 1), round(in_norms / 1e6, 1)) == (41.3, 3.7)
     assert counted == by_hand
     assert round(by_hand / 1e9, 1) == 24.2
-    words = FastFlow().cost(1000, (256, 256), WIDE_RESNET)
+    words = FastFlow().estimate(1000, (256, 256), WIDE_RESNET).work
     size, work = f"{(in_steps + in_norms) / 1e6:.2f} M parameters", f"{3 * by_hand / 1e9:.2f} GMAC each"
     assert words == f"{size}, 200,000 image-steps, {work}"
 

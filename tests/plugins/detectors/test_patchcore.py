@@ -112,7 +112,7 @@ def test_image_score_as_the_maps_maximum() -> None:
 
 def test_sizes_of_the_papers_setting() -> None:
     """1,000 images at 256 x 256 with WRN-50-2: 10,240 picks in 341 projected dimensions."""
-    cost = PatchCore().cost(1000, (256, 256), {"layer2": (512, 32, 32), "layer3": (1024, 16, 16)})
+    cost = PatchCore().estimate(1000, (256, 256), {"layer2": (512, 32, 32), "layer3": (1024, 16, 16)}).work
     assert cost.startswith("10,240 picks out of 1,024,000 patches of 1536 values")
     assert cost.endswith("distances of 341 values")
 

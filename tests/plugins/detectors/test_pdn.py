@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from segad_plugins.detectors.pdn import Autoencoder, Size, pdn, pdn_side, smallest_side
-from segad_plugins.torch_tools import count_parameters, macs
+from segad_plugins.estimate_tools import count_parameters, macs
 
 _PDN = {
     # (padded, unpadded) side after every convolution and pool, for an image of 256

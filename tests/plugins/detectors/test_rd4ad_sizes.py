@@ -13,7 +13,7 @@ from trainings import SHAPES, WIDE_RESNET, FeatureImages, feature_batch, random_
 from segad_core.errors import PluginError
 from segad_plugins.detectors.rd4ad import RD4AD
 from segad_plugins.detectors.reversed_bottleneck import Student
-from segad_plugins.torch_tools import count_parameters, macs
+from segad_plugins.estimate_tools import count_parameters, macs
 
 
 def test_defaults_are_the_papers() -> None:
@@ -72,7 +72,7 @@ def test_sizes_with_wide_resnet(width: int, embedding: float, work: float, total
     assert round(by_hand["stages"] / 1e9, 1) == 11.1
     assert counted == sum(by_hand.values())
     assert set(codes) == {(1, 2048, 8, 8)}
-    words = RD4AD(RD4AD.Params(bottleneck_width=width)).cost(1000, (256, 256), WIDE_RESNET)  # type: ignore[arg-type]
+    words = RD4AD(RD4AD.Params(bottleneck_width=width)).estimate(1000, (256, 256), WIDE_RESNET).work  # type: ignore[arg-type]
     size, work_each = f"{(embedded + decoder) / 1e6:.2f} M parameters", f"{3 * counted / 1e9:.2f} GMAC each"
     assert words == f"{size}, 200,000 image-steps, {work_each}"
 

@@ -1,4 +1,4 @@
-"""What a run takes of disk and memory, worked out from its plan for what the store lacks."""
+"""Estimates of what a run needs: the work of its trainings, disk space and memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from math import prod
 
 from segad_core.base.scratch import IN_MEMORY
 from segad_core.base.text import size_words
-from segad_core.contracts import Feature, Layer, Learner, Segmenter, Space
+from segad_core.contracts import Encoder, Estimate, Feature, Layer, Learner, Segmenter, optional
 from segad_core.run.cells import FitCell, FitTask, RowTask, ScoresTask, StatisticsTask
 from segad_core.run.plan import CategoryPlan
 from segad_core.scoring.shapes import layer_shapes
@@ -24,14 +24,14 @@ _PIXEL = 72  # of a map in a pass: the map in its steps, labels, and the order o
 
 @dataclass
 class Needs:
-    """What a run takes at most, in bytes.
+    """What a run needs at most, in bytes.
 
     Attributes:
         stored: what stays in the store, by kind.
-        checkpoints: what trainings keep in the store until they are done.
-        temporary: files in the temporary folder, for a while.
-        memory: of the task that takes most, without libraries, the encoder's weights, and segmenters.
-        unknown: learners that do not say what they take.
+        checkpoints: what a training keeps in the store until it is done.
+        temporary: files in the temporary folder while a task runs.
+        memory: of the most demanding task, without libraries, the encoder's weights, and segmenters.
+        unknown: learners and final classifiers without an estimate.
     """
 
     stored: dict[str, int] = field(default_factory=dict)
@@ -41,49 +41,59 @@ class Needs:
     unknown: list[str] = field(default_factory=list)
 
     def keep(self, kind: str, size: int) -> None:
-        """Adds to what stays."""
+        """Adds to what stays in the store."""
         self.stored[kind] = self.stored.get(kind, 0) + size
 
-    def pass_by(self, memory: int, temporary: int = 0) -> None:
-        """Notes what a task takes while it runs; tasks run one at a time."""
+    def use(self, memory: int, temporary: int = 0) -> None:
+        """Notes what a task needs while it runs; tasks run one at a time."""
         self.memory, self.temporary = max(self.memory, memory), max(self.temporary, temporary)
 
     def note_unknown(self, name: str) -> None:
-        """Notes one that does not say, once."""
+        """Notes one without an estimate, once."""
         if name not in self.unknown:
             self.unknown.append(name)
 
 
-class Spaces:
-    """What learners say of their fits, each asked once: the seeds of a plan ask the same."""
+class Estimates:
+    """What the trainings of plans need, as far as their learners can estimate it."""
 
     def __init__(self, plans: Sequence[CategoryPlan]) -> None:
         fits = [task for plan in plans for task in plan.tasks if isinstance(task, FitTask)]
         self._fits = {cell.key: (task, cell) for task in fits for cell in task.cells}
-        self._said: dict[str, Space | None] = {}
 
-    def of(self, key: str) -> Space | None:
-        """The space of a fit, if its learner says it."""
+    def of(self, key: str) -> Estimate | None:
+        """The estimate of a training, by its cell's key."""
         task, cell = self._fits[key]
         learner: Learner = cell.learner.build(task.category)
-        if not getattr(learner, "trains", True):
-            return Space(state=0, memory=0)
-        images, size = len(task.samples), task.preprocessing.size
-        shapes = layer_shapes(learner, task.encoder.build() if task.encoder else None, size)
-        question = repr((learner.__class__, learner.params, images, size, dict(shapes)))
-        if question not in self._said:
-            self._said[question] = learner.space(images, size, shapes)
-        return self._said[question]
+        encoder = task.encoder.build() if task.encoder else None
+        return estimate_fit(learner, len(task.samples), encoder, task.preprocessing.size)
 
-    def known(self, keys: Iterable[str]) -> list[Space]:
-        """The spaces of fits that said so."""
-        return [space for key in keys if (space := self.of(key))]
+    def known(self, keys: Iterable[str]) -> list[Estimate]:
+        """The estimates of those trainings that have one."""
+        return [estimate for key in keys if (estimate := self.of(key))]
+
+
+def estimate_fit(
+    learner: Learner, images: int, encoder: Encoder | None, size: tuple[int, int]
+) -> Estimate | None:
+    """What a training needs, if its learner can estimate it; asked once for all seeds."""
+    if not optional.trains(type(learner)):
+        return Estimate(state=0)
+    shapes = layer_shapes(learner, encoder, size)
+    method = getattr(type(learner), "estimate", None)
+    question = repr((type(learner), method, learner.params, images, size, dict(shapes)))
+    if question not in _ANSWERS:
+        _ANSWERS[question] = optional.estimate(learner, images, size, shapes)
+    return _ANSWERS[question]
+
+
+_ANSWERS: dict[str, Estimate | None] = {}
 
 
 def needs(plans: Sequence[CategoryPlan], store: Store) -> Needs:
-    """What the cells take that the store lacks."""
+    """What the cells need that the store lacks."""
     found = Needs()
-    spaces = Spaces(plans)
+    estimates = Estimates(plans)
     seen: set[str] = set()
     for plan in plans:
         for task in plan.tasks:
@@ -92,18 +102,18 @@ def needs(plans: Sequence[CategoryPlan], store: Store) -> Needs:
             if not lacking:
                 continue
             if isinstance(task, FitTask):
-                _fit(task, [cell.key for cell in lacking], found, spaces)
+                _fit(task, [cell.key for cell in lacking], found, estimates)
             elif isinstance(task, StatisticsTask):
-                _statistics(task, store, found, spaces)
+                _statistics(task, store, found, estimates)
             elif isinstance(task, ScoresTask):
-                found.keep("classifiers' scores", _NUMBER * len(task.samples) + _OVERHEAD)
-                _score(task, [cell for cell, _ in task.parts], found, spaces, together=False)
+                found.keep("classifier scores", _NUMBER * len(task.samples) + _OVERHEAD)
+                _score(task, [cell for cell, _ in task.parts], found, estimates, together=False)
             else:
                 _row(task, found)
     return found
 
 
-def _fit(task: FitTask, keys: Sequence[str], found: Needs, spaces: Spaces) -> None:
+def _fit(task: FitTask, keys: Sequence[str], found: Needs, estimates: Estimates) -> None:
     learners: list[Learner] = [cell.learner.build(task.category) for cell in task.cells if cell.key in keys]
     images, size, batch = len(task.samples), task.preprocessing.size, task.preprocessing.batch_size
     arrays = [4 * images * values for values in _layers(task, learners)]
@@ -111,20 +121,20 @@ def _fit(task: FitTask, keys: Sequence[str], found: Needs, spaces: Spaces) -> No
     held = sum(array for array in arrays if array <= IN_MEMORY)
     filed = sum(array for array in arrays if array > IN_MEMORY)
     for cell in task.cells:
-        if cell.key in keys and spaces.of(cell.key) is None:
+        if cell.key in keys and estimates.of(cell.key) is None:
             found.note_unknown(cell.alias)
-    known = spaces.known(keys)
-    found.pass_by(held + _batch(task, learners), filed)
-    for space in known:
+    known = estimates.known(keys)
+    found.use(held + _batch(task, learners), filed)
+    for one in known:
         kind = "trained classifiers" if task.labels else "trained detectors"
-        found.keep(kind, space.state + _HEADER + _OVERHEAD + space.artifacts)
-        # weights and two moments, and those before until they are written
-        found.checkpoints = max(found.checkpoints, 2 * 3 * space.state)
-        passing = 4 * space.state + batch * space.per_image
-        found.pass_by(held + max(space.memory, passing) + _batch(task, []), filed + space.temporary)
+        found.keep(kind, one.state + _HEADER + _OVERHEAD + one.artifacts)
+        # weights and two moments, beside the last checkpoint until the new one is written
+        found.checkpoints = max(found.checkpoints, 2 * 3 * one.state)
+        scoring = 4 * one.state + batch * one.per_image
+        found.use(held + max(one.memory, scoring) + _batch(task, []), filed + one.temporary)
 
 
-def _statistics(task: StatisticsTask, store: Store, found: Needs, spaces: Spaces) -> None:
+def _statistics(task: StatisticsTask, store: Store, found: Needs, estimates: Estimates) -> None:
     lacking = [cell for cell in task.cells if not store.has(cell.key)]
     for cell in lacking:
         segmenter: Segmenter | None = cell.segmenter.build(task.category) if cell.segmenter else None
@@ -134,20 +144,24 @@ def _statistics(task: StatisticsTask, store: Store, found: Needs, spaces: Spaces
         measured = segmenter is not None and type(segmenter).quality is not Segmenter.quality
         line = _NUMBER * columns + (_QUALITY if measured else 0)
         found.keep("statistics", len(task.samples) * line + _NAME * columns + _OVERHEAD)
-    _score(task, list({cell.fit.key: cell.fit for cell in lacking}.values()), found, spaces, together=True)
+    _score(task, list({cell.fit.key: cell.fit for cell in lacking}.values()), found, estimates, together=True)
 
 
 def _score(
-    task: StatisticsTask | ScoresTask, fits: Sequence[FitCell], found: Needs, spaces: Spaces, together: bool
+    task: StatisticsTask | ScoresTask,
+    fits: Sequence[FitCell],
+    found: Needs,
+    estimates: Estimates,
+    together: bool,
 ) -> None:
     """A pass over images with learners that are all in memory, or one after the other."""
-    known = spaces.known(fit.key for fit in fits)
-    states = [space.state for space in known]
+    known = estimates.known(fit.key for fit in fits)
+    states = [one.state for one in known]
     largest = max(states, default=0)  # while it is read: as bytes, as arrays, as weights
-    work = max((space.per_image for space in known), default=0)
+    work = max((one.per_image for one in known), default=0)
     learners = [fit.learner.build(task.category) for fit in fits]
     batch = task.preprocessing.batch_size * work + _batch(task, learners)
-    found.pass_by((sum(states) if together else largest) + 4 * largest + batch)
+    found.use((sum(states) if together else largest) + 4 * largest + batch)
 
 
 def _layers(task: FitTask | StatisticsTask | ScoresTask, learners: Sequence[Learner]) -> list[int]:
@@ -159,9 +173,9 @@ def _layers(task: FitTask | StatisticsTask | ScoresTask, learners: Sequence[Lear
 
 
 def _batch(task: FitTask | StatisticsTask | ScoresTask, learners: Sequence[Learner]) -> int:
-    """A batch of images, those that are decoded meanwhile, its maps, and the encoder's layers.
+    """A batch of images, the next one that is decoded meanwhile, its maps, and the encoder's layers.
 
-    Inside, an encoder is taken to hold six times its largest layer.
+    An encoder is assumed to hold six times its largest layer.
     """
     layers, inside = _layers(task, learners), 0
     size, batch = task.preprocessing.size, task.preprocessing.batch_size
@@ -174,15 +188,15 @@ def _batch(task: FitTask | StatisticsTask | ScoresTask, learners: Sequence[Learn
 def _row(task: RowTask, found: Needs) -> None:
     state = 0
     if task.row.final is not None:
-        known = task.row.final.build(task.category).state_bytes()
-        if known is None:
+        estimate = optional.final_estimate(task.row.final.build(task.category))
+        if estimate is None:
             found.note_unknown(task.row.final.provider.name)
-        state = known or 0
+        state = estimate.state if estimate else 0
     found.keep("rows", _NUMBER * len(task.scored) + state + _OVERHEAD)
 
 
 def in_words(found: Needs) -> str:
-    """One sentence for the person who waits."""
+    """The disk space and memory that a run needs, in one sentence."""
     kinds = ", ".join(f"{kind} {size_words(size)}" for kind, size in found.stored.items())
     text = f"space: at most {size_words(sum(found.stored.values()))} in the store"
     text += f" ({kinds}; anomaly maps are not kept)" if kinds else ""
@@ -191,5 +205,5 @@ def in_words(found: Needs) -> str:
     text += f", {size_words(found.temporary)} in the temporary folder for a while"
     text += f", {size_words(found.memory)} of memory beside libraries, the encoder's weights and segmenters"
     if found.unknown:
-        text += f"; without {', '.join(found.unknown)}, of which that is not known"
+        text += f"; not counting {', '.join(found.unknown)}, for which there is no estimate"
     return text

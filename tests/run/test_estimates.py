@@ -1,4 +1,4 @@
-"""What a run takes of disk and memory, as `segad check` states it, against what it really takes."""
+"""What a run needs of disk and memory: the estimates of `segad check` against what it really uses."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import torch
 from builders import RECIPE, data_set, run_command, said, segad
 from paper_recipes import SMALL
 
+from segad_core.base.text import size_words
 from segad_core.cli.check import short_of_room
 from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
 from segad_core.run.cells import FitTask, StatisticsTask
+from segad_core.run.estimates import Estimates, Needs, needs
 from segad_core.run.fit import STATE
 from segad_core.run.prepare import prepare
-from segad_core.run.space import Needs, Spaces, needs, size_words
 from segad_core.store.store import Store
-from segad_plugins.torch_tools import most_alive, training_space
+from segad_plugins.estimate_tools import most_alive, training_estimate
 
 LEARNERS = {
     "detectors": {
@@ -70,7 +71,7 @@ def test_the_store_holds_what_was_foretold(recipe: Path) -> None:
     """The states of every built-in learner to a few numbers; tables and rows at most."""
     store = recipe.parent / "store"
     plans = prepare(load_recipe(str(recipe), Registry()), Store(store)).plans
-    foretold, spaces = needs(plans, Store(store)), Spaces(plans)
+    foretold, estimates = needs(plans, Store(store)), Estimates(plans)
     assert not foretold.unknown
     assert run_command(recipe).exit_code == 0
     cells = [
@@ -78,9 +79,9 @@ def test_the_store_holds_what_was_foretold(recipe: Path) -> None:
     ]
     assert {cell.alias for cell in cells} == {alias for kind in LEARNERS.values() for alias in kind}
     for cell in cells:
-        space = spaces.of(cell.key)
-        assert space is not None
-        assert 0 <= _numbers(store, cell.key) - space.state <= 128, cell.alias  # the version, and shapes
+        estimate = estimates.of(cell.key)
+        assert estimate is not None
+        assert 0 <= _numbers(store, cell.key) - estimate.state <= 128, cell.alias  # the version, and shapes
     real, said_of = _stored(store), foretold.stored
     trained, states = real["fit"] + real["artifact"], said_of["trained detectors"]
     states += said_of["trained classifiers"]
@@ -137,18 +138,18 @@ def test_large_features_go_to_the_temporary_folder(recipe: Path, monkeypatch: py
     plans = prepare(load_recipe(str(recipe), Registry()), Store(recipe.parent / "store")).plans
     in_memory = needs(plans, Store(recipe.parent / "store"))
     assert in_memory.temporary == 0
-    monkeypatch.setattr("segad_core.run.space.IN_MEMORY", 0)
+    monkeypatch.setattr("segad_core.run.estimates.IN_MEMORY", 0)
     filed = needs(plans, Store(recipe.parent / "store"))
     # six layers' worth of features of 12 images at most, and the images themselves
     assert filed.temporary > 3 * 12 * 64 * 64
     assert filed.memory < in_memory.memory
 
 
-def test_learners_that_do_not_say_are_named(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_learners_without_an_estimate_are_named(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from segad_plugins.detectors.rd4ad import RD4AD
 
-    monkeypatch.setattr(RD4AD, "space", lambda *_: None)
-    assert "; without rd4ad, of which that is not known" in said(
+    monkeypatch.setattr(RD4AD, "estimate", lambda *_: None)
+    assert "; not counting rd4ad, for which there is no estimate" in said(
         segad("check", recipe, "--store", recipe.parent / "store")
     )
 
@@ -174,8 +175,8 @@ def test_a_training_holds_every_layers_output_and_scoring_does_not() -> None:
             *(part for _ in range(10) for part in (torch.nn.Linear(4, 4, bias=False), torch.nn.Sigmoid()))
         )
         x = torch.empty(1000, 4)
-        space = training_space(network, lambda: network(x), lambda: network(x))
-        small = training_space(network, lambda: network(x[:1]))
+        space = training_estimate(network, lambda: network(x), lambda: network(x))
+        small = training_estimate(network, lambda: network(x[:1]))
     weights = 10 * 4 * 4 * 4
     assert space.state == small.state == weights
     step = space.memory - 3 * weights - 4 * weights  # weights and moments, and the kernels' copies
