@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from segad_core.base.parallel import in_order
 from segad_core.base.text import as_text
 from segad_core.contracts import IGNORED, MapQuality, Progress, Sample, Segmenter, optional, unseen
 from segad_core.errors import DataError, ImageError, RecipeError, UsageError
@@ -19,6 +20,7 @@ from segad_core.images.image_set import Preprocessing
 from segad_core.images.overlay import Entry, enlarged, overlay, sheet
 from segad_core.plugins.registry import suggest
 from segad_core.recipe import Choice, Recipe
+from segad_core.recipe.schema import ImageSpec
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.store.store import Store
 
@@ -88,29 +90,21 @@ def preview(
     samples = sorted(dataset.samples(category), key=lambda sample: sample.id)
     wanted = _named(samples, image, category) if image else None
     good = _good(samples, category)
-    seen = _Mean(recipe.skeleton.image.size, recipe.skeleton.image.white)
-    chosen = good if len(good) <= MOST_IMAGES else _spread(good)
-    for done, one in enumerate(chosen, 1):
-        seen.add(one)
-        progress(f"{category}: images averaged", done, len(chosen))
-    if seen.first is None:
-        raise DataError(
-            f"category '{category}': none of the {len(chosen)} good images can be read",
-            str(seen.unreadable[0]),
-        )
-    sample = wanted or seen.first
-    original = decode(sample.path, seen.white).pixels.shape
-    segmenter.check_sizes({*seen.sizes, (original[0], original[1])}, seen.size)
+    spec = recipe.skeleton.image
+    mean = _mean_of(good, spec, category, progress)
+    sample = wanted or mean.first
+    original = decode(sample.path, spec.white).pixels.shape
+    segmenter.check_sizes({*mean.sizes, (original[0], original[1])}, spec.size)
 
-    images = FileImageSet([sample], Preprocessing(seen.size, seen.white), keep=keeper(store, seen.white))
+    images = FileImageSet([sample], Preprocessing(spec.size, spec.white), keep=keeper(store, spec.white))
     batch = images.pick([0])
     segments = NamedSegmenter(segmenter, choice.provider.name).segment(batch)
     pixels, labels = batch.pixels[0], segments.maps[0]
     shares = _shares(labels, names)
-    factor = -(-_LEAST_PANEL // max(seen.size))
+    factor = -(-_LEAST_PANEL // max(spec.size))
     large = partial(enlarged, factor=factor)
     panels = [
-        (f"mean of {seen.count} of {len(good)} good images", large(seen.mean())),
+        (f"mean of {mean.count} of {len(good)} good images", large(mean.pixels)),
         (as_text(sample.id), large(pixels)),
         (f"{choice.provider.name}, {whose}", overlay(large(pixels), large(labels))),
     ]
@@ -121,12 +115,12 @@ def preview(
         category=category,
         segmenter=f"{choice.provider.name} ({whose})",
         sample=sample,
-        averaged=seen.count,
+        averaged=mean.count,
         good=len(good),
         shares=shares,
         quality=segments.quality[0] if segments.quality else None,
         notes=tuple(optional.notes(segmenter)),
-        unreadable=tuple(seen.unreadable),
+        unreadable=mean.unreadable,
     )
 
 
@@ -135,31 +129,61 @@ def percent(share: float) -> str:
     return "< 0.1 %" if 0 < share < 0.0005 else f"{share:.1%}".replace("%", " %")
 
 
+@dataclass(frozen=True)
 class _Mean:
-    """The mean and the sizes of good images, read one after another."""
+    """The mean of good images.
 
-    def __init__(self, size: tuple[int, int], white: int) -> None:
-        self.size, self.white = size, white
-        self.total: NDArray[np.int64] = np.zeros((*size, 3), np.int64)
-        self.count = 0
-        self.sizes: set[tuple[int, int]] = set()
-        self.first: Sample | None = None
-        self.unreadable: list[ImageError] = []
+    Attributes:
+        pixels: (H, W, 3) uint8.
+        first: the first readable image.
+        sizes: the original (height, width) of the images.
+        count: how many images it is over.
+        unreadable: the errors of the others.
+    """
 
-    def add(self, sample: Sample) -> None:
-        try:
-            pixels = decode(sample.path, self.white).pixels
-        except ImageError as error:
-            self.unreadable.append(error)
-            return
-        self.first = self.first or sample
-        self.sizes.add((pixels.shape[0], pixels.shape[1]))
-        self.total += resize(pixels, self.size)
-        self.count += 1
+    pixels: NDArray[np.uint8]
+    first: Sample
+    sizes: frozenset[tuple[int, int]]
+    count: int
+    unreadable: tuple[ImageError, ...]
 
-    def mean(self) -> NDArray[np.uint8]:
-        mean: NDArray[np.uint8] = np.rint(self.total / self.count).astype(np.uint8)
-        return mean
+
+def _mean_of(good: Sequence[Sample], spec: ImageSpec, category: str, progress: Progress) -> _Mean:
+    """The mean of at most `MOST_IMAGES` of the good images.
+
+    Raises:
+        DataError: none can be read.
+    """
+    chosen = good if len(good) <= MOST_IMAGES else _spread(good)
+    total: NDArray[np.int64] = np.zeros((*spec.size, 3), np.int64)
+    readable: list[Sample] = []
+    sizes: set[tuple[int, int]] = set()
+    unreadable: list[ImageError] = []
+    images = in_order(partial(_resized, spec=spec), chosen)
+    for done, (sample, image) in enumerate(zip(chosen, images, strict=True), 1):
+        if isinstance(image, ImageError):
+            unreadable.append(image)
+        else:
+            pixels, size = image
+            total += pixels
+            sizes.add(size)
+            readable.append(sample)
+        progress(f"{category}: images averaged", done, len(chosen))
+    if not readable:
+        raise DataError(
+            f"category '{category}': none of the {len(chosen)} good images can be read", str(unreadable[0])
+        )
+    mean: NDArray[np.uint8] = np.rint(total / len(readable)).astype(np.uint8)
+    return _Mean(mean, readable[0], frozenset(sizes), len(readable), tuple(unreadable))
+
+
+def _resized(sample: Sample, spec: ImageSpec) -> tuple[NDArray[np.uint8], tuple[int, int]] | ImageError:
+    """An image at the recipe's size, and its original size."""
+    try:
+        pixels = decode(sample.path, spec.white).pixels
+    except ImageError as error:
+        return error
+    return resize(pixels, spec.size), (pixels.shape[0], pixels.shape[1])
 
 
 def _one_of(category: str, categories: Sequence[str], recipe: str) -> str:

@@ -269,7 +269,7 @@ def test_a_part_of_a_subset(home: Path) -> None:
 def test_without_a_detector_that_trains_there_need_be_no_good_images_for_them(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fakes.Spotty, "trains", False)
+    monkeypatch.setattr(fakes.Spotty, "trains", False, raising=False)
     data(home)
     detectors = {"spotty": {"use": "spotty", "params": {"wrong": "nowhere"}}, "steps": "steps"}
     path = write(home, split={"detectors": {"good": 0}}, detectors=detectors)
@@ -285,7 +285,7 @@ def test_a_detector_that_trains_needs_good_images(
     home: Path, monkeypatch: pytest.MonkeyPatch, read: str
 ) -> None:
     """Though another one in a row does not."""
-    monkeypatch.setattr(fakes.Spotty, "trains", False)
+    monkeypatch.setattr(fakes.Spotty, "trains", False, raising=False)
     data(home)
     detectors = {"spotty": {"use": "spotty", "params": {"wrong": "nowhere"}}, "steps": "steps"}
     rows = [
