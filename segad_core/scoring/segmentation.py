@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from segad_core.contracts import ImageBatch, MapQuality, Segmenter
 from segad_core.errors import PluginError
+from segad_core.scoring.layout import IMAGE
 from segad_core.scoring.segments import SegmentOrder
 
 
@@ -42,12 +43,21 @@ class SegmentedBatch:
 
 
 class NamedSegmenter:
-    """A segmenter with its name in messages and the names of its segments; safe to share between threads."""
+    """A segmenter with its name in messages and the names of its segments; safe to share between threads.
+
+    Raises:
+        PluginError: two segments have the same name, or one has the name that stands for the whole map.
+    """
 
     def __init__(self, segmenter: Segmenter, name: str) -> None:
         self.segmenter = segmenter
         self.name = name
         self.segments = tuple(segmenter.segments())
+        if IMAGE in self.segments or len(set(self.segments)) < len(self.segments):
+            raise PluginError(
+                f"segmenter '{name}': its segments are {', '.join(self.segments)}; names must be unique, and "
+                f"'{IMAGE}' is reserved for features of the whole map"
+            )
         # a static map is the same for every batch: replaced as a whole, never changed in place
         self._latest: tuple[NDArray[np.uint8], SegmentOrder] | None = None
 

@@ -87,6 +87,16 @@ def test_a_static_map_is_ordered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(ordered) == 2 and orders[0] is orders[2]
 
 
+@pytest.mark.parametrize("names", [("image", "band"), ("band", "band")])
+def test_names_that_would_mix_up_features_are_refused(
+    monkeypatch: pytest.MonkeyPatch, names: tuple[str, str]
+) -> None:
+    """`image.patchcore.max` would be a segment's maximum as well as that of the whole map."""
+    monkeypatch.setattr(Bands, "segments", lambda self: names)
+    with pytest.raises(PluginError, match=f"segmenter 'bands'.*{names[0]}, band"):
+        NamedSegmenter(Bands(), "bands")
+
+
 @pytest.mark.parametrize(
     ("quality", "words"),
     [([], "0 fits for 1 images"), ([MapQuality(1.5)], "image '2'"), ([MapQuality(float("nan"))], "nan")],
