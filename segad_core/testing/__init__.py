@@ -1,6 +1,6 @@
-"""Conformance suites: what each contract says, as tests that a plugin's author subclasses.
+"""Conformance suites: the contracts as tests, for plugin authors to subclass.
 
-A suite is a plain class. Its subclass, named `Test...` so that pytest finds it, says how to make the plugin:
+A suite is a plain class. Its subclass, named `Test...` so that pytest finds it, defines `make`:
 
     from segad_core.testing import DetectorSuite
 
@@ -8,9 +8,9 @@ A suite is a plain class. Its subclass, named `Test...` so that pytest finds it,
         def make(self):
             return MyDetector(MyDetector.Params(epochs=1))
 
-Every method named `test_...` is one clause of the contract; its docstring states it, and what it raises
-names what is wrong. With `pytest.register_assert_rewrite("segad_core.testing")` in a conftest.py pytest
-shows the values too. Without pytest, `violations(TestMyDetector)` runs the suite.
+Each method named `test_...` is one clause of the contract, which its docstring states; the assertion that
+fails says what is wrong. With `pytest.register_assert_rewrite("segad_core.testing")` in a conftest.py, pytest
+also shows the values. `violations(TestMyDetector)` runs the suite without pytest.
 """
 
 from segad_core.testing.classifier import ClassifierSuite
@@ -22,7 +22,7 @@ from segad_core.testing.encoder import EncoderSuite
 from segad_core.testing.executor import ExecutorSuite
 from segad_core.testing.feature import FeatureSuite
 from segad_core.testing.final_classifier import FinalClassifierSuite
-from segad_core.testing.images import ArrayImageSet, as_numpy, bad_images, good_images, image_batch
+from segad_core.testing.images import ArrayImageSet, bad_images, good_images, image_batch
 from segad_core.testing.segmenter import SegmenterSuite
 from segad_core.testing.tiny_encoder import TinyEncoder
 from segad_core.testing.violations import violations
@@ -40,7 +40,6 @@ __all__ = [
     "FinalClassifierSuite",
     "SegmenterSuite",
     "TinyEncoder",
-    "as_numpy",
     "bad_images",
     "good_images",
     "image_batch",

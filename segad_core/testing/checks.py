@@ -1,4 +1,4 @@
-"""Assertions that the suites share: two arrays agree, nothing was written to, an error has its kind."""
+"""Assertions that the suites share."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from segad_core.errors import SegadError
 Error = TypeVar("Error", bound=Exception)
 
 ROUNDING = 1e-4
-"""What an array may change by where sums are taken in another order, as a share of its largest value."""
+"""Tolerance for sums in another order, as a fraction of the largest value."""
 
 
 def is_array(values: object, shape: tuple[int, ...], dtype: type[np.generic], what: str) -> None:
-    """Asserts that a value is an array of a shape and a type without NaN or infinity; `what` gave it."""
-    assert isinstance(values, np.ndarray), f"{what} gives a {type(values).__name__}, not a NumPy array"
-    assert values.shape == shape, f"{what} gives an array of shape {values.shape}, not {shape}"
-    assert values.dtype == dtype, f"{what} gives {values.dtype}, not {np.dtype(dtype)}"
-    assert np.isfinite(values).all(), f"{what} gives values that are NaN or infinite"
+    """Asserts that what `what` returned is a finite array of a shape and a type."""
+    assert isinstance(values, np.ndarray), f"{what} returns a {type(values).__name__}, not a NumPy array"
+    assert values.shape == shape, f"{what} returns an array of shape {values.shape}, not {shape}"
+    assert values.dtype == dtype, f"{what} returns {values.dtype}, not {np.dtype(dtype)}"
+    assert np.isfinite(values).all(), f"{what} returns NaN or infinity"
 
 
 def same(found: NDArray[Any], expected: NDArray[Any], what: str, room: float = 0.0) -> None:
-    """Asserts that two arrays have one shape and differ by no more than a share of the largest value.
+    """Asserts that two arrays have the same shape and agree within a tolerance.
 
     Args:
-        found: what the plugin gave now.
-        expected: what it gave before.
-        what: the beginning of the sentence that names the difference.
-        room: the share; 0.0 for equal to the last bit.
+        found: what the plugin returned now.
+        expected: what it returned before.
+        what: the subject of the sentence that reports a difference.
+        room: the tolerance as a fraction of the largest value; 0.0 for bit-identical.
     """
     assert found.shape == expected.shape, f"{what} has the shape {found.shape}, not {expected.shape}"
     if np.array_equal(found, expected):
         return
     off = float(np.abs(found.astype(np.float64) - expected.astype(np.float64)).max())
     most = room * float(np.abs(expected).max())
-    assert room and off <= most, f"{what} is different: by up to {off:.3g}, where {most:.3g} is allowed"
+    assert room and off <= most, f"{what} differs by up to {off:.3g}; {most:.3g} is allowed"
 
 
 @contextmanager
 def unwritten(arrays: Mapping[str, NDArray[Any]], who: str) -> Iterator[None]:
-    """Asserts that the block leaves arrays, given by name, as they are; `who` is at fault if it does not."""
+    """Asserts that the block, which calls `who`, does not write into named arrays."""
     before = {name: array.copy() for name, array in arrays.items()}
     yield
     for name, array in arrays.items():
-        assert np.array_equal(array, before[name]), f"{who} writes into {name}, which others use too"
+        assert np.array_equal(array, before[name]), f"{who} writes into {name}, which others share"
 
 
 @contextmanager
@@ -56,8 +56,8 @@ def refused(otherwise: str, kind: type[Error]) -> Iterator[list[Error]]:
     """Asserts that the block raises an error of a kind, and collects it.
 
     Args:
-        otherwise: what is wrong where it raises none, or one of another kind.
-        kind: the kind of error that the contract wants.
+        otherwise: the message if it raises no error, or one of another kind.
+        kind: the kind that the contract requires.
     """
     caught: list[Error] = []
     try:
@@ -73,7 +73,7 @@ def refused(otherwise: str, kind: type[Error]) -> Iterator[list[Error]]:
 
 @contextmanager
 def works(claim: str) -> Iterator[None]:
-    """Asserts that the block raises nothing; `claim` says what should have worked."""
+    """Asserts that the block raises nothing; `claim` states what should work."""
     try:
         yield
     except Exception as error:
@@ -81,5 +81,5 @@ def works(claim: str) -> Iterator[None]:
 
 
 def not_fitted(method: str) -> Any:
-    """`refused` for a method that is called before there is anything to use."""
-    return refused(f"{method} before fit() or restore() has to raise a SegadError", SegadError)
+    """`refused` for a method that is called before the plugin is fitted."""
+    return refused(f"{method} before fit() or restore() must raise a SegadError", SegadError)

@@ -1,4 +1,4 @@
-"""What a classifier of images owes."""
+"""The conformance suite for classifiers."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from segad_core.testing.shared_training import Results
 
 Labels = NDArray[np.int64]
 
-_LEAST_TURN = 0.5  # of the AUROC, by other labels: three standard deviations of chance
+_LEAST_TURN = 0.5  # in AUROC, between opposite labels: three standard deviations of chance
 
 
 class ClassifierSuite(LearnerSuite[Classifier]):
     """The contract of `segad.classifiers`, clause by clause. Define `make`.
 
     Attributes:
-        size: height and width of the images; they differ so that what is confused shows.
-        good, bad: how many good and bad images `fit` gets, in a mixed order.
-        least_auroc: how well images with a visible defect have to be told from good ones.
+        size: height and width of the images; they differ, so that mixing them up has consequences.
+        good, bad: the numbers of good and bad images for `fit`, in mixed order.
+        least_auroc: the AUROC that images with visible defects must reach against good ones.
     """
 
     good: int = 12
@@ -34,9 +34,7 @@ class ClassifierSuite(LearnerSuite[Classifier]):
     _used_by = ("scores()",)
 
     def make(self) -> Classifier:
-        raise NotImplementedError(
-            f"{type(self).__name__} has to define make(): it returns a fresh classifier"
-        )
+        raise NotImplementedError(f"{type(self).__name__} must define make(), which returns a new classifier")
 
     def _labels(self) -> Labels:
         return _mixed(self.good, self.bad)
@@ -55,14 +53,14 @@ class ClassifierSuite(LearnerSuite[Classifier]):
         is_array(results["image score"], (count,), np.float64, f"scores() of {of}")
 
     def test_scores_are_finite_float64(self) -> None:
-        """`scores` gives (N,) float64, none NaN or infinite, whatever the number of images."""
+        """`scores` returns (N,) float64, all finite, for any number of images."""
         classifier = self._trained()
         for count in (1, 3):
             scores = classifier.scores(self._batch(bad_images(count, *self.size, seed=5)))
             is_array(scores, (count,), np.float64, f"scores() of {count} images")
 
     def test_labels_say_what_is_bad(self) -> None:
-        """Dark stains score above bright ones where they were labelled bad, and below where bright were."""
+        """Dark stains score above bright ones if they were labelled bad, and below if bright ones were."""
         size, labels, each = self.size, self._labels(), 12
         bright, dark = (bad_images(len(labels), *size, dark=share) for share in (0, 1))
         tried = [bad_images(each, *size, seed=3, dark=share) for share in (0, 1)]
@@ -74,24 +72,23 @@ class ClassifierSuite(LearnerSuite[Classifier]):
             scores = classifier.scores(self._batch(np.concatenate(tried)))
             areas.append(auroc(np.repeat([0, 1], each), scores))
         assert areas[0] - areas[1] >= _LEAST_TURN, (
-            f"images with a dark stain score above ones with a bright stain with an AUROC of {areas[0]:.3f} "
-            f"where the dark were labelled bad, and of {areas[1]:.3f} where the bright were: fit() has to "
-            "learn from the labels what is bad"
+            f"dark stains score above bright ones with an AUROC of {areas[0]:.3f} if the dark ones, and of "
+            f"{areas[1]:.3f} if the bright ones were labelled bad: fit() must learn from the labels"
         )
 
     def test_one_class_alone_is_refused(self) -> None:
-        """Labels of one class raise a `SegadError`: there is nothing to learn from."""
+        """`fit` raises a `SegadError` if all labels are the same."""
         for label, which in ((0, "good"), (1, "bad")):
             classifier, labels = self.make(), np.full_like(self._labels(), label)
-            with refused(f"fit() to {which} images alone has to raise a SegadError", SegadError):
+            with refused(f"fit() with {which} images only must raise a SegadError", SegadError):
                 classifier.fit(self._images(), labels, self._run())
 
     def test_few_bad_images_work_or_are_refused(self) -> None:
-        """Two bad images among the good ones give finite scores, or a `SegadError`."""
+        """With two bad images, `fit` works and scores are finite, or it raises a `SegadError`."""
         classifier, labels, scores = self.make(), _mixed(self.good, 2), None
         images = _ordered(good_images(self.good, *self.size), bad_images(2, *self.size), labels)
         with (
-            works("a fit to two bad images among good ones works or raises a SegadError"),
+            works("a fit to two bad images works or raises a SegadError"),
             suppress(SegadError),
         ):
             classifier.fit(self._images(images), labels, self._run())
@@ -100,20 +97,20 @@ class ClassifierSuite(LearnerSuite[Classifier]):
             is_array(scores, (6,), np.float64, "scores() after a fit to two bad images")
 
     def test_leaves_the_labels_as_they_are(self) -> None:
-        """Labels belong to everybody, as the images do: `fit` does not write into them."""
+        """`fit` does not write into the labels, which are shared."""
         labels = self._labels()
         with unwritten({"the labels": labels}, "fit()"):
             self.make().fit(self._images(), labels, self._run())
 
 
 def _mixed(good: int, bad: int) -> Labels:
-    """Labels of good and bad images, evenly mixed and a bad one first."""
+    """Labels of good and bad images, evenly mixed, beginning with a bad one."""
     counts = -(-np.arange(good + bad + 1) * bad // (good + bad))
     return np.diff(counts).astype(np.int64)
 
 
 def _ordered(good: Pixels, bad: Pixels, labels: Labels) -> Pixels:
-    """Images in the order of their labels; where there are more of one kind than labels, its first ones."""
+    """Good and bad images in the order of labels; surplus images are left out."""
     images = np.empty((len(labels), *good.shape[1:]), np.uint8)
     images[labels == 0], images[labels == 1] = good[: (labels == 0).sum()], bad[: (labels == 1).sum()]
     return images

@@ -1,4 +1,4 @@
-"""What every plugin owes, of whatever kind."""
+"""The clauses that hold for plugins of every kind."""
 
 from __future__ import annotations
 
@@ -12,72 +12,74 @@ from segad_core.contracts import Component, Parameters
 from segad_core.testing.checks import refused, works
 from segad_core.testing.files_opened import files_opened
 
-_CHEAP = 0.05  # seconds of processor time; storing two values takes a millionth of it
+_CHEAP = 0.05  # seconds of processor time; storing two values takes a millionth of that
 
 
 class ComponentSuite:
-    """The clauses that all kinds share; the suites of the kinds derive from it."""
+    """The clauses that all kinds share. The suite of each kind derives from this one."""
 
     def make(self) -> Component:
-        """The plugin under test: a fresh instance at each call, always with the same parameters."""
-        raise NotImplementedError(f"{type(self).__name__} has to define make(): it returns a fresh plugin")
+        """The plugin under test: a new instance at each call, always with the same parameters."""
+        raise NotImplementedError(f"{type(self).__name__} must define make(), which returns a new plugin")
 
     def test_docstring_begins_with_a_line_of_its_own(self) -> None:
-        """A component has a docstring whose first line, all that `list-plugins` shows, is complete."""
+        """The first line of the docstring is complete by itself, as `list-plugins` shows no more."""
         cls = type(self.make())
         lines = (cls.__doc__ or "").strip().splitlines()
-        assert lines, f"{cls.__name__} has no docstring; list-plugins shows its first line"
+        assert lines, f"{cls.__name__} has no docstring, whose first line list-plugins shows"
         assert len(lines) == 1 or not lines[1].strip(), (
-            f"the docstring of {cls.__name__} goes on in its second line ('{lines[1].strip()}'), which "
-            "list-plugins does not show: say it in one line, then leave one blank"
+            f"the summary of {cls.__name__} continues in the second line of its docstring "
+            f"('{lines[1].strip()}'), which list-plugins does not show: write one line, then a blank one"
         )
 
     def test_params_refuse_unknown_keys(self) -> None:
-        """`Params` derives from `Parameters`; a key that it does not know is an error."""
+        """`Params` derives from `Parameters`, and rejects unknown keys."""
         component = self.make()
         cls = type(component)
         assert isinstance(cls.Params, type) and issubclass(cls.Params, Parameters), (
-            f"{cls.__name__}.Params has to derive from segad_core.contracts.Parameters"
+            f"{cls.__name__}.Params must derive from segad_core.api.Parameters"
         )
         given = {name: getattr(component.params, name) for name in cls.Params.model_fields}
-        with refused(f"{cls.__name__}.Params takes the unknown key 'no_such_key'", ValidationError) as caught:
+        with refused(
+            f"{cls.__name__}.Params accepts the unknown key 'no_such_key'", ValidationError
+        ) as caught:
             cls.Params.model_validate({**given, "no_such_key": 1})
         kinds = {(str(e["loc"][0]), e["type"]) for e in caught[0].errors() if e["loc"]}
         assert ("no_such_key", "extra_forbidden") in kinds, (
-            f"{cls.__name__}.Params fails, but not because of the unknown key: {caught[0]}"
+            f"{cls.__name__}.Params raises an error, but not because of the unknown key: {caught[0]}"
         )
 
     def test_params_are_valid_and_plain(self) -> None:
-        """Parameters, the defaults too, pass their own checks and survive being written in a recipe."""
+        """Parameters, defaults included, are valid, and unchanged when written to a recipe and read again."""
         component = self.make()
         cls = type(component)
         assert isinstance(component.params, cls.Params), (
-            f"make() gave parameters of type {type(component.params).__name__}, not {cls.__name__}.Params"
+            f"make() uses parameters of type {type(component.params).__name__}, not {cls.__name__}.Params"
         )
         sets = [component.params]
-        with suppress(ValidationError):  # some have to be given
+        with suppress(ValidationError):  # some parameters may be required
             sets.append(cls.Params())
         for params in sets:
             written = params.model_dump(mode="json")
-            with works(f"{cls.__name__}.Params takes the values that it holds itself"):
+            with works(f"{cls.__name__}.Params accepts its own values"):
                 read = cls.Params.model_validate(written)
-            assert read == params, f"{cls.__name__}.Params written in a recipe and read again: {read}"
+            assert read == params, f"{cls.__name__}.Params written to a recipe and read again is {read}"
 
     def test_constructor_only_stores(self) -> None:
-        """The constructor takes parameters and a device and does no work: it reads no file."""
+        """The constructor stores parameters and device, and opens no file."""
         component = self.make()
         cls = type(component)
         with files_opened() as files:
             built = cls(component.params, "cpu")
-        assert built.params is component.params, f"{cls.__name__}(params).params is not what it was given"
+        assert built.params is component.params, f"{cls.__name__}(params).params is not params"
         assert built.device == "cpu", f"{cls.__name__}(params, 'cpu').device is {built.device!r}"
         assert not files, (
-            f"the constructor of {cls.__name__} opens {sorted(map(str, files))}; a component reads files "
-            "when it is used"
+            f"the constructor of {cls.__name__} opens {sorted(map(str, files))}: open files when "
+            "the component is used"
         )
 
     def test_constructor_needs_none_of_its_files(self) -> None:
-        """A component can be built where the files that its parameters name are not there yet."""
+        """A component can be constructed before the files that its parameters name exist."""
         component = self.make()
         cls = type(component)
         absent = {
@@ -85,11 +87,11 @@ class ComponentSuite:
             for name in cls.Params.model_fields
             if isinstance(value := getattr(component.params, name), Path)
         }
-        with works(f"{cls.__name__} can be built without its files, which it reads when it is used"):
+        with works(f"{cls.__name__} can be constructed without its files, which it needs when it is used"):
             cls(component.params.model_copy(update=absent), "cpu")
 
     def test_constructor_is_cheap(self) -> None:
-        """Building a component takes no time worth mention: recipes build what they check."""
+        """The constructor is fast, as checking a recipe constructs every component."""
         component = self.make()
         times = []
         for _ in range(3):
@@ -97,6 +99,6 @@ class ComponentSuite:
             type(component)(component.params, "cpu")
             times.append(time.thread_time() - start)
         assert min(times) < _CHEAP, (
-            f"the constructor of {type(component).__name__} takes {min(times):.2f} s; what is slow happens "
-            "when the component is used"
+            f"the constructor of {type(component).__name__} takes {min(times):.2f} s: do slow work when the "
+            "component is used"
         )

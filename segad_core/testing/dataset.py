@@ -1,4 +1,4 @@
-"""What a data set owes."""
+"""The conformance suite for data sets."""
 
 from __future__ import annotations
 
@@ -13,60 +13,64 @@ class DatasetSuite(ComponentSuite):
     """The contract of `segad.datasets`, clause by clause. Define `make`."""
 
     def make(self) -> Dataset:
-        raise NotImplementedError(f"{type(self).__name__} has to define make(): it returns a fresh data set")
+        raise NotImplementedError(f"{type(self).__name__} must define make(), which returns a new data set")
 
     def _samples(self) -> list[tuple[str, Sample]]:
         dataset = self.make()
         return [(category, s) for category in dataset.categories() for s in dataset.samples(category)]
 
     def test_categories_are_unique_and_stable(self) -> None:
-        """`categories` gives at least one name, each once, and the same ones at every call."""
+        """`categories` returns at least one name, each once, and the same names at every call."""
         dataset = self.make()
         names = list(dataset.categories())
-        assert names, "categories() is empty: a data set has at least one"
+        assert names, "categories() is empty: a data set has at least one category"
         assert all(isinstance(name, str) and name for name in names), (
-            f"a category has no name, or one that is not a string: {names}"
+            f"categories() contains a name that is not a non-empty string: {names}"
         )
-        assert len(set(names)) == len(names), f"categories() names one category twice: {names}"
-        assert list(dataset.categories()) == names, "categories() gives other names at its second call"
-        assert list(self.make().categories()) == names, "a second instance has other categories"
+        assert len(set(names)) == len(names), f"categories() contains a name twice: {names}"
+        assert list(dataset.categories()) == names, "categories() returns other names at a second call"
+        assert list(self.make().categories()) == names, (
+            "categories() of a second instance returns other names"
+        )
 
     def test_every_category_has_samples(self) -> None:
-        """A category that is listed has images."""
+        """Every category has images."""
         dataset = self.make()
         for category in dataset.categories():
-            assert len(dataset.samples(category)), (
-                f"category '{category}' is listed but samples() has no image of it"
-            )
+            assert len(dataset.samples(category)), f"samples() returns no image of category '{category}'"
 
     def test_samples_are_the_same_at_every_call(self) -> None:
-        """Two calls of `samples`, of one instance or of two, give equal lists in the same order."""
+        """`samples` returns the same list at every call, and from every instance."""
         dataset = self.make()
         for category in dataset.categories():
             first = list(dataset.samples(category))
-            assert list(dataset.samples(category)) == first, f"samples('{category}') differ between two calls"
+            assert list(dataset.samples(category)) == first, (
+                f"samples('{category}') differs between two calls"
+            )
             assert list(self.make().samples(category)) == first, (
-                f"samples('{category}') differ between instances"
+                f"samples('{category}') differs between two instances"
             )
 
     def test_ids_are_unique(self) -> None:
-        """An id stands for one image of its category."""
+        """Ids are unique within a category."""
         seen: set[tuple[str, str]] = set()
         for category, sample in self._samples():
-            assert (category, sample.id) not in seen, f"category '{category}' has the id '{sample.id}' twice"
+            assert (category, sample.id) not in seen, (
+                f"category '{category}' contains the id '{sample.id}' twice"
+            )
             seen.add((category, sample.id))
 
     def test_ids_are_relative_paths(self) -> None:
-        """An id is a path relative to the data set with forward slashes, and does not lead out of it."""
+        """An id is a path within the data set, with forward slashes."""
         for category, sample in self._samples():
             where = f"category '{category}', id {sample.id!r}"
-            assert isinstance(sample.id, str) and sample.id, f"{where}: an id is a string that is not empty"
-            assert "\\" not in sample.id, f"{where}: write it with forward slashes"
+            assert isinstance(sample.id, str) and sample.id, f"{where}: an id is a non-empty string"
+            assert "\\" not in sample.id, f"{where}: use forward slashes"
             assert not sample.id.startswith("/") and not PureWindowsPath(sample.id).drive, (
-                f"{where}: has to be relative to the data set"
+                f"{where}: must be relative to the data set"
             )
             assert not {"", ".", ".."}.intersection(sample.id.split("/")), (
-                f"{where}: has an empty part, . or .."
+                f"{where}: contains an empty part, . or .."
             )
 
     def test_labels_are_0_1_or_none(self) -> None:
@@ -74,18 +78,18 @@ class DatasetSuite(ComponentSuite):
         for category, sample in self._samples():
             fits = sample.label is None or (type(sample.label) is int and sample.label in (0, 1))
             assert fits, (
-                f"category '{category}', '{sample.id}': its label is {sample.label!r}, not 0, 1 or None"
+                f"category '{category}', '{sample.id}': the label is {sample.label!r}, not 0, 1 or None"
             )
 
     def test_split_is_train_test_or_none(self) -> None:
-        """The official part of an image is `train` or `test`, or None where the data set has no parts."""
+        """The official split of an image is `train`, `test`, or None if the data set has none."""
         for category, sample in self._samples():
             assert sample.split in ("train", "test", None), (
                 f"category '{category}', '{sample.id}': split {sample.split!r} is not 'train', 'test' or None"
             )
 
     def test_good_images_have_no_defect(self) -> None:
-        """Only bad and doubtful images have a defect type, a defect mask or the flag `unseen`."""
+        """Good images have no defect type, no defect mask and no flag `unseen`."""
         for category, sample in self._samples():
             if sample.label == 0:
                 where = f"category '{category}', '{sample.id}' is good"
@@ -94,18 +98,18 @@ class DatasetSuite(ComponentSuite):
                 assert not sample.unseen, f"{where} but is flagged as an unseen defect"
 
     def test_files_exist(self) -> None:
-        """Every image file and every mask file is there."""
+        """All image files and mask files exist."""
         for category, sample in self._samples():
             files = {"path": sample.path, **({} if sample.mask is None else {"mask": sample.mask})}
             for name, path in files.items():
-                where = f"category '{category}', '{sample.id}': its {name}"
+                where = f"category '{category}', '{sample.id}': the {name}"
                 assert isinstance(path, Path), f"{where} is a {type(path).__name__}, not a pathlib.Path"
                 assert path.is_file(), f"{where} {path} is not a file"
 
     def test_reads_no_image(self) -> None:
-        """`samples` lists images without opening them."""
+        """`samples` does not open images."""
         with files_opened() as files:
             samples = self._samples()
         opened = {path.absolute() for path in files}
         read = [sample.id for _, sample in samples if sample.path.absolute() in opened]
-        assert not read, f"samples() opens {len(read)} images, the first '{read[0]}'; it only lists them"
+        assert not read, f"samples() opens {len(read)} images, the first '{read[0]}': list them only"

@@ -1,4 +1,4 @@
-"""What a generator of artificial defects owes."""
+"""The conformance suite for defect generators."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DefectGeneratorSuite(ComponentSuite):
 
     Attributes:
         sizes: the image sizes (height, width) to try.
-        seeds: how many seeds to try on each.
+        seeds: the number of seeds to try for each.
     """
 
     sizes: tuple[tuple[int, int], ...] = ((64, 96), (48, 48), (33, 70))
@@ -31,23 +31,23 @@ class DefectGeneratorSuite(ComponentSuite):
 
     def make(self) -> DefectGenerator:
         raise NotImplementedError(
-            f"{type(self).__name__} has to define make(): it returns a fresh defect generator"
+            f"{type(self).__name__} must define make(), which returns a new defect generator"
         )
 
     def image(self, height: int, width: int) -> Pixels:
-        """A textured image (height, width, 3); a plugin that needs a particular one gives its own."""
+        """A textured image (height, width, 3); override it if the plugin needs a particular one."""
         image: Pixels = good_images(1, height, width)[0]
         return image
 
     def test_gives_an_image_of_the_same_shape(self) -> None:
-        """`apply` gives (H, W, 3) uint8, of the height and width that it was given."""
+        """`apply` returns (H, W, 3) uint8, of the size that it was given."""
         for height, width in self.sizes:
             found = self._applied(self.image(height, width), _parts(height, width))
             for image in found:
                 is_array(image, (height, width, 3), np.uint8, f"apply() to an image of {height} x {width}")
 
     def test_leaves_the_image_as_it_is(self) -> None:
-        """`apply` writes neither into the pixels nor into the segments: what it gives is a new image."""
+        """`apply` returns a new image, and writes neither into the pixels nor into the segments."""
         generator = self.make()
         for size in self.sizes:
             pixels, segments = self.image(*size), _parts(*size)
@@ -55,21 +55,21 @@ class DefectGeneratorSuite(ComponentSuite):
                 generator.apply(pixels, segments, np.random.default_rng(0))
 
     def test_changes_something(self) -> None:
-        """Whatever the seed, a textured image comes back with a defect: with other pixels."""
+        """`apply` changes pixels of a textured image, with any seed."""
         for size in self.sizes:
             pixels = self.image(*size)
             for seed, found in enumerate(self._applied(pixels, _parts(*size))):
                 assert _changed(found, pixels).any(), _nothing(seed)
 
     def test_changes_one_segment_only(self) -> None:
-        """Pixels change in one segment, and never where the map says `IGNORED`."""
+        """Pixels change in one segment only, and never where the map is `IGNORED`."""
         for size in self.sizes:
             pixels, segments = self.image(*size), _parts(*size)
             for found in self._applied(pixels, segments):
                 _in_one_segment(found, pixels, segments)
 
     def test_is_deterministic(self) -> None:
-        """A generator in the same state gives the same image, in this instance and in a fresh one."""
+        """The same state of `rng` gives the same image, in this instance and in a new one."""
         generator = self.make()
         for size in self.sizes:
             pixels, segments = self.image(*size), _parts(*size)
@@ -78,15 +78,15 @@ class DefectGeneratorSuite(ComponentSuite):
             for image, expected in zip(again, first, strict=True):
                 same(image, expected, "the image after a second call with the same seed")
             for image, expected in zip(fresh, first, strict=True):
-                same(image, expected, "the image of a fresh instance with the same seed")
+                same(image, expected, "the image of a new instance with the same seed")
 
     def test_an_image_stays_as_it_was_given(self) -> None:
-        """An image that `apply` gave belongs to who asked: later calls do not write into it."""
+        """Later calls of `apply` do not write into an image that it returned."""
         generator = self.make()
         for size in self.sizes:
             pixels, segments = self.image(*size), _parts(*size)
             given = generator.apply(pixels, segments, np.random.default_rng(0))
-            with unwritten({"an image that it gave": given}, "a later call of apply()"):
+            with unwritten({"an image that it returned": given}, "a later call of apply()"):
                 self._applied(pixels, segments, generator)
 
     def test_seeds_differ(self) -> None:
@@ -96,7 +96,7 @@ class DefectGeneratorSuite(ComponentSuite):
                 image.tobytes() for image in self._applied(self.image(height, width), _parts(height, width))
             }
             assert len(found) > 1, (
-                f"{self.seeds} seeds give one and the same image of {height} x {width}: draw from rng"
+                f"{self.seeds} seeds give the same image of {height} x {width}: draw from rng"
             )
 
     def test_leaves_global_randomness_alone(self) -> None:
@@ -110,47 +110,50 @@ class DefectGeneratorSuite(ComponentSuite):
                 same(second, first, "the image under another global random state")
 
     def test_one_segment_may_cover_everything(self) -> None:
-        """A map of one label, which has no pixel outside, gets a defect too."""
+        """An image with a single segment gets a defect too."""
         for size in self.sizes:
             pixels = self.image(*size)
-            with works("apply() to an image that one segment covers works"):
+            with works("apply() works on an image that one segment covers"):
                 images = self._applied(pixels, np.full(size, 3, np.uint8))
             for seed, found in enumerate(images):
                 assert _changed(found, pixels).any(), f"one segment covers everything: {_nothing(seed)}"
 
     def test_tiny_segments_are_no_obstacle(self) -> None:
-        """Segments of a few pixels beside a large one do no harm: some segment takes the defect."""
+        """Tiny segments next to a large one do not prevent a defect."""
         for size in self.sizes:
             pixels, segments = self.image(*size), _tiny(*size)
             segments[size[0] // 2 :] = 5
-            with works("apply() to an image with a large segment among tiny ones works"):
+            with works("apply() works on an image with a large segment and tiny ones"):
                 images = self._applied(pixels, segments)
             for seed, found in enumerate(images):
-                assert _changed(found, pixels).any(), f"a large segment among tiny ones: {_nothing(seed)}"
+                assert _changed(found, pixels).any(), f"a large segment and tiny ones: {_nothing(seed)}"
                 _in_one_segment(found, pixels, segments)
 
     def test_tiny_segments_alone_get_a_defect_or_are_refused(self) -> None:
-        """Where all segments have a few pixels, one of them changes, or a `SegadError` says that none can."""
+        """If all segments are tiny, one of them changes, or `apply` raises a `SegadError`."""
         generator = self.make()
         for size in self.sizes:
             pixels, segments = self.image(*size), _tiny(*size)
             for seed in range(self.seeds):
                 found = None
-                with works("apply() to tiny segments gives a defect or a SegadError"), suppress(SegadError):
+                with (
+                    works("apply() to tiny segments makes a defect or raises a SegadError"),
+                    suppress(SegadError),
+                ):
                     found = self._apply(generator, pixels, segments, seed)
                 if found is not None:
                     assert _changed(found, pixels).any(), f"tiny segments: {_nothing(seed)}"
                     _in_one_segment(found, pixels, segments)
 
     def test_an_image_without_segments_is_refused(self) -> None:
-        """A map that says `IGNORED` everywhere raises a `SegadError`: nothing can take the defect."""
+        """`apply` raises a `SegadError` if the map is `IGNORED` everywhere."""
         for size in self.sizes:
             generator, nothing = self.make(), np.full(size, IGNORED, np.uint8)
-            with refused("apply() to an image without any segment has to raise a SegadError", SegadError):
+            with refused("apply() to an image without any segment must raise a SegadError", SegadError):
                 self._apply(generator, self.image(*size), nothing, 0)
 
     def _apply(self, generator: DefectGenerator, pixels: Pixels, segments: Labels, seed: int) -> Pixels:
-        # copies, so that whoever writes where they should not violates that clause only
+        # copies, so that a generator that writes into its arguments violates only the clause about that
         found = generator.apply(pixels.copy(), segments.copy(), np.random.default_rng(seed))
         return copy(found)
 
@@ -163,7 +166,7 @@ class DefectGeneratorSuite(ComponentSuite):
 
 
 def _parts(height: int, width: int) -> Labels:
-    """Two halves with a disc between them, and a border that is ignored; label 1 does not occur."""
+    """Two halves with a disc between them and an ignored border; label 1 does not occur."""
     rows, columns = np.mgrid[:height, :width]
     labels = np.where(columns < width // 2, 0, 2).astype(np.uint8)
     labels[np.hypot(rows - height / 2, columns - width / 2) < min(height, width) / 4] = 4
@@ -185,9 +188,7 @@ def _changed(found: Pixels, pixels: Pixels) -> NDArray[np.bool_]:
 
 
 def _nothing(seed: int) -> str:
-    return (
-        f"apply() gives the image back as it was, with the seed {seed}: that is a good image, not a bad one"
-    )
+    return f"apply() returns the image unchanged with the seed {seed}, which is a good image"
 
 
 def _in_one_segment(found: Pixels, pixels: Pixels, segments: Labels) -> None:

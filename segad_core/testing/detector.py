@@ -1,4 +1,4 @@
-"""What a detector owes."""
+"""The conformance suite for detectors."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ class DetectorSuite(LearnerSuite[Detector]):
     """The contract of `segad.detectors`, clause by clause. Define `make`.
 
     Attributes:
-        size: height and width of the images; they differ so that what is confused shows.
-        good: how many good images `fit` gets.
-        least_auroc: how well images with a visible defect have to be told from good ones.
+        size: height and width of the images; they differ, so that mixing them up has consequences.
+        good: the number of good images for `fit`.
+        least_auroc: the AUROC that images with visible defects must reach against good ones.
     """
 
     good: int = 12
     _used_by = ("anomaly_maps()", "image_scores()")
 
     def make(self) -> Detector:
-        raise NotImplementedError(f"{type(self).__name__} has to define make(): it returns a fresh detector")
+        raise NotImplementedError(f"{type(self).__name__} must define make(), which returns a new detector")
 
     def _training(self) -> Pixels:
         return good_images(self.good, *self.size)
@@ -41,28 +41,28 @@ class DetectorSuite(LearnerSuite[Detector]):
         is_array(results["image score"], (count,), np.float64, f"image_scores() of {of}")
 
     def test_use_before_fit_is_refused(self) -> None:
-        """Maps or a state asked for before `fit` or `restore` raise a `SegadError`; not without `trains`."""
+        """`anomaly_maps` and `state` raise a `SegadError` before `fit`, unless `trains` is False."""
         if optional.trains(type(self.make())):
             super().test_use_before_fit_is_refused()
 
     def test_without_trains_a_fit_changes_nothing(self) -> None:
-        """A detector whose `trains` is False gives the same maps and scores without a fit as after one."""
+        """If `trains` is False, maps and scores are the same before and after `fit`."""
         if not optional.trains(type(self.make())):
             pixels = self._good_and_bad()
-            with works("a detector whose `trains` is False gives maps before any fit"):
+            with works("a detector whose `trains` is False can be used without a fit"):
                 before = self._results(self.make(), pixels)
             after = self._results(self._fitted(), pixels)
             for name in before:
-                same(after[name], before[name], f"the {name} after a fit of what says that it doesn't train")
+                same(after[name], before[name], f"`trains` is False: the {name} after a fit")
 
     def test_maps_are_finite_float32_of_the_images_size(self) -> None:
-        """`anomaly_maps` gives (N, H, W) float32, none NaN or infinite, whatever the number of images."""
+        """`anomaly_maps` returns (N, H, W) float32, all finite, for any number of images."""
         detector = self._trained()
         for count in (1, 3):
             maps = detector.anomaly_maps(self._batch(good_images(count, *self.size)))
             is_array(maps, (count, *self.size), np.float32, f"anomaly_maps() of {count} images")
 
     def test_image_scores_are_finite_float64(self) -> None:
-        """`image_scores` gives (N,) float64, none NaN or infinite."""
+        """`image_scores` returns (N,) float64, all finite."""
         scores = self._good_and_bad_results(self._trained())["image score"]
         is_array(scores, (6,), np.float64, "image_scores() of 6 images")

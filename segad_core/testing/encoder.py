@@ -1,4 +1,4 @@
-"""What an encoder owes."""
+"""The conformance suite for encoders."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.contracts import Encoder
+from segad_core.contracts import Encoder, to_numpy
 from segad_core.testing.checks import ROUNDING, same, unwritten
 from segad_core.testing.component import ComponentSuite
-from segad_core.testing.images import Pixels, as_numpy, bad_images, good_images
+from segad_core.testing.images import Pixels, bad_images, good_images
 
 
 class EncoderSuite(ComponentSuite):
     """The contract of `segad.encoders`, clause by clause. Define `make`.
 
     Attributes:
-        sizes: the image sizes (height, width) to try, at least two where the encoder takes more than one.
+        sizes: the image sizes (height, width) to try; at least two if the encoder accepts more than one.
     """
 
     sizes: tuple[tuple[int, int], ...] = ((64, 64), (64, 96))
 
     def make(self) -> Encoder:
-        raise NotImplementedError(f"{type(self).__name__} has to define make(): it returns a fresh encoder")
+        raise NotImplementedError(f"{type(self).__name__} must define make(), which returns a new encoder")
 
     def images(self, height: int, width: int) -> Pixels:
-        """Three images (3, height, width, 3); a plugin that needs particular ones gives its own."""
+        """Three images (3, height, width, 3); override it if the plugin needs particular ones."""
         return np.concatenate([good_images(2, height, width), bad_images(1, height, width)])
 
     def _encoded(self) -> Iterator[tuple[Encoder, Pixels, Mapping[str, NDArray[Any]]]]:
@@ -43,54 +43,54 @@ class EncoderSuite(ComponentSuite):
         assert layers, "layers() is empty: an encoder has at least one layer"
         for (fine, a), (coarse, b) in pairwise(layers.items()):
             assert a.stride <= b.stride, (
-                f"layers() is not from fine to coarse: '{fine}' of stride {a.stride} stands before "
+                f"layers() is not ordered from fine to coarse: '{fine}' of stride {a.stride} precedes "
                 f"'{coarse}' of stride {b.stride}"
             )
 
     def test_layers_are_what_encode_returns(self) -> None:
-        """Each layer is (N, C, H / stride, W / stride), rounded up; `layers` states C and stride."""
+        """Each layer is (N, C, H / stride, W / stride), rounded up, with C and stride as in `layers`."""
         for encoder, pixels, features in self._encoded():
             count, height, width, _ = pixels.shape
             for name, layer in encoder.layers().items():
                 stated = (count, layer.channels, -(-height // layer.stride), -(-width // layer.stride))
                 assert features[name].shape == stated, (
-                    f"images of {height} x {width}: encode() gives '{name}' as {features[name].shape}, but "
-                    f"layers() states {layer.channels} channels at stride {layer.stride}, that is {stated}"
+                    f"images of {height} x {width}: encode() returns '{name}' as {features[name].shape}; "
+                    f"{layer.channels} channels at stride {layer.stride}, as in layers(), are {stated}"
                 )
 
     def test_features_are_finite_float32(self) -> None:
-        """Features are float32, and none is NaN or infinite."""
+        """Features are float32 and finite."""
         for _, _, features in self._encoded():
             for name, values in features.items():
                 assert values.dtype == np.float32, f"layer '{name}' is {values.dtype}, not float32"
-                assert np.isfinite(values).all(), f"layer '{name}' has values that are NaN or infinite"
+                assert np.isfinite(values).all(), f"layer '{name}' contains NaN or infinity"
 
     def test_gives_only_the_layers_asked_for(self) -> None:
-        """`encode` returns the layers asked for and no other, whatever else could be asked."""
+        """`encode` returns the requested layers only."""
         for encoder, pixels, features in self._encoded():
             for name in encoder.layers():
                 alone = encoder.encode(pixels, [name])
                 assert set(alone) == {name}, f"encode(pixels, ['{name}']) returns the layers {sorted(alone)}"
-                same(as_numpy(alone[name]), features[name], f"layer '{name}' asked for alone", ROUNDING)
+                same(to_numpy(alone[name]), features[name], f"layer '{name}' requested alone", ROUNDING)
 
     def test_is_deterministic(self) -> None:
-        """The same pixels give the same features to the last bit, in this instance and in a fresh one."""
+        """The same pixels give bit-identical features, in this instance and in a new one."""
         for encoder, pixels, features in self._encoded():
-            for other, which in ((encoder, "a second call"), (self.make(), "a fresh instance")):
+            for other, which in ((encoder, "a second call"), (self.make(), "a new instance")):
                 for name, values in _encode(other, pixels, list(features)).items():
                     same(values, features[name], f"layer '{name}' of {which}")
 
     def test_images_do_not_depend_on_their_neighbours(self) -> None:
-        """An image's features do not depend on what else is in the batch, nor on its place there."""
+        """An image's features do not depend on the other images in the batch, nor on their order."""
         for encoder, pixels, features in self._encoded():
             turned = _encode(encoder, pixels[::-1].copy(), list(features))
             alone = _encode(encoder, pixels[1:2], list(features))
             for name, values in features.items():
                 same(turned[name][::-1], values, f"layer '{name}' of a batch in reversed order", ROUNDING)
-                same(alone[name], values[1:2], f"layer '{name}' of an image in a batch of its own", ROUNDING)
+                same(alone[name], values[1:2], f"layer '{name}' of an image alone", ROUNDING)
 
     def test_leaves_the_pixels_as_they_are(self) -> None:
-        """`encode` does not write into the pixels, which others use too."""
+        """`encode` does not write into the pixels, which are shared."""
         encoder = self.make()
         for size in self.sizes:
             pixels = self.images(*size)
@@ -98,20 +98,20 @@ class EncoderSuite(ComponentSuite):
                 encoder.encode(pixels, list(encoder.layers()))
 
     def test_digest_is_stable(self) -> None:
-        """`digest` is a string that is not empty, the same at every call and in every instance."""
+        """`digest` is a non-empty string, the same at every call and in every instance."""
         encoder = self.make()
         digest = encoder.digest()
         assert isinstance(digest, str) and digest.strip(), (
-            f"digest() is {digest!r}, not a string that says something"
+            f"digest() is {digest!r}, which is not a non-empty string"
         )
-        assert encoder.digest() == digest, "digest() changes from one call to the next"
+        assert encoder.digest() == digest, "digest() changes between two calls"
         encoder.encode(self.images(*self.sizes[0]), list(encoder.layers()))
-        assert encoder.digest() == digest, "digest() changes once the encoder has been used"
-        assert self.make().digest() == digest, "a fresh instance has another digest()"
+        assert encoder.digest() == digest, "digest() changes when the encoder is used"
+        assert self.make().digest() == digest, "digest() of a new instance is another one"
 
 
 def _encode(encoder: Encoder, pixels: Pixels, layers: list[str]) -> Mapping[str, NDArray[Any]]:
     features = encoder.encode(pixels, layers)
     missing = [name for name in layers if name not in features]
-    assert not missing, f"encode() does not return the layers {missing} that it was asked for"
-    return {name: as_numpy(features[name]).copy() for name in layers}
+    assert not missing, f"encode() does not return the requested layers {missing}"
+    return {name: to_numpy(features[name]).copy() for name in layers}

@@ -104,7 +104,7 @@ class FeatureSuite(ComponentSuite):
         feature = self._ready(len(values))
         first = feature.compute(values).copy()
         same(feature.compute(values), first, "what compute() returns at a second call")
-        same(self._compute(_segments()), first, "what compute() of a fresh instance returns")
+        same(self._compute(_segments()), first, "what compute() of a new instance returns")
 
     def test_leaves_the_values_as_they_are(self) -> None:
         """`compute` does not write into the values, the offsets or the map, which are shared."""
@@ -129,7 +129,7 @@ class FeatureSuite(ComponentSuite):
                 feature.fit(good, _run())
 
     def test_a_second_fit_forgets_the_first(self) -> None:
-        """`fit` on a fitted instance has the same result as on a fresh one."""
+        """`fit` on a fitted instance has the same result as on a new one."""
         if isinstance(feature := self.make(), FittedFeature):
             values = _grouped(_segments())
             feature.fit(_GoodMaps(len(values), seed=6, scale=3), _run())
@@ -147,7 +147,7 @@ class FeatureSuite(ComponentSuite):
             is_array(feature.compute(values), (3, len(feature.statistics())), np.float64, "compute()")
 
     def test_state_restores_exactly(self) -> None:
-        """`state` is named arrays; a fresh instance that restores them gives bit-identical statistics."""
+        """`state` is named arrays; a new instance that restores them gives bit-identical statistics."""
         values = _grouped(_segments())
         if isinstance(feature := self._ready(len(values)), FittedFeature):
             with works("state() returns named arrays that safetensors can store"):

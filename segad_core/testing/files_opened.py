@@ -1,4 +1,4 @@
-"""Which files Python code opens or lists while a block runs."""
+"""The files and folders that Python code opens while a block runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _CODE = {".py", ".pyc", ".so", ".pyd"}
 
 @contextmanager
 def files_opened() -> Iterator[set[Path]]:
-    """Collects the files and folders that are opened in the block; what an import opens is left out.
+    """Collects the files and folders that are opened in the block, except those of imports.
 
-    What a library opens in compiled code is not seen.
+    Files that are opened in compiled code are not seen.
     """
     found: set[Path] = set()
     with ExitStack() as stack:

@@ -59,7 +59,7 @@ class FinalClassifierSuite(ComponentSuite):
         same(constant, np.full(20, constant[0]), "the last column of contributions()", ROUNDING)
 
     def test_state_restores_exactly(self) -> None:
-        """`state` is named arrays; a fresh instance that restores them gives the same margins."""
+        """`state` is named arrays; a new instance that restores them gives the same margins."""
         classifier, fresh, (features, _) = self._fitted(), self.make(), _easy(20, 1)
         state = classifier.state()
         for name, array in state.items():
@@ -94,7 +94,7 @@ class FinalClassifierSuite(ComponentSuite):
         same(found[1], found[0], "a margin under another global random state")
 
     def test_a_second_fit_forgets_the_first(self) -> None:
-        """`fit` on a fitted instance has the same result as on a fresh one."""
+        """`fit` on a fitted instance has the same result as on a new one."""
         classifier, features = self.make(), _easy(20, 1)[0]
         for count, seed in ((30, 5), (60, 0)):
             classifier.fit(*_training(count, seed), _run())

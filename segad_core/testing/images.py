@@ -1,4 +1,4 @@
-"""Images in memory: good ones, ones with a visible defect, and the sets and batches that plugins meet."""
+"""Images in memory, good and with visible defects; and sets and batches of them, as plugins receive them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.digest import array_digest
-from segad_core.contracts import Array, Encoder, ImageBatch, Sample
+from segad_core.contracts import Encoder, ImageBatch, Sample, to_numpy
 
 Pixels = NDArray[np.uint8]
 
 
 def good_images(count: int, height: int = 64, width: int = 96, seed: int = 0) -> Pixels:
-    """Good parts (count, height, width, 3): a striped plate, hardly different from one to the next."""
+    """Good parts (count, height, width, 3): striped plates that hardly differ."""
     return _good_images(count, height, width, seed).copy()
 
 
@@ -36,12 +36,12 @@ def _good_images(count: int, height: int, width: int, seed: int) -> Pixels:
 
 
 def bad_images(count: int, height: int = 64, width: int = 96, seed: int = 1, dark: float = 0.5) -> Pixels:
-    """Bad parts (count, height, width, 3): good ones with a dark or a bright stain that anybody sees.
+    """Bad parts (count, height, width, 3): good ones with a clearly visible dark or bright stain.
 
     Args:
-        count, height, width: the array's shape.
-        seed: decides the images.
-        dark: how probable a dark stain is; the others are bright.
+        count, height, width: the shape of the array.
+        seed: determines the images.
+        dark: the probability of a dark stain; others are bright.
     """
     return _bad_images(count, height, width, seed, dark).copy()
 
@@ -65,13 +65,13 @@ def image_batch(
     layers: Sequence[str] = (),
     samples: Sequence[Sample] | None = None,
 ) -> ImageBatch:
-    """A batch (N, H, W, 3) whose images at full size are twice as high and as wide.
+    """A batch of images (N, H, W, 3), which on disk would be twice as high and as wide.
 
     Args:
-        pixels: the images; the batch holds this very array.
-        encoder: where the batch's features come from.
-        layers: which of its layers; none means that the batch has no features, as in a run.
-        samples: what is known of the images; by default each has a name and is good.
+        pixels: the images; the batch holds this array, not a copy.
+        encoder: computes the features.
+        layers: its layers that are read; if empty, the batch has no features, as in a run.
+        samples: what is known about the images; by default, they have a name and are good.
     """
     known = _samples(len(pixels)) if samples is None else samples
     places = {sample.id: i for i, sample in enumerate(known)}
@@ -90,9 +90,9 @@ class ArrayImageSet:
 
     Attributes:
         array: the images; batches hold views of it.
-        encoder: where features come from, if anything wants them.
-        layers: the layers that are wanted.
-        batch_size: images per batch; the last may have fewer.
+        encoder: computes the features, if any are read.
+        layers: the layers that are read.
+        batch_size: the number of images per batch; the last may have fewer.
     """
 
     array: Pixels
@@ -121,7 +121,7 @@ class ArrayImageSet:
         return image_batch(self.array[chosen], self.encoder, self.layers, samples)
 
     def resized(self, size: tuple[int, int]) -> ArrayImageSet:
-        """The same images at another size: the nearest pixel of each."""
+        """The same images at another size, by nearest neighbour."""
         rows, columns = (
             np.arange(new) * old // new for new, old in zip(size, self.array.shape[1:3], strict=True)
         )
@@ -132,35 +132,27 @@ class ArrayImageSet:
         return array_digest(self.array)
 
     def pixels(self) -> Pixels:
-        """The images; they belong to everybody."""
+        """The images, which are shared: not to be written to."""
         return self.array
 
     def features(self) -> Mapping[str, NDArray[np.float32]]:
-        """The wanted layers of every image, each (N, C, H, W), from one encoder pass."""
+        """The layers of all images, each (N, C, H, W), from one encoder pass."""
         if self._features is None:
             batches = [batch.features() for batch in self.batches()]
             self._features = {
-                layer: np.concatenate([as_numpy(batch[layer]) for batch in batches]) for layer in self.layers
+                layer: np.concatenate([to_numpy(batch[layer]) for batch in batches]) for layer in self.layers
             }
         return self._features
 
 
 def arrays_of(images: ImageBatch | ArrayImageSet) -> dict[str, NDArray[Any]]:
-    """All that plugins share of some images: the pixels and, where there are any, the features."""
+    """The arrays that plugins share: the pixels and, if there are any, the features."""
     try:
         features: Mapping[str, Any] = images.features()
     except LookupError:
         features = {}
     pixels = images.array if isinstance(images, ArrayImageSet) else images.pixels
-    return {"the pixels": pixels, **{f"layer '{n}'": as_numpy(v) for n, v in features.items()}}
-
-
-def as_numpy(values: Array) -> NDArray[Any]:
-    """An array of any library, on any device, as NumPy's, its type unchanged."""
-    if isinstance(values, np.ndarray):
-        return values
-    array: NDArray[Any] = np.from_dlpack(values.cpu() if hasattr(values, "cpu") else values)
-    return array
+    return {"the pixels": pixels, **{f"layer '{n}'": to_numpy(v) for n, v in features.items()}}
 
 
 def _samples(count: int) -> list[Sample]:

@@ -1,4 +1,4 @@
-"""What a learner owes: what detectors and classifiers have in common."""
+"""The clauses that detectors and classifiers share."""
 
 from __future__ import annotations
 
@@ -45,29 +45,29 @@ L = TypeVar("L", bound=Learner)
 
 
 class LearnerSuite(ComponentSuite, Generic[L]):
-    """The clauses that detectors and classifiers share; the suites of the two fill in how one is used.
+    """The clauses that detectors and classifiers share.
 
-    Clauses about training fit a learner of their own; the others share one training, whose state each
-    restores into a fresh instance, as a run does.
+    Clauses about training fit a learner of their own. The others share one training, whose state each of them
+    restores into a new instance, as a run does.
 
     Attributes:
-        size: height and width of the images; they differ so that what is confused shows.
-        least_auroc: how well images with a visible defect have to be told from good ones.
+        size: height and width of the images; they differ, so that mixing them up has consequences.
+        least_auroc: the AUROC that images with visible defects must reach against good ones.
     """
 
     size: tuple[int, int] = (64, 96)
     least_auroc: float = 0.9
-    _used_by: ClassVar[tuple[str, ...]]  # the methods that a fitted one is used by, the first one first
+    _used_by: ClassVar[tuple[str, ...]]  # the methods for using a fitted learner, in their order
 
     def make(self) -> L:
-        raise NotImplementedError(f"{type(self).__name__} has to define make(): it returns a fresh learner")
+        raise NotImplementedError(f"{type(self).__name__} must define make(), which returns a new learner")
 
     def encoder(self) -> Encoder:
-        """The encoder whose layers the learner reads; by default one of a few lines of NumPy."""
+        """The encoder whose layers the learner reads; by default a tiny one in NumPy."""
         return TinyEncoder()
 
     def samples(self, pixels: Pixels) -> Sequence[Sample]:
-        """What is known of images (N, H, W, 3) to score; a learner that goes by their names gives its own."""
+        """What is known about images (N, H, W, 3); override it if the learner depends on their names."""
         return image_batch(pixels).samples
 
     def _training(self) -> Pixels:
@@ -75,15 +75,15 @@ class LearnerSuite(ComponentSuite, Generic[L]):
         raise NotImplementedError
 
     def _fit(self, learner: L, images: ArrayImageSet, run: Run) -> None:
-        """Fits to images of `_training`, or to the first of them."""
+        """Fits a learner to the images of `_training`, or to the first of them."""
         raise NotImplementedError
 
     def _use(self, learner: L, batch: ImageBatch) -> Results:
-        """What it makes of a batch, by name; one of the names is `image score`."""
+        """The results for a batch by name; one of them is `image score`."""
         raise NotImplementedError
 
     def _well_formed(self, results: Results, count: int, size: tuple[int, int], of: str) -> None:
-        """Asserts that results have their shape and type and are finite; `of` says what they belong to."""
+        """Asserts that results are finite and of the right shape and type; `of` describes the images."""
         raise NotImplementedError
 
     @cached_property
@@ -104,7 +104,7 @@ class LearnerSuite(ComponentSuite, Generic[L]):
         return np.concatenate([good_images(each, *self.size, seed=2), bad_images(each, *self.size, seed=3)])
 
     def _fitted(self) -> L:
-        """An instance of this clause's own training."""
+        """A learner from a training of its own."""
         learner = self.make()
         self._fit(learner, self._images(), self._run())
         return learner
@@ -119,14 +119,14 @@ class LearnerSuite(ComponentSuite, Generic[L]):
         return SharedTraining(self.make, learner, told, encoder.seen, self._good_and_bad_results)
 
     def _identity(self) -> Hashable:
-        """All that decides the shared training and its results, of this suite and its attributes."""
+        """Everything that determines the shared training and its results."""
         components: list[Component] = [self.make(), self._encoder]
         described = [(type(one), repr(one.params), one.device) for one in components]
         own = {name: value for name, value in vars(self).items() if name != "_encoder"}
         return (type(self), *described, repr(own), array_digest(self._training()))
 
     def _trained(self) -> L:
-        """An instance as the shared training left it, for this clause alone."""
+        """A learner with the state of the shared training."""
         training = self._shared()
         return training.restored() if training.restores else self._fitted()
 
@@ -137,7 +137,7 @@ class LearnerSuite(ComponentSuite, Generic[L]):
         return self._results(learner, self._good_and_bad())
 
     def test_layers_exist_in_the_encoder(self) -> None:
-        """Each layer that it reads is one of the encoder's; `estimate`, if defined, returns an `Estimate`."""
+        """The encoder has all layers that are read; `estimate`, if defined, returns an `Estimate`."""
         learner, (h, w), known = self.make(), self.size, self._encoder.layers()
         shapes = {}
         for name in learner.layers():
@@ -150,34 +150,34 @@ class LearnerSuite(ComponentSuite, Generic[L]):
         )
 
     def test_fit_is_deterministic(self) -> None:
-        """Two fits with one seed give the same results: `run.seed` is the only randomness."""
+        """Two fits with the same seed give the same results: `run.seed` is the only randomness."""
         first, second = self._shared().results, self._good_and_bad_results(self._fitted())
         for name in first:
             same(second[name], first[name], f"the {name} after a second fit with the same seed")
 
     def test_state_restores_to_the_last_bit(self) -> None:
-        """`state` is named arrays that safetensors holds; a fresh instance that takes them up is the same."""
+        """`state` is named arrays; a new instance that restores them has bit-identical results."""
         training, fresh = self._shared(), self.make()
-        with works("what state() gives is named arrays that safetensors can hold"):
+        with works("state() returns named arrays that safetensors can store"):
             stored = training.state
-        with works("restore() takes up what state() gave"):
+        with works("restore() accepts what state() returned"):
             fresh.restore(load_arrays(stored))
         first, second = training.results, self._good_and_bad_results(fresh)
         for name in first:
             same(second[name], first[name], f"the {name} of a restored instance")
 
     def test_images_do_not_depend_on_their_neighbours(self) -> None:
-        """An image's results do not depend on what else is in the batch, nor on its place there."""
+        """An image's results do not depend on the other images in the batch, nor on their order."""
         learner, pixels = self._trained(), self._good_and_bad()
         together, turned = self._results(learner, pixels), self._results(learner, pixels[::-1].copy())
         good, bad = self._results(learner, pixels[:1]), self._results(learner, pixels[-1:])
         for name, values in together.items():
             same(turned[name][::-1], values, f"the {name} in a batch of reversed order", ROUNDING)
-            same(good[name], values[:1], f"the {name} of a good image in a batch of its own", ROUNDING)
-            same(bad[name], values[-1:], f"the {name} of a bad image in a batch of its own", ROUNDING)
+            same(good[name], values[:1], f"the {name} of a good image alone", ROUNDING)
+            same(bad[name], values[-1:], f"the {name} of a bad image alone", ROUNDING)
 
     def test_leaves_the_images_as_they_are(self) -> None:
-        """Pixels and encoder features belong to everybody: neither `fit` nor scoring writes into them."""
+        """Neither `fit` nor scoring writes into pixels or encoder features, which are shared."""
         learner, images, batch = self.make(), self._images(), self._batch(self._good_and_bad())
         with unwritten(arrays_of(images), "fit()"):
             self._fit(learner, images, self._run())
@@ -185,13 +185,13 @@ class LearnerSuite(ComponentSuite, Generic[L]):
             self._use(learner, batch)
 
     def test_ranks_visible_defects_above_good_images(self) -> None:
-        """Higher is worse: images with a stain that anybody sees score above good ones."""
+        """Images with a clearly visible stain score above good ones."""
         scores = self._results(self._trained(), self._good_and_bad(12))["image score"]
         area = auroc(np.repeat([0, 1], 12), scores)
-        assert area >= self.least_auroc, f"visible defects: AUROC {area:.3f}, below {self.least_auroc}"
+        assert area >= self.least_auroc, f"visible defects: the AUROC is {area:.3f}, below {self.least_auroc}"
 
     def test_use_before_fit_is_refused(self) -> None:
-        """Results or a state asked for before `fit` or `restore` raise a `SegadError` that says so."""
+        """Using a learner, and `state`, raise a `SegadError` before `fit` or `restore`."""
         learner, batch = self.make(), self._batch(self._good_and_bad())
         with not_fitted(self._used_by[0]):
             self._use(learner, batch)
@@ -199,7 +199,7 @@ class LearnerSuite(ComponentSuite, Generic[L]):
             learner.state()
 
     def test_encoder_runs_once_per_batch(self) -> None:
-        """All results of a batch cost one pass of the encoder: they share `batch.features()`."""
+        """All results of a batch take one pass of the encoder: they share `batch.features()`."""
         learner, pixels = self._trained(), self._good_and_bad()
         passes: list[int] = []
 
@@ -210,14 +210,14 @@ class LearnerSuite(ComponentSuite, Generic[L]):
         batch = ImageBatch(self.samples(pixels), pixels, encode)
         self._use(learner, batch)
         most = min(1, len(learner.layers()))
-        assert len(passes) <= most, f"a batch costs {len(passes)} passes of the encoder, not {most}"
+        assert len(passes) <= most, f"a batch takes {len(passes)} passes of the encoder, not {most}"
 
     def test_fit_encodes_each_image_once(self) -> None:
-        """`fit` passes no training image through the encoder twice: `images.features()` keeps the layers."""
+        """`fit` passes each training image through the encoder once: `images.features()` keeps the result."""
         most = max(self._shared().passes.values(), default=0)
         assert most <= 1, (
-            f"fit() passes an image through the encoder {most} times at the set's own size; "
-            "images.features() passes each once and keeps what comes out"
+            f"fit() passes an image through the encoder {most} times at the size of the set: use "
+            "images.features(), which keeps the result"
         )
 
     def test_fit_leaves_global_randomness_alone(self) -> None:
@@ -231,56 +231,58 @@ class LearnerSuite(ComponentSuite, Generic[L]):
             same(results[1][name], results[0][name], f"the {name} under another global random state")
 
     def test_a_second_fit_forgets_the_first(self) -> None:
-        """`fit` on an instance that was fitted and used before gives what it gives on a fresh one."""
+        """`fit` on a fitted and used instance has the same result as on a new one."""
         learner, others = self.make(), 255 - self._training()
         self._fit(learner, self._images(others[: len(others) // 2 + 1]), self._run())
         self._good_and_bad_results(learner)
         self._fit(learner, self._images(), self._run())
         second, fresh = self._good_and_bad_results(learner), self._shared().results
         for name in fresh:
-            same(second[name], fresh[name], f"the {name} of an instance that was fitted to others before")
+            same(
+                second[name], fresh[name], f"the {name} of an instance that was fitted to other images before"
+            )
 
     def test_progress_is_told_consistently(self) -> None:
-        """`run.progress` is told in words what is done, 0 <= done <= total, a total above 0, and a note."""
+        """`run.progress` is called with words, 0 <= done <= total, a positive total, and a note."""
         for what, done, total, note in self._shared().told.calls:
-            call = f"fit() tells progress({what!r}, {done!r}, {total!r}, {note!r})"
-            assert isinstance(what, str) and what, f"{call}: say in words what is being done"
-            assert isinstance(note, str), f"{call}: a note is a string"
+            call = f"fit() calls progress({what!r}, {done!r}, {total!r}, {note!r})"
+            assert isinstance(what, str) and what, f"{call}: the first argument says what is being done"
+            assert isinstance(note, str), f"{call}: the note is a string"
             assert type(done) is int and type(total) is int, (
-                f"{call}: these are a {type(done).__name__} and a {type(total).__name__}, not two integers"
+                f"{call}: done is a {type(done).__name__}, total a {type(total).__name__}; both are integers"
             )
-            assert 0 <= done <= total and total >= 1, f"{call}: {done} of {total} is no progress"
+            assert 0 <= done <= total and total >= 1, f"{call}: {done} of {total} is out of range"
 
     def test_a_killed_training_goes_on(self) -> None:
-        """A fit that is killed, and begun again with the checkpoint it left, ends in the same results."""
+        """A fit that is interrupted and resumed from its checkpoint has the same results."""
         undisturbed, learner, left = self._shared(), self.make(), Left()
         third = -(-len(undisturbed.told.calls) // 3)
-        for _ in range(2):  # the second time in what goes on after the first
+        for _ in range(2):  # the second time in the resumed training
             with suppress(Killed):
                 self._fit(self.make(), self._images(), self._run(Told(third), left))
         self._fit(learner, self._images(), self._run(unseen, left))
-        assert left.checkpoints.keys() <= left.asked, "fit() saves checkpoints and asks for none: load() them"
+        assert left.checkpoints.keys() <= left.asked, "fit() saves checkpoints but does not load them"
         expected, found = undisturbed.results, self._good_and_bad_results(learner)
         for name in expected:
-            same(found[name], expected[name], f"the {name} after a training that was killed and went on")
+            same(found[name], expected[name], f"the {name} after a training that was interrupted and resumed")
 
     def test_restore_refuses_what_is_incomplete(self) -> None:
-        """A state without one of its entries, or without any, raises a `SegadError`."""
+        """`restore` raises a `SegadError` if the state lacks an array, or all of them."""
         state = self._trained().state()
         for missing in {re.sub(r"\d+", "", name): name for name in state}.values():  # one of each kind
-            with refused(f"restore() of a state without '{missing}' has to raise a SegadError", SegadError):
+            with refused(f"restore() of a state without '{missing}' must raise a SegadError", SegadError):
                 self.make().restore({name: array for name, array in state.items() if name != missing})
         if state:
-            with refused("restore() of an empty state has to raise a SegadError", SegadError):
+            with refused("restore() of an empty state must raise a SegadError", SegadError):
                 self.make().restore({})
 
     def test_images_of_another_size_are_mapped_or_refused(self) -> None:
-        """Images of another size than it was fitted to get results of that size, or a `SegadError`."""
+        """Images of another size than those of the fit get results of that size, or a `SegadError`."""
         learner, (h, w) = self._trained(), self.size
         for size in ((w, h), (h + 9, w + 5)):
             of = f"images of {size}, after a fit to {self.size},"
             pixels, results = good_images(2, *size), None
-            with works(f"{self._used_by[0]} of {of} gives results or a SegadError"), suppress(SegadError):
+            with works(f"{self._used_by[0]} of {of} works or raises a SegadError"), suppress(SegadError):
                 results = self._results(learner, pixels)
             if results is not None:
                 self._well_formed(results, 2, size, of)

@@ -1,4 +1,4 @@
-"""What a segmenter owes."""
+"""The conformance suite for segmenters."""
 
 from __future__ import annotations
 
@@ -27,31 +27,33 @@ class SegmenterSuite(ComponentSuite):
     sizes: tuple[tuple[int, int], ...] = ((64, 64), (48, 80))
 
     def make(self) -> Segmenter:
-        raise NotImplementedError(f"{type(self).__name__} has to define make(): it returns a fresh segmenter")
+        raise NotImplementedError(f"{type(self).__name__} must define make(), which returns a new segmenter")
 
     def images(self, height: int, width: int) -> Pixels:
-        """Three images (3, height, width, 3); a plugin that needs particular ones gives its own."""
+        """Three images (3, height, width, 3); override it if the plugin needs particular ones."""
         return np.concatenate([good_images(2, height, width), bad_images(1, height, width)])
 
     def samples(self, pixels: Pixels) -> Sequence[Sample]:
-        """What is known of images (N, H, W, 3); a segmenter that goes by their names gives its own."""
+        """What is known about images (N, H, W, 3); override it if the segmenter depends on their names."""
         return image_batch(pixels).samples
 
     def test_names_are_unique_and_usable(self) -> None:
-        """Names of segments are unique, not empty, without dots, not `image`, at most 255, and stable."""
+        """Names of segments are unique, non-empty, without dots, not `image`, at most 255, and stable."""
         names = list(self.make().segments())
-        assert 1 <= len(names) <= IGNORED, f"segments() gives {len(names)} names, not 1 to {IGNORED}"
-        assert len(set(names)) == len(names), f"segments() gives one name twice: {names}"
+        assert 1 <= len(names) <= IGNORED, f"segments() returns {len(names)} names, not 1 to {IGNORED}"
+        assert len(set(names)) == len(names), f"segments() contains a name twice: {names}"
         for name in names:
             assert isinstance(name, str) and name, (
-                f"segments() gives the name {name!r}, not a string that says something"
+                f"segments() contains the name {name!r}, which is not a non-empty string"
             )
-            assert "." not in name, f"the segment '{name}' has a dot, which parts the names of features"
-            assert name != "image", "a segment is called 'image', which means the whole map"
-        assert list(self.make().segments()) == names, "segments() gives other names in a second instance"
+            assert "." not in name, (
+                f"the segment '{name}' contains a dot, which separates the parts of feature names"
+            )
+            assert name != "image", "a segment is called 'image', which stands for the whole map"
+        assert list(self.make().segments()) == names, "segments() of a second instance returns other names"
 
     def test_maps_are_uint8_of_the_images_size(self) -> None:
-        """`segment` gives uint8 (N, H, W), or (1, H, W) for all images alike, at any image size."""
+        """`segment` returns uint8 (N, H, W), or (1, H, W) for all images, at any image size."""
         for height, width in self.sizes:
             maps = self._maps(self.make(), self.images(height, width))
             for_all = isinstance(maps, np.ndarray) and maps.shape[:1] == (1,)
@@ -65,18 +67,18 @@ class SegmenterSuite(ComponentSuite):
             names = len(segmenter.segments())
             labels = set(np.unique(self._maps(segmenter, self.images(*size))).tolist())
             stray = sorted(label for label in labels if label >= names and label != IGNORED)
-            assert not stray, f"segment() gives the labels {stray}, but only 0 to {names - 1} have names"
+            assert not stray, f"segment() returns the labels {stray}, but only 0 to {names - 1} have names"
 
     def test_is_deterministic(self) -> None:
-        """The same images give the same maps, in this instance and in a fresh one."""
+        """The same images give the same maps, in this instance and in a new one."""
         for size in self.sizes:
             segmenter, pixels = self.make(), self.images(*size)
             maps = self._maps(segmenter, pixels)
             same(self._maps(segmenter, pixels), maps, "the segmentation map at a second call")
-            same(self._maps(self.make(), pixels), maps, "the segmentation map of a fresh instance")
+            same(self._maps(self.make(), pixels), maps, "the segmentation map of a new instance")
 
     def test_images_do_not_depend_on_their_neighbours(self) -> None:
-        """The map of an image does not depend on what else is in the batch, nor on its place there."""
+        """An image's map does not depend on the other images in the batch, nor on their order."""
         for size in self.sizes:
             segmenter, pixels = self.make(), self.images(*size)
             together = np.broadcast_to(self._maps(segmenter, pixels), pixels.shape[:3])
@@ -84,17 +86,17 @@ class SegmenterSuite(ComponentSuite):
             same(turned[::-1], together, "the segmentation map in a batch of reversed order")
             for i in range(len(pixels)):
                 alone = self._maps(segmenter, pixels[i : i + 1])
-                same(alone, together[i : i + 1], "the segmentation map of an image in a batch of its own")
+                same(alone, together[i : i + 1], "the segmentation map of an image alone")
 
     def test_leaves_the_pixels_as_they_are(self) -> None:
-        """`segment` does not write into the pixels, which others use too."""
+        """`segment` does not write into the pixels, which are shared."""
         for size in self.sizes:
             pixels = self.images(*size)
             with unwritten({"the pixels": pixels}, "segment()"):
                 self._maps(self.make(), pixels)
 
     def test_quality_is_told_of_each_image(self) -> None:
-        """`quality` gives None, or for each image a fit of 0 to 1 and a doubt in words, always the same."""
+        """`quality` is None, or has a fit of 0 to 1 and a doubt in words for each image, always the same."""
         for size in self.sizes:
             segmenter, pixels = self.make(), self.images(*size)
             found = segmenter.quality(self._batch(pixels))
@@ -102,13 +104,15 @@ class SegmenterSuite(ComponentSuite):
                 _are_qualities(found, len(pixels))
             batch = self._batch(pixels)
             again, fresh = segmenter.quality(batch), self.make().quality(batch)
-            assert _listed(again) == _listed(found), f"quality() gives {again} at a second call, not {found}"
-            assert _listed(fresh) == _listed(found), f"quality() of a fresh instance is {fresh}, not {found}"
+            assert _listed(again) == _listed(found), (
+                f"quality() returns {again} at a second call, not {found}"
+            )
+            assert _listed(fresh) == _listed(found), f"quality() of a new instance is {fresh}, not {found}"
 
     def test_what_is_kept_of_an_image_gives_the_same_map(self) -> None:
-        """What `batch.artifact` keeps holds at any size: its inputs say all that decides it but the image."""
+        """What `batch.artifact` keeps is valid at any image size: its inputs determine it."""
         full = self.images(*self.sizes[0]).repeat(2, axis=1).repeat(2, axis=2)
-        disk, what = _OnDisk(full, self.samples), "from what is kept of an image"
+        disk, what = _OnDisk(full, self.samples), "from what was kept"
         for size in (*self.sizes, self.sizes[0]):
             anew, segmenter = self.make(), self.make()
             batch, kept = disk.batch(size, keeping=False), disk.batch(size, keeping=True)
@@ -124,9 +128,9 @@ class SegmenterSuite(ComponentSuite):
 
 
 def _are_qualities(found: Sequence[MapQuality], count: int) -> None:
-    given = f"quality() of {count} images gives"
+    given = f"quality() of {count} images returns"
     assert isinstance(found, Sequence), f"{given} a {type(found).__name__}, not a sequence or None"
-    assert len(found) == count, f"{given} {len(found)} values, not one for each image"
+    assert len(found) == count, f"{given} {len(found)} values, not one per image"
     for one in found:
         assert isinstance(one, MapQuality), f"{given} a {type(one).__name__} for an image, not a MapQuality"
         assert one.fit is None or (isinstance(one.fit, float | int) and 0 <= one.fit <= 1), (
@@ -140,7 +144,7 @@ def _listed(found: Sequence[MapQuality] | None) -> list[MapQuality] | None:
 
 
 class _OnDisk:
-    """Images as they are on disk (N, H, W, 3), and what was made of them and kept."""
+    """Images as on disk (N, H, W, 3), and the artifacts that were made of them."""
 
     def __init__(self, full: Pixels, samples: Callable[[Pixels], Sequence[Sample]]) -> None:
         self._full, self._samples = full, samples
@@ -148,7 +152,7 @@ class _OnDisk:
         self._kept: dict[str, bytes] = {}
 
     def batch(self, size: tuple[int, int], keeping: bool) -> ImageBatch:
-        """The images brought to a size; what is made of them is looked up and kept, or not."""
+        """The images at a size, with artifacts that are kept or not."""
         pixels = ArrayImageSet(self._full).resized(size).array
         samples = self._samples(pixels)
         self._places |= {sample.id: place for place, sample in enumerate(samples)}
@@ -165,6 +169,6 @@ class _OnDisk:
             key = digest_of([array_digest(image), maker.__module__, maker.__qualname__, dict(inputs)])
         if key not in self._kept:
             made = make(image.copy())
-            with works("what batch.artifact() keeps is named arrays that safetensors can hold"):
+            with works("what batch.artifact() makes is named arrays that safetensors can store"):
                 self._kept[key] = arrays_to_bytes(made)
         return load(self._kept[key])

@@ -1,4 +1,4 @@
-"""One training that serves all the clauses of a suite that ask about the same one."""
+"""A training that the clauses of a suite share."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Results = dict[str, NDArray[Any]]
 
 @dataclass
 class SharedTraining(Generic[L]):
-    """A fit, and what came of it.
+    """A fit and its results.
 
     Attributes:
-        make: gives a fresh learner with the same parameters.
-        learner: as the fit left it.
+        make: returns a new learner with the same parameters.
+        learner: the fitted learner.
         told: the progress that was reported.
-        passes: how often the encoder was given each image at the set's own size.
+        passes: how often the encoder received each image at the size of the set.
         use: scores the suite's good and bad images.
     """
 
@@ -41,19 +41,19 @@ class SharedTraining(Generic[L]):
 
     @cached_property
     def state(self) -> bytes:
-        """The learner's state as safetensors; raises whatever keeps it from being that."""
+        """The learner's state as safetensors; raises an exception if it cannot be stored."""
         return arrays_to_bytes(self.learner.state())
 
     @cached_property
     def results(self) -> Results:
-        """What the learner itself makes of the good and bad images."""
+        """The learner's results for the good and bad images."""
         with suppress(Exception):
             _ = self.state  # taken before the learner is used
         return self.use(self.learner)
 
     @cached_property
     def restores(self) -> bool:
-        """Whether what `restored` gives has the very results of `learner`; a clause of its own wants that."""
+        """Whether a restored learner has bit-identical results, which a clause of its own checks."""
         try:
             found = self.use(self.restored())
             return all(_same_bits(found[name], values) for name, values in self.results.items())
@@ -61,17 +61,19 @@ class SharedTraining(Generic[L]):
             return False
 
     def restored(self) -> L:
-        """A fresh learner with the state."""
+        """A new learner with the state."""
         learner = self.make()
         learner.restore(load(self.state))
         return learner
 
 
-_latest: dict[Hashable, SharedTraining[Any]] = {}  # at most one: clauses of one suite run in a row
+_latest: dict[
+    Hashable, SharedTraining[Any]
+] = {}  # at most one, as the clauses of a suite run one after another
 
 
 def shared_training(key: Hashable, train: Callable[[], SharedTraining[L]]) -> SharedTraining[L]:
-    """The training with this key; trains unless it was the last one asked for."""
+    """The training with this key, if it was requested last; a new one otherwise."""
     if key not in _latest:
         _latest.clear()
         _latest[key] = train()

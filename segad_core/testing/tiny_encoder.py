@@ -1,4 +1,4 @@
-"""An encoder of a few lines of NumPy, so that detectors can be tested where there is no network."""
+"""An encoder in a few lines of NumPy, to test detectors without weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _STRIDES = {"layer1": 4, "layer2": 8, "layer3": 16, "layer4": 32}
 
 
 class TinyEncoder(Encoder):
-    """Mean and spread of each colour in square cells: six channels at each of the usual four strides."""
+    """Mean and standard deviation of the colours in square cells, at the usual four strides."""
 
     def layers(self) -> Mapping[str, Layer]:
         return {name: Layer(6, stride) for name, stride in _STRIDES.items()}

@@ -1,4 +1,4 @@
-"""Trainings on trial: a run whose leavings stay in memory, kills, and counts of what a training uses."""
+"""Runs for tests of trainings: checkpoints in memory, interruptions, and counts of encoder passes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from segad_core.testing.images import Pixels
 
 
 class Killed(BaseException):
-    """Ends a training as a signal would: no plugin catches it."""
+    """Interrupts a training as a signal would; plugins do not catch it."""
 
 
 @dataclass
 class Told:
-    """Progress that keeps what it is told, and kills the training at one of the calls, counted from 1."""
+    """Progress that records its calls, and interrupts the training at one of them, counted from 1."""
 
     kill_at: int | None = None
     calls: list[tuple[Any, Any, Any, Any]] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Told:
 
 @dataclass
 class Left:
-    """What trainings leave behind, as bytes: by name, beside the names of the checkpoints asked for."""
+    """Checkpoints and artifacts of trainings by name, and the names of checkpoints that were loaded."""
 
     checkpoints: dict[str, bytes] = field(default_factory=dict)
     artifacts: dict[str, bytes] = field(default_factory=dict)
@@ -62,18 +62,18 @@ class _AlwaysDue(Checkpoint):
         return True
 
     def save(self, arrays: Arrays) -> None:
-        with works("what fit() saves in a checkpoint is named arrays that safetensors can hold"):
+        with works("what fit() saves in a checkpoint is named arrays that safetensors can store"):
             self._left.checkpoints[self._name] = arrays_to_bytes(arrays)
 
 
 class TrialRun(Run):
-    """A run as the engine gives one; checkpoints, where something is to be left, are always due.
+    """A run like the engine's, whose checkpoints are always due.
 
     Args:
         seed, progress: as in `Run`.
-        encoder: whose layers folders of images come with.
-        left: where checkpoints and artifacts go; without it there is no checkpoint.
-        name: of the training, among those that leave checkpoints there.
+        encoder: for the features of `images`.
+        left: where checkpoints and artifacts are kept; None for no checkpoints.
+        name: the name of the training's checkpoint.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class TrialRun(Run):
         if key not in kept:
             seed = artifact_seed(name, inputs)
             arrays = make(TrialRun(seed, self.progress, self._encoder, self._left, key))
-            with works(f"the artifact '{name}' is named arrays that safetensors can hold"):
+            with works(f"the artifact '{name}' is named arrays that safetensors can store"):
                 kept[key] = arrays_to_bytes(arrays)
         return load(kept[key])
 
@@ -104,7 +104,7 @@ class TrialRun(Run):
 
 
 class CountingEncoder(Encoder):
-    """An encoder that counts how often it is given each image of one size."""
+    """An encoder that counts how often it receives each image of one size."""
 
     def __init__(self, encoder: Encoder, size: tuple[int, int]) -> None:
         super().__init__()
@@ -125,14 +125,14 @@ class CountingEncoder(Encoder):
 
 @contextmanager
 def global_randomness(seed: int, who: str = "fit()", source: str = "run.seed") -> Iterator[None]:
-    """Seeds the global generators for the block, and asserts that it draws from none and seeds none.
+    """Seeds the global generators, and asserts that the block neither draws from them nor seeds them.
 
     Args:
         seed: for the global generators.
-        who: is at fault if it does.
-        source: where it should draw from.
+        who: what the block calls, for the message.
+        source: the generator that it should use.
     """
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (what is looked after)
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (the state to protect)
     try:
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002

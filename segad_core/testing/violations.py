@@ -1,4 +1,4 @@
-"""A suite without pytest: which clauses a plugin violates."""
+"""Running a suite without pytest."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from segad_core.testing.component import ComponentSuite
 
 
 def violations(suite: type[ComponentSuite]) -> dict[str, Exception]:
-    """Runs every clause of a suite, each on an instance of its own.
+    """Runs all clauses of a suite, each on a new instance of it.
 
     Args:
-        suite: a subclass that defines `make`, and needs no fixture of pytest.
+        suite: a subclass that defines `make`, and needs no pytest fixtures.
 
     Returns:
-        What each violated clause raised, by the clause's name: an `AssertionError` that names what is
-        wrong, or what the plugin itself raised. Empty where the plugin keeps its contract.
+        The exceptions of the violated clauses by their names: an `AssertionError` that says what is wrong, or
+        an exception of the plugin. Empty if the plugin meets its contract.
     """
     found: dict[str, Exception] = {}
     for name in sorted(dir(suite)):

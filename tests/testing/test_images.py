@@ -11,7 +11,6 @@ from segad_core.testing import (
     ArrayImageSet,
     EncoderSuite,
     TinyEncoder,
-    as_numpy,
     bad_images,
     good_images,
     image_batch,
@@ -133,13 +132,3 @@ def test_stains_are_as_dark_as_asked(dark, expected):
     either = bad_images(40)
     places = [(image != good).any(axis=-1) for image in (bad, either)]
     np.testing.assert_array_equal(*places)
-
-
-def test_as_numpy_keeps_the_type():
-    import torch
-
-    values = torch.arange(6, dtype=torch.float64).reshape(2, 3)
-    for given in (values, values.numpy()):
-        array = as_numpy(given)
-        assert isinstance(array, np.ndarray) and array.dtype == np.float64
-        np.testing.assert_array_equal(array, [[0, 1, 2], [3, 4, 5]])

@@ -21,7 +21,7 @@ def test_every_clause_is_stated(suite):
 @pytest.mark.parametrize("suite", SUITES)
 def test_make_has_to_be_defined(suite):
     unfinished = type("Unfinished", (suite,), {})
-    with pytest.raises(NotImplementedError, match=r"Unfinished has to define make\(\)"):
+    with pytest.raises(NotImplementedError, match=r"Unfinished .* make\(\)"):
         unfinished().make()
     found = testing.violations(unfinished)
     assert set(found) == set(clauses(suite))
