@@ -242,7 +242,7 @@ LAYERS = "test_layers_exist_in_the_encoder"
         (classifier(state=lambda self: {}), f"{STATE} {UNFITTED}"),
         (classifier(restore=restores_anything), LACKS),
         (classifier(layers=lambda self: ("layer9",)), f"{LAYERS} {FEW}"),
-        (classifier(cost=lambda self, images, size, shapes: None), LAYERS),
+        (classifier(estimate=lambda self, images, size, shapes: "much"), LAYERS),
         (classifier(Trained, report=lambda self, run, done: run.progress("steps", done, 5)), TOLD),
         (classifier(Trained, snapshot=lambda self, done: {"means": self.means, "step": np.array(0)}), KILLED),
     ],
