@@ -170,7 +170,8 @@ def test_cost_in_words() -> None:
     up = [(side, 4, 64, 64) for side in (4, 9, 16, 33, 64, 128)]
     autoencoder = _macs(*down, *up, (64, 3, 64, 64), (64, 3, 64, 384))
     own = f"12.71 M parameters, 70,000 iterations, {3 * (student + autoencoder):.1f} GMAC each"
-    plain = EfficientAD().estimate(1000, (256, 256), {}).work
+    shapes = {"layer2": (512, 32, 32), "layer3": (1024, 16, 16)}
+    plain = EfficientAD().estimate(1000, (256, 256), shapes).work
     assert plain == (
         f"{own}; before them a teacher of 8.03 M parameters, 60,000 iterations, "
         f"{3 * 16 * teacher:.1f} GMAC each"
@@ -179,7 +180,9 @@ def test_cost_in_words() -> None:
     assert EfficientAD(params).estimate(1000, (256, 256), {}).work == (
         f"12.71 M parameters, 70,000 iterations, {3 * (2 * student + autoencoder):.1f} GMAC each"
     )
-    assert EfficientAD(EfficientAD.Params(input_size=(256, 256))).estimate(9, (512, 512), {}).work == plain
+    assert (
+        EfficientAD(EfficientAD.Params(input_size=(256, 256))).estimate(9, (512, 512), shapes).work == plain
+    )
 
 
 @pytest.mark.parametrize(
