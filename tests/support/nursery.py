@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 PLUGINS = (
     "datasets.folder",
@@ -95,11 +96,11 @@ def _be_segad(journal: Path, words: list[str]) -> None:
     os.dup2(os.open(f"{journal}.said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     put = Store.put
 
-    def noting(self: Store, key: str, kind: str, files: Mapping[str, bytes]) -> None:
+    def noting(self: Store, key: str, kind: str, *more: Any, **named: Any) -> None:
         with journal.open("a") as file:
             note = {"key": key, "kind": kind, "there": self.has(key)}
             file.write(json.dumps(note) + "\n")
-        put(self, key, kind, files)
+        put(self, key, kind, *more, **named)
 
     Store.put = noting  # type: ignore[method-assign]
     code = 1
