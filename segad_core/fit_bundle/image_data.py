@@ -30,7 +30,7 @@ class ImageData:
     facts: Mapping[str, Facts]
     store: Store
 
-    def tested(self, task: RowTask) -> ImageTable:
+    def calibration(self, task: RowTask) -> ImageTable:
         """The labelled test images, which nothing was trained on: thresholds are set on them."""
         kept = [i for i, image in enumerate(task.scored_ids) if self.samples[image].label is not None]
         lines = [task.scored[i] for i in kept]
@@ -41,7 +41,7 @@ class ImageData:
         images = [self.image(task.scored_ids[i]) for i in kept]
         return ImageTable(images, features, read_scores(task, self.store)[kept])
 
-    def learnt(self, task: RowTask, split: Split) -> ImageTable:
+    def training(self, task: RowTask, split: Split) -> ImageTable:
         """The final classifier's training images; generated defects list good images a second time."""
         features, labels = training_table(task, self.store)
         images = [self.image(i) for i in split.final if not (task.generated and self.samples[i].label)]
@@ -49,20 +49,20 @@ class ImageData:
         images += damaged[: len(labels) - len(images)]
         return ImageTable(images, features, np.zeros(len(images)))
 
-    def golden(self, task: RowTask, tested: ImageTable) -> dict[str, Content]:
+    def golden(self, task: RowTask, calibration: ImageTable) -> dict[str, Content]:
         """A few test images of each label, from the lowest to the highest score, with their scores."""
         ids = [image for image in task.scored_ids if self.samples[image].label is not None]
         contents: dict[str, Content] = {}
         listed: list[Golden] = []
         for label in (0, 1):
-            places = np.flatnonzero(tested.labels() == label)
-            order = places[np.argsort(tested.scores[places], kind="stable")]
+            places = np.flatnonzero(calibration.labels() == label)
+            order = places[np.argsort(calibration.scores[places], kind="stable")]
             steps = np.linspace(0, len(order) - 1, min(_GOLDEN, len(order))).round().astype(int)
             for i in order[steps].tolist():
-                path, image = self.samples[ids[i]].path, tested.images[i]
+                path, image = self.samples[ids[i]].path, calibration.images[i]
                 name = f"golden/{len(listed)}{path.suffix.lower()}"
                 contents[name] = path
-                score = float(tested.scores[i])
+                score = float(calibration.scores[i])
                 listed.append(Golden(file=name, digest=image.digest, label=image.label, score=score))
         contents[GOLDEN] = golden_json(listed)
         return contents

@@ -104,13 +104,13 @@ def _gathered(
     for cell in _fits(tasks, task):
         kind = "detectors" if cell.alias in recipe.detectors else "classifiers"
         contents[f"{kind}/{cell.alias}.safetensors"] = store.require(cell.key)[STATE]
-    tested, names = data.tested(task), list[str]()
+    calibration, names = data.calibration(task), list[str]()
     if not task.row.score:
         state, names = read_final(task, store)
         contents |= final_files(state) | _feature_states(task, store)
-        contents |= table_files(data.learnt(task, split), "training")
-    contents |= table_files(tested, "calibration") | data.golden(task, tested)
-    contents[OPERATING] = operating_json(operating_point(tested, Rule(kind="catch", catch=0.95)))
+        contents |= table_files(data.training(task, split), "training")
+    contents |= table_files(calibration, "calibration") | data.golden(task, calibration)
+    contents[OPERATING] = operating_json(operating_point(calibration, Rule(kind="catch", catch=0.95)))
     pipeline, files = pipeline_of(recipe, task, names)
     try:
         provenance = Provenance(
@@ -128,7 +128,7 @@ def _gathered(
 
 
 def _feature_states(task: RowTask, store: Store) -> dict[str, bytes]:
-    """What features have learnt from good parts."""
+    """The states of fitted features, by detector."""
     files: dict[str, bytes] = {}
     for kind, keys in (("features", task.table.segment_keys), ("image_features", task.table.image_keys)):
         states = {d: read_states(store, key) for d, key in zip(task.row.detectors, keys, strict=bool(keys))}

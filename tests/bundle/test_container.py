@@ -1,4 +1,4 @@
-"""A bundle's files: none leaves the folder, none is a link, and none is read that was not written."""
+"""A bundle's files: none leaves the folder, none is a link, and none that has changed is read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def parts() -> Parts:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Three folders deep, so that a way up would be seen; nothing but what the test wrote is left."""
+    """Three folders deep, so that a path that leads up is noticed; only what the test wrote may be left."""
     home, scratch = tmp_path / "a" / "b" / "c", tmp_path / "scratch"
     home.mkdir(parents=True)
     scratch.mkdir()
@@ -59,7 +59,7 @@ def read_all(path: Path) -> dict[str, bytes]:
 
 
 def refused(path: Path, words: str | None = None) -> str:
-    """What is said of a bundle that is refused; fit to be printed."""
+    """The message for a bundle that is refused, which must be printable."""
     with pytest.raises(BundleError, match=words) as caught:
         read_all(path)
     assert str(path) in caught.value.what and caught.value.remedy

@@ -1,4 +1,4 @@
-"""Bundles of somebody who means harm, with right digests: refused by a named error, and no code runs."""
+"""Hostile bundles with correct digests are refused by a named error, and no code in them runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sound() -> Parts:
 
 @pytest.fixture(autouse=True)
 def canary(tmp_path: Path) -> Iterator[Path]:
-    """A folder that a pickle would make."""
+    """A folder that a pickle would create."""
     place = tmp_path / "canary"
     yield place
     assert not place.exists()
@@ -41,8 +41,8 @@ def refused(parts: Parts, home: Path, form: str = "folder", words: str = "") -> 
 
 
 @pytest.mark.parametrize("form", ["folder", "zip"])
-def test_the_sound_one_is_taken_up(form: str, sound: Parts, tmp_path: Path) -> None:
-    """Else whatever is refused below might be refused for another reason."""
+def test_the_sound_bundle_loads(form: str, sound: Parts, tmp_path: Path) -> None:
+    """Otherwise the bundles below might be refused for another reason."""
     scores = take_up(sound.write(tmp_path, form))
     assert scores == [one["score"] for one in json.loads(sound.files["golden.json"])]
 
@@ -74,7 +74,7 @@ def test_a_pickle_for_an_image(sound: Parts, tmp_path: Path, canary: Path) -> No
 
 
 def test_a_pickle_beside_the_files(sound: Parts, tmp_path: Path, canary: Path) -> None:
-    """Listed, it is never opened; nothing asks for it."""
+    """It is in the manifest, but nothing opens it."""
     parts = sound.copy()
     parts.files["evil.pkl"] = weapon(canary)
     take_up(parts.write(tmp_path, "folder"))
@@ -84,7 +84,7 @@ Spoil = Callable[[Parts], object]
 
 
 def arrays(name: str, **changed: Any) -> Spoil:
-    """A file of arrays with some in place of what they were; a function is given the old one."""
+    """A file with some arrays replaced; a function receives the old array."""
 
     def spoil(parts: Parts) -> None:
         held = load(parts.files[name])
@@ -147,7 +147,7 @@ def with_nan(array: np.ndarray) -> np.ndarray:
 
 
 def header(head: bytes, length: int | None = None, rest: bytes = b"") -> bytes:
-    """A file of arrays with a header of its own."""
+    """A safetensors file with this header."""
     return struct.pack("<Q", len(head) if length is None else length) + head + rest
 
 
@@ -171,7 +171,7 @@ FLOATS = '{"a":{"dtype":"F32","shape":[%s],"data_offsets":[0,%d]}}'
 
 HOSTILE: dict[str, Spoil] = {
     # the forest
-    "an evil child": tree("left_children", 0, 10**7),
+    "a child out of range": tree("left_children", 0, 10**7),
     "a child far below": tree("right_children", 0, -(2**31)),
     "a child that is its own": tree("left_children", 0, 0),
     "a feature that is not there": tree("split_indices", 0, 10**6),
@@ -332,7 +332,7 @@ def test_the_recipe_is_for_people_and_no_parser_sees_it(
 
 
 def test_one_byte_flipped_in_every_file(sound: Parts, tmp_path: Path) -> None:
-    """Without the right digest nothing is parsed: each is refused for its digest."""
+    """Nothing is parsed before its digest is checked: each file is refused for its digest."""
     signed = sound.signed()
     for number, name in enumerate(sorted(signed)):
         place = tmp_path / str(number)

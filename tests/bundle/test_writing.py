@@ -1,4 +1,4 @@
-"""Bundles are written whole or not at all, in place of others too, in the form that they have."""
+"""Bundles are written all or nothing, also when they replace others, whose form they keep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making bundles: what they hold of the data, and what is told before anything is trained."""
+"""Making bundles: the data that they hold, and rows that are rejected before training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FIT = ("--category", "a", "--device", "cpu")
         (("test: {good: 4, bad: 3}", "test: {good: 0, bad: 3}"), "leaves no good image for the test"),
     ],
 )
-def test_what_no_threshold_can_be_set_by_is_told_before_anything_is_trained(
+def test_splits_that_give_no_threshold_are_rejected_before_training(
     change: tuple[str, str], words: str, tmp_path: Path
 ) -> None:
     workshop(tmp_path)
@@ -46,14 +46,14 @@ def test_what_no_threshold_can_be_set_by_is_told_before_anything_is_trained(
         (("--row", "SegAD", "--seed", "7"), "the recipe has no seed 7"),
     ],
 )
-def test_what_the_recipe_has_not_is_told(words: tuple[str, ...], expected: str, tmp_path: Path) -> None:
+def test_a_missing_row_or_seed_is_an_error(words: tuple[str, ...], expected: str, tmp_path: Path) -> None:
     result = segad("fit", workshop(tmp_path), *FIT, *words, "-o", tmp_path / "x", "--store", tmp_path / "s")
     assert result.exit_code == 2
     assert expected in said(result)
 
 
 def test_images_that_cannot_be_read_are_listed(tmp_path: Path) -> None:
-    """As a run does: the bundle is made of the others."""
+    """As in a run, and the bundle is made from the others."""
     recipe = workshop(tmp_path)
     (tmp_path / "data/a/good/torn.png").write_bytes(b"torn")
     result = segad("fit", recipe, *FIT, "--row", "SegAD", "-o", tmp_path / "x", "--store", tmp_path / "s")
@@ -63,8 +63,8 @@ def test_images_that_cannot_be_read_are_listed(tmp_path: Path) -> None:
         assert not verify(bundle).problems
 
 
-def test_weights_in_torchs_format_go_in_as_plain_numbers(tmp_path: Path) -> None:
-    """A `.pth` is a pickle inside; and what a bundle holds of it scores as the run did."""
+def test_weights_in_torchs_format_are_converted_to_safetensors(tmp_path: Path) -> None:
+    """A `.pth` is a pickle inside; the converted weights give the scores of the run."""
     workshop(tmp_path)
     torch.manual_seed(0)
     torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "net.pth")
@@ -80,7 +80,7 @@ def test_weights_in_torchs_format_go_in_as_plain_numbers(tmp_path: Path) -> None
         assert not verify(bundle).problems
 
 
-def test_a_file_that_no_bundle_takes_is_told_before_anything_is_trained(
+def test_a_file_that_bundles_do_not_accept_is_rejected_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("L", (48, 48)).save(tmp_path / "mask.png")
@@ -112,7 +112,7 @@ def test_lots_of_the_data_are_lots_of_the_threshold(tmp_path: Path) -> None:
     assert len(lots.measured) + len(lots.without) == lots.named
 
 
-def test_names_that_are_no_text_are_kept_as_escapes(tmp_path: Path) -> None:
+def test_names_that_are_not_text_are_escaped(tmp_path: Path) -> None:
     name, facts = "bad/\udcff.png", Facts("0" * 64, "1" * 64, False, (9, 9))
     sample = Sample(name, tmp_path / "a.png", 1, defect="be\udcfft", group="\udcfe")
     image = ImageData({name: sample}, {name: facts}, Store(tmp_path / "store")).image(name)

@@ -1,4 +1,4 @@
-"""What an operating point says, between lots too; what is stored of it; what is refused."""
+"""Operating points: their description, lots, the file in a bundle, and files that are refused."""
 
 from __future__ import annotations
 

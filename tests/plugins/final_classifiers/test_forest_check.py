@@ -1,4 +1,4 @@
-"""Forests that would crash XGBoost, or score without sense, are refused before XGBoost sees them."""
+"""Forests that would crash XGBoost or give meaningless scores are refused before XGBoost loads them."""
 
 from __future__ import annotations
 
@@ -465,7 +465,7 @@ for spoilt in (flipped, swapped):
 """
 
 
-def test_no_flipped_bit_and_no_evil_number_crashes_the_process(tmp_path: Path) -> None:
+def test_no_flipped_bit_and_no_hostile_number_crashes_the_process(tmp_path: Path) -> None:
     (tmp_path / "forest.json").write_bytes(sound())
     command = [sys.executable, "-c", FUZZ % WIDTH, str(tmp_path / "forest.json")]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
