@@ -39,7 +39,7 @@ from segad_core.contracts.optional import (
     KnowsImagesByName,
     Trains,
 )
-from segad_core.contracts.run import Checkpoint, Progress, Run, no_progress, unseen
+from segad_core.contracts.run import Checkpoint, Progress, Run, no_progress
 from segad_core.contracts.segmenter import IGNORED, MapQuality, Segmenter, SegmentNames
 
 __all__ = [
@@ -95,7 +95,6 @@ __all__ = [
     "estimated_by",
     "no_progress",
     "to_numpy",
-    "unseen",
 ]
 
 KINDS: dict[str, type[Component]] = {

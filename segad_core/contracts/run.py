@@ -42,9 +42,6 @@ def no_progress(what: str, done: int, total: int, note: str = "") -> None:
     """A `Progress` that shows nothing."""
 
 
-unseen = no_progress
-
-
 class Checkpoint:
     """What a long training needs to resume after an interruption; this base class keeps nothing.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from segad_core.base.digest import digest_of, file_digest
 from segad_core.base.parallel import in_order
 from segad_core.base.scratch import scratch_array
-from segad_core.contracts import Array, Encoder, ImageBatch, Progress, Sample, to_numpy, unseen
+from segad_core.contracts import Array, Encoder, ImageBatch, Progress, Sample, no_progress, to_numpy
 from segad_core.contracts.images import Keep
 from segad_core.images.decode import decode, resize
 
@@ -43,7 +43,7 @@ class FileImageSet:
     preprocessing: Preprocessing
     encoder: Encoder | None = None
     layers: tuple[str, ...] = ()
-    progress: Progress = unseen
+    progress: Progress = no_progress
     keep: Keep | None = None
     _features: dict[str, NDArray[np.float32]] | None = field(default=None, repr=False)
     _pixels: NDArray[np.uint8] | None = field(default=None, repr=False)

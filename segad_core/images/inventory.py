@@ -10,7 +10,7 @@ from functools import partial
 
 from segad_core.base.digest import array_digest, file_digest
 from segad_core.base.parallel import in_order
-from segad_core.contracts import Progress, Sample, unseen
+from segad_core.contracts import Progress, Sample, no_progress
 from segad_core.errors import DataError, ImageError, LeakageError
 from segad_core.images.decode import decode
 from segad_core.store.records import Records
@@ -63,7 +63,7 @@ def take_inventory(
     samples: Sequence[Sample],
     white: int,
     store: Store,
-    progress: Progress = unseen,
+    progress: Progress = no_progress,
 ) -> Inventory:
     """Reads every image, and decodes those that the store does not know by their bytes, on all cores.
 

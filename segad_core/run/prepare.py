@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from segad_core.contracts import Learner, Progress, Sample, optional, unseen
+from segad_core.contracts import Learner, Progress, Sample, no_progress, optional
 from segad_core.errors import DataError, ImageError, RecipeError
 from segad_core.images import Facts, Inventory, check_labels, take_inventory
 from segad_core.recipe import Recipe
@@ -51,7 +51,7 @@ class Prepared:
 def prepare(
     recipe: Recipe,
     store: Store,
-    progress: Progress = unseen,
+    progress: Progress = no_progress,
     device: str = "cpu",
 ) -> Prepared:
     """Looks at every image, splits, makes sure that nothing leaks, and plans.

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-from segad_core.contracts import Executor, Outcome, Progress, unseen
+from segad_core.contracts import Executor, Outcome, Progress, no_progress
 from segad_core.testing.checks import works
 from segad_core.testing.component import ComponentSuite
 
@@ -43,7 +43,7 @@ class ExecutorSuite(ComponentSuite):
         """Every task runs once; its outcome carries its ticket and the keys that it returned."""
         with self._open() as (executor, folder):
             for ticket in range(_TASKS):
-                executor.submit(ticket, partial(_task, folder, ticket), unseen)
+                executor.submit(ticket, partial(_task, folder, ticket), no_progress)
             outcomes = [_wait(executor) for _ in range(_TASKS)]
             _all_returned(outcomes)
             for outcome in outcomes:
@@ -56,13 +56,13 @@ class ExecutorSuite(ComponentSuite):
     def test_tasks_can_be_submitted_between_outcomes(self) -> None:
         """No outcome is lost or repeated when tasks are submitted between calls of `wait`."""
         with self._open() as (executor, folder):
-            executor.submit(0, partial(_task, folder, 0), unseen)
-            executor.submit(1, partial(_task, folder, 1), unseen)
+            executor.submit(0, partial(_task, folder, 0), no_progress)
+            executor.submit(1, partial(_task, folder, 1), no_progress)
             outcomes = []
             for ticket in range(2, _TASKS + 2):
                 outcomes.append(_wait(executor))
                 if ticket < _TASKS:
-                    executor.submit(ticket, partial(_task, folder, ticket), unseen)
+                    executor.submit(ticket, partial(_task, folder, ticket), no_progress)
             _all_returned(outcomes)
             _ran_once(folder)
 
@@ -70,7 +70,7 @@ class ExecutorSuite(ComponentSuite):
         """An exception becomes the outcome of its task, with its ticket; other tasks are unaffected."""
         with self._open() as (executor, folder):
             for ticket in range(_TASKS):
-                executor.submit(ticket, partial(_task, folder, ticket, fails=ticket % 3 == 1), unseen)
+                executor.submit(ticket, partial(_task, folder, ticket, fails=ticket % 3 == 1), no_progress)
             outcomes = [_wait(executor) for _ in range(_TASKS)]
             _all_returned(outcomes)
             for outcome in outcomes:
@@ -90,11 +90,11 @@ class ExecutorSuite(ComponentSuite):
             slack = executor.capacity() + 1
             count = 2 * slack + 4 + executor.capacity()
             for ticket in range(count):
-                executor.submit(ticket, partial(_task, folder, ticket, seconds=0.05), unseen)
+                executor.submit(ticket, partial(_task, folder, ticket, seconds=0.05), no_progress)
             executor.cancel()
             before = len(_started(folder))
             with works("a task can be submitted after cancel()"):
-                executor.submit(count, partial(_task, folder, count, seconds=0.3), unseen)
+                executor.submit(count, partial(_task, folder, count, seconds=0.3), no_progress)
             tickets: list[int] = []
             while count not in tickets and len(tickets) <= count:
                 tickets.append(_wait(executor).ticket)
@@ -110,7 +110,7 @@ class ExecutorSuite(ComponentSuite):
         """`close` releases everything, used or not, and may be called again."""
         unused, used = self.make(), self.make()
         with tempfile.TemporaryDirectory() as folder:
-            used.submit(0, partial(_task, Path(folder), 0), unseen)
+            used.submit(0, partial(_task, Path(folder), 0), no_progress)
             _wait(used)
             for executor, which in ((unused, "an unused executor"), (used, "an executor")):
                 for times in ("once", "twice"):

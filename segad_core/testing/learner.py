@@ -22,8 +22,8 @@ from segad_core.contracts import (
     Progress,
     Run,
     Sample,
+    no_progress,
     optional,
-    unseen,
 )
 from segad_core.errors import SegadError
 from segad_core.evaluate import auroc
@@ -94,7 +94,7 @@ class LearnerSuite(ComponentSuite, Generic[L]):
         given = self._training() if pixels is None else pixels
         return ArrayImageSet(given, encoder or self._encoder, self.make().layers())
 
-    def _run(self, progress: Progress = unseen, left: Left | None = None) -> Run:
+    def _run(self, progress: Progress = no_progress, left: Left | None = None) -> Run:
         return TrialRun(np.random.SeedSequence(1), progress, self._encoder, left)
 
     def _batch(self, pixels: Pixels) -> ImageBatch:
@@ -260,7 +260,7 @@ class LearnerSuite(ComponentSuite, Generic[L]):
         for _ in range(2):  # the second time in the resumed training
             with suppress(Killed):
                 self._fit(self.make(), self._images(), self._run(Told(third), left))
-        self._fit(learner, self._images(), self._run(unseen, left))
+        self._fit(learner, self._images(), self._run(no_progress, left))
         assert left.checkpoints.keys() <= left.asked, "fit() saves checkpoints but does not load them"
         expected, found = undisturbed.results, self._good_and_bad_results(learner)
         for name in expected:

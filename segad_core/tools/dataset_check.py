@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from segad_core.base.files import is_file
 from segad_core.base.parallel import in_order
-from segad_core.contracts import Dataset, Progress, Sample, optional, unseen
+from segad_core.contracts import Dataset, Progress, Sample, no_progress, optional
 from segad_core.errors import ImageError, SegadError
 from segad_core.images import Facts, Inventory, read_mask, take_inventory
 from segad_core.recipe.schema import ImageSpec
@@ -85,7 +85,7 @@ class CategoryCheck:
 
 
 def check_category(
-    dataset: Dataset, category: str, store: Store, progress: Progress = unseen
+    dataset: Dataset, category: str, store: Store, progress: Progress = no_progress
 ) -> CategoryCheck:
     """Reads every image and every mask of a category, and reports what it holds and what is wrong.
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from segad_core.base.parallel import in_order
 from segad_core.base.text import as_text
-from segad_core.contracts import IGNORED, MapQuality, Progress, Sample, Segmenter, optional, unseen
+from segad_core.contracts import IGNORED, MapQuality, Progress, Sample, Segmenter, no_progress, optional
 from segad_core.errors import DataError, ImageError, RecipeError, UsageError
 from segad_core.images import FileImageSet, decode, resize
 from segad_core.images.artifacts import keeper
@@ -66,7 +66,7 @@ def preview(
     row: str = "",
     image: str = "",
     device: str = "auto",
-    progress: Progress = unseen,
+    progress: Progress = no_progress,
 ) -> Preview:
     """Segments one image as a run would, and draws the result.
 

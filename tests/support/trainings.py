@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from segad_core.base.formats import arrays_to_bytes
-from segad_core.contracts import Arrays, Checkpoint, Detector, ImageBatch, Run, Sample, unseen
+from segad_core.contracts import Arrays, Checkpoint, Detector, ImageBatch, Run, Sample, no_progress
 from segad_core.evaluate import auroc
 from segad_core.testing import ArrayImageSet, TinyEncoder, bad_images, good_images, image_batch
 from segad_core.testing.trial_run import Left, Told, TrialRun
@@ -80,7 +80,7 @@ def feature_batch(features: Features, size: tuple[int, int] = SIZE) -> ImageBatc
 # ---- runs ----
 
 
-def seed_run(seed: int = 1, progress: Callable[..., None] = unseen, **more: Any) -> Run:
+def seed_run(seed: int = 1, progress: Callable[..., None] = no_progress, **more: Any) -> Run:
     return Run(np.random.SeedSequence(seed), progress, **more)
 
 
@@ -125,7 +125,7 @@ class FolderRun(TrialRun):
         self,
         seed: int = 1,
         folders: Mapping[Path, ArrayImageSet] | None = None,
-        progress: Callable[..., None] = unseen,
+        progress: Callable[..., None] = no_progress,
         checkpoint: Checkpoint | None = None,
     ) -> None:
         self.left = Left()
