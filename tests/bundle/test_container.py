@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import shutil
 import socket
 import stat
 import struct
@@ -438,3 +440,19 @@ def test_copies_out_of_a_zip_have_names_of_their_own_and_go(home: Path, parts: P
     assert copy == container.file("sub/two.bin") and "two" not in copy.name
     container.close()
     assert not copy.exists()
+
+
+def test_a_full_disk_is_not_the_fault_of_the_bundle(home: Path, parts: Parts) -> None:
+    class Full(io.BytesIO):
+        def write(self, data: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    container = Container(parts.write(home, "folder"))
+    with pytest.raises(OSError, match="No space left"):
+        container.member("one.bin").copy(Full())
+    scratch = container.file("one.bin").parent
+    shutil.rmtree(scratch)
+    with pytest.raises(BundleError, match=rf"'sub/two\.bin' cannot be copied to {scratch}/"):
+        container.file("sub/two.bin")
+    scratch.mkdir()
+    container.close()
