@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -40,6 +40,17 @@ def same(found: NDArray[Any], expected: NDArray[Any], what: str, room: float = 0
     off = float(np.abs(found.astype(np.float64) - expected.astype(np.float64)).max())
     most = room * float(np.abs(expected).max())
     assert room and off <= most, f"{what} differs by up to {off:.3g}; {most:.3g} is allowed"
+
+
+def is_sentences(values: object, what: str) -> None:
+    """Asserts that `what` returned a sequence of non-empty strings."""
+    assert isinstance(values, Sequence) and not isinstance(values, str), (
+        f"{what} returns a {type(values).__name__}, not a sequence of strings"
+    )
+    for text in values:
+        assert isinstance(text, str) and text.strip(), (
+            f"{what} contains {text!r}, which is not a non-empty string"
+        )
 
 
 @contextmanager

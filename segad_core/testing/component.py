@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from segad_core.contracts import Component, Parameters
-from segad_core.testing.checks import refused, works
+from segad_core.contracts import Component, Parameters, optional
+from segad_core.errors import SegadError
+from segad_core.testing.checks import is_sentences, refused, works
 from segad_core.testing.files_opened import files_opened
 
 _CHEAP = 0.05  # seconds of processor time; storing two values takes a millionth of that
@@ -102,3 +103,20 @@ class ComponentSuite:
             f"the constructor of {type(component).__name__} takes {min(times):.2f} s: do slow work when the "
             "component is used"
         )
+
+    def test_optional_answers_are_well_formed(self) -> None:
+        """`notes`, `plain_file` and `knows_images_by_name`, if defined, are of the right types."""
+        component = self.make()
+        is_sentences(optional.notes(component), "notes()")
+        by_name = getattr(component, "knows_images_by_name", False)
+        assert isinstance(by_name, bool), f"knows_images_by_name is {by_name!r}, not True or False"
+        files = [getattr(component.params, name) for name in type(component).Params.model_fields]
+        for path in (file for file in files if isinstance(file, Path) and file.is_file()):
+            with suppress(SegadError):  # the file may be of no use
+                suffix, content = optional.plain_file(component, path)
+                assert isinstance(suffix, str) and (not suffix or suffix.startswith(".")), (
+                    f"plain_file() returns the suffix {suffix!r}, which does not begin with a dot"
+                )
+                assert isinstance(content, bytes | Path), (
+                    f"plain_file() returns a {type(content).__name__}, not bytes or a path"
+                )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path, PureWindowsPath
 
-from segad_core.contracts import Dataset, Sample
+from segad_core.contracts import Dataset, Sample, optional
+from segad_core.testing.checks import is_sentences
 from segad_core.testing.component import ComponentSuite
 from segad_core.testing.files_opened import files_opened
 
@@ -113,3 +114,20 @@ class DatasetSuite(ComponentSuite):
         opened = {path.absolute() for path in files}
         read = [sample.id for _, sample in samples if sample.path.absolute() in opened]
         assert not read, f"samples() opens {len(read)} images, the first '{read[0]}': list them only"
+
+    def test_published_facts_are_well_formed(self) -> None:
+        """What a data set says about its publication, if anything, has the right types."""
+        dataset = self.make()
+        published = optional.published_categories(dataset)
+        is_sentences(published, "published_categories()")
+        assert len(set(published)) == len(published), (
+            f"published_categories() contains a name twice: {published}"
+        )
+        for category in dataset.categories():
+            counts = optional.published_counts(dataset, category)
+            assert all(isinstance(name, str) and type(n) is int and n >= 0 for name, n in counts.items()), (
+                f"published_counts('{category}') is {dict(counts)}, not numbers of images by stratum"
+            )
+            for name, images in optional.bad_subsets(dataset, category).items():
+                is_sentences(images, f"bad_subsets('{category}')['{name}']")
+            is_sentences(optional.contradictions(dataset, category), f"contradictions('{category}')")

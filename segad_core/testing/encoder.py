@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.contracts import Encoder, to_numpy
+from segad_core.contracts import Encoder, optional, to_numpy
 from segad_core.testing.checks import ROUNDING, same, unwritten
 from segad_core.testing.component import ComponentSuite
 from segad_core.testing.images import Pixels, bad_images, good_images
@@ -108,6 +108,13 @@ class EncoderSuite(ComponentSuite):
         encoder.encode(self.images(*self.sizes[0]), list(encoder.layers()))
         assert encoder.digest() == digest, "digest() changes when the encoder is used"
         assert self.make().digest() == digest, "digest() of a new instance is another one"
+
+    def test_a_download_is_announced_in_words(self) -> None:
+        """`to_download`, if defined, returns None or a non-empty string."""
+        missing = optional.to_download(self.make())
+        assert missing is None or (isinstance(missing, str) and missing.strip()), (
+            f"to_download() is {missing!r}, not None or a non-empty string"
+        )
 
 
 def _encode(encoder: Encoder, pixels: Pixels, layers: list[str]) -> Mapping[str, NDArray[Any]]:

@@ -1,6 +1,6 @@
-"""Each clause of what a classifier owes fails for a plugin that violates it, and spares a sound one.
+"""Each clause of the classifier suite fails for a plugin that violates it, and passes sound ones.
 
-Those that it shares with detectors are tried more thoroughly in test_detector_suite_can_fail.py.
+The clauses that detectors share are tested more thoroughly in test_detector_suite_can_fail.py.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""Each clause of what every plugin owes fails for a plugin that violates it, and spares a sound one."""
+"""Each clause for plugins of every kind fails for a plugin that violates it, and passes sound ones."""
 
 import time
 
@@ -76,6 +76,59 @@ class ChecksAtOnce(Sound):
             raise PluginError("no file")
 
 
+class Talks(Sound):
+    """Has notes, a plain file, and knows images by name."""
+
+    knows_images_by_name = True
+
+    def notes(self):
+        return ["Mind it."]
+
+    def plain_file(self, path):
+        return ".npy", path.read_bytes()
+
+
+class OneNote(Sound):
+    """Has one note instead of a sequence of notes."""
+
+    def notes(self):
+        return "Mind it."
+
+
+class EmptyNote(Sound):
+    """Has a note without words."""
+
+    def notes(self):
+        return ["Mind it.", ""]
+
+
+class Unsure(Sound):
+    """Does not know how it knows images."""
+
+    knows_images_by_name = None
+
+
+class Arrays(Sound):
+    """Returns a plain file as something else than its content."""
+
+    def plain_file(self, path):
+        return ".npy", [1, 2]
+
+
+class BareSuffix(Sound):
+    """Forgets the dot of a suffix."""
+
+    def plain_file(self, path):
+        return "npy", path
+
+
+class NoUse(Sound):
+    """Rejects the file."""
+
+    def plain_file(self, path):
+        raise PluginError("not weights")
+
+
 class Slow(Sound):
     """Works in the constructor."""
 
@@ -99,6 +152,13 @@ class Slow(Sound):
         (ReadsAtOnce, "test_constructor_only_stores test_constructor_needs_none_of_its_files"),
         (ChecksAtOnce, "test_constructor_needs_none_of_its_files"),
         (Slow, "test_constructor_is_cheap"),
+        (Talks, ""),
+        (NoUse, ""),
+        (OneNote, "test_optional_answers_are_well_formed"),
+        (EmptyNote, "test_optional_answers_are_well_formed"),
+        (Unsure, "test_optional_answers_are_well_formed"),
+        (Arrays, "test_optional_answers_are_well_formed"),
+        (BareSuffix, "test_optional_answers_are_well_formed"),
     ],
 )
 def test_component(check, plugin, expected, tmp_path):

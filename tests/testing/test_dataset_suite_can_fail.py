@@ -1,4 +1,4 @@
-"""Each clause of what a data set owes fails for a plugin that violates it, and spares a sound one."""
+"""Each clause of the data-set suite fails for a plugin that violates it, and passes sound ones."""
 
 import itertools
 from dataclasses import replace
@@ -72,10 +72,36 @@ class Opens(SoundDataset):
         return sample
 
 
+def returning(result):
+    return lambda self, *category: result
+
+
+def published(**results):
+    """A data set that tells more: the results of optional methods, by their names."""
+    methods = {name: returning(result) for name, result in results.items()}
+    return type("Published", (SoundDataset,), {"__doc__": "Tells what was published.", **methods})
+
+
+FACTS = {
+    "published_categories": ["nuts", "bolts"],
+    "published_counts": {"test good": 1, "test bad": 3},
+    "bad_subsets": {"first": ["bad/b.png"]},
+    "contradictions": ["a.png is good and bad"],
+}
+PUBLISHED = "test_published_facts_are_well_formed"
+
+
 @pytest.mark.parametrize(
     ("plugin", "expected"),
     [
         (SoundDataset, ""),
+        (published(**FACTS), ""),
+        (published(published_categories="nuts"), PUBLISHED),
+        (published(published_categories=["nuts", "nuts"]), PUBLISHED),
+        (published(published_counts={"test good": "many"}), PUBLISHED),
+        (published(published_counts={"test good": -1}), PUBLISHED),
+        (published(bad_subsets={"first": "bad/b.png"}), PUBLISHED),
+        (published(contradictions=[None]), PUBLISHED),
         (TwiceTheSame, "test_categories_are_unique_and_stable test_ids_are_unique"),
         (NoSamples, "test_every_category_has_samples"),
         (AnyOrder, "test_samples_are_the_same_at_every_call"),

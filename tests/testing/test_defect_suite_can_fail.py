@@ -1,4 +1,4 @@
-"""Each clause of what a defect generator owes fails for one that violates it, and spares a sound one."""
+"""Each clause of the defect-generator suite fails for a plugin that violates it, and passes sound ones."""
 
 import random
 

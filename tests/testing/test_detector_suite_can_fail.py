@@ -1,4 +1,4 @@
-"""Each clause of what a detector owes fails for a plugin that violates it, and spares a sound one."""
+"""Each clause of the detector suite fails for a plugin that violates it, and passes sound ones."""
 
 import random
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Each clause of what an encoder owes fails for a plugin that violates it, and spares a sound one."""
+"""Each clause of the encoder suite fails for a plugin that violates it, and passes sound ones."""
 
 import itertools
 
@@ -65,6 +65,10 @@ COUNT = itertools.count()
         (encoder(changed=lambda self, values: values - values.mean()), ALONE),
         (encoder(changed=lambda self, values: values * np.float32(1 + 0.01 * len(values))), ALONE),
         (encoder(encode=writes_pixels), f"test_leaves_the_pixels_as_they_are {ASKED} {SAME} {ALONE}"),
+        (encoder(to_download=lambda self: None), ""),
+        (encoder(to_download=lambda self: "https://example.org/weights"), ""),
+        (encoder(to_download=lambda self: ""), "test_a_download_is_announced_in_words"),
+        (encoder(to_download=lambda self: True), "test_a_download_is_announced_in_words"),
         (encoder(digest=lambda self: ""), DIGEST),
         (encoder(digest=lambda self: str(next(COUNT))), DIGEST),
         (encoder(digest=lambda self: hex(id(self))), DIGEST),

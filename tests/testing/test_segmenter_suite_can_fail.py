@@ -1,4 +1,4 @@
-"""Each clause of what a segmenter owes fails for a plugin that violates it, and spares a sound one."""
+"""Each clause of the segmenter suite fails for a plugin that violates it, and passes sound ones."""
 
 from itertools import count
 
