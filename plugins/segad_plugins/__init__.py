@@ -1,1 +1,1 @@
-"""segad's built-in plugins: a folder per kind, a file per plugin, registered like anybody else's."""
+"""segad's built-in plugins: a folder per kind, a file per plugin, registered through entry points."""

@@ -1,4 +1,4 @@
-"""Arrays that others computed, an npy file for each image, and which file is whose."""
+"""Arrays computed elsewhere, one npy file per image, and the mapping from images to files."""
 
 from __future__ import annotations
 
@@ -11,20 +11,18 @@ from numpy.typing import NDArray
 from segad_core.api import DataError, Sample, is_file, read_array
 
 Names = Literal["release", "path"]
-NAMES = (
-    "release: good/<stem>.npy or bad/<stem>.npy, by the image's label; path: the image's id, ending in npy"
-)
+NAMES = "release: good/<stem>.npy or bad/<stem>.npy, by label; path: the image's id with the suffix .npy"
 
 
 @dataclass(eq=False)
 class PublishedArrays:
-    """A folder of arrays, one for each image, during a pass over the images.
+    """A folder of arrays, one per image. Safe to read from several threads.
 
     Attributes:
-        folder: where they are.
-        names: how a file's name follows from an image.
-        what: what one of them is, for messages.
-        kinds: the kinds of numbers that one may hold, as NumPy's letters.
+        folder: the folder.
+        names: how the image determines the file name.
+        what: what an array contains, for messages.
+        kinds: allowed kinds of numbers, as NumPy's letters.
     """
 
     folder: Path
@@ -34,66 +32,66 @@ class PublishedArrays:
     _owners: dict[Path, str] = field(default_factory=dict, repr=False)
 
     def read(self, sample: Sample, size: tuple[int, int] | None = None) -> NDArray[Any]:
-        """The array (H, W) of an image, with the type that its file has.
+        """The array (H, W) of an image, with the dtype of its file.
 
         Args:
             sample: the image.
-            size: the (H, W) that it must have, if it must have one.
+            size: the required (H, W), if any.
 
         Raises:
-            DataError: it is not there, not sound, of another size, or it is another image's too.
+            DataError: the file is missing, invalid, of another size, or already belongs to another image.
         """
         path = self.path_of(sample)
-        owner = self._owners.setdefault(path, sample.id)
+        owner = self._owners.setdefault(path, sample.id)  # atomic: one image gets the file, in any thread
         if owner != sample.id:
             raise DataError(
-                f"images '{owner}' and '{sample.id}' lead to one {self.what}, {path}: it can't be both's",
-                "Use 'names: path', with a file for each image at its id's place."
+                f"images '{owner}' and '{sample.id}' have the same {self.what}, {path}",
+                "Use 'names: path', with a file for each image at the path given by its id."
                 if self.names == "release"
-                else "Give one of the images another name, and a file of its own.",
+                else "Rename one of the images, and give it its own file.",
             )
         if not is_file(path):
             raise DataError(
-                f"image '{sample.id}': there is no {self.what} {path} (names: {self.names})",
-                "Restore the file, or correct the folder or 'names' in the recipe, or leave the image out.",
+                f"image '{sample.id}': {self.what} {path} does not exist (names: {self.names})",
+                "Restore the file, correct the folder or 'names' in the recipe, or leave the image out.",
             )
         return read_array(path, self.kinds, size)
 
     def path_of(self, sample: Sample) -> Path:
-        """Where an image's array should be.
+        """The expected path of an image's array.
 
         Raises:
-            DataError: that can't be said of it.
+            DataError: the image determines no path within the folder.
         """
         place = PurePosixPath(sample.id)
         if self.names == "release":
             if sample.label is None:
                 raise DataError(
-                    f"image '{sample.id}': is neither good nor bad, and 'names: release' finds its "
-                    f"{self.what} by that",
+                    f"image '{sample.id}': is neither good nor bad, but 'names: release' locates its "
+                    f"{self.what} by label",
                     "Use 'names: path', or leave doubtful images out of the data set.",
                 )
             place = PurePosixPath(("good", "bad")[sample.label], place.name)
         if place.is_absolute() or ".." in place.parts or not place.name:
             raise DataError(
-                f"image '{sample.id}': its id leads out of the folder {self.folder}",
-                "Ids are paths within the data set: report this to the data set's authors.",
+                f"image '{sample.id}': its id points outside the folder {self.folder}",
+                "Ids must be paths within the data set: report this to the data set's authors.",
             )
         return self.folder / place.with_suffix(".npy")
 
     def first(self) -> Path:
-        """One of the files, always the same: what is wrong with all is wrong with it.
+        """One of the files, always the same, to check for faults that all of them share.
 
         Raises:
-            DataError: there is none.
+            DataError: there are no files.
         """
         patterns = ("good/*.npy", "bad/*.npy") if self.names == "release" else ("**/*.npy",)
-        found = [path for pattern in patterns for path in self.folder.glob(pattern)]
-        if not found:
+        paths = [path for pattern in patterns for path in self.folder.glob(pattern)]
+        if not paths:
             raise DataError(
-                f"{self.folder}: holds no {self.what} ({' or '.join(patterns)})",
-                "Name the folder that holds good/ and bad/ in the recipe, or use 'names: path'."
+                f"{self.folder}: contains no {self.what} ({' or '.join(patterns)})",
+                "In the recipe, name the folder that contains good/ and bad/, or use 'names: path'."
                 if self.names == "release"
                 else "Correct the folder in the recipe.",
             )
-        return min(found)
+        return min(paths)

@@ -1,4 +1,4 @@
-"""What the plugins that use torch share: devices, arrays, weights files, batch-norm folding."""
+"""Code shared by the plugins that use torch: devices, arrays, weights files, batch-norm folding."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 @cache
 def torch_device(name: str) -> torch.device:
-    """The device that `auto`, `cpu` or `cuda` means; `auto` says what it chose.
+    """The device named `auto`, `cpu` or `cuda`; `auto` logs its choice.
 
-    Distances are computed in full float32: TF32 is switched off, as it costs them most.
+    Switches TF32 off, because distances lose the most accuracy to it: they are computed in full float32.
 
     Raises:
-        UsageError: `cuda` is asked for and there is no GPU that torch can use.
+        UsageError: `cuda` was requested, but torch finds no usable GPU.
     """
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise UsageError(
             "--device cuda: torch finds no GPU on this machine",
-            "Use --device cpu, or install a driver and a torch build that see the GPU.",
+            "Use --device cpu, or install a driver and a torch build that support the GPU.",
         )
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     chosen = "cuda" if name == "cuda" or (name == "auto" and available) else "cpu"
     if name == "auto":
-        found = f"{chosen}, {torch.cuda.get_device_name()}" if available else "cpu, as torch finds no GPU"
-        log.info("device auto: %s", found, extra={"notice": True})
+        choice = f"{chosen}, {torch.cuda.get_device_name()}" if available else "cpu, as torch finds no GPU"
+        log.info("device auto: %s", choice, extra={"notice": True})
     return torch.device(chosen)
 
 
 def tensor(array: Any, device: torch.device) -> Tensor:
-    """An array of any library as a tensor on a device; shares memory where it can."""
+    """An array of any library as a tensor on a device; shares memory where possible."""
     if isinstance(array, Tensor):
         return array.to(device)
     values = np.asarray(array)
@@ -57,58 +57,58 @@ def tensor(array: Any, device: torch.device) -> Tensor:
 
 
 def to_arrays(module: nn.Module, prefix: str = "") -> dict[str, NDArray[np.generic]]:
-    """A network's weights and buffers as named arrays, copied."""
+    """Copies of a network's weights and buffers, as named arrays."""
     return {prefix + name: value.detach().cpu().numpy().copy() for name, value in module.state_dict().items()}
 
 
 def from_arrays(
     who: str, module: nn.Module, arrays: Mapping[str, NDArray[np.generic]], prefix: str = ""
 ) -> None:
-    """Loads into a network what `to_arrays` gave, all of it.
+    """Loads what `to_arrays` returned into a network; every entry must match.
 
     Raises:
-        PluginError: an entry is missing, left over or of another shape.
+        PluginError: an entry is missing, unexpected or of another shape.
     """
-    own = {prefix + name: tuple(value.shape) for name, value in module.state_dict().items()}
-    for name in [*own, *arrays]:
-        expected, found = own.get(name, "none"), arrays[name].shape if name in arrays else "none"
-        if expected != found:
-            raise another_version(who, f"the entry '{name}' of shape {expected}", found)
+    shapes = {prefix + name: tuple(value.shape) for name, value in module.state_dict().items()}
+    for name in [*shapes, *arrays]:
+        expected, actual = shapes.get(name, "none"), arrays[name].shape if name in arrays else "none"
+        if expected != actual:
+            raise state_mismatch(who, f"the entry '{name}' of shape {expected}", actual)
     module.load_state_dict({n.removeprefix(prefix): torch.from_numpy(np.array(a)) for n, a in arrays.items()})
 
 
 def entry(
     who: str, arrays: Mapping[str, NDArray[np.generic]], name: str, shape: tuple[int | None, ...]
 ) -> NDArray[np.generic]:
-    """An entry of a state; None in a shape stands for any length.
+    """An entry of a state; None in a shape allows any length.
 
     Raises:
-        PluginError: it is not there, or of another shape.
+        PluginError: the entry is missing or of another shape.
     """
     if name not in arrays:
-        raise another_version(who, f"the entry '{name}'", "none")
-    found = arrays[name].shape
-    if len(found) != len(shape) or any(e not in (None, f) for e, f in zip(shape, found, strict=True)):
-        raise another_version(who, f"the entry '{name}' of shape {shape}", found)
+        raise state_mismatch(who, f"the entry '{name}'", "none")
+    actual = arrays[name].shape
+    if len(actual) != len(shape) or any(e not in (None, a) for e, a in zip(shape, actual, strict=True)):
+        raise state_mismatch(who, f"the entry '{name}' of shape {shape}", actual)
     return arrays[name]
 
 
 def check_version(who: str, arrays: Mapping[str, NDArray[np.generic]], version: int) -> None:
-    """Makes sure that a state is of the version that the plugin writes.
+    """Checks that a state has the version that the plugin writes.
 
     Raises:
-        PluginError: it is not.
+        PluginError: it has another.
     """
-    found = int(arrays["version"]) if "version" in arrays and arrays["version"].size == 1 else "none"
-    if found != version:
-        raise another_version(who, f"version {version}", found)
+    actual = int(arrays["version"]) if "version" in arrays and arrays["version"].size == 1 else "none"
+    if actual != version:
+        raise state_mismatch(who, f"version {version}", actual)
 
 
-def another_version(who: str, expected: str, found: object) -> PluginError:
-    """The error for a state that does not fit."""
+def state_mismatch(who: str, expected: str, actual: object) -> PluginError:
+    """The error for a state that does not match the plugin."""
     return PluginError(
-        f"{who}: the state is of another version of the plugin, or not its own: expected {expected}, "
-        f"found {found}",
+        f"{who}: the state was written by another version of the plugin, or by another plugin: expected "
+        f"{expected}, found {actual}",
         "Train it again with this version.",
     )
 
@@ -125,36 +125,36 @@ def normalised(
 
 
 def verified_digest(path: Path, sha256: str | None) -> str:
-    """The SHA-256 of a file of weights.
+    """The SHA-256 of a weights file, compared with the expected one if there is one.
 
     Raises:
-        PluginError: it is not the one that is asked for.
+        PluginError: it differs from the expected one.
     """
-    found = file_digest(path)
-    if sha256 is not None and found != sha256.lower():
+    digest = file_digest(path)
+    if sha256 is not None and digest != sha256.lower():
         raise PluginError(
-            f"weights file {path}: its SHA-256 is {found}, not {sha256}",
-            "Get the file again, or correct the digest in the recipe.",
+            f"weights file {path}: its SHA-256 is {digest}, not {sha256}",
+            "Download the file again, or correct the digest in the recipe.",
         )
-    return found
+    return digest
 
 
 TORCH_ENDINGS = (".pth", ".pt", ".ckpt", ".bin", ".tar")
-"""Of torch's own format, which is a pickle inside: what a bundle holds ends in none of them."""
+"""Suffixes of torch's own format, which contains a pickle; no file in a bundle may have one of them."""
 
 
 def plain_weights(path: Path) -> tuple[str, bytes | Path]:
-    """A weights file as safetensors, for a bundle; other files as they are."""
+    """The suffix and content of a file as a bundle stores it: weights as safetensors, others unchanged."""
     if path.suffix.lower() not in TORCH_ENDINGS:
         return path.suffix.lower(), path
     return ".safetensors", save({k: v.contiguous().clone() for k, v in read_weights(path).items()})
 
 
 def read_weights(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
-    """A state dict from a local file (safetensors, or torch's format without code), checked before parsing.
+    """A state dict from a local file (safetensors, or torch's format without code), verified before parsing.
 
     Raises:
-        PluginError: the digest is another, or the file is not a state dict.
+        PluginError: the digest differs, or the file does not contain a state dict.
     """
     if sha256 is not None:
         verified_digest(path, sha256)
@@ -162,48 +162,48 @@ def read_weights(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         if path.suffix.lower() not in TORCH_ENDINGS:
-            raise ValueError(f"its name ends in none of .safetensors, {', '.join(TORCH_ENDINGS)}")
+            raise ValueError(f"its suffix must be .safetensors or one of {', '.join(TORCH_ENDINGS)}")
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and safetensors raise many kinds for a bad file
+    except Exception as error:  # torch and safetensors raise many classes for bad files
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
-        if type(error).__name__ == "UnpicklingError":  # torch's own words advise to let it run code
-            reason = "it holds more than tensors, and could run code"
+        if type(error).__name__ == "UnpicklingError":  # torch's message suggests allowing it to run code
+            reason = "it contains more than tensors and could run code"
         raise PluginError(
             f"weights file {path}: cannot be read as weights ({reason})",
-            "Give a .safetensors file, or a state dict saved by torch.save.",
+            "Use a .safetensors file, or a state dict saved with torch.save.",
         ) from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise PluginError(f"weights file {path}: does not hold a state dict", "Save model.state_dict().")
+        raise PluginError(f"weights file {path}: does not contain a state dict", "Save model.state_dict().")
     return state
 
 
 def load_into(module: nn.Module, state: dict[str, Tensor], source: str, ignore: tuple[str, ...] = ()) -> None:
-    """Loads weights into a network; keys that begin with one of `ignore` may be there or not.
+    """Loads weights into a network; keys that start with one of `ignore` are optional.
 
     Raises:
-        PluginError: keys are missing, left over or of other shapes.
+        PluginError: keys are missing, unexpected or of other shapes.
     """
-    own = module.state_dict()
+    expected = module.state_dict()
     given = {key: value for key, value in state.items() if not key.startswith(ignore or ("\0",))}
-    missing = [key for key in own if key not in given and not key.startswith(ignore or ("\0",))]
-    extra = [key for key in given if key not in own]
-    shapes = [key for key, value in given.items() if key in own and own[key].shape != value.shape]
-    for keys, what in ((missing, "lacks"), (extra, "has unknown"), (shapes, "has other shapes for")):
+    missing = [key for key in expected if key not in given and not key.startswith(ignore or ("\0",))]
+    extra = [key for key in given if key not in expected]
+    shapes = [key for key, value in given.items() if key in expected and expected[key].shape != value.shape]
+    for keys, fault in ((missing, "missing"), (extra, "unexpected"), (shapes, "of another shape")):
         if keys:
             raise PluginError(
-                f"{source}: does not fit the network: it {what} {len(keys)} entries, the first '{keys[0]}'",
-                "Give the weights of the model that the recipe names.",
+                f"{source}: does not match the network: {len(keys)} entries are {fault}; the first: "
+                f"'{keys[0]}'",
+                "Use the weights of the model that the recipe names.",
             )
-    module.load_state_dict({**own, **{key: value for key, value in given.items() if key in own}})
+    module.load_state_dict({**expected, **{key: value for key, value in given.items() if key in expected}})
 
 
 def fold_batch_norm(module: nn.Module) -> None:
-    """Folds each batch norm into the convolution registered right before it; an activation in it stays.
+    """Folds each batch norm into the convolution registered directly before it; keeps its activation, if any.
 
-    The network must be in eval mode; results change by rounding only, and it runs about twice as fast on
-    a CPU.
+    The network must be in eval mode. Results change by rounding only; on a CPU it runs about twice as fast.
     """
     children = list(module.named_children())
     for (_, first), (name, second) in pairwise(children):

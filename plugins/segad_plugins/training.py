@@ -1,4 +1,4 @@
-"""What plugins that train networks share: the loop with its checkpoints, the order of images, seeds."""
+"""Code shared by plugins that train networks: the loop with checkpoints, the order of images, seeds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from segad_core.api import NonFiniteError, Run
 from segad_plugins.torch_tools import to_arrays
 
 Precision = Literal["float32", "bfloat16"]
-"""bfloat16: convolutions and products in mixed precision, weights and sums in float32."""
+"""bfloat16: convolutions and matrix products in mixed precision, weights and sums in float32."""
 
 
 def train(
@@ -36,21 +36,21 @@ def train(
     rate_factor: Callable[[int], float] = lambda step: 1.0,
     most_norm: float | None = None,
 ) -> None:
-    """Trains a network for a number of steps; goes on where a killed training of the same run was.
+    """Trains a network for a number of steps; resumes an interrupted training from its last checkpoint.
 
-    A step may use only its number and the weights: not what steps before it left elsewhere.
+    The loss of a step may depend only on its number and the weights, not on state left by earlier steps.
 
     Args:
-        who: the plugin, for messages.
-        network: holds every weight that changes.
-        optimiser: over the network's parameters, with its learning rate at step 0.
-        loss_at: the loss of a step, by its number.
-        steps: how many steps there are.
-        run: where progress and checkpoints go.
-        what: what is shown as being done.
-        precision: in which the loss is computed.
-        rate_factor: what the learning rate is multiplied by at a step.
-        most_norm: to which norm the gradient of all weights together is cut, if it is longer.
+        who: name of the plugin, for messages.
+        network: contains every weight that is trained.
+        optimiser: for the network's parameters, with the learning rate of step 0.
+        loss_at: returns the loss of a step, given its number.
+        steps: number of steps.
+        run: receives progress and checkpoints.
+        what: label of the progress display.
+        precision: precision in which the loss is computed.
+        rate_factor: returns the factor of the learning rate at a step.
+        most_norm: the norm to which the gradient of all weights together is clipped.
 
     Raises:
         NonFiniteError: the loss is NaN or infinite.
@@ -91,7 +91,7 @@ def _snapshot(network: nn.Module, optimiser: Optimizer, step: int) -> dict[str, 
 def _resume(
     network: nn.Module, optimiser: Optimizer, arrays: Mapping[str, NDArray[np.generic]] | None
 ) -> int:
-    """Takes up a snapshot; returns the step to go on with."""
+    """Restores a snapshot; returns the next step."""
     if arrays is None:
         return 0
     weights, moments = {}, {}
@@ -110,13 +110,13 @@ def _resume(
 
 @dataclass(frozen=True)
 class Batches:
-    """The images of each step: all of them once an epoch, in an order that the seed and the epoch decide.
+    """The images of each step: all of them once per epoch, in an order determined by the seed and the epoch.
 
     Attributes:
-        seed: of the order.
-        count: how many images there are.
-        size: how many a step takes; the last of an epoch takes what is left.
-        drop_last: whether what is left is dropped, if there is a whole batch beside it.
+        seed: seed of the order.
+        count: number of images.
+        size: images per step; the last step of an epoch has the remainder.
+        drop_last: whether to drop the remainder, if there is at least one full batch.
     """
 
     seed: int
@@ -129,19 +129,19 @@ class Batches:
         return max(1, self.count // self.size) if self.drop_last else -(-self.count // self.size)
 
     def __getitem__(self, step: int) -> NDArray[np.int64]:
-        """The places of a step's images."""
-        epoch, place = divmod(step, len(self))
-        return _order(self.seed, epoch, self.count)[place * self.size : (place + 1) * self.size]
+        """The indices of a step's images."""
+        epoch, index = divmod(step, len(self))
+        return _order(self.seed, epoch, self.count)[index * self.size : (index + 1) * self.size]
 
 
 @dataclass(frozen=True)
 class Endless:
-    """The images of each step, out of one permutation after the other without an end: a step can span two.
+    """The images of each step, from an endless sequence of permutations; a step can span two of them.
 
     Attributes:
-        seed: of the order.
-        count: how many images there are.
-        size: how many a step takes, whatever their number.
+        seed: seed of the order.
+        count: number of images.
+        size: images per step, even if there are fewer images.
     """
 
     seed: int
@@ -149,7 +149,7 @@ class Endless:
     size: int
 
     def __getitem__(self, step: int) -> NDArray[np.int64]:
-        """The places of a step's images; where there are fewer than a step takes, some come twice."""
+        """The indices of a step's images; if there are fewer images than `size`, some are repeated."""
         places = np.arange(step * self.size, (step + 1) * self.size)
         return np.array([_order(self.seed, p // self.count, self.count)[p % self.count] for p in places])
 
@@ -157,7 +157,7 @@ class Endless:
 @lru_cache(maxsize=64)
 def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     order = np.random.default_rng([seed, epoch]).permutation(count)
-    order.flags.writeable = False  # it is kept
+    order.flags.writeable = False  # the array is cached
     return order
 
 

@@ -1,4 +1,4 @@
-"""Pretrained networks up to their last feature map, for encoders and for classifiers that train them."""
+"""Pretrained networks up to their last feature map, for encoders and for classifiers that fine-tune them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,21 @@ from segad_plugins.training import seeded
 
 
 class Backbone(Parameters):
-    """Which pretrained network is trained on, and where its weights are."""
+    """The pretrained network to fine-tune, and its weights."""
 
     source: Literal["torchvision", "timm", "efficientnet_lite0"] = Field(
-        "torchvision", description="efficientnet_lite0 comes with a package and takes none of what follows"
+        "torchvision",
+        description="efficientnet_lite0 comes with a package and takes none of the other four parameters",
     )
-    model: str = Field("wide_resnet50_2", description="torchvision's name, or timm's with the weights' tag")
-    weights: str = Field("IMAGENET1K_V1", description="torchvision's tag; timm's is part of its model names")
-    file: InputFile | None = Field(None, description="a local weights file instead of the published one")
+    model: str = Field(
+        "wide_resnet50_2", description="name in torchvision, or name in timm with the tag of the weights"
+    )
+    weights: str = Field(
+        "IMAGENET1K_V1", description="tag in torchvision; in timm it is part of the model's name"
+    )
+    file: InputFile | None = Field(None, description="local weights file, instead of the published one")
     sha256: Annotated[str | None, DecidesNothing()] = Field(
-        None, pattern="^[0-9a-fA-F]{64}$", description="the file's digest"
+        None, pattern="^[0-9a-fA-F]{64}$", description="digest of the file"
     )
 
     @model_validator(mode="after")
@@ -34,20 +39,22 @@ class Backbone(Parameters):
         unused = {"torchvision": (), "timm": ("weights",)}.get(self.source, ("model", "weights", "file"))
         for name in unused:
             if getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"source {self.source} takes no '{name}'")
+                raise ValueError(f"source {self.source} does not take '{name}'")
         if self.sha256 is not None and self.file is None:
-            raise ValueError("'sha256' is a file's digest, and there is no 'file'")
+            raise ValueError("'sha256' is the digest of 'file', which is not given")
         return self
 
     @model_validator(mode="after")
     def _the_weights_are_named(self) -> Self:
-        """Weights that a library prefers change with its versions, and no key would tell."""
+        """A library's default weights change with its versions, which no key would reflect."""
         if self.source == "torchvision" and self.weights == "DEFAULT":
-            raise ValueError("'weights' DEFAULT mean others in each version of torchvision: name the tag")
+            raise ValueError("'weights' DEFAULT differ between versions of torchvision: name the tag")
         if self.source == "timm" and self.file is None and not self.model.partition(".")[2]:
             known = ", ".join(timm.tagged(self.model)[:5])
             if known:
-                raise ValueError(f"source timm wants a 'model' with the tag of its weights, such as {known}")
+                raise ValueError(
+                    f"source timm requires a 'model' with the tag of its weights, such as {known}"
+                )
         return self
 
 
@@ -55,9 +62,9 @@ class Trunk(nn.Module):
     """A trainable network without its head: normalised images (N, 3, H, W) to its last map (N, C, h, w).
 
     Attributes:
-        body: the network itself.
+        body: the network.
         channels: C.
-        mean, std: of the pixels, for `torch_tools.normalised`.
+        mean, std: normalisation of the pixels, for `torch_tools.normalised`.
     """
 
     def __init__(
@@ -71,35 +78,35 @@ class Trunk(nn.Module):
 
 
 def trunk(params: Backbone, who: str = "backbone") -> Trunk:
-    """A network with its pretrained weights in float32, all of which can be trained.
+    """A network with its pretrained weights in float32, all of them trainable.
 
     Args:
-        params: which one.
-        who: the plugin that asks, for messages.
+        params: the network and its weights.
+        who: name of the calling plugin, for messages.
 
     Raises:
-        PluginError: the weights cannot be had, are not what they should be, or do not fit.
+        PluginError: the weights cannot be obtained, fail verification, or do not match the network.
     """
-    made = empty_trunk(params, who)
+    network = empty_trunk(params, who)
     recipe = f"params: {{source: {params.source}, model: {params.model}, file: PATH}}"
     if params.source == "torchvision":
-        torchvision.fill(made.body, who, params, recipe, torchvision.heads(params))
+        torchvision.fill(network.body, who, params, recipe, torchvision.heads(params))
     elif params.source == "efficientnet_lite0":
-        efficientnet_lite0.fill(made.body.network, who)
+        efficientnet_lite0.fill(network.body.network, who)
     elif params.file is not None:
-        timm.fill_from_file(made.body.network, params.file, params.sha256)
+        timm.fill_from_file(network.body.network, params.file, params.sha256)
     else:
-        source = timm.published(made.body.network)
+        source = timm.published(network.body.network)
         whole = timm.pretrained(who, params.model, recipe, source, num_classes=0)
-        made.body.network.load_state_dict(whole.state_dict())
-    return made
+        network.body.network.load_state_dict(whole.state_dict())
+    return network
 
 
 def empty_trunk(params: Backbone, who: str = "backbone") -> Trunk:
-    """The same network with random weights, always the same ones; reads no file, works on the device `meta`.
+    """The same network with fixed random weights; reads no file, and works on the device `meta`.
 
     Raises:
-        PluginError: there is no such network, or what it gives is not a map.
+        PluginError: the network does not exist, or its output is not a feature map.
     """
     with seeded(0):
         if params.source == "torchvision":
@@ -110,7 +117,7 @@ def empty_trunk(params: Backbone, who: str = "backbone") -> Trunk:
     shape = _map_shape(body, body.network.pretrained_cfg["input_size"])
     if len(shape) != 4 or shape[1] != body.network.num_features:
         raise PluginError(
-            f"{who}: timm's {model} gives no map of channels, height and width"
+            f"{who}: the output of timm's {model} is not a map of channels, height and width"
             + (f", but {shape[1:]}" if shape else ""),
             "Choose a convolutional network, such as resnet50.a1_in1k.",
         )
@@ -118,7 +125,7 @@ def empty_trunk(params: Backbone, who: str = "backbone") -> Trunk:
 
 
 def check_trunk(params: Backbone, size: tuple[int, int], who: str = "backbone") -> None:
-    """Makes sure that a network exists and gives a map of images of a size (height, width).
+    """Checks that a network exists and returns a map for images of a size (height, width).
 
     Raises:
         PluginError: it does not.
@@ -131,19 +138,19 @@ def check_trunk(params: Backbone, size: tuple[int, int], who: str = "backbone") 
         except (AssertionError, RuntimeError, ValueError) as error:
             raise PluginError(
                 f"{who}: {model} cannot process images of {size[0]} x {size[1]} pixels ({error})",
-                "Change image.size in the recipe to what the model was made for.",
+                "Set image.size in the recipe to a size that the model supports.",
             ) from error
 
 
 def check_weights(params: Backbone, who: str = "backbone") -> None:
-    """Makes sure that the weights can be had and are the right ones, as far as that needs no internet.
+    """Checks, without internet access, that the weights are available and correct.
 
-    A local file and the package of efficientnet_lite0 are loaded, tags are looked up, and what is in torch's
-    cache is verified. Nothing is downloaded, as all results may be in the store: a warning, once, says what
-    a training will have to download.
+    Loads a local file or the package of efficientnet_lite0, looks up tags, and verifies files in torch's
+    cache. Downloads nothing, because all results may already be in the store: one warning names what a
+    training run would have to download.
 
     Raises:
-        PluginError: they cannot, or are others.
+        PluginError: the weights are not available, or fail verification.
     """
     if params.file is not None or params.source == "efficientnet_lite0":
         trunk(params, who)
@@ -158,12 +165,12 @@ def check_weights(params: Backbone, who: str = "backbone") -> None:
 
 @cache
 def _announce(who: str, model: str, missing: str) -> None:
-    told = "%s: the weights of %s are not on this machine: %s will be downloaded when the training begins"
-    log.warning(told, who, model, missing)
+    message = "%s: the weights of %s are not on this machine: %s will be downloaded when training starts"
+    log.warning(message, who, model, missing)
 
 
 def _map_shape(body: nn.Module, given: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of what a network gives for an image of shape (3, H, W), without computing it."""
+    """The shape of a network's output for an image of shape (3, H, W), without computing it."""
     with torch.no_grad():
-        found = copy.deepcopy(body).to("meta").eval()(torch.empty(1, *given, device="meta"))
-    return tuple(found.shape) if isinstance(found, Tensor) else ()
+        output = copy.deepcopy(body).to("meta").eval()(torch.empty(1, *given, device="meta"))
+    return tuple(output.shape) if isinstance(output, Tensor) else ()

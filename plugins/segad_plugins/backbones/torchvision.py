@@ -1,4 +1,4 @@
-"""Networks of torchvision: their published weights, and how to do without their heads."""
+"""torchvision's networks: their published weights, and how to remove their heads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WITH_FEATURES += ("mobilenetv2", "mobilenetv3", "squeezenet", "vgg")
 
 
 class Choice(Protocol):
-    """What decides a network's weights, in whatever plugin's parameters."""
+    """The parameters of a plugin that determine a network's weights."""
 
     model: str
     weights: str
@@ -31,25 +31,25 @@ def create(who: str, choice: Choice) -> nn.Module:
     """A network for whole images, with random weights.
 
     Raises:
-        PluginError: there is none of that name.
+        PluginError: there is no network of that name.
     """
     _check_name(who, choice.model)
     return torchvision.models.get_model(choice.model, weights=None)
 
 
 def body(who: str, choice: Choice) -> nn.Module:
-    """A network up to its last feature map, under the names that its parts have in torchvision.
+    """A network up to its last feature map; its parts keep their names in torchvision.
 
     Raises:
-        PluginError: there is none of that name, or it has no such map.
+        PluginError: there is no network of that name, or it has no such map.
     """
     _check_name(who, choice.model)
     family = torchvision.models.get_model_builder(choice.model).__module__.rpartition(".")[2]
     if family not in ("resnet", *_WITH_FEATURES):
         raise PluginError(
-            f"{who}: torchvision's {choice.model} has no 'features' that end in a map of channels, height "
+            f"{who}: torchvision's {choice.model} has no 'features' that return a map of channels, height "
             "and width",
-            f"Choose a network of the kind {', '.join(_WITH_FEATURES)} or resnet.",
+            f"Choose a network of one of these families: {', '.join(_WITH_FEATURES)}, resnet.",
         )
     network = create(who, choice)
     if family == "resnet":
@@ -60,14 +60,14 @@ def body(who: str, choice: Choice) -> nn.Module:
 
 
 def heads(choice: Choice) -> tuple[str, ...]:
-    """What the names of the weights begin with that `body` has no place for."""
+    """Prefixes of the weights that `body` does not contain."""
     with torch.device("meta"):
         whole, kept = create("", choice), body("", choice)
     return tuple(f"{name}." for name, _ in whole.named_children() if not hasattr(kept, name))
 
 
 def normalisation(choice: Choice) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of the pixels, as the tag's weights want them; else ImageNet's."""
+    """Mean and standard deviation of the pixels that the tagged weights expect; otherwise ImageNet's."""
     known = torchvision.models.get_model_weights(choice.model).__members__
     if choice.weights not in known:
         return IMAGENET
@@ -85,23 +85,23 @@ def published(who: str, choice: Choice) -> torchvision.models.WeightsEnum:
     if choice.weights not in known.__members__:
         raise PluginError(
             f"{who}: {choice.model} has no weights '{choice.weights}'",
-            f"Choose one of {', '.join(known.__members__)}, or give a file.",
+            f"Choose one of {', '.join(known.__members__)}, or set 'file'.",
         )
     return known[choice.weights]
 
 
 def fill(network: nn.Module, who: str, choice: Choice, recipe: str, heads: tuple[str, ...]) -> None:
-    """Loads the published weights, or those of a local file, whose keys of the heads do not matter.
+    """Loads the published weights, or those of a local file; weights of the heads are ignored.
 
     Args:
-        network: where they go.
-        who: the plugin, for messages.
-        choice: which weights.
-        recipe: how the recipe would name a local file, for messages.
-        heads: what the names of the weights that are ignored begin with.
+        network: receives the weights.
+        who: name of the plugin, for messages.
+        choice: the weights.
+        recipe: how a recipe names a local file, for messages.
+        heads: prefixes of the weights to ignore.
 
     Raises:
-        PluginError: they cannot be had, or do not fit.
+        PluginError: the weights cannot be obtained, or do not match the network.
     """
     if choice.file is not None:
         load(network, read_weights(choice.file, choice.sha256), str(choice.file), heads)
@@ -110,25 +110,25 @@ def fill(network: nn.Module, who: str, choice: Choice, recipe: str, heads: tuple
 
 
 def cached(who: str, choice: Choice) -> Path:
-    """Where the published weights of a tag are in torch's cache folder, or will be.
+    """The path of the published weights of a tag in torch's cache folder, whether or not they exist.
 
     Raises:
-        PluginError: the model has no such tag, or another file is there.
+        PluginError: the model has no such tag, or the file at that path is a different one.
     """
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(published(who, choice).url).name
-    if path.is_file() and not (found := file_digest(path)).startswith(_begins(path)):
+    if path.is_file() and not (digest := file_digest(path)).startswith(_digest_prefix(path)):
         raise PluginError(
-            f"{who}: {path} is not the published file: its SHA-256 begins with {found[:8]}",
-            "Delete it, or put the published file there.",
+            f"{who}: {path} is not the published file: its SHA-256 starts with {digest[:8]}",
+            "Delete it, or replace it with the published file.",
         )
     return path
 
 
 def to_download(who: str, choice: Choice) -> str | None:
-    """Which file would be downloaded for a tag; None if it is in torch's cache folder.
+    """The URL that would be downloaded for a tag; None if the file is in torch's cache folder.
 
     Raises:
-        PluginError: the model has no such tag, or another file is there.
+        PluginError: the model has no such tag, or the cached file is a different one.
     """
     return None if cached(who, choice).is_file() else published(who, choice).url
 
@@ -137,27 +137,27 @@ def _check_name(who: str, model: str) -> None:
     known = torchvision.models.list_models(module=torchvision.models)
     if model not in known:
         raise PluginError(
-            f"{who}: there is no model '{model}' in torchvision{did_you_mean(model, known)}",
-            "torchvision.models.list_models() names them all.",
+            f"{who}: torchvision has no model '{model}'{did_you_mean(model, known)}",
+            "torchvision.models.list_models() lists them all.",
         )
 
 
 def _download(who: str, choice: Choice, recipe: str) -> dict[str, Tensor]:
-    """Published weights, from torch's cache folder or from where they are published."""
+    """Published weights, from torch's cache folder or downloaded."""
     path, url = cached(who, choice), published(who, choice).url
     if not path.is_file():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(path), hash_prefix=_begins(path), progress=False)
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=_digest_prefix(path), progress=False)
         except (OSError, RuntimeError) as error:
             raise PluginError(
-                f"{who}: the weights file {path.name} cannot be had from {url} ({error})",
-                f"Download it where there is a network and put it into {path.parent}, or name it in the "
-                f"recipe: {recipe}.",
+                f"{who}: the weights file {path.name} cannot be downloaded from {url} ({error})",
+                f"Download it on a machine with internet access and copy it to {path.parent}, or name it in "
+                f"the recipe: {recipe}.",
             ) from error
     return read_weights(path)
 
 
-def _begins(path: Path) -> str:
-    """What the digest of a published file begins with: its name ends in that."""
+def _digest_prefix(path: Path) -> str:
+    """The start of a published file's digest, with which its name ends."""
     return path.stem.rpartition("-")[2]

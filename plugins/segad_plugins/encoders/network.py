@@ -1,4 +1,4 @@
-"""What the encoders share: a frozen network, loaded at the first use, that gives named layers."""
+"""Code shared by the encoders: a frozen network, loaded on first use, that returns named layers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class NetworkEncoder(Encoder):
 
     @abstractmethod
     def forward(self, network: nn.Module, pixels: Tensor, layers: Sequence[str]) -> Mapping[str, Tensor]:
-        """The layers wanted, computed no further than the last of them."""
+        """The requested layers, computed no further than the last of them."""
 
     def encode(self, pixels: NDArray[np.uint8], layers: Sequence[str]) -> Mapping[str, Tensor]:
         device, network = torch_device(self.device), self._loaded()

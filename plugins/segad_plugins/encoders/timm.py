@@ -1,4 +1,4 @@
-"""Any backbone of timm that gives feature maps, with timm's own weights or with a local file."""
+"""Any timm backbone that returns feature maps, with timm's weights or those of a local file."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ _WHO = "encoder timm"
 
 
 class Timm(NetworkEncoder):
-    """Any backbone of timm, by its name there, such as wide_resnet50_2.racm_in1k.
+    """Any timm backbone, by its name in timm, such as wide_resnet50_2.racm_in1k.
 
-    Layers are `layer0` (stride 2) to `layer4` (stride 32) by their strides, as far as the backbone has
-    them; where several have the same stride (vision transformers) they are `block0`, `block1`, ...
-    Normalisation is the one that timm states for the weights. All stages run, whichever are wanted.
+    Layers are named by stride, from `layer0` (stride 2) to `layer4` (stride 32), as far as the backbone has
+    them. If several have the same stride (vision transformers), they are `block0`, `block1`, ...
+    Normalisation is the one that timm states for the weights. All stages are computed, whichever are
+    requested.
     """
 
     class Params(Parameters):
-        """Which network, and where its weights are."""
+        """The network and its weights."""
 
-        model: str = Field(description="timm's name, with the tag of the weights")
-        file: InputFile | None = Field(None, description="a local weights file instead of timm's own source")
+        model: str = Field(description="name in timm, with the tag of the weights")
+        file: InputFile | None = Field(None, description="local weights file, instead of timm's own source")
         sha256: Annotated[str | None, DecidesNothing()] = Field(
-            None, pattern="^[0-9a-fA-F]{64}$", description="its digest"
+            None, pattern="^[0-9a-fA-F]{64}$", description="digest of the file"
         )
 
     params: Params
@@ -67,7 +68,7 @@ class Timm(NetworkEncoder):
     def build(self) -> nn.Module:
         if self.params.file is None:
             return self._pretrained({})
-        # timm loads feature networks leniently, and what is missing stays random: the whole comes first
+        # timm ignores missing weights when it loads feature networks: load the complete network first
         whole = backbone.create(_WHO, self.params.model)
         backbone.fill_from_file(whole, self.params.file, self.params.sha256)
         return self._pretrained({"state_dict": whole.state_dict()})
@@ -79,7 +80,7 @@ class Timm(NetworkEncoder):
             raise PluginError(
                 f"{_WHO}: {self.params.model} cannot process images of {pixels.shape[2]} x "
                 f"{pixels.shape[3]} pixels ({error})",
-                "Change image.size in the recipe to what the model was made for.",
+                "Set image.size in the recipe to a size that the model supports.",
             ) from error
 
     def _pretrained(self, overlay: dict[str, object]) -> nn.Module:

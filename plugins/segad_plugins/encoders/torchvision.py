@@ -1,4 +1,4 @@
-"""ResNets of torchvision, with its published weights or with a local file."""
+"""torchvision's ResNets, with published weights or those of a local file."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ Model = Literal[
 
 
 class TorchVision(NetworkEncoder):
-    """A ResNet of torchvision; the paper's Wide ResNet-50-2 with weights IMAGENET1K_V1 by default.
+    """A torchvision ResNet; by default the paper's Wide ResNet-50-2 with weights IMAGENET1K_V1.
 
-    Three weight sets of that network are in use and give other maps; the paper says torchvision's, of
-    which V1 was the only one then. The tag is part of every key.
+    Three weight sets of that network are in use and give different maps. The paper names torchvision's, of
+    which V1 was the only one at the time. The tag is part of every key.
     """
 
     class Params(Parameters):
-        """Which network, and where its weights are."""
+        """The network and its weights."""
 
         model: Model = "wide_resnet50_2"
-        weights: str = Field("IMAGENET1K_V1", description="torchvision's tag of the weights")
-        file: InputFile | None = Field(None, description="a local weights file instead")
+        weights: str = Field("IMAGENET1K_V1", description="tag of the weights in torchvision")
+        file: InputFile | None = Field(None, description="local weights file, instead of the published one")
         sha256: Annotated[str | None, DecidesNothing()] = Field(
-            None, pattern="^[0-9a-fA-F]{64}$", description="its digest"
+            None, pattern="^[0-9a-fA-F]{64}$", description="digest of the file"
         )
 
     params: Params
@@ -58,7 +58,9 @@ class TorchVision(NetworkEncoder):
     def digest(self) -> str:
         if self.params.file is not None:
             return verified_digest(self.params.file, self.params.sha256)
-        return Path(backbone.published(_WHO, self.params).url).name  # torchvision's file names hold a digest
+        return Path(
+            backbone.published(_WHO, self.params).url
+        ).name  # torchvision's file names contain a digest
 
     def plain_file(self, path: Path) -> tuple[str, bytes | Path]:
         return plain_weights(path)

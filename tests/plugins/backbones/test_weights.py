@@ -80,16 +80,16 @@ def test_densenets_old_names_are_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("params", "wrong"),
     [
-        ({"model": "resnet18"}, "has unknown"),
-        ({"model": "wide_resnet50_2"}, "lacks"),
-        ({"model": "mobilenet_v3_small"}, "lacks"),
-        ({"source": "timm", "model": "test_resnet"}, "lacks"),
+        ({"model": "resnet18"}, "unexpected"),
+        ({"model": "wide_resnet50_2"}, "missing"),
+        ({"model": "mobilenet_v3_small"}, "missing"),
+        ({"source": "timm", "model": "test_resnet"}, "missing"),
     ],
 )
 def test_a_file_of_another_network_is_named(tmp_path: Path, params: dict[str, Any], wrong: str) -> None:
     torch.save(torchvision.models.resnet34().state_dict(), tmp_path / "other.pth")
     given = Backbone(file=tmp_path / "other.pth", **params)
-    with pytest.raises(PluginError, match=rf"other.pth: does not fit the network: it {wrong} \d+ entries"):
+    with pytest.raises(PluginError, match=rf"other.pth: does not match the network: \d+ entries are {wrong}"):
         check_weights(given, "wide_resnet")
 
 
@@ -104,10 +104,12 @@ def test_a_digest_is_checked_before_the_file_is_parsed(tmp_path: Path, source: A
 def test_weights_that_cannot_be_had_say_who_wants_them_and_how_to_give_them(tmp_path: Path) -> None:
     with pytest.raises(PluginError) as caught:
         trunk(Backbone(model="resnet18"), "devnet")
-    assert caught.value.what.startswith("devnet: the weights file resnet18-f37072fd.pth cannot be had from")
+    assert caught.value.what.startswith(
+        "devnet: the weights file resnet18-f37072fd.pth cannot be downloaded from"
+    )
     assert "params: {source: torchvision, model: resnet18, file: PATH}" in caught.value.remedy
     with pytest.raises(
-        PluginError, match=r"devnet: the weights of resnet10t.c3_in1k cannot be had"
+        PluginError, match=r"devnet: the weights of resnet10t.c3_in1k cannot be obtained"
     ) as caught:
         trunk(Backbone(source="timm", model="resnet10t.c3_in1k"), "devnet")
     assert "params: {source: timm, model: resnet10t.c3_in1k, file: PATH}" in caught.value.remedy
@@ -121,7 +123,7 @@ def test_a_file_in_torchs_cache_is_taken_if_it_is_the_published_one(
 ) -> None:
     path, whole = _cached(tmp_path, "resnet18-f37072fd.pth"), torchvision.models.resnet18()
     torch.save(whole.state_dict(), path)
-    with pytest.raises(PluginError, match=f"devnet: .* begins with {file_digest(path)[:8]}"):
+    with pytest.raises(PluginError, match=f"devnet: .* starts with {file_digest(path)[:8]}"):
         trunk(Backbone(model="resnet18"), "devnet")
     monkeypatch.setattr(family, "file_digest", lambda _: "f37072fd" + 56 * "0")
     made = trunk(Backbone(model="resnet18"), "devnet")
@@ -166,8 +168,8 @@ def test_timms_own_weights_are_taken_whole(monkeypatch: pytest.MonkeyPatch) -> N
             "timm has no weights of resnet18.nosuch",
             "resnet18.a1_",
         ),
-        ({"source": "timm", "model": "coatnet_0_224"}, "timm has no weights of coatnet_0_224", "give a file"),
-        ({"source": "timm", "model": "coatnet_0_224.untrained"}, "timm has no weights of", "give a file"),
+        ({"source": "timm", "model": "coatnet_0_224"}, "timm has no weights of coatnet_0_224", "set 'file'"),
+        ({"source": "timm", "model": "coatnet_0_224.untrained"}, "timm has no weights of", "set 'file'"),
     ],
 )
 def test_tags_are_checked_without_the_weights(params: dict[str, Any], wrong: str, remedy: str) -> None:

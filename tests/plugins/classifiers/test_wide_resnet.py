@@ -281,7 +281,7 @@ def test_check_names_what_cannot_work(make: Make, tmp_path: Path) -> None:
         WideResNet(WideResNet.Params(weights="V9")).check((64, 64), {})
     with pytest.raises(PluginError, match=r"wide_resnet: squeezenet1_1 cannot process images of 6 x 6"):
         WideResNet(WideResNet.Params(model="squeezenet1_1")).check((6, 6), {})
-    with pytest.raises(PluginError, match=r"w.pth: does not fit the network"):
+    with pytest.raises(PluginError, match=r"w.pth: does not match the network"):
         make(model="resnet10t").check((64, 64), {})
     with pytest.raises(PluginError, match="wide_resnet: torchvision's swin_t has no 'features'"):
         WideResNet(WideResNet.Params(model="swin_t")).check((64, 64), {})

@@ -86,7 +86,7 @@ def test_a_path_is_an_id_with_another_ending(tmp_path: Path) -> None:
     ("names", "first", "second", "remedy"),
     [
         ("release", "train/good/1.png", "test/good/1.png", "Use 'names: path'"),
-        ("path", "good/1.png", "good/1.jpg", "Give one of the images another name"),
+        ("path", "good/1.png", "good/1.jpg", "Rename one of the images"),
     ],
 )
 def test_a_file_belongs_to_one_image(
@@ -100,7 +100,7 @@ def test_a_file_belongs_to_one_image(
     with pytest.raises(DataError) as caught:
         maps(one, sample(second))
     file = tmp_path / "good" / "1.npy"
-    assert f"images '{first}' and '{second}' lead to one anomaly map, {file}" in caught.value.what
+    assert f"images '{first}' and '{second}' have the same anomaly map, {file}" in caught.value.what
     assert remedy in caught.value.remedy
 
 
@@ -144,14 +144,14 @@ def test_what_float32_does_not_hold_is_not_finite(tmp_path: Path) -> None:
 def test_a_map_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         maps(written(tmp_path, MAP), sample("x/2.png"))
-    assert "image 'x/2.png': there is no anomaly map" in caught.value.what
+    assert "image 'x/2.png': anomaly map" in caught.value.what and "does not exist" in caught.value.what
     assert str(tmp_path / "good" / "2.npy") in caught.value.what
     assert "Restore the file, or correct the folder or 'names' in the recipe" in caught.value.remedy
 
 
 def test_a_folder_of_that_name_is_no_map(tmp_path: Path) -> None:
     (tmp_path / "bad" / "1.npy").mkdir(parents=True)
-    with pytest.raises(DataError, match="there is no anomaly map"):
+    with pytest.raises(DataError, match=r"anomaly map .* does not exist"):
         maps(detector(tmp_path), sample("1.png", 1))
 
 
@@ -165,7 +165,7 @@ def test_no_id_leads_out_of_the_folder(tmp_path: Path, image: str) -> None:
     """What lies outside is in no cache key."""
     written(tmp_path, MAP, "1.npy")
     (tmp_path / "maps").mkdir()
-    with pytest.raises(DataError, match=r"leads out of the folder"):
+    with pytest.raises(DataError, match=r"points outside the folder"):
         maps(detector(tmp_path / "maps", "path"), sample(image))
 
 
@@ -190,7 +190,7 @@ def test_a_folder_without_maps_is_told_before_anything_is_trained(
 ) -> None:
     (tmp_path / "good").mkdir()
     (tmp_path / "1.npy" if names == "release" else tmp_path / "1.txt").write_bytes(npy(MAP))
-    with pytest.raises(DataError, match=rf"holds no anomaly map \({says}\)"):
+    with pytest.raises(DataError, match=rf"contains no anomaly map \({says}\)"):
         detector(tmp_path, names).check(SIZE, {})
 
 

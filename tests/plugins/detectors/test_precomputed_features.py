@@ -132,7 +132,7 @@ def test_a_run_names_the_image_whose_map_is_missing(home: Path) -> None:
     lost.unlink()
     result = run_command(recipe(home, final="brf"))
     told = " ".join(said(result).split())
-    assert "image 'bad/003.png': there is no anomaly map" in told
+    assert "image 'bad/003.png': anomaly map" in told
     assert result.exit_code == 1
 
 

@@ -118,14 +118,14 @@ def test_resized_by_nearest_neighbour_at_pixel_centres(tmp_path: Path) -> None:
 
 
 def test_an_image_without_a_segmentation(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"image 'x/2.png': there is no segmentation map .*good/2.npy"):
+    with pytest.raises(DataError, match=r"image 'x/2.png': segmentation map .*good/2.npy"):
         maps(segmenter(written(tmp_path, LABELS)), sample("x/2.png"))
 
 
 def test_a_segmentation_belongs_to_one_image(tmp_path: Path) -> None:
     own = segmenter(written(tmp_path, LABELS))
     maps(own, sample("train/1.png"))
-    with pytest.raises(DataError, match=r"'train/1.png' and 'test/1.png' lead to one segmentation map"):
+    with pytest.raises(DataError, match=r"'train/1.png' and 'test/1.png' have the same segmentation map"):
         maps(own, sample("test/1.png"))
 
 
@@ -136,7 +136,7 @@ def test_an_array_of_objects_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_without_segmentations_is_told_before_anything_is_trained(tmp_path: Path) -> None:
     written(tmp_path, LABELS, "candle/good/1.npy")
-    with pytest.raises(DataError, match=r"holds no segmentation map \(good/\*.npy or bad/\*.npy\)"):
+    with pytest.raises(DataError, match=r"contains no segmentation map \(good/\*.npy or bad/\*.npy\)"):
         segmenter(tmp_path).check_sizes({(9, 9)}, SIZE)
     segmenter(tmp_path / "candle").check_sizes({(9, 9)}, (30, 40))
 
