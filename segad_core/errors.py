@@ -47,7 +47,7 @@ class DataError(SegadError):
 
 
 class LeakageError(DataError):
-    """One image stands in two purposes that must be disjoint."""
+    """One image serves two purposes that must be disjoint."""
 
 
 class ImageError(DataError):

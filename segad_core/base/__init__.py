@@ -1,4 +1,4 @@
-"""Durable files, digests and plain formats, used everywhere.
+"""Durable files, digests, plain formats, locks and threads, used everywhere.
 
-Knows nothing of images, plugins or recipes, and imports nothing else of segad but its errors.
+Must not know about images, plugins or recipes; imports nothing of segad but its errors.
 """

@@ -1,4 +1,4 @@
-"""Plain data that others may have written: strict models, strings fit to be printed, errors in one line."""
+"""Plain data from untrusted sources: strict models, printable strings, errors in one line."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, V
 
 
 class Strict(BaseModel):
-    """A model that converts nothing, takes no unknown key and no number that is not finite."""
+    """A model without conversions, unknown keys or non-finite numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def printable(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("holds what cannot be printed")
+        raise ValueError("contains characters that cannot be printed")
     return text
 
 
@@ -25,12 +25,12 @@ Text = Annotated[str, StringConstraints(max_length=1000), AfterValidator(printab
 
 
 def first_of(error: ValidationError) -> str:
-    """Where and what the first thing is that pydantic found, fit to be printed whatever was in the data."""
+    """The first problem that pydantic found and its place, printable whatever the data."""
     first = error.errors(include_url=False, include_input=False)[0]
     return shown(f"at '{'.'.join(str(part)[:60] for part in first['loc'])}': {first['msg']}")
 
 
 def shown(what: object) -> str:
-    """The first line of an error or a piece of it, fit to be printed whatever is in it."""
+    """The first line of an error or a value, shortened and printable."""
     line = (str(what).splitlines() or [""])[0][:300]
     return "".join(c if c.isprintable() else "?" for c in line)

@@ -24,7 +24,7 @@ def file_digest(path: Path) -> str:
 def folder_digest(folder: Path) -> str:
     """Hex SHA-256 of all files below a folder: their relative names and their bytes.
 
-    A folder counts once, whatever links lead to it.
+    Each folder counts once, whatever links lead to it.
     """
     files = sorted(_files_below(folder))
     names = [path.relative_to(folder).as_posix() for path in files]
@@ -34,7 +34,7 @@ def folder_digest(folder: Path) -> str:
 def _files_below(folder: Path) -> Iterator[Path]:
     seen = set()
     for current, inner, names in os.walk(folder, followlinks=True):
-        inner.sort()  # which of two links is taken follows from their names
+        inner.sort()  # names decide which of two links is followed
         if (real := os.path.realpath(current)) in seen:
             inner.clear()
             continue
@@ -56,6 +56,6 @@ def array_digest(array: NDArray[Any]) -> str:
 
 
 def digest_of(value: Any) -> str:
-    """Hex SHA-256 of plain data (what JSON can hold), independent of the order of dictionary keys."""
+    """Hex SHA-256 of plain data (anything JSON can represent), whatever the order of dictionary keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return bytes_digest(text.encode())

@@ -1,4 +1,4 @@
-"""Durable writes: a reader sees the old file or the new one, never half of either."""
+"""Durable writes: a reader sees the old file or the new one, never a mixture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from segad_core.base.text import as_text
 
 
 def is_file(path: Path) -> bool:
-    """Whether a path leads to a file; one that the system can't follow (too long, forbidden) does not."""
+    """Whether a path leads to a file; False if the system cannot follow it (too long, forbidden)."""
     try:
         return path.is_file()
     except OSError:
@@ -17,7 +17,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a path leads to a folder; one that the system can't follow (too long, forbidden) does not."""
+    """Whether a path leads to a folder; False if the system cannot follow it (too long, forbidden)."""
     try:
         return path.is_dir()
     except OSError:
@@ -25,7 +25,7 @@ def is_folder(path: Path) -> bool:
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Writes a file under a temporary name in the same folder, syncs it, and puts it in place in one step."""
+    """Writes a file to a temporary name in the same folder, syncs it, and moves it into place in one step."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with temporary.open("wb") as file:
@@ -40,13 +40,13 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Forces a file's bytes onto the disk."""
+    """Flushes a file's bytes to the disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Forces a folder's entries (new names, renames) onto the disk."""
+    """Flushes a folder's entries (new names, renames) to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -13,7 +13,7 @@ from safetensors.numpy import save
 
 
 def arrays_to_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Named arrays in the format of safetensors."""
+    """Named arrays in the safetensors format."""
     return save({name: np.asarray(array, order="C") for name, array in arrays.items()})
 
 

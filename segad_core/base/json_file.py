@@ -1,4 +1,4 @@
-"""JSON that others may have written: what has two meanings, or none that is a number, is refused."""
+"""JSON from untrusted sources: duplicate keys and numbers that are not finite are rejected."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 
 
 def read_json(path: Path, largest: int) -> Any:
-    """What a JSON file holds; no more than `largest` bytes are read of it.
+    """The content of a JSON file of at most `largest` bytes.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is larger, or `parse_json` refuses it.
+        ValueError: it is larger, or `parse_json` rejects it.
     """
     with path.open("rb") as file:
         data = file.read(largest + 1)
     if len(data) > largest:
-        raise ValueError(f"it has more than {largest / 2**20:g} MiB")
+        raise ValueError(f"it is larger than {largest / 2**20:g} MiB")
     return parse_json(data)
 
 
 def parse_json(data: bytes) -> Any:
-    """What JSON in UTF-8 means, with or without a byte order mark.
+    """The value of JSON in UTF-8, with or without a byte order mark.
 
     Raises:
-        ValueError: it is no JSON, too deep, gives a key twice (of which Python keeps the last without a
-            word), or has a number that is not finite.
+        ValueError: it is not JSON, is nested too deeply, gives a key twice (Python would silently keep the
+            last), or has a number that is not finite.
     """
     try:
         return json.loads(
@@ -38,16 +38,16 @@ def parse_json(data: bytes) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    unique: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
-            raise ValueError(f"the key '{key}' stands there twice")
-        found[key] = value
-    return found
+        if key in unique:
+            raise ValueError(f"the key '{key}' is given twice")
+        unique[key] = value
+    return unique
 
 
 def _finite(word: str) -> float:
     number = float(word)
     if not math.isfinite(number):
-        raise ValueError(f"{word} is no finite number")
+        raise ValueError(f"{word} is not a finite number")
     return number

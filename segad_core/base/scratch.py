@@ -1,4 +1,4 @@
-"""Large arrays for the time of a training: in memory, or in a temporary file where they would crowd it."""
+"""Large temporary arrays: in memory, or in a temporary file if they would take too much of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from segad_core.errors import StoreError
 
 IN_MEMORY = 2 << 30
-"""An array of more bytes than this is kept in a temporary file instead of memory."""
+"""Arrays of more bytes than this are kept in a temporary file."""
 
 
 def scratch_in_memory(size: int) -> bool:
@@ -21,11 +21,11 @@ def scratch_in_memory(size: int) -> bool:
 
 
 def scratch_array(shape: tuple[int, ...], dtype: DTypeLike, what: str) -> NDArray[Any]:
-    """An array to be filled: in memory, or memory-mapped if it is large; it goes with its last user.
+    """An uninitialised array: in memory, or memory-mapped if it is large; freed with its last reference.
 
     Args:
         shape, dtype: as in NumPy.
-        what: what it will hold, for the message.
+        what: what it will hold, for the error message.
 
     Raises:
         StoreError: the temporary folder has no room for it.
@@ -34,13 +34,13 @@ def scratch_array(shape: tuple[int, ...], dtype: DTypeLike, what: str) -> NDArra
     if scratch_in_memory(size):
         return np.empty(shape, dtype)
     try:
-        with tempfile.TemporaryFile() as file:  # the mapping outlives the name and goes with the process
-            if hasattr(os, "posix_fallocate"):  # a full disk is an error here, and would be a crash later
+        with tempfile.TemporaryFile() as file:  # the mapping outlives the name, and ends with the process
+            if hasattr(os, "posix_fallocate"):  # a full disk fails here instead of crashing later
                 os.posix_fallocate(file.fileno(), 0, size)
             return np.memmap(file, dtype, "w+", shape=shape)
     except OSError as error:
         raise StoreError(
             f"the temporary folder {tempfile.gettempdir()} has no room for {size / 2**30:.1f} GiB of {what}: "
             f"{error.strerror}",
-            "Free some space, or name a larger folder in the environment variable TMPDIR.",
+            "Free some space, or set the environment variable TMPDIR to a larger folder.",
         ) from error

@@ -1,15 +1,15 @@
-"""Text fit to be written and shown: file names that are not text, control characters, sizes."""
+"""Text that can be written and shown: undecodable file names, control characters, sizes."""
 
 from __future__ import annotations
 
 
 def as_text(name: str) -> str:
-    """What holds the name of a file, fit to be written: bytes that are no text become escapes."""
+    """Text with a file name in it that can be encoded: bytes that are not text become escapes."""
     return name.encode(errors="backslashreplace").decode()
 
 
 def in_one_line(name: str) -> str:
-    """The same in one line: what no terminal should be sent becomes escapes too."""
+    """The same in one printable line: control characters become escapes too."""
     return "".join(c if c.isprintable() else _escaped(ord(c)) for c in as_text(name))
 
 
@@ -18,7 +18,7 @@ def _escaped(code: int) -> str:
 
 
 def size_words(size: float) -> str:
-    """Bytes as people say them."""
+    """A number of bytes in a readable unit."""
     for unit in ("B", "KiB", "MiB"):
         if size < 1024:
             return f"{size:.0f} {unit}"

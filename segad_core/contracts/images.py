@@ -1,4 +1,4 @@
-"""Images as plugins meet them: a batch, and a set that can be gone through again and again."""
+"""Images as plugins see them: a batch, and a set that can be iterated over repeatedly."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Arrays = Mapping[str, NDArray[np.generic]]
 """Named arrays, as safetensors holds them."""
 
 Keep = Callable[[Sample, Mapping[str, Any], Callable[[NDArray[np.uint8]], Arrays]], Arrays]
-"""Looks up what was made of an image, or makes it and keeps it."""
+"""Looks up a result derived from an image, or computes and keeps it."""
 
 
 class ImageBatch:
-    """Images decoded and resized once, and their encoder features computed once, for every plugin.
+    """Images that are decoded, resized and encoded once for all plugins.
 
     Attributes:
-        samples: what is known of each image.
+        samples: what is known about each image.
         pixels: (N, H, W, 3) uint8 RGB at the recipe's size.
-        memo: a place for what plugins want to share about this batch.
+        memo: a place for results that plugins share about this batch.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class ImageBatch:
         return features
 
     def with_pixels(self, pixels: NDArray[np.uint8]) -> ImageBatch:
-        """The same images with other pixels (N, H, W, 3), and with features of their own.
+        """The same images with other pixels (N, H, W, 3), and with their own features.
 
-        Nothing on disk looks like them: they have no full size, and nothing made of them is kept.
+        They do not exist on disk: they have no full size, and results derived from them are not kept.
         """
         return ImageBatch(self.samples, pixels, self._encode)
 
     def full_size(self, index: int) -> NDArray[np.uint8]:
-        """One image as it is on disk, (H, W, 3) uint8 RGB, decoded anew at each call."""
+        """One image as it is on disk, (H, W, 3) uint8 RGB, decoded at each call."""
         if self._load is None:
             raise LookupError("this batch has no files behind it")
         return self._load(self.samples[index])
@@ -74,14 +74,14 @@ class ImageBatch:
     def artifact(
         self, index: int, inputs: Mapping[str, Any], make: Callable[[NDArray[np.uint8]], Arrays]
     ) -> Arrays:
-        """What was made of one image, once and then kept in the store for every later run.
+        """A result derived from one image, computed once and kept in the store for later runs.
 
         Args:
             index: which of the images.
-            inputs: plain data that decides the result, beside the image's file, the name of `make`, and the
-                code of the module in which it is defined and of what that imports of its package.
-            make: a function, or a `functools.partial` of one, that makes named arrays of the image as it is
-                on disk, (H, W, 3) uint8 RGB.
+            inputs: plain data that decides the result, besides the image's file, the name of `make`, and the
+                code of its module and of what that module imports from its package.
+            make: a function, or a `functools.partial` of one, that turns the image as it is on disk,
+                (H, W, 3) uint8 RGB, into named arrays.
         """
         if self._keep is None:
             return make(self.full_size(index))
@@ -89,7 +89,7 @@ class ImageBatch:
 
 
 class ImageSet(Protocol):
-    """The images a plugin trains on, always in the same order."""
+    """The images that a plugin trains on, always in the same order."""
 
     @property
     def samples(self) -> Sequence[Sample]: ...
@@ -97,19 +97,19 @@ class ImageSet(Protocol):
     def __len__(self) -> int: ...
 
     def batches(self) -> Iterator[ImageBatch]:
-        """The images in order, in batches; holds one batch at a time."""
+        """The images in order, in batches; few batches are in memory at a time."""
 
     def pick(self, indices: Sequence[int]) -> ImageBatch:
-        """Some of the images, by their places in the order, as a batch."""
+        """Some of the images, by their positions, as a batch."""
 
     def resized(self, size: tuple[int, int]) -> ImageSet:
         """The same images brought to another size (height, width)."""
 
     def digest(self) -> str:
-        """What identifies the images: their content, their order, and how they come to their size."""
+        """Identifies the images: their content, their order, and how they are resized."""
 
     def pixels(self) -> NDArray[np.uint8]:
-        """All images (N, H, W, 3) RGB, decoded once and kept for every later call; not to be written to."""
+        """All images (N, H, W, 3) RGB, decoded once and kept for later calls; not to be written to."""
 
     def features(self) -> Mapping[str, Array]:
         """The encoder's layers of all images, as `ImageBatch.features` gives those of a batch.

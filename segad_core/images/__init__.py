@@ -1,4 +1,7 @@
-"""Images: the one decoder, the sets that plugins go through, and the audit that finds leaks."""
+"""Images: the one decoder, the sets that plugins iterate over, the inventory and the leakage audit.
+
+Decodes, finds and remembers images; must not know about recipes, splits or training.
+"""
 
 from segad_core.images.arrays import read_array
 from segad_core.images.decode import Decoded, decode, resize

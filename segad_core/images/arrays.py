@@ -1,4 +1,4 @@
-"""Arrays with a value for each pixel, from npy files: nothing is read that the header does not keep."""
+"""Arrays with one value per pixel, from npy files whose header is checked before any value is read."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _READERS = {
 
 
 def read_array(path: Path, kinds: str, size: tuple[int, int] | None = None) -> NDArray[Any]:
-    """The array (H, W) of an npy file; a leading or trailing axis of 1 is dropped.
+    """The array (H, W) of an npy file; a leading or trailing axis of length 1 is dropped.
 
-    Type, shape and length are those that the header promises, and are checked before any value is read.
+    Type, shape and length are checked against the header before any value is read.
 
     Args:
         path: of the file.
-        kinds: the kinds of numbers that are let through, as NumPy's letters (`f`, `iu`).
-        size: the (H, W) that it must have, if it must have one.
+        kinds: the accepted kinds of numbers, as NumPy's letters (`f`, `iu`).
+        size: the required (H, W), if any.
 
     Raises:
-        ImageError: it is anything else.
+        ImageError: it is not such an array.
     """
     try:
         with path.open("rb") as file:
@@ -44,7 +44,7 @@ def read_array(path: Path, kinds: str, size: tuple[int, int] | None = None) -> N
             return values.reshape(_plane(shape), order="F" if fortran else "C")
     except ImageError:
         raise
-    except Exception as error:  # parsers raise whatever a damaged file makes them stumble over
+    except Exception as error:  # a damaged file can make parsers raise anything
         raise ImageError(
             f"{path}: cannot be read as an npy array ({error})",
             "Save it as a plain npy array, or copy it again from its source.",
@@ -54,13 +54,13 @@ def read_array(path: Path, kinds: str, size: tuple[int, int] | None = None) -> N
 def _header(head: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = np.lib.format.read_magic(head)
     if version not in _READERS:
-        raise ValueError(f"of the format's version {version[0]}.{version[1]}")
+        raise ValueError(f"format version {version[0]}.{version[1]} is not supported")
     shape, fortran, dtype = _READERS[version](head)
     return shape, fortran, dtype
 
 
 def _plane(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape without its leading or its trailing axis of 1, if it has three."""
+    """A shape of three axes without its leading or trailing axis of length 1; others as they are."""
     if len(shape) == 3 and 1 in (shape[0], shape[-1]):
         return shape[1:] if shape[0] == 1 else shape[:-1]
     return shape
@@ -74,7 +74,7 @@ def _check(
     size: tuple[int, int] | None,
     length: int,
 ) -> None:
-    """Refuses what a header promises, or a number of bytes behind it that does not keep the promise."""
+    """Rejects an unsuitable type, shape or size, or a number of bytes that does not match the header."""
     plane = _plane(shape)
     if dtype.kind not in kinds or dtype.itemsize > 8:
         wanted = " or ".join(
@@ -84,12 +84,12 @@ def _check(
         raise ImageError(f"{path}: holds {held}, not {wanted}", f"Save it as a plain array of {wanted}.")
     if len(plane) != 2 or min(plane) < 1 or math.prod(plane) > MAX_PIXELS:
         raise ImageError(
-            f"{path}: is an array of shape {shape}, not one of height x width",
+            f"{path}: has the shape {shape}, not height x width",
             f"Save one value per pixel, and no more than {MAX_PIXELS} pixels.",
         )
     if size is not None and plane != size:
         raise ImageError(
-            f"{path}: is {plane[0]} x {plane[1]} pixels (height x width), and the recipe brings images to "
+            f"{path}: is {plane[0]} x {plane[1]} pixels (height x width), and the recipe resizes images to "
             f"{size[0]} x {size[1]}",
             f"Set image.size to [{plane[0]}, {plane[1]}] in the recipe: maps are never resampled.",
         )

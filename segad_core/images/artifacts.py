@@ -1,4 +1,4 @@
-"""What plugins make of single images (a segmentation, say), kept in the store for every later run."""
+"""Results that plugins derive from single images (a segmentation, say), kept in the store for later runs."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _SCHEMA = 1
 
 
 def keeper(store: Store, white: int) -> Keep:
-    """Keeps what is made of an image under the image's bytes, the maker's code and the stated inputs.
+    """Keeps results for an image, keyed by its bytes, the code that derives them and the stated inputs.
 
     Args:
-        store: where it is kept.
+        store: where results are kept.
         white: as in `decode`.
     """
 
     def keep(
         sample: Sample, inputs: Mapping[str, Any], make: Callable[[NDArray[np.uint8]], Arrays]
     ) -> Arrays:
-        maker = getattr(make, "func", make)  # of a partial, what it calls
+        maker = getattr(make, "func", make)  # the function that a partial calls
         key = digest_of(
             {
                 "cell": ["image artifact", _SCHEMA],

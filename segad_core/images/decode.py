@@ -1,4 +1,4 @@
-"""The one decoder: a file becomes 8-bit RGB correctly, or an error that says why it cannot."""
+"""The one decoder: turns a file into correct 8-bit RGB, or an error that says why it cannot."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from segad_core.errors import ImageError
 
 MAX_PIXELS = 100_000_000
-"""Larger images are refused from their header, before any pixel is decoded."""
+"""Larger images are rejected by their header, before any pixel is decoded."""
 
-# what Pillow warns of is an error here, or harmless
+# what Pillow warns about is an error here, or harmless
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
-"""Pillow knows many more, among them some that start other programs (EPS)."""
+"""Pillow supports many more, some of which start other programs (EPS)."""
 
 _PLAIN = ("RGB", "L", "1", "CMYK", "YCbCr", "LAB", "HSV")
 _WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
-_PHOTOMETRIC = 262  # of TIFF: what the least value means
+_PHOTOMETRIC = 262  # TIFF tag: the meaning of the lowest value
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """An image as (H, W, 3) uint8 RGB, and whether its 16 bits were scaled down to 8."""
+    """An image as (H, W, 3) uint8 RGB, and whether it was scaled from 16 bits to 8."""
 
     pixels: NDArray[np.uint8]
     scaled: bool = False
@@ -41,8 +41,8 @@ def decode(path: Path, white: int = 65535) -> Decoded:
     """Decodes an image file: EXIF orientation applied, grey repeated, 16 bits scaled so that `white` is 255.
 
     Raises:
-        ImageError: the file is missing, empty, truncated, not an image, too large, or holds what has no
-            one meaning in 8-bit RGB (transparent pixels, floating point, several frames).
+        ImageError: the file is missing, empty, truncated, not an image, too large, or has no unambiguous
+            meaning in 8-bit RGB (transparent pixels, floating point, several frames).
     """
     try:
         if path.stat().st_size == 0:
@@ -52,7 +52,7 @@ def decode(path: Path, white: int = 65535) -> Decoded:
             form, decoded = image.format, _to_rgb(path, image, white)
         if form == "PNG":
             with opened(path) as image:
-                image.verify()  # the checksums, which loading passes over
+                image.verify()  # the checksums, which loading skips
         elif form == "JPEG":
             _check_end(path)
         return decoded
@@ -68,7 +68,7 @@ def decode(path: Path, white: int = 65535) -> Decoded:
         raise ImageError(f"{path}: there is no such file", "Restore it, or correct the path.") from error
     except PermissionError as error:
         raise ImageError(f"{path}: may not be read", "Correct its permissions.") from error
-    except Exception as error:  # Pillow's parsers raise whatever a damaged file makes them stumble over
+    except Exception as error:  # a damaged file can make Pillow's parsers raise anything
         raise ImageError(
             f"{path}: is damaged or truncated ({error})", "Copy it again from its source, or remove it."
         ) from error
@@ -85,11 +85,11 @@ def resize(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8
 
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
-    """An image file of which only the header was read; the one place where an image file is opened.
+    """An image file of which only the header has been read; the only place where image files are opened.
 
     Raises:
-        ImageError: the header alone says that it cannot be decoded as one picture of sane size.
-        Exception: whatever a damaged file makes Pillow's parsers stumble over, here or while it is decoded.
+        ImageError: according to its header, it cannot be decoded as a single image of reasonable size.
+        Exception: a damaged file can make Pillow's parsers raise anything, here or while decoding.
     """
     with path.open("rb") as file:
         image: Image.Image = Image.open(file, formats=_FORMATS)
@@ -102,20 +102,20 @@ def _check_header(path: Path, image: Image.Image) -> None:
         raise _too_large(path, f"{image.width} x {image.height} pixels")
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
-        raise ImageError(f"{path}: holds {frames} frames", "Save the one that counts as a single image.")
+        raise ImageError(f"{path}: holds {frames} frames", "Save the frame that counts as a single image.")
     halved = any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
     if halved and image.mode not in (*_SIXTEEN_BIT, "I"):
         raise ImageError(
-            f"{path}: holds colours of 16 bits, of which half would be cut off",
+            f"{path}: has 16-bit colour channels, of which half the bits would be lost",
             "Save it with 8 bits per channel, or as a grey image of 16 bits.",
         )
 
 
 def _check_end(path: Path) -> None:
-    """That the last scan of a JPEG has an end: what was lost of it, Pillow decodes as grey.
+    """Checks that the last scan of a JPEG has an end: Pillow decodes what is missing as grey.
 
     Raises:
-        ImageError: it has none.
+        ImageError: the end is missing.
     """
     data = path.read_bytes()
     if data.find(b"\xff\xd9", data.rfind(b"\xff\xda")) < 0:
@@ -135,8 +135,8 @@ def _too_large(path: Path, what: str) -> ImageError:
 def _to_rgb(path: Path, image: Image.Image, white: int) -> Decoded:
     if image.mode in _SIXTEEN_BIT and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:
         raise ImageError(
-            f"{path}: holds 16 bits of which the least is white (WhiteIsZero)",
-            "Save it with black as the least value.",
+            f"{path}: is a 16-bit image whose lowest value is white (WhiteIsZero)",
+            "Save it with black as the lowest value.",
         )
     image = ImageOps.exif_transpose(image)
     if image.mode in _SIXTEEN_BIT:
@@ -152,12 +152,12 @@ def _to_rgb(path: Path, image: Image.Image, white: int) -> Decoded:
         image = image.convert("RGBA")
         if np.asarray(image.getchannel("A")).min() < 255:
             raise ImageError(
-                f"{path}: has transparent pixels, and what lies behind them is unknown",
+                f"{path}: has transparent pixels, and what is behind them is unknown",
                 "Save it without an alpha channel.",
             )
     elif image.mode not in (*_PLAIN, "P"):
         raise ImageError(
-            f"{path}: holds '{image.mode}' pixels, whose black and white are unknown",
+            f"{path}: holds '{image.mode}' pixels, whose black and white levels are unknown",
             "Save it with 8 or 16 bits per channel.",
         )
     return Decoded(np.asarray(image.convert("RGB")))

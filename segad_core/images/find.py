@@ -1,4 +1,4 @@
-"""The images that a command names: files, folders, patterns, and paths that come through a pipe."""
+"""The images named on a command line: files, folders, patterns, and paths from a pipe."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ PIPE = "-"
 
 
 @dataclass
-class Found:
-    """What was found.
+class ImagePaths:
+    """The images that arguments lead to.
 
     Attributes:
-        images: paths, in order; each can be gone through once.
-        count: how many there are; None where they come through a pipe.
-        notes: what a person should know: what was left out, what was empty.
+        images: paths, in order; can be iterated over once.
+        count: how many there are; None if they come through a pipe.
+        notes: for the user: what was left out, what was empty.
     """
 
     images: Iterable[str]
@@ -65,22 +65,22 @@ class _Search:
         self.images.append(folder)
 
 
-def find_images(given: Sequence[str], pipe: BinaryIO | None = None, null: bool = False) -> Found:
-    """The images that names on a command line lead to.
+def find_images(given: Sequence[str], pipe: BinaryIO | None = None, null: bool = False) -> ImagePaths:
+    """The images that the arguments of a command lead to.
 
     Args:
-        given: files (whatever their names end in, and even if they are not there), folders (the images
-            below them), patterns as of a shell, or `-` for paths from `pipe`, one a line.
-        pipe: where `-` reads.
-        null: whether those paths end in NUL instead.
+        given: files (with any ending, and even if they do not exist), folders (the images below them), shell
+            patterns, or `-` for paths from `pipe`, one per line.
+        pipe: where `-` reads from.
+        null: whether paths from the pipe end in NUL instead.
 
     Raises:
-        UsageError: nothing is given, or nothing is found.
+        UsageError: nothing is given, or no image is found.
     """
     if not given:
         raise UsageError("no images are named", "Name files, folders, patterns, or - for paths from a pipe.")
     if given.count(PIPE) > 1:
-        raise UsageError("- is given twice", "There is one standard input.")
+        raise UsageError("- is given twice", "Standard input can be read only once.")
     parts: list[Iterable[str]] = []
     count, notes, ignored = 0, list[str](), list[str]()
     for name in given:
@@ -100,11 +100,11 @@ def find_images(given: Sequence[str], pipe: BinaryIO | None = None, null: bool =
         raise UsageError("; ".join(notes), f"Images end in {', '.join(SUFFIXES)}.")
     if ignored:
         notes.append(f"{_other_files(len(ignored))} left out (the first: {ignored[0]})")
-    return Found((path for part in parts for path in part), None if PIPE in given else count, notes)
+    return ImagePaths((path for part in parts for path in part), None if PIPE in given else count, notes)
 
 
 def piped(pipe: BinaryIO, end: bytes) -> Iterator[str]:
-    """Paths from a stream of bytes, as they come; empty ones are left out."""
+    """Paths from a stream of bytes, as they arrive; empty ones are skipped."""
     rest = b""
     while block := (pipe.read1(1 << 16) if hasattr(pipe, "read1") else pipe.read(1 << 16)):
         *whole, rest = (rest + block).split(end)
@@ -127,7 +127,7 @@ def _search(name: str) -> _Search:
 
 
 def base_of(name: str) -> Path:
-    """Where a name looks for images: of a pattern, the folder before the first part with signs of one."""
+    """Where a name starts looking for images: for a pattern, the folder above its first wildcard."""
     if not glob.has_magic(name) or os.path.lexists(name):
         return Path(name)
     parts = Path(name).parts
@@ -135,14 +135,16 @@ def base_of(name: str) -> Path:
 
 
 def _matches(pattern: str) -> list[str]:
-    """What a pattern leads to, sorted, without hidden names; `**` follows no links, which may be loops."""
+    """What a pattern matches, sorted, without hidden names; `**` does not follow links, which may loop."""
     base = base_of(pattern)
     rest = Path(pattern).relative_to(base)
     try:
-        found = [(path, path.relative_to(base).parts) for path in base.glob(str(rest))]
+        matches = [(path, path.relative_to(base).parts) for path in base.glob(str(rest))]
     except ValueError as error:
-        raise UsageError(f"{pattern}: is no pattern ({error})", "As in 'lot7/**/*.png'.") from error
-    return sorted(str(path) for path, own in found if not any(part.startswith(".") for part in own))
+        raise UsageError(
+            f"{pattern}: is not a valid pattern ({error})", "Write it like 'lot7/**/*.png'."
+        ) from error
+    return sorted(str(path) for path, parts in matches if not any(part.startswith(".") for part in parts))
 
 
 def _other_files(count: int) -> str:

@@ -1,4 +1,4 @@
-"""A set of image files, decoded in batches, whose encoder features are computed once and kept."""
+"""A set of image files: decoded in batches, with encoder features that are computed once and kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from segad_core.images.decode import decode, resize
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image comes to the detectors' size."""
+    """How an image is brought to the detectors' size."""
 
     size: tuple[int, int]
     white: int = 65535
@@ -34,9 +34,9 @@ class FileImageSet:
         samples: the images, in order.
         preprocessing: size, 16-bit white and batch size.
         encoder: where features come from, if anything wants them.
-        layers: the layers that are wanted.
-        progress: told how many of the images an encoder pass has done.
-        keep: keeps what plugins make of single images; without it nothing is kept.
+        layers: the layers to compute.
+        progress: reports how many images an encoder pass has processed.
+        keep: keeps results that plugins derive from single images; without it, nothing is kept.
     """
 
     samples: Sequence[Sample]
@@ -60,7 +60,7 @@ class FileImageSet:
             yield self._batch(group, np.stack(list(islice(decoded, len(group)))))
 
     def pixels(self) -> NDArray[np.uint8]:
-        """Every image, from one pass of decoding: in memory, or memory-mapped if large."""
+        """Every image, decoded once: in memory, or memory-mapped if large."""
         if self._pixels is None:
             pixels = scratch_array((len(self), *self.preprocessing.size, 3), np.uint8, "images")
             done = 0
@@ -72,7 +72,7 @@ class FileImageSet:
         return self._pixels
 
     def features(self) -> Mapping[str, NDArray[np.float32]]:
-        """The wanted layers of every image, from one encoder pass: in memory, or memory-mapped if large."""
+        """The layers of every image, from one encoder pass: in memory, or memory-mapped if large."""
         if self._features is None:
             features: dict[str, NDArray[np.float32]] = {}
             done = 0
@@ -90,18 +90,18 @@ class FileImageSet:
         return self._features
 
     def pick(self, indices: Sequence[int]) -> ImageBatch:
-        """Some of the images, decoded anew at each call."""
+        """Some of the images, decoded at each call."""
         group = [self.samples[i] for i in indices]
         return self._batch(group, np.stack(list(in_order(self._decode, group))))
 
     def resized(self, size: tuple[int, int]) -> FileImageSet:
-        """The same images at another size; pixels and features that were computed stay behind."""
+        """The same images at another size, without the pixels and features computed so far."""
         return replace(
             self, preprocessing=replace(self.preprocessing, size=size), _features=None, _pixels=None
         )
 
     def digest(self) -> str:
-        """Reads every file to its end."""
+        """As in `ImageSet`; reads every file completely."""
         files = list(in_order(file_digest, [sample.path for sample in self.samples]))
         return digest_of([files, asdict(self.preprocessing)])
 

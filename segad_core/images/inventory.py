@@ -1,4 +1,4 @@
-"""What each file really holds: digests of bytes and of pixels, what cannot be read, and who leaks where."""
+"""The content of each image: digests of bytes and pixels, what cannot be read, and leaks between purposes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from segad_core.store.store import Store
 
 _SCHEMA = 3
 _SECONDS = 30.0
-"""How much decoding an inventory loses at most if it is killed."""
+"""The most decoding work that a killed inventory loses."""
 
 _LABELS = {0: "good", 1: "bad", None: "doubtful"}
 
 
 Examined = tuple[str, bool, tuple[int, int]]
-"""What decoding an image tells: the digest of its pixels, whether it was scaled, its size."""
+"""The result of decoding an image: the digest of its pixels, whether it was scaled, its size."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """An image by its content.
+    """The content of an image.
 
     Attributes:
         file: digest of its bytes.
@@ -46,12 +46,12 @@ class Facts:
 
 @dataclass
 class Inventory:
-    """The readable images of a category, and why the others are not.
+    """The readable images of a category, and why the others cannot be read.
 
     Attributes:
-        samples: what can be read, sorted by id.
-        facts: by id.
-        unreadable: the error, by id.
+        samples: the readable images, sorted by id.
+        facts: their content, by id.
+        unreadable: the error for each other image, by id.
     """
 
     samples: list[Sample] = field(default_factory=list)
@@ -65,13 +65,13 @@ def take_inventory(
     store: Store,
     progress: Progress = no_progress,
 ) -> Inventory:
-    """Reads every image, and decodes those that the store does not know by their bytes, on all cores.
+    """Reads every image, and decodes those whose bytes the store does not know yet, on all cores.
 
     Args:
         samples: the images of a category.
         white: as in `decode`.
-        store: remembers what each image holds, whatever set it is in.
-        progress: told how many images are decoded.
+        store: remembers the content of each image, whatever set it is in.
+        progress: reports how many images are decoded.
     """
     ordered = sorted(samples, key=lambda sample: sample.id)
     read = dict(zip([s.id for s in ordered], in_order(_file_digest, ordered), strict=True))
@@ -94,15 +94,15 @@ def take_inventory(
 
 
 def audit(purposes: Mapping[str, str], facts: Mapping[str, Facts], context: str) -> None:
-    """Makes sure that no image stands in two purposes, by its bytes or by its pixels.
+    """Checks that no image serves two purposes, by its bytes or by its pixels.
 
     Args:
         purposes: the purpose of each image id.
         facts: the content of each.
-        context: the category and the seed, for the message.
+        context: names the category and the seed in the message.
 
     Raises:
-        LeakageError: naming the pairs.
+        LeakageError: an image serves two purposes; the message names the pairs.
     """
     leaks: dict[tuple[str, str], str] = {}
     for attribute, how in (("file", "the same file"), ("pixels", "the same pixels")):
@@ -118,7 +118,7 @@ def audit(purposes: Mapping[str, str], facts: Mapping[str, Facts], context: str)
     if leaks:
         more = f"; and {len(leaks) - 5} more" if len(leaks) > 5 else ""
         raise LeakageError(
-            f"{context}: the same image stands in two purposes that must be disjoint: "
+            f"{context}: the same image serves two purposes that must be disjoint: "
             f"{'; '.join(list(leaks.values())[:5])}{more}",
             "Leave one of each pair out, split: {leave_out: {CATEGORY: [IMAGE]}}, or put both into the same "
             "part of the data set.",
@@ -126,10 +126,10 @@ def audit(purposes: Mapping[str, str], facts: Mapping[str, Facts], context: str)
 
 
 def check_labels(samples: Sequence[Sample], facts: Mapping[str, Facts], context: str) -> None:
-    """Makes sure that images with the same pixels have the same label.
+    """Checks that images with the same pixels have the same label.
 
     Raises:
-        DataError: naming the first two that have not.
+        DataError: two images do not; the message names them.
     """
     seen: dict[str, Sample] = {}
     for sample in samples:
@@ -138,14 +138,14 @@ def check_labels(samples: Sequence[Sample], facts: Mapping[str, Facts], context:
             labels = f"{_LABELS[other.label]} and {_LABELS[sample.label]}"
             raise DataError(
                 f"{context}: '{other.id}' and '{sample.id}' are the same image, labelled {labels}",
-                "Leave out the one that is wrong, split: {leave_out: {CATEGORY: [IMAGE]}}.",
+                "Leave out the one with the wrong label, split: {leave_out: {CATEGORY: [IMAGE]}}.",
             )
 
 
 def _file_digest(sample: Sample) -> str | ImageError:
     try:
         if sample.path.exists() and not sample.path.is_file():
-            return ImageError(f"{sample.path}: is not a file", "Take it out of the data set.")
+            return ImageError(f"{sample.path}: is not a file", "Remove it from the data set.")
         return file_digest(sample.path)
     except OSError as error:
         return ImageError(
@@ -160,9 +160,9 @@ def _examine_all(
     records: Records,
     progress: Progress,
 ) -> dict[str, Examined | ImageError]:
-    """What decoding tells of each image, remembered now and then and at the end.
+    """The result of decoding each image, saved at intervals and at the end.
 
-    Unreadable images are not remembered: they are tried again each time.
+    Unreadable images are not remembered, so that they are tried again each time.
     """
     outcomes: dict[str, Examined | ImageError] = {}
     new: dict[str, Examined] = {}

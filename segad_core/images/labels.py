@@ -1,4 +1,4 @@
-"""Label images: pixels that mean segments, as numbers or in the colours of segad's palette."""
+"""Label images: each pixel names a segment, by number or by a colour of segad's palette."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from segad_core.images.palette import PALETTE, hex_of, is_grey, labels_of
 
 _LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
 
-_NOT_LOSSY = (
-    "Draw it anew, or from the paint program's own file export a PNG: one that was a {0} stays spoilt."
-)
+_NOT_LOSSY = "Export a PNG from the paint program's own file, or redraw it: a {0} cannot be restored."
 _PENCIL = (
     "Draw with a hard pencil (no brush, no anti-aliasing, no smooth fill) in the colours that 'segad mask "
     "new' shows, with every other layer hidden and full opacity, and export a PNG: "
@@ -32,18 +30,18 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
 
     - Grey images, and npy arrays of whole numbers: the values are labels.
     - RGB, opaque RGBA: colours of `PALETTE` are labels; or all is grey, and the values are labels.
-    - Indexed images: colours of `PALETTE` are labels, so that the palette may be in any order; greys from 0
-      on, one after the other, are labels too; with a palette of other colours the indices are labels.
+    - Indexed images: colours of `PALETTE` are labels, so the palette may be in any order. Consecutive greys
+      from 0 are labels too. With a palette of other colours, the indices are labels.
 
     Raises:
-        ImageError: the file cannot be read, can have lost what was drawn (JPEG), is transparent somewhere,
-            has colours that are no label's, or labels outside 0 to 255.
+        ImageError: the file cannot be read, is in a lossy format (JPEG), has transparent pixels, unknown
+            colours, or labels outside 0 to 255.
     """
     try:
         labels = read_array(path, "iub") if path.suffix.lower() == ".npy" else _read_image(path)
     except ImageError:
         raise
-    except Exception as error:  # parsers raise whatever a damaged file makes them stumble over
+    except Exception as error:  # a damaged file can make parsers raise anything
         raise ImageError(
             f"{path}: cannot be read as labels ({error})", "Save it as an indexed or grey PNG, or as npy."
         ) from error
@@ -70,13 +68,13 @@ def _read_image(path: Path) -> NDArray[np.generic]:
     with opened(path) as image:
         if image.format in _LOSSY:
             raise ImageError(
-                f"{path}: is a {image.format}, which keeps pixels only nearly as they were drawn",
+                f"{path}: is a {image.format}, whose lossy compression changes pixels",
                 _NOT_LOSSY.format(image.format),
             )
         image = ImageOps.exif_transpose(image)
         if image.mode not in ("P", "PA", "L", "LA", "1", "RGB", "RGBA"):
             raise ImageError(
-                f"{path}: holds '{image.mode}' pixels, which are neither labels nor colours of 8 bits",
+                f"{path}: holds '{image.mode}' pixels, which are neither labels nor 8-bit colours",
                 "Save it as an indexed PNG (palette), an RGB one, or a grey one of 8 bits.",
             )
         if image.has_transparency_data:
@@ -92,12 +90,12 @@ def _read_image(path: Path) -> NDArray[np.generic]:
 
 
 def _labels_of_indexed(path: Path, image: Image.Image) -> NDArray[np.generic]:
-    """By colour where the colours that occur are segad's, as programs sort palettes anew; else by index."""
+    """By colour if the colours in use are segad's, as programs reorder palettes; otherwise by index."""
     indices, colours = np.asarray(image), np.asarray(image.convert("RGB"))
     used, first = np.unique(indices, return_index=True)
     used_colours = colours.reshape(-1, 3)[first]
     if (labels_of(used_colours) >= 0).any():
-        return _labels_of_colours(path, colours)  # one that is half segad's is no mask with its own colours
+        return _labels_of_colours(path, colours)  # a mix with other colours is not a palette of its own
     if is_grey(used_colours).all() and set(used_colours[:, 0]) == set(range(len(used))):
         return colours[..., 0]  # a grey mask that a program saved with a palette
     return indices
@@ -108,7 +106,7 @@ def _labels_of_colours(path: Path, colours: NDArray[np.uint8]) -> NDArray[np.int
     if (wrong := labels < 0).any():
         y, x = np.argwhere(wrong)[0]
         raise ImageError(
-            f"{path}: {wrong.sum()} of {wrong.size} pixels have a colour that is no label's, the first one "
+            f"{path}: {wrong.sum()} of {wrong.size} pixels have an unknown colour, the first one "
             f"{hex_of(colours[y, x])} at x {x}, y {y}",
             _PENCIL,
         )
@@ -120,6 +118,6 @@ def _refuse_transparency(path: Path, alpha: NDArray[np.uint8]) -> None:
         y, x = np.argwhere(clear)[0]
         raise ImageError(
             f"{path}: {clear.sum()} of {clear.size} pixels are transparent, the first one at x {x}, y {y}",
-            "Give every pixel a label: fill what is empty with the first segment's colour, set the layer to "
+            "Give every pixel a label: fill empty areas with the first segment's colour, set the layer to "
             "full opacity, and export it without an alpha channel.",
         )

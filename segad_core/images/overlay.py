@@ -1,4 +1,4 @@
-"""Labels made visible: laid over an image in the palette's colours, and listed in a legend."""
+"""Labels made visible: drawn over an image in the palette's colours, and listed in a legend."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ def enlarged(array: Pixels, factor: int) -> Pixels:
 
 
 class Entry(NamedTuple):
-    """A line of a legend: a label, and what is said of it in columns."""
+    """A line of a legend: a label, and the words about it in columns."""
 
     label: int
     words: tuple[str, ...]
 
 
 def legend(entries: Sequence[Entry], width: int = 0) -> Image.Image:
-    """Fields of colour with words beside them, one below the other, in as many columns as the width holds.
+    """Colour fields with words beside them, in as many columns as fit the width.
 
     Args:
         entries: one for each label.
-        width: of the picture; without it there is one column, as wide as needed.
+        width: of the picture; 0 for one column, as wide as needed.
     """
     field, gap, line = 28, 12, 26
     sizes = [
@@ -76,7 +76,7 @@ def legend(entries: Sequence[Entry], width: int = 0) -> Image.Image:
 
 
 def sheet(panels: Sequence[tuple[str, Pixels]], below: Sequence[Entry]) -> Image.Image:
-    """Images of one size side by side, each under its caption, and a legend below them."""
+    """Images of equal size side by side, each under its caption, with a legend below."""
     gap, line = 12, 28
     height, width = panels[0][1].shape[:2]
     total = len(panels) * (width + gap) + gap
@@ -103,7 +103,7 @@ def _borders(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def _fitting(words: str, width: int) -> str:
-    """Words, without their beginning where they are too wide: what is told apart stands at a path's end."""
+    """Words, shortened at the beginning if they are too wide: paths differ at their end."""
     if _width(words) <= width:
         return words
     while words and _width(f"…{words}") > width:

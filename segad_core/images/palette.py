@@ -1,4 +1,4 @@
-"""The colours of labels, in which masks are drawn, read back and shown: none is grey, none like another."""
+"""The colours of labels, in which masks are drawn, read and shown: none is grey, and all are distinct."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _CHOSEN = """
 """
 _IGNORED = "f707f7"
 _GOLDEN = 0.618034
-"""Steps of hue that never meet."""
+"""Steps of hue that never repeat."""
 
 
 def _further(count: int) -> list[tuple[int, ...]]:
-    """Colours for labels that hardly anybody draws: as different as so many can be."""
+    """Colours for labels that are hardly ever drawn: as distinct as so many can be."""
     hues = ((i * _GOLDEN) % 1.0 for i in range(count))
     shades = ((0.95, 0.85), (0.55, 0.95), (0.75, 0.6))
     return [
@@ -36,19 +36,19 @@ def _palette() -> NDArray[np.uint8]:
 
 
 PALETTE = _palette()
-"""(256, 3) uint8 RGB: the colour of each label; the last one is that of ignored pixels.
+"""(256, 3) uint8 RGB: the colour of each label; the last one is for ignored pixels.
 
-Masks that people have drawn are read by these colours: they must stay as they are.
+Existing masks are read by these colours, so they must not change.
 """
 
 
 def hex_of(colour: NDArray[np.uint8]) -> str:
-    """A colour as paint programs want it typed: `#2e54a6`."""
+    """A colour as it is typed in paint programs: `#2e54a6`."""
     return "#" + bytes(colour.tolist()).hex()
 
 
 def labels_of(colours: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """The labels of colours (..., 3), with -1 for a colour that is no label's."""
+    """The labels of colours (..., 3), with -1 for an unknown colour."""
     codes = _codes(PALETTE)
     order = np.argsort(codes)
     wanted = _codes(colours)
@@ -58,7 +58,7 @@ def labels_of(colours: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def is_grey(colours: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which of colours (..., 3) are black, white or between."""
+    """Which of the colours (..., 3) are black, white or grey."""
     grey: NDArray[np.bool_] = (colours == colours[..., :1]).all(-1)
     return grey
 

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from segad_core.base.notes import Notes
 from segad_core.contracts import Learner, Progress, Sample, no_progress, optional
 from segad_core.errors import DataError, ImageError, RecipeError
 from segad_core.images import Facts, Inventory, check_labels, take_inventory
 from segad_core.recipe import Recipe
 from segad_core.run.plan import CategoryPlan, plan_category
 from segad_core.scoring.shapes import layer_shapes
-from segad_core.split.choose import Notes, Subsets, check_seeds, make_splits
+from segad_core.split.choose import make_splits
 from segad_core.split.draw import Fold, Split
 from segad_core.split.file import read_splits
+from segad_core.split.from_file import check_seeds
+from segad_core.split.subsets import Subsets
 from segad_core.store.store import Store
 
 log = logging.getLogger("segad.prepare")

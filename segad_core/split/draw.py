@@ -17,7 +17,7 @@ Purpose = Literal["detectors", "final", "test", "doubtful", "unused"]
 
 
 class Fold(NamedTuple):
-    """One repetition of a recipe: a seed, and the defect type that is held out of all training, if any."""
+    """One repetition of a recipe: a seed, and the defect type held out of all training, if any."""
 
     seed: int
     held_out: str = ""
@@ -33,14 +33,13 @@ class Split:
     Attributes:
         detectors: good images that the detectors train on.
         final: good and bad images that the final classifier trains on.
-        test: good and bad images that make the figures.
-        doubtful: scored and reported separately.
-        unused: images with no purpose under this recipe.
-        classifiers: good and bad images that each classifier trains on, by its name: of those in `detectors`
-            and `final` (paper section 4.1), so never of the test's.
-        subset: the published subset of bad images that `final` has, if any.
-        detectors_seed: decides what detectors draw while they train; folds that share it and their images
-            share the trainings.
+        test: good and bad images that the metrics are computed on.
+        doubtful: images that are scored and reported separately.
+        unused: images that serve no purpose in this recipe.
+        classifiers: good and bad images that each classifier trains on, by its name, taken from `detectors`
+            and `final` (paper section 4.1), never from `test`.
+        subset: the published subset of bad images in `final`, if any.
+        detectors_seed: seeds the detectors' training; folds with the same seed and images share it.
     """
 
     detectors: tuple[str, ...]
@@ -53,7 +52,7 @@ class Split:
     detectors_seed: int = 0
 
     def purposes(self) -> dict[str, Purpose]:
-        """The purpose of each image; one that has none is left out."""
+        """The purpose of each image that serves one."""
         names: tuple[Purpose, ...] = ("detectors", "final", "test", "doubtful")
         return {image: name for name in names for image in getattr(self, name)}
 
@@ -61,9 +60,9 @@ class Split:
 def draw(ids: Sequence[str], held_out: int, seed: int) -> tuple[list[str], list[str]]:
     """Splits ids into those held out and the rest, as scikit-learn's `train_test_split` does.
 
-    The permutation is that of NumPy's legacy generator, because published protocols are stated in it:
-    the first `held_out` of it are the test part of `train_test_split(ids, test_size=held_out,
-    random_state=seed)`, the others its training part.
+    Published protocols are defined by NumPy's legacy generator, so the permutation uses it: its first
+    `held_out` ids are the test part of `train_test_split(ids, test_size=held_out, random_state=seed)`, the
+    others its training part.
 
     Returns:
         The held-out ids and the others, each in the order given.
@@ -85,22 +84,22 @@ def make_split(
 ) -> Split:
     """Draws the split of a category for a seed.
 
-    The test part comes first: the official one, or as `test` says. Then the detectors' good images, then
-    the final classifier's good images from what is left, and its bad images from the training part or,
-    as in the paper's VisA benchmark, moved over from the test part.
+    The test images come first: the official ones, or as `test` says. Then come the detectors' good images,
+    then the final classifier's good images from what is left. Its bad images come from the training part or,
+    as in the paper's VisA benchmark, are moved over from the test part.
 
     Args:
         samples: of the category, in the order in which the data set lists them.
         spec: how to draw.
         seed: of the draws.
         category: for messages.
-        held_out: a type of defect from which nothing learns; defects that the data set itself calls unseen
-            are left out of the test then.
-        subset: ids of the bad training images that there are to learn from; all where None.
-        detectors_train: whether some detector learns from images.
+        held_out: a defect type that nothing learns from; defects that the data set itself calls unseen are
+            then left out of the test.
+        subset: ids of the bad training images to learn from; None for all.
+        detectors_train: whether any detector learns from images.
 
     Raises:
-        DataError: a part that is needed comes out empty, or has fewer images than asked for.
+        DataError: a purpose that needs images has none, or fewer than requested.
     """
     ordered = samples if spec.order == "listed" else sorted(samples, key=lambda sample: sample.id)
     good, bad, doubtful = ([s.id for s in ordered if s.label == label] for label in (0, 1, None))
@@ -108,7 +107,7 @@ def make_split(
         if not ids:
             raise DataError(
                 f"category '{category}' has no {label} image",
-                f"Add {label} images, or leave the category out of the recipe's categories.",
+                f"Add {label} images, or remove the category from the recipe's categories.",
             )
     train_good, test_good, train_bad, test_bad = _parts(samples, spec, seed, category, good, bad)
 
@@ -119,14 +118,14 @@ def make_split(
     count = _count(spec.final.good, len(left), f"{category}: good images for the final classifier")
     _, final_good = draw(left, len(left) - count, seed)
 
-    unseen = {s.id for s in samples if s.unseen or held_out in s.defects()}  # nothing may learn from them
+    unseen = {s.id for s in samples if s.unseen or held_out in s.defects()}  # not to be learnt from
     origins = {"train": train_bad, "test": test_bad, "subsets": train_bad, "generated": []}
     pool = [i for i in origins[spec.final.bad.origin] if i not in unseen and (subset is None or i in subset)]
     count = _count(spec.final.bad.amount, len(pool), f"{category}: bad images for the final classifier")
     kept, final_bad = draw(pool, len(pool) - count, seed)
     if spec.final.bad.origin == "test":
         test_bad = [*kept, *unseen.intersection(test_bad)]
-    if held_out:  # then only its own type is the unseen one
+    if held_out:  # the held-out type is then the only unseen one
         official = {s.id for s in samples if s.unseen}
         test_bad = [i for i in test_bad if i not in official]
 
@@ -155,10 +154,10 @@ def check_parts(
     detectors_train: bool,
     remedy: str = "Change the recipe's split, or give the category more images.",
 ) -> None:
-    """Makes sure that there is something to train detectors on, if any trains, and to test on.
+    """Checks that there are images to test on, and to train detectors on if any detector trains.
 
     Raises:
-        DataError: naming what is missing.
+        DataError: an image that is needed is missing; the message says which.
     """
     needed = [("good", "test"), ("bad", "test")]
     for word, purpose in [("good", "detectors")] * detectors_train + needed:
@@ -176,10 +175,10 @@ def draw_for_classifier(
         labels: by image.
         spec: how many.
         seed: as in `make_split`.
-        what: the category, the seed and the classifier, for messages.
+        what: names the category, the seed and the classifier in messages.
 
     Raises:
-        DataError: there is no good or no bad one, or there are fewer than asked for.
+        DataError: there is no good or no bad image, or there are fewer than requested.
     """
     chosen = []
     for label, word, amount in ((0, "good", spec.good), (1, "bad", spec.bad)):
@@ -187,7 +186,7 @@ def draw_for_classifier(
         count = _count(amount, len(pool), f"{what}: {word} images")
         if not count:
             raise DataError(
-                f"{what}: the split leaves no {word} image to learn from, of {len(pool)} to train on",
+                f"{what}: the split leaves no {word} image to learn from, out of {len(pool)} for training",
                 f"Raise {word} in split.classifiers or in the classifier's own split, or give the category "
                 f"more {word} images."
                 if pool
@@ -198,11 +197,11 @@ def draw_for_classifier(
 
 
 def stratified_folds(labels: Mapping[str, int], count: int, seed: int) -> list[frozenset[str]]:
-    """Parts of what is labelled, with the same share of each label as far as numbers allow; none is empty."""
+    """Folds of labelled ids, each with the same share of each label as far as possible; none is empty."""
     parts: list[set[str]] = [set() for _ in range(count)]
     place = 0
     for label in (0, 1):
-        pool = [one for one, own in labels.items() if own == label]
+        pool = [one for one, given in labels.items() if given == label]
         for i in np.random.RandomState(seed).permutation(len(pool)):
             parts[place % count].add(pool[i])
             place += 1
@@ -212,7 +211,7 @@ def stratified_folds(labels: Mapping[str, int], count: int, seed: int) -> list[f
 def _parts(
     samples: Sequence[Sample], spec: SplitSpec, seed: int, category: str, good: list[str], bad: list[str]
 ) -> tuple[list[str], list[str], list[str], list[str]]:
-    """Training and test part of the good, training and test part of the bad."""
+    """Good training images, good test images, bad training images and bad test images."""
     if spec.test is not None:
         n_good = _count(spec.test.good, len(good), f"{category}: good images for the test", up=True)
         n_bad = _count(spec.test.bad, len(bad), f"{category}: bad images for the test", up=True)
@@ -222,7 +221,7 @@ def _parts(
     parts = {s.id: s.split for s in samples if s.label is not None}
     if None in parts.values():
         raise RecipeError(
-            f"the data set has no official test part for category '{category}'",
+            f"the data set has no official test split for category '{category}'",
             "Say how many images to set aside, for example split: {test: {good: 0.25, bad: 0.5}}.",
         )
     return (
@@ -234,9 +233,9 @@ def _parts(
 
 
 def _count(amount: Amount, available: int, what: str, up: bool = False) -> int:
-    """How many images an amount means; shares round up for a test and down for training.
+    """How many images an amount means; shares are rounded up for a test and down for training.
 
-    As scikit-learn's, but that a decimal share is exact: 0.29 of 100 are 29, where floats make 28 of it.
+    This is scikit-learn's rule, except that a decimal share is exact: 0.29 of 100 is 29, not 28 as in floats.
     """
     if amount == "rest":
         return available
@@ -244,7 +243,7 @@ def _count(amount: Amount, available: int, what: str, up: bool = False) -> int:
         return math.ceil(amount * available) if up else math.floor(round(amount * available, 9))
     if int(amount) > available:
         raise DataError(
-            f"{what}: {amount} are asked for, {available} are there",
-            "Ask for fewer in the recipe's split, or for a share.",
+            f"{what}: {amount} are requested, and only {available} are available",
+            "Request fewer in the recipe's split, or a share.",
         )
     return int(amount)

@@ -35,27 +35,27 @@ class _Entry(BaseModel):
 
 
 _FILE = TypeAdapter(dict[str, dict[str, _Entry]])
-_LARGEST = 1 << 28  # bytes; 10,000 images under a hundred folds are 60 million
+_LARGEST = 1 << 28  # bytes; 10,000 images in a hundred folds take 60 million
 
 
 def splits_json(splits: Splits) -> str:
-    """The splits as JSON: by category and fold, the ids of each purpose."""
+    """The splits as JSON: the ids for each purpose, by category and fold."""
     plain = {
-        category: {str(fold): {**fold._asdict(), **asdict(split)} for fold, split in own.items()}
-        for category, own in splits.items()
+        category: {str(fold): {**fold._asdict(), **asdict(split)} for fold, split in folds.items()}
+        for category, folds in splits.items()
     }
     return json.dumps(plain, indent=1) + "\n"
 
 
 def read_splits(path: Path) -> dict[str, dict[Fold, Split]]:
-    """The splits that a file holds.
+    """The splits in a file.
 
     Raises:
-        RecipeError: it cannot be read, is not such a file, or gives a fold or an image twice.
+        RecipeError: it cannot be read, is not a file of splits, or lists a fold or an image twice.
     """
     try:
-        # not by pydantic: it refuses names of files that are no text
-        found = _FILE.validate_python(read_json(path, _LARGEST))
+        # read by our own parser: pydantic's rejects file names that are not valid text
+        content = _FILE.validate_python(read_json(path, _LARGEST))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else _first(error)
         raise RecipeError(
@@ -63,21 +63,21 @@ def read_splits(path: Path) -> dict[str, dict[Fold, Split]]:
             "Name the splits.json of a run folder.",
         ) from error
     splits: dict[str, dict[Fold, Split]] = {}
-    for category, entries in found.items():
-        own = splits[category] = {}
+    for category, entries in content.items():
+        folds = splits[category] = {}
         for name, entry in entries.items():
             fold = Fold(entry.seed, entry.held_out)
             parts = entry.model_dump(exclude={"seed", "held_out", "detectors_seed"})
-            own_seed = entry.seed if entry.detectors_seed is None else entry.detectors_seed
-            split = Split(**parts, detectors_seed=own_seed)
+            detectors_seed = entry.seed if entry.detectors_seed is None else entry.detectors_seed
+            split = Split(**parts, detectors_seed=detectors_seed)
             purposes = (*split.detectors, *split.final, *split.test, *split.doubtful)
             twice = next((i for ids in (purposes, *split.classifiers.values()) for i in _twice(ids)), "")
-            if fold in own or twice:
-                what = f"has the image '{twice}' twice" if twice else f"stands there twice, as seed {fold}"
+            if fold in folds or twice:
+                what = f"lists the image '{twice}' twice" if twice else f"is listed twice, as seed {fold}"
                 raise RecipeError(
-                    f"split.file: {path}: category '{category}', '{name}' {what}", "Take one out."
+                    f"split.file: {path}: category '{category}', '{name}' {what}", "Remove one of them."
                 )
-            own[fold] = split
+            folds[fold] = split
     return splits
 
 

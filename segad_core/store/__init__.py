@@ -1,4 +1,4 @@
-"""Content-addressed artifacts on disk: written whole, verified on reading, safe under several processes.
+"""Content-addressed artifacts on disk: written atomically, verified on reading, safe for several processes.
 
-Knows keys and bytes, not what they mean: never touches images, recipes or training.
+Knows keys and bytes, not their meaning: must not touch images, recipes or training.
 """

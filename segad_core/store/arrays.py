@@ -1,4 +1,4 @@
-"""Named arrays in the store, made once for everyone who wants them."""
+"""Named arrays in the store, computed once for all who need them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def kept(
     make: Callable[[], Arrays],
     plugins: Mapping[str, str] = MappingProxyType({}),
 ) -> Arrays:
-    """Named arrays from the store, made and put there if it lacks them; who wants the same ones waits."""
+    """Named arrays from the store; computed and stored if missing, while others who need them wait."""
     if (files := store.get(key)) is None:
         with store.lock(key, f"the {kind} {key}"):
             if (files := store.get(key)) is None:

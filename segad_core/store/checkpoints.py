@@ -1,4 +1,4 @@
-"""Checkpoints: what a long training leaves on disk, so that one that was killed goes on where it was."""
+"""Checkpoints: the state that a long training saves, so that it resumes after it was killed."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from segad_core.contracts import Arrays, Checkpoint
 from segad_core.errors import StoreError
 
 SECONDS = 120.0
-"""How much work a killed training loses at most, beside the step it was in."""
+"""The most work that a killed training loses, besides its current step."""
 
 log = logging.getLogger("segad.checkpoints")
 
 
 class FolderCheckpoint(Checkpoint):
-    """The checkpoint of one training: one file, whose name holds the digest of its content.
+    """The checkpoint of one training: one file, named after the digest of its content.
 
     Args:
-        folder: a folder for this training alone; made when something is saved.
+        folder: a folder for this training alone; created when something is saved.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,17 +33,17 @@ class FolderCheckpoint(Checkpoint):
         self._last = time.monotonic()
 
     def load(self) -> Arrays | None:
-        """What was saved last; a file that is not what was written is left out, with a warning."""
+        """The state saved last; a damaged file is skipped, with a warning."""
         try:
             for path in sorted(self.folder.glob("*.safetensors"), key=_written)[::-1]:
                 data = path.read_bytes()
                 if bytes_digest(data) == path.stem:
                     return load(data)
-                log.warning("the checkpoint %s is damaged: that training begins anew", path)
+                log.warning("the checkpoint %s is damaged: its training starts over", path)
         except OSError as error:
             raise StoreError(
                 f"a checkpoint in {self.folder} cannot be read: {error.strerror or error}",
-                f"Look after its disk and permissions, or delete {self.folder}: training then begins anew.",
+                f"Check its disk and permissions, or delete {self.folder}: training then starts over.",
             ) from error
         return None
 
@@ -61,14 +61,14 @@ class FolderCheckpoint(Checkpoint):
                 old.unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(
-                f"a checkpoint cannot be written into {self.folder}: {error.strerror or error}",
-                "Free some space or correct its permissions: the same command then goes on from the "
-                "checkpoint before.",
+                f"a checkpoint cannot be written to {self.folder}: {error.strerror or error}",
+                "Free some space or correct its permissions: the same command then resumes from the "
+                "previous checkpoint.",
             ) from error
         self._last = time.monotonic()
 
     def clear(self) -> None:
-        """Removes what was saved: the training is done."""
+        """Removes the saved state: the training is finished."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""Content-addressed artifacts on disk: written whole or not at all, verified whenever they are read."""
+"""Content-addressed artifacts on disk: written completely or not at all, verified whenever they are read."""
 
 from __future__ import annotations
 
@@ -23,50 +23,50 @@ log = logging.getLogger("segad.store")
 
 
 class _Corrupt(Exception):
-    """An artifact is there, and is not what was written."""
+    """An artifact exists and is not what was written."""
 
 
 class Store:
-    """Artifacts by key: a folder of plain files each, with a manifest that holds their digests.
+    """Artifacts by key: a folder of plain files each, with a manifest of their digests.
 
     Args:
-        root: the store's folder; made if it is not there.
+        root: the store's folder; created if it does not exist.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.checkpoints = root / "checkpoints"
-        """Where trainings leave a folder each until they are done."""
+        """Where each training has a folder until it is finished."""
         try:
             for name in ("objects", "locks"):
                 (root / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise self.failure("cannot be made", error) from error
+            raise self.failure("cannot be created", error) from error
 
     def has(self, key: str) -> bool:
-        """Whether there is an artifact; it is verified only when it is read."""
+        """Whether an artifact exists; it is verified only when it is read."""
         return (self._folder(key) / _MANIFEST).is_file()
 
     def get(self, key: str) -> dict[str, bytes] | None:
-        """An artifact's files by name, each verified against its digest; None where there is no sound one.
+        """An artifact's files by name, verified against their digests; None if it is missing or corrupt.
 
-        What is corrupt is set aside, so that it is computed again and can be looked at.
+        A corrupt artifact is moved aside for inspection, so that it is computed again.
         """
         try:
             return self._read(self._folder(key))
         except _Corrupt:
             with self.lock(f"{key}.put", f"the artifact {key}"):
-                try:  # another process may have set it aside, and even made it anew, by now
+                try:  # another process may have moved it aside by now, and even replaced it
                     return self._read(self._folder(key))
                 except _Corrupt:
                     self._set_aside(self._folder(key))
                     return None
 
     def require(self, key: str) -> dict[str, bytes]:
-        """An artifact's files by name, as `get`, for an artifact that must be there.
+        """An artifact's files by name, as `get`, for an artifact that must exist.
 
         Raises:
-            StoreError: it is not in the store any more.
+            StoreError: it is no longer in the store.
         """
         files = self.get(key)
         if files is None:
@@ -155,7 +155,7 @@ class Store:
         except OSError as error:
             raise StoreError(
                 f"the store {self.root} cannot be read: {error.strerror or error}",
-                f"Look after its disk and permissions. If this artifact alone is lost, delete {folder}: "
+                f"Check its disk and permissions. If only this artifact is lost, delete {folder}: "
                 "it will be computed again.",
             ) from error
         if not sound:
@@ -174,7 +174,7 @@ class Store:
         }
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(part, ignore_errors=True)  # what a killed writer of this key left
+            shutil.rmtree(part, ignore_errors=True)  # left by a killed writer of this key
             part.mkdir()
             for name, data in files.items():
                 (part / name).write_bytes(data)
@@ -195,5 +195,5 @@ class Store:
             number = len(list(quarantine.glob(f"{folder.name}.*")))
             folder.rename(quarantine / f"{folder.name}.{number}")
         except OSError as error:
-            raise self.failure("holds a corrupt artifact that cannot be set aside", error) from error
-        log.warning("a corrupt artifact was set aside in %s and will be computed again", quarantine)
+            raise self.failure("has a corrupt artifact that cannot be moved aside", error) from error
+        log.warning("a corrupt artifact was moved to %s and will be computed again", quarantine)

@@ -1,4 +1,4 @@
-"""Tables of numbers in the store: an array with a name for each column."""
+"""Tables of numbers in the store: an array with named columns."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from segad_core.base.formats import from_npy, json_bytes, npy
 from segad_core.store.store import Store
 
 QUALITY = "quality.json"
-"""Beside statistics within segments: how well the segmentation map of each line fits, and what is wrong."""
+"""How well the segmentation map of each row fits, and what is doubtful; beside statistics of segments."""
 
 FEATURES = "features.safetensors"
-"""Beside statistics of features that learn from good parts: what they learnt."""
+"""The state of features that are fitted on good parts; beside their statistics."""
 
 Columns = Sequence[tuple[str, str]]
 """The segment and the statistic of each column."""
 
 
 def values_files(columns: Columns, values: NDArray[np.float64]) -> dict[str, bytes]:
-    """A table (lines, columns) as the files of an artifact."""
+    """A table (rows, columns) as the files of an artifact."""
     return {"values.npy": npy(values), "columns.json": json_bytes(columns)}
 
 
@@ -34,11 +34,11 @@ def read_values(store: Store, key: str) -> tuple[NDArray[np.float64], list[tuple
 
 
 def read_states(store: Store, key: str) -> dict[str, NDArray[np.generic]]:
-    """What the features of an artifact learnt from good parts; nothing where none of them learns."""
+    """The state of an artifact's fitted features; empty if none of them is fitted."""
     files = store.require(key)
     return load(files[FEATURES]) if FEATURES in files else {}
 
 
 def read_quality(store: Store, key: str) -> list[tuple[float | None, str]]:
-    """How well each line's segmentation map fits, and what is wrong; nothing where none was measured."""
+    """How well each row's segmentation map fits, and what is doubtful; empty if it was not measured."""
     return [(fit, doubt) for fit, doubt in json.loads(store.require(key).get(QUALITY, b"[]"))]

@@ -26,11 +26,11 @@ def test_what_was_written_is_read(value: Any, escaped: bool, mark: bool) -> None
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b'{"a": 1, "b": {"a": 2}, "a": 1}', "the key 'a' stands there twice"),
-        (b'[{"x": {"a": 2, "a": 3}}]', "the key 'a' stands there twice"),
-        (b"[NaN]", "NaN is no finite number"),
-        (b"-Infinity", "-Infinity is no finite number"),
-        (b"[1e999]", "1e999 is no finite number"),
+        (b'{"a": 1, "b": {"a": 2}, "a": 1}', "the key 'a' is given twice"),
+        (b'[{"x": {"a": 2, "a": 3}}]', "the key 'a' is given twice"),
+        (b"[NaN]", "NaN is not a finite number"),
+        (b"-Infinity", "-Infinity is not a finite number"),
+        (b"[1e999]", "1e999 is not a finite number"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a": ' * 100_000, "nested too deeply"),
         (b"1" * 100_000, "digits"),
@@ -51,7 +51,7 @@ def test_a_file_is_read_no_further_than_is_sensible(tmp_path: Path) -> None:
     path = tmp_path / "some.json"
     path.write_bytes(b"[1, 2]")
     assert read_json(path, 6) == [1, 2]
-    with pytest.raises(ValueError, match=r"it has more than 4\.76837e-06 MiB"):
+    with pytest.raises(ValueError, match=r"it is larger than 4\.76837e-06 MiB"):
         read_json(path, 5)
     with pytest.raises(OSError, match="No such file"):
         read_json(tmp_path / "none.json", 6)

@@ -13,7 +13,7 @@ import pytest
 from builders import data_set, encoded, kinds, picture, run_command, said, segad, workshop, write_recipe
 from PIL import Image
 
-ADD = "images, or leave the category out of the recipe's categories."
+ADD = "images, or remove the category from the recipe's categories."
 MORE = "Change the recipe's split, or give the category more images."
 
 SPLITS = {
@@ -24,8 +24,8 @@ SPLITS = {
         "",
         1,
         [
-            "a: good images for the test: 400 are asked for, 12 are there",
-            "  Ask for fewer in the recipe's split, or for a share.",
+            "a: good images for the test: 400 are requested, and only 12 are available",
+            "  Request fewer in the recipe's split, or a share.",
         ],
     ),
     "too few left for a count": (
@@ -33,8 +33,8 @@ SPLITS = {
         "",
         1,
         [
-            "a: good images for detectors: 9 are asked for, 8 are there",
-            "  Ask for fewer in the recipe's split, or for a share.",
+            "a: good images for detectors: 9 are requested, and only 8 are available",
+            "  Request fewer in the recipe's split, or a share.",
         ],
     ),
     "too few for a share": (
@@ -55,7 +55,7 @@ SPLITS = {
         1,
         [
             "category 'a', seed 0: the split leaves no good image for the final classifier",
-            "  Change split.final.good, or what split.test.good and split.detectors.good take before, in the "
+            "  Change split.final.good, or what split.test.good and split.detectors.good take first, in the "
             "recipe, or give the category more good images.",
         ],
     ),
@@ -64,7 +64,7 @@ SPLITS = {
         "",
         2,
         [
-            "the data set has no official test part for category 'a'",
+            "the data set has no official test split for category 'a'",
             "  Say how many images to set aside, for example split: {test: {good: 0.25, bad: 0.5}}.",
         ],
     ),
@@ -162,7 +162,7 @@ def test_one_image_in_two_purposes(name: str, command: str, tmp_path: Path) -> N
         run_command(recipe) if command == "run" else segad("check", recipe, "--store", tmp_path / "store")
     )
     pattern = (
-        "error: category 'a', seed 0: the same image stands in two purposes that must be disjoint: "
+        "error: category 'a', seed 0: the same image serves two purposes that must be disjoint: "
         rf"'test/good/{copy}' \(test\) and 'train/good/003.png' \((detectors|final)\) {how}\n"
         r"  Leave one of each pair out, split: \{leave_out: \{CATEGORY: \[IMAGE\]\}\}, or put both into the "
         r"same part of the data set.\n"
@@ -233,7 +233,7 @@ LABEL_FILES = {
     "colours": (
         "m.png",
         encoded(Image.fromarray(picture(1) // np.array([1, 2, 3], np.uint8)), "PNG"),
-        "2304 of 2304 pixels have a colour that is no label's, the first one #...",
+        "2304 of 2304 pixels have an unknown colour, the first one #...",
     ),
     "text": ("m.png", b"hello", "cannot be read as labels (cannot identify image file..."),
     "truncated": (

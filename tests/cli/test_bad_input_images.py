@@ -31,7 +31,7 @@ FRAMES = [Image.fromarray(picture(80 + i)) for i in range(3)]
 ANIMATED = {"save_all": True, "append_images": FRAMES[1:]}
 AGAIN = "Copy it again from its source, or remove it."
 CONVERT = "Convert it to PNG, or remove it."
-ONE = "Save the one that counts as a single image."
+ONE = "Save the frame that counts as a single image."
 SMALLER = "Crop or shrink it, or remove it."
 
 
@@ -62,12 +62,12 @@ UNREADABLE: dict[str, tuple[bytes, str, str]] = {
     "pages.tif": (encoded(FRAMES[0], "TIFF", **ANIMATED), "holds 3 frames", ONE),
     "float.tif": (
         encoded(Image.fromarray(picture(79)[:, :, 0].astype(np.float32)), "TIFF"),
-        "holds 'F' pixels, whose black and white are unknown",
+        "holds 'F' pixels, whose black and white levels are unknown",
         "Save it with 8 or 16 bits per channel.",
     ),
     "transparent.png": (
         encoded(_transparent(), "PNG"),
-        "has transparent pixels, and what lies behind them is unknown",
+        "has transparent pixels, and what is behind them is unknown",
         "Save it without an alpha channel.",
     ),
     "bomb.png": (
@@ -82,7 +82,7 @@ UNREADABLE: dict[str, tuple[bytes, str, str]] = {
     ),
     "colours16.png": (
         png16(np.full((48, 48, 3), 300, np.uint16)),
-        "holds colours of 16 bits, of which half would be cut off",
+        "has 16-bit colour channels, of which half the bits would be lost",
         "Save it with 8 bits per channel, or as a grey image of 16 bits.",
     ),
     "above white.png": (
@@ -103,7 +103,7 @@ def test_a_run_finishes_without_the_images_that_cannot_be_read(tmp_path: Path) -
     (good / "loop.png").symlink_to(good / "loop.png")
     expected = {name: (what, remedy) for name, (_, what, remedy) in UNREADABLE.items()}
     restore = "Restore it, or correct its permissions."
-    expected["pipe.png"] = ("is not a file", "Take it out of the data set.")
+    expected["pipe.png"] = ("is not a file", "Remove it from the data set.")
     expected["gone.png"] = ("cannot be read (No such file or directory)", restore)
     expected["loop.png"] = ("cannot be read (Too many levels of symbolic links)", restore)
 

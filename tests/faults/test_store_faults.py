@@ -96,7 +96,7 @@ def test_what_is_damaged_is_set_aside_and_made_anew(
         assert not folder_of(store).exists()
         assert quarantined(store) == [f"{KEY}.{n}" for n in range(number + 1)]
     assert (
-        f"a corrupt artifact was set aside in {store.root}/quarantine and will be computed again"
+        f"a corrupt artifact was moved to {store.root}/quarantine and will be computed again"
         in caplog.messages
     )
     store.put(KEY, "fit", FILES)
@@ -132,7 +132,7 @@ def test_a_disk_that_cannot_be_read(store: Store, monkeypatch: pytest.MonkeyPatc
         store.get(KEY)
     assert caught.value.what == f"the store {store.root} cannot be read: Input/output error"
     assert caught.value.remedy == (
-        "Look after its disk and permissions. If this artifact alone is lost, delete "
+        "Check its disk and permissions. If only this artifact is lost, delete "
         f"{folder_of(store)}: it will be computed again."
     )
     monkeypatch.undo()
@@ -225,7 +225,7 @@ def test_a_store_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError) as caught:
         Store(tmp_path / "file" / "store")
-    assert caught.value.what == f"the store {tmp_path}/file/store cannot be made: Not a directory"
+    assert caught.value.what == f"the store {tmp_path}/file/store cannot be created: Not a directory"
     assert caught.value.remedy == REMEDY
 
 

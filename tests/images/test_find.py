@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from segad_core.errors import UsageError
-from segad_core.images.find import Found, find_images
+from segad_core.images.find import ImagePaths, find_images
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def lots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def names(found: Found) -> list[str]:
+def names(found: ImagePaths) -> list[str]:
     return list(found.images)
 
 
@@ -74,7 +74,7 @@ def test_patterns(lots: Path, pattern: str, expected: list[str]) -> None:
 
 
 def test_what_is_no_pattern_is_an_error(lots: Path) -> None:
-    with pytest.raises(UsageError, match=r"\*\*lot: (is no pattern|matches nothing)"):
+    with pytest.raises(UsageError, match=r"\*\*lot: (is not a valid pattern|matches nothing)"):
         find_images(["**lot"])
 
 

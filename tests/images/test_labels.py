@@ -146,7 +146,7 @@ def test_soft_edges_are_refused_with_their_place(tmp_path: Path, mode: str) -> N
     said = refusal(tmp_path / "mask.png")
     r, g, b = pixels[y, x]
     assert said.startswith(
-        f"{wrong.sum()} of 150 pixels have a colour that is no label's, the first one #{r:02x}{g:02x}{b:02x} "
+        f"{wrong.sum()} of 150 pixels have an unknown colour, the first one #{r:02x}{g:02x}{b:02x} "
         f"at x {x}, y {y}\n"
     )
     assert "hard pencil" in said
@@ -157,7 +157,7 @@ def test_one_pixel_one_step_off(tmp_path: Path) -> None:
     pixels = PALETTE[LABELS].copy()
     pixels[4, 7, 2] += 1
     Image.fromarray(pixels).save(tmp_path / "mask.png")
-    assert refusal(tmp_path / "mask.png").startswith("1 of 600 pixels have a colour that is no label's, the")
+    assert refusal(tmp_path / "mask.png").startswith("1 of 600 pixels have an unknown colour, the")
     assert "at x 7, y 4\n" in refusal(tmp_path / "mask.png")
 
 
@@ -173,15 +173,15 @@ def test_grey_between_colours(tmp_path: Path) -> None:
 def test_lossy_formats_are_refused_even_if_nothing_was_lost(tmp_path: Path, kind: str, mode: str) -> None:
     Image.fromarray(np.zeros((8, 8), np.uint8)).convert(mode).save(tmp_path / f"mask.{kind}")
     said = refusal(tmp_path / f"mask.{kind}")
-    assert re.match(r"is a (JPEG|WEBP), which keeps pixels only nearly as they were drawn\n", said)
-    assert "export a PNG" in said
+    assert re.match(r"is a (JPEG|WEBP), whose lossy compression changes pixels\n", said)
+    assert "Export a PNG" in said
 
 
 def test_a_jpeg_that_became_a_png_is_refused_by_colour(tmp_path: Path) -> None:
     lossy = io.BytesIO()
     coloured(LABELS).save(lossy, "jpeg", quality=95)
     Image.open(lossy).save(tmp_path / "mask.png")
-    assert "pixels have a colour that is no label's" in refusal(tmp_path / "mask.png")
+    assert "pixels have an unknown colour" in refusal(tmp_path / "mask.png")
 
 
 @pytest.mark.parametrize("alpha", [0, 254])
@@ -208,7 +208,7 @@ def test_more_than_8_bits(tmp_path: Path) -> None:
     (tmp_path / "grey.png").write_bytes(png16(LABELS.astype(np.uint16)))
     assert refusal(tmp_path / "grey.png").startswith("holds 'I;16' pixels")
     (tmp_path / "rgb.png").write_bytes(png16(PALETTE[LABELS].astype(np.uint16) * 257))
-    assert refusal(tmp_path / "rgb.png").startswith("holds colours of 16 bits")
+    assert refusal(tmp_path / "rgb.png").startswith("has 16-bit colour channels")
     Image.fromarray(LABELS.astype(np.float32)).save(tmp_path / "float.tif")
     assert refusal(tmp_path / "float.tif").startswith("holds 'F' pixels")
 
@@ -229,7 +229,7 @@ def test_arrays(tmp_path: Path) -> None:
             LABELS.astype(np.float64),
             "holds values of type float64, not integers or unsigned or true and false",
         ),
-        (np.stack([LABELS] * 2), "is an array of shape (2, 20, 30), not one of height x width"),
+        (np.stack([LABELS] * 2), "has the shape (2, 20, 30), not height x width"),
         (LABELS.astype(np.int16) - 1, "has labels outside 0 to 255"),
         (LABELS.astype(np.int16) + 255, "has labels outside 0 to 255"),
     ):

@@ -136,7 +136,7 @@ def test_of_many_lots_the_worst_are_named() -> None:
 
 def test_names_of_lots_do_not_reach_the_terminal_as_commands() -> None:
     """Those of images are refused as they are read; those in an operating point are told as escapes."""
-    with pytest.raises(ValidationError, match="holds what cannot be printed"):
+    with pytest.raises(ValidationError, match="contains characters that cannot be printed"):
         table([0], lots=["a\x1b[2J"])
     point = operating_point(table([0, 0], [1, 1], lots=["a", "b", "a", "b"]), CATCH)
     evil = [lot.model_copy(update={"group": "a\x1b[2J"}) for lot in point.lots.measured]

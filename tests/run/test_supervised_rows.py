@@ -221,8 +221,8 @@ def test_no_bad_image_left_for_the_classifier_is_said(home: Path) -> None:
     result = run_command(recipe(home, rows=ROWS[:1]))
     assert result.exit_code == 1
     assert said(result) == (
-        "error: category 'a', seed 0, classifier 'memory': the split leaves no bad image to learn from, of 1 "
-        "to train on\n  Raise bad in split.classifiers or in the classifier's own split, or give the "
+        "error: category 'a', seed 0, classifier 'memory': the split leaves no bad image to learn from, out "
+        "of 1 for training\n  Raise bad in split.classifiers or in the classifier's own split, or give the "
         "category more bad images.\n"
     )
 

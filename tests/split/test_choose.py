@@ -112,7 +112,7 @@ def test_more_seeds_than_subsets(home: Path, low_shot: Any, seeds: int, words: s
     with pytest.raises(RecipeError) as caught:
         prepared(vad(home, split={"seeds": list(range(seeds)), **SUBSETS}))
     assert caught.value.what == words
-    told = {"json": "The n-th seed takes the n-th subset", "none": "vad/low_shot_train.json"}
+    told = {"json": "split.final.bad.from: train", "none": "vad/low_shot_train.json"}
     assert told[low_shot] in caught.value.remedy
 
 
@@ -124,8 +124,11 @@ def test_subsets_that_no_seed_takes_are_told(
     with caplog.at_level(logging.WARNING):
         prepared(vad(home, split={"seeds": list(seeds), **SUBSETS}))
     told = [message for message in caplog.messages if "published subsets" in message]
-    said = f"category 'vad': takes {5 - len(left)} of 5 published subsets; not used: {', '.join(left)}"
-    assert told == [said] * bool(left)
+    assert len(told) == bool(left)
+    for message in told:
+        assert "category 'vad'" in message
+        assert f"{5 - len(left)} of 5 published subsets" in message
+        assert message.endswith(": " + ", ".join(left))
 
 
 def test_an_image_of_a_subset_that_cannot_be_read_is_left_out(home: Path) -> None:
@@ -225,9 +228,8 @@ def test_a_subset_of_anything_but_bad_training_images_is_refused(home: Path, str
     assert bad(prepared(write(home, split=SUBSETS)).splits["a"][Fold(0)].final) == ["train/bad/1.png"]
     with pytest.raises(DataError) as caught:
         prepared(write(home, split={"seeds": [0, 1], **SUBSETS}))
-    assert caught.value.what == (
-        f"category 'a': '{stray}' of the published subset 'second' is no bad training image"
-    )
+    for fact in ("category 'a'", f"'{stray}'", "'second'"):
+        assert fact in caught.value.what
 
 
 def test_a_subset_with_an_unseen_training_image_is_refused(home: Path) -> None:
@@ -236,7 +238,7 @@ def test_a_subset_with_an_unseen_training_image_is_refused(home: Path) -> None:
     next(s for s in described_as["a"]["samples"] if s["id"] == "train/bad/2.png")["unseen"] = True
     described.describe(home / "data", described_as)
     assert "train/bad/2.png" in prepared(write(home)).splits["a"][Fold(0)].unused
-    with pytest.raises(DataError, match=r"'train/bad/2\.png' of the published subset 'only' is no bad"):
+    with pytest.raises(DataError, match=r"'train/bad/2\.png' of the published subset 'only'"):
         prepared(write(home, split=SUBSETS))
 
 
@@ -353,7 +355,7 @@ def leak(home: Path, path: Path, first: tuple[str, str], second: tuple[str, str]
     else:
         described.save(target, Image.open(source).convert("RGBA"))
     pair = " and ".join(f"'{image}' ({purpose})" for image, purpose in sorted((first, second)))
-    with pytest.raises(LeakageError, match=r"stands in two purposes") as caught:
+    with pytest.raises(LeakageError, match=r"serves two purposes") as caught:
         prepared(path)
     assert pair in caught.value.what
     target.write_bytes(before)

@@ -205,8 +205,8 @@ def test_one_detector_seed_keeps_the_training_images_where_the_test_part_is_offi
     [
         (_samples(9, 0), {"test": {"good": 2, "bad": 0}}, DataError, "category 'c' has no bad image"),
         (_samples(0, 9), {"test": {"good": 0, "bad": 2}}, DataError, "category 'c' has no good image"),
-        (_samples(9, 9), {}, RecipeError, "no official test part for category 'c'"),
-        (_samples(9, 9), {"test": {"good": 10, "bad": 2}}, DataError, "10 are asked for, 9 are there"),
+        (_samples(9, 9), {}, RecipeError, "no official test .* for category 'c'"),
+        (_samples(9, 9), {"test": {"good": 10, "bad": 2}}, DataError, "10 .* 9 "),
         (_samples(9, 9), {"test": {"good": "rest", "bad": 2}}, DataError, "no good image for the detectors"),
         (_samples(9, 9), {"test": {"good": 2, "bad": 0}}, DataError, "no bad image for the test"),
     ],

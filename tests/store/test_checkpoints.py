@@ -113,7 +113,7 @@ def test_a_flipped_byte_is_found_wherever_it_is(folder: Path, caplog: pytest.Log
         path.write_bytes(sound[:place] + bytes([sound[place] ^ 0x20]) + sound[place + 1 :])
         caplog.clear()
         assert FolderCheckpoint(folder).load() is None
-        assert caplog.messages == [f"the checkpoint {path} is damaged: that training begins anew"]
+        assert caplog.messages == [f"the checkpoint {path} is damaged: its training starts over"]
     for damaged in (b"", sound[:-1], sound + b"\0"):
         path.write_bytes(damaged)
         assert FolderCheckpoint(folder).load() is None
@@ -181,15 +181,15 @@ def test_a_disk_that_takes_no_more(code: int, folder: Path, monkeypatch: pytest.
         patch.setattr(files.os, "fsync", full)
         with pytest.raises(StoreError) as caught:
             checkpoint.save(numbers(2, 2))
-    assert caught.value.what == f"a checkpoint cannot be written into {folder}: {os.strerror(code)}"
-    assert "the same command then goes on" in caught.value.remedy
+    assert caught.value.what == f"a checkpoint cannot be written to {folder}: {os.strerror(code)}"
+    assert "the same command then resumes" in caught.value.remedy
     assert names(folder) == before
     assert same(FolderCheckpoint(folder).load(), numbers(1))
 
 
 def test_a_place_where_no_folder_can_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match=r"a checkpoint cannot be written into .*: Not a directory"):
+    with pytest.raises(StoreError, match=r"a checkpoint cannot be written to .*: Not a directory"):
         FolderCheckpoint(tmp_path / "file" / "ab12").save(numbers(1))
 
 

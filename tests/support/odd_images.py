@@ -19,7 +19,7 @@ Pixels = NDArray[np.uint8]
 
 AGAIN = "Copy it again from its source, or remove it."
 CONVERT = "Convert it to PNG, or remove it."
-ONE = "Save the one that counts as a single image."
+ONE = "Save the frame that counts as a single image."
 EIGHT = "Save it with 8 or 16 bits per channel."
 ALPHA = "Save it without an alpha channel."
 SMALLER = "Crop or shrink it, or remove it."
@@ -142,9 +142,9 @@ def unreadable() -> dict[str, tuple[bytes, str, str]]:
     some[4, 5] = 254
     frames = [Image.fromarray(picture(80 + i)) for i in range(3)]
     animated = {"save_all": True, "append_images": frames[1:]}
-    transparent = "has transparent pixels, and what lies behind them is unknown"
+    transparent = "has transparent pixels, and what is behind them is unknown"
     used = tuple(int(v) for v in RGB[0, 0])
-    several, unknown = "holds 3 frames", "pixels, whose black and white are unknown"
+    several, unknown = "holds 3 frames", "pixels, whose black and white levels are unknown"
     return {
         "postscript.png": (
             b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n",
@@ -154,7 +154,7 @@ def unreadable() -> dict[str, tuple[bytes, str, str]]:
         "white is zero.tif": (
             encoded(Image.fromarray(np.full((48, 48), 300, np.uint16)), "TIFF", tiffinfo={262: 0}),
             "holds 16 bits of which the least is white",
-            "Save it with black as the least value.",
+            "Save it with black as the lowest value.",
         ),
         "empty.png": (b"", "the file is empty", AGAIN),
         "text.png": (b"hello", "is not an image that can be read", CONVERT),
@@ -186,7 +186,7 @@ def unreadable() -> dict[str, tuple[bytes, str, str]]:
         ),
         "colours of 16 bits.png": (
             png16(np.full((48, 48, 3), 300, np.uint16)),
-            "holds colours of 16 bits, of which half would be cut off",
+            "has 16-bit colour channels, of which half the bits would be lost",
             "Save it with 8 bits per channel, or as a grey image of 16 bits.",
         ),
         "animated.gif": (encoded(frames[0], "GIF", **animated), several, ONE),

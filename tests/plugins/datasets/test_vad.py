@@ -165,11 +165,11 @@ class TestLowShotFile:
             ({"a": [1]}, "'a' is not a list of names"),
             ({"a": []}, "'a' is not a list of names"),
             ({"a": ["0001.png", "0002.png", "0001.png"]}, "'a' lists 0001.png twice"),
-            ('{"a": ["0001.png"], "a": ["0002.png"]}', "the key 'a' stands there twice"),
+            ('{"a": ["0001.png"], "a": ["0002.png"]}', "the key 'a' is given twice"),
             ('{"a": ["0001.png"]', "cannot be read (Expecting"),
             ("[" * 100_000, "cannot be read (it is nested too deeply)"),
             ("", "cannot be read (Expecting value"),
-            ('{"a": ["' + "x" * 2**24 + '"]}', "has more than 16 MiB"),
+            ('{"a": ["' + "x" * 2**24 + '"]}', "larger than 16 MiB"),
         ],
         ids=lambda value: str(value)[:24],
     )

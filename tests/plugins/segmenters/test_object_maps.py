@@ -223,7 +223,7 @@ def test_components_that_do_not_fit_their_names(components: Path, names: list[st
 
 def test_components_in_colours_that_are_no_labels(tmp_path: Path) -> None:
     Image.fromarray(np.full((6, 6, 3), (200, 0, 0), np.uint8)).save(tmp_path / "colours.png")
-    with pytest.raises(ImageError, match="36 of 36 pixels have a colour that is no label's"):
+    with pytest.raises(ImageError, match="36 of 36 pixels have an unknown colour"):
         Given([], components=tmp_path / "colours.png", segments=["a", "b"]).segments()
 
 

@@ -83,7 +83,7 @@ def test_another_shape_than_the_images(tmp_path: Path) -> None:
 
 def test_colours_that_are_no_labels(tmp_path: Path) -> None:
     Image.fromarray(np.full((2, 2, 3), (200, 0, 0), np.uint8)).save(tmp_path / "mask.png")
-    with pytest.raises(ImageError, match="4 of 4 pixels have a colour that is no label's"):
+    with pytest.raises(ImageError, match="4 of 4 pixels have an unknown colour"):
         _segmenter(tmp_path / "mask.png").segment(_batch(2, 2))
 
 
