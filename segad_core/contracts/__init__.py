@@ -1,4 +1,8 @@
-"""The contracts between the engine and its plugins: one short file per kind of plugin."""
+"""The contracts between the engine and its plugins: one file per kind of plugin, each with a minimal example.
+
+Imports NumPy, pydantic and `segad_core.base` only, and knows no recipe, run or particular plugin. Plugins
+import the contracts from `segad_core.api`.
+"""
 
 from segad_core.contracts.classifier import Classifier
 from segad_core.contracts.component import (
