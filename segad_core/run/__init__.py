@@ -1,4 +1,4 @@
 """From a recipe to a table: plan, tasks, executor, run folder.
 
-The only room that trains; knows nothing of bundles.
+The only room that trains. It may not touch bundles.
 """

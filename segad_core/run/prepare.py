@@ -26,16 +26,16 @@ log = logging.getLogger("segad.prepare")
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that is known before a run starts.
+    """Everything that is known before a run starts.
 
     Attributes:
         licence: of the data.
         plans: one per category, in the table's order.
-        samples: what is known of each image, by category and id.
-        facts: what each image holds, by category and id.
+        samples: the readable images, by category and id.
+        facts: digests and size of each image, by category and id.
         splits: by category and fold.
         unreadable: the images that cannot be read, by category and id.
-        notes: what a reader of the results has to know.
+        notes: sentences that readers of the results should know.
     """
 
     licence: str
@@ -47,7 +47,7 @@ class Prepared:
     notes: tuple[str, ...] = ()
 
     def lost(self) -> tuple[ImageError, ...]:
-        """Why the images that cannot be read cannot, in the table's order."""
+        """The errors of the images that cannot be read, in the table's order."""
         return tuple(error for errors in self.unreadable.values() for error in errors.values())
 
 
@@ -57,16 +57,16 @@ def prepare(
     progress: Progress = no_progress,
     device: str = "cpu",
 ) -> Prepared:
-    """Looks at every image, splits, makes sure that nothing leaks, and plans.
+    """Reads every image, splits, checks for leaks, and plans.
 
     Raises:
-        SegadError: the recipe and the data do not fit; nothing has been trained.
+        SegadError: the recipe does not suit the data; nothing has been trained.
     """
     dataset, categories = recipe.open_dataset()
     _announce_download(recipe, categories[0])
     for category in categories:
         _check_learners(recipe, category, categories, device)
-        for segmenter in recipe.segmenters():  # one that cannot work says so at once
+        for segmenter in recipe.segmenters():  # raises an error early if it cannot work
             segmenter.build(category).segments()
         _check_generators(recipe, category)
     notes = Notes()
@@ -90,7 +90,7 @@ def prepare(
         _report_scaled(inventory, category, white)
         check_labels(inventory.samples, inventory.facts, f"category '{category}'")
         sizes = {facts.size for facts in inventory.facts.values()}
-        for segmenter in recipe.segmenters():  # nor after a detector's training
+        for segmenter in recipe.segmenters():  # before any detector is trained
             segmenter.build(category).check_sizes(sizes, recipe.skeleton.image.size)
         listed = [sample for sample in samples if sample.id in inventory.facts]
         wanted = split.final.bad.origin == "subsets"
@@ -108,7 +108,7 @@ def prepare(
 
 
 def _announce_download(recipe: Recipe, category: str) -> None:
-    """Says what the encoder will fetch; nothing is fetched yet, as all results may be in the store."""
+    """Warns that the encoder will download weights, though not yet: all results may be in the store."""
     if recipe.encoder is None or not any(c.build(category).layers() for c in recipe.learners().values()):
         return
     if missing := optional.to_download(recipe.encoder.build(category)):
@@ -116,9 +116,9 @@ def _announce_download(recipe: Recipe, category: str) -> None:
 
 
 def _check_learners(recipe: Recipe, category: str, categories: Sequence[str], device: str) -> None:
-    """A detector or classifier that a row reads and that cannot work says so now.
+    """Checks the detectors and classifiers that rows use, before any image is read.
 
-    One that has the same parameters in an earlier category was asked there.
+    Learners with the same parameters as in an earlier category have been checked there.
     """
     encoder = recipe.encoder.build() if recipe.encoder else None
     size = recipe.skeleton.image.size
@@ -131,7 +131,7 @@ def _check_learners(recipe: Recipe, category: str, categories: Sequence[str], de
 
 
 def _check_generators(recipe: Recipe, category: str) -> None:
-    """A generator that no segment suits says so now."""
+    """Checks that generators of defects can use the segments."""
     for row in recipe.rows:
         segmenter = recipe.segmenter or row.segmenter
         for choice in row.defects:
@@ -148,14 +148,14 @@ def _check_ids(samples: Sequence[Sample], category: str) -> None:
     for sample in samples:
         if sample.id in seen:
             raise DataError(
-                f"category '{category}': the data set gives the image '{sample.id}' twice",
-                "Every image of a category needs an id of its own: report this to the data set's authors.",
+                f"category '{category}': the data set lists the image '{sample.id}' twice",
+                "The ids of a category must be unique: report this to the authors of the data set.",
             )
         seen.add(sample.id)
 
 
 def _left_out(recipe: Recipe, category: str, samples: Sequence[Sample]) -> set[str]:
-    """The images that the recipe leaves out, made sure to be there."""
+    """The images that the recipe leaves out; all must exist."""
     known = [sample.id for sample in samples]
     wanted = recipe.skeleton.split.leave_out.get(category, [])
     problems = [
@@ -179,7 +179,7 @@ def _report_unreadable(inventory: Inventory, category: str) -> None:
     if lost:
         plural = "s" * (len(lost) > 1)
         log.warning(
-            "category '%s': %d image%s cannot be read and take no part (the first: %s)",
+            "category '%s': %d image%s cannot be read and are excluded (the first: %s)",
             category,
             len(lost),
             plural,
@@ -192,7 +192,7 @@ def _report_scaled(inventory: Inventory, category: str, white: int) -> None:
     if scaled:
         log.warning(
             "category '%s': %d image%s of 16 bits (the first: '%s') scaled to 8 bits with %d as white; "
-            "set image.white in the recipe if the camera's white is another value",
+            "if white has another value in these images, set image.white in the recipe",
             category,
             len(scaled),
             "s" * (len(scaled) > 1),

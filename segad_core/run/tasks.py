@@ -1,4 +1,4 @@
-"""The tasks themselves: functions of plain data that write cells to the store and return their keys."""
+"""Running a task: makes the cells that the store lacks, and returns the keys of all."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ _MAKERS: dict[type, Callable[[Any, Store, str, Progress], None]] = {
 
 
 def execute(task: Task, store: Store, device: str, progress: Progress) -> tuple[str, ...]:
-    """Makes those of a task's cells that the store lacks; returns the keys of all."""
+    """Makes the cells of a task that the store lacks; returns the keys of all."""
     missing = sorted(cell.key for cell in task.cells if store.get(cell.key) is None)
     if missing:
-        with ExitStack() as locks:  # all of them, in one order: other tasks may want some of these cells
+        with (
+            ExitStack() as locks
+        ):  # always in the same order: other processes may lock some of these keys too
             for key in missing:
                 locks.enter_context(store.lock(key, f"'{task.name}'"))
             if not all(store.has(key) for key in missing):  # another process may have made them meanwhile

@@ -282,8 +282,8 @@ def test_one_id_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workshop(tmp_path)
     result = run_command(write_recipe(tmp_path, ("{use: folder, params: {root: data}}", "twice")))
     assert said(result) == (
-        "error: category 'a': the data set gives the image 'good/1.png' twice\n"
-        "  Every image of a category needs an id of its own: report this to the data set's authors.\n"
+        "error: category 'a': the data set lists the image 'good/1.png' twice\n"
+        "  The ids of a category must be unique: report this to the authors of the data set.\n"
     )
     assert result.exit_code == 1
 

@@ -111,7 +111,7 @@ def test_a_run_finishes_without_the_images_that_cannot_be_read(tmp_path: Path) -
     for result in (run_command(recipe), segad("check", recipe, "--store", tmp_path / "store")):
         text = said(result)
         assert result.exit_code == 3, text
-        assert f"category 'a': {len(expected)} images cannot be read and take no part (the first: " in text
+        assert f"category 'a': {len(expected)} images cannot be read and are excluded (the first: " in text
         listed = text[text.index("not read: ") :]
         assert listed == "".join(
             f"not read: {good / name}: {expected[name][0]}\n  {expected[name][1]}\n"
@@ -126,7 +126,7 @@ def test_a_run_finishes_without_the_images_that_cannot_be_read(tmp_path: Path) -
     ]
     table = (folder / "table.md").read_text()
     assert f"\n{len(expected)} unreadable images excluded: see unreadable.csv.\n" in table
-    assert "cannot be read and take no part" in (folder / "run.log").read_text()
+    assert "cannot be read and are excluded" in (folder / "run.log").read_text()
     scores = (folder / "scores.csv").read_text()
     assert not any(name in scores for name in expected)
     assert "nan" not in scores
@@ -161,7 +161,7 @@ def test_no_readable_image_of_a_label(tmp_path: Path) -> None:
         path.write_bytes(b"")
     result = run_command(recipe)
     text = said(result)
-    first = "category 'a': 7 images cannot be read and take no part (the first: "
+    first = "category 'a': 7 images cannot be read and are excluded (the first: "
     assert f"warning: {first}{bad}/000.png: the file is empty)\n" in text
     assert "error: category 'a' has no bad image\n" in text
     assert result.exit_code == 1
@@ -184,7 +184,7 @@ def test_grey_of_16_bits_is_scaled_and_said(tmp_path: Path) -> None:
     result = run_command(write_recipe(tmp_path, ("size: [48, 48]", "size: [48, 48], white: 4095")))
     warning = (
         "category 'a': 1 image of 16 bits (the first: 'good/wide.png') scaled to 8 bits with 4095 as white; "
-        "set image.white in the recipe if the camera's white is another value"
+        "if white has another value in these images, set image.white in the recipe"
     )
     assert f"warning: {warning}\n" in said(result)
     assert warning in (tmp_path / "runs" / "tiny" / "latest" / "run.log").read_text()
