@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders import kinds, run_command, said, segad, start_run, workshop
+from builders import kinds, run_command, said, segad, workshop
 from filelock import FileLock
+from nursery import nursery
 
 import segad_core.run.folder
 from segad_core.store.store import Store
@@ -114,11 +115,14 @@ def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path, monkeypatch:
 def test_a_real_limit_of_the_system(tmp_path: Path) -> None:
     """No file may grow beyond 4000 bytes: the detector's state does not fit."""
     recipe = workshop(tmp_path)
-    code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))"
-    process = start_run(recipe, code=code)
-    _, errors = process.communicate()
-    assert process.returncode == 1
-    assert last_lines(errors) == (
+    program = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
+        "from segad_core.cli import main; main()"
+    )
+    words = ["run", recipe, "--store", tmp_path / "store", "--runs", tmp_path / "runs", "--device", "cpu"]
+    ended = nursery().run("-c", program, *words)
+    assert ended.code == 1
+    assert last_lines(ended.err) == (
         f"error: the store {tmp_path}/store cannot be written: File too large\n  {STORE_REMEDY}\n"
     )
     assert kinds(tmp_path / "store") == []

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from nursery import Ended, nursery
 from PIL import Image
 
 EXAMPLE = Path(__file__).parents[2] / "plugins" / "segad-plugin-example"
@@ -48,13 +49,8 @@ class Tiny(Detector):
 '''
 
 
-@dataclass
-class Answer:
+class Answer(Ended):
     """How a process ended."""
-
-    code: int
-    out: str
-    err: str
 
     def plugins(self):
         """The lines of `list-plugins --json`, by kind and distribution:name."""
@@ -69,10 +65,15 @@ class Answer:
 
 @dataclass
 class House:
-    """A Python to run segad with, the folder to run it in, and what its path holds beside the usual."""
+    """A Python to run segad with, the folder to run it in, and what its path holds beside the usual.
+
+    Attributes:
+        packages: the folder of the packages that are installed in this Python alone.
+    """
 
     home: Path
     python: Path = Path(sys.executable)
+    packages: Path | None = None
     TINY: ClassVar = ("tiny", "[segad.detectors]\ntiny = tiny_module:Tiny\n", "tiny_module", _TINY)
     """The arguments of `plugin` that make a small sound one."""
 
@@ -85,29 +86,37 @@ class House:
         """The modules made on the fly that some process has imported."""
         return {path.name for path in (self.home / "traces").iterdir()}
 
-    def run(self, *command, **environment):
-        """Runs this house's Python in its home."""
+    def process(self, *command):
+        """Runs this house's Python in its home, as a process that starts from nothing."""
         done = subprocess.run(
             [self.python, *map(str, command)],
             cwd=self.home,
-            env={
-                **{k: v for k, v in os.environ.items() if not k.startswith(("SEGAD", "PYTHON", "COV"))},
-                "PYTHONPATH": str(self.home / "path"),
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "ZOO_TRACES": str(self.home / "traces"),
-                "OMP_NUM_THREADS": "1",
-                "COLUMNS": "400",
-                **environment,
-            },
+            env=self._environment(),
             capture_output=True,
             text=True,
             check=False,
         )
         return Answer(done.returncode, done.stdout, done.stderr)
 
-    def segad(self, *words, **environment):
+    def run(self, *command):
+        """Runs this house's Python in its home, forked from one that has imported the libraries."""
+        sites = [self.packages] if self.packages else []
+        ended = nursery().run(*command, cwd=self.home, environment=self._environment(), sites=sites)
+        return Answer(ended.code, ended.out, ended.err)
+
+    def _environment(self):
+        return {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("SEGAD", "PYTHON", "COV"))},
+            "PYTHONPATH": str(self.home / "path"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "ZOO_TRACES": str(self.home / "traces"),
+            "OMP_NUM_THREADS": "1",
+            "COLUMNS": "400",
+        }
+
+    def segad(self, *words):
         """Runs `segad` with these words."""
-        return self.run("-m", "segad_core.cli", *words, **environment)
+        return self.run("-m", "segad_core.cli", *words)
 
     def pip(self, *words):
         """Runs the test environment's pip on this house's Python, without a network."""
@@ -200,7 +209,8 @@ def environments(tmp_path_factory):
         venv.create(home / "venv", symlinks=os.name != "nt")
         python = Path("Scripts", "python.exe") if os.name == "nt" else Path("bin", "python")
         found = House(home, home / "venv" / python)
-        own = found.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").out.strip()
+        own = found.process("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").out.strip()
+        found.packages = Path(own)
         # addsitedir reads the .pth files there too: an editable segad is found like any other
         folders = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]
         lines = [f"import site; site.addsitedir({folder!r})\n" for folder in folders if Path(folder).is_dir()]

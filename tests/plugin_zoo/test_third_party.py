@@ -31,7 +31,7 @@ def installed(environments, example_wheel):
 
 
 def test_it_is_listed(installed):
-    text = installed.segad("list-plugins")
+    text = installed.process("-m", "segad_core.cli", "list-plugins")
     assert text.code == 0
     assert text.line("detectors", "pixel_gaussian") == [
         "detectors",
@@ -59,7 +59,7 @@ def test_it_is_listed_as_json_among_its_kind(installed):
 
 
 def test_listing_imports_no_plugin(installed):
-    answer = installed.run("-X", "importtime", "-m", "segad_core.cli", "list-plugins")
+    answer = installed.process("-X", "importtime", "-m", "segad_core.cli", "list-plugins")
     assert "pixel_gaussian" in answer.out
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in answer.err.splitlines()}
     assert "segad_core" in imported

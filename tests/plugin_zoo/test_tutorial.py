@@ -80,8 +80,7 @@ def test_the_tutorial_works(environments):
 
 
 @pytest.mark.slow
-def test_the_second_recipe_of_the_tutorial_computes_only_what_is_new(environments):
-    house = environments("comparison")
+def test_the_second_recipe_of_the_tutorial_computes_only_what_is_new(house):
     house.pictures(good=20, bad=10, size=64)
     files = {what: content for kind, what, content in steps(TUTORIAL.read_text()) if kind == "file"}
     entry_points = (

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import struct
-import subprocess
-import sys
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,21 +90,6 @@ def run_command(
 ) -> Result:
     """`segad run`, on the CPU, with store and runs beside the recipe unless told otherwise."""
     return segad("run", recipe, *_places(recipe, store, runs), *words)
-
-
-def start_run(
-    recipe: Path, *words: str | Path, store: Path | None = None, runs: Path | None = None, code: str = ""
-) -> subprocess.Popen[str]:
-    """`segad run` as a process of its own; `code` runs in it first."""
-    program = f"{code}\nfrom segad_core.cli import main\nmain()"
-    arguments = ["run", recipe, *_places(recipe, store, runs), *words]
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"},
-    )
 
 
 def _places(recipe: Path, store: Path | None, runs: Path | None) -> list[str | Path]:

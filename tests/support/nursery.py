@@ -1,22 +1,41 @@
-"""A process that has imported everything and forks a `segad` when told: a start costs almost nothing.
+"""A process that has imported the libraries and forks a Python when asked: a start costs almost nothing.
 
-What a forked command does is unchanged, but that it notes in a journal each artifact that it is about to
-write, and whether that artifact is in the store already.
+A forked Python does what `python COMMAND` does in a process of its own: its folder, environment, path,
+output, exit code and death are its own. Only what is imported at the start is not: use a real process to test
+imports, a closed standard input, or how installed packages are found at the start.
 """
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import json
 import os
+import runpy
+import signal
+import site
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+import threading
+import traceback
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
 
+CORE = (
+    "cli.check",
+    "cli.list_plugins",
+    "cli.progress",
+    "cli.run",
+    "run.engine",
+    "run.environment",
+)
 PLUGINS = (
     "datasets.folder",
+    "detectors.fastflow",
     "detectors.patchcore",
     "encoders.efficientnet_lite0",
     "executors.serial",
@@ -25,6 +44,17 @@ PLUGINS = (
     "final_classifiers.brf",
     "segmenters.whole_image",
 )
+THREADS = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+"""Libraries read these when they are imported; a forked Python keeps them."""
+
+
+@dataclass
+class Ended:
+    """How a process ended: its exit code, or minus the signal that killed it, and what it printed."""
+
+    code: int
+    out: str
+    err: str
 
 
 class Nursery:
@@ -37,79 +67,150 @@ class Nursery:
             stdout=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).parents[2],
-            env={**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"},
+            env={**os.environ, **THREADS},
         )
+        self._outputs: dict[int, Path] = {}
 
-    def start(self, journal: Path, *words: str | Path) -> int:
-        """Starts `segad words`; returns its process id."""
-        return self._ask(journal, *words)
+    def start(
+        self,
+        *command: str | Path,
+        cwd: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        sites: Sequence[Path] = (),
+    ) -> int:
+        """Starts `python COMMAND`, where COMMAND begins with `-m MODULE` or `-c CODE`.
 
-    def wait(self, child: int) -> int:
-        """How a command ended: its exit code, or minus the signal that killed it."""
-        return self._ask(child)
+        Args:
+            environment: the environment of the process; by default this one's.
+            sites: folders of installed packages, with their .pth files, beside those of this Python.
 
-    def run(self, journal: Path, *words: str | Path) -> int:
-        """Starts a command and waits for its end."""
-        return self.wait(self.start(journal, *words))
+        Returns:
+            The process id.
+        """
+        output = Path(tempfile.mkdtemp(prefix="nursery-"))
+        child = self._ask(
+            {
+                "command": [str(word) for word in command],
+                "cwd": str(cwd or Path.cwd()),
+                "environment": dict(os.environ if environment is None else environment),
+                "sites": [str(folder) for folder in sites],
+                "output": str(output),
+            }
+        )
+        self._outputs[child] = output
+        return child
+
+    def wait(self, child: int) -> Ended:
+        """How a process ended that was started here."""
+        code = self._ask({"child": child})
+        output = self._outputs.pop(child)
+        texts = []
+        for name in ("out", "err"):
+            texts.append((output / name).read_text(encoding="utf-8"))
+            (output / name).unlink()
+        output.rmdir()
+        return Ended(code, *texts)
+
+    def run(
+        self,
+        *command: str | Path,
+        cwd: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        sites: Sequence[Path] = (),
+    ) -> Ended:
+        """Starts `python COMMAND` as `start` does, and waits for its end."""
+        return self.wait(self.start(*command, cwd=cwd, environment=environment, sites=sites))
 
     def close(self) -> None:
         """Ends the process."""
         assert self.process.stdin is not None
         self.process.stdin.close()
-        self.process.wait(10)
+        self.process.wait(60)
 
-    def _ask(self, *words: object) -> int:
+    def _ask(self, request: object) -> int:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        print(json.dumps([str(word) for word in words]), file=self.process.stdin, flush=True)
+        print(json.dumps(request), file=self.process.stdin, flush=True)
         return int(self.process.stdout.readline())
 
 
-def written(journal: Path) -> list[Mapping[str, str]]:
-    """The artifacts that commands were about to write, in order."""
-    return [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
+@cache
+def nursery() -> Nursery:
+    """The nursery of this test process."""
+    opened = Nursery()
+    atexit.register(opened.close)
+    return opened
 
 
 def _serve() -> None:
-    for module in ("run.engine", "cli.progress", "cli.run"):
+    for module in CORE:
         importlib.import_module(f"segad_core.{module}")
     for module in PLUGINS:
         importlib.import_module(f"segad_plugins.{module}")
     for line in sys.stdin:
-        first, *words = json.loads(line)
-        if words:
-            child = os.fork()
-            if child == 0:
-                _be_segad(Path(first), words)
-            print(child, flush=True)
-        else:
-            print(os.waitstatus_to_exitcode(os.waitpid(int(first), 0)[1]), flush=True)
+        request = json.loads(line)
+        if "child" in request:
+            print(os.waitstatus_to_exitcode(os.waitpid(request["child"], 0)[1]), flush=True)
+            continue
+        for name in ("out", "err"):  # there for whoever waits for a process that is killed at once
+            Path(request["output"], name).touch()
+        child = os.fork()
+        if child == 0:
+            _be_python(**request)
+        print(child, flush=True)
+    os._exit(0)  # taking down what was imported takes longer than all else here
 
 
-def _be_segad(journal: Path, words: list[str]) -> None:
-    from segad_core.cli import main
-    from segad_core.store.store import Store
-
-    silence = os.open(os.devnull, os.O_RDWR)
-    os.dup2(silence, 0)
-    os.dup2(silence, 1)
-    os.dup2(os.open(f"{journal}.said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-    put = Store.put
-
-    def noting(self: Store, key: str, kind: str, *more: Any, **named: Any) -> None:
-        with journal.open("a") as file:
-            note = {"key": key, "kind": kind, "there": self.has(key)}
-            file.write(json.dumps(note) + "\n")
-        put(self, key, kind, *more, **named)
-
-    Store.put = noting  # type: ignore[method-assign]
+def _be_python(
+    command: list[str], cwd: str, environment: dict[str, str], sites: list[str], output: str
+) -> None:
     code = 1
     try:
-        main(words)
-    except SystemExit as end:
-        code = int(end.code or 0)
+        for descriptor, path, flags in (
+            (0, os.devnull, os.O_RDONLY),
+            (1, f"{output}/out", os.O_WRONLY),
+            (2, f"{output}/err", os.O_WRONLY),
+        ):
+            opened = os.open(path, flags)
+            os.dup2(opened, descriptor)
+            os.close(opened)
+        os.environ.clear()
+        os.environ.update({**environment, **THREADS})
+        os.chdir(cwd)
+        sys.path[:1] = [cwd, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+        sys.dont_write_bytecode = bool(environment.get("PYTHONDONTWRITEBYTECODE"))
+        for folder in sites:
+            site.addsitedir(folder)
+        code = _run(*command)
     finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(code)
+
+
+def _run(option: str, what: str, *arguments: str) -> int:
+    """Runs `python OPTION WHAT ARGUMENTS` to its end; returns the exit code."""
+    try:
+        sys.argv = [option, *arguments]
+        if option == "-m":
+            runpy.run_module(what, run_name="__main__", alter_sys=True)
+        else:
+            main = sys.modules["__main__"] = types.ModuleType("__main__")
+            exec(compile(what, "<string>", "exec"), main.__dict__)
+        code = 0
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        traceback.print_exc()
+        code = 128 + signal.SIGINT
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    threading._shutdown()  # as a Python does at its end
+    atexit._run_exitfuncs()
+    return code
 
 
 if __name__ == "__main__":
