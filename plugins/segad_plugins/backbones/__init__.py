@@ -111,10 +111,10 @@ def empty_trunk(params: Backbone, who: str = "backbone") -> Trunk:
     with seeded(0):
         if params.source == "torchvision":
             body: nn.Module = torchvision.body(who, params)
-            return Trunk(body, _map_shape(body, (3, 224, 224))[1], *torchvision.normalisation(params))
+            return Trunk(body, _map_shape(params, body, (3, 224, 224))[1], *torchvision.normalisation(params))
         model = params.model if params.source == "timm" else efficientnet_lite0.MODEL
         body = timm.body(who, model)
-    shape = _map_shape(body, body.network.pretrained_cfg["input_size"])
+    shape = _map_shape(params, body, body.network.pretrained_cfg["input_size"])
     if len(shape) != 4 or shape[1] != body.network.num_features:
         raise PluginError(
             f"{who}: the output of timm's {model} is not a map of channels, height and width"
@@ -130,6 +130,8 @@ def check_trunk(params: Backbone, size: tuple[int, int], who: str = "backbone") 
     Raises:
         PluginError: it does not.
     """
+    if (params.source, params.model, size) in _CHECKED:
+        return
     model = params.source if params.source == "efficientnet_lite0" else params.model
     with torch.device("meta"):
         network = empty_trunk(params, who)
@@ -140,6 +142,7 @@ def check_trunk(params: Backbone, size: tuple[int, int], who: str = "backbone") 
                 f"{who}: {model} cannot process images of {size[0]} x {size[1]} pixels ({error})",
                 "Set image.size in the recipe to a size that the model supports.",
             ) from error
+    _CHECKED.add((params.source, params.model, size))
 
 
 def check_weights(params: Backbone, who: str = "backbone") -> None:
@@ -169,8 +172,17 @@ def _announce(who: str, model: str, missing: str) -> None:
     log.warning(message, who, model, missing)
 
 
-def _map_shape(body: nn.Module, given: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of a network's output for an image of shape (3, H, W), without computing it."""
-    with torch.no_grad():
-        output = copy.deepcopy(body).to("meta").eval()(torch.empty(1, *given, device="meta"))
-    return tuple(output.shape) if isinstance(output, Tensor) else ()
+def _map_shape(params: Backbone, body: nn.Module, given: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a network's output for an image of shape (3, H, W), computed on `meta`."""
+    model = params.source, params.model
+    if model not in _SHAPES:
+        with torch.no_grad():
+            output = copy.deepcopy(body).to("meta").eval()(torch.empty(1, *given, device="meta"))
+        _SHAPES[model] = tuple(output.shape) if isinstance(output, Tensor) else ()
+    return _SHAPES[model]
+
+
+_SHAPES: dict[tuple[str, str], tuple[int, ...]] = {}
+"""Output shapes by source and model: computing one takes longer than building the network."""
+_CHECKED: set[tuple[str, str, tuple[int, int]]] = set()
+"""Sources, models and image sizes that fit: every category and seed checks the same."""
