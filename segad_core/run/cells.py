@@ -1,4 +1,4 @@
-"""Cells and tasks: what must exist, and the units of work that make it, as plain data."""
+"""Cells and tasks as plain data: what has to exist, and the units of work that compute it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from segad_core.images.image_set import Preprocessing
 from segad_core.recipe import Choice, Row
 
 SCHEMA = 1
-"""Part of every key; goes up when the engine itself would compute another result from the same inputs."""
+"""Part of every key; raised when the engine itself computes other results from the same inputs."""
 
 SCORING = 3
-"""The same for what comes of scoring images: statistics, scores and rows."""
+"""The same for the results of scoring images: statistics, scores and rows."""
 
 
 def names_for(samples: Iterable[Sample], *choices: Choice | None) -> dict[str, Any]:
-    """What a key has beside the content of images where one of the plugins knows images by name."""
+    """What a key contains besides the content of images if a plugin knows images by name."""
     by_name = any(optional.knows_images_by_name(choice.component) for choice in choices if choice)
     return {"names": [[sample.id, sample.label] for sample in samples]} if by_name else {}
 
@@ -30,7 +30,7 @@ def distributions(*choices: Choice | None) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class FitCell:
-    """A detector or a classifier, trained."""
+    """A trained detector or classifier."""
 
     key: str
     alias: str
@@ -55,13 +55,13 @@ class FittedOn:
 
 @dataclass(frozen=True)
 class StatisticsCell:
-    """Numbers of a detector's maps, a line per image.
+    """Statistics of a detector's maps, one line per image.
 
-    With a segmenter: each feature within each segment. Without: each feature over the whole map; and with
-    no features at all, the detector's image score.
+    With a segmenter: each feature of each segment. Without: each feature of the whole map; without
+    features, the detector's image score.
 
     Attributes:
-        fitted: where features learn from good parts, on which.
+        fitted: which good parts the features learn from; None if none of them learns.
     """
 
     key: str
@@ -73,21 +73,21 @@ class StatisticsCell:
 
 @dataclass(frozen=True)
 class ScoresCell:
-    """Scores of a classifier, a line per image."""
+    """Scores of a classifier, one line per image."""
 
     key: str
 
 
 @dataclass(frozen=True)
 class Defects:
-    """How artificial defects come onto good images: by whom, on which segments, from which seed."""
+    """How defects are generated on good images: by which generators, on which segments, from which seed."""
 
     generators: tuple[Choice, ...]
     segmenter: Choice
     seed: int
 
     def identity(self, category: str) -> dict[str, Any]:
-        """What decides, beside the images, what comes out."""
+        """What decides the results, besides the images."""
         return {
             "generators": [choice.identity(category) for choice in self.generators],
             "segmenter": self.segmenter.identity(category),
@@ -100,7 +100,7 @@ class FitTask:
     """Trains learners on the same images: the encoder sees each image once.
 
     Attributes:
-        labels: of the images, for classifiers; none for detectors, whose images are good.
+        labels: of the images, for classifiers; empty for detectors, which train on good images.
     """
 
     name: str
@@ -115,10 +115,10 @@ class FitTask:
 
 @dataclass(frozen=True)
 class StatisticsTask:
-    """Scores the same images with detectors: one decode, one encoder pass, one map per detector.
+    """Scores the same images with detectors: one decoding, one encoder pass, one map per detector.
 
     Attributes:
-        defects: put onto each image before detectors see it, if any; it is segmented without its defect.
+        defects: put on each image before detectors see it, if any; images are segmented without them.
     """
 
     name: str
@@ -133,10 +133,10 @@ class StatisticsTask:
 
 @dataclass(frozen=True)
 class ScoresTask:
-    """Scores images with a classifier, or each with the one of several trainings that it took no part in.
+    """Scores images with a classifier, or out of fold: each with the training that it had no part in.
 
     Attributes:
-        parts: a trained classifier, and the lines of `samples` that it scores; each line once.
+        parts: trained classifiers, each with the lines of `samples` that it scores; each line once.
     """
 
     name: str
@@ -158,10 +158,10 @@ class RowCell:
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """Where the parts of a feature table are: keys per detector, of equal lines.
+    """The keys of the parts of a feature table, one per detector; all parts have the same lines.
 
     Attributes:
-        segment_keys: statistics within segments.
+        segment_keys: statistics of segments.
         image_keys: statistics of whole maps; may be empty.
         scores_key: a classifier's scores; may be empty.
     """
@@ -171,20 +171,20 @@ class FeatureTable:
     scores_key: str = ""
 
     def keys(self) -> tuple[str, ...]:
-        """All of them."""
+        """All keys."""
         return (*self.segment_keys, *self.image_keys, *([self.scores_key] if self.scores_key else []))
 
 
 @dataclass(frozen=True)
 class RowTask:
-    """Turns statistics into a row's scores: trains the final classifier, or takes a learner's own score.
+    """Turns statistics into a row's scores: trains the final classifier, or takes a learner's score.
 
     Attributes:
-        held_out: the type of defect from which nothing learnt; empty for the setup itself.
+        held_out: the held-out defect type; empty if none is held out.
         train, train_labels: lines of the table that the final classifier learns from.
-        scored: lines of the table to score: the test images, then those apart.
-        table: the statistics; for a learner's own score, that alone, in `scores_key`.
-        generated: statistics of generated defects, all of which are bad images to learn from; or none.
+        scored: lines of the table to score: the test images, then the doubtful ones.
+        table: the statistics; for a learner's score, `scores_key` alone.
+        generated: statistics of generated defects to train on as bad images, if any.
     """
 
     name: str
@@ -206,7 +206,7 @@ Task = FitTask | StatisticsTask | ScoresTask | RowTask
 
 
 def expected_work(task: Task) -> int:
-    """About how long a task takes beside others, in images scored: for nothing but the time that is left."""
+    """Roughly how long a task takes, in images scored; only used to estimate the remaining time."""
     if isinstance(task, FitTask):
         return 2 * len(task.samples) * len(task.cells)
     return 30 if isinstance(task, RowTask) else len(task.samples)

@@ -1,4 +1,4 @@
-"""What must exist for a recipe's table, made from what: tasks of cells, each cell known by its key.
+"""Plans a recipe's table as tasks made of cells; each cell is identified by its key.
 
 A cell's key is the digest of everything that decides its content: the plugin's code and parameters, the
 content of the images in order, the keys it builds on, the preprocessing and the seed. Names of files, of
@@ -37,20 +37,20 @@ from segad_core.split.draw import Fold, Split, stratified_folds
 
 @dataclass(frozen=True)
 class CategoryPlan:
-    """The tasks of one category in an order in which each finds what it needs."""
+    """The tasks of one category, ordered so that each follows those that it needs."""
 
     category: str
     tasks: tuple[Task, ...]
 
     def rows(self) -> list[RowTask]:
-        """The tasks that end in lines of the table."""
+        """The tasks that fill rows of the table."""
         return [task for task in self.tasks if isinstance(task, RowTask)]
 
 
 def plan_category(
     recipe: Recipe, category: str, inventory: Inventory, splits: Mapping[Fold, Split]
 ) -> CategoryPlan:
-    """Plans one category: folds that share a detector training share its statistics too."""
+    """Plans one category: folds that share a detector training also share its statistics."""
     planner = _Planner(recipe, category, inventory)
     groups: dict[int, list[Fold]] = {}
     for fold in splits:
@@ -60,7 +60,7 @@ def plan_category(
     for fit_seed, folds in groups.items():
         for task in planner.group(fit_seed, {fold: splits[fold] for fold in folds}):
             keys = {cell.key for cell in task.cells}
-            if isinstance(task, RowTask) or not keys <= made:  # two classifiers may share a training
+            if isinstance(task, RowTask) or not keys <= made:  # two classifiers may share one training
                 tasks.append(task)
             made |= keys
     return CategoryPlan(category, tuple(tasks))
@@ -79,7 +79,7 @@ class _Planner:
     def group(self, fit_seed: int, splits: Mapping[Fold, Split]) -> list[Task]:
         """The tasks of the folds that share one training of each detector."""
         train_ids = list(dict.fromkeys(split.detectors for split in splits.values()))
-        # a detector seed of its own still meets another test part under each seed where that part is drawn
+        # with a fixed detector seed, the images still differ by fold where the test set is drawn
         if len(train_ids) > 1:
             parts = [{fold: s for fold, s in splits.items() if s.detectors == ids} for ids in train_ids]
             return [task for part in parts for task in self.group(fit_seed, part)]
@@ -105,13 +105,13 @@ class _Planner:
             rows += [self.row_task(r, fold, split, lines, real, generated, scores) for r in self.recipe.rows]
             tasks += [p.task(f"{self.category}, seed {fold}: generated defects") for p in generated.values()]
         if fits:
-            different = {cell.key: cell for cell in fits.values()}.values()  # one for two equal detectors
+            different = {cell.key: cell for cell in fits.values()}.values()  # equal detectors share one
             fit = FitTask(f"{label}: fit", samples=train, cells=tuple(different), **self.common())
             tasks = [fit, real.task(f"{label}: statistics"), *tasks]
         return [*tasks, *rows]
 
     def common(self) -> dict[str, Any]:
-        """What all tasks that look at images are told."""
+        """What all tasks that read images have in common."""
         return {
             "category": self.category,
             "encoder": self.recipe.encoder,
@@ -127,7 +127,7 @@ class _Planner:
     def fit_cell(
         self, alias: str, choice: Choice, train: Sequence[Sample], seed: int, labels: Sequence[int] = ()
     ) -> FitCell:
-        # paired across categories and recipes: the seed does not depend on what else a recipe holds
+        # results are paired across recipes: the seed does not depend on the rest of the recipe
         entropy = (seed, int(digest_of([self.category, choice.provider.qualified])[:16], 16))
         reads_encoder = bool(choice.build(self.category).layers())
         inputs = {
@@ -146,13 +146,13 @@ class _Planner:
     def classifier_tasks(
         self, alias: str, fold: Fold, split: Split, others: Sequence[Sample], lines: Mapping[str, int]
     ) -> tuple[list[Task], str]:
-        """The trainings of a classifier, what scores the images that no detector trains on, and its key.
+        """The trainings of a classifier, the task that scores all images but the detectors', and its key.
 
         With `out_of_fold` an image that the final classifier learns from is scored by a training without it.
         """
         choice, count = self.recipe.classifiers[alias], self.recipe.skeleton.classifiers[alias].out_of_fold
         name, seed = f"{self.category}, seed {fold}: {alias}", fold.seed
-        # by what they show: a copy of an image has seen as much as the image itself
+        # by content: a copy of an image gives as much away as the image itself
         shown = {sample.id: self.inventory.facts[sample.id].pixels for sample in others}
         labels = {i: int(self.by_id[i].label or 0) for i in split.classifiers[alias]}
         trained_on = {self.inventory.facts[i].pixels: label for i, label in labels.items()}
@@ -222,7 +222,7 @@ class _Planner:
             "labels": labels,
             "scored": [lines[i] for i in scored],
             "seed": fold.seed,
-            # the names of the features are part of what the classifier stores
+            # the final classifier stores the names of the features
             "names": row.learners() if not row.score else None,
             "scores": table.scores_key,
             "generated": defective.keys() if defective else None,
@@ -258,7 +258,7 @@ class _Planner:
         """
         segmenter = self.recipe.segmenter or row.segmenter
         assert segmenter is not None
-        # not told apart by category: what an image becomes depends on its content
+        # the same for all categories: the defect depends on the content of the image
         defects = Defects(row.defects, segmenter, seed)
         name = digest_of(defects.identity(self.category))
         if name not in generated:

@@ -25,7 +25,7 @@ class StatisticsPass:
     """The statistics that rows want of the same images; a cell that two of them want is there once.
 
     Args:
-        common: what all tasks that look at images are told.
+        common: what all tasks that read images have in common.
         samples, content: the images and their digests.
         fits: the trained detectors, by name.
         defects: what is put onto the images, if anything.

@@ -1,4 +1,4 @@
-"""Artificial defects on good images, to train the final classifier without bad ones (paper section 5.1)."""
+"""Generated defects on good images, to train the final classifier without bad ones (paper section 5.1)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from segad_core.errors import DataError, PluginError
 def with_defects(
     batch: ImageBatch, maps: NDArray[np.uint8], generators: Sequence[DefectGenerator], seed: int
 ) -> ImageBatch:
-    """The images of a batch with one defect each, by one of the generators, drawn by seed and image.
+    """Puts one defect on each image of a batch, by a generator drawn from seed and image.
 
-    Where the generator that was drawn cannot damage an image, another one does.
-    What an image becomes depends on its file and the seed alone, not on the other images.
+    If the drawn generator cannot damage an image, another one does. The result for an image depends on its
+    file and the seed alone, not on the other images.
 
     Args:
         batch: good images.
         maps: their segmentation maps (N, H, W), or (1, H, W) for all alike.
-        generators: each is as likely as the others.
-        seed: of all draws.
+        generators: all equally likely.
+        seed: of the draws.
 
     Raises:
-        DataError: an image that none of the generators can damage.
+        DataError: none of the generators can damage an image.
     """
     pixels = np.empty_like(batch.pixels)
     for i, sample in enumerate(batch.samples):
@@ -37,7 +37,7 @@ def with_defects(
         made = _damaged(batch.pixels[i], maps[i if len(maps) > 1 else 0], order, rng, sample.id)
         if made.shape != pixels[i].shape or made.dtype != np.uint8:
             raise PluginError(
-                f"generated defects, image '{sample.id}': gave {made.shape} of {made.dtype}, not "
+                f"generated defects, image '{sample.id}': returned {made.shape} of {made.dtype} instead of "
                 f"{pixels[i].shape} of uint8"
             )
         pixels[i] = made
@@ -51,7 +51,7 @@ def _damaged(
     rng: np.random.Generator,
     name: str,
 ) -> NDArray[np.uint8]:
-    """The image with a defect by the first of the generators that can put one on it."""
+    """The image with a defect from the first generator that can put one on it."""
     failures = []
     for generator in generators:
         try:

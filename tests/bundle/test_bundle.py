@@ -265,7 +265,7 @@ def test_a_doubtful_segmentation_is_never_ok_and_hides_no_ng(
         lambda batch: [MapQuality(0.1, "the part lies askew") for _ in batch.samples],
     )
     for before, after in zip(sound, bundle.predict(paths), strict=True):
-        doubt = "segmentation in doubt: the part lies askew"
+        doubt = "doubtful segmentation: the part lies askew"
         if before.verdict == "NG":
             assert after == replace(before, reason=f"{before.reason}; {doubt}")
         else:
@@ -289,7 +289,7 @@ def test_what_cannot_be_explained_is_never_ok(
     for before, after in zip(sound, bundle.predict(paths), strict=True):
         assert after.verdict == before.verdict
         assert after.score == before.score
-        assert "it cannot be explained: " in after.reason
+        assert "no explanation: " in after.reason
 
 
 def test_a_stream_holds_two_batches(bundle: Bundle) -> None:

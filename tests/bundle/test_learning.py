@@ -188,7 +188,8 @@ def test_what_is_said_now_counts(tmp_path: Path) -> None:
     """Of an image that was learnt from, or taught, before."""
     learnt = next(one for one in of_the_training(0) if shown(one) in _training(bundle_of("SegAD")))
     found = taught(tmp_path / "new", [learnt])
-    assert found.notes == [f"{learnt}: was learnt from before, as good; what is said now counts"]
+    (note,) = found.notes
+    assert note.startswith(f"{learnt}: ") and "before, as good" in note
     assert _training(tmp_path / "new")[shown(learnt)] == [1]
     with Bundle.load(tmp_path / "new", "cpu") as new:
         back = learn(new, tmp_path / "back", good=[learnt], times=2)
@@ -220,7 +221,7 @@ def test_a_copy_in_another_format_is_the_same_image(tmp_path: Path) -> None:
     found = taught(tmp_path / "new", [tmp_path / "a.bmp", tmp_path / "b.bmp", tmp_path / "c.tif"])
     assert [one.image for one in found.taught] == [str(tmp_path / "a.bmp"), str(tmp_path / "b.bmp")]
     assert found.after.caught.of == 5
-    assert found.notes[0] == f"{tmp_path / 'b.bmp'}: was learnt from before, as bad; what is said now counts"
+    assert found.notes[0].startswith(f"{tmp_path / 'b.bmp'}: ") and "before, as bad" in found.notes[0]
     assert found.notes[1].startswith("1 of the test images were taught")
 
 
@@ -250,14 +251,15 @@ def test_a_known_image_keeps_its_features_and_its_damaged_twin() -> None:
         *[("c.png", 1)] * 2,
     ]
     np.testing.assert_array_equal(found.features, [[2, 3], [4, 5], [0, 1], [0, 1], [7, 7], [7, 7]])
-    assert notes == ["a.png: was learnt from before, as good; what is said now counts"]
+    (note,) = notes
+    assert note.startswith("a.png: ") and "before, as good" in note
 
 
 def test_a_part_in_doubt_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     doubt = MapQuality(0.1, "no part in sight")
     monkeypatch.setattr(StaticMask, "quality", lambda self, batch: [doubt] * len(batch))
     found = taught(tmp_path / "new", of_the_training(1)[:1])
-    assert "segmentation in doubt: no part in sight; it is learnt all the same" in found.notes[0]
+    assert str(of_the_training(1)[0]) in found.notes[0] and "no part in sight" in found.notes[0]
 
 
 def test_the_same_lessons_make_the_same_bytes(tmp_path: Path) -> None:
@@ -267,11 +269,11 @@ def test_the_same_lessons_make_the_same_bytes(tmp_path: Path) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[Path], object], type[SegadError], str]] = {
-    "nothing": (lambda p: taught(p / "new"), UsageError, "nothing to learn from"),
+    "nothing": (lambda p: taught(p / "new"), UsageError, "nothing to learn"),
     "good and bad": (
         lambda p: taught(p / "new", [bad(0)], [bad(0)]),
         UsageError,
-        "is given as good, and as bad",
+        "good and as bad",
     ),
     "no such file": (
         lambda p: taught(p / "new", [p / "gone.png"]),
@@ -283,9 +285,13 @@ REFUSED: dict[str, tuple[Callable[[Path], object], type[SegadError], str]] = {
         ImageError,
         "trained.yaml: is not an image",
     ),
-    "is there": (lambda p: taught(home(), [bad(0)]), UsageError, "is there already"),
-    "never": (lambda p: taught(p / "new", [bad(0)], times=0), UsageError, "is not from 1 to 1000"),
-    "too often": (lambda p: taught(p / "new", [bad(0)], times=1001), UsageError, "is not from 1 to 1000"),
+    "is there": (lambda p: taught(home(), [bad(0)]), UsageError, "already exists"),
+    "never": (lambda p: taught(p / "new", [bad(0)], times=0), UsageError, "times (0|1001): .* 1 and 1000"),
+    "too often": (
+        lambda p: taught(p / "new", [bad(0)], times=1001),
+        UsageError,
+        "times (0|1001): .* 1 and 1000",
+    ),
     "a detector alone": (
         lambda p: taught(p / "new", [bad(0)], row="PatchCore"),
         BundleError,

@@ -45,9 +45,7 @@ def test_an_operating_point_that_was_made_up(change: dict[str, Any], sound: Part
     """All would be OK, and the golden images among them, at this threshold and at the one that they had."""
     parts = sound.copy()
     parts.files["operating.json"] = json.dumps(json.loads(parts.files["operating.json"]) | change).encode()
-    assert "its operating point is not what its threshold comes to on its calibration table" in (
-        verified(parts, tmp_path).problems
-    )
+    assert "the operating point does not match" in (verified(parts, tmp_path).problems)
 
 
 def golden(parts: Parts) -> list[dict[str, Any]]:
@@ -77,7 +75,8 @@ def test_another_verdict_is_told_however_small_the_difference(sound: Parts, tmp_
     listed[0]["score"] += 2e-12
     parts.files |= {"golden.json": json.dumps(listed).encode(), "operating.json": json.dumps(point).encode()}
     found = verified(parts, tmp_path)
-    assert found.problems == [f"{listed[0]['file']}: is OK, and was NG where the bundle was made"]
+    (problem,) = found.problems
+    assert problem.startswith(f"{listed[0]['file']}: is OK, but was NG")
     assert found.largest < found.tolerated
 
 
@@ -86,7 +85,7 @@ def test_a_golden_image_that_cannot_be_read_is_told(sound: Parts, tmp_path: Path
     name = golden(parts)[3]["file"]
     parts.files[name] = parts.files[name][:100]
     (problem,) = verified(parts, tmp_path).problems
-    assert problem.startswith(f"{name}: is UNKNOWN, and was NG where the bundle was made: is damaged")
+    assert problem.startswith(f"{name}: is UNKNOWN, but was NG") and ": is damaged" in problem
 
 
 def test_a_forest_that_is_not_the_tables_is_told(sound: Parts, tmp_path: Path) -> None:
@@ -100,7 +99,7 @@ def test_a_forest_that_is_not_the_tables_is_told(sound: Parts, tmp_path: Path) -
     parts.files["final/model.json"] = json.dumps(forest).encode()
     found = verified(parts, tmp_path)
     assert found.table is not None and found.table > found.tolerated
-    assert any("of the calibration table differ by up to" in one for one in found.problems)
+    assert any("the calibration table differ by up to" in one for one in found.problems)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Work that goes on while the caller does something else."""
+"""Work that continues while the caller does something else."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ T = TypeVar("T")
 
 
 def in_background(work: Callable[[], T]) -> Callable[[], T]:
-    """Begins a call in a thread of its own; what is given waits for its result, or raises what it raised.
+    """Starts a call in a thread; the returned function waits for its result, or raises its exception.
 
-    The thread does not keep the program from ending: it may wait for what never comes, such as a name through
-    a pipe that stays open.
+    The thread does not keep the program alive: it may wait for something that never comes, such as a name
+    from a pipe that stays open.
     """
     done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
 
     def run() -> None:
         try:
             done.put((work(), None))
-        except BaseException as error:  # whatever it is, it is the caller's
+        except BaseException as error:  # the caller handles it
             done.put((None, error))
 
     def result() -> T:

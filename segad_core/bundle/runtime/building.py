@@ -1,4 +1,4 @@
-"""Components of a bundle: built from plugins that are installed, restored from files that are verified."""
+"""Builds the components of a bundle from installed plugins and restores them from verified files."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _AGAIN = "Make the bundle again with what is installed here."
 
 @dataclass
 class Builder:
-    """Builds components that are installed here; a bundle can name a plugin, never bring or fetch one."""
+    """Builds components from installed plugins; a bundle names plugins but never brings one."""
 
     container: Container
     registry: Registry
     device: str
 
     def component(self, kind: str, use: PluginUse) -> Any:
-        """A fresh component, with its files from the bundle."""
+        """A new component, with its files from the bundle."""
         path = self.container.path
         try:
             provider = self.registry.find(kind, use.use)
@@ -45,13 +45,13 @@ class Builder:
         except PluginError as error:
             distribution = use.use.partition(":")[0]
             raise BundleError(
-                f"{path}: needs the plugin '{use.use}' {use.version} ({kind}): {error.what}",
-                f"Install {distribution} {use.version}, if you trust it: segad installs nothing by itself.",
+                f"{path}: needs plugin '{use.use}' {use.version} ({kind}): {error.what}",
+                f"Install {distribution} {use.version} if you trust it; segad installs nothing by itself.",
             ) from error
         if provider.version != use.version:
             log.warning(
-                "%s: was made with %s %s, and %s is installed: `segad bundle verify` says whether scores are "
-                "the same",
+                "%s: was made with %s %s, but %s is installed; `segad bundle verify` checks whether "
+                "scores are the same",
                 path,
                 provider.distribution,
                 use.version,
@@ -59,7 +59,7 @@ class Builder:
             )
         if optional.knows_images_by_name(component):
             raise BundleError(
-                f"{path}: '{use.use}' knows images by their names alone, and cannot look at new ones", _AGAIN
+                f"{path}: '{use.use}' knows images only by name and cannot score new ones", _AGAIN
             )
         return component(self._params(component, use), self.device)
 
@@ -70,8 +70,8 @@ class Builder:
             is_path = has_mark(info, IsInputFile) or has_mark(info, IsInputFolder)
             if is_path and params.get(name) not in (None, []):
                 raise BundleError(
-                    f"{self.container.path}: '{use.use}' names a path outside of the bundle in '{name}'",
-                    "Do not use it as it is.",
+                    f"{self.container.path}: '{use.use}' names a path outside the bundle in '{name}'",
+                    "Do not use this bundle.",
                 )
         for name, files in use.files.items():
             if name not in fields or not has_mark(fields[name], IsInputFile):
@@ -81,7 +81,7 @@ class Builder:
             if any(PurePosixPath(file).suffix not in PLAIN_ENDINGS for file in files):
                 raise BundleError(
                     f"{self.container.path}: '{use.use}' has a file in '{name}' that could hold code",
-                    "Do not use it as it is.",
+                    "Do not use this bundle.",
                 )
             places = [str(self.container.file(file)) for file in files]
             params[name] = places if isinstance(use.params.get(name), list) else places[0]
@@ -89,37 +89,37 @@ class Builder:
             return component.Params.model_validate(params)
         except ValidationError as error:
             raise BundleError(
-                f"{self.container.path}: '{use.use}' refuses its parameters {first_of(error)}",
-                f"Install the version that the bundle names, {use.version}.",
+                f"{self.container.path}: '{use.use}' rejects its parameters {first_of(error)}",
+                f"Install version {use.version}, which the bundle names.",
             ) from None
 
     def encoder(self) -> Encoder:
-        """The encoder, with the weights that everything was trained with.
+        """The encoder, with the weights used for training.
 
         Raises:
-            BundleError: there is none, or it has others here.
+            BundleError: the bundle names none, or the weights differ here.
         """
         given = self.container.manifest.pipeline
         if given.encoder is None:
-            raise BundleError(f"{self.container.path}: names no encoder, and needs one", _AGAIN)
+            raise BundleError(f"{self.container.path}: needs an encoder but names none", _AGAIN)
         encoder: Encoder = self.component("encoders", given.encoder)
         if missing := optional.to_download(encoder):
             raise BundleError(
                 f"{self.container.path}: the encoder's weights are not on this machine ({missing}), and "
-                "loading a bundle fetches nothing",
-                "Fetch them before, or make the bundle from a recipe that names their file.",
+                "loading a bundle never downloads anything",
+                "Download them first, or make the bundle from a recipe that names their file.",
             )
-        in_bundle = bool(given.encoder.files)  # then its own digest says that they are the same
+        in_bundle = bool(given.encoder.files)  # then the digest of the file is proof enough
         if not in_bundle and encoder.digest() != given.encoder_digest:
             raise BundleError(
-                f"{self.container.path}: the weights of encoder '{given.encoder.use}' here are not those "
-                "that it was trained with",
+                f"{self.container.path}: the weights of encoder '{given.encoder.use}' differ from "
+                "those used for training",
                 "Install the same weights, or make the bundle from a recipe that names their file.",
             )
         return encoder
 
     def learner(self, kind: str, alias: str, use: PluginUse) -> Any:
-        """A detector or classifier as its training left it."""
+        """A trained detector or classifier."""
         learner, name = self.component(kind, use), f"{kind}/{alias}.safetensors"
         self._restore(learner, read_arrays(self.container, name), name)
         return learner
@@ -127,7 +127,7 @@ class Builder:
     def features(
         self, kind: str, uses: Sequence[PluginUse], detectors: Sequence[str]
     ) -> dict[str, list[Feature]]:
-        """The features of each detector, with what they learnt from good parts."""
+        """The features of each detector, with what they have learnt from good parts."""
         states = read_feature_states(self.container, kind, detectors)
         built: dict[str, list[Feature]] = {}
         for detector in detectors:
@@ -136,40 +136,40 @@ class Builder:
                 state = states.get(detector, {})
                 try:
                     restore_features(built[detector], state)
-                except Exception as error:  # whatever a state that is not its own makes a plugin stumble over
+                except Exception as error:  # a state that is not its own can make a plugin raise anything
                     raise self._refused(f"{kind}/{detector}.safetensors", error) from error
         return built
 
     def final(self, use: PluginUse) -> FinalClassifier:
-        """The final classifier as its training left it, tried on a feature vector."""
+        """The trained final classifier, tried on a feature vector."""
         final: FinalClassifier = self.component("final_classifiers", use)
         self._restore(final, read_final_state(self.container), FINAL)
         width = len(self.container.manifest.pipeline.names)
         try:
             contributions = final.contributions(np.zeros((1, width)))
             margin = np.asarray(final.margins(np.zeros((1, width))))
-        except Exception as error:  # whatever a plugin stumbles over
+        except Exception as error:  # a plugin may raise anything
             raise self._refused(FINAL, error) from error
         parts = np.zeros((1, width + 1)) if contributions is None else np.asarray(contributions)
         finite = np.isfinite(margin).all() and np.isfinite(parts).all()
         if margin.shape != (1,) or parts.shape != (1, width + 1) or not finite:
             raise BundleError(
-                f"{self.container.path}: '{FINAL}' gives no finite score of its features", _AGAIN
+                f"{self.container.path}: '{FINAL}' gives no finite score for its features", _AGAIN
             )
         return final
 
     def _restore(self, component: Any, state: Mapping[str, Any], name: str) -> None:
         try:
             component.restore(state)
-        except UsageError:  # it is not the state: there is no such device
+        except UsageError:  # not the state is wrong: there is no such device
             raise
-        except Exception as error:  # whatever a state that is not its own makes a plugin stumble over
+        except Exception as error:  # a state that is not its own can make a plugin raise anything
             raise self._refused(name, error) from error
 
     def _refused(self, name: str, error: Exception) -> BundleError:
         reason = shown(getattr(error, "what", "") or f"{type(error).__name__}: {error}")
         remedy = getattr(error, "remedy", "") or _AGAIN
-        return BundleError(f"{self.container.path}: '{name}' cannot be taken up: {reason}", remedy)
+        return BundleError(f"{self.container.path}: '{name}' cannot be restored: {reason}", remedy)
 
 
 def scores_of(
@@ -182,7 +182,7 @@ def scores_of(
     """
     try:
         scores = np.asarray(final.margins(features), np.float64)
-    except Exception as error:  # whatever numbers that are none of its own make a plugin stumble over
+    except Exception as error:  # numbers that are not its own can make a plugin raise anything
         reason = shown(f"{type(error).__name__}: {error}")
         raise BundleError(
             f"{container.path}: its final classifier cannot score its tables ({reason})", _AGAIN

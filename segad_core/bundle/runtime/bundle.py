@@ -1,4 +1,4 @@
-"""A bundle at work: images in, verdicts with reasons out, in one stream."""
+"""Inspecting images with a bundle: images in, verdicts with reasons out, as a stream."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Bundle:
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto", third_parties: bool = True) -> Bundle:
-        """Loads a bundle: every file is verified before it is parsed, and no code in it can run.
+        """Loads a bundle: every file is verified before it is parsed, and none of its content can run.
 
         Args:
             path: a folder or a zip.
@@ -72,7 +72,7 @@ class Bundle:
             third_parties: whether plugins that do not come with segad may be used.
 
         Raises:
-            BundleError: it is damaged, tampered with, of another format, or names what is not installed.
+            BundleError: it is damaged, tampered with, in another format, or needs something not installed.
         """
         container = Container(Path(path))
         try:
@@ -85,41 +85,42 @@ class Bundle:
 
     @property
     def manifest(self) -> Manifest:
-        """What the bundle says of itself."""
+        """The bundle's manifest."""
         return self.container.manifest
 
     @property
     def digest(self) -> str:
-        """What identifies the bundle: every file in it counts, the operating point too."""
+        """Identifies the bundle: every file in it counts, including the operating point."""
         return digest_of(self.manifest.model_dump(mode="json"))
 
     def calibration(self) -> ImageTable:
-        """The test images, which trained nothing: features, scores and labels."""
+        """The calibration images, which nothing was trained on: features, scores and labels."""
         return read_table(self.container, "calibration")
 
     def predict(self, images: Iterable[Picture], explain: bool = True) -> list[Prediction]:
-        """Predictions of images, in their order; what cannot be read or scored is UNKNOWN, with the reason.
+        """Predicts images, in order; one that cannot be read or scored is UNKNOWN, with the reason.
 
         Args:
             images: paths, or arrays (H, W, 3) uint8 RGB.
-            explain: whether to give what each feature added; reasons are given without it too.
+            explain: whether to return each feature's contribution; reasons are given regardless.
 
         Raises:
-            UsageError: a single image instead of several.
+            UsageError: a single image was passed instead of several.
         """
         return [found.prediction for found in self.inspect(images, explain)]
 
     def inspect(self, images: Iterable[Picture], explain: bool = True) -> Iterator[Inspection]:
-        """The same as a stream, with maps and features: memory does not grow with the number of images.
+        """Like `predict`, but as a stream with maps and features; memory does not grow with the images.
 
-        The next batch is taken from `images`, in a thread of its own, and decoded while this one is scored;
-        no verdict waits for images that come later than its batch.
+        The next batch is taken from `images` and decoded in the background while one is scored; no verdict
+        waits for images that come after its batch. Images are scored in batches of the size that the bundle
+        was trained with, the last one as it comes.
         """
         check_several(images)
         return self._stream(images, explain)
 
     def close(self) -> None:
-        """Lets go of the bundle's files."""
+        """Closes the bundle's files."""
         self.container.close()
 
     def __enter__(self) -> Self:
@@ -133,7 +134,7 @@ class Bundle:
         with ThreadPoolExecutor(max_workers=2) as pool:
 
             def begin() -> list[Future[_Opened]]:
-                # a camera may use the memory of an array again
+                # a camera may reuse the memory of an array
                 taken = [
                     (n, np.array(i) if isinstance(i, np.ndarray) else i) for n, i in islice(numbered, size)
                 ]
@@ -149,17 +150,17 @@ class Bundle:
                 pending = following()
 
     def _open(self, number: int, image: Picture) -> _Opened:
-        """An image decoded and brought to size, or why it cannot be."""
+        """An image, decoded and resized, or why that failed."""
         given, opened = self.manifest.pipeline, _Opened(_sample(number, image), image)
         try:
             pixels = whole(image, given.white)
             self._check_size(pixels.shape[0], pixels.shape[1])
             return replace(opened, pixels=resize(pixels, given.size))
-        except Exception as error:  # whatever it is, it concerns this image alone
+        except Exception as error:  # whatever it is, it affects this image alone
             return replace(opened, problem=_problem(opened.sample, error))
 
     def _check_size(self, height: int, width: int) -> None:
-        """Refuses an image onto which the segments would be stretched."""
+        """Rejects an image onto which the segments would be stretched."""
         if self.pipeline.segad is None:
             return
         try:
@@ -167,15 +168,15 @@ class Bundle:
                 {(height, width)}, self.manifest.pipeline.size
             )
         except SegadError as error:
-            raise ImageError(error.what, "Give images of the shape that the setup was made for.") from error
+            raise ImageError(error.what, "Pass images of the shape that the bundle was made for.") from error
 
     def _inspect(self, opened: Sequence[_Opened], explain: bool) -> list[Inspection]:
-        """Scores images together; if that fails, each by itself, so that one cannot spoil the others."""
+        """Scores images together; if that fails, each alone, so that one cannot spoil the others."""
         if not opened:
             return []
         try:
             scored = self.pipeline.run(self._batch(opened))
-        except Exception as error:  # a plugin may raise anything: no part is OK because something failed
+        except Exception as error:  # a plugin may raise anything, and a failure is never OK
             if len(opened) > 1:
                 return [one for single in opened for one in self._inspect([single], explain)]
             return [_unknown(replace(opened[0], problem=_problem(opened[0].sample, error)))]
@@ -194,7 +195,7 @@ class Bundle:
 
     def _inspection(self, opened: _Opened, scored: Scored, i: int, explain: bool) -> Inspection:
         score, threshold = float(scored.scores[i]), self.operating_point.threshold
-        doubt = f"segmentation in doubt: {scored.doubts[i]}" if scored.doubts[i] else ""
+        doubt = f"doubtful segmentation: {scored.doubts[i]}" if scored.doubts[i] else ""
         unexplained = ""
         reject = side(score, threshold) == "NG"
         found: tuple[Contribution, ...] = ()
@@ -204,8 +205,8 @@ class Bundle:
                 found = contributions or ()
                 if contributions is None:
                     unexplained = "the final classifier gives no contributions"
-            except Exception as error:  # the score stands: a verdict is the same with and without reasons
-                unexplained = f"it cannot be explained: {_problem(opened.sample, error)}"
+            except Exception as error:  # the score holds: reasons never change a verdict
+                unexplained = f"no explanation: {_problem(opened.sample, error)}"
         verdict: Verdict = "NG" if reject else "UNKNOWN" if doubt else "OK"
         said = [in_short(found) or f"score {score:.4g}, NG from {threshold:.4g}"] if reject else []
         segments = scored.segments
@@ -220,7 +221,7 @@ class Bundle:
         )
 
     def _contributions(self, features: NDArray[np.float64]) -> tuple[Contribution, ...] | None:
-        """What each feature added to the score; None from a final classifier that cannot tell."""
+        """What each feature added to the score; None if the final classifier cannot tell."""
         assert self.pipeline.segad is not None
         found = self.pipeline.segad.final.contributions(features[None])
         if found is None:
@@ -244,7 +245,7 @@ class _Opened:
 
 
 def _sample(number: int, image: Picture) -> Sample:
-    """What plugins are told of an image; no two images share it unless they are one file."""
+    """The sample that plugins are given; two images share one only if they are the same file."""
     if isinstance(image, str | os.PathLike):
         return Sample(os.fspath(image), Path(image), None)
     return Sample(str(number), Path(f"array {number}"), None)
@@ -259,7 +260,7 @@ def _encode(encoder: Encoder, layers: tuple[str, ...], pixels: NDArray[np.uint8]
 
 
 def _problem(sample: Sample, error: Exception) -> str:
-    """What went wrong with an image, in a line, with the remedy."""
+    """What went wrong with an image, in one line, with the remedy."""
     if not isinstance(error, SegadError):
         return " ".join(f"{type(error).__name__}: {error}. Report it to the plugin's authors.".split())
     what = error.what.removeprefix(f"{sample.path}: ")

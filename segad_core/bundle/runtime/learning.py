@@ -1,8 +1,8 @@
-"""Teaching a bundle: the final classifier anew with a few images more, and what that turns."""
+"""Teaching a bundle: refits the final classifier with more images and compares the verdicts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,13 +34,13 @@ MOST_TIMES = 1000
 
 @dataclass(frozen=True)
 class Change:
-    """What a bundle said of an image before it was taught, and says now.
+    """The scores and verdicts of an image before and after teaching.
 
     Attributes:
-        image: its path as it was given, or its id among the calibration images.
+        image: its path as it was passed, or its id among the calibration images.
         label: 0 good, 1 bad.
         before, after: scores; higher is worse.
-        was, now: verdicts by the thresholds of then and now; of what may be in doubt only the side is told.
+        was, now: verdicts at the thresholds before and after, whether or not the segmentation is doubtful.
     """
 
     image: str
@@ -52,24 +52,24 @@ class Change:
 
     @property
     def flipped(self) -> bool:
-        """Whether the verdict is another one."""
+        """Whether the verdict changed."""
         return self.was != self.now
 
     @property
     def right(self) -> bool:
-        """Whether the verdict is now what the label says."""
+        """Whether the verdict now agrees with the label."""
         return (self.now == "NG") == (self.label == BAD)
 
 
 @dataclass(frozen=True)
 class Learnt:
-    """What teaching a bundle came to.
+    """The result of teaching a bundle.
 
     Attributes:
         taught: the images that it was taught.
-        regression: the calibration images that trained nothing, then or now: what else turned.
-        before, after: the operating points of then and now, by the bundle's rule, both on those images.
-        notes: what a person should know.
+        regression: the calibration images that nothing was ever trained on: which other verdicts changed.
+        before, after: the operating points before and after, by the bundle's rule, both on those images.
+        notes: what the user should know.
     """
 
     taught: Sequence[Change]
@@ -97,50 +97,31 @@ def learn(
     good: Iterable[str | Path] = (),
     times: int = 1,
 ) -> Learnt:
-    """Fits the final classifier anew with images more, and writes the bundle that comes of it.
+    """Refits the final classifier with more images and writes a new bundle.
 
-    Detectors, classifiers and segmenter stay as they are. The threshold is set anew by the bundle's rule, on
-    its calibration images without those that are taught.
+    Detectors, classifiers and segmenter stay as they are. The threshold is set again by the bundle's rule, on
+    the calibration images that are not taught.
 
     Args:
-        bundle: stays as it is.
-        out: must not be there yet.
+        bundle: is not changed.
+        out: must not exist yet.
         bad: missed parts.
-        good: parts that were rejected wrongly.
+        good: falsely rejected parts.
         times: how often each image counts.
 
     Raises:
-        UsageError: there is nothing to learn from, or an image is given as good and as bad.
+        UsageError: there is nothing to learn, or an image is passed as both good and bad.
         ImageError: an image cannot be scored.
         BundleError: the bundle has nothing that learns, or the new one cannot be written.
     """
     check_several(bad)
     check_several(good)
-    out = Path(out)
-    container, given = bundle.container, bundle.manifest.pipeline
-    if given.final is None:
-        raise BundleError(
-            f"{container.path}: its row has no final classifier: there is nothing to teach",
-            "Make the bundle of a row with SegAD.",
-        )
-    if out.exists():
-        raise UsageError(f"{out}: is there already", "Name another place with -o, or move it away.")
-    if not 1 <= times <= MOST_TIMES:
-        raise UsageError(f"--times {times}: is not from 1 to {MOST_TIMES}", "Say how often each counts.")
+    out, container = Path(out), bundle.container
+    _check(bundle, out, times)
     lessons = _lessons(bundle, [Path(one) for one in bad], [Path(one) for one in good])
     known = read_table(container, "training")
     training, notes = _with_lessons(known, lessons, times)
-    final: FinalClassifier = Builder(container, bundle.registry, bundle.device).component(
-        "final_classifiers", given.final
-    )
-    try:
-        final.fit(training.features, given.names, training.labels(), Run(np.random.SeedSequence(given.seed)))
-    except SegadError:
-        raise
-    except Exception as error:  # whatever numbers that are none of its own make a plugin stumble over
-        reason = shown(f"{type(error).__name__}: {error}")
-        what = f"{container.path}: its final classifier cannot learn from its tables ({reason})"
-        raise BundleError(what, "Make the bundle again.") from error
+    final = _refitted(bundle, training)
     tested = read_table(container, "calibration")
     fresh = ImageTable(tested.images, tested.features, scores_of(container, final, tested.features))
     old, new, point = tested.without(training), fresh.without(training), bundle.operating_point
@@ -153,42 +134,76 @@ def learn(
         _change(lesson.path, lesson.image.label, (lesson.score, float(score)), thresholds)
         for lesson, score in zip(lessons, scores, strict=True)
     ]
-    contents: dict[str, Content] = {
-        name: container.member(name) for name in bundle.manifest.files if not name.startswith(FINAL)
-    }
-    contents |= final_files(final.state())
-    contents |= table_files(training, "training") | table_files(fresh, "calibration")
-    contents |= {FILE: operating_json(after), GOLDEN: _golden(container, fresh, lessons)}
-    provenance = bundle.manifest.provenance
-    count = len({one.digest for one in training.images if one.taught})
-    manifest = bundle.manifest.model_copy(
-        update={"provenance": provenance.model_copy(update={"learnt": count})}
-    )
-    write_bundle(out, manifest, contents)
+    written = table_files(training, "training") | table_files(fresh, "calibration")
+    written |= {FILE: operating_json(after), GOLDEN: _golden(container, fresh, lessons)}
+    _write(bundle, out, training, final_files(final.state()) | written)
     if left_out := len(tested.without(known).images) - len(new.images):
         notes.append(
-            f"{left_out} of the test images were taught: they are test images no more, and since they were "
-            "not chosen at random, the figures on the others may be too kind"
+            f"{left_out} of the test images were taught and are test images no longer; since they were not "
+            "chosen at random, the figures on the others may be optimistic"
         )
     return Learnt(taught, changes, before, after, notes)
 
 
+def _check(bundle: Bundle, out: Path, times: int) -> None:
+    if bundle.manifest.pipeline.final is None:
+        raise BundleError(
+            f"{bundle.container.path}: its row has no final classifier, so there is nothing to teach",
+            "Make the bundle from a row with SegAD.",
+        )
+    if out.exists():
+        raise UsageError(f"{out}: already exists", "Choose another place with -o, or move it away.")
+    if not 1 <= times <= MOST_TIMES:
+        raise UsageError(f"--times {times}: is not between 1 and {MOST_TIMES}", "Choose a number in between.")
+
+
+def _refitted(bundle: Bundle, training: ImageTable) -> FinalClassifier:
+    """The final classifier, trained again on a table.
+
+    Raises:
+        SegadError: it cannot learn from it.
+    """
+    container, pipeline = bundle.container, bundle.manifest.pipeline
+    assert pipeline.final is not None
+    build = Builder(container, bundle.registry, bundle.device)
+    final: FinalClassifier = build.component("final_classifiers", pipeline.final)
+    run = Run(np.random.SeedSequence(pipeline.seed))
+    try:
+        final.fit(training.features, pipeline.names, training.labels(), run)
+    except SegadError:
+        raise
+    except Exception as error:  # numbers that are not its own can make a plugin raise anything
+        reason = shown(f"{type(error).__name__}: {error}")
+        what = f"{container.path}: its final classifier cannot learn from its tables ({reason})"
+        raise BundleError(what, "Make the bundle again.") from error
+    return final
+
+
+def _write(bundle: Bundle, out: Path, training: ImageTable, changed: Mapping[str, Content]) -> None:
+    """Writes a bundle that differs in its final classifier, its tables and its operating point."""
+    container, manifest = bundle.container, bundle.manifest
+    contents: dict[str, Content] = {
+        name: container.member(name) for name in manifest.files if not name.startswith(FINAL)
+    }
+    count = len({one.digest for one in training.images if one.taught})
+    provenance = manifest.provenance.model_copy(update={"learnt": count})
+    write_bundle(out, manifest.model_copy(update={"provenance": provenance}), {**contents, **changed})
+
+
 def _lessons(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path]) -> list[_Lesson]:
-    """The images to learn from, each once whatever names lead to it, with what the bundle says of them."""
+    """The images to learn from, scored; each once, whatever names lead to it."""
     labels: dict[str, tuple[str, int]] = {}
     for label, paths in ((BAD, bad), (GOOD, good)):
         for path in paths:
             digest = array_digest(whole(path, bundle.manifest.pipeline.white))
             other, known = labels.setdefault(digest, (str(path), label))
             if known != label:
-                raise UsageError(
-                    f"{path}: is given as good, and as bad ({other})", "Say which of them it is."
-                )
+                raise UsageError(f"{path}: is passed as good and as bad ({other})", "Decide which it is.")
     if not labels:
-        raise UsageError("there is nothing to learn from", "Name images with --bad or --good.")
-    found = bundle.inspect([name for name, _ in labels.values()], explain=False)
+        raise UsageError("there is nothing to learn", "Name images with --bad or --good.")
+    inspections = bundle.inspect([name for name, _ in labels.values()], explain=False)
     lessons = []
-    for (digest, (name, label)), one in zip(labels.items(), found, strict=True):
+    for (digest, (name, label)), one in zip(labels.items(), inspections, strict=True):
         if one.prediction.score is None or one.features is None:
             raise ImageError(f"{name}: {one.prediction.reason}", "Nothing was learnt.")
         image = Image(id=in_one_line(name), digest=digest, label=BAD if label else GOOD, taught=True)
@@ -197,25 +212,27 @@ def _lessons(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path]) -> list[
 
 
 def _with_lessons(known: ImageTable, lessons: Sequence[_Lesson], times: int) -> tuple[ImageTable, list[str]]:
-    """What is learnt from now: what one image is said to be now stands in place of what it was said to be."""
+    """The new training table: a lesson replaces what the same image was labelled before."""
     notes = [f"{one.path}: {one.doubt}; it is learnt all the same" for one in lessons if one.doubt]
     digests = {lesson.image.digest for lesson in lessons}
-    own = {
+    lines = {
         one.digest: i for i, one in enumerate(known.images) if one.digest in digests and not one.artificial
     }
     for lesson in lessons:
         was = {one.label for one in known.images if one.digest == lesson.image.digest and not one.artificial}
         if was:
-            said = "as good and as bad" if len(was) > 1 else "as bad" if BAD in was else "as good"
-            notes.append(f"{lesson.path}: was learnt from before, {said}; what is said now counts")
+            label = "as good and as bad" if len(was) > 1 else "as bad" if BAD in was else "as good"
+            notes.append(f"{lesson.path}: was learnt before, {label}; the new label counts")
     kept = known.only(
         [i for i, one in enumerate(known.images) if one.artificial or one.digest not in digests]
     )
     added = [lesson for lesson in lessons for _ in range(times)]
-    # those of a known image may come from a classifier that had not seen it, and stay so
-    given = [known.features[own[d]] if (d := one.image.digest) in own else one.features for one in added]
+    # features of a known image may come from a classifier that had not seen it, and are kept
+    features = [
+        known.features[lines[d]] if (d := one.image.digest) in lines else one.features for one in added
+    ]
     images = [*kept.images, *(lesson.image for lesson in added)]
-    return ImageTable(images, np.concatenate([kept.features, given]), np.zeros(len(images))), notes
+    return ImageTable(images, np.concatenate([kept.features, features]), np.zeros(len(images))), notes
 
 
 def _change(image: str, label: int, scores: Sequence[float], thresholds: Sequence[float]) -> Change:
@@ -224,14 +241,14 @@ def _change(image: str, label: int, scores: Sequence[float], thresholds: Sequenc
 
 
 def _golden(container: Container, tested: ImageTable, lessons: Sequence[_Lesson]) -> bytes:
-    """The self-test with the scores of now; its images are test images, of which the features are known."""
+    """The golden images with their new scores; they are test images, whose features are known."""
     scores = dict(zip((one.digest for one in tested.images), tested.scores.tolist(), strict=True))
     labels = {lesson.image.digest: lesson.image.label for lesson in lessons}
     listed = []
     for golden in read_golden(container):
         if golden.digest not in scores:
             raise BundleError(
-                f"{container.path}: '{golden.file}' is none of its calibration images",
+                f"{container.path}: '{golden.file}' is not one of its calibration images",
                 "Make the bundle again.",
             )
         label, score = labels.get(golden.digest, golden.label), scores[golden.digest]

@@ -1,4 +1,4 @@
-"""Images as they are given to a bundle: files, or arrays."""
+"""Images as callers pass them to a bundle: files or arrays."""
 
 from __future__ import annotations
 
@@ -17,31 +17,33 @@ Picture = str | Path | NDArray[np.uint8]
 
 
 def whole(image: Picture, white: int) -> NDArray[np.uint8]:
-    """An image (H, W, 3) as it is on disk, or as it was given.
+    """An image (H, W, 3) as it is on disk, or as it was passed.
 
     Raises:
-        ImageError: it cannot be read, or is none.
+        ImageError: it cannot be read, or is not an image.
     """
     if isinstance(image, str | os.PathLike):
         path = Path(image)
         _check_file(path)
         return decode(path, white).pixels
     if not isinstance(image, np.ndarray):
-        raise ImageError(f"a {type(image).__name__} is neither a path nor an array", "Give one of them.")
+        raise ImageError(
+            f"a {type(image).__name__} is neither a path nor an array", "Pass a path or an array."
+        )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ImageError(
             f"an array of shape {image.shape} and type {image.dtype}, not (H, W, 3) uint8 RGB",
-            "Convert it before.",
+            "Convert it first.",
         )
     return image
 
 
 def _check_file(path: Path) -> None:
-    """Refuses what is no file before it is opened: a pipe would never end."""
+    """Rejects what is not a regular file before it is opened: a pipe would never end."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        return  # the decoder says so
+        return  # the decoder reports it
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ImageError(
@@ -53,6 +55,6 @@ def _check_file(path: Path) -> None:
 
 
 def check_several(images: object) -> None:
-    """Refuses a single image, which can be gone through too: a path has letters, an array has rows."""
+    """Rejects a single image, which is iterable too: a path has letters, an array has rows."""
     if isinstance(images, str | os.PathLike) or (isinstance(images, np.ndarray) and images.ndim == 3):
-        raise UsageError("one image was given where several are expected", "Put it into a list.")
+        raise UsageError("one image was given where several are expected", "Put it in a list.")

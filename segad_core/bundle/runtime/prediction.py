@@ -1,4 +1,4 @@
-"""What a bundle says of an image, and why."""
+"""Verdicts on images, and the reasons for them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Contribution:
     """What one feature added to a score.
 
     Attributes:
-        segment: where; `image` for the whole of it.
+        segment: its segment; `image` for the whole image.
         source: the detector or classifier.
-        statistic: what of its map, or `score`.
+        statistic: the statistic of its map, or `score`.
         value: the feature's value.
-        amount: added to the margin; positive speaks for NG.
+        amount: what it added to the margin; positive values favour NG.
     """
 
     segment: str
@@ -45,15 +45,15 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a bundle says of one image.
+    """The verdict on one image.
 
     Attributes:
-        image: its path as it was given, or its number where it was given as an array.
-        verdict: OK, NG, or UNKNOWN where something failed or is in doubt.
-        score: higher is worse; None where there is none.
-        reason: in words: what drove an NG, or why nothing can be said, with the remedy.
-        contributions: what each feature added, the largest first; empty for setups without SegAD and where
-            they were not asked for.
+        image: its path as it was passed, or the number of an array.
+        verdict: OK, NG, or UNKNOWN if something failed or is doubtful.
+        score: higher is worse; None if the image could not be scored.
+        reason: what drove an NG, or what failed and the remedy.
+        contributions: what each feature added, the largest first; empty for rows without SegAD, for final
+            classifiers that give none, and if they were not requested.
     """
 
     image: str
@@ -65,14 +65,14 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A prediction and what it was made from, for overlays; empty where nothing could be read or scored.
+    """A prediction and what it is based on, for overlays; empty if nothing could be read or scored.
 
     Attributes:
         pixels: (H, W, 3) at the bundle's size.
         maps: (H, W) by detector.
         segments: (H, W) labels, or None.
         features: (d,) its feature vector.
-        doubt: why its score may mean nothing; empty where nothing is in doubt.
+        doubt: why the score may be meaningless; empty if nothing is doubtful.
     """
 
     prediction: Prediction
@@ -84,25 +84,25 @@ class Inspection:
 
 
 def side(score: float, threshold: float) -> Verdict:
-    """On which side of a threshold a score lies."""
+    """The verdict that a score comes to at a threshold."""
     return "NG" if score >= threshold else "OK"
 
 
 def readable(statistic: str) -> str:
-    """A statistic's name for people: `q995` is `q99.5`."""
+    """A statistic's name for display: `q995` is `q99.5`."""
     return re.sub(r"^q(\d\d)(\d+)$", r"q\1.\2", statistic)
 
 
 def parted(name: str, segments: Sequence[str], sources: Sequence[str]) -> tuple[str, str, str]:
-    """The segment, the source and the statistic that a feature's name is made of; names may have dots."""
+    """Splits a feature's name into segment, source and statistic; each may contain dots."""
     for segment in (*segments, "image"):
         for source in sources:
             head = f"{segment}.{source}."
             if name.startswith(head):
                 return segment, source, name.removeprefix(head)
-    return "image", name, "value"  # a name that no pipeline of segad gives
+    return "image", name, "value"  # not a name that segad gives
 
 
 def in_short(contributions: Sequence[Contribution], most: int = REASONS) -> str:
-    """The largest contributions that speak for NG, in words."""
+    """The largest contributions in favour of NG, in words."""
     return "; ".join(str(one) for one in contributions[:most] if one.amount > 0)

@@ -1,4 +1,4 @@
-"""Whether a bundle does here what it did where it was made: golden images and tables, scored again."""
+"""Verifying a bundle: golden images and tables are scored again and compared."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from segad_core.errors import BundleError
 from segad_core.operate.operating_point import measure
 
 TOLERANCE = 0.01
-"""Of the range of the golden scores: processors, and versions of libraries, round in other ways."""
+"""Share of the range of the golden scores: processors and library versions round differently."""
 
 
 @dataclass(frozen=True)
 class GoldenResult:
-    """An image of the self-test.
+    """A golden image, scored again.
 
     Attributes:
         file: its name in the bundle.
         label: 0 good, 1 bad.
-        expected, found: scores; found is None where there is none, and `reason` says why.
-        was, now: verdicts that the scores come to at the bundle's threshold.
+        expected, found: scores; found is None if there is none, and `reason` says why.
+        was, now: the verdicts for these scores at the bundle's threshold.
     """
 
     file: str
@@ -41,15 +41,15 @@ class GoldenResult:
 
 @dataclass(frozen=True)
 class Verification:
-    """What the self-test came to.
+    """The result of verifying a bundle.
 
     Attributes:
-        files: how many files have the digests that the manifest names.
-        golden: the images of the self-test.
-        largest: the largest difference of a golden score.
-        tolerated: how large it may be.
-        table: the largest difference of a calibration score; None without a final classifier.
-        problems: in words; none if the bundle is sound.
+        files: how many files match their digests in the manifest.
+        golden: the golden images.
+        largest: the largest difference between golden scores.
+        tolerated: the largest difference that is tolerated.
+        table: the largest difference between calibration scores; None without a final classifier.
+        problems: what is wrong; empty if the bundle is sound.
     """
 
     files: int
@@ -64,7 +64,7 @@ def verify(bundle: Bundle) -> Verification:
     """Checks every digest, scores the golden images again, and compares scores and verdicts.
 
     Raises:
-        BundleError: a file is not what was written, or a table is none.
+        BundleError: a file is not what was written, or a table is malformed.
     """
     container = bundle.container
     container.verify()
@@ -88,27 +88,27 @@ def verify(bundle: Bundle) -> Verification:
     tolerated = TOLERANCE * float(np.ptp(expected)) if len(golden) else 0.0
     largest = max((abs(one.found - one.expected) for one in golden if one.found is not None), default=0.0)
     problems = [
-        f"{one.file}: is {one.now}, and was {one.was} where the bundle was made{': ' * bool(one.reason)}"
+        f"{one.file}: is {one.now}, but was {one.was} when the bundle was made{': ' * bool(one.reason)}"
         f"{one.reason}"
         for one in golden
         if one.now != one.was
     ]
     if largest > tolerated:
-        problems.append(f"golden scores differ by up to {largest:.3g}; {tolerated:.3g} are tolerated")
+        problems.append(f"golden scores differ by up to {largest:.3g}; the tolerance is {tolerated:.3g}")
     point = bundle.operating_point
     if measure(calibration_table(container).table, point.rule, point.threshold) != point:
-        problems.append("its operating point is not what its threshold comes to on its calibration table")
+        problems.append("the operating point does not match the threshold on the calibration table")
     table = _tables(bundle)
     if table is not None and table > tolerated:
         problems.append(
-            f"the final classifier's scores of the calibration table differ by up to {table:.3g}; "
-            f"{tolerated:.3g} are tolerated"
+            f"the final classifier's scores on the calibration table differ by up to {table:.3g}; "
+            f"the tolerance is {tolerated:.3g}"
         )
     return Verification(len(bundle.manifest.files), golden, largest, tolerated, table, problems)
 
 
 def _tables(bundle: Bundle) -> float | None:
-    """How far the final classifier is from the scores in the bundle's table."""
+    """The largest difference from the scores in the calibration table."""
     calibration, segad = read_table(bundle.container, "calibration"), bundle.pipeline.segad
     if segad is None:
         return None
