@@ -20,13 +20,13 @@ from segad_core.images import FileImageSet
 from segad_core.images.image_set import Preprocessing
 from segad_core.plugins.registry import Registry
 
-TRAIN, TEST = 60, 30
-SIZES = (1, 5, 16)
+TRAIN, TEST = 32, 16
+SIZES = (1, 16)
 PARAMS: dict[str, dict[str, Any]] = {
     "patchcore": {"coreset_ratio": 0.05},
-    "fastflow": {"epochs": 3},
-    "rd4ad": {"epochs": 3},
-    "efficientad": {"iterations": 60, "teacher_iterations": 10, "input_size": [64, 64]},
+    "fastflow": {"epochs": 1},
+    "rd4ad": {"epochs": 1},
+    "efficientad": {"iterations": 20, "teacher_iterations": 5, "input_size": [64, 64]},
 }
 
 
