@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from segad_core.base.digest import digest_of
 from segad_core.base.formats import arrays_to_bytes, json_bytes
 from segad_core.contracts import Classifier, Feature, Progress, Run
 from segad_core.recipe import Choice
-from segad_core.run.cells import ScoresTask, StatisticsCell, StatisticsTask, distributions
+from segad_core.run.cells import FitCell, ScoresTask, StatisticsCell, StatisticsTask, distributions
 from segad_core.run.fit import open_images, restored
 from segad_core.scoring.batch import GeneratedDefects, NamedDetector, ScoringPass
 from segad_core.scoring.fitted import fit_features, is_fitted, maps_of, restore_features, states_of
@@ -60,17 +60,24 @@ def score_with_classifier(task: ScoresTask, store: Store, device: str, progress:
     scores = np.full((len(task.samples), 1), np.nan)
     done = 0
     for cell, lines in task.parts:
-        classifier: Classifier = restored(cell, store, task.category, device)
-        part = replace(task, samples=tuple(task.samples[line] for line in lines))
         begin = 0
-        for batch in open_images(part, [classifier], store, device, progress).batches():
-            here = list(lines[begin : begin + len(batch)])
-            scores[here, 0] = checked_scores(classifier, batch, cell.alias)
-            begin += len(batch)
-            done += len(batch)
+        for some in _scores_of(task, cell, lines, store, device, progress):
+            scores[list(lines[begin : begin + len(some)]), 0] = some
+            begin += len(some)
+            done += len(some)
             progress("images scored", done, len(task.samples))
     made_by = distributions(*(cell.learner for cell, _ in task.parts))
     store.put(task.cells[0].key, "scores", values_files([("image", "score")], scores), made_by)
+
+
+def _scores_of(
+    task: ScoresTask, cell: FitCell, lines: Sequence[int], store: Store, device: str, progress: Progress
+) -> Iterator[NDArray[np.float64]]:
+    """The scores of some of a task's images, batch by batch; the classifier is released at the end."""
+    classifier: Classifier = restored(cell, store, task.category, device)
+    part = replace(task, samples=tuple(task.samples[line] for line in lines))
+    for batch in open_images(part, [classifier], store, device, progress).batches():
+        yield checked_scores(classifier, batch, cell.alias)
 
 
 def detectors_of(

@@ -194,7 +194,7 @@ def test_what_is_said_now_counts(tmp_path: Path) -> None:
     with Bundle.load(tmp_path / "new", "cpu") as new:
         back = learn(new, tmp_path / "back", good=[learnt], times=2)
     (note,) = back.notes
-        assert note.startswith(f"{learnt}: ") and "before, as bad" in note
+    assert note.startswith(f"{learnt}: ") and "before, as bad" in note
     assert _training(tmp_path / "back")[shown(learnt)] == [0, 0]
 
 

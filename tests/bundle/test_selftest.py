@@ -45,7 +45,9 @@ def test_an_operating_point_that_was_made_up(change: dict[str, Any], sound: Part
     """All would be OK, and the golden images among them, at this threshold and at the one that they had."""
     parts = sound.copy()
     parts.files["operating.json"] = json.dumps(json.loads(parts.files["operating.json"]) | change).encode()
-    assert "the operating point does not match the threshold on the calibration table" in (verified(parts, tmp_path).problems)
+    assert "the operating point does not match the threshold on the calibration table" in (
+        verified(parts, tmp_path).problems
+    )
 
 
 def golden(parts: Parts) -> list[dict[str, Any]]:
