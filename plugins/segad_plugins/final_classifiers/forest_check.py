@@ -124,12 +124,11 @@ def _check_structure(left: Array, right: Array, parents: Array) -> None:
         raise ValueError("a node does not exist, or is not the child of exactly one node")
     if parents[0] != _NO_PARENT or (parents[children] != np.concatenate([inner, inner])).any():
         raise ValueError("'parents' does not match the children")
-    level = np.zeros(1, np.int64)
-    for _ in range(MOST_DEPTH + 1):
-        level = level[left[level] != _NO_CHILD]
-        level = np.concatenate([left[level], right[level]])
-    if len(level):
-        raise ValueError(f"it is deeper than {MOST_DEPTH}")
+    level, depth = np.zeros(1, np.int64), 0
+    while len(level := level[left[level] != _NO_CHILD]):
+        level, depth = np.concatenate([left[level], right[level]]), depth + 1
+        if depth > MOST_DEPTH:
+            raise ValueError(f"it is deeper than {MOST_DEPTH}")
 
 
 def _check_numbers(arrays: dict[str, Array], features: int) -> None:
@@ -137,7 +136,7 @@ def _check_numbers(arrays: dict[str, Array], features: int) -> None:
     split, leaf = arrays["split_indices"], arrays["left_children"] == _NO_CHILD
     if ((split < 0) | (split >= features)).any():
         raise ValueError(f"it splits on a feature that is not one of {features}")
-    if arrays["split_type"].any() or not np.isin(arrays["default_left"], (0, 1)).all():
+    if arrays["split_type"].any() or (arrays["default_left"] & ~1).any():
         raise ValueError("it has splits by category, or splits without a default")
     with np.errstate(over="ignore"):
         numbers = {name: arrays[name].astype(np.float32) for name in _NUMBERS}
