@@ -301,15 +301,15 @@ def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
 
 
 LOOK = "  Look at the image; if it is sound, the plugin is at fault: report it to its authors."
-SHAPES = "(4, 47, 48) of float32, not (4, 48, 48) of float32"
+SHAPES = "(4, 47, 48) of float32 instead of (4, 48, 48) of float32"
 
 # what a plugin does wrong: the change to the tiny recipe, the sentence, the line after it
 BREACHES = {
     "nan map": "the anomaly map of detector 'spotty' is not finite for image 'bad/000.png'",
     "infinite map": "the anomaly map of detector 'spotty' is not finite for image 'bad/000.png'",
     "nan score": "the image score of detector 'spotty' is not finite for image 'bad/000.png'",
-    "shape": f"detector 'spotty' gave maps {SHAPES}",
-    "type": "detector 'spotty' gave maps (4, 48, 48) of float64, not (4, 48, 48) of float32",
+    "shape": f"detector 'spotty': returned maps {SHAPES}",
+    "type": "detector 'spotty': returned maps (4, 48, 48) of float64 instead of (4, 48, 48) of float32",
     "fit": "a, seed 0: fit: stopped by an unexpected ZeroDivisionError: division by zero",
     "feature": "the feature 'whole.spotty.endless' is not finite for image 'bad/000.png'",
     "classifier": "a, seed 0: SegAD: the score that 'unsure' gave image 'bad/...",
