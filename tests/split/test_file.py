@@ -505,3 +505,13 @@ def test_categories_with_other_seeds_are_refused_unless_some_are_named(home: Pat
         prepared(again(home, categories=["a", "b c"], split={}))
     found = prepared(again(home, categories=["a", "b c"], split={"seeds": [7]}))
     assert [list(own) for own in found.splits.values()] == [[Fold(7)], [Fold(7)]]
+
+
+def test_the_purpose_of_doubtful_images_may_have_its_old_name(home: Path) -> None:
+    """Files that an earlier segad wrote say `apart`."""
+    plain = written(home)
+    assert plain["a"]["0"]["doubtful"]
+    expected = prepared(again(home)).splits["a"][Fold(0)]
+    plain["a"]["0"]["apart"] = plain["a"]["0"].pop("doubtful")
+    edited(home, plain)
+    assert prepared(again(home)).splits["a"][Fold(0)] == expected
