@@ -168,7 +168,10 @@ class Feature(Component):
 
     @abstractmethod
     def compute(self, values: SegmentValues) -> NDArray[np.float64]:
-        """The statistics, float64 (L, number of statistics), all finite; 0.0 for an empty segment."""
+        """The statistics, float64 (L, number of statistics), all finite; 0.0 for an empty segment.
+
+        Several threads may call it at once, each with a map of its own.
+        """
 
 
 class ScalarFeature(Feature):

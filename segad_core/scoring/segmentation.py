@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.base.parallel import in_order
 from segad_core.contracts import ImageBatch, MapQuality, Segmenter
 from segad_core.errors import PluginError
 from segad_core.scoring.layout import IMAGE
@@ -71,7 +72,8 @@ class NamedSegmenter:
         quality = self._quality(batch)
         if len(maps) == 1:
             return SegmentedBatch(maps, [self._static_order(maps, batch)], quality)
-        return SegmentedBatch(maps, [self._order(m, batch, i) for i, m in enumerate(maps)], quality)
+        orders = list(in_order(lambda i: self._order(maps[i], batch, i), range(len(maps))))
+        return SegmentedBatch(maps, orders, quality)
 
     def _static_order(self, maps: NDArray[np.uint8], batch: ImageBatch) -> SegmentOrder:
         latest = self._latest

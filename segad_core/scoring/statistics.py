@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.base.parallel import in_order
 from segad_core.contracts import Classifier, Detector, Feature, ImageBatch
 from segad_core.errors import NonFiniteError, PluginError
 from segad_core.scoring.layout import IMAGE
@@ -94,8 +96,7 @@ class MapStatistics:
             NonFiniteError: a value is not finite; names the feature and the image.
         """
         if self.features:
-            orders = [_order(segments, maps[i], i) for i in range(len(maps))]
-            rows = np.stack([self._row(order, m) for order, m in zip(orders, maps, strict=True)])
+            rows = np.stack(list(in_order(partial(self._row, maps, segments), range(len(maps)))))
         else:
             rows = np.asarray(detector.image_scores(batch, maps), np.float64).reshape(len(batch), 1)
         columns = self.columns()
@@ -108,13 +109,10 @@ class MapStatistics:
             _check_finite(rows[:, column : column + 1], batch, what)
         return rows
 
-    def _row(self, order: SegmentOrder, anomaly_map: NDArray[np.float32]) -> NDArray[np.float64]:
-        values = order.group(anomaly_map)
+    def _row(self, maps: NDArray[np.float32], segments: SegmentedBatch | None, i: int) -> NDArray[np.float64]:
+        order = SegmentOrder.whole(maps[i].size) if segments is None else segments.order_of(i)
+        values = order.group(maps[i])
         return np.concatenate([feature.compute(values) for feature in self.features], axis=1).reshape(-1)
-
-
-def _order(segments: SegmentedBatch | None, anomaly_map: NDArray[np.float32], i: int) -> SegmentOrder:
-    return SegmentOrder.whole(anomaly_map.size) if segments is None else segments.order_of(i)
 
 
 def _check_finite(values: NDArray[np.floating], batch: ImageBatch, what: str) -> None:
