@@ -147,6 +147,7 @@ def _serve() -> None:
         importlib.import_module(f"segad_core.{module}")
     for module in PLUGINS:
         importlib.import_module(f"segad_plugins.{module}")
+    _compile()
     for line in sys.stdin:
         request = json.loads(line)
         if "child" in request:
@@ -159,6 +160,25 @@ def _serve() -> None:
             _be_python(**request)
         print(child, flush=True)
     os._exit(0)  # taking down what was imported takes longer than all else here
+
+
+def _compile() -> None:
+    """Compiles what each process would compile for itself.
+
+    As each has one thread, the coreset's loop is compiled as a plain one: a parallel one cannot be forked.
+    """
+    import numba
+    import numpy as np
+
+    from segad_plugins.detectors import coreset
+    from segad_plugins.features import kernels
+
+    coreset._extend = numba.njit(nogil=True)(coreset._extend.py_func)
+    coreset.greedy_coreset(np.random.default_rng(0).random((64, 40), np.float32), 4, 0)
+    values, offsets = np.linspace(0, 1, 64, dtype=np.float32), np.array([0, 64])
+    kernels.central_moments(values, offsets)
+    kernels.maxima(values, offsets)
+    kernels.quantiles(values, offsets, 0.995)
 
 
 def _be_python(
