@@ -1,4 +1,4 @@
-"""CutMix: a pseudo-anomaly made of one image, a patch of which appears once more elsewhere."""
+"""CutMix: a pseudo-anomaly made from one image, a patch of which is copied elsewhere."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from torchvision.transforms.v2 import functional as jitter
 
 @dataclass(frozen=True)
 class CutMix:
-    """Copies a patch of an image, in slightly other colours, to another place of it.
+    """Copies a patch of an image, with jittered colours, to another place in the image.
 
     Attributes:
-        area: least and most of the image's area that the patch takes.
-        aspect: the least ratio of its sides, whose inverse is the most; drawn evenly in its logarithm, out
-            of those at which the patch fits into the image.
-        jitter: how far brightness, contrast and saturation are scaled up or down at most, and the hue is
-            turned, as a share of the whole circle; one after the other, in a drawn order.
+        area: minimum and maximum area of the patch, as shares of the image.
+        aspect: smallest aspect ratio of the patch; the largest is its inverse. Its logarithm is drawn
+            uniformly from the range in which the patch fits into the image.
+        jitter: maximum relative change of brightness, contrast and saturation, and maximum rotation of the
+            hue as a share of the circle; applied one after the other, in random order.
     """
 
     area: tuple[float, float] = (0.02, 0.15)
@@ -31,12 +31,12 @@ class CutMix:
     jitter: float = 0.1
 
     def __call__(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        """A new image (H, W, 3); `rng` is the only source of randomness."""
+        """Returns a new image (H, W, 3); `rng` is the only source of randomness."""
         height, width = image.shape[:2]
         h, w = self._sides(height, width, rng)
         rows, columns = height - h + 1, width - w + 1
         source = int(rng.integers(rows * columns))
-        # any place but the patch's own, if there is another
+        # any position but that of the patch, if there is another
         target = (source + 1 + int(rng.integers(max(1, rows * columns - 1)))) % (rows * columns)
         (y, x), (to_y, to_x) = divmod(source, columns), divmod(target, columns)
         mixed = image.copy()
@@ -45,8 +45,8 @@ class CutMix:
 
     def _sides(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int]:
         area = rng.uniform(*self.area) * height * width
-        least, most = np.clip((self.aspect, 1 / self.aspect), area / height**2, width**2 / area)
-        aspect = exp(rng.uniform(log(least), log(most)))
+        low, high = np.clip((self.aspect, 1 / self.aspect), area / height**2, width**2 / area)
+        aspect = exp(rng.uniform(log(low), log(high)))
         return max(1, round(sqrt(area / aspect))), max(1, round(sqrt(area * aspect)))
 
     def _jittered(self, patch: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -58,6 +58,6 @@ class CutMix:
             partial(jitter.adjust_hue, hue_factor=rng.uniform(-self.jitter, self.jitter)),
         ]
         colours = torch.from_numpy(patch.transpose(2, 0, 1).copy())
-        for place in rng.permutation(len(changes)):
-            colours = changes[place](colours)
+        for index in rng.permutation(len(changes)):
+            colours = changes[index](colours)
         return colours.numpy().transpose(1, 2, 0)

@@ -1,4 +1,4 @@
-"""What DevNet and DRA share: a backbone that trains with the deviation loss, its checks and its costs."""
+"""Code shared by DevNet and DRA: a backbone trained with the deviation loss, its checks and its costs."""
 
 from __future__ import annotations
 
@@ -18,23 +18,29 @@ from segad_plugins.training import Precision, seeded, train
 
 
 class DeviationParams(Backbone):
-    """The choices that DevNet and DRA share; what differs has no default here."""
+    """Parameters shared by DevNet and DRA; those whose defaults differ have none here."""
 
-    model: str = Field("resnet18", description="the backbone's network")
+    model: str = Field("resnet18", description="network of the backbone")
     epochs: int = Field(ge=1)
     batch_good: int = Field(ge=1, description="good images per training step")
     batch_bad: int = Field(ge=1, description="bad images per training step")
     steps_per_epoch: int = Field(20, ge=1)
     learning_rate: float = Field(2e-4, gt=0)
     weight_decay: float = Field(1e-5, ge=0)
-    rate_epochs: int = Field(10, ge=1, description="after so many epochs the learning rate falls again")
-    rate_decay: float = Field(0.1, gt=0, le=1, description="what the learning rate is multiplied by then")
-    most_norm: float | None = Field(1.0, gt=0, description="to which norm gradients are cut; null: never")
-    margin: float = Field(5.0, gt=0, description="deviations that a bad image is to score above a good one")
-    draws: int = Field(5000, ge=2, description="of the standard normal, at each step")
-    top_share: float = Field(0.1, gt=0, le=1, description="share of the responses that count")
-    scales: int = Field(2, ge=1, description="sizes at which an image is seen, each half of the one before")
-    precision: Precision = Field("float32", description="of the training; scores are always float32")
+    rate_epochs: int = Field(10, ge=1, description="epochs between two drops of the learning rate")
+    rate_decay: float = Field(0.1, gt=0, le=1, description="factor of the learning rate at each drop")
+    most_norm: float | None = Field(
+        1.0, gt=0, description="norm to which gradients are clipped; null: no clipping"
+    )
+    margin: float = Field(
+        5.0, gt=0, description="standard deviations by which bad images should score above good ones"
+    )
+    draws: int = Field(5000, ge=2, description="draws from the standard normal per step")
+    top_share: float = Field(0.1, gt=0, le=1, description="share of the responses that are averaged")
+    scales: int = Field(2, ge=1, description="number of image sizes, each half of the previous one")
+    precision: Precision = Field(
+        "float32", description="precision of the training; scores are always float32"
+    )
 
 
 class DeviationClassifier(NetworkClassifier):
@@ -45,7 +51,7 @@ class DeviationClassifier(NetworkClassifier):
 
     @abstractmethod
     def rate_factor(self, epoch: int) -> float:
-        """What the learning rate is multiplied by in an epoch, by its number."""
+        """The factor of the learning rate in an epoch, given its number."""
 
     def check(self, size: tuple[int, int], shapes: Shapes) -> None:
         p = self.params
@@ -54,8 +60,8 @@ class DeviationClassifier(NetworkClassifier):
             height, width = (side >> scale for side in size)
             if not height or not width:
                 raise PluginError(
-                    f"{self.name}: images of {size[0]} x {size[1]} pixels are too small: nothing is left of "
-                    f"them at scale {scale + 1} of {p.scales}",
+                    f"{self.name}: images of {size[0]} x {size[1]} pixels are too small: nothing is left at "
+                    f"scale {scale + 1} of {p.scales}",
                     "Set a larger image.size in the recipe, or fewer 'scales'.",
                 )
             check_trunk(p, (height, width), f"{self.name}, scale {scale + 1} of {p.scales}")
@@ -64,7 +70,7 @@ class DeviationClassifier(NetworkClassifier):
     estimate = estimated_by("segad_plugins.classifiers.estimates:deviation_classifier")
 
     def begin(self, seed: int) -> nn.Module:
-        """The network before its training: a pretrained backbone, and heads that the seed decides."""
+        """The network before training: a pretrained backbone, and heads initialised from the seed."""
         with seeded(seed):
             network = self.add_heads(trunk(self.params, self.name))
         return self.placed(network).train()
@@ -73,10 +79,10 @@ class DeviationClassifier(NetworkClassifier):
         """Trains a network and keeps it.
 
         Args:
-            network: what `begin` gave.
-            loss_at: the loss of a step, by its number.
-            seed: of what a backbone itself may draw, such as layers that it leaves out.
-            run: where progress and checkpoints go.
+            network: the network from `begin`.
+            loss_at: returns the loss of a step, given its number.
+            seed: seed of random draws within the backbone, such as dropped layers.
+            run: receives progress and checkpoints.
         """
         p = self.params
 

@@ -1,4 +1,4 @@
-"""DevNet: the strongest responses to an image, trained to deviate for bad ones."""
+"""DevNet: the strongest responses to an image, trained to deviate for bad images."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ class DevNet(DeviationClassifier):
     """DevNet (Pang et al., 2021): the strongest responses of a ResNet-18, trained by the deviation loss.
 
     The defaults are the paper's settings (its appendix B: ResNet-18, 50 epochs, no augmentation) in the
-    authors' implementation: images at full and at half size, the mean of a tenth of the responses, the
-    largest by absolute value; 20 steps an epoch with 24 good and 24 bad images out of endless
-    permutations, learning rate 2e-4 that falls to a tenth every 10 epochs. All layers train, batch norms
-    by the batch's statistics; the last epoch's weights are used. Where there are fewer bad images than a
-    step takes they come more than once; the authors' rotation by random angles is left out, as the paper
-    does.
+    authors' implementation: images at full and at half size; the mean of the largest tenth of the responses
+    by absolute value; 20 steps per epoch with 24 good and 24 bad images from endless permutations; learning
+    rate 2e-4, divided by 10 every 10 epochs. All layers are trained, batch norms with batch statistics; the
+    weights of the last epoch are used. If there are fewer bad images than a step needs, images are repeated.
+    As in the paper, the authors' rotation by random angles is left out.
     """
 
     class Params(DeviationParams):
-        """DevNet's choices."""
+        """Parameters of DevNet."""
 
         epochs: int = Field(50, ge=1)
         batch_good: int = Field(24, ge=1, description="good images per training step")
@@ -52,7 +51,9 @@ class DevNet(DeviationClassifier):
     def fit(self, images: ImageSet, labels: NDArray[np.int64], run: Run) -> None:
         p, device = self.params, torch_device(self.device)
         good, bad = good_and_bad(self.name, labels)
-        build_seed, good_seed, bad_seed, draw_seed, own_seed = (int(s) for s in run.seed.generate_state(5))
+        build_seed, good_seed, bad_seed, draw_seed, backbone_seed = (
+            int(s) for s in run.seed.generate_state(5)
+        )
         network = self.begin(build_seed)
         pixels = images.pixels()
         goods, bads = Endless(good_seed, len(good), p.batch_good), Endless(bad_seed, len(bad), p.batch_bad)
@@ -63,7 +64,7 @@ class DevNet(DeviationClassifier):
             scores = network(normalised(pixels[chosen], network.trunk.mean, network.trunk.std, device))
             return deviation_loss(scores, abnormal, normal_draws(draw_seed, step, p.draws)[0], p.margin)
 
-        self.end(network, loss_at, own_seed, run)
+        self.end(network, loss_at, backbone_seed, run)
 
     def scores(self, batch: ImageBatch) -> NDArray[np.float64]:
         network = self.fitted()

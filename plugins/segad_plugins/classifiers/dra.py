@@ -1,4 +1,4 @@
-"""DRA: four heads on one backbone, for seen and for unseen kinds of defects."""
+"""DRA: four heads on one backbone, for seen and unseen defect types."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SIGNS = (-1.0, 1.0, 1.0, 1.0)  # the holistic head responds to good images, the
 
 def _rising(area: tuple[float, float]) -> tuple[float, float]:
     if not 0 < area[0] <= area[1] < 1:
-        raise ValueError("give the least and the most as shares of the image, above 0 and below 1")
+        raise ValueError("must be the minimum and maximum as shares of the image, above 0 and below 1")
     return area
 
 
@@ -35,10 +35,10 @@ class DRA(DeviationClassifier):
     """DRA (Ding et al., CVPR 2022): heads for seen, pseudo and residual anomalies on a ResNet-18.
 
     The defaults are the paper's settings (its appendix B: ResNet-18, 30 epochs, no augmentation) in the
-    authors' implementation: two scales, 20 steps an epoch with 32 good and 16 bad images. Half of the good
-    ones become pseudo-anomalies by CutMix, which is the method and no augmentation; the authors' rotation
-    is left out. Their scheduler steps where an epoch begins, so that the learning rate of 2e-4 falls to a
-    tenth after 9 epochs, then every 10. The score is -holistic + seen + pseudo + composite.
+    authors' implementation: two scales, 20 steps per epoch with 32 good and 16 bad images. CutMix turns half
+    of the good images into pseudo-anomalies, which is part of the method, not an augmentation; the authors'
+    rotation is left out. Their scheduler steps at the start of an epoch, so the learning rate of 2e-4 is
+    divided by 10 after 9 epochs, then every 10. The score is -holistic + seen + pseudo + composite.
 
     The composite head compares an image with references. In the authors' code about half of these are
     CutMix images, at test time too, and each batch draws new ones. That is `references: upstream`, except
@@ -49,20 +49,26 @@ class DRA(DeviationClassifier):
     """
 
     class Params(DeviationParams):
-        """DRA's choices."""
+        """Parameters of DRA."""
 
         epochs: int = Field(30, ge=1)
         batch_good: int = Field(32, ge=1, description="good or pseudo-anomalous images per training step")
         batch_bad: int = Field(16, ge=1, description="bad images per training step")
-        pseudo_share: float = Field(0.5, ge=0, le=1, description="share of the former that CutMix makes")
-        patch_area: Annotated[tuple[float, float], AfterValidator(_rising)] = Field(
-            (0.02, 0.15), description="of a CutMix patch: least and most, as shares of the image"
+        pseudo_share: float = Field(
+            0.5, ge=0, le=1, description="share of the good images replaced by CutMix"
         )
-        patch_aspect: float = Field(0.3, gt=0, le=1, description="of its sides: the least, 1 by the most")
-        patch_jitter: float = Field(0.1, ge=0, le=0.5, description="of its colours")
-        references: Literal["fixed", "upstream"] = Field("fixed", description="see the class")
-        reference_count: int = Field(5, ge=1, description="references that an image is compared with")
-        reference_pool: int = Field(64, ge=1, description="good images that upstream's are drawn from")
+        patch_area: Annotated[tuple[float, float], AfterValidator(_rising)] = Field(
+            (0.02, 0.15), description="area of a CutMix patch, minimum and maximum, as shares of the image"
+        )
+        patch_aspect: float = Field(
+            0.3, gt=0, le=1, description="smallest aspect ratio of a patch; the largest is its inverse"
+        )
+        patch_jitter: float = Field(0.1, ge=0, le=0.5, description="strength of a patch's colour jitter")
+        references: Literal["fixed", "upstream"] = Field(
+            "fixed", description="see the description of the plugin"
+        )
+        reference_count: int = Field(5, ge=1, description="references per image")
+        reference_pool: int = Field(64, ge=1, description="good images from which references: upstream draws")
 
     name, version = "dra", 1
     params: Params
@@ -87,7 +93,7 @@ class DRA(DeviationClassifier):
     def fit(self, images: ImageSet, labels: NDArray[np.int64], run: Run) -> None:
         p, device = self.params, torch_device(self.device)
         good, bad = good_and_bad(self.name, labels)
-        build_seed, pool_seed, draw_seed, own_seed, *seeds = (int(s) for s in run.seed.generate_state(8))
+        build_seed, pool_seed, draw_seed, backbone_seed, *seeds = (int(s) for s in run.seed.generate_state(8))
         network = self.begin(build_seed)
         pixels = images.pixels()
         counts = p.reference_count, p.batch_good, p.batch_bad
@@ -99,7 +105,7 @@ class DRA(DeviationClassifier):
             draws = normal_draws(draw_seed, step, p.draws, len(scores))
             return dra_loss(scores, torch.from_numpy(kinds).to(device), draws, p.margin)
 
-        self.end(network, loss_at, own_seed, run)
+        self.end(network, loss_at, backbone_seed, run)
         kept = p.reference_count if p.references == "fixed" else min(p.reference_pool, len(good))
         self._keep_references(pixels[good[Endless(pool_seed, len(good), kept)[0]]])
 
@@ -107,9 +113,9 @@ class DRA(DeviationClassifier):
         network, kept = self.fitted(), self._references
         if batch.pixels.shape[1:] != kept.shape[1:]:
             raise PluginError(
-                f"dra: was trained on images of {kept.shape[1]} x {kept.shape[2]} pixels, and these have "
+                f"dra: was trained on images of {kept.shape[1]} x {kept.shape[2]} pixels, but these have "
                 f"{batch.pixels.shape[1]} x {batch.pixels.shape[2]}",
-                "Use images of the size that it was trained with.",
+                "Use images of the size that it was trained on.",
             )
         with torch.inference_mode():
             means = self._means
@@ -137,7 +143,7 @@ class DRA(DeviationClassifier):
                 self._means = self._mean_features(references)
 
     def _mean_features(self, references: Pixels) -> list[Tensor]:
-        """Scale by scale, as batch norms that have learnt see them."""
+        """Mean features of references, one tensor per scale, from the trained network."""
         network = self.fitted()
         return network.means(network.features(self._inputs(references)))
 
@@ -153,14 +159,14 @@ class DRA(DeviationClassifier):
 def dra_loss(scores: Tensor, kinds: Tensor, draws: NDArray[np.float64], margin: float) -> Tensor:
     """The sum of the heads' deviation losses.
 
-    The holistic head learns from all images to respond to good ones; the others to respond to all that is
-    not good: the seen head from all but pseudo-anomalies, the pseudo head from all but bad images, the
-    composite head from all.
+    The holistic head is trained on all images to respond to good ones. The others are trained to respond to
+    all that are not good: the seen head on all images but pseudo-anomalies, the pseudo head on all but bad
+    images, the composite head on all.
 
     Args:
         scores: (4, N), of the holistic, seen, pseudo and composite head.
         kinds: (N,) of GOOD, BAD and PSEUDO.
-        draws: (4, n) of a standard normal, each head's own.
+        draws: (4, n) from a standard normal, a row for each head.
         margin: see `deviation_loss`.
     """
     good, every = kinds == GOOD, kinds >= GOOD

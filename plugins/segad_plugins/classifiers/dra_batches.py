@@ -1,4 +1,4 @@
-"""What DRA sees: at a training step good, bad and pseudo-anomalous images; and its references."""
+"""DRA's training steps, of good, bad and pseudo-anomalous images; and its references."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Mixing:
-    """Replaces good images by pseudo-anomalies.
+    """Replaces good images with pseudo-anomalies.
 
     Attributes:
-        cutmix: makes a pseudo-anomaly of a good image.
-        share: the probability with which an image is replaced.
+        cutmix: turns a good image into a pseudo-anomaly.
+        share: probability that an image is replaced.
     """
 
     cutmix: CutMix
@@ -31,7 +31,7 @@ class Mixing:
     def __call__(
         self, images: Pixels, pool: Pixels, places: NDArray[np.int64], rng: np.random.Generator
     ) -> tuple[Pixels, NDArray[np.bool_]]:
-        """The images, some replaced by pseudo-anomalies of any of `pool[places]`; and which are."""
+        """The images, some replaced by pseudo-anomalies of any of `pool[places]`; and which were replaced."""
         mixed, replaced = images.copy(), rng.random(len(images)) < self.share
         for slot in np.flatnonzero(replaced):
             mixed[slot] = self.cutmix(pool[rng.choice(places)], rng)
@@ -40,16 +40,16 @@ class Mixing:
 
 @dataclass(frozen=True)
 class Steps:
-    """The images of each training step, which the seeds and the step's number decide.
+    """The images of each training step, determined by the seeds and the number of the step.
 
     Attributes:
         pixels: all training images (N, H, W, 3).
-        good: places of the good ones.
-        bad: places of the bad ones.
-        counts: how many references, good and bad images a step takes.
-        mixing: what becomes of the good ones.
-        mix_references: whether it becomes of the references as well.
-        seeds: of the references' order, the good ones', the bad ones', and of what is drawn.
+        good: indices of the good images.
+        bad: indices of the bad images.
+        counts: number of references, good and bad images per step.
+        mixing: applied to the good images.
+        mix_references: whether it is also applied to the references.
+        seeds: of the order of references, of good and of bad images, and of the mixing.
     """
 
     pixels: Pixels
@@ -61,7 +61,7 @@ class Steps:
     seeds: tuple[int, int, int, int]
 
     def __getitem__(self, step: int) -> tuple[Pixels, NDArray[np.int64]]:
-        """References, good and bad images in this order; and GOOD, BAD or PSEUDO, references left out."""
+        """References, good and bad images, in this order; and GOOD, BAD or PSEUDO for all but references."""
         rng = np.random.default_rng([self.seeds[3], step])
         references, good, bad = (
             self.pixels[places[Endless(seed, len(places), count)[step]]]

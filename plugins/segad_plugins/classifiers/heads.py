@@ -1,4 +1,4 @@
-"""Heads that turn a backbone's features into scores, and the scales at which images are seen."""
+"""Heads that turn a backbone's features into scores, and the scales of images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 
 def pyramid(images: Tensor, scales: int) -> Iterator[Tensor]:
-    """Images (N, 3, H, W), then at half that size, and so on; each from the full size, nearest pixels."""
+    """Yields images (N, 3, H, W) at full size, half size, and so on, each by nearest pixels of the first."""
     yield images
     height, width = images.shape[2:]
     for scale in range(1, scales):
@@ -18,7 +18,7 @@ def pyramid(images: Tensor, scales: int) -> Iterator[Tensor]:
 
 
 def top_mean(responses: Tensor, share: float) -> Tensor:
-    """Mean (N,) of the largest absolute values of (N, 1, h, w): a share of them, at least one."""
+    """Mean (N,) of the largest absolute values of (N, 1, h, w): of a share of them, at least one."""
     absolute = responses.float().abs().flatten(1)
     return absolute.topk(max(1, int(share * absolute.shape[1]))).values.mean(dim=1)
 
@@ -27,8 +27,8 @@ class TopHead(nn.Module):
     """Scores (N,) of features (N, C, h, w): the mean of the largest responses of one 1 x 1 convolution.
 
     Args:
-        channels: C.
-        share: of the responses that count.
+        channels: C, the number of channels.
+        share: share of the responses that are averaged.
     """
 
     def __init__(self, channels: int, share: float) -> None:
@@ -80,7 +80,7 @@ class DevNetwork(nn.Module):
 
 
 class DRANetwork(nn.Module):
-    """DRA: the scores of four heads, each averaged over the scales."""
+    """DRA: scores of four heads, each averaged over the scales."""
 
     def __init__(self, trunk: nn.Module, channels: int, share: float, scales: int, references: int) -> None:
         super().__init__()
@@ -93,16 +93,16 @@ class DRANetwork(nn.Module):
         self.references = references
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """The trunk's features of normalised images (N, 3, H, W), scale by scale."""
+        """The trunk's features of normalised images (N, 3, H, W), one tensor per scale."""
         return [self.trunk(scaled) for scaled in pyramid(images, self.scales)]
 
     def responses(self, features: list[Tensor], references: list[Tensor]) -> Tensor:
-        """Scores (4, N), of the holistic, seen, pseudo and composite head.
+        """Scores (4, N) of the holistic, seen, pseudo and composite head.
 
         Args:
-            features: of the images, scale by scale.
-            references: the references' mean features, scale by scale: (1, C, h, w) for all images, or
-                (N, C, h, w) for each its own.
+            features: features of the images, one tensor per scale.
+            references: mean features of the references, one tensor per scale: (1, C, h, w) for all images,
+                or (N, C, h, w) with separate references for each image.
         """
         scores = [
             torch.stack([self.holistic(x), self.seen(x), self.pseudo(x), self.composite(x, reference)])
@@ -111,13 +111,13 @@ class DRANetwork(nn.Module):
         return torch.stack(scores).mean(dim=0)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Scores (4, N - references) of the images that come after the references, which come first.
+        """Scores (4, N - references) of images (N, 3, H, W) that start with the references.
 
-        In training mode all of them share the trunk's batch statistics.
+        In training mode, references and images share the trunk's batch statistics.
         """
         features = self.features(images)
         return self.responses([x[self.references :] for x in features], self.means(features))
 
     def means(self, features: list[Tensor]) -> list[Tensor]:
-        """The references' mean features (1, C, h, w), scale by scale, of features that begin with theirs."""
+        """Mean features (1, C, h, w) per scale of the references, with which the features start."""
         return [x[: self.references].mean(dim=0, keepdim=True) for x in features]

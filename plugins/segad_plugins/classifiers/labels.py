@@ -1,4 +1,4 @@
-"""What every classifier asks of its labels: both of them."""
+"""The check that a classifier's training set has both labels."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from segad_core.api import PluginError
 
 
 def good_and_bad(who: str, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The places of the good and of the bad images.
+    """The indices of the good and of the bad images.
 
     Raises:
-        PluginError: there is none of one of them.
+        PluginError: one of the two labels is missing.
     """
     good, bad = np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)
     if not len(good) or not len(bad):
         raise PluginError(
-            f"{who}: learns from good and bad images, and was given {len(good)} good and {len(bad)} bad ones",
-            "Give it some of both: split.classifiers in the recipe.",
+            f"{who}: needs good and bad images to train, but got {len(good)} good and {len(bad)} bad",
+            "Assign some of both with split.classifiers in the recipe.",
         )
     return good, bad

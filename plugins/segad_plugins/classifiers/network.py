@@ -1,4 +1,4 @@
-"""What the classifiers share: a trained network on a pretrained backbone, and its state."""
+"""Code shared by the classifiers: a trained network on a pretrained backbone, and its state."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from segad_plugins.training import seeded
 
 
 class NetworkClassifier(Classifier):
-    """A backbone with heads, all of which are learnt.
+    """A backbone with heads, all of which are trained.
 
     Attributes:
-        name: of the plugin, for messages.
-        version: of what `state` gives.
-        layout: how its weights lie in memory.
+        name: name of the plugin, for messages.
+        version: version of the state.
+        layout: memory format of the weights.
     """
 
     name: ClassVar[str]
@@ -47,18 +47,18 @@ class NetworkClassifier(Classifier):
 
     @abstractmethod
     def add_heads(self, body: Trunk) -> nn.Module:
-        """The network on a backbone."""
+        """Builds the network on a backbone."""
 
     @abstractmethod
     def per_step(self) -> int:
-        """How many images pass the backbone at a training step."""
+        """How many images pass through the backbone in a training step."""
 
     def placed(self, network: nn.Module) -> nn.Module:
-        """On the device, in its layout."""
+        """The network on the device, in the memory format of `layout`."""
         return network.to(torch_device(self.device), memory_format=self.layout)
 
     def keep(self, network: nn.Module) -> None:
-        """Takes a trained network, which learns no more."""
+        """Keeps a trained network, in eval mode and without gradients."""
         self._network = network.eval().requires_grad_(False)
 
     def fitted(self) -> nn.Module:
@@ -72,7 +72,7 @@ class NetworkClassifier(Classifier):
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         check_version(self.name, state, self.version)
-        with seeded(0):  # not on `meta`: buffers that are in no state dict must hold their values
+        with seeded(0):  # not on `meta`: buffers outside the state dict must keep their values
             network = self.add_heads(empty_trunk(self.params, self.name))
         from_arrays(self.name, network, {n: a for n, a in state.items() if n != "version"}, "network.")
         self.keep(self.placed(network))

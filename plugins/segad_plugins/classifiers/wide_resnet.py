@@ -1,4 +1,4 @@
-"""WRN: a pretrained network that learns, as a whole, to tell good images from bad ones."""
+"""WRN: a pretrained network, fully fine-tuned to separate good from bad images."""
 
 from __future__ import annotations
 
@@ -33,28 +33,35 @@ class WideResNet(NetworkClassifier):
     """Wide ResNet-50-2 trained on good and bad images with focal loss, the paper's classifier g.
 
     The defaults are the paper's settings (its appendix B): torchvision's weights V1, SGD with momentum 0.9,
-    learning rate 0.025, batch 4, focal loss (Lin et al., ICCV 2017). The paper is silent on the rest, and
-    here it is: one logit, gamma 2, no alpha, no weight decay, a constant rate, 20 epochs. All layers train,
-    batch norms included, which do so on the statistics of their batch and score with their running ones; a
-    last batch with fewer images is dropped. torchvision's own focal loss has alpha 0.25, which gives bad
-    images a third of the weight of good ones.
+    learning rate 0.025, batch 4, focal loss (Lin et al., ICCV 2017). The paper does not state the rest, which
+    is chosen here: one logit, gamma 2, no alpha, no weight decay, a constant rate, 20 epochs. All layers are
+    trained, including batch norms, which use batch statistics in training and running statistics for scores;
+    an incomplete last batch is dropped. torchvision's focal loss uses alpha 0.25, which gives bad images a
+    third of the weight of good ones.
 
-    A score is the logit, which knows no bounds: a sigmoid would round sure ones to the same 1.
+    A score is the unbounded logit: a sigmoid would round confident scores to the same 1.
     """
 
     class Params(Backbone):
-        """The classifier's choices."""
+        """Parameters of WRN."""
 
-        epochs: int = Field(20, ge=1, description="the paper does not say how many")
-        batch: int = Field(4, ge=2, description="images per training step; batch norms need two")
+        epochs: int = Field(20, ge=1, description="not stated in the paper")
+        batch: int = Field(4, ge=2, description="images per training step; batch norms need at least two")
         learning_rate: float = Field(0.025, gt=0)
         momentum: float = Field(0.9, ge=0, lt=1)
         weight_decay: float = Field(0.0, ge=0)
-        gamma: float = Field(2.0, ge=0, description="of the focal loss; 0 is the cross entropy")
-        alpha: float | None = Field(
-            None, gt=0, lt=1, description="weighs bad images by alpha and good ones by 1 - alpha"
+        gamma: float = Field(
+            2.0, ge=0, description="focusing parameter of the focal loss; 0 gives the cross entropy"
         )
-        precision: Precision = Field("float32", description="of the training; scores are always float32")
+        alpha: float | None = Field(
+            None,
+            gt=0,
+            lt=1,
+            description="weight of bad images, 1 - alpha of good ones; no weights by default",
+        )
+        precision: Precision = Field(
+            "float32", description="precision of the training; scores are always float32"
+        )
 
     name, version, layout = "wide_resnet", 1, torch.channels_last
     params: Params
@@ -86,7 +93,7 @@ class WideResNet(NetworkClassifier):
             chosen = batches[step]
             given = normalised(pixels[chosen], features.mean, features.std, device)
             targets = torch.from_numpy(labels[chosen]).to(device)
-            with seeded(step_seed + step):  # some networks leave out layers at random
+            with seeded(step_seed + step):  # some networks drop layers at random
                 logits = network(given)
             return focal_loss(logits, targets, p.gamma, p.alpha)
 
@@ -105,15 +112,15 @@ class WideResNet(NetworkClassifier):
 
 
 def focal_loss(logits: Tensor, targets: Tensor, gamma: float, alpha: float | None = None) -> Tensor:
-    """The mean of -(1 - p_t)^gamma ln p_t, where p_t is the probability of what is true.
+    """The mean of -(1 - p_t)^gamma ln p_t, where p_t is the probability of the true class.
 
-    Lin et al., ICCV 2017, equations 4 and 5; finite, with its gradient, for any logit and gamma.
+    Lin et al., ICCV 2017, equations 4 and 5. The loss and its gradient are finite for any logit and gamma.
 
     Args:
-        logits: (N,), of being bad.
+        logits: (N,), of the class bad.
         targets: (N,), 1 bad and 0 good.
-        gamma: how much less what is already right counts; 0 is the cross entropy.
-        alpha: the weight of bad images, while 1 - alpha is that of good ones; None for no weights.
+        gamma: how strongly well-classified images are down-weighted; 0 gives the cross entropy.
+        alpha: the weight of bad images, 1 - alpha of good ones; None for no weights.
     """
     logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
     wrong = torch.where(targets == 1, -logits, logits)  # 1 - p_t is its sigmoid, -ln p_t its softplus

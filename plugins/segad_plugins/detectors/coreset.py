@@ -1,15 +1,15 @@
-"""Greedy k-centre selection, PatchCore's coreset, exact but with most distances never computed.
+"""Greedy k-centre selection, PatchCore's coreset: exact, although most distances are never computed.
 
 The textbook loop computes all n distances to every new pick. Three exact shortcuts avoid that:
 
 1. Triangle inequality: with p the nearest pick of x, ||c - p|| >= 2 ||x - p|| implies
-   ||x - c|| >= ||x - p||, so the new pick c cannot matter to x. It costs one distance per earlier pick.
-2. Sketch: a rotation keeps distances, so leaving out rotated coordinates gives a lower bound. The first
-   principal axes carry most of the distance and fit in two cache lines; they settle most points left.
-3. Partial sums: squares only add up, so a sum that has reached the current minimum need not be finished.
+   ||x - c|| >= ||x - p||, so the new pick c cannot affect x. This costs one distance per earlier pick.
+2. Sketch: a rotation preserves distances, so omitting rotated coordinates gives a lower bound. The first
+   principal axes carry most of the distance and fit in two cache lines; they settle most remaining points.
+3. Partial sums: squares are not negative, so a sum that has reached the current minimum can be abandoned.
 
 Shortcuts 1 and 2 keep a margin above the worst rounding error, and float addition is monotone, which
-covers 3: the picks are those of the same float32 arithmetic without any shortcut.
+covers 3: the picks equal those of the same float32 arithmetic without any shortcut.
 """
 
 import threading
@@ -25,34 +25,36 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
-BLOCK = 2048  # points per unit of parallel work; fixed, so thread count cannot change the result
-BLOCKS_PER_THREAD = 8  # fewer are done before another thread has woken up
+BLOCK = (
+    2048  # points per unit of parallel work; fixed, so that the number of threads cannot change the result
+)
+BLOCKS_PER_THREAD = 8  # fewer are finished before another thread wakes up
 SKETCH = 32  # principal axes in the sketch: two cache lines
-STEP = 64  # coordinates summed between two looks at the limit
+STEP = 64  # coordinates summed between two checks of the limit
 ROUND = 2.0**-24  # relative rounding error of one float32 operation
 LARGEST = float(np.finfo(np.float32).max)
-TINY = float(np.finfo(np.float32).tiny)  # below it squares lose their relative accuracy
+TINY = float(np.finfo(np.float32).tiny)  # below it, squares lose relative accuracy
 
 
 _SELECTING = threading.Lock()  # numba's parallel loops and thread counts are not safe in two threads at once
 
 
 class Selection(NamedTuple):
-    """Picks in order, and how many of the n * count distances each shortcut left."""
+    """Picks in order, and how many of the n * count distances remained after each shortcut."""
 
     indices: Ints
     sketched: int  # passed the triangle test
-    evaluated: int  # passed the sketch too, so were computed
+    evaluated: int  # also passed the sketch, so were computed
     between_picks: int  # distances computed for the triangle test itself
 
 
 def greedy_coreset(points: Floats, count: int, start: int, progress: Progress | None = None) -> Ints:
     """Indices of `count` picks: `start`, then always the point farthest from its nearest pick.
 
-    Ties go to the lowest index and no index is picked twice: once only duplicates of picks remain they
-    follow in ascending order. `progress(done, count)` is called about a hundred times. Threads meet after
-    each pick: where other programs keep the cores busy, the environment variable OMP_WAIT_POLICY=passive
-    keeps them from spinning in each other's way.
+    Ties go to the lowest index, and no index is picked twice: when only duplicates of picks remain, they
+    follow in ascending order. `progress(done, count)` is called about a hundred times. Threads synchronise
+    after each pick: if other programs keep the cores busy, the environment variable OMP_WAIT_POLICY=passive
+    prevents them from busy-waiting.
     """
     return select(points, count, start, progress).indices
 
@@ -60,7 +62,7 @@ def greedy_coreset(points: Floats, count: int, start: int, progress: Progress | 
 def select(
     points: Floats, count: int, start: int, progress: Progress | None = None, prune: bool = True
 ) -> Selection:
-    """`greedy_coreset` with its counters; `prune=False` leaves only shortcut 3, for comparison."""
+    """`greedy_coreset` with its counters; `prune=False` disables shortcuts 1 and 2, for comparison."""
     _check(points, count, start)
     n, d = points.shape
     sketch, radius = _sketch(points)
@@ -89,7 +91,7 @@ def select(
 
 
 def projected_dimension(n: int, d: int, eps: float) -> int:
-    """Width that `project` gives n points of width d: the Johnson-Lindenstrauss bound, never above d."""
+    """Width of n points of width d after `project`: the Johnson-Lindenstrauss bound, at most d."""
     from sklearn.random_projection import johnson_lindenstrauss_min_dim
 
     return min(d, max(1, int(johnson_lindenstrauss_min_dim(n, eps=eps))))
@@ -98,8 +100,8 @@ def projected_dimension(n: int, d: int, eps: float) -> int:
 def project(points: Floats, eps: float, seed: int) -> Floats:
     """Sparse random projection to `projected_dimension`.
 
-    Where that is not below the input's width the points come back as they are: identity is exact, and
-    projecting would only add distortion and cost.
+    Where that is not below the width of the input, the points are returned unchanged: a projection would
+    only add distortion and cost.
     """
     from sklearn.random_projection import SparseRandomProjection
 
@@ -124,7 +126,7 @@ def _check(points: Floats, count: int, start: int) -> None:
     check_range(len(points), count)
     if not 0 <= start < len(points):
         raise ValueError(f"start must be in 0..{len(points) - 1}, got {start}")
-    if not np.isfinite([points.min(), points.max()]).all():  # both let NaN through, neither copies
+    if not np.isfinite([points.min(), points.max()]).all():  # both propagate NaN, neither copies
         raise ValueError("points must be finite")
 
 
@@ -140,8 +142,8 @@ def _row_blocks(n: int, rows: int = 4096) -> list[slice]:
 def _sketch(points: Floats) -> tuple[Floats, float]:
     """Leading principal coordinates, and the largest distance from the centre.
 
-    The axes come from a sample, for any orthonormal axes give a valid bound. In float64, so that
-    rounding to float32 at the end is the only error the bound has to allow for.
+    The axes come from a sample, since any orthonormal axes give a valid bound. Computed in float64, so that
+    rounding to float32 at the end is the only error that the bound has to allow for.
     """
     n = len(points)
     sample = points[:: -(-n // 20_000)].astype(np.float64)
@@ -154,16 +156,16 @@ def _sketch(points: Floats) -> tuple[Floats, float]:
         block = points[rows] - centre
         sketch[rows] = block @ axes
         farthest = max(farthest, float(np.einsum("ij,ij->i", block, block).max()))
-    if 4 * farthest > LARGEST:  # no two points are farther apart than twice the radius
-        raise ValueError("points lie too far apart for squared distances in float32")
+    if 4 * farthest > LARGEST:  # no two points are further apart than twice the radius
+        raise ValueError("points are too far apart for squared distances in float32")
     return sketch, farthest**0.5
 
 
 def _bounds(d: int, radius: float) -> Floats:
     """Factor and offset of the triangle test, then of the sketch test, in units of squared distance.
 
-    A float32 sum of d squared differences is within error = (d + 2) ROUND of the truth. To first order
-    the triangle test needs a margin of 2 error and the sketch test 2 error; both get 4. Rounding moves a
+    A float32 sum of d squared differences has a relative error of at most error = (d + 2) ROUND. To first
+    order, the triangle test and the sketch test each need a margin of 2 error; both get 4. Rounding moves a
     sketched distance by up to shift, and (a + shift)^2 <= (1 + h) a^2 + (1 + 1/h) shift^2, with h = 1e-4.
     """
     error = 4 * (d + 2) * ROUND
@@ -174,7 +176,7 @@ def _bounds(d: int, radius: float) -> Floats:
 
 @njit(nogil=True, fastmath={"reassoc", "nsz", "contract"})
 def _squares(a: Floats, b: Floats) -> np.float32:
-    """Squared distance in one go. Of a length unknown to the compiler: it unrolls known ones to scalars."""
+    """Squared distance in one loop. The compiler would unroll a known length to scalars, so it is unknown."""
     total = np.float32(0)
     for j in range(a.shape[0]):
         difference = a[j] - b[j]
@@ -186,7 +188,7 @@ def _squares(a: Floats, b: Floats) -> np.float32:
 def _distance(a: Floats, b: Floats, limit: np.float32) -> np.float32:
     """Squared distance, or any partial sum of it that has reached the limit.
 
-    No fast-math here: the order of these few additions is what makes the partial sums monotone.
+    No fast-math here: the order of these few additions makes the partial sums monotone.
     """
     total = np.float32(0)
     low = 0
@@ -209,7 +211,7 @@ def _extend(
     first: int,
     last: int,
 ) -> None:
-    """Take picks first..last-1 into account, and choose the pick after each."""
+    """Updates distances for picks first..last-1, and chooses the pick that follows each."""
     n = points.shape[0]
     blocks = tally.shape[0]
     near_factor, near_offset, sketch_factor, sketch_offset = bounds
@@ -218,9 +220,9 @@ def _extend(
     for k in range(first, last):
         new = picks[k]
         centre, centre_sketch = points[new], sketch[new]
-        # The new pick was the farthest point: no point can need a gate above the one it gives.
+        # The new pick was the farthest point: no point can need a gate above its own.
         limit = near_factor * nearest[new] + near_offset
-        nearest[new] = -1  # below every distance: never picked again, never looked at again
+        nearest[new] = -1  # below every distance: never picked or examined again
         for j in prange(k):
             gate[j] = _distance(points[picks[j]], centre, limit)
         for b in prange(blocks):

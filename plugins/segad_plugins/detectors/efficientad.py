@@ -1,4 +1,4 @@
-"""EfficientAD: where a student, a teacher and an autoencoder describe patches differently."""
+"""EfficientAD: where the descriptions of a student, a teacher and an autoencoder differ."""
 
 from __future__ import annotations
 
@@ -46,48 +46,51 @@ from segad_plugins.torch_tools import (
 from segad_plugins.training import Batches, Precision, seeded, train
 
 _VERSION = 1
-_DROP_AT, _DROP = 0.95, 0.1  # when the learning rate drops, and what to
-_PENALTY_GREY = 0.3  # share of auxiliary images that lose their colour
-_BORDER = 4  # of a map without padding, on each side
+_DROP_AT, _DROP = 0.95, 0.1  # when the learning rate drops, and by which factor
+_PENALTY_GREY = 0.3  # share of auxiliary images converted to grey
+_BORDER = 4  # pixels added to each side of a map without padding
 
 
 class EfficientAD(Detector):
-    """EfficientAD (Batzner et al., WACV 2024): a student and an autoencoder that imitate a teacher.
+    """EfficientAD (Batzner et al., WACV 2024): a student and an autoencoder reproduce a teacher.
 
     The defaults are the paper's settings (its appendix B: size medium, with padding, 70,000 iterations, no
     augmentation) in the implementation that it used (nelson1425/EfficientAD): batch 1, Adam at 1e-4 with
-    weight decay 1e-5, a tenth of the rate for the last twentieth, the hardest thousandth of differences, a
-    hold-out of a tenth that normalises the maps. The autoencoder sees the image itself: upstream it sees
-    another colour jitter of it, which is an augmentation. The penalty on images from elsewhere, on which
-    the paper is silent, is on when `auxiliary_images` names a folder (ImageNet, upstream).
+    weight decay 1e-5, a tenth of the rate for the last twentieth of the steps, the hardest thousandth of the
+    differences, and a hold-out of a tenth to normalise the maps. The autoencoder sees the original image;
+    upstream it sees the image with another colour jitter, which is an augmentation. The penalty on external
+    images, which the paper does not mention, is enabled if `auxiliary_images` names a folder (upstream:
+    ImageNet).
 
-    The teacher comes from a file, `teacher`, as nelson1425 or anomalib publish it; else it is distilled
-    from the recipe's encoder on `teacher_images`, or on the training images, once, and kept in the store.
+    The teacher comes from a file, `teacher`, as published by nelson1425 or anomalib. Otherwise it is
+    distilled once from the recipe's encoder, on `teacher_images` or on the training images, and stored.
 
-    Where implementations differ otherwise: maps are normalised before they come to the image's size (in
-    anomalib after), and without padding a border of zeros brings them in place, as upstream.
+    Other differences between implementations: maps are normalised before they are resized (in anomalib,
+    after), and without padding a border of zeros aligns them with the image, as upstream.
     """
 
     class Params(Parameters):
-        """EfficientAD's choices."""
+        """Parameters of EfficientAD."""
 
         size: Size = "medium"
-        padding: bool = Field(True, description="in teacher and student")
+        padding: bool = Field(True, description="whether teacher and student use padding")
         input_size: tuple[int, int] | None = Field(
-            None, description="height and width at which its networks see the images; the recipe's by default"
+            None, description="height and width of the networks' input; the recipe's image.size by default"
         )
         iterations: int = Field(70_000, ge=1)
         learning_rate: float = Field(1e-4, gt=0)
         weight_decay: float = Field(1e-5, ge=0)
-        holdout: float = Field(0.1, gt=0, lt=1, description="share of images that normalise the maps")
-        auxiliary_images: InputFolder | None = Field(None, description="images of other things; penalty")
-        teacher: InputFile | None = Field(None, description="a published teacher's file")
-        teacher_images: InputFolder | None = Field(None, description="what a teacher is distilled on")
+        holdout: float = Field(0.1, gt=0, lt=1, description="share of images held out to normalise the maps")
+        auxiliary_images: InputFolder | None = Field(None, description="external images for the penalty term")
+        teacher: InputFile | None = Field(None, description="file of a published teacher")
+        teacher_images: InputFolder | None = Field(None, description="images for the teacher's distillation")
         teacher_layers: tuple[str, ...] = Field(("layer2", "layer3"), min_length=1)
         teacher_iterations: int = Field(60_000, ge=1)
         teacher_batch: int = Field(16, ge=1)
         teacher_learning_rate: float = Field(1e-4, gt=0)
-        precision: Precision = Field("float32", description="of the training; maps are always float32")
+        precision: Precision = Field(
+            "float32", description="precision of the training; maps are always float32"
+        )
 
     params: Params
 
@@ -109,16 +112,16 @@ class EfficientAD(Detector):
         if min(given) < least:
             raise PluginError(
                 f"efficientad: images of {given[0]} x {given[1]} pixels are too small for its networks: "
-                f"{least} a side is the least",
-                "Set a larger image.size in the recipe, or another input_size of the detector.",
+                f"the shorter side must have at least {least}",
+                "Set a larger image.size in the recipe, or another input_size for the detector.",
             )
         if p.teacher:
             read_teacher(p.teacher, p.size)
         for name, folder in (("auxiliary_images", p.auxiliary_images), ("teacher_images", p.teacher_images)):
             if folder and not image_files(folder):
                 raise DataError(
-                    f"efficientad: '{name}' needs a folder of images, and {folder} holds no image",
-                    "Put images into it, or take the parameter out of the recipe.",
+                    f"efficientad: '{name}' needs a folder of images, but {folder} contains none",
+                    "Add images to it, or remove the parameter from the recipe.",
                 )
 
     estimate = estimated_by("segad_plugins.detectors.estimates:efficientad")
@@ -128,10 +131,10 @@ class EfficientAD(Detector):
         held = math.ceil(p.holdout * len(images))
         if held >= len(images):
             raise DataError(
-                f"efficientad: needs 2 images or more to train on, and some beside its hold-out: of "
-                f"{len(images)} here, holdout {p.holdout:g} takes {held}",
-                "Change split.detectors.good or the detector's holdout in the recipe, or give the category "
-                "more good images.",
+                f"efficientad: needs at least 2 training images, not all of them held out: of {len(images)}, "
+                f"holdout {p.holdout:g} takes {held}",
+                "Change split.detectors.good or the detector's holdout in the recipe, or add good images to "
+                "the category.",
             )
         build_seed, split_seed, order_seed, dropout_seed, penalty_seed = (
             int(s) for s in run.seed.generate_state(5)
@@ -143,18 +146,18 @@ class EfficientAD(Detector):
         networks.load_teacher(self._teacher(images, size, run))
         networks.to(device, memory_format=torch.channels_last)
         order = np.random.default_rng(split_seed).permutation(len(pixels))
-        held_out, own = np.sort(order[:held]), np.sort(order[held:])
-        descriptions = networks.describe_all(pixels[own], run)
+        held_out, training = np.sort(order[:held]), np.sort(order[held:])
+        descriptions = networks.describe_all(pixels[training], run)
         penalty = self._penalty_images(size, penalty_seed, run, device)
-        batches = Batches(order_seed, len(own), 1)
+        batches = Batches(order_seed, len(training), 1)
 
         def loss_at(step: int) -> Tensor:
-            place = batches[step]
-            image = networks.inputs(pixels[own[place]])
+            index = batches[step]
+            image = networks.inputs(pixels[training[index]])
             with seeded(dropout_seed ^ step):
                 imitated = networks.autoencoder(image).float()
             students = networks.student(torch.cat([image, penalty(step)])).float()
-            return training_loss(tensor(descriptions[place], device), students, imitated)
+            return training_loss(tensor(descriptions[index], device), students, imitated)
 
         trained = networks.trained().train()
         optimiser = torch.optim.Adam(trained.parameters(), lr=p.learning_rate, weight_decay=p.weight_decay)
@@ -191,8 +194,8 @@ class EfficientAD(Detector):
         with torch.device("meta"):
             networks = StudentTeacher(self.params.size, self.params.padding, (height, width))
         networks.to_empty(device=torch_device(self.device))
-        learnt = {name: array for name, array in state.items() if name not in ("version", "image_size")}
-        from_arrays("efficientad", networks, learnt, "networks.")
+        weights = {name: array for name, array in state.items() if name not in ("version", "image_size")}
+        from_arrays("efficientad", networks, weights, "networks.")
         networks.to(memory_format=torch.channels_last)
         self._networks = networks.eval().requires_grad_(False)
 
@@ -206,7 +209,7 @@ class EfficientAD(Detector):
         arrays = run.artifact(
             "teacher",
             {**asdict(how), "images": source.digest()},
-            lambda own_run: distil(how, source, own_run, device),
+            lambda teacher_run: distil(how, source, teacher_run, device),
         )
         return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
 
@@ -225,7 +228,7 @@ class EfficientAD(Detector):
     def _penalty_images(
         self, size: tuple[int, int], seed: int, run: Run, device: torch.device
     ) -> Callable[[int], Tensor]:
-        """A function of the step that gives an auxiliary image (1, 3, H, W), or none (0, 3, H, W)."""
+        """A function from a step to an auxiliary image (1, 3, H, W), or to none (0, 3, H, W)."""
         if self.params.auxiliary_images is None:
             none = torch.empty(0, 3, *size, device=device)
             return lambda step: none

@@ -1,4 +1,4 @@
-"""FastFlow: how improbable the encoder's features are under normalising flows trained on good images."""
+"""FastFlow: how improbable an encoder's features are under normalising flows trained on good images."""
 
 from __future__ import annotations
 
@@ -40,27 +40,32 @@ class FastFlow(Detector):
     """FastFlow (Yu et al., 2021): normalising flows over the features of an encoder, one per layer.
 
     The defaults are the paper's settings (its appendix B: learning rate 1e-3, weight decay 1e-5, 200
-    epochs) in the implementation that it used (anomalib, October 2023, with what its comments say for Wide
-    ResNet-50-2: 8 steps, hidden ratio 1, kernels 3 and 1 in turn); batch 32 is that implementation's. Where
-    others differ there are parameters: `only_3x3` (its default for small ResNets), `drop_last` (the
-    unofficial first implementation, which also trains 500 epochs). The last epoch's weights are used.
+    epochs) in the implementation that it used (anomalib, October 2023, with the values in its comments for
+    Wide ResNet-50-2: 8 steps, hidden ratio 1, kernels 3 and 1 alternating; batch 32 is its default). Where
+    other implementations differ, there are parameters: `only_3x3` (anomalib's default for small ResNets),
+    `drop_last` (the unofficial first implementation, which also trains 500 epochs). The weights of the last
+    epoch are used.
 
-    Maps lie in [-1, 0]; at very anomalous pixels they tie near 0.
+    Maps lie in [-1, 0]; values of very anomalous pixels tie near 0.
     """
 
     class Params(Parameters):
-        """FastFlow's choices."""
+        """Parameters of FastFlow."""
 
         layers: tuple[str, ...] = Field(("layer1", "layer2", "layer3"), min_length=1)
         steps: int = Field(8, ge=1, description="flow steps per layer")
-        hidden_ratio: float = Field(1.0, gt=0, description="width of the subnets, as a share of their input")
-        only_3x3: bool = Field(False, description="no 1 x 1 kernels")
+        hidden_ratio: float = Field(
+            1.0, gt=0, description="channels within the subnets, as a share of their input"
+        )
+        only_3x3: bool = Field(False, description="use 3 x 3 kernels in every step")
         epochs: int = Field(200, ge=1)
         batch: int = Field(32, ge=1, description="images per training step")
-        drop_last: bool = Field(False, description="leave out an epoch's last images if no full batch")
+        drop_last: bool = Field(False, description="drop an incomplete last batch of an epoch")
         learning_rate: float = Field(1e-3, gt=0)
         weight_decay: float = Field(1e-5, ge=0)
-        precision: Precision = Field("float32", description="of the training; maps are always float32")
+        precision: Precision = Field(
+            "float32", description="precision of the training; maps are always float32"
+        )
 
     params: Params
 
@@ -76,7 +81,7 @@ class FastFlow(Detector):
         for layer, (channels, _, _) in shapes.items():
             if channels < 2:
                 raise PluginError(
-                    f"fastflow: needs layers of 2 channels or more, and '{layer}' has {channels}",
+                    f"fastflow: needs layers with at least 2 channels, but '{layer}' has {channels}",
                     "Choose other layers.",
                 )
 
@@ -112,8 +117,8 @@ class FastFlow(Detector):
                 if tuple(given.shape[1:]) != tuple(flow.norm.normalized_shape):
                     raise PluginError(
                         f"fastflow: was trained on features '{name}' of shape "
-                        f"{tuple(flow.norm.normalized_shape)}, and these have {tuple(given.shape[1:])}",
-                        "Use images of the size, and the encoder, that it was trained with.",
+                        f"{tuple(flow.norm.normalized_shape)}, but these have {tuple(given.shape[1:])}",
+                        "Use the encoder and the image size that it was trained with.",
                     )
                 z, _ = flow(given)
                 probability = torch.exp(-0.5 * (z**2).mean(dim=1))
@@ -135,8 +140,8 @@ class FastFlow(Detector):
         with torch.device("meta"):
             flows = self.build(shapes)
         flows = flows.to_empty(device=torch_device(self.device))
-        learnt = {n: array for n, array in state.items() if n != "version" and n not in entries}
-        from_arrays("fastflow", flows, learnt, "flows.")
+        weights = {n: array for n, array in state.items() if n != "version" and n not in entries}
+        from_arrays("fastflow", flows, weights, "flows.")
         self._flows = flows.requires_grad_(False)
 
     def build(self, shapes: Shapes) -> nn.ModuleDict:
@@ -152,7 +157,7 @@ class FastFlow(Detector):
 
 
 def flow_loss(flows: nn.ModuleDict, features: Mapping[str, Tensor]) -> Tensor:
-    """Sum over layers of the mean over images of half the squared norm of z minus the log-determinant."""
+    """Sum over layers, and mean over images, of half the squared norm of z minus the log-determinant."""
     total = torch.zeros(())
     for name, flow in flows.items():
         z, log_det = flow(features[name])

@@ -1,4 +1,4 @@
-"""Normalising flows of FastFlow: a step, and a chain of them."""
+"""FastFlow's normalising flows: a step, and a chain of steps."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 _CLAMP = 2.0  # bound of the log-scale
-_DAMPING = 0.1  # of what the subnet says, and of the channel-wise scale
+_DAMPING = 0.1  # factor of the subnet's output and of the channel-wise scale
 
 
 class FlowStep(nn.Module):
     """One affine coupling, a channel-wise affine map, and a fixed permutation of channels.
 
-    Half of the channels, x1, decide how the other half, x2, is scaled and moved:
+    Half of the channels, x1, determine how the other half, x2, is scaled and shifted:
     a = 0.1 net(x1), s = 2 tanh(first half of a), y2 = x2 exp(s) + second half of a; then all channels
-    are multiplied by g = 0.1 softplus(gamma), which is 1 at the start, and permuted.
+    are multiplied by g = 0.1 softplus(gamma), which is initially 1, and permuted.
 
     Args:
         channels: C, at least 2.
-        kernel: side of the two convolutions' kernels, odd.
-        hidden_ratio: width between them, as a share of C/2.
+        kernel: side of the kernels of both convolutions, odd.
+        hidden_ratio: channels between them, as a share of C/2.
     """
 
     def __init__(self, channels: int, kernel: int, hidden_ratio: float) -> None:
@@ -40,15 +40,15 @@ class FlowStep(nn.Module):
         self.register_buffer("permutation", torch.randperm(channels))
 
     def scale(self) -> Tensor:
-        """g (C,): what each channel is multiplied by."""
+        """g (C,): the factor of each channel."""
         return _DAMPING * F.softplus(self.gamma, beta=0.5)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, C, H, W) to the same shape, and the log-determinant (N,) of the map."""
+        """Maps (N, C, H, W) to the same shape; also returns the log-determinant (N,)."""
         x1, x2 = x[:, : self.first], x[:, self.first :]
-        log_scale, move = (_DAMPING * self.subnet(x1)).float().chunk(2, dim=1)
+        log_scale, shift = (_DAMPING * self.subnet(x1)).float().chunk(2, dim=1)
         log_scale = _CLAMP * torch.tanh(log_scale)
-        y = torch.cat([x1, x2 * torch.exp(log_scale) + move], dim=1)
+        y = torch.cat([x1, x2 * torch.exp(log_scale) + shift], dim=1)
         g = self.scale()
         y = y * g[:, None, None] + self.beta[:, None, None]
         log_det = log_scale.sum(dim=(1, 2, 3)) + x.shape[2] * x.shape[3] * g.log().sum()
@@ -58,7 +58,7 @@ class FlowStep(nn.Module):
 class Flow(nn.Module):
     """A layer norm over (C, H, W), then flow steps with kernels 3, 1, 3, 1, ...
 
-    The layer norm's own weights are outside the log-determinant: the loss is no true likelihood.
+    The weights of the layer norm are not in the log-determinant, so the loss is not a true likelihood.
     """
 
     def __init__(
@@ -70,10 +70,10 @@ class Flow(nn.Module):
         self.steps = nn.ModuleList(FlowStep(shape[0], kernel, hidden_ratio) for kernel in kernels)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, C, H, W) to z of the same shape, and the log-determinant (N,)."""
+        """Maps (N, C, H, W) to z of the same shape; also returns the log-determinant (N,)."""
         z = self.norm(features)
         log_det = z.new_zeros(len(z))
         for step in self.steps:
-            z, own = step(z)
-            log_det = log_det + own
+            z, step_log_det = step(z)
+            log_det = log_det + step_log_det
         return z, log_det

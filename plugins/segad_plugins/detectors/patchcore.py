@@ -1,4 +1,4 @@
-"""PatchCore: distance of each patch to the nearest of a coreset of good patches."""
+"""PatchCore: distance of each patch to its nearest neighbour in a coreset of good patches."""
 
 from __future__ import annotations
 
@@ -33,23 +33,25 @@ _BLOCK = 64  # training images embedded at a time
 
 
 class PatchCore(Detector):
-    """PatchCore (Roth et al., CVPR 2022) as the paper sets it: layers 2 and 3, coreset 1 %, 9 neighbours.
+    """PatchCore (Roth et al., CVPR 2022), the paper's settings: layers 2 and 3, coreset 1 %, 9 neighbours.
 
     Where implementations differ, the defaults are those of the one that the paper used (anomalib, October
-    2023): neighbouring patches pooled 3 x 3 by average, coarser layers brought to the finest by bilinear
-    interpolation, Euclidean distance to one nearest neighbour, nearest-neighbour upsampling, Gaussian blur
-    of sigma 4, the re-weighted image score. Two quirks of it are not the default: the random first pick
-    belongs to the memory bank here, and no epsilon is added to differences.
+    2023): 3 x 3 average pooling of neighbouring patches, bilinear interpolation of coarser layers to the
+    finest, Euclidean distance to one nearest neighbour, nearest-neighbour upsampling, Gaussian blur of
+    sigma 4, and the re-weighted image score. Two details differ: the random first pick belongs to the
+    memory bank here, and no epsilon is added to differences.
 
-    The number of neighbours changes the image score only, never the map.
+    The number of neighbours affects the image score only, never the map.
     """
 
     class Params(Parameters):
-        """PatchCore's choices."""
+        """Parameters of PatchCore."""
 
         layers: tuple[str, ...] = Field(("layer2", "layer3"), min_length=1, description="from fine to coarse")
-        coreset_ratio: float = Field(0.01, gt=0, le=1, description="share of patches kept")
-        neighbours: int = Field(9, ge=1, description="bank vectors that re-weight the image score")
+        coreset_ratio: float = Field(0.01, gt=0, le=1, description="share of patches in the memory bank")
+        neighbours: int = Field(
+            9, ge=1, description="vectors of the memory bank that re-weight the image score"
+        )
         projection_eps: float = Field(0.9, gt=0, lt=1, description="distortion of the random projection")
         layer_resize: Literal["bilinear", "nearest"] = "bilinear"
         upsampling: Literal["nearest", "bilinear"] = "nearest"
@@ -113,7 +115,7 @@ class PatchCore(Detector):
         self._bank = tensor(entry("patchcore", state, "bank", (None, None)), torch_device(self.device))
 
     def _training_patches(self, images: ImageSet, device: torch.device) -> NDArray[np.float32]:
-        """The patch vectors (n, D) of all training images, held once."""
+        """The patch vectors (n, D) of all training images, in one array."""
         features = {name: to_numpy(layer) for name, layer in images.features().items()}
         patches: NDArray[np.float32] | None = None
         for start in range(0, len(images), _BLOCK):
@@ -122,7 +124,7 @@ class PatchCore(Detector):
             if patches is None:
                 patches = np.empty((len(images), *block.shape[1:]), np.float32)
             patches[start : start + _BLOCK] = block
-        assert patches is not None  # the engine gives a detector at least one image
+        assert patches is not None  # the engine passes at least one image
         return patches.reshape(-1, patches.shape[-1])
 
     def picks(self, patches: int) -> int:
@@ -134,7 +136,7 @@ class PatchCore(Detector):
         return self._bank
 
     def _embed(self, features: Mapping[str, Tensor]) -> Tensor:
-        """Patch vectors (N, h, w, D): pooled over 3 x 3, layers side by side at the finest one's size."""
+        """Patch vectors (N, h, w, D): pooled over 3 x 3, layers concatenated at the size of the finest."""
         pooled = [F.avg_pool2d(features[name], 3, stride=1, padding=1) for name in self.layers()]
         size = pooled[0].shape[-2:]
         corners = False if self.params.layer_resize == "bilinear" else None
@@ -150,13 +152,13 @@ class PatchCore(Detector):
         return self._embed({name: tensor(features[name], device) for name in self.layers()})
 
     def _patch_distances(self, batch: ImageBatch) -> tuple[Tensor, Tensor]:
-        """Squared distance of each patch to the bank (N, h, w), and which vector is nearest."""
-        memo = ("patchcore distances", self._fitted())  # a new fit has a new bank
-        if memo not in batch.memo:
+        """Squared distance of each patch to the bank (N, h, w), and the index of the nearest vector."""
+        key = ("patchcore distances", self._fitted())  # another fit has another bank
+        if key not in batch.memo:
             patches = self._patches(batch)
             squared, index = nearest(patches.flatten(0, 2), self._fitted())
-            batch.memo[memo] = (squared.view(patches.shape[:3]), index.view(patches.shape[:3]))
-        distances: tuple[Tensor, Tensor] = batch.memo[memo]
+            batch.memo[key] = (squared.view(patches.shape[:3]), index.view(patches.shape[:3]))
+        distances: tuple[Tensor, Tensor] = batch.memo[key]
         return distances
 
     def _reweighted(self, patches: Tensor, squared: Tensor, neighbours: Tensor) -> float:
@@ -164,7 +166,7 @@ class PatchCore(Detector):
 
         s* (1 - softmax over the neighbourhood of m*, at m*): s* is the largest nearest-neighbour distance,
         m* that neighbour, and the softmax runs over the distances from the patch to m*'s neighbours in the
-        bank, m* itself first.
+        bank, starting with m* itself.
         """
         bank = self._fitted()
         worst = int(squared.flatten().argmax())
@@ -173,7 +175,7 @@ class PatchCore(Detector):
         neighbour = bank[neighbours.flatten()[worst]]
         count = min(self.params.neighbours, len(bank))
         if count == 1:
-            return float(score)  # a neighbourhood of one says nothing: the weight would always be 0
-        around = squared_distances(neighbour[None], bank)[0].topk(count, largest=False).indices
-        distances = squared_distances(patches.flatten(0, 1)[worst][None], bank[around])[0].sqrt()
+            return float(score)  # with a neighbourhood of one, the weight would always be 0
+        neighbourhood = squared_distances(neighbour[None], bank)[0].topk(count, largest=False).indices
+        distances = squared_distances(patches.flatten(0, 1)[worst][None], bank[neighbourhood])[0].sqrt()
         return float(score * (1 - torch.softmax(distances.double(), dim=0)[0]))

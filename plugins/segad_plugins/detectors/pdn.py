@@ -1,4 +1,4 @@
-"""The networks of EfficientAD: patch description networks and the autoencoder."""
+"""EfficientAD's networks: patch description networks and the autoencoder."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from torch.nn import functional as F
 Size = Literal["small", "medium"]
 
 CHANNELS = 384
-"""Of a description: what teacher, autoencoder and each half of the student put out."""
+"""Channels of a description: the output of the teacher, the autoencoder and each half of the student."""
 
-# convolutions as (channels, kernel, padding where padding is on); None for a pool of 2 x 2, padding 1
+# convolutions as (channels, kernel, padding if enabled); None for 2 x 2 pooling with padding 1
 _LAYERS: dict[Size, tuple[tuple[int | None, int, int] | None, ...]] = {
     "small": ((128, 4, 3), None, (256, 4, 3), None, (256, 3, 1), (None, 4, 0)),
     "medium": ((256, 4, 3), None, (512, 4, 3), None, (512, 1, 0), (512, 3, 1), (None, 4, 0), (None, 1, 0)),
 }
 
 _SMALLEST = 32
-"""Side below which the autoencoder's five halvings leave nothing."""
+"""Smallest side from which the autoencoder's five halvings leave a pixel."""
 
 
 def pdn(size: Size, outputs: int, padding: bool) -> nn.Sequential:
-    """A patch description network: (N, 3, H, W) to (N, outputs, H/4, W/4) with padding, 8 less without.
+    """A patch description network, from (N, 3, H, W) to (N, outputs, H/4, W/4); 8 smaller without padding.
 
-    Padding changes no weight: a state dict serves both.
+    Padding does not affect the weights: one state dict fits both.
     """
     layers: list[nn.Module] = []
     inputs = 3
     for layer in _LAYERS[size]:
         if layer is None:
-            layers.append(nn.AvgPool2d(2, 2, padding=int(padding)))  # zeros count
+            layers.append(nn.AvgPool2d(2, 2, padding=int(padding)))  # the average includes the zeros
         else:
             channels, kernel, pad = layer[0] or outputs, layer[1], layer[2] * padding
             layers += [nn.Conv2d(inputs, channels, kernel, padding=pad), nn.ReLU()]
@@ -41,7 +41,7 @@ def pdn(size: Size, outputs: int, padding: bool) -> nn.Sequential:
 
 
 def pdn_side(size: Size, padding: bool, side: int) -> int:
-    """The side of what a network puts out, for an image of a side; not positive if that is too small."""
+    """The side of a network's output, given the side of the image; not positive if the image is too small."""
     for layer in _LAYERS[size]:
         if layer is None:
             side = (side + 2 * padding) // 2
@@ -51,16 +51,16 @@ def pdn_side(size: Size, padding: bool, side: int) -> int:
 
 
 def smallest_side(size: Size, padding: bool) -> int:
-    """The side of the smallest image that the networks can take and whose map has 2 x 2 values."""
+    """The side of the smallest image that the networks accept and whose map has 2 x 2 values."""
     return next(side for side in range(_SMALLEST, 1024) if pdn_side(size, padding, side) >= 2)
 
 
 class Autoencoder(nn.Module):
-    """EfficientAD's autoencoder: an image to one vector of 64 values, and back to descriptions.
+    """EfficientAD's autoencoder: from an image to a vector of 64 values, and back to descriptions.
 
     Args:
         image: height and width of the images.
-        descriptions: height and width of what it puts out.
+        descriptions: height and width of the output.
     """
 
     def __init__(self, image: tuple[int, int], descriptions: tuple[int, int]) -> None:
@@ -83,7 +83,7 @@ class Autoencoder(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) to (N, 384, h, w)."""
+        """Maps (N, 3, H, W) to (N, 384, h, w)."""
         x = self.encoder(x)
         for size, ascent in zip(self.sizes, self.ascents, strict=True):
             x = self.dropout(F.relu(ascent(F.interpolate(x, size=size, mode="bilinear"))))

@@ -1,4 +1,4 @@
-"""Anomaly maps that were computed elsewhere, such as those of the official SegAD release."""
+"""Anomaly maps computed elsewhere, such as those of the official SegAD release."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from segad_plugins.published_arrays import NAMES, Names, PublishedArrays
 
 
 class Precomputed(Detector):
-    """Anomaly maps that were computed elsewhere, read from an npy file for each image; trains nothing.
+    """Anomaly maps computed elsewhere, read from one npy file per image; trains nothing.
 
-    The official SegAD release has them as `{good,bad}/<stem>.npy` below
-    `anomaly_maps/<model>/<category>/anomaly_maps`, which is what `maps` names, for each category. It writes
-    training and test maps into one folder, which is safe only where no two images have one name (VisA);
-    elsewhere (VAD, MVTec AD) take `names: path`. Maps are floats (H, W), made float32, and must have the
-    recipe's image size: their statistics would change if they were resampled.
+    The official SegAD release stores them as `{good,bad}/<stem>.npy` in
+    `anomaly_maps/<model>/<category>/anomaly_maps`; set `maps` to that folder, for each category. The release
+    has training and test maps in one folder, which is safe only if no two images have the same name (VisA);
+    otherwise (VAD, MVTec AD) use `names: path`. Maps are floats (H, W), converted to float32, and must have
+    the recipe's image size: resampling would change their statistics.
     """
 
     class Params(Parameters):
-        """Where the maps are."""
+        """Location of the maps."""
 
-        maps: InputFolder = Field(description="folder of a category's maps")
+        maps: InputFolder = Field(description="folder with the maps of a category")
         names: Names = Field("release", description=NAMES)
 
     trains: ClassVar[bool] = False
@@ -49,23 +49,23 @@ class Precomputed(Detector):
 
     def notes(self) -> Sequence[str]:
         return (
-            "Anomaly maps that were computed elsewhere are used: that their detector never saw the images "
-            "of the test cannot be checked here.",
+            "Anomaly maps were computed elsewhere: segad cannot check whether their detector was trained on "
+            "test images.",
         )
 
     def check(self, size: tuple[int, int], shapes: Shapes) -> None:
         read_array(self._maps.first(), "f", size)
 
     def fit(self, images: ImageSet, run: Run) -> None:
-        """Learns nothing."""
+        """Trains nothing."""
 
     def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
         height, width = batch.pixels.shape[1:3]
         maps = np.empty((len(batch), height, width), np.float32)
-        with np.errstate(over="ignore"):  # what float32 can't hold is infinite, and stopped
-            for own, sample in zip(maps, batch.samples, strict=True):
-                own[:] = self._maps.read(sample, (height, width))
-                if not np.isfinite(own).all():
+        with np.errstate(over="ignore"):  # values beyond float32 become infinite, and are rejected
+            for anomaly_map, sample in zip(maps, batch.samples, strict=True):
+                anomaly_map[:] = self._maps.read(sample, (height, width))
+                if not np.isfinite(anomaly_map).all():
                     raise NonFiniteError(
                         f"{self._maps.path_of(sample)}: the anomaly map of image '{sample.id}' is not finite",
                         "Copy it again from its source, or leave the image out.",
@@ -76,4 +76,4 @@ class Precomputed(Detector):
         return {}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        """There is nothing to take up."""
+        """There is nothing to restore."""

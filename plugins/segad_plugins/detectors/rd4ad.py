@@ -1,4 +1,4 @@
-"""RD4AD: where a student that runs the encoder backwards fails to imitate it."""
+"""RD4AD: where a student that reverses the encoder fails to reproduce its features."""
 
 from __future__ import annotations
 
@@ -42,20 +42,22 @@ class RD4AD(Detector):
     """RD4AD (Deng and Li, CVPR 2022): cosine distance between an encoder and a student that decodes it.
 
     The defaults are the paper's settings (its appendix B: 200 epochs, Adam with betas 0.5 and 0.999, maps
-    added) in the implementation that it used (anomalib, October 2023): learning rate 5e-3, batch 16, the
-    cosine distance of a layer's channels and pixels taken together as the loss, blocks of the bottleneck of
-    width 64, a blur that mirrors without the edge. Where others differ there are parameters:
-    `bottleneck_width: 128` and `blur_border: symmetric` (the authors' code), `loss: per_pixel` (their
-    article), `combine: multiply` (anomalib before). The last epoch's weights are used.
+    added) in the implementation that it used (anomalib, October 2023): learning rate 5e-3, batch 16, cosine
+    distance over all channels and pixels of a layer as the loss, bottleneck blocks of width 64, and a blur
+    that mirrors without the edge pixels. Where others differ, there are parameters: `bottleneck_width: 128`
+    and `blur_border: symmetric` (the authors' code), `loss: per_pixel` (their article), `combine: multiply`
+    (earlier anomalib). The weights of the last epoch are used.
 
-    The encoder is the teacher and never trains. Maps of three layers that are added lie in [0, 6].
+    The encoder is the teacher and is never trained. The added maps of three layers lie in [0, 6].
     """
 
     class Params(Parameters):
-        """RD4AD's choices."""
+        """Parameters of RD4AD."""
 
         layers: tuple[str, ...] = Field(
-            ("layer1", "layer2", "layer3"), min_length=1, description="fine to coarse, sizes halving"
+            ("layer1", "layer2", "layer3"),
+            min_length=1,
+            description="from fine to coarse, each half the size of the previous",
         )
         bottleneck_width: Literal[64, 128] = 64
         epochs: int = Field(200, ge=1)
@@ -66,7 +68,9 @@ class RD4AD(Detector):
         combine: Literal["add", "multiply"] = "add"
         blur_sigma: float = Field(4.0, ge=0, description="0 for none; radius 4 sigma")
         blur_border: Border = Field("reflect", description="symmetric repeats the edge pixels, as scipy does")
-        precision: Precision = Field("float32", description="of the training; maps are always float32")
+        precision: Precision = Field(
+            "float32", description="precision of the training; maps are always float32"
+        )
 
     params: Params
 
@@ -85,14 +89,14 @@ class RD4AD(Detector):
         for (name, _), fine, coarse in zip(list(shapes.items())[1:], sizes, sizes[1:], strict=False):
             if coarse != tuple(-(-side // 2) for side in fine):
                 raise PluginError(
-                    f"rd4ad: needs layers each half the size of the one before, and '{name}' has "
+                    f"rd4ad: needs layers that each have half the size of the previous, but '{name}' has "
                     f"{coarse[0]} x {coarse[1]} after {fine[0]} x {fine[1]}",
-                    "Choose layers of neighbouring strides, from fine to coarse.",
+                    "Choose layers with consecutive strides, from fine to coarse.",
                 )
-        if sizes and (min(sizes[-1]) < 2 or max(sizes[-1]) < 3):  # batch norm needs two places
+        if sizes and (min(sizes[-1]) < 2 or max(sizes[-1]) < 3):  # batch norm needs two positions
             raise PluginError(
                 f"rd4ad: images of {size[0]} x {size[1]} pixels are too small: the coarsest layer has "
-                f"{sizes[-1][0]} x {sizes[-1][1]}, and 2 x 3 is the least",
+                f"{sizes[-1][0]} x {sizes[-1][1]} positions, fewer than 2 x 3",
                 "Set a larger image.size in the recipe, or choose finer layers.",
             )
 
@@ -149,8 +153,8 @@ class RD4AD(Detector):
             channels = entry("rd4ad", state, "channels", (len(self.params.layers),))
             student = self.build([int(c) for c in channels])
         student = student.to_empty(device=torch_device(self.device))
-        learnt = {name: array for name, array in state.items() if name not in ("version", "channels")}
-        from_arrays("rd4ad", student, learnt, "student.")
+        weights = {name: array for name, array in state.items() if name not in ("version", "channels")}
+        from_arrays("rd4ad", student, weights, "student.")
         self._student = student.eval().requires_grad_(False)
 
     def build(self, channels: Sequence[int]) -> Student:
@@ -167,8 +171,8 @@ def imitation_loss(
 ) -> Tensor:
     """Sum over layers of the mean cosine distance.
 
-    `flattened`: of all channels and pixels of a layer as one vector, as the authors' code has it;
-    `per_pixel`: of the channels at each pixel, as their article has it.
+    `flattened`: of all channels and pixels of a layer as one vector, as in the authors' code;
+    `per_pixel`: of the channels at each pixel, as in their article.
     """
     if kind == "flattened":
         teacher, student = [t.flatten(1) for t in teacher], [s.flatten(1) for s in student]

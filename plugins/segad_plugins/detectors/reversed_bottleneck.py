@@ -1,4 +1,4 @@
-"""The student of RD4AD: a bottleneck embedding of layers, and a decoder that runs a ResNet backwards."""
+"""RD4AD's student: a bottleneck embedding of layers, and a decoder that reverses a ResNet."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_DECODER_BLOCKS = (3, 4, 6)  # of the first three decoder stages, coarse to fine; further ones have 3
+_DECODER_BLOCKS = (3, 4, 6)  # of the first three decoder stages, coarse to fine; any further stage has 3
 
 
 class _Residual(nn.Module):
-    """1 x 1, 3 x 3 (or what resizes), 1 x 1, each with batch norm; plus a skip that fits.
+    """Convolutions 1 x 1, 3 x 3 (or resizing) and 1 x 1, each with batch norm, plus a matching skip.
 
     Args:
-        inputs, inner, outputs: channels before, within and after.
+        inputs, inner, outputs: channels before, within and after the block.
         resize: -2 halves the size, 2 doubles it, 1 keeps it.
     """
 
@@ -39,15 +39,15 @@ class _Residual(nn.Module):
 
 
 class Student(nn.Module):
-    """From the teacher's layers, fine to coarse, to an imitation of each.
+    """Reproduces each of the teacher's layers, from fine to coarse.
 
-    One-class bottleneck embedding: finer layers come to the coarsest one's size and width by 3 x 3
-    convolutions of stride 2, side by side with it; three residual blocks halve the size once more. Decoder:
-    a stage per layer doubles the size. With Wide ResNet-50-2 the shapes are those of RD4AD.
+    One-class bottleneck embedding: 3 x 3 convolutions of stride 2 bring finer layers to the size and width
+    of the coarsest, with which they are concatenated; three residual blocks halve the size once more.
+    Decoder: one stage per layer doubles the size. With Wide ResNet-50-2, the shapes are those of RD4AD.
 
     Args:
-        channels: of the layers, fine to coarse; each has half the size of the one before it.
-        bottleneck_width: 64 or 128: the blocks' inner width is a quarter or half of what they put out.
+        channels: of the layers, from fine to coarse; each has half the size of the previous.
+        bottleneck_width: 64 or 128: the inner width of a block is a quarter or half of its output.
     """
 
     def __init__(self, channels: Sequence[int], bottleneck_width: int) -> None:
@@ -81,12 +81,12 @@ class Student(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, layers: Sequence[Tensor]) -> list[Tensor]:
-        """Imitations of the layers (N, C, h, w), in the same order and of the same shapes."""
-        side_by_side = [descent(layer) for descent, layer in zip(self.descents, layers, strict=True)]
-        x = self.bottleneck(torch.cat(side_by_side, dim=1))
+        """Reproductions of the layers (N, C, h, w), in the same order and of the same shapes."""
+        descended = [descent(layer) for descent, layer in zip(self.descents, layers, strict=True)]
+        x = self.bottleneck(torch.cat(descended, dim=1))
         imitations = []
         for stage, layer in zip(self.stages, reversed(layers), strict=True):
-            # a side that was odd has been rounded up on the way down
+            # odd sides were rounded up on the way down
             x = stage(x)[:, :, : layer.shape[2], : layer.shape[3]]
             imitations.append(x)
         return imitations[::-1]

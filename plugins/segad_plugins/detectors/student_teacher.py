@@ -1,4 +1,4 @@
-"""Teacher, student and autoencoder of EfficientAD together: descriptions, loss, and normalised maps."""
+"""EfficientAD's teacher, student and autoencoder: descriptions, loss, and normalised maps."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from segad_core.api import PluginError, Run, scratch_array
 from segad_plugins.detectors.pdn import CHANNELS, Autoencoder, Size, pdn, pdn_side
 from segad_plugins.torch_tools import IMAGENET, normalised
 
-_HARD = 0.999  # quantile of the squared differences from which on they count
-_LOW, _HIGH = 0.9, 0.995  # quantiles of the held-out maps that become 0 and 0.1
+_HARD = 0.999  # quantile of the squared differences above which they enter the loss
+_LOW, _HIGH = 0.9, 0.995  # quantiles of the held-out maps, mapped to 0 and 0.1
 _BATCH = 8  # images described at a time
 
 
 class StudentTeacher(nn.Module):
-    """The networks and the constants that belong to them.
+    """The networks and their constants.
 
     Args:
-        size: of teacher and student.
-        padding: in teacher and student.
-        image_size: height and width at which they see images.
+        size: size of teacher and student.
+        padding: whether teacher and student use padding.
+        image_size: height and width of the networks' input.
     """
 
     def __init__(self, size: Size, padding: bool, image_size: tuple[int, int]) -> None:
@@ -40,11 +40,11 @@ class StudentTeacher(nn.Module):
         self.register_buffer("quantiles", torch.zeros(2, 2))  # (student, autoencoder) by (low, high)
 
     def trained(self) -> nn.ModuleList:
-        """The networks that are trained."""
+        """The trainable networks."""
         return nn.ModuleList([self.student, self.autoencoder])
 
     def inputs(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """Pixels (N, H, W, 3) as what the networks take, brought to their size."""
+        """Pixels (N, H, W, 3), normalised and resized for the networks."""
         images = normalised(pixels, *IMAGENET, self.mean.device)
         if tuple(images.shape[2:]) != self.image_size:
             images = F.interpolate(images, size=self.image_size, mode="bilinear", antialias=True)
@@ -55,85 +55,85 @@ class StudentTeacher(nn.Module):
         return (self.teacher(images) - self.mean) / self.spread
 
     def describe_all(self, pixels: NDArray[np.uint8], run: Run) -> NDArray[np.float32]:
-        """The descriptions of all training images, computed once; learns each channel's mean and spread.
+        """The descriptions of all training images, computed once; sets each channel's mean and spread.
 
-        Mean: of the images' means. Spread: root of the mean squared deviation from it.
+        Mean: mean of the images' means. Spread: root of the mean squared deviation from it.
         """
-        every = scratch_array((len(pixels), CHANNELS, *self.grid), np.float32, "teacher features")
+        descriptions = scratch_array((len(pixels), CHANNELS, *self.grid), np.float32, "teacher features")
         means = np.zeros((len(pixels), CHANNELS))
         with torch.inference_mode():
             for start in range(0, len(pixels), _BATCH):
                 part = slice(start, start + _BATCH)
-                every[part] = self.teacher(self.inputs(pixels[part])).cpu().numpy()
-                means[part] = every[part].mean(axis=(2, 3), dtype=np.float64)
+                descriptions[part] = self.teacher(self.inputs(pixels[part])).cpu().numpy()
+                means[part] = descriptions[part].mean(axis=(2, 3), dtype=np.float64)
                 run.progress("images described", min(start + _BATCH, len(pixels)), len(pixels))
         mean = means.mean(axis=0)[None, :, None, None].astype(np.float32)
-        squares = [((image - mean[0]) ** 2).mean(axis=(1, 2), dtype=np.float64) for image in every]
+        squares = [((image - mean[0]) ** 2).mean(axis=(1, 2), dtype=np.float64) for image in descriptions]
         spread = np.sqrt(np.mean(squares, axis=0))[None, :, None, None].astype(np.float32)
-        spread[spread == 0] = 1  # a channel that never changes stays 0
+        spread[spread == 0] = 1  # a constant channel remains 0
         for start in range(0, len(pixels), _BATCH):
-            every[start : start + _BATCH] = (every[start : start + _BATCH] - mean) / spread
+            descriptions[start : start + _BATCH] = (descriptions[start : start + _BATCH] - mean) / spread
         self.mean.copy_(torch.from_numpy(mean))
         self.spread.copy_(torch.from_numpy(spread))
-        return every
+        return descriptions
 
     def raw_maps(self, images: Tensor) -> Tensor:
-        """Squared differences (2, N, h, w): teacher and student, autoencoder and student."""
+        """Squared differences (2, N, h, w) of teacher and student, and of autoencoder and student."""
         teacher, student = self.descriptions(images), self.student(images)
         local = ((teacher - student[:, :CHANNELS]) ** 2).mean(dim=1)
         logical = ((self.autoencoder(images) - student[:, CHANNELS:]) ** 2).mean(dim=1)
         return torch.stack([local, logical])
 
     def calibrate(self, pixels: NDArray[np.uint8]) -> None:
-        """Learns from held-out images which values of each map become 0 and 0.1.
+        """Determines from held-out images the values of each map that are mapped to 0 and 0.1.
 
         Raises:
-            PluginError: a map is the same everywhere, so that it cannot be normalised.
+            PluginError: a map is constant, so it cannot be normalised.
         """
         with torch.inference_mode():
             parts = [
                 self.raw_maps(self.inputs(pixels[start : start + _BATCH])).flatten(1).cpu().numpy()
                 for start in range(0, len(pixels), _BATCH)
             ]
-        # NumPy's quantile has no limit on the number of values, as torch's has
+        # unlike torch's, NumPy's quantile does not limit the number of values
         values = np.concatenate(parts, axis=1).astype(np.float64)
         quantiles = np.quantile(values, (_LOW, _HIGH), axis=1).T
         if not (quantiles[:, 0] < quantiles[:, 1]).all():
             raise PluginError(
-                f"efficientad: the maps of the {len(pixels)} held-out images cannot normalise others: their "
-                f"quantiles {_LOW} and {_HIGH} are {quantiles.tolist()}",
-                "Look at the good images: they may all be of one colour. Else raise 'holdout'.",
+                f"efficientad: the maps of the {len(pixels)} held-out images cannot normalise others: "
+                f"their quantiles {_LOW} and {_HIGH} are {quantiles.tolist()}",
+                "Check whether all good images have a single colour. Otherwise raise 'holdout'.",
             )
         self.quantiles.copy_(torch.from_numpy(quantiles))
 
     def maps(self, images: Tensor) -> Tensor:
-        """Anomaly maps (N, h, w): half of each of the two, normalised."""
+        """Anomaly maps (N, h, w): the mean of the two normalised maps."""
         low, high = self.quantiles[:, 0, None, None, None], self.quantiles[:, 1, None, None, None]
         return (0.1 * (self.raw_maps(images) - low) / (high - low)).mean(dim=0)
 
     def load_teacher(self, state: Mapping[str, Tensor]) -> None:
-        """Takes up a teacher; it never trains."""
+        """Loads a teacher, which is never trained."""
         self.teacher.load_state_dict(dict(state))
         self.teacher.requires_grad_(False)
 
 
 def training_loss(descriptions: Tensor, students: Tensor, imitated: Tensor) -> Tensor:
-    """The loss of one image: hard differences to the teacher, penalty, and those of the autoencoder.
+    """The loss of one image: hard differences from the teacher, the penalty and the autoencoder's terms.
 
     Args:
-        descriptions: the teacher's (1, 384, h, w), normalised.
-        students: (1 or 2, 768, h, w): of the image, then of an auxiliary image if there is one.
-        imitated: the autoencoder's (1, 384, h, w).
+        descriptions: the teacher's output (1, 384, h, w), normalised.
+        students: the student's output (1 or 2, 768, h, w) for the image and any auxiliary image.
+        imitated: the autoencoder's output (1, 384, h, w).
     """
     local, logical = students[:1, :CHANNELS], students[:1, CHANNELS:]
     differences = ((descriptions - local) ** 2).flatten()
     loss = differences.topk(hard_count(len(differences))).values.mean()
     if len(students) > 1:
         loss = loss + (students[1:, :CHANNELS] ** 2).mean()
-    # no gradient is stopped: the autoencoder also comes towards the student
+    # gradients are not stopped: the autoencoder also moves towards the student
     return loss + F.mse_loss(imitated, descriptions) + F.mse_loss(logical, imitated)
 
 
 def hard_count(values: int) -> int:
-    """How many of so many values are not below their interpolated quantile 0.999, barring ties."""
+    """How many of `values` values are not below their interpolated quantile 0.999, assuming no ties."""
     return values - int(np.ceil(_HARD * (values - 1)))

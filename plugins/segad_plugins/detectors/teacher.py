@@ -24,42 +24,42 @@ from segad_plugins.torch_tools import (
 )
 from segad_plugins.training import Batches, Precision, seeded, train
 
-_PATCH_DIMENSION = 1024  # to which each layer's patch is pooled before the layers are joined
-_GREY = 0.1  # share of images that are distilled without colour
-_STATISTICS_IMAGES = 10_000  # from which the target's mean and spread come
+_PATCH_DIMENSION = 1024  # values per patch and layer before the layers are joined
+_GREY = 0.1  # share of images converted to grey for the distillation
+_STATISTICS_IMAGES = 10_000  # images that determine the target's mean and spread
 _LUMA = (0.2989, 0.587, 0.114)
 
 
 def read_teacher(path: Path, size: Size) -> dict[str, Tensor]:
-    """A teacher's state dict under the names of `pdn`, from a file as either project publishes it.
+    """A teacher's state dict with the names of `pdn`, from a file published by either of two projects.
 
-    nelson1425/EfficientAD numbers all layers (`0.weight`, `3.weight`, ...); anomalib counts convolutions
+    nelson1425/EfficientAD numbers all layers (`0.weight`, `3.weight`, ...); anomalib numbers convolutions
     (`conv1.weight`, ...).
 
     Raises:
-        PluginError: the file holds something else, or a teacher of another size.
+        PluginError: the file contains something else, or a teacher of another size.
     """
     with torch.device("meta"):
-        own = pdn(size, CHANNELS, padding=True).state_dict()
-    places = list(dict.fromkeys(name.partition(".")[0] for name in own))
+        expected = pdn(size, CHANNELS, padding=True).state_dict()
+    layers = list(dict.fromkeys(name.partition(".")[0] for name in expected))
     state = read_weights(path)
-    found = {}
+    renamed = {}
     for key, value in state.items():
         convolution = re.fullmatch(r"conv(\d+)\.(weight|bias)", key)
-        if convolution and 1 <= int(convolution[1]) <= len(places):
-            key = f"{places[int(convolution[1]) - 1]}.{convolution[2]}"
-        found[key] = value
-    for name in [*own, *found]:
-        expected = tuple(own[name].shape) if name in own else "no such entry"
-        given = tuple(found[name].shape) if name in found else "no such entry"
-        if expected != given:
+        if convolution and 1 <= int(convolution[1]) <= len(layers):
+            key = f"{layers[int(convolution[1]) - 1]}.{convolution[2]}"
+        renamed[key] = value
+    for name in [*expected, *renamed]:
+        shape = tuple(expected[name].shape) if name in expected else "no such entry"
+        actual = tuple(renamed[name].shape) if name in renamed else "no such entry"
+        if shape != actual:
             raise PluginError(
                 f"efficientad: the file {path} is not a teacher of size {size}: expected '{name}' of shape "
-                f"{expected}, found {given} (its entries: {_some(list(state))})",
-                "Give the teacher's state dict as nelson1425/EfficientAD or anomalib publish it, and set "
-                "'size' to the file's own: small or medium.",
+                f"{shape}, found {actual} (its entries: {_first_names(list(state))})",
+                "Use the teacher's state dict as published by nelson1425/EfficientAD or anomalib, and set "
+                "'size' to that of the file: small or medium.",
             )
-    return found
+    return renamed
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,13 @@ class Distillation:
     """How a teacher is distilled.
 
     Attributes:
-        size: of the teacher.
-        image_size: height and width at which it sees the images.
-        layers: the encoder's layers that it imitates, fine to coarse.
-        iterations: training steps.
+        size: size of the teacher.
+        image_size: height and width of the teacher's input.
+        layers: layers of the encoder to reproduce, from fine to coarse.
+        iterations: number of training steps.
         batch: images per step.
-        learning_rate: of Adam.
-        precision: in which the loss is computed.
+        learning_rate: learning rate of Adam.
+        precision: precision in which the loss is computed.
     """
 
     size: Size
@@ -86,19 +86,19 @@ class Distillation:
 
 
 def distil(how: Distillation, images: ImageSet, run: Run, device: torch.device) -> Arrays:
-    """Trains a teacher to describe patches as an encoder does that sees the images at twice their size.
+    """Trains a teacher to describe patches like an encoder that sees the images at twice their size.
 
-    The target is the patch embedding of the original PatchCore, 384 values, each with mean 0 and spread 1
-    over the images. Adam with weight decay 1e-5; a tenth of the images lose their colour.
+    The target is the patch embedding of the original PatchCore: 384 values, each with mean 0 and spread 1
+    over the images. Adam with weight decay 1e-5; a tenth of the images are converted to grey.
 
     Args:
         how: the teacher and its training.
-        images: what it learns from; their batches give the encoder's layers.
+        images: training images, with the encoder's layers as features.
         run: seed, progress and checkpoint.
-        device: where to compute.
+        device: device to train on.
 
     Returns:
-        The teacher's state dict, under the names of `pdn`.
+        The teacher's state dict, with the names of `pdn`.
     """
     height, width = how.image_size
     small, large = images.resized((height, width)), images.resized((2 * height, 2 * width))
@@ -140,8 +140,8 @@ def distil(how: Distillation, images: ImageSet, run: Run, device: torch.device) 
 def patch_embedding(layers: Sequence[Tensor], grid: tuple[int, int]) -> Tensor:
     """Descriptions (N, 384, h, w) of patches: the embedding of the original PatchCore.
 
-    Each layer's 3 x 3 neighbourhoods, channel by channel, are pooled to 1,024 values and brought to the
-    grid by bilinear interpolation; the layers side by side are pooled to 384.
+    The 3 x 3 neighbourhoods of each layer, channel by channel, are pooled to 1,024 values and resized to the
+    grid by bilinear interpolation; the concatenated layers are pooled to 384 values.
     """
     pooled = []
     for layer in layers:
@@ -158,11 +158,11 @@ def patch_embedding(layers: Sequence[Tensor], grid: tuple[int, int]) -> Tensor:
 def _channel_statistics(
     images: ImageSet, target: Callable[[ImageBatch], Tensor], run: Run
 ) -> tuple[Tensor, Tensor]:
-    """Mean and spread (1, C, 1, 1) of the target, over the first images."""
+    """Mean and spread (1, C, 1, 1) of the target over the first images."""
     total = squares = torch.zeros(())
     done, most = 0, min(len(images), _STATISTICS_IMAGES)
     for batch in images.batches():
-        values = target(batch).double()[: most - done]  # the same images, whatever the batch size
+        values = target(batch).double()[: most - done]  # the same images for any batch size
         total = total + values.mean(dim=(2, 3)).sum(dim=0)
         squares = squares + (values**2).mean(dim=(2, 3)).sum(dim=0)
         done += len(values)
@@ -175,17 +175,17 @@ def _channel_statistics(
 
 
 def in_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pixels (..., 3) without their colour."""
+    """Pixels (..., 3) converted to grey."""
     luma = (pixels @ np.array(_LUMA)).round().astype(np.uint8)
     return luma[..., None].repeat(3, axis=-1)
 
 
 def _greyed(batch: ImageBatch, which: NDArray[np.bool_]) -> ImageBatch:
-    """A batch some of whose images have lost their colour."""
+    """A batch with some of its images converted to grey."""
     pixels = batch.pixels.copy()
     pixels[which] = in_grey(pixels[which])
     return batch.with_pixels(pixels)
 
 
-def _some(names: Sequence[str]) -> str:
+def _first_names(names: Sequence[str]) -> str:
     return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")

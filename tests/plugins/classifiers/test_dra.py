@@ -237,9 +237,7 @@ def test_labels_of_one_class_are_refused_before_anything_is_read(label: int, giv
 
 
 def test_images_of_another_size_are_refused(trained: dict[str, DRA]) -> None:
-    with pytest.raises(
-        PluginError, match="dra: was trained on images of 64 x 48 pixels, and these have 48 x 64"
-    ):
+    with pytest.raises(PluginError, match=r"dra: was trained on images of 64 x 48 pixels, .* 48 x 64"):
         trained["fixed"].scores(image_batch(good_images(1, 48, 64)))
 
 

@@ -200,7 +200,7 @@ def test_images_that_are_too_small_are_refused(
 ) -> None:
     params: dict[str, Any] = {"size": size, "padding": padding, "input_size": given if own else None}
     detector = EfficientAD(EfficientAD.Params.model_validate(params))
-    message = f"efficientad: images of {given[0]} x {given[1]} pixels .*: {least} a side is the least"
+    message = f"efficientad: images of {given[0]} x {given[1]} pixels .* at least {least}\n"
     with pytest.raises(PluginError, match=message):
         detector.check((256, 256) if own else given, {})
     larger = params | {"input_size": (least, least)}

@@ -82,7 +82,7 @@ def test_a_folder_without_an_image_is_refused_before_anything_trains(parameter: 
     folder.mkdir()
     (folder / "notes.txt").write_text("none")
     detector = EfficientAD(EfficientAD.Params.model_validate({parameter: folder}))
-    with pytest.raises(DataError, match="others holds no image"):
+    with pytest.raises(DataError, match="others contains none"):
         detector.check((256, 256), {})
     Image.fromarray(good_images(1)[0]).save(folder / "one.png")
     detector.check((256, 256), {})

@@ -174,12 +174,10 @@ def test_the_loss_of_one_image_falls(make: Callable[..., EfficientAD], spy: Spy)
 def test_a_hold_out_that_leaves_no_image_to_train_on_is_refused(
     count: int, holdout: float, make: Callable[..., EfficientAD]
 ) -> None:
-    said = (
-        f"efficientad: needs 2 images or more to train on.* of {count} here, holdout {holdout} takes {count}$"
-    )
+    message = f"efficientad: needs at least 2 training images.* of {count}, holdout {holdout} takes {count}$"
     with pytest.raises(DataError) as caught:
         make(holdout=holdout).fit(small_images(count), seed_run())
-    assert re.match(said, caught.value.what)
+    assert re.match(message, caught.value.what)
 
 
 def test_images_come_to_the_networks_size_and_maps_to_theirs(

@@ -112,7 +112,7 @@ def test_a_layer_of_one_channel_is_refused() -> None:
     FastFlow().check((64, 48), {**SHAPES, "layer2": (2, 8, 6)})
     with pytest.raises(PluginError) as caught:
         FastFlow().check((64, 48), {**SHAPES, "layer2": (1, 8, 6)})
-    assert caught.value.what == "fastflow: needs layers of 2 channels or more, and 'layer2' has 1"
+    assert caught.value.what == "fastflow: needs layers with at least 2 channels, but 'layer2' has 1"
     assert "layers" in caught.value.remedy
 
 
@@ -125,7 +125,7 @@ def test_images_of_another_size_than_trained_are_refused(layer: str) -> None:
         detector.anomaly_maps(feature_batch(others))
     assert caught.value.what == (
         f"fastflow: was trained on features '{layer}' of shape ({channels}, {height}, {width}), "
-        f"and these have ({channels}, {height}, {width + 1})"
+        f"but these have ({channels}, {height}, {width + 1})"
     )
     assert "size" in caught.value.remedy
 
@@ -134,5 +134,5 @@ def test_turned_images_are_refused() -> None:
     """As many numbers in another shape: the layer norm itself would be content with none."""
     detector = fitted(random_features(2, 0), steps=1)
     turned = {name: values.swapaxes(2, 3).copy() for name, values in random_features(2, 0).items()}
-    with pytest.raises(PluginError, match=r"shape \(6, 16, 12\), and these have \(6, 12, 16\)"):
+    with pytest.raises(PluginError, match=r"shape \(6, 16, 12\), but these have \(6, 12, 16\)"):
         detector.anomaly_maps(feature_batch(turned, (48, 64)))

@@ -83,7 +83,7 @@ def test_images_no_larger_than_the_radius_are_refused(side: int, turned: bool) -
     with pytest.raises(PluginError) as caught:
         check_blur("somebody", 4.0, size)
     assert caught.value.what.startswith("somebody: ")
-    assert "more than 16 pixels" in caught.value.what and f"these have {side}" in caught.value.what
+    assert "more than 16 pixels" in caught.value.what and f"has {side}" in caught.value.what
     assert "blur_sigma" in caught.value.remedy and "image.size" in caught.value.remedy
 
 

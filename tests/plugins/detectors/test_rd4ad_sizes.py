@@ -121,17 +121,15 @@ def test_layers_that_do_not_halve_are_refused(other: tuple[int, int, int]) -> No
     detector.check((64, 48), SHAPES)
     with pytest.raises(PluginError) as caught:
         detector.check((64, 48), {"layer1": (6, 16, 12), "layer2": other})
-    assert caught.value.what == (
-        f"rd4ad: needs layers each half the size of the one before, and 'layer2' has {other[1]} x {other[2]} "
-        "after 16 x 12"
-    )
-    assert "neighbouring" in caught.value.remedy
+    assert caught.value.what.startswith("rd4ad: needs layers that each have half the size")
+    assert f"'layer2' has {other[1]} x {other[2]} after 16 x 12" in caught.value.what
+    assert "consecutive" in caught.value.remedy
 
 
 def test_layers_from_coarse_to_fine_or_with_a_gap_are_refused() -> None:
     for names in (("layer2", "layer1"), ("layer1", "layer3"), ("layer1", "layer2", "layer2")):
         shapes = {name + i * "'": SHAPES[name] for i, name in enumerate(names)}
-        with pytest.raises(PluginError, match="rd4ad: needs layers each half"):
+        with pytest.raises(PluginError, match="rd4ad: needs layers that each"):
             RD4AD().check((64, 48), shapes)
 
 
@@ -141,7 +139,7 @@ def test_images_too_small_for_the_coarsest_layer_are_refused(coarsest: tuple[int
     with pytest.raises(PluginError) as caught:
         detector.check((20, 24), {"layer1": (4, 2 * height, 2 * width), "layer2": (4, height, width)})
     assert "rd4ad: images of 20 x 24 pixels are too small" in caught.value.what
-    assert f"has {height} x {width}, and 2 x 3 is the least" in caught.value.what
+    assert f"has {height} x {width} positions, fewer than 2 x 3" in caught.value.what
     assert "image.size" in caught.value.remedy
     detector.check((20, 24), {"layer1": (4, 6, 4), "layer2": (4, 3, 2)})
 
@@ -150,7 +148,7 @@ def test_a_blur_wider_than_the_image_is_refused() -> None:
     shapes = {"layer2": (8, 2, 6)}
     RD4AD().check((17, 48), shapes)
     RD4AD(RD4AD.Params(blur_sigma=0)).check((8, 48), shapes)
-    with pytest.raises(PluginError, match="rd4ad: a blur of sigma 4 needs images of more than 16 pixels"):
+    with pytest.raises(PluginError, match=r"rd4ad: a blur of sigma 4 .* more than 16 pixels"):
         RD4AD().check((16, 48), shapes)
 
 
