@@ -59,16 +59,19 @@ class FeatureImages:
         return self._features
 
 
-class Recorded:
-    """A layer of a training set that notes which images are asked for."""
+class Recorded(np.ndarray):
+    """A layer of a training set that records which images are requested."""
 
-    def __init__(self, values: NDArray[np.float32]) -> None:
-        self.values, self.asked = values, []
-        self.shape = values.shape
+    asked: list[list[int]]
 
-    def __getitem__(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
+    def __new__(cls, values: NDArray[np.float32]) -> Recorded:
+        layer = values.view(cls)
+        layer.asked = []
+        return layer
+
+    def __getitem__(self, places: Any) -> Any:
         self.asked.append(places.tolist())
-        return self.values[places]
+        return np.asarray(self)[places]
 
 
 def feature_batch(features: Features, size: tuple[int, int] = SIZE) -> ImageBatch:
