@@ -20,6 +20,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads() -> int:
+    """How many threads to decode images with."""
+    return min(cores(), _MOST)
+
+
 def in_order(
     function: Callable[[Item], Result], items: Iterable[Item], ahead: int | None = None
 ) -> Iterator[Result]:
@@ -32,9 +37,9 @@ def in_order(
         items: taken as they are needed.
         ahead: how many results are begun before they are asked for; two for each thread by default.
     """
-    threads = min(cores(), _MOST)
-    ahead = max(threads, 2 * threads if ahead is None else ahead)
-    pool = ThreadPoolExecutor(threads)
+    count = threads()
+    ahead = max(count, 2 * count if ahead is None else ahead)
+    pool = ThreadPoolExecutor(count)
     pending: deque[Future[Result]] = deque()
     try:
         for item in items:

@@ -153,7 +153,7 @@ def unreadable() -> dict[str, tuple[bytes, str, str]]:
         ),
         "white is zero.tif": (
             encoded(Image.fromarray(np.full((48, 48), 300, np.uint16)), "TIFF", tiffinfo={262: 0}),
-            "holds 16 bits of which the least is white",
+            "is a 16-bit image whose lowest value is white",
             "Save it with black as the lowest value.",
         ),
         "empty.png": (b"", "the file is empty", AGAIN),

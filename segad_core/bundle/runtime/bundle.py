@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.digest import digest_of
+from segad_core.base.parallel import threads
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import Manifest
 from segad_core.bundle.format.operating_point import read_operating_point
@@ -131,7 +132,7 @@ class Bundle:
 
     def _stream(self, images: Iterable[Picture], explain: bool) -> Iterator[Inspection]:
         numbered, size = enumerate(images), self.manifest.pipeline.batch_size
-        with ThreadPoolExecutor(max_workers=2) as pool:
+        with ThreadPoolExecutor(threads()) as pool:
 
             def begin() -> list[Future[_Opened]]:
                 # a camera may reuse the memory of an array
