@@ -200,7 +200,7 @@ def unreadable() -> dict[str, tuple[bytes, str, str]]:
         "wide.png": (
             encoded(Image.fromarray(RGB[:24]), "PNG"),
             "which is not the shape of images of 24 x 48",
-            "Give images of the shape that the setup was made for.",
+            "Pass images of the shape that the bundle was made for.",
         ),
     }
 
