@@ -124,6 +124,19 @@ class CountingEncoder(Encoder):
 
 
 @contextmanager
+def seeded_globals(seed: int) -> Iterator[None]:
+    """Seeds the global generators for a block, and restores them after it."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (the state to protect)
+    try:
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+
+
+@contextmanager
 def global_randomness(seed: int, who: str = "fit()", source: str = "run.seed") -> Iterator[None]:
     """Seeds the global generators, and asserts that the block neither draws from them nor seeds them.
 
@@ -132,15 +145,9 @@ def global_randomness(seed: int, who: str = "fit()", source: str = "run.seed") -
         who: what the block calls, for the message.
         source: the generator that it should use.
     """
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (the state to protect)
-    try:
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
+    with seeded_globals(seed):
         yield
         found = {"random": random.random(), "numpy.random": np.random.random_sample()}  # noqa: NPY002
         untouched = (random.Random(seed).random(), np.random.RandomState(seed).random_sample())
         for (name, value), expected in zip(found.items(), untouched, strict=True):
             assert value == expected, f"{who} draws from {name} or seeds it: draw from {source} instead"
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002

@@ -62,7 +62,7 @@ def test_few_clauses_train(grey: type[Grey], suite: type[DetectorSuite]) -> None
     and a killed one; this one, which reports no progress, is killed nowhere, so it trains three times there.
     """
     assert violations(suite) == {}
-    assert len(grey.fits) == 1 + 1 + 2 + 1 + 2 + 3
+    assert len(grey.fits) == 1 + 1 + 1 + 1 + 2 + 3
 
 
 def test_each_clause_has_an_instance_of_its_own(suite: type[DetectorSuite]) -> None:

@@ -15,26 +15,26 @@ from segad_plugins.detectors.rd4ad import RD4AD
 from segad_plugins.encoders.efficientnet_lite0 import EfficientNetLite0
 
 _SIZE = (96, 96)
-_TRAIN, _TEST = 80, 50  # good images to train on; good and bad ones, each, to test on
+_TRAIN, _TEST = 40, 40  # good images to train on; good and bad ones, each, to test on
 
 _ENCODER = EfficientNetLite0()
 _DETECTORS: dict[str, tuple[Detector, float]] = {
     "patchcore": (PatchCore(), 0.8),
-    "fastflow": (FastFlow(FastFlow.Params(epochs=8, batch=8)), 0.7),
+    "fastflow": (FastFlow(FastFlow.Params(epochs=8, batch=4)), 0.7),
     "rd4ad": (RD4AD(RD4AD.Params(epochs=8, batch=8)), 0.7),
     "efficientad": (
         EfficientAD(
             EfficientAD.Params(
                 size="small",
                 input_size=(64, 64),
-                iterations=150,
-                learning_rate=5e-4,
-                teacher_iterations=60,
+                iterations=20,
+                learning_rate=3e-3,
+                teacher_iterations=8,
                 teacher_batch=4,
                 teacher_learning_rate=1e-3,
             )
         ),
-        0.65,
+        0.7,
     ),
 }
 """Settings of a few seconds, and the area under the curve that each seed has to reach."""
