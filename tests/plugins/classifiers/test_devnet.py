@@ -212,10 +212,10 @@ def test_ranks_visible_defects_after_a_few_steps(seed: int) -> None:
         DevNet.Params(
             source="efficientnet_lite0",
             epochs=1,
-            steps_per_epoch=16,
-            batch_good=6,
-            batch_bad=6,
-            learning_rate=3e-3,
+            steps_per_epoch=8,
+            batch_good=4,
+            batch_bad=4,
+            learning_rate=5e-3,
         )
     )
     plain.fit_to(classifier, seed_run(seed), good=12, bad=8)

@@ -11,6 +11,9 @@ class TestRD4ADOnTinyEncoder(DetectorSuite):
 
 
 class TestRD4ADOnEfficientNetLite0(DetectorSuite):
+    size = (48, 64)
+    good = 9
+
     def make(self):
         return RD4AD(RD4AD.Params(epochs=2, batch=3))
 
@@ -19,6 +22,8 @@ class TestRD4ADOnEfficientNetLite0(DetectorSuite):
 
 
 class TestRD4ADWithOtherChoices(DetectorSuite):
+    size = (48, 64)
+
     def make(self):
         return RD4AD(
             RD4AD.Params(
