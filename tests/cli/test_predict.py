@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from builders import said, segad
 from click.testing import CliRunner, Result
+from nursery import nursery
 from PIL import Image
 from pyarrow import parquet
 from trained_bundles import bad, bundle_of, good, run_scores
@@ -102,14 +103,23 @@ def test_paths_through_a_pipe(lot: Path) -> None:
 
 
 def test_without_standard_input(lot: Path) -> None:
-    command = f"{sys.executable} -m segad_core.cli predict {bundle_of('SegAD')} lot/1.png --device cpu <&-"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=300)
-    assert done.stdout.split()[2] == "lot/1.png" and done.returncode == 0
+    program = (
+        "import os, sys\n"
+        "os.close(0)\n"
+        "sys.stdin = None  # as Python starts where it is closed\n"
+        "from segad_core.cli import main\n"
+        "main()"
+    )
+    ended = nursery().run("-c", program, "predict", bundle_of("SegAD"), "lot/1.png", "--device", "cpu")
+    assert ended.out.split()[2] == "lot/1.png" and ended.code == 0
 
 
 def test_a_pipe_that_stays_open(lot: Path) -> None:
-    """A batch has its verdicts although no further name comes; Ctrl-C does not wait for one either."""
-    words = ["predict", bundle_of("SegAD"), "-", "--device", "cpu"]
+    """A batch has its verdicts although no further name comes; Ctrl-C does not wait for one either.
+
+    In a real process: its end, too, must not wait for a name.
+    """
+    words = ["predict", bundle_of("PatchCore"), "-", "--device", "cpu"]
     with subprocess.Popen(
         [sys.executable, "-m", "segad_core.cli", *words], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True
     ) as process:
@@ -222,9 +232,10 @@ def test_killed_and_gone_on_with(lot: Path, form: str) -> None:
         "from segad_core.cli import main\n"
         "main()"
     )
-    words = ["predict", str(bundle_of("SegAD")), "lot", "-o", f"x.{form}", "--device", "cpu"]
-    done = subprocess.run([sys.executable, "-c", program, *words], env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert done.returncode == -signal.SIGKILL
+    ended = nursery().run(
+        "-c", program, "predict", bundle_of("SegAD"), "lot", "-o", f"x.{form}", "--device", "cpu"
+    )
+    assert ended.code == -signal.SIGKILL
     journal = Path("x.parquet.journal" if form == "parquet" else "x.jsonl").read_bytes()
     assert journal.count(b"\n") == 4 and not journal.endswith(b"\n")
     assert predict("lot", "-o", f"x.{form}", "--resume").exit_code == 3

@@ -194,6 +194,7 @@ def _be_python(
             opened = os.open(path, flags)
             os.dup2(opened, descriptor)
             os.close(opened)
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115
         os.environ.clear()
         os.environ.update({**environment, **THREADS})
         os.chdir(cwd)
