@@ -186,7 +186,7 @@ MASKS = {
     "wrong size": (
         ["sky", "sea", "land"],
         "size: [48, 48]",
-        "is 4 x 6 pixels, not 48 x 48",
+        "has 4 x 6 pixels, not 48 x 48",
         "Draw it at the stated size, or correct 'size' in the recipe.",
         2,
     ),

@@ -173,7 +173,7 @@ def test_labels_that_no_segment_has_are_told_before_anything_is_trained(home: Pa
     result = run_command(recipe(home, rows=[{**ROWS[1], "bad": bad}]))
     assert result.exit_code == 2
     assert said(result) == (
-        "error: defect blur: there is no segment with the label 2\n  Choose 'labels' from those of the "
+        "error: defect blur: no segment has the label 2\n  Choose 'labels' from those of the "
         "segmenter: 0 top, 1 low.\n"
     )
 

@@ -1,4 +1,4 @@
-"""Blurs a segment, or a part of one."""
+"""Blurs a segment, or part of one."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ from segad_plugins.defects.place import PlaceParameters, Sizes, Visible, allowed
 class Blur(DefectGenerator):
     """Gaussian blur of a random segment, or of a random part of one (paper sections 5.1 and A.2).
 
-    The whole image is blurred, and one region of it shown blurred: a segment, each equally likely whatever
-    its area, or the part of it within a disc around one of its pixels. So colours from beside the segment
-    reach into the region, but nothing changes outside it.
+    The whole image is blurred and copied into one region: a segment, each equally likely regardless of its
+    area, or the part of it within a disc around one of its pixels. Colours beside the segment therefore
+    bleed into the region, but nothing outside it changes.
 
-    A blur of something even would be no defect: the segment is one in which the blur changes a pixel by
-    `visible` grey levels, and the disc lies around such a pixel. Where the sigma drawn is too small for that
-    in every segment, the largest is taken.
-    The paper states neither sizes nor probabilities; these are chosen, after the words of its Figure 8.
+    Blurring an even region would not create a defect: only segments in which the blur changes a pixel by
+    `visible` grey levels are used, and the disc is centred on such a pixel. If the drawn sigma is too small
+    for every segment, the largest is used. The paper does not state sizes or probabilities; the defaults
+    follow the description in its Figure 8.
     """
 
     class Params(PlaceParameters):
-        """How much is blurred, and how strongly."""
+        """Size and strength of the blur."""
 
         sigma: Sizes = Field(
             (0.01, 0.03),
-            description="standard deviation, as least and most share of the image's shorter side",
+            description="standard deviation, minimum and maximum, as shares of the image's shorter side",
         )
         whole: float = Field(
-            0.5, ge=0, le=1, description="probability that all of a segment is blurred, not a part of it"
+            0.5, ge=0, le=1, description="probability of blurring a whole segment instead of part of it"
         )
         part: Sizes = Field(
-            (0.15, 0.4), description="diameter of a part, as least and most share of the image's shorter side"
+            (0.15, 0.4),
+            description="diameter of a part, minimum and maximum, as shares of the image's shorter side",
         )
         visible: Visible = 8
 
@@ -49,11 +50,11 @@ class Blur(DefectGenerator):
     def apply(
         self, pixels: NDArray[np.uint8], segments: NDArray[np.uint8], rng: np.random.Generator
     ) -> NDArray[np.uint8]:
-        """A blurred part.
+        """The image with a blurred region.
 
         Raises:
-            DataError: the map has no segment for it, or even the strongest blur changes none visibly.
-            PluginError: image and map are not of one size.
+            DataError: the map has no suitable segment, or even the strongest blur changes none visibly.
+            PluginError: image and map differ in size.
         """
         params, free = self.params, allowed("blur", pixels, segments, self.params.labels)
         for sigma in (draw(params.sigma, pixels, rng), params.sigma[1] * min(segments.shape)):
@@ -63,8 +64,8 @@ class Blur(DefectGenerator):
                 break
         else:
             raise DataError(
-                f"defect blur: blurred by up to {sigma:.1f} pixels, no segment of an image changes by "
-                f"{params.visible} grey levels: it is too even",
+                f"defect blur: an image is too even: a blur of up to {sigma:.1f} pixels changes none of its "
+                f"segments by {params.visible} grey levels",
                 "Raise 'sigma', lower 'visible', or use the defect 'rectangle' for such images.",
             )
         segment, rows, columns = choose(segments, able, rng)

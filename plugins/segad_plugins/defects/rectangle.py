@@ -1,4 +1,4 @@
-"""Puts a grey rectangle on a segment."""
+"""Draws a grey rectangle on a segment."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from segad_plugins.defects.place import PlaceParameters, Sizes, Visible, allowed
 class Rectangle(DefectGenerator):
     """A small or thin rectangle of a random grey on a random segment (paper sections 5.1 and A.2).
 
-    Its centre is a random pixel of the segment, each segment equally likely whatever its area; its direction,
-    length, thickness and grey level are random; it is cut off where the segment ends, and at least a pixel
-    thick. The grey is `visible` levels off the image at least at the rectangle's centre.
-    The paper states neither sizes nor greys; these are chosen, after the words of its Figure 8.
+    Its centre is a random pixel of the segment; each segment is equally likely regardless of its area.
+    Direction, length, thickness and grey level are random; the rectangle is at least one pixel thick and is
+    clipped to the segment. At its centre, the grey differs from the image by at least `visible` levels. The
+    paper does not state sizes or greys; the defaults follow the description in its Figure 8.
     """
 
     class Params(PlaceParameters):
-        """How large the rectangle is, and how bright."""
+        """Size and brightness of the rectangle."""
 
         length: Sizes = Field(
-            (0.04, 0.3), description="length, as least and most share of the image's shorter side"
+            (0.04, 0.3), description="length, minimum and maximum, as shares of the image's shorter side"
         )
         thickness: Sizes = Field(
-            (0.01, 0.04), description="thickness, as least and most share of the image's shorter side"
+            (0.01, 0.04), description="thickness, minimum and maximum, as shares of the image's shorter side"
         )
-        darkest: int = Field(0, ge=0, le=255, description="the least grey level")
-        brightest: int = Field(255, ge=0, le=255, description="the most grey level")
+        darkest: int = Field(0, ge=0, le=255, description="minimum grey level")
+        brightest: int = Field(255, ge=0, le=255, description="maximum grey level")
         visible: Visible = 20
 
         @model_validator(mode="after")
         def _greys_in_order(self) -> Rectangle.Params:
             if self.darkest > self.brightest:
-                raise ValueError(f"'darkest', {self.darkest}, is more than 'brightest', {self.brightest}")
+                raise ValueError(f"'darkest', {self.darkest}, is greater than 'brightest', {self.brightest}")
             return self
 
     params: Params
@@ -48,11 +48,11 @@ class Rectangle(DefectGenerator):
     def apply(
         self, pixels: NDArray[np.uint8], segments: NDArray[np.uint8], rng: np.random.Generator
     ) -> NDArray[np.uint8]:
-        """A rectangle.
+        """The image with a rectangle.
 
         Raises:
-            DataError: the map has no segment for it, or every grey that is allowed is that of the image.
-            PluginError: image and map are not of one size.
+            DataError: the map has no suitable segment, or no allowed grey differs enough from the image.
+            PluginError: image and map differ in size.
         """
         params, free = self.params, allowed("rectangle", pixels, segments, self.params.labels)
         values = pixels.astype(np.int16)
@@ -60,9 +60,9 @@ class Rectangle(DefectGenerator):
         greys = greys[np.maximum(values[free].max() - greys, greys - values[free].min()) >= params.visible]
         if not len(greys):
             raise DataError(
-                f"defect rectangle: no grey from {params.darkest} to {params.brightest} is {params.visible} "
-                "grey levels off any pixel of an image",
-                "Widen 'darkest' to 'brightest', or lower 'visible'.",
+                f"defect rectangle: no grey from {params.darkest} to {params.brightest} differs by "
+                f"{params.visible} levels from any pixel of an image",
+                "Widen the range from 'darkest' to 'brightest', or lower 'visible'.",
             )
         grey = int(rng.choice(greys))
         segment, rows, columns = choose(

@@ -4,10 +4,10 @@ The statistics take the pixel values of a map grouped by segment: ``values`` is 
 float32 vector of finite numbers and segment ``l`` is ``values[offsets[l]:offsets[l + 1]]``,
 possibly empty. Results are float64. An empty segment yields zeros.
 
-Loops run over an index, not over the array itself, where they should become vector instructions.
-Sums may be reassociated for the same reason, but no flag lets the compiler assume anything about
-NaN or infinity: what needs an order works on integer keys, whose maximum needs no such flag.
-Nothing is cached on disk, as that cache is pickle: a process compiles a kernel at its first call.
+Loops run over an index, not over the array, where they should become vector instructions. Sums may
+be reassociated for the same reason, but no flag lets the compiler assume anything about NaN or
+infinity: comparisons use integer keys, whose maximum needs no such flag. Nothing is cached on disk,
+because that cache is pickle: each process compiles a kernel at its first call.
 """
 
 from typing import Final
@@ -23,16 +23,16 @@ Int64 = NDArray[np.int64]
 
 _SUMS: Final = {"reassoc", "contract"}
 _LOWEST: Final = np.int32(-(2**31))
-_BLOCK: Final = 32  # values compared at once before looking at any single one
+_BLOCK: Final = 32  # values compared at once before any single one is examined
 _BINS: Final = 256  # per round of the selection
-_DIRECT: Final = 512  # segments up to this size are not worth a sample
+_DIRECT: Final = 512  # up to this segment size, sampling does not pay off
 
 
 @njit(nogil=True, fastmath=_SUMS)
 def central_moments(values: Float32, offsets: Int64) -> Float64:
     """Mean and population central moments 2, 3 and 4 of each segment, as rows of (L, 4).
 
-    Two passes: deviations from the mean keep their digits where the mean dwarfs the spread.
+    Two passes: deviations from the mean keep their precision where the mean is much larger than the spread.
     """
     moments = np.zeros((offsets.size - 1, 4))
     for row in range(offsets.size - 1):
@@ -58,20 +58,20 @@ def central_moments(values: Float32, offsets: Int64) -> Float64:
 
 
 def skewness(moments: Float64) -> Float64:
-    """Biased skewness of each segment from its central moments; 0 where nothing spreads."""
+    """Biased skewness of each segment from its central moments; 0 without spread."""
     return _standardised(moments, moments[:, 2], 1.5)
 
 
 def excess_kurtosis(moments: Float64) -> Float64:
-    """Biased kurtosis minus the normal distribution's 3; 0 where nothing spreads."""
+    """Biased kurtosis minus the normal distribution's 3; 0 without spread."""
     return _standardised(moments, moments[:, 3] - 3.0 * moments[:, 1] ** 2, 2.0)
 
 
 def _standardised(moments: Float64, numerator: Float64, power: float) -> Float64:
     """Divide by a power of the variance; 0 for a segment that is empty or (nearly) constant.
 
-    scipy gives NaN there, by the same criterion, which a tree takes for a missing value. The
-    shape of a distribution without spread is called neutral here.
+    scipy returns NaN there, by the same criterion, which trees treat as a missing value. Here, the
+    shape of a distribution without spread counts as neutral.
     """
     mean, variance = moments[:, 0], moments[:, 1]
     spreads = variance > (np.finfo(np.float64).eps * mean) ** 2
@@ -98,12 +98,12 @@ def maxima(values: Float32, offsets: Int64) -> Float64:
 def quantiles(values: Float32, offsets: Int64, q: float) -> Float64:
     """Quantile ``q`` of each segment, linear between neighbours, as ``numpy.quantile`` defines it.
 
-    A high quantile depends only on the few largest values. A sample suggests a threshold, one
-    pass collects what reaches it and the order statistics are selected among those. Where the
-    sample misled, too few values reach the threshold; this is noticed, and everything is taken.
+    A high quantile depends only on the few largest values. A sample suggests a threshold, one pass
+    collects the values that reach it, and the order statistics are selected among those. If too few
+    values reach the threshold, because the sample was misleading, all values are used.
     """
     if not 0.0 <= q <= 1.0:
-        raise ValueError("a quantile lies between 0 and 1")
+        raise ValueError("a quantile must be between 0 and 1")
     result = np.zeros(offsets.size - 1)
     bits = _bits(values)
     keys = np.empty(bits.size, np.int32)
@@ -135,7 +135,7 @@ def _bits(values: Float32) -> Int32:
 
 @njit(nogil=True)
 def _flip(bits: int) -> int:
-    """A float32's bits as an int32 of the same order, and back: the map is its own inverse."""
+    """A float32's bits as an int32 of the same order, and back: the function is its own inverse."""
     return np.int32(bits ^ ((bits >> 31) & 0x7FFFFFFF))
 
 
@@ -146,8 +146,8 @@ def _value(key: int) -> float:
 
 @njit(nogil=True)
 def _threshold(bits: Int32, wanted: int, keys: Int32, scratch: Int32) -> int:
-    """A key that the ``wanted`` largest of a segment probably reach, and few others."""
-    # Odd, so that a sample of image rows of even length does not stay in a few columns.
+    """A key that the ``wanted`` largest values of a segment probably reach, and few others."""
+    # Odd, so that a sample of image rows of even length is not confined to a few columns.
     stride = int(bits.size ** (1.0 / 3.0)) | 1
     size = 0
     for index in range(0, bits.size, stride):
@@ -160,7 +160,7 @@ def _threshold(bits: Int32, wanted: int, keys: Int32, scratch: Int32) -> int:
 
 @njit(nogil=True)
 def _collect(bits: Int32, threshold: int, keys: Int32) -> int:
-    """Put the keys that reach ``threshold`` in front of ``keys``; returns their number."""
+    """Writes the keys that reach ``threshold`` to the start of ``keys``; returns their number."""
     count = 0
     for start in range(0, bits.size, _BLOCK):
         block = bits[start : start + _BLOCK]
@@ -170,7 +170,7 @@ def _collect(bits: Int32, threshold: int, keys: Int32) -> int:
         if best >= threshold:
             for index in range(block.size):
                 key = _flip(block[index])
-                keys[count] = key  # kept only if the count moves on: cheaper than a branch
+                keys[count] = key  # overwritten unless the count advances: cheaper than a branch
                 count += key >= threshold
     return count
 
@@ -179,8 +179,8 @@ def _collect(bits: Int32, threshold: int, keys: Int32) -> int:
 def _select(keys: Int32, scratch: Int32, rank: int) -> int:
     """Key number ``rank`` in ascending order. Overwrites ``scratch``, not ``keys``.
 
-    Each round spreads the range of the remaining keys over bins and keeps the bin that holds the
-    rank. It settles eight bits, so no input takes more than four linear rounds.
+    Each round divides the range of the remaining keys into bins and keeps the bin that contains the
+    rank. It determines eight bits, so no input takes more than four linear rounds.
     """
     counts = np.empty(_BINS, np.int64)
     rest = keys
@@ -211,7 +211,7 @@ def _select(keys: Int32, scratch: Int32, rank: int) -> int:
 
 @njit(nogil=True)
 def _next(keys: Int32, key: int, rank: int) -> int:
-    """The key after ``key``, which has ``rank``, in ascending order; the largest follows itself."""
+    """The key after ``key``, which has ``rank``, in ascending order; for the largest, the key itself."""
     reached = 0
     follower = np.int32(0x7FFFFFFF)
     for other in keys:

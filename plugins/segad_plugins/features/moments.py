@@ -10,7 +10,7 @@ from segad_plugins.features import kernels
 
 
 def _moments(values: SegmentValues) -> NDArray[np.float64]:
-    """The central moments of each segment, computed once for the features that share them."""
+    """The central moments of each segment, computed once for all features that use them."""
     if "central moments" not in values.memo:
         values.memo["central moments"] = kernels.central_moments(values.values, values.offsets)
     moments: NDArray[np.float64] = values.memo["central moments"]
@@ -18,7 +18,7 @@ def _moments(values: SegmentValues) -> NDArray[np.float64]:
 
 
 class Mean(Feature):
-    """Mean of each segment, accumulated in float64; 0.0 where it is empty."""
+    """Mean of each segment, accumulated in float64; 0.0 if it is empty."""
 
     def statistics(self) -> tuple[str, ...]:
         return ("mean",)
@@ -28,7 +28,7 @@ class Mean(Feature):
 
 
 class Skew(Feature):
-    """Biased skewness of each segment; 0.0 where it is empty, constant or one pixel."""
+    """Biased skewness of each segment; 0.0 if it is empty, constant or one pixel."""
 
     def statistics(self) -> tuple[str, ...]:
         return ("skew",)
@@ -38,7 +38,7 @@ class Skew(Feature):
 
 
 class Kurtosis(Feature):
-    """Biased Fisher kurtosis (normal is 0) of each segment; 0.0 where it is empty, constant or one pixel."""
+    """Biased Fisher kurtosis (normal is 0) of each segment; 0.0 if it is empty, constant or one pixel."""
 
     def statistics(self) -> tuple[str, ...]:
         return ("kurtosis",)

@@ -10,7 +10,7 @@ from segad_plugins.features import kernels
 
 
 class Quantile995(Feature):
-    """99.5 % quantile of each segment, linear between neighbours; 0.0 where it is empty."""
+    """99.5 % quantile of each segment, interpolated linearly; 0.0 if it is empty."""
 
     def statistics(self) -> tuple[str, ...]:
         return ("q995",)
@@ -20,7 +20,7 @@ class Quantile995(Feature):
 
 
 class Maximum(Feature):
-    """Largest value of each segment, or of the whole map; 0.0 where it is empty."""
+    """Largest value of each segment, or of the whole map; 0.0 if it is empty."""
 
     def statistics(self) -> tuple[str, ...]:
         return ("max",)

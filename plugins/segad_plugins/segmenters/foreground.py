@@ -1,4 +1,4 @@
-"""Object and background by colour alone: no weights, nothing learnt."""
+"""Object and background by colour alone: no weights, no training."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from segad_plugins.segmenters.object_maps import ObjectMap, ObjectSegmenter
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-_BORDER = 0.04  # of the shorter side
-_STEPS = 12  # of the robust fit
-_KEPT = 0.6  # of the border's pixels that the fit must keep
-_CERTAIN = 3.4  # distance beyond which a pixel of the border does not count: 99 % of a 3-D Gaussian is within
-_NOISE = 2.0  # grey levels that no camera is better than
-_FEW = 4.0  # the smallest distance that can divide object from background
+_BORDER = 0.04  # width of the border, as a share of the shorter side
+_STEPS = 12  # iterations of the robust fit
+_KEPT = 0.6  # share of the border's pixels that the fit must keep
+_CERTAIN = 3.4  # distance beyond which border pixels are ignored; it contains 99 % of a 3-D Gaussian
+_NOISE = 2.0  # grey levels: a lower bound of camera noise
+_FEW = 4.0  # smallest distance that can separate object and background
 _BINS = 128
 
 
 class Foreground(ObjectSegmenter):
     """Object and background by colour, without weights: for objects on an even background.
 
-    How it works, on the image as it is on disk, shrunk and blurred a little: what lies along the border is
-    background, robustly; its colour, which may change smoothly across the image, is fitted by least squares
-    that drop what fits worst again and again, and so is the covariance of what the fit leaves. A pixel's
-    Mahalanobis distance from it is divided by Otsu's threshold, found in each image on the logarithms of
-    the distances, or by `distance`. Then the rim that the blur made is cut at half of the distance nearby,
-    specks go, holes are filled, small parts go. RGB serves as well as any linear mixture of its channels:
-    the distances are the same.
+    Method, on the image on disk, shrunk and slightly blurred: pixels along the border are taken as
+    background. Their colour, which may vary smoothly across the image, and the covariance of the residuals
+    are fitted by least squares that repeatedly drop the worst-fitting pixels. The Mahalanobis distance of
+    each pixel from the fit is thresholded, by Otsu's method on the logarithms of the image's distances, or by
+    `distance`. Then the rim caused by the blur is cut at half of the distance nearby, specks are removed,
+    holes are filled, and small parts are removed. Any linear mixture of the RGB channels gives the same
+    distances.
 
-    How well: intersection over union with known masks, mean ± standard deviation over 80 synthetic scenes
-    (`benchmarks/foreground.py`, seed 0), by the distance of the object's colour in RGB levels:
+    Accuracy: intersection over union with known masks, mean ± standard deviation over 80 synthetic scenes
+    (`benchmarks/foreground.py`, seed 0), by the difference of the object's colour in RGB levels:
 
     | background           | 30            | 60            | 120           |
     |----------------------|---------------|---------------|---------------|
@@ -46,41 +46,41 @@ class Foreground(ObjectSegmenter):
     | photograph of a roof | 0.303 ± 0.135 | 0.357 ± 0.146 | 0.357 ± 0.178 |
     | photograph of leaves | 0.365 ± 0.134 | 0.362 ± 0.152 | 0.352 ± 0.133 |
 
-    Where it fails: the object covers more than some 40 % of the border; a texture fills the image; the
-    background is as varied as the object; shadows or reflections are as far from the background as the
-    object is; a part at the object's outline has the background's colour. `sam` may serve there.
+    It fails if the object covers more than about 40 % of the border, if a texture fills the image, if the
+    background varies as much as the object, if shadows or reflections differ from the background as much as
+    the object, or if a part at the object's outline has the colour of the background. Try `sam` instead.
     """
 
     class Params(ObjectMap):
-        """How the background's colour is told from the object's."""
+        """How the background is separated from the object."""
 
         resolution: int = Field(
             256,
             ge=32,
             le=2048,
-            description="longer side, in pixels, of the image on which the object is found",
+            description="longer side, in pixels, of the shrunken image on which the object is located",
         )
         smoothing: float = Field(1.5, ge=0, le=20, description="blur of the colours, in pixels of that image")
         shading: int = Field(
             2,
             ge=0,
             le=2,
-            description="how the background's colour may change across the image: 0 not at all, 1 evenly, "
-            "as with light from one side, 2 also towards the corners, as with a lens that darkens them",
+            description="how the background's colour may vary across the image: 0 not at all; 1 linearly, as "
+            "with light from one side; 2 quadratically, as with a lens that darkens the corners",
         )
         distance: float | None = Field(
             None,
             gt=0,
-            description="how far from the background's colour the object's is, in standard deviations; "
-            "found in each image where it is not given",
+            description="threshold of the distance from the background's colour, in standard deviations; "
+            "by default determined for each image",
         )
         smallest_part: float = Field(
-            0.1, ge=0, le=1, description="parts smaller than this share of the largest are dropped"
+            0.1, ge=0, le=1, description="parts smaller than this share of the largest are removed"
         )
         smallest: float = Field(
-            0.002, ge=0, le=1, description="an object smaller than this share of the image is none"
+            0.002, ge=0, le=1, description="objects smaller than this share of the image are ignored"
         )
-        holes: bool = Field(True, description="holes belong to the object")
+        holes: bool = Field(True, description="whether holes belong to the object")
 
     params: Params
 
@@ -92,14 +92,14 @@ class Foreground(ObjectSegmenter):
 
 
 def _shrunk(image: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
-    """The image with a longer side of at most `longest`, its aspect ratio kept."""
+    """The image shrunk to a longer side of at most `longest`, with its aspect ratio preserved."""
     height, width = image.shape[:2]
     scale = min(1.0, longest / max(height, width))
     return resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
 def _distances(image: NDArray[np.uint8], smoothing: float, shading: int) -> Floats:
-    """How many standard deviations each pixel's colour is from the background's (H, W)."""
+    """Distance (H, W) of each pixel's colour from the background's, in standard deviations."""
     height, width = image.shape[:2]
     colours = ndimage.gaussian_filter(image.astype(np.float64), (smoothing, smoothing, 0))
     y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None, :]
@@ -109,24 +109,24 @@ def _distances(image: NDArray[np.uint8], smoothing: float, shading: int) -> Floa
     border = np.ones((height, width), bool)
     border[band:-band, band:-band] = False
     model, precision = _background(design[border], colours[border])
-    off = colours - design @ model
-    distances: Floats = np.sqrt(np.einsum("hwi,ij,hwj->hw", off, precision, off))
+    residuals = colours - design @ model
+    distances: Floats = np.sqrt(np.einsum("hwi,ij,hwj->hw", residuals, precision, residuals))
     return distances
 
 
 def _background(design: Floats, colours: Floats) -> tuple[Floats, Floats]:
-    """The robust linear model (terms, 3) of colours (n, 3), and the inverse covariance of what it leaves."""
+    """The robust linear model (terms, 3) of colours (n, 3), and the inverse covariance of its residuals."""
     model = np.zeros((design.shape[1], 3))
     model[0] = np.median(colours, axis=0)
     precision = np.eye(3)
-    for step in range(_STEPS):  # each keeps what lies nearest to the fit before, at least `_KEPT` of it
-        off = colours - design @ model
-        distances = np.sqrt(np.einsum("ni,ij,nj->n", off, precision, off))
+    for step in range(_STEPS):  # each keeps the pixels nearest to the previous fit, at least `_KEPT` of them
+        residuals = colours - design @ model
+        distances = np.sqrt(np.einsum("ni,ij,nj->n", residuals, precision, residuals))
         bound = np.quantile(distances, _KEPT)
         kept = distances <= (max(bound, _CERTAIN) if step else bound)
         model = np.linalg.lstsq(design[kept], colours[kept], rcond=None)[0]
-        off = colours[kept] - design[kept] @ model
-        precision = np.linalg.inv(off.T @ off / len(off) + _NOISE**2 * np.eye(3))
+        residuals = colours[kept] - design[kept] @ model
+        precision = np.linalg.inv(residuals.T @ residuals / len(residuals) + _NOISE**2 * np.eye(3))
     return model, precision
 
 
@@ -143,7 +143,7 @@ def _threshold(distances: Floats) -> float:
 
 
 def _sharpened(mask: Mask, distances: Floats, smoothing: float) -> Mask:
-    """The mask without the rim that the blur has given it: there, half of the distance nearby is wanted."""
+    """The mask without the rim added by the blur: near its edge, pixels need half of the distance nearby."""
     reach = 1 + int(np.ceil(1.5 * smoothing))
     inner = ndimage.binary_erosion(mask, np.ones((3, 3), bool), reach, border_value=1)
     far = distances > 0.5 * ndimage.maximum_filter(distances, 2 * reach + 1)
@@ -152,7 +152,7 @@ def _sharpened(mask: Mask, distances: Floats, smoothing: float) -> Mask:
 
 
 def _tidy(mask: Mask, holes: bool, smallest_part: float, smallest: float) -> Mask:
-    """Without specks, thin lines and small parts."""
+    """The mask without specks, thin lines and small parts."""
     mask = ndimage.binary_opening(mask, np.ones((3, 3), bool))
     if holes:
         mask = ndimage.binary_fill_holes(mask)

@@ -29,9 +29,9 @@ from segad_plugins.segmenters.registration import register, resized, warp
 
 _DEFAULT = ("background", "object")
 _FIRST = 2  # label of the first component
-_TOLERANCE = 0.01  # of the aspect ratio
+_TOLERANCE = 0.01  # relative tolerance of the aspect ratio
 
-_Found = tuple[NDArray[np.uint8], MapQuality]
+_LabelsAndQuality = tuple[NDArray[np.uint8], MapQuality]
 
 
 class ObjectMap(Parameters):
@@ -39,32 +39,34 @@ class ObjectMap(Parameters):
 
     components: InputFile | None = Field(
         None,
-        description="PNG in segad's colours, or indexed or grey PNG, or npy, of labels drawn over one image: "
-        "0 background, 1 the object itself, 2 and more its components; registered onto the object of each "
+        description="labels drawn over one image, as PNG in segad's colours, indexed or grey PNG, or npy: "
+        "0 background, 1 the object itself, 2 and above its components; registered onto the object of each "
         "image",
     )
     segments: SegmentNames | None = Field(
         None,
         min_length=2,
-        description="names in label order; without components background and object",
+        description="names in label order; without components, background and object",
     )
     template: Annotated[bool, DecidesNothing()] = Field(
         False,
-        description="the components were not drawn for this data, and whoever reads the results is told",
+        description="the components were not drawn for this data; results then show a note",
     )
     motion: Literal["similarity", "affine"] = Field(
         "similarity",
-        description="how objects may differ from the drawn one: moved, turned and scaled, or also sheared",
+        description="how objects may differ from the drawing: shifted, rotated and scaled, or also sheared",
     )
-    most_rotation: float = Field(180.0, ge=0, le=180, description="in degrees, to either side")
+    most_rotation: float = Field(
+        180.0, ge=0, le=180, description="maximum rotation in degrees, in either direction"
+    )
     least_fit: float = Field(
         0.8,
         ge=0,
         le=1,
-        description="below this intersection over union of object and registered drawing the fit is poor",
+        description="intersection over union of object and registered drawing below which the fit is poor",
     )
     poor_fit: Literal["object", "fail"] = Field(
-        "object", description="where there is no good fit: take the object mask alone, or fail"
+        "object", description="without a good fit: use the object mask alone, or fail"
     )
 
     @model_validator(mode="after")
@@ -72,43 +74,42 @@ class ObjectMap(Parameters):
         if self.components and not self.segments:
             raise ValueError("'segments' must name the labels of 'components', background and object first")
         if not self.components and self.segments and len(self.segments) != 2:
-            raise ValueError("'segments' without 'components' are two: background and object")
+            raise ValueError("'segments' without 'components' must be two names: background and object")
         if self.template and not self.components:
-            raise ValueError("'template' is about 'components', and there are none")
+            raise ValueError("'template' applies to 'components', which are not given")
         return self
 
 
 class ObjectSegmenter(Segmenter):
-    """Base of segmenters that find the object of an image: they say which pixels belong to it.
+    """Base class of segmenters that compute a mask of the object in each image.
 
-    Without `components` a map has the labels 0 background and 1 object. With them (paper section 5.4,
-    Figure 7c: "static components were mapped on top") the drawn object is registered onto the object mask
-    of each image, and its components, labels 2 and more, are laid over the map, also where the mask has a
-    hole. Masks and labels are resized by nearest neighbour only.
+    Without `components`, a map has the labels 0 background and 1 object. With them (paper section 5.4,
+    Figure 7c: "static components were mapped on top"), the drawn object is registered onto the object mask
+    of each image, and its components, labels 2 and above, are copied over the map, including holes of the
+    mask. Masks and labels are resized by nearest neighbour only.
 
     The fit of an image is the intersection over union of its object mask and the registered drawing of the
-    whole object, at the mask's resolution; without components there is nothing to measure. An image is in
-    doubt where no object is found, where it covers everything, or where the fit is poor: then components
-    are left out.
+    whole object, at the mask's resolution; without components it is None. A map is doubtful if no object is
+    found, if the object covers the whole image, or if the fit is poor; components are then left out.
     """
 
     params: ObjectMap
 
     @abstractmethod
     def object_mask(self, batch: ImageBatch, index: int) -> NDArray[np.bool_]:
-        """The pixels of one image that belong to the object.
+        """The object mask of one image.
 
         Args:
-            batch: images; `batch.full_size(index)` is the image as it is on disk.
-            index: which of them.
+            batch: images; `batch.full_size(index)` is the image as on disk.
+            index: index of the image.
 
         Returns:
             (h, w) bool at any resolution, but of the whole image and with its aspect ratio; all False
-            where there is no object.
+            if there is no object.
         """
 
     def segments(self) -> Sequence[str]:
-        self._drawn()  # components that do not fit their names are told at once
+        self._drawn()  # reports components that do not match their names immediately
         return self.params.segments or _DEFAULT
 
     def notes(self) -> Sequence[str]:
@@ -123,9 +124,9 @@ class ObjectSegmenter(Segmenter):
         if all(abs(height * w - width * h) > _TOLERANCE * height * w for h, w in originals):
             h, w = min(originals)
             raise RecipeError(
-                f"components {self.params.components}: are drawn at the recipe's image.size of {height} x "
-                f"{width}, to which images of {h} x {w} are squeezed; motion: similarity can't undo that",
-                "Draw them over an image as it is on disk, or set motion: affine.",
+                f"components {self.params.components}: were drawn at the recipe's image.size of {height} x "
+                f"{width}, which distorts images of {h} x {w}; motion: similarity cannot undo that",
+                "Draw them over an image as on disk, or set motion: affine.",
             )
 
     def segment(self, batch: ImageBatch) -> NDArray[np.uint8]:
@@ -134,22 +135,22 @@ class ObjectSegmenter(Segmenter):
     def quality(self, batch: ImageBatch) -> Sequence[MapQuality]:
         return [quality for _, quality in self._maps(batch)]
 
-    def _maps(self, batch: ImageBatch) -> list[_Found]:
-        """The maps of a batch with their quality, made once for whoever asks."""
+    def _maps(self, batch: ImageBatch) -> list[_LabelsAndQuality]:
+        """The maps of a batch and their quality, computed once per batch."""
         key = (self, "object maps")
         if key not in batch.memo:
             batch.memo[key] = [self._map(batch, index) for index in range(len(batch))]
-        found: list[_Found] = batch.memo[key]
-        return found
+        maps: list[_LabelsAndQuality] = batch.memo[key]
+        return maps
 
-    def _map(self, batch: ImageBatch, index: int) -> _Found:
+    def _map(self, batch: ImageBatch, index: int) -> _LabelsAndQuality:
         mask, (height, width) = self.object_mask(batch, index), batch.pixels.shape[1:3]
         labels = nearest(mask, (height, width)).astype(np.uint8)
         drawn, doubt = self._drawn(), ""
         fit = None if drawn is None else 0.0
         if not mask.any():
             doubt = "no object was found, everything is background"
-        elif mask.all():  # nothing to register onto
+        elif mask.all():  # there is nothing to register onto
             doubt = "the object covers the whole image, nothing is background"
         elif drawn is not None:
             matrix, fit = register(drawn > 0, mask, self.params.motion, self.params.most_rotation)
@@ -158,14 +159,14 @@ class ObjectSegmenter(Segmenter):
                 labels = np.where(placed >= _FIRST, placed, labels)
             else:
                 doubt = (
-                    f"the components fit its object by {fit:.2f} only, where {self.params.least_fit:g} is "
-                    "wanted, and are left out"
+                    f"the components are left out: their fit to the object is {fit:.2f}, below "
+                    f"{self.params.least_fit:g}"
                 )
         if doubt and self.params.poor_fit == "fail":
             raise DataError(
                 f"image '{batch.samples[index].id}': {doubt}",
-                "Leave the image out, change the segmenter's parameters, or set poor_fit: object to go on "
-                "with such images.",
+                "Leave the image out, change the segmenter's parameters, or set poor_fit: object to accept "
+                "such images.",
             )
         return labels, MapQuality(fit, doubt)
 

@@ -1,4 +1,4 @@
-"""Segmentation maps that were computed elsewhere, such as those of the official SegAD release."""
+"""Segmentation maps computed elsewhere, such as those of the official SegAD release."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _KINDS = "biuf"
 
 
 class Precomputed(Segmenter):
-    """Segmentation maps that were computed elsewhere, read from an npy file for each image.
+    """Segmentation maps computed elsewhere, read from one npy file per image.
 
-    The official SegAD release has them as `{good,bad}/<stem>.npy` below `visa_segm/<category>`, which is what
-    `segmentations` names, for each category. Maps are of whole numbers (H, W), label 0 the first name; pixels
-    of a label that has no name are left out of all statistics, as in the official code, and a warning says
-    so. Maps come to the images' size by nearest neighbour.
+    The official SegAD release stores them as `{good,bad}/<stem>.npy` in `visa_segm/<category>`; set
+    `segmentations` to that folder, for each category. Maps contain whole numbers (H, W); label 0 is the first
+    name. Pixels whose label has no name are left out of all statistics, as in the official code, with a
+    warning. Maps are resized to the images by nearest neighbour.
     """
 
     class Params(Parameters):
-        """Where the maps are, and the names of their segments."""
+        """Location of the maps, and the names of their segments."""
 
-        segmentations: InputFolder = Field(description="folder of a category's segmentation maps")
+        segmentations: InputFolder = Field(description="folder with the segmentation maps of a category")
         segments: SegmentNames = Field(description="names in label order")
         names: Names = Field("release", description=NAMES)
 
@@ -70,20 +70,22 @@ class Precomputed(Segmenter):
         """Values as labels that have names, or `IGNORED`.
 
         Raises:
-            DataError: they are no labels, or none of them has a name.
+            DataError: the values are not labels, or no label has a name.
         """
         if not np.isfinite(values).all() or (values != np.floor(values)).any() or values.min() < 0:
-            raise DataError(f"{path}: has values that are no labels", "Labels are whole numbers from 0.")
+            raise DataError(
+                f"{path}: contains values that are not labels", "Labels must be whole numbers from 0."
+            )
         named = values < len(self.params.segments)
         if not named.any():
             raise DataError(
-                f"{path}: none of its pixels has a label below {len(self.params.segments)}, so none belongs "
-                "to a segment that has a name",
+                f"{path}: no pixel has a label below {len(self.params.segments)}, so none belongs to a named "
+                "segment",
                 "Name every label, from 0, in 'segments'.",
             )
         if not named.all() and next(self._warnings) == 0:  # atomic: once, however many threads read maps
             log.warning(
-                "%s: holds labels of %d and above, which have no name: such pixels are left out",
+                "%s: contains labels from %d upwards, which have no name: their pixels are left out",
                 self.params.segmentations,
                 len(self.params.segments),
             )

@@ -1,18 +1,18 @@
-"""Registration of a drawn object onto an object mask: moments, a search of rotations, a refinement.
+"""Registration of a drawn object onto an object mask: moments, a search over rotations, a refinement.
 
-Points are (x, y) = (column, row) with pixel centres at whole numbers. A motion is a matrix (2, 3) that maps
+Points are (x, y) = (column, row), with pixel centres at whole numbers. A motion is a matrix (2, 3) that maps
 points of the reference to points of the image.
 
-1. Moments bring both objects to one frame: centroids at 0, area 1 (`similarity`), or second moments whitened
-   (`affine`). What remains is a rotation.
-2. Both are sampled there on circles; a circular correlation gives their overlap at every whole degree. Its
-   highest peaks, and the rotation nearest to none, are the candidates.
-3. L-BFGS-B, with the exact gradient, maximises the overlap of soft masks at a lower resolution over
-   rotation, shift, and scale or symmetric stretch, from each candidate. The stretch is positive definite by
-   its parameters (`_stretch`): no candidate is a mirror image.
+1. Moments bring both objects to a common frame: centroids at 0, and area 1 (`similarity`) or whitened second
+   moments (`affine`). Only a rotation remains.
+2. Both are sampled on circles in that frame; a circular correlation gives their overlap at every whole
+   degree. The candidates are its highest peaks and the smallest possible rotation.
+3. From each candidate, L-BFGS-B with the exact gradient maximises the overlap of soft masks at a lower
+   resolution, over rotation, shift, and scale or symmetric stretch. The parameters of the stretch
+   (`_stretch`) make it positive definite, so no candidate is a mirror image.
 
-A rectangular board looks alike after half a turn, and a round part after any: of the candidates whose overlap
-is within `MARGIN` of the best, the one that changes the object least is taken (`_change`).
+A rectangular board looks the same after half a turn, and a round part after any turn: of the candidates whose
+overlap is within `MARGIN` of the best, the one that changes the object least is chosen (`_change`).
 """
 
 from __future__ import annotations
@@ -31,53 +31,54 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 MARGIN = 0.01
-"""By how much (Dice, 0 to 1) the overlap of a larger rotation must be better to be preferred."""
+"""How much better (Dice, 0 to 1) the overlap of a larger rotation must be to be preferred."""
 
 STRETCH = 5.0
-"""Half turns that weigh as much as a stretch of the axes to e : 1, where overlaps are equally good."""
+"""Number of half turns that counts as much as a stretch of the axes to e : 1 if overlaps are equally good."""
 
-_SIDE = 80  # soft pixels along the longer side of an object's box
-_PAD = 12  # soft pixels seen around the box
-_BLUR = 1.0  # soft pixels; a blur of both masks does not move the optimum
+_SIDE = 80  # soft pixels along the longer side of an object's bounding box
+_PAD = 12  # soft pixels around the bounding box
+_BLUR = 1.0  # in soft pixels; blurring both masks does not move the optimum
 _RADII = 48
 _DEGREES = 360
 _CANDIDATES = 4
-_PROMISING = 0.8  # of the best peak, to be a candidate
-_SCALES = (-np.log(10), np.log(10))  # of the size s of `_stretch`: a tenth to ten times as large
-_LONGER = (-5.0, 5.0)  # of its sizes d and o: one axis about a hundred times as long as the other
+_PROMISING = 0.8  # share of the best peak that a candidate must reach
+_SCALES = (-np.log(10), np.log(10))  # bounds of s in `_stretch`: a tenth to ten times as large
+_LONGER = (-5.0, 5.0)  # bounds of its d and o: one axis about a hundred times as long as the other
 _STOP = {"maxiter": 60, "ftol": 1e-7}
 
 
 def register(
     reference: Mask, mask: Mask, motion: Motion = "similarity", most_rotation: float = 180.0
 ) -> tuple[Floats, float]:
-    """The motion that lays the reference's object onto the mask's, also where the image's edge cuts it.
+    """The motion that maps the reference's object onto the mask's, even if the image's edge cuts it off.
 
     Args:
-        reference: (h, w), True where the drawn object is.
-        mask: (H, W), True where the image's object is.
-        motion: `similarity` (shift, rotation, one scale) or `affine` (stretch and shear too, no mirroring).
-        most_rotation: degrees to either side; for an affine motion the rotation of its polar decomposition.
+        reference: (h, w), True in the drawn object.
+        mask: (H, W), True in the image's object.
+        motion: `similarity` (shift, rotation, one scale) or `affine` (also stretch and shear, no mirroring).
+        most_rotation: maximum in degrees, in either direction; of an affine motion, the rotation of its polar
+            decomposition.
 
     Returns:
         The matrix (2, 3) from points of the reference to points of the image, and the fit: intersection over
-        union of the mask and the reference's object as `warp` moves it; what comes to lie outside the image
-        counts to the union.
+        union of the mask and the reference's object as `warp` moves it; parts that fall outside the image
+        count towards the union.
 
     Raises:
         ValueError: one of the masks is empty.
     """
     drawn, seen, most = _Object.of(reference), _Object.of(mask), float(np.deg2rad(most_rotation))
-    found = [_refine(drawn, seen, start, motion, most) for start in _starts(drawn, seen, motion, most)]
-    good = max(overlap for *_, overlap in found) - MARGIN
-    linear, shift, _ = min((f for f in found if f[2] >= good), key=lambda f: _change(f[0]))
+    results = [_refine(drawn, seen, start, motion, most) for start in _starts(drawn, seen, motion, most)]
+    good = max(overlap for *_, overlap in results) - MARGIN
+    linear, shift, _ = min((r for r in results if r[2] >= good), key=lambda r: _change(r[0]))
     linear = linear * (seen.unit / drawn.unit)
     matrix = np.column_stack([linear, seen.centre + seen.unit * shift - linear @ drawn.centre])
     return matrix, _fit(reference, mask, matrix)
 
 
 def warp(labels: NDArray[np.uint8], matrix: Floats, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Labels (h, w) moved into an image of a size (H, W), nearest neighbour; 0 where nothing was drawn."""
+    """Moves labels (h, w) into an image of a size (H, W), by nearest neighbour; 0 where nothing was drawn."""
     back = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))
     rows, columns = np.arange(size[0])[:, None], np.arange(size[1])[None, :]
     x, y = (np.floor(a * columns + (b * rows + c) + 0.5) for a, b, c in back[:2])
@@ -88,10 +89,10 @@ def warp(labels: NDArray[np.uint8], matrix: Floats, size: tuple[int, int]) -> ND
 
 
 def resized(matrix: Floats, before: tuple[int, int], after: tuple[int, int]) -> Floats:
-    """The same motion where the image (H, W) is brought to another size."""
+    """The same motion after the image (H, W) was resized."""
     scale = np.array([after[1] / before[1], after[0] / before[0]])
     changed: Floats = matrix * scale[:, None]
-    changed[:, 2] += (scale - 1) / 2  # corners stay where they are, centres of pixels do not
+    changed[:, 2] += (scale - 1) / 2  # resizing preserves corners, not pixel centres
     return changed
 
 
@@ -101,16 +102,16 @@ def _fit(reference: Mask, mask: Mask, matrix: Floats) -> float:
     rows, columns = np.nonzero(reference)
     x, y = matrix[:, :2] @ [columns, rows] + matrix[:, 2:]
     outside = ((x < -0.5) | (y < -0.5) | (x >= width - 0.5) | (y >= height - 0.5)).sum()
-    unseen = outside * np.linalg.det(matrix[:, :2])  # in pixels of the image; no motion mirrors
+    unseen = outside * np.linalg.det(matrix[:, :2])  # in pixels of the image; the determinant is positive
     return float((moved & mask).sum() / ((moved | mask).sum() + unseen))
 
 
 @dataclass(frozen=True)
 class _Object:
-    """The object of a mask, and a frame of its own: its centroid at 0, its area 1."""
+    """The object of a mask, and its frame: centroid at 0, area 1."""
 
-    soft: Floats  # the mask around the object's box in blocks of `factor` x `factor` pixels, blurred
-    corner: Floats  # the point of the first soft pixel
+    soft: Floats  # the mask around the bounding box in blocks of `factor` x `factor` pixels, blurred
+    corner: Floats  # point of the first soft pixel
     factor: int
     centre: Floats
     unit: float  # square root of the area in pixels
@@ -126,7 +127,9 @@ class _Object:
         across, down, area = box.sum(0), box.sum(1), box.sum()
         x, y = (np.arange(len(p)) - p @ np.arange(len(p)) / area for p in (across, down))
         moments = np.array([[across @ x**2, y @ box @ x], [y @ box @ x, down @ y**2]]) / area
-        covariance = (moments + np.eye(2) / 12) / area  # a pixel's own moment: no object is a mere line
+        covariance = (
+            moments + np.eye(2) / 12
+        ) / area  # includes the moment of a pixel, so that it is never singular
         start = np.array([columns[0], rows[0]], np.float64)
         factor = -(-max(box.shape) // _SIDE)
         padded = np.pad(box, [(_PAD * factor, _PAD * factor + -n % factor) for n in box.shape])
@@ -142,14 +145,14 @@ class _Object:
         )
 
     def points(self) -> tuple[Floats, Floats]:
-        """The soft pixels that lie in the image: places in the frame (n, 2), and values (n,)."""
+        """The soft pixels within the image: positions in the frame (n, 2), and values (n,)."""
         y, x = np.indices(self.soft.shape, np.float64)
         image = self.corner + self.factor * np.stack([x, y], axis=-1)
         inside = ((image > -0.5) & (image < np.array(self.size[::-1]) - 0.5)).all(axis=-1)
         return (image[inside] - self.centre) / self.unit, self.soft[inside]
 
     def soft_places(self, frame: Floats) -> Floats:
-        """Places (..., 2) of the frame as coordinates (x, y) of the soft mask."""
+        """Positions (..., 2) in the frame as coordinates (x, y) of the soft mask."""
         places: Floats = (self.centre + self.unit * frame - self.corner) / self.factor
         return places
 
@@ -170,27 +173,27 @@ def _starts(drawn: _Object, seen: _Object, motion: Motion, most: float) -> list[
     return [turned[i] for i in chosen if overlap[i] >= _PROMISING * overlap.max()]
 
 
-def _reach(found: _Object, whitened: Floats) -> float:
+def _reach(shape: _Object, whitened: Floats) -> float:
     """The radius of the circle around an object in its whitened frame."""
-    places, values = found.points()
+    places, values = shape.points()
     outside = places[values > values.max() / 2] @ np.linalg.inv(whitened).T
     return float(np.hypot(outside[:, 0], outside[:, 1]).max())
 
 
-def _rings(found: _Object, whitened: Floats, reach: float) -> Floats:
-    """An object on circles (radii, degrees) of its whitened frame, weighted such that sums are areas."""
+def _rings(shape: _Object, whitened: Floats, reach: float) -> Floats:
+    """An object sampled on circles (radii, degrees) in its whitened frame, weighted to sum to areas."""
     radii = (np.arange(_RADII) + 0.5) / _RADII * reach
     angles = np.deg2rad(np.arange(_DEGREES) * 360 / _DEGREES)
     circles = np.stack([np.cos(angles), np.sin(angles)], axis=-1) * radii[:, None, None]
-    x, y = np.moveaxis(found.soft_places(circles @ whitened.T), -1, 0)
-    rings: Floats = map_coordinates(found.soft, [y, x], order=1) * np.sqrt(radii)[:, None]
+    x, y = np.moveaxis(shape.soft_places(circles @ whitened.T), -1, 0)
+    rings: Floats = map_coordinates(shape.soft, [y, x], order=1) * np.sqrt(radii)[:, None]
     return rings
 
 
 def _refine(
     drawn: _Object, seen: _Object, start: Floats, motion: Motion, most: float
 ) -> tuple[Floats, Floats, float]:
-    """The motion between the frames, and its overlap, that is best in the neighbourhood of a candidate."""
+    """The best motion between the frames in the neighbourhood of a candidate, and its overlap."""
     overlap, turned = _overlap(drawn, seen), _rotation(start)
     first = [np.clip(turned, -most, most), 0, 0, *_sizes(np.linalg.inv(start) @ _turn(turned))]
     turns = (None, None) if most >= np.pi else (-most, most)
@@ -210,11 +213,11 @@ def _refine(
 
 
 def _stretch(sizes: Floats) -> tuple[Floats, Floats]:
-    """The symmetric matrix S of sizes (s, d, o), or (s,) for no stretch, and its slopes (3, 2, 2) by them.
+    """The symmetric matrix S of sizes (s, d, o), or (s,) for no stretch, and its derivatives (3, 2, 2).
 
     S = exp(s) [[c + d, o], [o, c - d]] with c = sqrt(1 + d d + o o): its determinant is exp(2 s) and its
-    trace positive, so that it is positive definite whatever the sizes are; each such matrix has one triple.
-    The inverse is the matrix of the negative sizes.
+    trace is positive, so it is positive definite for any sizes; each such matrix has exactly one triple. The
+    inverse is the matrix of the negated sizes.
     """
     s, d, o = (*sizes, 0.0, 0.0)[:3]
     c = np.sqrt(1 + d * d + o * o)
@@ -232,14 +235,14 @@ def _sizes(stretch: Floats) -> Floats:
 def _overlap(
     drawn: _Object, seen: _Object
 ) -> Callable[[float, Floats, Floats], tuple[float, float, Floats, Floats]]:
-    """The overlap, and its gradient by rotation, shift, and the matrix that stretches back.
+    """The overlap, and its gradient with respect to rotation, shift and the inverse stretch.
 
-    For soft masks a and b it is 2 sum(a b) / (sum(a a) + sum(b b)): Dice where they are 0 and 1, and 1 only
-    where they are equal. A place u of the seen object's frame is the place v = S R(-angle) (u - shift) of
-    the drawn one's.
+    For soft masks a and b it is 2 sum(a b) / (sum(a a) + sum(b b)): the Dice coefficient for values 0 and 1,
+    and 1 only if they are equal. A position u in the seen object's frame is the position
+    v = S R(-angle) (u - shift) in the drawn object's frame.
     """
     places, values = seen.points()
-    total = values @ values  # squares, for an overlap of 1 where soft masks agree
+    total = values @ values  # squares, so that the overlap of equal soft masks is 1
     step = drawn.unit / drawn.factor
 
     def dice(angle: float, shift: Floats, stretch: Floats) -> tuple[float, float, Floats, Floats]:
@@ -255,7 +258,7 @@ def _overlap(
 
 
 def _sample(image: Floats, places: Floats) -> tuple[Floats, Floats]:
-    """Bilinear values (n,) at places (n, 2) as (x, y), and their slopes (n, 2); the image's edge is 0."""
+    """Bilinear values (n,) at positions (n, 2) as (x, y), and their slopes (n, 2); the image's edge is 0."""
     height, width = image.shape
     x, y = np.clip(places[:, 0], 0, width - 1.001), np.clip(places[:, 1], 0, height - 1.001)
     column, row = x.astype(np.intp), y.astype(np.intp)
@@ -277,13 +280,13 @@ def _rotation(matrix: Floats) -> float:
 
 
 def _change(matrix: Floats) -> float:
-    """How much a motion changes an object: its rotation in half turns, and its stretch."""
+    """How much a motion changes an object: its rotation in half turns, plus its weighted stretch."""
     longer, shorter = np.linalg.svd(matrix, compute_uv=False)
     return abs(_rotation(matrix)) / np.pi + STRETCH * float(np.log(longer / shorter))
 
 
 def _root(covariance: Floats) -> Floats:
-    """The symmetric square root, scaled so that it keeps areas."""
+    """The symmetric square root, scaled to preserve areas."""
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(values) @ vectors.T
     scaled: Floats = root / np.sqrt(np.linalg.det(root))

@@ -50,28 +50,32 @@ _PUBLISHED = {
 class Sam(ObjectSegmenter):
     """Object and background by the Segment Anything Model (the paper's choice for VisA, section 5.4).
 
-    With `prompts`, points and boxes that hold for every image of the category, the object is the union of
-    what SAM takes each prompt for. With `automatic`, which is also what happens if neither is given, SAM
-    is asked at a grid of points, and the object is the union of all masks that are not background; a mask
-    is background if it covers at least the share `border_share` of the image's outermost pixels. Where the
-    object parts the background, each piece of it covers less: lower `border_share`, or give prompts.
+    With `prompts`, points and boxes that apply to every image of the category, the object is the union of
+    SAM's masks for the prompts. With `automatic`, the default if neither is given, SAM is prompted with a
+    grid of points, and the object is the union of all masks that are not background; a mask is background if
+    it covers at least the share `border_share` of the image's outermost pixels. If the object divides the
+    background, each piece of it covers less: lower `border_share`, or use prompts.
 
-    The paper says neither which prompts nor which checkpoint it used. SAM runs once per image, ever: masks
-    stay in the store for as long as the image, the checkpoint and the prompts are the same.
+    The paper does not state its prompts or checkpoint. SAM runs once per image: masks are reused from the
+    store as long as the image, the checkpoint and the prompts are the same.
     """
 
     class Params(ObjectMap):
-        """The network, what it is asked, and the components that are laid upon the object."""
+        """The network, its prompts, and the components registered onto the object."""
 
         checkpoint: InputFile = Field(description="SAM's weights, such as sam_vit_h_4b8939.pth")
         sha256: Annotated[str | None, DecidesNothing()] = Field(
-            None, pattern="^[0-9a-fA-F]{64}$", description="the checkpoint's digest"
+            None, pattern="^[0-9a-fA-F]{64}$", description="digest of the checkpoint"
         )
-        model: str = Field("vit_h", description="whose weights they are: vit_h, vit_l or vit_b")
-        prompts: list[Prompt] | None = Field(None, min_length=1, description="the object is their union")
-        automatic: Automatic | None = Field(None, description="the automatic mask generator instead")
+        model: str = Field("vit_h", description="model of the checkpoint: vit_h, vit_l or vit_b")
+        prompts: list[Prompt] | None = Field(
+            None, min_length=1, description="prompts whose masks together form the object"
+        )
+        automatic: Automatic | None = Field(
+            None, description="settings of the automatic mask generator, instead of prompts"
+        )
         smallest_part: float = Field(
-            0, ge=0, lt=1, description="share of the image below which a part of the object is dropped"
+            0, ge=0, lt=1, description="share of the image below which a part of the object is removed"
         )
 
         @field_validator("model")
@@ -87,7 +91,7 @@ class Sam(ObjectSegmenter):
         @model_validator(mode="after")
         def _one_way(self) -> Self:
             if self.prompts is not None and self.automatic is not None:
-                raise ValueError("'prompts' and 'automatic' exclude each other: give one, or set one to null")
+                raise ValueError("'prompts' and 'automatic' exclude each other: set only one of them")
             return self
 
     params: Params
@@ -105,11 +109,11 @@ class Sam(ObjectSegmenter):
         super().check_sizes(originals, size)
         for height, width in sorted(originals):
             if stray := outside(self.params.prompts or (), height, width):
-                what = f"there are images of {width} x {height} pixels (width x height), and {stray}"
+                what = f"some images have {width} x {height} pixels (width x height), but {stray}"
                 raise DataError(f"segmenter sam: {what}", REMEDY)
 
     def object_mask(self, batch: ImageBatch, index: int) -> NDArray[np.bool_]:
-        """Where the object is, (H, W) of the image on disk."""
+        """The object mask (H, W) at the size of the image on disk."""
         params, digest = self.params, self._digest()
         inputs: dict[str, Any] = {
             "segment-anything": version("segment-anything"),
@@ -130,21 +134,23 @@ class Sam(ObjectSegmenter):
         return without_small_parts(unpacked(arrays), params.smallest_part)
 
     def _digest(self) -> str:
-        """The checkpoint's digest.
+        """The digest of the checkpoint.
 
         Raises:
-            PluginError: the file is not there, or not the one that the recipe means.
+            PluginError: the file does not exist, or has another digest than in the recipe.
         """
         file, expected = _file(self.params.checkpoint, self.params.model), self.params.sha256
         digest = _digest_of(file)
         if expected is not None and digest != expected.lower():
             what = f"its SHA-256 is {digest}, not {expected.lower()}"
-            raise _refusal(f"the checkpoint {file.path} is another file: {what}", self.params.model)
+            raise _checkpoint_error(
+                f"the checkpoint {file.path} is not the expected file: {what}", self.params.model
+            )
         return digest
 
 
 def without_small_parts(mask: NDArray[np.bool_], share: float) -> NDArray[np.bool_]:
-    """A mask without its connected parts (corners connect) that are smaller than a share of the image."""
+    """A mask without connected parts (8-connectivity) that are smaller than a share of the image."""
     if share == 0:
         return mask
     labels, _ = ndimage.label(mask, np.ones((3, 3)))
@@ -155,7 +161,7 @@ def without_small_parts(mask: NDArray[np.bool_], share: float) -> NDArray[np.boo
 
 
 class _File(NamedTuple):
-    """A file as it is now."""
+    """The current version of a file."""
 
     path: Path
     modified: int
@@ -164,9 +170,9 @@ class _File(NamedTuple):
 
 def _file(path: Path, model: str) -> _File:
     if not path.is_file():
-        raise _refusal(f"there is no checkpoint {path}", model)
-    facts = path.stat()
-    return _File(path, facts.st_mtime_ns, facts.st_size)
+        raise _checkpoint_error(f"the checkpoint {path} does not exist", model)
+    status = path.stat()
+    return _File(path, status.st_mtime_ns, status.st_size)
 
 
 @cache
@@ -176,10 +182,10 @@ def _digest_of(file: _File) -> str:
 
 @cache
 def _check(file: _File, model: str) -> None:
-    """Tells a file of something else, or of another model, in milliseconds: without reading the numbers.
+    """Detects files of another kind or model within milliseconds, without reading the weights.
 
     Raises:
-        PluginError: it is one.
+        PluginError: the file is not a checkpoint of the model.
     """
     state: dict[str, Tensor]
     try:
@@ -188,11 +194,11 @@ def _check(file: _File, model: str) -> None:
                 shapes = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
             state = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
         elif file.path.suffix.lower() not in TORCH_ENDINGS:
-            raise ValueError("it is none")
+            raise ValueError("not a checkpoint")
         else:
-            found = torch.load(file.path, map_location="meta", weights_only=True)
-            state = {name: value.to("meta") for name, value in found.items()}
-    except Exception:  # whatever it is: to read it as for use says what
+            loaded = torch.load(file.path, map_location="meta", weights_only=True)
+            state = {name: value.to("meta") for name, value in loaded.items()}
+    except Exception:  # reading the file completely raises the right error
         state = {name: value.to("meta") for name, value in _weights(file.path, None, model).items()}
     with torch.device("meta"):
         network = sam_model_registry[model]()
@@ -221,20 +227,20 @@ def _weights(checkpoint: Path, digest: str | None, model: str) -> dict[str, Tens
     try:
         return read_weights(checkpoint, digest)
     except PluginError as error:
-        raise _refusal(error.what, model) from error
+        raise _checkpoint_error(error.what, model) from error
 
 
 def _load(network: Any, state: dict[str, Tensor], checkpoint: Path, model: str) -> None:
     try:
         load_into(network, state, f"the checkpoint {checkpoint}")
     except PluginError as error:
-        raise _refusal(f"{error.what} ('{model}')", model) from error
+        raise _checkpoint_error(f"{error.what} ('{model}')", model) from error
 
 
-def _refusal(what: str, model: str) -> PluginError:
+def _checkpoint_error(what: str, model: str) -> PluginError:
     published = ", ".join(f"{file} for {name}" for name, file in _PUBLISHED.items())
     return PluginError(
         f"segmenter sam: {what}",
-        f"Get the checkpoint of {model} and name its path in the recipe: segmenter: {{use: sam, params: "
+        f"Download the checkpoint of {model} and set its path in the recipe: segmenter: {{use: sam, params: "
         f"{{model: {model}, checkpoint: PATH}}}}. The published files are {published}.",
     )

@@ -1,7 +1,7 @@
-"""What SAM makes of one image.
+"""SAM's mask of one image.
 
-Masks are kept under the code of this module and of what it imports of its package, which is why it imports
-nothing: a change elsewhere, to the registration say, must not make SAM run again.
+The keys of stored masks include the code of this module and of its imports from this package. It therefore
+imports nothing from it: a change elsewhere, such as in the registration, must not make SAM run again.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class Prompt(Parameters):
-    """Points and a box that mean one thing, in pixels of the upright image on disk."""
+    """Points and a box on one object, in pixels of the upright image on disk."""
 
     points: list[tuple[Place, Place]] = Field(
-        [], description="[x, y] of points on the object, from the upper left"
+        [], description="points [x, y] on the object, from the upper left"
     )
-    exclude: list[tuple[Place, Place]] = Field([], description="[x, y] of points that are not on it")
-    box: tuple[Place, Place, Place, Place] | None = Field(None, description="[x0, y0, x1, y1] around it")
+    exclude: list[tuple[Place, Place]] = Field([], description="points [x, y] that are not on the object")
+    box: tuple[Place, Place, Place, Place] | None = Field(
+        None, description="box [x0, y0, x1, y1] around the object"
+    )
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -42,22 +44,26 @@ class Prompt(Parameters):
 
 
 class Automatic(Parameters):
-    """SAM's automatic mask generator, with its own defaults, and what of it is background."""
+    """SAM's automatic mask generator with its defaults, and the rule for background."""
 
-    points_per_side: int = Field(32, ge=1, description="of the grid of points that SAM is asked at")
-    points_per_batch: int = Field(64, ge=1, description="asked at once: memory and speed, not the result")
-    pred_iou_thresh: float = Field(0.88, ge=0, le=1, description="the least predicted IoU of a mask")
-    stability_score_thresh: float = Field(0.95, ge=0, le=1, description="the least stability of a mask")
-    stability_score_offset: float = Field(1.0, gt=0, description="by which stability shifts the cutoff")
-    box_nms_thresh: Share = Field(0.7, description="IoU of boxes from which two masks are one")
-    crop_n_layers: int = Field(0, ge=0, le=4, description="layers of crops that are segmented too")
-    crop_nms_thresh: Share = Field(0.7, description="as box_nms_thresh, between crops")
-    crop_overlap_ratio: float = Field(512 / 1500, ge=0, lt=1, description="how far crops overlap")
+    points_per_side: int = Field(32, ge=1, description="points per side of the grid")
+    points_per_batch: int = Field(
+        64, ge=1, description="points per forward pass; affects memory and speed, not the result"
+    )
+    pred_iou_thresh: float = Field(0.88, ge=0, le=1, description="minimum predicted IoU of a mask")
+    stability_score_thresh: float = Field(0.95, ge=0, le=1, description="minimum stability score of a mask")
+    stability_score_offset: float = Field(
+        1.0, gt=0, description="shift of the cutoff for the stability score"
+    )
+    box_nms_thresh: Share = Field(0.7, description="IoU of boxes above which masks are duplicates")
+    crop_n_layers: int = Field(0, ge=0, le=4, description="additional layers of crops to segment")
+    crop_nms_thresh: Share = Field(0.7, description="like box_nms_thresh, between crops")
+    crop_overlap_ratio: float = Field(512 / 1500, ge=0, lt=1, description="overlap of crops")
     crop_n_points_downscale_factor: int = Field(
-        1, ge=1, description="by which each layer's grid has fewer points a side"
+        1, ge=1, description="factor by which the points per side shrink with each layer of crops"
     )
     border_share: Share = Field(
-        0.5, description="share of the image's border pixels from which a mask is background"
+        0.5, description="share of the image's outermost pixels from which a mask is background"
     )
 
     @model_validator(mode="after")
@@ -70,23 +76,25 @@ class Automatic(Parameters):
 def mask_of_prompts(
     image: NDArray[np.uint8], sam: Callable[[], Any], prompts: Sequence[Prompt], name: str
 ) -> Arrays:
-    """The union of what SAM takes each prompt for, packed.
+    """The union of SAM's masks for the prompts, packed.
 
-    One point alone is ambiguous: of SAM's three masks, the one with the highest predicted IoU counts. For
-    a box or several points SAM is asked for its one mask.
+    A single point is ambiguous: of SAM's three masks, the one with the highest predicted IoU is used. For a
+    box or several points, SAM returns one mask.
 
     Args:
         image: (H, W, 3) uint8 RGB, as on disk; it is embedded once.
-        sam: gives the network.
-        prompts: at least one.
-        name: of the image, for errors.
+        sam: returns the network.
+        prompts: at least one prompt.
+        name: name of the image, for errors.
 
     Raises:
         DataError: a prompt lies outside the image.
     """
     height, width = image.shape[:2]
     if stray := outside(prompts, height, width):
-        raise DataError(f"image '{name}': is {width} x {height} pixels (width x height), and {stray}", REMEDY)
+        raise DataError(
+            f"image '{name}': has {width} x {height} pixels (width x height), but {stray}", REMEDY
+        )
     with _exact():
         predictor = SamPredictor(sam())
         predictor.set_image(image)
@@ -95,17 +103,17 @@ def mask_of_prompts(
 
 
 def mask_of_everything(image: NDArray[np.uint8], sam: Callable[[], Any], automatic: Automatic) -> Arrays:
-    """The union of what the automatic mask generator finds and is not background, packed.
+    """The union of the automatic mask generator's masks that are not background, packed.
 
     Args:
         image: (H, W, 3) uint8 RGB, as on disk.
-        sam: gives the network.
-        automatic: how it searches, and what is background.
+        sam: returns the network.
+        automatic: settings of the generator, and the rule for background.
     """
     with _exact():
         generator = _Generator(sam(), **automatic.model_dump(exclude={"border_share"}))
-        found = [record["segmentation"] for record in generator.generate(image)]
-    return _packed(union_of_objects(found, image.shape[:2], automatic.border_share))
+        masks = [record["segmentation"] for record in generator.generate(image)]
+    return _packed(union_of_objects(masks, image.shape[:2], automatic.border_share))
 
 
 def union_of_objects(
@@ -120,11 +128,11 @@ def union_of_objects(
     return union
 
 
-REMEDY = "Give points and boxes in pixels of the images on disk: [x, y] and [x0, y0, x1, y1]."
+REMEDY = "Specify points and boxes in pixels of the images on disk: [x, y] and [x0, y0, x1, y1]."
 
 
 def outside(prompts: Iterable[Prompt], height: int, width: int) -> str:
-    """What reaches out of an image of this size, as the end of a sentence; empty if nothing does."""
+    """Names a point or box outside an image of this size, as part of a sentence; empty if there is none."""
     for prompt in prompts:
         for x, y in (*prompt.points, *prompt.exclude):
             if x >= width or y >= height:
@@ -135,7 +143,7 @@ def outside(prompts: Iterable[Prompt], height: int, width: int) -> str:
 
 
 def unpacked(arrays: Arrays) -> NDArray[np.bool_]:
-    """The mask (H, W) that was packed."""
+    """The mask (H, W) from packed arrays."""
     height, width = (int(n) for n in arrays["shape"])
     bits = np.unpackbits(np.asarray(arrays["mask"], np.uint8), count=height * width)
     return bits.reshape(height, width).astype(np.bool_)
@@ -146,25 +154,25 @@ def _packed(mask: NDArray[np.bool_]) -> Arrays:
 
 
 def _mask(predictor: SamPredictor, prompt: Prompt) -> NDArray[np.bool_]:
-    places = [*prompt.points, *prompt.exclude]
+    points = [*prompt.points, *prompt.exclude]
     labels = [1] * len(prompt.points) + [0] * len(prompt.exclude)
     masks, predicted_iou, _ = predictor.predict(
-        point_coords=np.array(places, np.float64) if places else None,
-        point_labels=np.array(labels, np.int64) if places else None,
+        point_coords=np.array(points, np.float64) if points else None,
+        point_labels=np.array(labels, np.int64) if points else None,
         box=None if prompt.box is None else np.array(prompt.box, np.float64),
-        multimask_output=len(places) == 1 and prompt.box is None,
+        multimask_output=len(points) == 1 and prompt.box is None,
     )
     best: NDArray[np.bool_] = masks[int(np.argmax(predicted_iou))]
     return best
 
 
 class _Generator(SamAutomaticMaskGenerator):  # type: ignore[misc]
-    """The package's own, which fails where it looks at crops and finds nothing in any of them."""
+    """The package's generator, which fails if it finds nothing in any crop."""
 
     def _process_crop(self, *args: Any) -> Any:
-        found = super()._process_crop(*args)
-        found["crop_boxes"] = found["crop_boxes"].reshape(-1, 4)  # of no mask it makes them shapeless
-        return found
+        data = super()._process_crop(*args)
+        data["crop_boxes"] = data["crop_boxes"].reshape(-1, 4)  # without masks, they lack their second axis
+        return data
 
 
 _CUDNN = threading.Lock()

@@ -1,4 +1,4 @@
-"""One drawn segmentation map for all images: for objects that always lie the same way."""
+"""One drawn segmentation map for all images: for objects in a fixed position."""
 
 from __future__ import annotations
 
@@ -23,37 +23,35 @@ from segad_core.api import (
 )
 from segad_plugins.segmenters.label_maps import check_labels, file_version, nearest, template_note
 
-_TOLERANCE = 0.01  # of the aspect ratio: images of one camera may differ by a line
+_TOLERANCE = 0.01  # relative, of the aspect ratio: images of one camera may differ by a line
 
 
 class StaticMask(Segmenter):
     """One segmentation map, drawn once, for every image (the paper's choice for VAD, section 5).
 
     The mask is a PNG in the colours that `segad mask new` shows, or an indexed or grey PNG, or an npy array,
-    whose values are labels: label 0 is the first name, label 1 the second. It is brought to the images' size
-    by nearest neighbour, so it must have the aspect ratio of the images on disk, or the recipe's image size;
-    `size` demands an exact size.
+    whose values are labels: label 0 is the first name, label 1 the second. It is resized to the images by
+    nearest neighbour, so it must have the aspect ratio of the images on disk, or the recipe's image size;
+    `size` requires an exact size.
     """
 
     class Params(Parameters):
         """The mask and the names of its segments."""
 
-        mask: InputFile = Field(
-            description="PNG in segad's colours, or indexed or grey PNG, or npy, of labels"
-        )
+        mask: InputFile = Field(description="labels, as PNG in segad's colours, indexed or grey PNG, or npy")
         segments: SegmentNames = Field(description="names in label order")
         size: Annotated[tuple[int, int] | None, DecidesNothing()] = Field(
-            None, description="height and width that the mask must have, if it has to be an exact size"
+            None, description="exact height and width that the mask must have, if any"
         )
 
         template: Annotated[bool, DecidesNothing()] = Field(
-            False, description="the mask was not drawn for this data, and whoever reads the results is told"
+            False, description="the mask was not drawn for this data; results then show a note"
         )
 
     params: Params
 
     def segments(self) -> Sequence[str]:
-        self._labels()  # a mask that does not fit its names is told at once
+        self._labels()  # reports a mask that does not match its names immediately
         return self.params.segments
 
     def notes(self) -> Sequence[str]:
@@ -65,8 +63,8 @@ class StaticMask(Segmenter):
             same_shape = abs(height * original[1] - width * original[0]) <= _TOLERANCE * height * original[1]
             if not same_shape and (height, width) != size:
                 raise RecipeError(
-                    f"mask {self.params.mask}: is {height} x {width} pixels (height x width), which is not "
-                    f"the shape of images of {original[0]} x {original[1]}",
+                    f"mask {self.params.mask}: has {height} x {width} pixels (height x width), another "
+                    f"aspect ratio than images of {original[0]} x {original[1]}",
                     f"Draw it over an image of the data set, or at the recipe's image.size of "
                     f"{size[0]} x {size[1]}.",
                 )
@@ -86,13 +84,13 @@ def _labels(
     """The labels of a version of a mask, checked.
 
     Raises:
-        RecipeError: the mask does not fit its names or its size.
+        RecipeError: the mask does not match its names or the required size.
     """
     labels = read_labels(path)
     if size is not None and labels.shape != size:
         raise RecipeError(
-            f"mask {path}: is {labels.shape[0]} x {labels.shape[1]} pixels, not {size[0]} x {size[1]}",
-            "Draw it at the stated size, or correct 'size' in the recipe.",
+            f"mask {path}: has {labels.shape[0]} x {labels.shape[1]} pixels, not {size[0]} x {size[1]}",
+            "Draw it at that size, or correct 'size' in the recipe.",
         )
     check_labels(labels, names, f"mask {path}")
     return labels

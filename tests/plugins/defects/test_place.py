@@ -96,7 +96,9 @@ def test_maps_without_a_usable_segment_are_refused(kind: type[DefectGenerator]) 
         _make(kind).apply(COLOURED, np.full_like(THREE, IGNORED), rng)
     with pytest.raises(DataError, match=f"^defect {name}: .* of the labels 1, 2; it has 0, 3, 7"):
         _make(kind, labels=[1, 2]).apply(COLOURED, THREE, rng)
-    with pytest.raises(PluginError, match=rf"^defect {name}: .* map is \(56, 40\), the image \(40, 56, 3\)"):
+    with pytest.raises(
+        PluginError, match=rf"^defect {name}: .* map has shape \(56, 40\), the image \(40, 56, 3\)"
+    ):
         _make(kind).apply(COLOURED, THREE.T, rng)
 
 
@@ -133,5 +135,5 @@ def test_sizes_are_shares_in_order(kind: type[DefectGenerator], name: str) -> No
     for wrong in ((0.0, 0.1), (0.1, 1.1)):
         with pytest.raises(ValidationError, match=name):
             _make(kind, **{name: wrong})
-    with pytest.raises(ValidationError, match=r"the least, 0\.3, is more than the most, 0\.2"):
+    with pytest.raises(ValidationError, match=r"the minimum, 0\.3, is greater than the maximum, 0\.2"):
         _make(kind, **{name: (0.3, 0.2)})

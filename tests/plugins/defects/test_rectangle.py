@@ -132,7 +132,7 @@ def test_a_grey_that_would_not_show_is_not_chosen() -> None:
     pixels = np.full((100, 140, 3), 100, np.uint8)
     images = [_apply(seed, pixels=pixels, darkest=85, brightest=121, visible=20) for seed in range(30)]
     assert {tuple(np.unique(image)) for image in images} == {(100, 120), (100, 121)}
-    with pytest.raises(DataError, match=r"^defect rectangle: no grey from 90 to 110 is 20 grey levels off"):
+    with pytest.raises(DataError, match=r"^defect rectangle: no grey from 90 to 110 differs by 20 levels"):
         _apply(0, pixels=pixels, darkest=90, brightest=110)
 
 
@@ -149,5 +149,5 @@ def test_each_pixel_of_a_segment_can_be_the_centre() -> None:
 
 
 def test_greys_in_order() -> None:
-    with pytest.raises(ValidationError, match="'darkest', 9, is more than 'brightest', 8"):
+    with pytest.raises(ValidationError, match="'darkest', 9, is greater than 'brightest', 8"):
         Rectangle.Params(darkest=9, brightest=8)

@@ -87,12 +87,12 @@ def test_labels_without_a_name_are_told_once(tmp_path: Path, caplog: pytest.LogC
             own = segmenter(tmp_path, "sky", "sea")
             maps(own, sample("1.png"), sample("2.png"))
             maps(own, sample("2.png"))
-    told = f"{tmp_path}: holds labels of 2 and above, which have no name: such pixels are left out"
+    told = f"{tmp_path}: contains labels from 2 upwards, which have no name: their pixels are left out"
     assert caplog.messages == [told] * 2
 
 
 def test_a_map_without_a_named_pixel_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"1.npy: none of its pixels has a label below 3"):
+    with pytest.raises(DataError, match=r"1.npy: no pixel has a label below 3"):
         maps(segmenter(written(tmp_path, LABELS + 3)), sample("1.png"))
 
 
@@ -103,7 +103,7 @@ def test_what_is_no_label_is_refused(tmp_path: Path, value: float) -> None:
     labels[2, 4] = value
     own = segmenter(written(tmp_path, labels))
     for tell in (lambda: maps(own, sample("1.png")), lambda: own.check_sizes({(9, 9)}, SIZE)):
-        with pytest.raises(DataError, match=r"good/1.npy: has values that are no labels"):
+        with pytest.raises(DataError, match=r"good/1.npy: contains values that are not labels"):
             tell()
 
 

@@ -176,11 +176,11 @@ def test_parts_below_a_share_of_the_image_are_dropped(
 )
 def test_a_prompt_outside_an_image(prompt: dict[str, Any], said: str, tmp_path: Path) -> None:
     """Told by the image, and before anything trains by the sizes alone."""
-    sizes = r"80 x 48 pixels \(width x height\), and "
-    with pytest.raises(DataError, match=rf"image 'good/0\.png': is {sizes}{said}"):
+    sizes = r"80 x 48 pixels \(width x height\), but "
+    with pytest.raises(DataError, match=rf"image 'good/0\.png': has {sizes}{said}"):
         _mask(tmp_path, tiny_sam.picture(), POINT, prompt)
     sam = tiny_sam.segmenter(tiny_sam.checkpoint(tmp_path), prompts=[POINT, prompt])
-    with pytest.raises(DataError, match=rf"images of {sizes}{said}"):
+    with pytest.raises(DataError, match=rf"images have {sizes}{said}"):
         sam.check_sizes({(200, 200), (48, 80)}, (24, 40))
     sam.check_sizes({(200, 200)}, (24, 24))
 

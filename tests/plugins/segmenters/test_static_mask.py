@@ -68,7 +68,7 @@ def test_a_name_without_a_pixel(tmp_path: Path) -> None:
 
 def test_wrong_size(tmp_path: Path) -> None:
     Image.fromarray(_LABELS).save(tmp_path / "mask.png")
-    with pytest.raises(RecipeError, match="is 2 x 4 pixels, not 4 x 4"):
+    with pytest.raises(RecipeError, match="has 2 x 4 pixels, not 4 x 4"):
         _segmenter(tmp_path / "mask.png", size=(4, 4)).segment(_batch(4, 4))
 
 
@@ -77,7 +77,7 @@ def test_another_shape_than_the_images(tmp_path: Path) -> None:
     segmenter = _segmenter(tmp_path / "mask.png")
     segmenter.check_sizes({(20, 40), (1001, 2000)}, (64, 64))
     segmenter.check_sizes({(30, 30)}, (2, 4))  # drawn at the size to which images are brought
-    with pytest.raises(RecipeError, match=r"is 2 x 4 pixels .* not the shape of images of 30 x 30"):
+    with pytest.raises(RecipeError, match=r"has 2 x 4 pixels .* images of 30 x 30"):
         segmenter.check_sizes({(20, 40), (30, 30)}, (64, 64))
 
 
