@@ -187,21 +187,21 @@ MASKS = {
         ["sky", "sea", "land"],
         "size: [48, 48]",
         "has 4 x 6 pixels, not 48 x 48",
-        "Draw it at the stated size, or correct 'size' in the recipe.",
+        "Draw it at that size, or correct 'size' in the recipe.",
         2,
     ),
     "labels beyond the names": (
         ["sky", "sea"],
         "",
         "has the label 2, but only 2 segments have names (labels 0 to 1)",
-        "Name every label in 'segments', or draw it in the colours that 'segad mask new' shows for them.",
+        "Name every label in 'segments', or redraw the map in the colours that 'segad mask new' shows.",
         2,
     ),
     "a name without a pixel": (
         ["sky", "sea", "land", "ice", "fog"],
         "",
         "has no pixel of ice, fog",
-        "Draw it, or take the name out of 'segments'.",
+        "Draw it, or remove the name from 'segments'.",
         2,
     ),
 }
@@ -295,7 +295,7 @@ def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
     result = run_command(workshop(tmp_path), "--device", "cuda")
     assert said(result).endswith(
         "error: --device cuda: torch finds no GPU on this machine\n"
-        "  Use --device cpu, or install a driver and a torch build that see the GPU.\n"
+        "  Use --device cpu, or install a driver and a torch build that support the GPU.\n"
     )
     assert result.exit_code == 2
 

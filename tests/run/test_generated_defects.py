@@ -180,7 +180,7 @@ def test_labels_that_no_segment_has_are_told_before_anything_is_trained(home: Pa
 
 def test_a_generator_that_gives_no_image(home: Path) -> None:
     bad = {"from": "generated", "use": [{"use": "dot", "params": {"wrong": "shape"}}]}
-    with pytest.raises(PluginError, match=r"generated defects, image 'good/0.*png': gave \(47, 48, 3\)"):
+    with pytest.raises(PluginError, match=r"generated defects, image 'good/0.*png': returned \(47, 48, 3\)"):
         done(recipe(home, rows=[{**ROWS[1], "bad": bad}]))
 
 

@@ -91,10 +91,8 @@ def test_a_template_says_that_it_is_one(tmp_path: Path) -> None:
     Image.fromarray(_LABELS).save(tmp_path / "mask.png")
     assert not _segmenter(tmp_path / "mask.png").notes()
     (note,) = _segmenter(tmp_path / "mask.png", template=True).notes()
-    assert note == (
-        "mask mask.png is a template, drawn without the images and not fitted to them: draw your own "
-        "(docs/how-to/draw_a_mask.md)"
-    )
+    assert note.startswith("mask mask.png is a template, drawn without the images")
+    assert "docs/how-to/draw_a_mask.md" in note
 
 
 @pytest.mark.parametrize("names", [["a", "a"], ["image"], ["a.b"], [""]])
