@@ -1,9 +1,9 @@
-"""What statistics and the forest cost beside a detector, and how long teaching a bundle takes.
+"""Cost of statistics and forest relative to a detector, and time needed to teach a bundle.
 
     python benchmarks/bundle.py
 
-A bundle of the recipe `elpv` (mono, six segments) with PatchCore on Wide ResNet-50-2; its weights are random,
-which costs what the published ones do. The parts of predictions are timed where they meet, in the pipeline.
+Uses a bundle of the recipe `elpv` (mono, six segments) with PatchCore on Wide ResNet-50-2. Its weights are
+random, which costs as much as published ones. The parts of a prediction are timed within the pipeline.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ import numpy as np
 BATCHES = 10
 LESSONS = 10
 VAD = (2000, 117)
-"""Images and features that the final classifier of VAD's high-shot setup learns from."""
+"""Number of images and features for the final classifier of VAD's high-shot setup."""
 
 
 def main() -> None:
-    """Prints the shares, and the seconds."""
+    """Prints shares and seconds."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         bundle = _bundle(home)
@@ -60,13 +60,13 @@ def _predictions(path: Path) -> None:
 
     seconds: dict[str, float] = defaultdict(float)
 
-    def timed(what: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def timed(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             begun = time.perf_counter()
             try:
                 return function(*args, **kwargs)
             finally:
-                seconds[what] += time.perf_counter() - begun
+                seconds[part] += time.perf_counter() - begun
 
         return wrapped
 
@@ -111,9 +111,7 @@ def _lessons(path: Path, home: Path) -> None:
         begun = time.perf_counter()
         learn(bundle, home / "new", bad=lessons)
         whole = time.perf_counter() - begun
-    print(
-        f"learn, {LESSONS} images: {whole - scoring[0]:.2f} s beside their own scoring ({scoring[0]:.2f} s)"
-    )
+    print(f"learn, {LESSONS} images: {whole - scoring[0]:.2f} s, plus {scoring[0]:.2f} s to score the images")
 
 
 def _forest() -> None:

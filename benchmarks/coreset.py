@@ -1,10 +1,11 @@
-"""Greedy coreset selection: the plain loop in torch against the pruned kernel, on synthetic features.
+"""Greedy coreset selection: a plain loop in torch compared with the pruned kernel, on synthetic features.
 
     python benchmarks/coreset.py [--n 100000 470000] [--d 152 341] [--spread 0.8]
 
-The data imitate patch features: a mixture of 64 overlapping clusters on 48 latent axes of decreasing size,
-through a random ReLU layer, plus noise. At the default spread about as few distances can be pruned as on
-features of a pretrained network; a smaller spread separates the clusters, and pruning gains.
+The data resemble patch features: a mixture of 64 overlapping clusters on 48 latent axes of decreasing size,
+passed through a random ReLU layer, plus noise. At the default spread, about as few distances can be pruned as
+for features of a pretrained network; a smaller spread separates the clusters, and pruning becomes more
+effective.
 """
 
 import argparse
@@ -44,18 +45,18 @@ def features(n: int, d: int, spread: float, seed: int = 0) -> Floats:
 
 
 def plain(points: torch.Tensor) -> Distances:
-    """Squared differences, as usually written."""
+    """Squared differences, written in the usual way."""
     return lambda centre: (points - centre).square_().sum(1)
 
 
 def by_products(points: torch.Tensor) -> Distances:
-    """|x|^2 - 2 x.c + |c|^2: one pass over the points, but cancellation makes it inexact."""
+    """|x|^2 - 2 x.c + |c|^2: one pass over the points, but inexact because of cancellation."""
     norms = points.square().sum(1)
     return lambda centre: (norms - 2 * (points @ centre) + centre @ centre).clamp_(min=0)
 
 
 def picks_per_second(method: Callable[[torch.Tensor], Distances], points: Floats, seconds: float) -> float:
-    """Every pick of a plain loop costs the same, so the first ones, for some seconds, give its rate."""
+    """The rate of a plain loop, from its first picks: each pick costs the same."""
     rows = torch.from_numpy(points)
     distances = method(rows)
     nearest = distances(rows[0])  # also warms up
@@ -75,14 +76,15 @@ def compare(n: int, d: int, count: int, spread: float, seconds: float) -> None:
     print(f"\nn {n:,}  d {d}  picks {count:,}  ({cost.total_bytes / 1e9:.2f} GB)")
     begin = time.perf_counter()
     selection = select(points, count, 0)
-    own = time.perf_counter() - begin
+    kernel = time.perf_counter() - begin
     for name, method in (("plain", plain), ("by products", by_products)):
         rate = picks_per_second(method, points, seconds)
         total = count / rate
-        print(f"  {name:12}{rate:8.1f} picks/s {total:8.1f} s (extrapolated)  {total / own:6.1f} x this one")
+        ratio = total / kernel
+        print(f"  {name:12}{rate:8.1f} picks/s {total:8.1f} s (extrapolated)  {ratio:6.1f} x the kernel")
     pruned = 1 - (selection.evaluated + selection.between_picks) / (n * count)
     triangle = 1 - selection.sketched / (n * count)
-    print(f"  {'this one':12}{count / own:8.1f} picks/s {own:8.1f} s (measured)")
+    print(f"  {'kernel':12}{count / kernel:8.1f} picks/s {kernel:8.1f} s (measured)")
     print(f"  pruned {pruned:.2%} of the distances; the triangle inequality alone {triangle:.2%}", flush=True)
 
 
@@ -99,7 +101,7 @@ def main() -> None:
     parser.add_argument("--d", type=int, nargs="+", default=[152, 341])
     parser.add_argument("--ratio", type=float, default=0.01)
     parser.add_argument("--spread", type=float, default=0.8, help="width of a cluster")
-    parser.add_argument("--seconds", type=float, default=5, help="spent on timing each plain loop")
+    parser.add_argument("--seconds", type=float, default=5, help="time spent on each plain loop")
     args = parser.parse_args()
 
     print(f"CPU {cpu_model()}, load before {os.getloadavg()[0]:.2f}, spread {args.spread}")
@@ -109,7 +111,7 @@ def main() -> None:
     print(f"The plain loops are timed over their first {args.seconds:g} s of picks and extrapolated.")
     begin = time.perf_counter()
     select(features(100, args.d[0], args.spread), 2, 0)
-    print(f"Compiling this one took {time.perf_counter() - begin:.1f} s, not counted below.")
+    print(f"Compiling the kernel took {time.perf_counter() - begin:.1f} s, not counted below.")
     for n in args.n:
         for d in args.d:
             compare(n, d, int(args.ratio * n), args.spread, args.seconds)

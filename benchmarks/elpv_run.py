@@ -1,4 +1,4 @@
-"""How long `segad run elpv` takes with an empty store and with a full one, and how much memory.
+"""Time and memory of `segad run elpv`, with an empty and with a full store.
 
 python benchmarks/elpv_run.py
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 def measure(folder: Path, runs: str) -> tuple[float, float]:
-    """Seconds and peak memory in GiB of one run in a process of its own."""
+    """Seconds and peak memory in GiB of one run, in a separate process."""
     command = [sys.executable, "-m", "segad_core.cli", "run", "elpv"]
     command += ["--store", str(folder / "store"), "--runs", str(folder / runs), *sys.argv[1:]]
     begun = time.monotonic()
@@ -35,14 +35,15 @@ def main() -> None:
         folder = Path(name)
         cold = measure(folder, "cold")
         warm = measure(folder, "warm")
+        first, second = (folder / runs / "elpv" / "latest" for runs in ("cold", "warm"))
         same = all(
-            (folder / "cold" / "elpv" / file).read_bytes() == (folder / "warm" / "elpv" / file).read_bytes()
+            (first / file).read_bytes() == (second / file).read_bytes()
             for file in ("scores.csv", "results.csv", "table.md")
         )
         stored = sum(f.stat().st_size for f in (folder / "store").rglob("*") if f.is_file())
-        environment = json.loads((folder / "cold" / "elpv" / "environment.json").read_text())
-    print(f"cold: {cold[0]:.0f} s, {cold[1]:.2f} GiB at most")
-    print(f"warm: {warm[0]:.1f} s, {warm[1]:.2f} GiB at most; the same results: {same}")
+        environment = json.loads((first / "environment.json").read_text())
+    print(f"cold: {cold[0]:.0f} s, {cold[1]:.2f} GiB peak")
+    print(f"warm: {warm[0]:.1f} s, {warm[1]:.2f} GiB peak; identical results: {same}")
     print(f"store: {stored / 2**20:.0f} MiB")
     print(f"{environment['processor']}, {environment['cores']} cores, {environment['libraries']}")
 

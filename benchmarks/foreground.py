@@ -1,13 +1,13 @@
-"""How well `foreground` finds objects without weights: intersection over union on scenes with known masks.
+"""Accuracy of `foreground`: intersection over union on synthetic scenes with known masks.
 
     python benchmarks/foreground.py [--scenes 20] [--seed 0]
 
-A scene is an object on a background, at a random place, rotation (any) and size (5 to 30 % of the image),
-with a colour at the stated distance (in RGB levels) from the background's mean, a sensor's noise and a soft
-edge. The objects: a nut (a hexagon with a hole), a board (a rectangle with a notch and parts of other
-colours), a macaroni (a bent tube, light on one side), four pills apart; off centre, many reach the image's
-edge and some leave most of it. `roof` and `foliage` are crops of the two photographs that come with
-scikit-learn: backgrounds as varied as an object.
+A scene shows an object on a background, at a random position and rotation, covering 5 to 30 % of the image,
+with a colour at the stated distance (in RGB levels) from the background's mean, sensor noise and a soft edge.
+The objects are a nut (a hexagon with a hole), a board (a rectangle with a notch and parts of other colours),
+a macaroni (a bent tube, light on one side) and four separate pills. Off centre, many objects touch the edge
+of the image, and some are mostly outside. `roof` and `foliage` are crops of the two photographs in scikit-learn:
+backgrounds that vary as much as an object.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def plain(rng: np.random.Generator) -> Floats:
 
 
 def gradient(rng: np.random.Generator) -> Floats:
-    """A light from one side: 60 grey levels from edge to edge."""
+    """Light from one side: 60 grey levels from edge to edge."""
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE - 0.5
     return plain(rng) + 60 * (np.cos(angle) * x + np.sin(angle) * y)[..., None]
 
 
 def vignette(rng: np.random.Generator) -> Floats:
-    """Darker towards the corners, by 30 %: not the even change that the plugin allows for."""
+    """Darker towards the corners, by 30 %: not the linear change that the plugin can fit."""
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE - 0.5
     return plain(rng) * (1 - 0.6 * (x**2 + y**2))[..., None]
 
@@ -78,8 +78,8 @@ BACKGROUNDS = {
 }
 
 
-def places(rng: np.random.Generator, area: float, off: float) -> tuple[Floats, Floats]:
-    """Coordinates of an object's own, turned and moved; an object of area 1 has `area` of the image."""
+def coordinates(rng: np.random.Generator, area: float, off: float) -> tuple[Floats, Floats]:
+    """Rotated and shifted coordinates of an object; area 1 corresponds to the share `area` of the image."""
     angle, unit = rng.uniform(0, 2 * np.pi), SIDE * np.sqrt(area)
     y, x = np.mgrid[:SIDE, :SIDE] - SIDE / 2 - rng.uniform(-off, off, 2)[:, None, None] * SIDE
     return (np.cos(angle) * x + np.sin(angle) * y) / unit, (np.cos(angle) * y - np.sin(angle) * x) / unit
@@ -113,9 +113,9 @@ OBJECTS = {"nut": nut, "board": board, "macaroni": macaroni, "pills": pills}
 def scene(
     background: str, shape: str, contrast: float, rng: np.random.Generator, off: float = 0.08
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """An image (SIDE, SIDE, 3) and the pixels of its object."""
+    """An image (SIDE, SIDE, 3) and the mask of its object."""
     image = BACKGROUNDS[background](rng)
-    cover, relief = OBJECTS[shape](*places(rng, rng.uniform(0.05, 0.3), off))
+    cover, relief = OBJECTS[shape](*coordinates(rng, rng.uniform(0.05, 0.3), off))
     mean = image.reshape(-1, 3).mean(0)
     direction = rng.standard_normal(3)
     direction *= np.where(mean > 127, -1, 1) * np.sign(direction) / np.linalg.norm(direction)
@@ -125,42 +125,42 @@ def scene(
     return np.clip(np.rint(image), 0, 255).astype(np.uint8), cover > 0.5
 
 
-def found(image: NDArray[np.uint8], segmenter: Foreground) -> NDArray[np.bool_]:
+def object_mask(image: NDArray[np.uint8], segmenter: Foreground) -> NDArray[np.bool_]:
     sample = Sample("scene", Path("scene"), 0)
     return segmenter.segment(ImageBatch([sample], image[None], load=lambda _: image))[0] == 1
 
 
 def cell(background: str, contrast: float, off: float, scenes: int, seed: int) -> str:
-    """Mean ± standard deviation of the IoU over all objects; holes count as object, as the default has it."""
+    """Mean ± standard deviation of the IoU over all objects; holes count as object, as by default."""
     segmenter, values = Foreground(Foreground.Params()), []
     for shape in OBJECTS:
         for i in range(scenes):
             rng = np.random.default_rng([seed, i, *map(ord, background + shape), contrast])
             image, mask = scene(background, shape, contrast, rng, off)
-            mine, mask = found(image, segmenter), binary_fill_holes(mask)
-            values.append((mine & mask).sum() / (mine | mask).sum())
+            computed, mask = object_mask(image, segmenter), binary_fill_holes(mask)
+            values.append((computed & mask).sum() / (computed | mask).sum())
     return f"{np.mean(values):.3f} ± {np.std(values):.3f}"
 
 
 def empty(background: str, scenes: int, seed: int) -> str:
-    """In how many of the scenes without an object one is found."""
+    """The number of scenes without an object in which one is detected."""
     wrong = 0
     for i in range(scenes):
         rng = np.random.default_rng([seed, i, *map(ord, background)])
         image = BACKGROUNDS[background](rng) + 3 * rng.standard_normal((SIDE, SIDE, 3))
         image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
-        wrong += bool(found(image, Foreground(Foreground.Params())).any())
+        wrong += bool(object_mask(image, Foreground(Foreground.Params())).any())
     return f"{wrong} of {scenes}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scenes", type=int, default=20, help="for each cell and object")
+    parser.add_argument("--scenes", type=int, default=20, help="scenes per cell and object")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     scenes, seed = options.scenes, options.seed
-    print(f"IoU, mean ± std; n = {scenes * len(OBJECTS)} a cell, seed {seed}\n")
-    head = ["background", *(f"contrast {c}" for c in CONTRASTS), "off centre, 60", "found in empty scenes"]
+    print(f"IoU, mean ± std; n = {scenes * len(OBJECTS)} per cell, seed {seed}\n")
+    head = ["background", *(f"contrast {c}" for c in CONTRASTS), "off centre, 60", "detected in empty scenes"]
     print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
     for background in BACKGROUNDS:
         cells = [cell(background, c, 0.08, scenes, seed) for c in CONTRASTS]
@@ -170,8 +170,10 @@ def main() -> None:
     image[300:700, 400:1100] = 200
     begin, times = time.process_time(), 10
     for _ in range(times):
-        found(image, Foreground(Foreground.Params()))
-    print(f"\n{(time.process_time() - begin) / times * 1000:.0f} ms an image of 1500 x 1000, decoding apart")
+        object_mask(image, Foreground(Foreground.Params()))
+    print(
+        f"\n{(time.process_time() - begin) / times * 1000:.0f} ms per image of 1500 x 1000, without decoding"
+    )
 
 
 if __name__ == "__main__":

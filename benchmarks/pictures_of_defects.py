@@ -2,11 +2,12 @@
 
     python benchmarks/pictures_of_defects.py [FILE]
 
-A row for each category; from the left: a good cell, part of a segment blurred, a whole segment blurred, a
-small rectangle, a thin rectangle. A red line runs around what has changed. Everything beside `whole` and, for
-the rectangles, a narrower range of sizes is as by default. Seeds are fixed: the same picture each time.
+One row per category; from left to right: a good cell, part of a segment blurred, a whole segment blurred, a
+small rectangle, a thin rectangle. A red line surrounds the changed pixels. Parameters have their defaults,
+except `whole` and, for the rectangles, a narrower range of sizes. Seeds are fixed, so the picture is
+reproducible.
 
-The cells are ELPV's, and so the picture is under CC BY-NC-SA 4.0 as they are.
+The cells are from ELPV, so the picture is licensed under CC BY-NC-SA 4.0, like the data.
 """
 
 from __future__ import annotations
@@ -34,18 +35,18 @@ DEFECTS: Mapping[str, DefectGenerator] = {
     "thin rectangle": Rectangle(Rectangle.Params(length=(0.2, 0.3), thickness=(0.01, 0.015))),
 }
 CELLS = {"mono": 37, "poly": 37 * 13}
-"""Which of the good cells of a category is shown."""
+"""Index of the good cell shown for each category."""
 SEEDS = {"mono": (1, 4, 5, 9), "poly": (1, 7, 6, 9)}
 """A seed for each defect."""
 SIDE, GAP = 240, 6
 RED = 64
-"""The place in the palette after 64 greys."""
+"""Index in the palette, after 64 greys."""
 
 Pixels = NDArray[np.uint8]
 
 
 def tile(image: Pixels, good: Pixels) -> Pixels:
-    """The image small and in few greys, a red line a pixel away from what differs from the good one."""
+    """The image, small and in few greys, with a red line around the pixels that differ from the good one."""
     changed = binary_closing(np.pad((image != good).any(axis=2), 8), iterations=4)[8:-8, 8:-8]
     near = binary_dilation(np.asarray(Image.fromarray(changed).resize((SIDE, SIDE))), iterations=2)
     small = Image.fromarray(image).convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
@@ -54,7 +55,7 @@ def tile(image: Pixels, good: Pixels) -> Pixels:
 
 
 def row(category: str) -> Iterator[Pixels]:
-    """A good cell, and the same with each of the defects."""
+    """A good cell, alone and with each of the defects."""
     sample = [s for s in Elpv().samples(category) if s.label == 0][CELLS[category]]
     good = decode(sample.path).pixels
     mask = Path(str(importlib.resources.files("segad_recipes"))) / "masks" / f"elpv_{category}.png"

@@ -2,10 +2,10 @@
 
     python benchmarks/pictures_of_segmentations.py [FOLDER]
 
-Static: good solar cells of ELPV, each under the one mask of its category, as the recipe `elpv` has it; under
-CC BY-NC-SA 4.0 as the data are. Registered: drawn boards that lie differently in each image; the object mask
-is found by `foreground`, and the components, drawn once over the first board, are registered onto it, as
-they are onto the masks of `sam`.
+Static: good solar cells of ELPV with the mask of their category in the recipe `elpv`; licensed under
+CC BY-NC-SA 4.0, like the data. Registered: drawn boards in a different position in each image. `foreground`
+computes the object mask, and the components, drawn once over the first board, are registered onto it, just as
+onto the masks of `sam`.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from segad_plugins.segmenters.foreground import Foreground
 SIDE, GAP, LINE = 300, 8, 18
 COLOURS = [(70, 110, 220), (240, 170, 40), (60, 180, 100), (210, 60, 70), (150, 90, 200), (60, 190, 200)]
 PARTS = {"connector": (60, 70, 40, 120), "chip": (140, 90, 60, 60), "coil": (230, 160, 40, 40)}
-"""x, y, width, height on a board that lies straight."""
+"""x, y, width and height on an unrotated board."""
 MOTIONS = [(0.0, 1.0, 0, 0), (14.0, 0.92, 12, -10), (-25.0, 1.05, -8, 6), (41.0, 0.85, 5, 14)]
-"""Degrees, scale, and shift in pixels."""
+"""Rotation in degrees, scale, and shift in pixels."""
 
 Pixels = NDArray[np.uint8]
 
 
 def overlay(image: Pixels, labels: Pixels) -> Image.Image:
-    """The image under colours for its segments, with their borders in full colour."""
+    """The image blended with the colours of its segments, whose borders are opaque."""
     colours = np.array([COLOURS[i % len(COLOURS)] for i in range(256)])[labels]
     edge = ndimage.morphological_gradient(labels, size=3) > 0
     share = np.where(edge, 1.0, 0.3)[..., None]
@@ -47,21 +47,21 @@ def overlay(image: Pixels, labels: Pixels) -> Image.Image:
 
 
 def sheet(tiles: list[Image.Image], names: list[list[str]]) -> Image.Image:
-    """Tiles side by side; below each the names of its segments in their colours."""
+    """Tiles side by side, each above a legend of its segments."""
     height = SIDE + LINE * (max(map(len, names)) + 1) // 2 + GAP
     picture = Image.new("RGB", ((SIDE + GAP) * len(tiles) - GAP, height), "white")
     draw = ImageDraw.Draw(picture)
-    for i, (tile, own) in enumerate(zip(tiles, names, strict=True)):
+    for i, (tile, legend) in enumerate(zip(tiles, names, strict=True)):
         picture.paste(tile.resize((SIDE, SIDE)), (i * (SIDE + GAP), 0))
-        for n, name in enumerate(own):
-            at = (i * (SIDE + GAP) + (n % 2) * SIDE // 2, SIDE + GAP + n // 2 * LINE)
-            draw.rectangle((*at, at[0] + 10, at[1] + 10), fill=COLOURS[n])
-            draw.text((at[0] + 15, at[1]), name, fill="black")
+        for n, name in enumerate(legend):
+            corner = (i * (SIDE + GAP) + (n % 2) * SIDE // 2, SIDE + GAP + n // 2 * LINE)
+            draw.rectangle((*corner, corner[0] + 10, corner[1] + 10), fill=COLOURS[n])
+            draw.text((corner[0] + 15, corner[1]), name, fill="black")
     return picture
 
 
 def static() -> Image.Image:
-    """A good cell of each category, alone and under its mask."""
+    """A good cell of each category, without and with its mask."""
     recipe = load_recipe("elpv", Registry())
     tiles, names = [], []
     for category in ("mono", "poly"):
@@ -74,7 +74,7 @@ def static() -> Image.Image:
 
 
 def board(degrees: float, scale: float, x: int, y: int) -> tuple[Pixels, Pixels]:
-    """A board on a grey table, and the labels of its parts: 0 table, 1 board, then the parts."""
+    """A board on a grey table, and its labels: 0 table, 1 board, then its parts."""
     size = 400
     colour, labels = Image.new("RGB", (size, size)), Image.new("L", (size, size))
     paint, mark = ImageDraw.Draw(colour), ImageDraw.Draw(labels)
@@ -101,7 +101,7 @@ def board(degrees: float, scale: float, x: int, y: int) -> tuple[Pixels, Pixels]
 
 
 def registered() -> Image.Image:
-    """Boards that lie differently, each under its own map."""
+    """Boards in different positions, without and with their segmentation maps."""
     boards = [board(*motion) for motion in MOTIONS]
     names = ["background", "board", *PARTS]
     with tempfile.TemporaryDirectory() as folder:
@@ -114,7 +114,7 @@ def registered() -> Image.Image:
             labels, (quality,) = segmenter.segment(batch)[0], segmenter.quality(batch)
             parts = truth >= 2
             right = float((labels[parts] == truth[parts]).mean())
-            print(f"fit {quality.fit:.3f}; {100 * right:.1f} % of the parts' pixels have the right label")
+            print(f"fit {quality.fit:.3f}; {100 * right:.1f} % of the parts' pixels have the correct label")
             plain.append(Image.fromarray(pixels))
             tiles.append(overlay(pixels, labels))
     above, below = sheet(plain, [[] for _ in plain]), sheet(tiles, [names, *[[] for _ in tiles[1:]]])

@@ -1,13 +1,13 @@
-"""Throughput of the segment statistics on one core: the straightforward loop against the plugins.
+"""Throughput of the segment statistics on one core: a straightforward loop compared with the plugins.
 
     python benchmarks/segment_statistics.py [--maps 128]
 
 Per map and segment: quantile .995, skewness, kurtosis and mean of 256x256 float32 maps with 7
-segments. The loop picks a segment's pixels with a mask and asks numpy and scipy. The plugins are
-called as a run calls them: one map at a time, its values grouped by segment. Where one
-segmentation map holds for all images ("static") its order is computed once, else ("per image")
-finding it is part of the measured work. Compilation is timed apart. The script fails where a
-result differs from the loop's in float64 by more than 1e-6.
+segments. The loop selects a segment's pixels with a mask and calls numpy and scipy. The plugins are
+called as in a run: one map at a time, its values grouped by segment. If one segmentation map
+applies to all images ("static"), the grouping is computed once; otherwise ("per image") it is part
+of the measured work. Compilation is timed separately. The script fails if a result differs from
+that of the loop in float64 by more than 1e-6.
 """
 
 import os
@@ -38,7 +38,7 @@ Table = NDArray[np.float64]
 
 SIDE = 256
 REPEATS = 5
-# A large body on the background and ever smaller parts on it: (row, column, radius).
+# A large body on the background, and successively smaller parts on it: (row, column, radius).
 PARTS = ((128, 128, 120), (90, 80, 45), (90, 180, 40), (190, 120, 30), (60, 128, 16), (200, 200, 11))
 SEGMENTS = len(PARTS) + 1
 FEATURES = (Quantile995(), Skew(), Kurtosis(), Mean())
@@ -86,7 +86,7 @@ def rate(work: Callable[[], Table], maps: int) -> float:
 
 
 def processor() -> str:
-    """The model that Linux names, else what Python knows."""
+    """The processor model according to Linux, or else according to Python."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -116,13 +116,13 @@ def main() -> None:
     for name, (label_maps, work) in ways.items():
         if name != "loop":
             np.testing.assert_allclose(work(), loop(exact, label_maps), rtol=1e-6)
-    # Every repeat visits every way, so that a slow moment of the machine does not meet just one.
+    # Every repeat runs all ways, so that a slow moment of the machine does not affect only one.
     rates = np.array([[rate(work, count) for _, work in ways.values()] for _ in range(REPEATS)])
 
     print(f"{processor()}, one core, python {platform.python_version()}")
     print(f"numpy {np.__version__}, scipy {scipy.__version__}, numba {numba.__version__}")
     print(f"{count} maps, segments of {np.bincount(same[0].ravel()).tolist()} pixels, {REPEATS} repeats")
-    print(f"compilation, once a process: {compilation:.1f} s")
+    print(f"compilation, once per process: {compilation:.1f} s")
     print(f"{'':32}{'maps/s':>10}{'std':>8}{'ratio':>8}")
     for name, mean, spread in zip(ways, rates.mean(axis=0), rates.std(axis=0, ddof=1), strict=True):
         print(f"{name:32}{mean:10.0f}{spread:8.0f}{mean / rates[:, 0].mean():8.1f}")

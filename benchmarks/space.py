@@ -1,10 +1,10 @@
-"""What `segad check` says that a run takes, beside what it takes: learner by learner, few images and steps.
+"""Memory and disk space of a run as estimated by `segad check`, compared with measurements, per learner.
 
     VAD_ROOT=/data/vad python benchmarks/space.py
 
-The networks, batches and the images' size are those of `vad_highshot`; a process of its own for each learner
-runs through the engine, on the CPU, and notes the peak of its memory above what it had before the first task.
-Without `VAD_ROOT` the images are noise, and without its weights the encoder is: neither matters here.
+Networks, batch sizes and image size are those of `vad_highshot`, with few images and steps. Each learner runs
+through the engine on the CPU in a separate process, which records its peak memory above the memory before the
+first task. Without `VAD_ROOT` the images are noise, and the encoder has random weights: neither matters here.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ LEARNERS = {
 
 
 def main() -> None:
-    """Prints a line of a table for each learner."""
+    """Prints a table with a row for each learner."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         weights = _random_weights(home)
         environment = {**os.environ, "TORCH_HOME": str(home)}
         if "VAD_ROOT" not in environment:
             environment["VAD_ROOT"] = str(_noise(home / "vad"))
-        print("| learner | memory, stated | measured | in the store, stated | measured |")
+        print("| learner | memory, estimated | measured | in the store, estimated | measured |")
         print("| --- | ---: | ---: | ---: | ---: |", flush=True)
         for alias in sys.argv[1:] or LEARNERS:
             words = [sys.executable, __file__, "--measure", alias, str(weights), str(home / f"store_{alias}")]
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def measure(alias: str, weights: Path, store_folder: Path) -> None:
-    """Runs the recipe with one learner; prints what was stated and what was measured."""
+    """Runs the recipe with one learner; prints the estimates and the measurements."""
     from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
     from segad_core.recipe.find import locate
@@ -68,24 +68,24 @@ def measure(alias: str, weights: Path, store_folder: Path) -> None:
         f"rows=[{{name: one, {row}}}]",
         *(f"{kind}.{alias}.params.{word.replace(': ', '=')}" for word in LEARNERS[alias]),
     ]
-    if kind == "classifiers":  # the published weights' place in torch's cache is empty: random ones do
+    if kind == "classifiers":  # torch's cache has no published weights: use random ones
         name = "wide_resnet50_2" if alias == "wrn" else "resnet18"
         settings.append(f"{kind}.{alias}.params.file={weights.with_name(f'{name}.safetensors')}")
     recipe = load_recipe(str(locate("vad_highshot")), Registry(third_parties=False), settings)
     store = Store(store_folder)
     prepared = prepare(recipe, store)
-    stated = needs(prepared.plans, store)
+    estimate = needs(prepared.plans, store)
     before = _disk(store_folder)
-    if recipe.encoder:  # its weights are beside what is stated
+    if recipe.encoder:  # the estimate does not include its weights
         recipe.encoder.build().encode(np.zeros((1, 64, 64, 3), np.uint8), ("layer1", "layer2", "layer3"))
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     base = _status("VmRSS")
     for task in prepared.plans[0].tasks:
         execute(task, store, "cpu", lambda *_: None)
         if not isinstance(task, RowTask):
             print(f"{task.name}: {(_status('VmHWM') - base) / 2**20:,.0f} MiB", file=sys.stderr, flush=True)
     kept = _disk(store_folder) - before
-    print(json.dumps([stated.memory, _status("VmHWM") - base, sum(stated.stored.values()), kept]))
+    print(json.dumps([estimate.memory, _status("VmHWM") - base, sum(estimate.stored.values()), kept]))
 
 
 def _status(name: str) -> int:
@@ -94,7 +94,7 @@ def _status(name: str) -> int:
 
 
 def _disk(folder: Path) -> int:
-    """The blocks that the files and folders take."""
+    """The disk space of files and folders, in bytes of whole blocks."""
     return sum(512 * path.lstat().st_blocks for path in folder.rglob("*"))
 
 

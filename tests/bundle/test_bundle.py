@@ -428,7 +428,7 @@ def test_what_is_no_image_is_unknown(bundle: Bundle, name: str) -> None:
 def test_an_image_of_another_shape_than_the_mask_is_unknown(bundle: Bundle) -> None:
     (found,) = bundle.predict([picture(0)[:20]])
     assert (found.verdict, found.score) == ("UNKNOWN", None)
-    assert "which is not the shape of images of 20 x 48" in found.reason
+    assert "another aspect ratio than images of 20 x 48" in found.reason
 
 
 def test_every_file_counts_in_the_digest(bundle: Bundle) -> None:

@@ -318,7 +318,7 @@ def mask_of(home: Path, labels: np.ndarray, **params: Any) -> Path:
 def test_an_undrawn_mask_and_one_of_another_shape(home: Path) -> None:
     text = refused("preview", mask_of(home, np.zeros((48, 48), np.uint8)))
     assert "part.png: has no pixel of b\n" in text
-    assert "not the shape of images of 48 x 48" in refused(
+    assert "aspect ratio than images of 48 x 48" in refused(
         "preview", mask_of(home, np.eye(40, 50, dtype=np.uint8))
     )
 

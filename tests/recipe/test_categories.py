@@ -41,7 +41,7 @@ def test_all_are_all_that_were_published(home: Path, caplog: pytest.LogCaptureFi
         _open(home, "all")
     assert TREE in caught.value.remedy
     assert caught.value.remedy.endswith("categories: [cable, grid].")
-    assert "holds 2 of 15 categories; it lacks bottle, capsule" in caplog.text
+    assert "contains 2 of 15 categories; missing: bottle, capsule" in caplog.text
 
 
 def test_a_published_one_that_is_asked_for_prints_the_expected_tree(home: Path) -> None:

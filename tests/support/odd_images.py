@@ -199,7 +199,7 @@ def unreadable() -> dict[str, tuple[bytes, str, str]]:
         "large.png": (_promise(12_000, 10_000), "is too large to decode (12000 x 10000 pixels", SMALLER),
         "wide.png": (
             encoded(Image.fromarray(RGB[:24]), "PNG"),
-            "which is not the shape of images of 24 x 48",
+            "another aspect ratio than images of 24 x 48",
             "Pass images of the shape that the bundle was made for.",
         ),
     }
