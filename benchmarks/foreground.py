@@ -3,11 +3,11 @@
     python benchmarks/foreground.py [--scenes 20] [--seed 0]
 
 A scene shows an object on a background, at a random position and rotation, covering 5 to 30 % of the image,
-with a colour at the stated distance (in RGB levels) from the background's mean, sensor noise and a soft edge.
-The objects are a nut (a hexagon with a hole), a board (a rectangle with a notch and parts of other colours),
-a macaroni (a bent tube, light on one side) and four separate pills. Off centre, many objects touch the edge
-of the image, and some are mostly outside. `roof` and `foliage` are crops of the two photographs in scikit-learn:
-backgrounds that vary as much as an object.
+with a colour at the stated distance (in RGB levels) from the background's mean, sensor noise and a soft
+edge. The objects are a nut (a hexagon with a hole), a board (a rectangle with a notch and parts of other
+colours), a macaroni (a bent tube, light on one side) and four separate pills. Off centre, many objects touch
+the edge of the image, and some are mostly outside. `roof` and `foliage` are crops of the two photographs in
+scikit-learn: backgrounds that vary as much as an object.
 """
 
 from __future__ import annotations
