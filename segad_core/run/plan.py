@@ -270,9 +270,10 @@ class _Planner:
 
 
 def _plain(preprocessing: Preprocessing) -> dict[str, Any]:
-    """What decides how images come to plugins; the batch size decides rounding alone (decision 0015)."""
+    """How images reach a training, which amplifies the rounding of the batch size (decision 0015)."""
     return {
         "size": list(preprocessing.size),
         "resize": "pil_bilinear",
         "white": preprocessing.white,
+        "batch_size": preprocessing.batch_size,
     }

@@ -307,7 +307,7 @@ def test_nothing_is_fetched(
     monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a connection"))
     parts = sound.copy()
     parts.manifest["pipeline"]["encoder"] = {"use": use, "version": "0", "params": {"model": model}}
-    said = refused(parts, tmp_path, words="loading a bundle fetches nothing")
+    said = refused(parts, tmp_path, words="never downloads")
     assert "resnet18" in said
 
 

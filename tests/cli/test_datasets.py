@@ -81,7 +81,9 @@ def test_a_broken_plugin_and_namesakes_in_the_list(monkeypatch: pytest.MonkeyPat
     assert [bool(entry["broken"]) for entry in entries] == [False, False, True]
     assert result.exit_code == 1
     result = segad("datasets")
-    assert "two\n  cannot be used: datasets: the plugin 'two' of wrong 3.0 does not keep" in said(result)
+    assert "two\n  cannot be used: datasets: the plugin 'two' of wrong 3.0 breaks its contract" in said(
+        result
+    )
     assert result.exit_code == 1
 
 

@@ -71,15 +71,15 @@ def test_what_is_not_learnt_yet_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "exit_code", "expected"),
     [
-        (["-o", "{new}"], 2, "there is nothing to learn from"),
+        (["-o", "{new}"], 2, "there is nothing to learn"),
         (["--bad", "-o", "{new}"], 2, "Option '--bad' requires an argument"),
         (["--bad", "-o", "{new}", "--good", "{bad}"], 2, "Option '--bad' requires an argument"),
         (["-o", "{new}", "--good", "{bad}", "--bad"], 2, "Option '--bad' requires an argument"),
         (["--bad", "{bad}"], 2, "Missing option '-o'"),
         (["--bad", "{bad}", "-o", "{bundle}/new"], 2, "is inside the bundle"),
         (["--bad", "-", "-o", "{new}"], 2, "cannot be piped"),
-        (["--bad", "{bad}", "-o", "{new}", "--times", "0"], 2, "not from 1 to 1000"),
-        (["--bad", "{bad}", "--good", "{bad}", "-o", "{new}"], 2, "is given as good, and as bad"),
+        (["--bad", "{bad}", "-o", "{new}", "--times", "0"], 2, "between 1 and 1000"),
+        (["--bad", "{bad}", "--good", "{bad}", "-o", "{new}"], 2, "as good and as bad"),
         (["--bad", "{new}/gone.png", "-o", "{new}"], 1, "gone.png: there is no such file"),
         (["--bad", "{new}/*.png", "-o", "{new}"], 2, "matches nothing"),
     ],

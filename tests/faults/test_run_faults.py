@@ -132,11 +132,11 @@ def test_places_where_nothing_can_be_written(tmp_path: Path) -> None:
     recipe = workshop(tmp_path)
     nowhere = "/proc/segad" if sys.platform == "linux" else "/dev/null/segad"
     result = run_command(recipe, store=Path(nowhere))
-    assert said(result).startswith(f"error: the store {nowhere} cannot be made: ")
+    assert said(result).startswith(f"error: the store {nowhere} cannot be created: ")
     assert said(result).endswith(f"\n  {STORE_REMEDY}\n")
     assert result.exit_code == 1
     result = segad("check", recipe, "--store", nowhere)
-    assert said(result).startswith(f"error: the store {nowhere} cannot be made: ")
+    assert said(result).startswith(f"error: the store {nowhere} cannot be created: ")
     assert result.exit_code == 1
     result = run_command(recipe, runs=Path(nowhere))
     assert said(result).startswith(f"error: the run folder {nowhere}/tiny cannot be written: ")

@@ -198,9 +198,7 @@ def test_a_copy_under_another_type_is_not_learnt_from_either(
     described.save(home / "data/train/bad/1.png", source.convert("L"))
     splits = prepared(write(home, **HOLD_OUT)).splits["a"]
     assert list(splits) == [Fold(0), Fold(0, "bent")]
-    shown = (
-        "'{}' is not held out: 'train/bad/{}.png' stands in 'final' and shows the same as 'train/bad/{}.png'"
-    )
+    shown = "'{}' is not held out: 'train/bad/{}.png' is in 'final' and shows the same as 'train/bad/{}.png'"
     words = [message.partition(": ")[2].partition(", which")[0] for message in warnings(caplog)]
     assert words == [shown.format("dent", 0, 1), shown.format("scratch", 1, 0)]
 
@@ -208,7 +206,7 @@ def test_a_copy_under_another_type_is_not_learnt_from_either(
 def test_a_copy_of_an_unseen_defect_is_refused(home: Path) -> None:
     data(home, train=("",) * 3, unseen=("hole",))
     described.save(home / "data/train/bad/1.png", Image.open(home / "data/unseen/0.png"))
-    words = "'train/bad/1.png' stands in 'final' and shows the same as 'unseen/0.png', which has a defect"
+    words = "'train/bad/1.png' is in 'final' and shows the same as 'unseen/0.png', which has a defect"
     with pytest.raises(LeakageError, match=words):
         prepared(write(home))
 

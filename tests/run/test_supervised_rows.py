@@ -16,7 +16,7 @@ from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
 from segad_core.run.cells import FitTask, ScoresTask
 from segad_core.run.plan import CategoryPlan
-from segad_core.run.rows import read_scores
+from segad_core.run.rows import read_final, read_scores
 from segad_core.split.draw import Fold
 from segad_core.store.store import Store
 from segad_core.store.values import read_values
@@ -73,14 +73,13 @@ def test_a_row_is_the_classifiers_own_score(home: Path) -> None:
 
 def test_the_score_is_the_last_feature_and_says_whose_it_is(home: Path) -> None:
     plan, store = done(recipe(home))
-    files = store.get(row(plan, "SegAD + g").cells[0].key)
-    assert files is not None
-    assert json.loads(files["names.json"]) == [
+    state, names = read_final(row(plan, "SegAD + g"), store)
+    assert names == [
         "whole.spotty.mean",
         "image.spotty.max",
         "image.memory.score",
     ]
-    learnt = np.frombuffer(files["features"]).reshape(-1, 3)
+    learnt = np.asarray(state["features"], np.float64)
     scores, split = scores_by_image(plan, store), prepared(recipe(home)).splits["a"][Fold(0)]
     np.testing.assert_array_equal(learnt[:, 2], [scores[image] for image in split.final])
     assert set(learnt[:, 2]) == {24_080.0, 24_081.0}  # as in the paper, most are in its training set
@@ -96,13 +95,10 @@ def test_the_vector_is_ordered_segment_detector_statistic_then_maxima_then_the_s
     expected = [f"{s}.{d}.{f}" for s in ("top", "low") for d in ("one", "two") for f in statistics]
     expected += ["image.one.max", "image.two.max"]
     for name, last in (("g", ["image.memory.score"]), ("no g", [])):
-        files = store.get(row(plan, name).cells[0].key)
-        assert files is not None
-        names = json.loads(files["names.json"])
+        state, names = read_final(row(plan, name), store)
         assert names == expected + last
         assert len(names) == 4 * 2 * 2 + 2 + len(last)
-        labels = np.frombuffer(files["labels"], np.int64)
-        learnt = np.frombuffer(files["features"]).reshape(len(labels), len(names))
+        labels, learnt = state["labels"], np.asarray(state["features"], np.float64)
         top, low, whole = (
             learnt[:, names.index(n)] for n in ("top.one.q995", "low.one.q995", "image.one.max")
         )
