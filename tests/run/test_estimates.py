@@ -6,11 +6,13 @@ import json
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from builders import RECIPE, data_set, run_command, said, segad
 from paper_recipes import SMALL
+from plain_supervised import small_backbone
 
 from segad_core.base.text import size_words
 from segad_core.cli.check import short_of_room
@@ -38,14 +40,21 @@ ROWS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Of all classifiers; one for all tests, as estimates are kept by their parameters."""
+    return small_backbone(tmp_path_factory.mktemp("weights"))
+
+
 @pytest.fixture
-def recipe(tmp_path: Path) -> Path:
+def recipe(tmp_path: Path, backbone: dict[str, Any]) -> Path:
     data_set(tmp_path / "data", good=24, bad=12)
     text = RECIPE[: RECIPE.index("detectors:\n  patchcore")] + RECIPE[RECIPE.index("segmenter:") :]
     text = text[: text.index("rows:")].replace("[48, 48]", "[64, 64]")
     for kind, own in LEARNERS.items():
-        uses = {alias: {"use": use, "params": SMALL[alias]} for alias, use in own.items()}
-        text += f"{kind}: {json.dumps(uses)}\n"
+        more = backbone if kind == "classifiers" else {}
+        uses = {alias: {"use": use, "params": {**SMALL[alias], **more}} for alias, use in own.items()}
+        text += f"{kind}: {json.dumps(uses, default=str)}\n"
     path = tmp_path / "tiny.yaml"
     path.write_text(f"{text}rows: {json.dumps(ROWS)}\n")
     return path

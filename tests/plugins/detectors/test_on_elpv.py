@@ -20,7 +20,7 @@ _TRAIN, _TEST = 40, 40  # good images to train on; good and bad ones, each, to t
 _ENCODER = EfficientNetLite0()
 _DETECTORS: dict[str, tuple[Detector, float]] = {
     "patchcore": (PatchCore(), 0.8),
-    "fastflow": (FastFlow(FastFlow.Params(epochs=8, batch=4)), 0.7),
+    "fastflow": (FastFlow(FastFlow.Params(epochs=5, batch=4, learning_rate=2e-3)), 0.7),
     "rd4ad": (RD4AD(RD4AD.Params(epochs=8, batch=8)), 0.7),
     "efficientad": (
         EfficientAD(
