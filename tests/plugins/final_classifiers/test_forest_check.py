@@ -180,7 +180,8 @@ def chain(depth: int) -> Spoil:
     def spoil(m: Model) -> None:
         count, t = 2 * depth + 1, tree(m)
         inner = [0, *range(1, 2 * depth - 1, 2)]
-        left = [1 + 2 * inner.index(i) if i in inner else -1 for i in range(count)]
+        places = {i: place for place, i in enumerate(inner)}
+        left = [1 + 2 * places[i] if i in places else -1 for i in range(count)]
         right = [i + 1 if i > 0 else -1 for i in left]
         parents = [2**31 - 1, *(parent for i in inner for parent in (i, i))]
         t |= {"left_children": left, "right_children": right, "parents": parents}
