@@ -17,9 +17,9 @@ Interval = tuple[float, float]
 
 
 def intervals(labels: Labels, scores: Scores, resamples: int = RESAMPLES) -> tuple[Interval, Interval]:
-    """The 95 % intervals of the AUROC and of the official FPR@95TPR, over test images.
+    """The 95% intervals of the AUROC and of the official FPR@95TPR, over test images.
 
-    The 2.5 and 97.5 % quantiles (linear) of both over resamples of the images with replacement (Efron and
+    The 2.5 and 97.5% quantiles (linear) of both over resamples of the images with replacement (Efron and
     Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). Good and bad images are drawn separately,
     because their numbers were chosen, not observed.
     """

@@ -15,17 +15,17 @@ class Figures:
 
     Attributes:
         held_out: the defect type that was held out of training; empty for the setup itself.
-        auroc, auroc_low, auroc_high: with its 95 % bootstrap interval over images; means of rows have none.
+        auroc, auroc_low, auroc_high: with its 95% bootstrap interval over images; means of rows have none.
         fpr95, fpr95_low, fpr95_high: as the paper's official code computes it, with its interval.
         fpr95_roc: read off the ROC curve.
         n_good, n_bad: test images.
         n_unseen: how many of the bad images have a defect type that nothing was trained on.
         n_doubtful: doubtful images.
-        doubtful_above: how many doubtful images lie at or above the threshold that catches 95 % of the bad.
+        doubtful_above: how many doubtful images lie at or above the threshold that catches 95% of the bad.
         auroc_seen, fpr95_seen: good images against bad images of seen types. This and the following fields
             are None if all bad images are seen, or all unseen.
         auroc_unseen, fpr95_unseen: good images against bad images of unseen types.
-        missed_seen, missed_unseen: how many lie below the threshold that catches 95 % of the seen: the one
+        missed_seen, missed_unseen: how many lie below the threshold that catches 95% of the seen: the one
             that would be set if only those were known.
     """
 

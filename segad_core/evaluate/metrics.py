@@ -1,4 +1,4 @@
-"""Image-level metrics: AUROC, and the false-positive rate at a true-positive rate of 95 %.
+"""Image-level metrics: AUROC, and the false-positive rate at a true-positive rate of 95%.
 
 Two definitions of the latter are in use. They differ in the threshold; in both, a good image at or above it
 is a false positive (docs/metrics.md).

@@ -58,10 +58,10 @@ def _basis(frame: pd.DataFrame) -> str:
     known = bool(frame["auroc_low"].notna().any())
     if len(seeds) > 1:
         text += ", mean ± sample standard deviation (n - 1).\n"
-        text += "results.csv lists each seed, with 95 % bootstrap intervals over test images.\n" * known
+        text += "results.csv lists each seed, with 95% bootstrap intervals over test images.\n" * known
     else:
         text += (
-            f", with the 95 % bootstrap interval over test images in brackets\n({RESAMPLES:,} resamples)"
+            f", with the 95% bootstrap interval over test images in brackets\n({RESAMPLES:,} resamples)"
             * known
         )
         text += ".\n"
@@ -89,12 +89,12 @@ _SEEN = (
     "AUROC and FPR@95TPR compare the good images with the seen or the unseen defects only.\n"
 )
 _MISSED = (
-    "Missed: below the threshold that catches 95 % of the seen defects, in per cent and in images\n"
+    "Missed: below the threshold that catches 95% of the seen defects, in per cent and in images\n"
     "(totals, mean over seeds).\n"
 )
 _DOUBTFUL = (
     "Doubtful images are scored, but never trained on and not part of any other figure.\n"
-    "Above: at or above the threshold that catches 95 % of the bad images, mean over seeds.\n"
+    "Above: at or above the threshold that catches 95% of the bad images, mean over seeds.\n"
 )
 
 
@@ -121,5 +121,5 @@ def _doubtful_table(frame: pd.DataFrame) -> str:
     for (row, category), figures in doubtful.groupby(["row", "category"], sort=False):
         share = 100 * float((figures["doubtful_above"] / figures["n_doubtful"]).mean())
         names = [plain_cell(str(row)), plain_cell(str(category))]
-        lines.append([*names, _range(figures["n_doubtful"]), f"{share:.0f} %"])
+        lines.append([*names, _range(figures["n_doubtful"]), f"{share:.0f}%"])
     return aligned(lines, words=2)

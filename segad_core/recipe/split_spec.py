@@ -80,7 +80,7 @@ class FinalSplit(Strict):
 class ClassifierSplit(Strict):
     """The images that a classifier trains on, out of those of the detectors and the final classifier.
 
-    The paper takes 80 % (section 4.1), so that the final classifier meets images that g has not seen.
+    The paper takes 80% (section 4.1), so that the final classifier meets images that g has not seen.
     """
 
     good: Amount = 0.8

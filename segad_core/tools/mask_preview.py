@@ -126,7 +126,7 @@ def preview(
 
 def percent(share: float) -> str:
     """A share in words; a share above 0 is never shown as 0."""
-    return "< 0.1 %" if 0 < share < 0.0005 else f"{share:.1%}".replace("%", " %")
+    return "< 0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
 
 
 @dataclass(frozen=True)

@@ -94,9 +94,9 @@ def test_the_yaml_that_it_prints_is_what_a_recipe_takes(home: Path) -> None:
     Image.fromarray(PALETTE[labels]).save("part.png")  # drawn, and saved as RGB
     lines = preview(recipe_in(home, segmenter=use)).splitlines()
     assert [line.split() for line in lines if line.startswith("    ")] == [
-        ["0", "on", "41.7", "%"],
-        ["1", "off", "20.8", "%"],
-        ["2", "12", "37.5", "%"],
+        ["0", "on", "41.7%"],
+        ["1", "off", "20.8%"],
+        ["2", "12", "37.5%"],
     ]
 
 
@@ -202,8 +202,8 @@ def test_the_three_panels(home: Path) -> None:
         "out/p.png",
         "segmenter halves (of the recipe), category a; mean of 12 of 12 good images",
         "sample good/000.png, shares of its pixels:",
-        f"    0  top  {top / 0.48:5.1f} %",
-        f"    1  low  {100 - top / 0.48:5.1f} %",
+        f"    0  top  {top / 0.48:6.1f}%",
+        f"    1  low  {100 - top / 0.48:6.1f}%",
         "fit: 0.750 (0 to 1, by the segmenter's own measure)",
     ]
 

@@ -24,7 +24,7 @@ def _some(*seeds: int, **given: Any) -> list[Figures]:
 def test_one_seed_explains_its_brackets() -> None:
     text = results_text("T", _some(7))
     assert text.startswith("# T\n\n| Cl. AUROC |                  a |\n")
-    assert "over 1 seed (7), with the 95 % bootstrap interval over test images in brackets" in text
+    assert "over 1 seed (7), with the 95% bootstrap interval over test images in brackets" in text
     assert "(1,000 resamples)." in text
     assert "standard deviation" not in text
 
@@ -32,7 +32,7 @@ def test_one_seed_explains_its_brackets() -> None:
 def test_several_seeds_name_the_deviation_and_the_file_with_intervals() -> None:
     text = results_text("T", _some(7, 3))
     assert "over 2 seeds (7, 3), mean ± sample standard deviation (n - 1).\n" in text
-    assert "results.csv lists each seed, with 95 % bootstrap intervals over test images.\n" in text
+    assert "results.csv lists each seed, with 95% bootstrap intervals over test images.\n" in text
     assert "brackets" not in text
 
 
@@ -59,7 +59,7 @@ def test_doubtful_images_have_a_table_of_their_own() -> None:
         "T", [*some, figures("a", 0, "X", 0.9, n_doubtful=4, doubtful_above=4, held_out="dent")]
     )
     assert "## Doubtful images\n" in text
-    assert "| X   | a        |        4 |  12 % |" in text  # 0 and 25 %
+    assert "| X   | a        |        4 |   12% |" in text  # 0 and 25 %
 
 
 def test_line_breaks_in_names_end_no_line() -> None:
@@ -67,7 +67,7 @@ def test_line_breaks_in_names_end_no_line() -> None:
     text = results_text("T\nU", some)
     assert text.startswith("# T\\x0aU\n")
     assert [line for line in text.splitlines() if line.startswith(("b", "Y", "U"))] == []
-    assert r"| X\x0aY | a\x0ab\|c |        4 |  25 % |" in text
+    assert r"| X\x0aY | a\x0ab\|c |        4 |   25% |" in text
 
 
 def test_sections_without_content_are_omitted() -> None:

@@ -33,7 +33,7 @@ _BLOCK = 64  # training images embedded at a time
 
 
 class PatchCore(Detector):
-    """PatchCore (Roth et al., CVPR 2022), the paper's settings: layers 2 and 3, coreset 1 %, 9 neighbours.
+    """PatchCore (Roth et al., CVPR 2022), the paper's settings: layers 2 and 3, coreset 1%, 9 neighbours.
 
     Where implementations differ, the defaults are those of the one that the paper used (anomalib, October
     2023): 3 x 3 average pooling of neighbouring patches, bilinear interpolation of coarser layers to the

@@ -10,7 +10,7 @@ from segad_plugins.features import kernels
 
 
 class Quantile995(Feature):
-    """99.5 % quantile of each segment, interpolated linearly; 0.0 if it is empty."""
+    """99.5% quantile of each segment, interpolated linearly; 0.0 if it is empty."""
 
     def statistics(self) -> tuple[str, ...]:
         return ("q995",)

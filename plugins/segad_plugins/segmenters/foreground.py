@@ -16,7 +16,7 @@ Mask = NDArray[np.bool_]
 _BORDER = 0.04  # width of the border, as a share of the shorter side
 _STEPS = 12  # iterations of the robust fit
 _KEPT = 0.6  # share of the border's pixels that the fit must keep
-_CERTAIN = 3.4  # distance beyond which border pixels are ignored; it contains 99 % of a 3-D Gaussian
+_CERTAIN = 3.4  # distance beyond which border pixels are ignored; it contains 99% of a 3-D Gaussian
 _NOISE = 2.0  # grey levels: a lower bound of camera noise
 _FEW = 4.0  # smallest distance that can separate object and background
 _BINS = 128
@@ -46,7 +46,7 @@ class Foreground(ObjectSegmenter):
     | photograph of a roof | 0.303 ± 0.135 | 0.357 ± 0.146 | 0.357 ± 0.178 |
     | photograph of leaves | 0.365 ± 0.134 | 0.362 ± 0.152 | 0.352 ± 0.133 |
 
-    It fails if the object covers more than about 40 % of the border, if a texture fills the image, if the
+    It fails if the object covers more than about 40% of the border, if a texture fills the image, if the
     background varies as much as the object, if shadows or reflections differ from the background as much as
     the object, or if a part at the object's outline has the colour of the background. Try `sam` instead.
     """
