@@ -179,7 +179,7 @@ class ScalarFeature(Feature):
 
     @abstractmethod
     def value(self, values: NDArray[np.float32]) -> float:
-        """The statistic of one segment's values (1-D, at least one)."""
+        """The statistic of one segment's values (1-D, at least one); called by several threads at once."""
 
     def compute(self, values: SegmentValues) -> NDArray[np.float64]:
         """`value` for each segment, 0.0 where it is empty."""

@@ -106,7 +106,7 @@ class ImageSet(Protocol):
         """The same images brought to another size (height, width)."""
 
     def digest(self) -> str:
-        """Identifies the images: their content, their order, and how they are resized."""
+        """Identifies the images: content, order, size, and the batch size, which decides rounding."""
 
     def pixels(self) -> NDArray[np.uint8]:
         """All images (N, H, W, 3) RGB, decoded once and kept for later calls; not to be written to."""

@@ -52,7 +52,7 @@ class FileImageSet:
         return len(self.samples)
 
     def batches(self) -> Iterator[ImageBatch]:
-        """The images in order, decoded on all cores, a batch ahead of the caller at most."""
+        """The images in order, decoded on all cores: a batch ahead, or one image per thread if more."""
         size = self.preprocessing.batch_size
         decoded = in_order(self._decode, self.samples, ahead=size)
         for start in range(0, len(self.samples), size):

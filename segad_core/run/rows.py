@@ -83,11 +83,11 @@ def read_final(task: RowTask, store: Store) -> tuple[Arrays, list[str]]:
 def _check(task: RowTask, scores: NDArray[np.float64]) -> None:
     """Refuses scores of the wrong shape, and those that are not finite."""
     if scores.shape != (len(task.scored),):
-        raise PluginError(f"{task.name}: {scores.shape} scores for {len(task.scored)} images")
+        raise PluginError(f"{task.name}: scores of shape {scores.shape} for {len(task.scored)} images")
     if not np.isfinite(scores).all():
         image = task.scored_ids[int(np.flatnonzero(~np.isfinite(scores))[0])]
         source = task.row.final.provider.name if task.row.final else task.row.learners()[0]
         raise NonFiniteError(
             f"{task.name}: the score that '{source}' gave image '{image}' is not finite",
-            "Look at the image; if it is sound, the plugin is at fault: report it to its authors.",
+            "Check the image. If it looks fine, report this to the plugin's authors.",
         )

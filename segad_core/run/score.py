@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +12,10 @@ from segad_core.base.digest import digest_of
 from segad_core.base.formats import arrays_to_bytes, json_bytes
 from segad_core.contracts import Classifier, Feature, Progress, Run
 from segad_core.recipe import Choice
-from segad_core.run.cells import FitCell, ScoresTask, StatisticsCell, StatisticsTask, distributions
+from segad_core.run.cells import FitCell, FittedOn, ScoresTask, StatisticsCell, StatisticsTask, distributions
 from segad_core.run.fit import open_images, restored
 from segad_core.scoring.batch import GeneratedDefects, NamedDetector, ScoringPass
-from segad_core.scoring.fitted import fit_features, is_fitted, maps_of, restore_features, states_of
+from segad_core.scoring.fitted import KeptMaps, fit_features, is_fitted, maps_of, restore_features, states_of
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.statistics import MapStatistics, checked_scores
 from segad_core.store.store import Store
@@ -134,15 +133,25 @@ def _fit_features(
     device: str,
     progress: Progress,
 ) -> None:
-    """Fits the features that learn from good parts, or restores what they learnt in another cell."""
+    """Fits the features that learn from good parts, or restores what they learnt in another cell.
+
+    Cells whose features learn from the same images share one pass over them.
+    """
+    groups: dict[tuple[int, ...], list[tuple[FittedOn, MapStatistics]]] = {}
     for cell, asked in zip(cells, statistics, strict=True):
-        if cell.fitted is None or not is_fitted(asked.features):
-            continue
-        if cell.fitted.key:
+        if cell.fitted is not None and cell.fitted.key:
             restore_features(asked.features, read_states(store, cell.fitted.key))
-            continue
-        good: Any = replace(task, samples=tuple(task.samples[line] for line in cell.fitted.good))
-        detector = detectors[asked.detector]
-        batches = open_images(good, [detector.detector], store, device, progress).batches()
-        maps = maps_of(batches, len(good.samples), detector, asked.segmenter, progress)
-        fit_features(asked.features, maps, Run(np.random.SeedSequence(cell.fitted.seed), progress))
+        elif cell.fitted is not None:
+            groups.setdefault(cell.fitted.good, []).append((cell.fitted, asked))
+    for good, members in groups.items():
+        part = replace(task, samples=tuple(task.samples[line] for line in good))
+        used = {asked.detector: detectors[asked.detector] for _, asked in members}
+        segmenters = list(dict.fromkeys(asked.segmenter for _, asked in members if asked.segmenter))
+        batches = open_images(part, [d.detector for d in used.values()], store, device, progress).batches()
+        maps, labels = maps_of(batches, len(good), used, segmenters, progress)
+        for fitted, asked in members:
+            regions = (
+                (labels[asked.segmenter], len(asked.segmenter.segments)) if asked.segmenter else (None, 1)
+            )
+            run = Run(np.random.SeedSequence(fitted.seed), progress)
+            fit_features(asked.features, KeptMaps(maps[asked.detector], *regions), run)

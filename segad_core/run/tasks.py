@@ -25,10 +25,8 @@ def execute(task: Task, store: Store, device: str, progress: Progress) -> tuple[
     """Makes the cells of a task that the store lacks; returns the keys of all."""
     missing = sorted(cell.key for cell in task.cells if store.get(cell.key) is None)
     if missing:
-        with (
-            ExitStack() as locks
-        ):  # always in the same order: other processes may lock some of these keys too
-            for key in missing:
+        with ExitStack() as locks:
+            for key in missing:  # sorted, as other processes may lock some of these keys too
                 locks.enter_context(store.lock(key, f"'{task.name}'"))
             if not all(store.has(key) for key in missing):  # another process may have made them meanwhile
                 _MAKERS[type(task)](task, store, device, progress)

@@ -48,28 +48,28 @@ class KeptMaps:
 def maps_of(
     batches: Iterable[ImageBatch],
     count: int,
-    detector: NamedDetector,
-    segmenter: NamedSegmenter | None,
+    detectors: Mapping[str, NamedDetector],
+    segmenters: Sequence[NamedSegmenter],
     progress: Progress,
-) -> KeptMaps:
-    """The maps of `count` good images, from one pass over them."""
-    maps: NDArray[np.float32] | None = None
-    labels: NDArray[np.uint8] | None = None
-    done = 0
+) -> tuple[dict[str, NDArray[np.float32]], dict[NamedSegmenter, NDArray[np.uint8]]]:
+    """The anomaly maps by detector, and the labels by segmenter, of `count` good images: one pass."""
+    maps: dict[str, NDArray[np.float32]] = {}
+    labels: dict[NamedSegmenter, NDArray[np.uint8]] = {}
+    scoring, done = ScoringPass(detectors), 0
     for batch in batches:
-        scored = ScoringPass({"": detector}).score(batch).maps[""]
-        if maps is None:
-            shape = (count, *scored.shape[1:])
-            maps = scratch_array(shape, np.float32, "anomaly maps of good images")
-            labels = scratch_array(shape, np.uint8, "segmentation maps of good images") if segmenter else None
-        here = slice(done, done + len(scored))
-        maps[here] = scored
-        if segmenter is not None and labels is not None:
-            labels[here] = segmenter.segment(batch).maps
-        done += len(scored)
+        here = slice(done, done + len(batch))
+        shape = (count, *batch.pixels.shape[1:3])
+        for key, scored in scoring.score(batch).maps.items():
+            if key not in maps:
+                maps[key] = scratch_array(shape, np.float32, "anomaly maps of good images")
+            maps[key][here] = scored
+        for segmenter in segmenters:
+            if segmenter not in labels:
+                labels[segmenter] = scratch_array(shape, np.uint8, "segmentation maps of good images")
+            labels[segmenter][here] = segmenter.segment(batch).maps
+        done += len(batch)
         progress("good images seen by features", done, count)
-    assert maps is not None
-    return KeptMaps(maps, labels, len(segmenter.segments) if segmenter else 1)
+    return maps, labels
 
 
 def fit_features(features: Sequence[Feature], good: KeptMaps, run: Run) -> None:

@@ -104,9 +104,12 @@ class NamedSegmenter:
         if quality is None:
             return ()
         if len(quality) != len(batch):
-            raise PluginError(f"segmenter '{self.name}': {len(quality)} fits for {len(batch)} images")
+            raise PluginError(
+                f"segmenter '{self.name}': quality() returned {len(quality)} entries for {len(batch)} images"
+            )
         for sample, one in zip(batch.samples, quality, strict=True):
             if one.fit is not None and not 0 <= one.fit <= 1:
                 what = f"segmenter '{self.name}': the fit of image '{sample.id}' is {one.fit}"
                 raise PluginError(f"{what}, not between 0 and 1")
-        return quality
+        # plain numbers, whatever NumPy's or torch's a plugin returns: they are written as JSON
+        return [MapQuality(None if q.fit is None else float(q.fit), str(q.doubt)) for q in quality]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.contracts import IGNORED, SegmentValues
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -37,16 +40,23 @@ class SegmentOrder:
             raise ValueError(f"label {stray} where only 0 to {segments - 1} have names")
         offsets = np.concatenate([[0], np.cumsum(counts[:segments])]).astype(np.int64)
         order = np.argsort(labels, kind="stable")  # a radix sort for bytes
-        return cls(order[: offsets[-1]], offsets)
+        return cls(_locked(order[: offsets[-1]]), _locked(offsets))
 
     @classmethod
     @cache
     def whole(cls, pixels: int) -> SegmentOrder:
         """The order that takes a whole map as one segment; computed once for each size."""
-        return cls(np.arange(pixels), np.array([0, pixels], np.int64))
+        return cls(_locked(np.arange(pixels)), _locked(np.array([0, pixels], np.int64)))
 
     def group(self, anomaly_map: NDArray[np.float32]) -> SegmentValues:
-        """The values of a map (H, W), ordered by segment."""
+        """The values of a map (H, W), ordered by segment; features cannot write to any of it."""
         # positions are in range by construction; "clip" spares numpy a buffered check
         values = np.take(anomaly_map.reshape(-1), self.pixels, mode="clip")
-        return SegmentValues(values, self.offsets, anomaly_map=anomaly_map, pixels=self.pixels)
+        shown = _locked(anomaly_map.view())
+        return SegmentValues(_locked(values), self.offsets, anomaly_map=shown, pixels=self.pixels)
+
+
+def _locked(array: NDArray[Scalar]) -> NDArray[Scalar]:
+    """The array, read-only from now on."""
+    array.flags.writeable = False
+    return array

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.parallel import in_order
-from segad_core.contracts import Classifier, Detector, Feature, ImageBatch
+from segad_core.contracts import Classifier, Detector, Feature, ImageBatch, SegmentValues
 from segad_core.errors import NonFiniteError, PluginError
 from segad_core.scoring.layout import IMAGE
 from segad_core.scoring.segmentation import NamedSegmenter, SegmentedBatch
@@ -46,7 +46,9 @@ def checked_scores(classifier: Classifier, batch: ImageBatch, name: str) -> NDAr
     """
     scores = np.asarray(classifier.scores(batch), np.float64)
     if scores.shape != (len(batch),):
-        raise PluginError(f"classifier '{name}': {scores.shape} scores for {len(batch)} images")
+        raise PluginError(
+            f"classifier '{name}': returned scores of shape {scores.shape} for {len(batch)} images"
+        )
     _check_finite(scores[:, None], batch, f"the score of classifier '{name}'")
     return scores
 
@@ -92,7 +94,7 @@ class MapStatistics:
             segments: of the images; None for the whole map.
 
         Raises:
-            PluginError: a feature returns another number of values than it names.
+            PluginError: a feature returns another shape than it names.
             NonFiniteError: a value is not finite; names the feature and the image.
         """
         if self.features:
@@ -100,9 +102,6 @@ class MapStatistics:
         else:
             rows = np.asarray(detector.image_scores(batch, maps), np.float64).reshape(len(batch), 1)
         columns = self.columns()
-        if rows.shape[1] != len(columns):
-            names = ", ".join(name for _, name in columns)
-            raise PluginError(f"detector '{self.name}': {rows.shape[1]} features for the names {names}")
         for column, (segment, name) in enumerate(columns):
             feature = f"the feature '{segment}.{self.name}.{name}'"
             what = feature if self.features else f"the image score of detector '{self.name}'"
@@ -112,7 +111,18 @@ class MapStatistics:
     def _row(self, maps: NDArray[np.float32], segments: SegmentedBatch | None, i: int) -> NDArray[np.float64]:
         order = SegmentOrder.whole(maps[i].size) if segments is None else segments.order_of(i)
         values = order.group(maps[i])
-        return np.concatenate([feature.compute(values) for feature in self.features], axis=1).reshape(-1)
+        return np.concatenate([self._computed(f, values) for f in self.features], axis=1).reshape(-1)
+
+    def _computed(self, feature: Feature, values: SegmentValues) -> NDArray[np.float64]:
+        """A feature's statistics, checked against the names that it gives them."""
+        found, names = np.asarray(feature.compute(values), np.float64), feature.statistics()
+        if found.shape != (len(values), len(names)):
+            raise PluginError(
+                f"feature '{', '.join(names)}': compute() returned shape {found.shape} for the maps of "
+                f"detector '{self.name}' instead of {(len(values), len(names))}",
+                "Report this to the plugin's authors.",
+            )
+        return found
 
 
 def _check_finite(values: NDArray[np.floating], batch: ImageBatch, what: str) -> None:
@@ -121,5 +131,5 @@ def _check_finite(values: NDArray[np.floating], batch: ImageBatch, what: str) ->
         image = batch.samples[int(np.flatnonzero(~finite)[0])].id
         raise NonFiniteError(
             f"{what} is not finite for image '{image}'",
-            "Look at the image; if it is sound, the plugin is at fault: report it to its authors.",
+            "Check the image. If it looks fine, report this to the plugin's authors.",
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -105,6 +107,20 @@ class FeatureSuite(ComponentSuite):
         first = feature.compute(values).copy()
         same(feature.compute(values), first, "what compute() returns at a second call")
         same(self._compute(_segments()), first, "what compute() of a new instance returns")
+
+    def test_threads_do_not_mix_their_maps(self) -> None:
+        """Threads that call `compute` at once, each with a map of its own, get the statistics of that map."""
+        maps = [_grouped([part * np.float32(scale) for part in _segments()]) for scale in (1, 2, 3, 4)]
+        feature, interval = self._ready(len(maps[0])), sys.getswitchinterval()
+        expected = [feature.compute(values).copy() for values in maps]
+        with ThreadPoolExecutor(len(maps)) as pool:
+            try:
+                sys.setswitchinterval(1e-6)
+                results = list(pool.map(feature.compute, maps * 25))
+            finally:
+                sys.setswitchinterval(interval)
+        for result, wanted in zip(results, expected * 25, strict=True):
+            same(result, wanted, "what compute() returns among other threads")
 
     def test_leaves_the_values_as_they_are(self) -> None:
         """`compute` does not write into the values, the offsets or the map, which are shared."""

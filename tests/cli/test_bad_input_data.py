@@ -300,7 +300,7 @@ def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
     assert result.exit_code == 2
 
 
-LOOK = "  Look at the image; if it is sound, the plugin is at fault: report it to its authors."
+LOOK = "  Check the image. If it looks fine, report this to the plugin's authors."
 SHAPES = "(4, 47, 48) of float32 instead of (4, 48, 48) of float32"
 
 # what a plugin does wrong: the change to the tiny recipe, the sentence, the line after it

@@ -120,3 +120,26 @@ def test_every_detector_has_an_instance_of_its_own(home: Path) -> None:
         np.testing.assert_array_equal(columns[f"{half}.spotty.above"], columns[f"{half}.twice.above"])
     np.testing.assert_array_equal(2 * columns["image.spotty.max"], columns["image.twice.max"])
     assert fakes.Above.fitted >= 2
+
+
+def test_all_detectors_share_one_pass_over_the_good_images(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Segments and whole maps, two detectors: every good image is decoded once for all of them."""
+    seen: list[str] = []
+    sound = fakes.Bright.anomaly_maps
+
+    def counted(self: Any, batch: Any) -> Any:
+        seen.extend(sample.id for sample in batch.samples)
+        return sound(self, batch)
+
+    monkeypatch.setattr(fakes.Bright, "anomaly_maps", counted)
+    detectors = {
+        "spotty": {"use": "spotty", "params": {"wrong": "nowhere"}},
+        "twice": {"use": "bright", "params": {}},
+    }
+    path = recipe(home, detectors=detectors, image_features=["above"])
+    (split,) = prepared(path).splits["a"].values()
+    done(path)
+    good = [image for image in split.final if image.startswith("good/")]
+    assert sorted(image for image in seen if image in good) == sorted(2 * good)  # to fit, and to score

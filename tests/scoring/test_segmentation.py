@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -99,10 +100,18 @@ def test_names_that_would_mix_up_features_are_refused(
 
 @pytest.mark.parametrize(
     ("quality", "words"),
-    [([], "0 fits for 1 images"), ([MapQuality(1.5)], "image '2'"), ([MapQuality(float("nan"))], "nan")],
+    [([], "0 entries for 1 images"), ([MapQuality(1.5)], "image '2'"), ([MapQuality(float("nan"))], "nan")],
 )
 def test_a_quality_that_breaks_the_contract_is_named(quality: list[MapQuality], words: str) -> None:
     bands = Bands()
     bands.quality_of = quality
     with pytest.raises(PluginError, match=f"segmenter 'bands'.*{words}"):
         NamedSegmenter(bands, "bands").segment(batch(2))
+
+
+def test_qualities_are_plain_numbers_whatever_a_plugin_returns() -> None:
+    """They are written as JSON when a pass has ended, where a NumPy number would be an error."""
+    bands = Bands()
+    bands.quality_of = [MapQuality(np.float32(0.5), np.str_("narrow"))]  # type: ignore[arg-type]
+    (quality,) = NamedSegmenter(bands, "bands").segment(batch(2)).quality
+    assert json.loads(json.dumps([quality.fit, quality.doubt])) == [0.5, "narrow"]

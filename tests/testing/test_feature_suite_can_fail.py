@@ -1,5 +1,6 @@
 """Each clause of the feature suite fails for a feature that violates it, and passes sound ones."""
 
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -150,7 +151,16 @@ EMPTY = "test_empty_segments_are_zero"
 CONSTANT = "test_constant_and_one_pixel_segments_are_finite"
 FINITE = "test_any_finite_values_are_finite"
 OTHERS = "test_segments_do_not_depend_on_each_other"
+
+
+def scratch(self, values):
+    self.held = values
+    time.sleep(1e-4)
+    return Feature.compute(self, self.held)
+
+
 ORDER = "test_order_of_pixels_does_not_matter"
+THREADS = "test_threads_do_not_mix_their_maps"
 SAME = "test_is_deterministic"
 LEAVES = "test_leaves_the_values_as_they_are"
 FIT = "test_fit_is_deterministic"
@@ -166,6 +176,7 @@ UNFITTED = "test_use_before_fit_is_refused"
     ("plugin", "expected"),
     [
         (Feature, ""),
+        (type("Scratch", (Feature,), {"__doc__": "Keeps the map in itself.", "compute": scratch}), THREADS),
         (feature(statistics=lambda self: ("range", "range")), f"test_statistics_have_unique_names {TABLE}"),
         (feature(statistics=lambda self: ("max.min",)), "test_statistics_have_unique_names"),
         (feature(statistics=lambda self: ()), f"test_statistics_have_unique_names {TABLE}"),

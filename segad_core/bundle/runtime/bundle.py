@@ -205,7 +205,7 @@ class Bundle:
                 contributions = self._contributions(scored.features[i])
                 found = contributions or ()
                 if contributions is None:
-                    unexplained = "the final classifier gives no contributions"
+                    unexplained = "the final classifier does not provide contributions"
             except Exception as error:  # the score holds: reasons never change a verdict
                 unexplained = f"no explanation: {_problem(opened.sample, error)}"
         verdict: Verdict = "NG" if reject else "UNKNOWN" if doubt else "OK"

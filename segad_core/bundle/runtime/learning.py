@@ -139,8 +139,8 @@ def learn(
     _write(bundle, out, training, final_files(final.state()) | written)
     if left_out := len(tested.without(known).images) - len(new.images):
         notes.append(
-            f"{left_out} of the test images were taught and are test images no longer; since they were not "
-            "chosen at random, the figures on the others may be optimistic"
+            f"{left_out} of the test images were used for teaching and are no longer test images. They were "
+            "not chosen at random, so the figures for the rest may be optimistic"
         )
     return Learnt(taught, changes, before, after, notes)
 
@@ -198,7 +198,10 @@ def _lessons(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path]) -> list[
             digest = array_digest(whole(path, bundle.manifest.pipeline.white))
             other, known = labels.setdefault(digest, (str(path), label))
             if known != label:
-                raise UsageError(f"{path}: is passed as good and as bad ({other})", "Decide which it is.")
+                raise UsageError(
+                    f"{path}: is passed as good and as bad ({other})",
+                    "Pass it with --good or with --bad, not both.",
+                )
     if not labels:
         raise UsageError("there is nothing to learn", "Name images with --bad or --good.")
     inspections = bundle.inspect([name for name, _ in labels.values()], explain=False)
@@ -213,7 +216,7 @@ def _lessons(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path]) -> list[
 
 def _with_lessons(known: ImageTable, lessons: Sequence[_Lesson], times: int) -> tuple[ImageTable, list[str]]:
     """The new training table: a lesson replaces what the same image was labelled before."""
-    notes = [f"{one.path}: {one.doubt}; it is learnt all the same" for one in lessons if one.doubt]
+    notes = [f"{one.path}: {one.doubt}; it is used anyway" for one in lessons if one.doubt]
     digests = {lesson.image.digest for lesson in lessons}
     lines = {
         one.digest: i for i, one in enumerate(known.images) if one.digest in digests and not one.artificial

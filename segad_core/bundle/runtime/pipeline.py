@@ -111,7 +111,7 @@ def open_pipeline(container: Container, registry: Registry, device: str) -> Trai
     """Builds and restores what a bundle names, and tries it on an image; files are verified before parsing.
 
     Raises:
-        BundleError: it names what is not installed, or holds what cannot be taken up.
+        BundleError: it names what is not installed, or cannot be loaded.
     """
     try:
         pipeline = _built(container, Builder(container, registry, device))
@@ -119,9 +119,9 @@ def open_pipeline(container: Container, registry: Registry, device: str) -> Trai
     except (BundleError, UsageError):  # the latter: there is no such device
         raise
     except SegadError as error:
-        raise BundleError(f"{container.path}: cannot be taken up: {error.what}", error.remedy) from error
+        raise BundleError(f"{container.path}: cannot be loaded: {error.what}", error.remedy) from error
     except Exception as error:  # whatever plugins stumble over that are given what is not their own
-        what = f"{container.path}: cannot be taken up: {type(error).__name__}: {shown(error)}"
+        what = f"{container.path}: cannot be loaded: {type(error).__name__}: {shown(error)}"
         raise BundleError(what, "Make the bundle again with what is installed here.") from error
     return pipeline
 

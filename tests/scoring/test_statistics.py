@@ -1,0 +1,78 @@
+"""Statistics of anomaly maps: each feature is held to its names, and what it receives is read-only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes import Bright
+from numpy.typing import NDArray
+
+from segad_core.contracts import Feature, ImageBatch, Sample, SegmentValues
+from segad_core.errors import PluginError
+from segad_core.scoring.statistics import MapStatistics
+
+
+class Odd(Feature):
+    """Names some statistics and returns an array of a shape."""
+
+    def __init__(self, names: Sequence[str], shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.names, self.shape = names, shape
+
+    def statistics(self) -> Sequence[str]:
+        return self.names
+
+    def compute(self, values: SegmentValues) -> NDArray[np.float64]:
+        return np.zeros(self.shape)
+
+
+class Writer(Feature):
+    """Writes into one of the arrays that it is given."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def statistics(self) -> Sequence[str]:
+        return ("w",)
+
+    def compute(self, values: SegmentValues) -> NDArray[np.float64]:
+        getattr(values, self.name)[...] = 1
+        return np.zeros((1, 1))
+
+
+def computed(*features: Feature) -> Any:
+    batch = ImageBatch([Sample("a", Path("a"), None)], np.zeros((1, 4, 4, 3), np.uint8))
+    detector = Bright()
+    statistics = MapStatistics("key", "bright", None, features)
+    return statistics.compute(detector, detector.anomaly_maps(batch), batch, None)
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        (Odd(["a"], (1, 2)), Odd(["b", "c"], (1, 1))),  # as many as named, under the wrong names
+        (Odd(["a"], (1,)),),
+        (Odd(["a", "b"], (1, 1)),),
+        (Odd(["a"], (2, 1)),),
+    ],
+)
+def test_a_feature_that_returns_another_shape_than_it_names_is_an_error(
+    features: tuple[Feature, ...],
+) -> None:
+    with pytest.raises(PluginError, match=r"feature 'a.*detector 'bright'"):
+        computed(*features)
+
+
+def test_features_side_by_side() -> None:
+    assert computed(Odd(["a"], (1, 1)), Odd(["b", "c"], (1, 2))).shape == (1, 3)
+
+
+@pytest.mark.parametrize("name", ["values", "offsets", "anomaly_map", "pixels"])
+def test_what_a_feature_receives_cannot_be_written_to(name: str) -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        computed(Writer(name))
