@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from segad_core.base.text import as_text
@@ -37,6 +38,31 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def replace_folder(path: Path, fresh: Path, old: Path) -> None:
+    """Puts a new folder in the place of another, which need not exist.
+
+    This takes two steps. If the second one fails or is interrupted, the previous folder is put back.
+
+    Args:
+        path: the folder to replace.
+        fresh: the new folder, beside it.
+        old: where the previous folder is kept in between, beside it.
+    """
+    try:
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            path.rename(old)
+        fresh.rename(path)
+        sync_folder(path.parent)
+        shutil.rmtree(old, ignore_errors=True)
+    except BaseException:
+        if not path.exists() and old.exists():
+            old.rename(path)
+        elif not fresh.exists():  # the new folder is in place
+            shutil.rmtree(old, ignore_errors=True)
+        raise
 
 
 def sync_file(path: Path) -> None:

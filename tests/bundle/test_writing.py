@@ -174,6 +174,40 @@ def test_one_that_is_interrupted_while_it_is_replaced_stays(
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
+def test_an_interrupt_after_the_new_folder_took_its_place_leaves_the_new_one_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bundle(tmp_path / "x", PLAIN, {"one": b"one"})
+    rename, calls = Path.rename, list[str]()
+
+    def interrupted(self: Path, target: Path) -> Path:
+        calls.append(target.name)
+        renamed = rename(self, target)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return renamed
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        replace_bundle(tmp_path / "x", PLAIN, {"one": b"other"})
+    assert contents(tmp_path / "x") == {"one": b"other"}
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_zip_that_is_interrupted_while_it_is_replaced_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    write_bundle(tmp_path / "x.zip", PLAIN, {"one": b"one"})
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        replace_bundle(tmp_path / "x.zip", PLAIN, {"one": b"other"})
+    assert contents(tmp_path / "x.zip") == {"one": b"one"}
+    assert [path.name for path in tmp_path.iterdir()] == ["x.zip"]
+
+
 def test_nothing_is_left_of_a_bundle_that_could_not_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from segad_core.base.files import sync_file, sync_folder
+from segad_core.base.files import replace_folder, sync_file, sync_folder
 from segad_core.bundle.format.container import MANIFEST, SEAL, Member, seal_of
 from segad_core.bundle.format.manifest import FileFacts, Manifest
 from segad_core.bundle.format.members import check_names
@@ -55,29 +55,17 @@ def replace_bundle(path: Path, manifest: Manifest, contents: Mapping[str, Conten
     _write(fresh, manifest, contents, as_zip=not folder)
     try:
         if folder:
-            _replace_folder(path, fresh, old)
+            replace_folder(path, fresh, old)
         else:
             fresh.replace(path)
-        sync_folder(path.parent)
+            sync_folder(path.parent)
     except OSError as error:
         raise BundleError(
             f"{path}: cannot be replaced: {error.strerror or error}", f"The new bundle is {fresh}."
         ) from error
     except BaseException:  # interrupted: the same command makes it again
-        shutil.rmtree(fresh, ignore_errors=True)
+        _remove(fresh)
         raise
-
-
-def _replace_folder(path: Path, fresh: Path, old: Path) -> None:
-    """Replaces a folder in two steps; if the second fails, the old folder is put back."""
-    try:
-        path.rename(old)
-        fresh.rename(path)
-    except BaseException:
-        if old.exists() and not path.exists():
-            old.rename(path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(out: Path, manifest: Manifest, contents: Mapping[str, Content], as_zip: bool) -> None:
@@ -99,10 +87,14 @@ def _write(out: Path, manifest: Manifest, contents: Mapping[str, Content], as_zi
             f"{out}: cannot be written: {error.strerror or error}", "Free some space, or choose another one."
         ) from error
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from segad_core.base.files import sync_file, sync_folder
+from segad_core.base.files import replace_folder, sync_file, sync_folder
 from segad_core.errors import UsageError
 from segad_core.run.cells import FitCell
 
@@ -80,18 +80,9 @@ class MapFolder:
             (part / RECORD).write_text(json.dumps({**record, "origin": self.origin}, indent=1) + "\n")
             yield part
             _sync(part)
-            self._put_in_place(part)
+            replace_folder(self.path, part, self._beside("old"))
         finally:
             shutil.rmtree(part, ignore_errors=True)
-
-    def _put_in_place(self, part: Path) -> None:
-        old = self._beside("old")
-        shutil.rmtree(old, ignore_errors=True)
-        if self.path.exists():
-            self.path.rename(old)
-        part.rename(self.path)
-        sync_folder(self.path.parent)
-        shutil.rmtree(old, ignore_errors=True)
 
     def _origin_on_disk(self) -> str | None:
         """The origin of the maps on disk; None if it is not a folder of maps."""
