@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import os
+from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +26,7 @@ WHY = (
     Contribution("wires", "patchcore", "q995", 3.25, 2.1),
     Contribution("image", "devnet", "score", 1.0, -0.5),
 )
+TIME = datetime(2024, 1, 2, tzinfo=UTC)
 MANY = tuple(Contribution("s", "d", f"n{i}", 0.0, 6.5 - i) for i in range(12))
 PREDICTIONS = [
     Prediction("a.png", "OK", -0.1),
@@ -188,6 +192,54 @@ def test_other_files_are_refused(tmp_path: Path, form: str, content: bytes) -> N
     with pytest.raises(UsageError, match="did not write it"):
         opened(path, "resume")
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("form", "column", "value"),
+    [
+        *product(
+            ["jsonl", "parquet"],
+            ["score"],
+            [float("nan"), float("inf"), "0.5"],
+        ),
+        *product(["jsonl", "parquet"], ["image", "reason"], [["a.png"], None]),
+        ("parquet", "verdict", TIME),
+        ("parquet", "contributions", TIME),
+    ],
+)
+def test_lines_with_other_values_are_refused(tmp_path: Path, form: str, column: str, value: object) -> None:
+    path = tmp_path / f"x.{form}"
+    explain = column == "contributions"
+    line = {"image": "a.png", "verdict": "OK", "score": 0.5, "reason": "", "bundle": BUNDLE[:16]}
+    line |= {column: value}
+    if form == "parquet":
+        parquet.write_table(pa.Table.from_pylist([line]), path)
+    else:
+        path.write_text(json.dumps(line) + "\n")
+    before = path.read_bytes()
+    for _ in range(2):
+        with pytest.raises(UsageError, match="did not write it"):
+            opened(path, "resume", explain)
+        assert path.read_bytes() == before
+        assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_parquet_file_with_other_columns_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    parquet.write_table(pa.table({"taken": [TIME], "score": [0.5]}), path)
+    with pytest.raises(UsageError, match="did not write it"):
+        opened(path, "resume")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_another_bundles_parquet_file_survives_a_second_resume(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    before = written(path)
+    for _ in range(2):
+        with pytest.raises(UsageError, match="another bundle"):
+            open_results(path, "f" * 64, False, "resume")
+        assert path.read_bytes() == before
+        assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_line_that_is_damaged_is_refused(tmp_path: Path) -> None:

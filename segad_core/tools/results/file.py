@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +20,8 @@ from segad_core.tools.results.parquet import read_parquet, require_pyarrow, writ
 from segad_core.tools.results.tally import Tally
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+_TEXTS = ("image", "verdict", "reason", "bundle")
 
 Mode = Literal["new", "resume", "force"]
 """What to do with a file that exists: fail, resume it, or overwrite it."""
@@ -105,9 +108,7 @@ class Results(Tally):
         with reporting(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self.path.exists() and not self.journal.exists():  # a finished Parquet file
-                temporary = self.journal.with_name(f"{self.journal.name}.part")
-                temporary.write_bytes(b"".join(map(self._form.encode, read_parquet(self.path))))
-                temporary.replace(self.journal)
+                self._restore_journal()
             if self.journal.exists() and not self.journal.is_file():
                 raise UsageError(f"{self.journal}: is not a file", "Choose another one.")
             if self.journal.exists():
@@ -119,6 +120,20 @@ class Results(Tally):
             self._file = self.journal.open("ab", buffering=0)
             if self._form.header and self._file.tell() == 0:
                 _write_all(self._file, self._form.header)
+
+    def _restore_journal(self) -> None:
+        """Makes the journal of a finished Parquet file again, unless another command wrote the file."""
+        temporary = self.journal.with_name(f"{self.journal.name}.part")
+        try:
+            with temporary.open("wb") as file:
+                for line in read_parquet(self.path):
+                    self._check(line)
+                    file.write(self._form.encode(line))
+            temporary.replace(self.journal)
+        except (TypeError, ValueError) as error:
+            raise foreign(self.path, f"holds a line that cannot be read ({error})") from error
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def _count(self, line: Line) -> None:
         self.count(line["image"], line["verdict"], line["score"], line["reason"])
@@ -138,6 +153,11 @@ class Results(Tally):
     def _check(self, line: Line) -> None:
         if not isinstance(line, dict) or tuple(line) != self.columns:
             raise foreign(self.path, f"has lines with other entries than {', '.join(self.columns)}")
+        if not all(isinstance(line[column], str) for column in _TEXTS):
+            raise foreign(self.path, f"has lines in which one of {', '.join(_TEXTS)} is not text")
+        score = line["score"]
+        if score is not None and not (isinstance(score, int | float) and abs(score) < math.inf):
+            raise foreign(self.path, f"has the score {score!a:.100}, which is not a finite number")
         if line["bundle"] != self.bundle:
             raise UsageError(
                 f"{self.path}: was written with another bundle or another operating point",
