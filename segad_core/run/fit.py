@@ -52,10 +52,11 @@ def _fit_cell(
     if estimate is not None and estimate.work:
         log.info("%s %s: %s", task.name, cell.alias, estimate.work)
     checkpoint = FolderCheckpoint(store.checkpoints / cell.key)
+    encoder = task.encoder if learner.layers() else None
     maker = {
         "plugin": cell.learner.provider.qualified,
         "code": cell.learner.code,
-        "encoder": encoder_identity(task.encoder) if learner.layers() else None,
+        "encoder": encoder_identity(encoder) if encoder else None,
     }
     run = _StoredRun(np.random.SeedSequence(cell.seed), progress, checkpoint, store, maker, images)
     if isinstance(learner, Classifier):
@@ -63,7 +64,7 @@ def _fit_cell(
     else:
         learner.fit(images, run)  # type: ignore[attr-defined]
     files = {STATE: arrays_to_bytes(learner.state())}
-    store.put(cell.key, "fit", files, distributions(cell.learner))
+    store.put(cell.key, "fit", files, distributions(cell.learner, encoder))
     checkpoint.clear()
 
 

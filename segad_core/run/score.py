@@ -50,7 +50,9 @@ def score_with_detectors(task: StatisticsTask, store: Store, device: str, progre
         files[QUALITY] = json_bytes(quality[asked.segmenter] if asked.segmenter else [])
         if is_fitted(asked.features):
             files[FEATURES] = arrays_to_bytes(states_of(asked.features))
-        made_by = distributions(cell.fit.learner, cell.segmenter, *cell.features)
+        encoder = task.encoder if detectors[cell.fit.key].detector.layers() else None
+        defects = (*task.defects.generators, task.defects.segmenter) if task.defects else ()
+        made_by = distributions(cell.fit.learner, encoder, cell.segmenter, *cell.features, *defects)
         store.put(cell.key, "statistics", files, made_by)
 
 
@@ -65,7 +67,9 @@ def score_with_classifier(task: ScoresTask, store: Store, device: str, progress:
             begin += len(some)
             done += len(some)
             progress("images scored", done, len(task.samples))
-    made_by = distributions(*(cell.learner for cell, _ in task.parts))
+    learners = [cell.learner for cell, _ in task.parts]
+    encoder = task.encoder if any(one.build(task.category).layers() for one in learners) else None
+    made_by = distributions(encoder, *learners)
     store.put(task.cells[0].key, "scores", values_files([("image", "score")], scores), made_by)
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from builders import run_command, said, workshop, write_recipe
+from small_runs import done, workplace, write
 
+from segad_core.plugins.registry import Provider, Registry
+from segad_core.run.cells import FitCell, ScoresCell, StatisticsCell, StatisticsTask
 from segad_core.run.versions import version_notes
 from segad_core.store.store import Store
 
@@ -61,3 +67,59 @@ def test_notes_name_each_library_with_its_versions(tmp_path: Path, monkeypatch: 
     assert version_notes(store, ["aa", "cc", "not there"]) == []
     (note,) = version_notes(store, ["aa", "bb", "cc"])
     assert "torch 2 and 3" in note and "numpy" not in note
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workplace where the plugins of each kind come from a distribution of their own."""
+    home = workplace(tmp_path, monkeypatch)
+    installed = Registry.providers
+
+    def providers(self: Registry, kind: str | None = None) -> list[Provider]:
+        return [
+            replace(p, distribution=f"our-{p.kind}") if p.distribution == "faulty" else p
+            for p in installed(self, kind)
+        ]
+
+    monkeypatch.setattr(Registry, "providers", providers)
+    return home
+
+
+def third_parties(store: Store, cells: Sequence[Any]) -> list[set[str]]:
+    """The distributions behind each cell, without "our-"."""
+    return [
+        {n.removeprefix("our-") for n in store.versions(c.key) or {} if n.startswith("our-")} for c in cells
+    ]
+
+
+def test_cells_name_the_distributions_of_all_plugins_that_made_them(home: Path) -> None:
+    """The encoder only where a learner reads its layers; the segmenter that says where defects are put."""
+    rows = [
+        {"name": "SegAD", "detectors": ["reads"], "classifier": "memory"},
+        {"name": "other", "detectors": ["blind"], "segmenter": "whole_image"},
+        {"name": "generated", "detectors": ["blind"], "bad": {"from": "generated", "use": ["dot"]}},
+        {"name": "memory", "score": "memory"},
+    ]
+    split = {"seeds": [0], "test": {"good": 4, "bad": 3}, "detectors": {"good": 8}}
+    path = write(
+        home,
+        encoder="tinyencoder",
+        detectors={"reads": {"use": "steps", "params": {"layers": ["layer1"]}}, "blind": "stairs"},
+        classifiers={"memory": {"use": "memory", "params": {"layers": ["layer1"]}}},
+        segmenter="halves",
+        split={**split, "classifiers": {"good": 4, "bad": 3}},
+        rows=rows,
+    )
+    plan, store = done(path)
+    for task in plan.tasks:
+        for cell, names in zip(task.cells, third_parties(store, task.cells), strict=True):
+            if isinstance(cell, FitCell):
+                learner = "classifiers" if cell.alias == "memory" else "detectors"
+                assert names == ({learner} if cell.alias == "blind" else {learner, "encoders"})
+            elif isinstance(cell, ScoresCell):
+                assert names == {"classifiers", "encoders"}
+            elif isinstance(cell, StatisticsCell) and isinstance(task, StatisticsTask):
+                expected = {"detectors"} | ({"encoders"} if cell.fit.alias == "reads" else set())
+                halves = task.defects or (cell.segmenter and cell.segmenter.provider.name == "halves")
+                expected |= {"segmenters"} if halves else set()
+                assert names == expected | ({"defects"} if task.defects else set())
