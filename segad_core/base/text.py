@@ -19,8 +19,8 @@ def _escaped(code: int) -> str:
 
 def size_words(size: float) -> str:
     """A number of bytes in a readable unit."""
-    for unit in ("B", "KiB", "MiB"):
+    for unit, digits in (("B", 0), ("KiB", 0), ("MiB", 0), ("GiB", 1)):
         if size < 1024:
-            return f"{size:.0f} {unit}"
+            return f"{size:.{digits}f} {unit}"
         size /= 1024
-    return f"{size:.1f} GiB"
+    return f"{size:.1f} TiB"

@@ -153,7 +153,7 @@ def _print_verification(bundle: Path, result: Verification) -> None:
     for problem in result.problems:
         say(f"problem: {problem}", err=True)
     click.echo(
-        "not sound: do not inspect with this bundle on this machine"
+        "Verification failed: do not use this bundle on this machine"
         if result.problems
-        else "sound: same verdicts on this machine"
+        else "Verified: same verdicts on this machine"
     )

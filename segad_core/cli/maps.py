@@ -143,7 +143,7 @@ def _run_command(recipe: str, overrides: Sequence[str], store: Path, device: str
 
 def _amount(planned: Sequence[MapPass], left: Sequence[MapPass], output: Path) -> str:
     """How much there is to write, and how much already exists."""
-    from segad_core.tools.maps import in_words
+    from segad_core.base.text import size_words
 
     folders = sum(len(part.folders) for part in left)
     there = sum(len(part.folders) for part in planned) - folders
@@ -152,5 +152,5 @@ def _amount(planned: Sequence[MapPass], left: Sequence[MapPass], output: Path) -
     pixels = {"{} x {}".format(*part.task.preprocessing.size) for part in left}
     text = f"{count:,} maps of {', '.join(pixels)} pixels" if left else "nothing to write"
     if left:
-        text += f" in {folders} folder{'s' * (folders > 1)} below {output}: {in_words(size)}"
+        text += f" in {folders} folder{'s' * (folders > 1)} below {output}: {size_words(size)}"
     return text + (f" ({there} already written, from the same training and images)" if there else "")

@@ -212,7 +212,7 @@ class RunFolder:
                 kept = self._keep_earlier()
                 log.warning(
                     "the results differ from those of an earlier run of this recipe, which are kept in %s: "
-                    "compare the two environment.json",
+                    "compare the two environment.json files",
                     kept,
                 )
             for name in _OPTIONAL:
@@ -253,14 +253,21 @@ class RunFolder:
 
 def _link(link: Path, target: str) -> None:
     """Points a symbolic link to its sibling; a text file with the name where the system has no such links."""
+    if link.is_dir() and not link.is_symlink():
+        log.warning("%s is a folder, so it cannot link to the newest run, %s: move it away", link, target)
+        return
     part = link.with_name(f".{link.name}.{os.getpid()}.part")
     part.unlink(missing_ok=True)
     try:
         part.symlink_to(target, target_is_directory=True)
     except OSError:
         write_atomic(link, f"{target}\n")
-    else:
+        return
+    try:
         part.replace(link)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _failure(path: Path, error: OSError) -> StoreError:

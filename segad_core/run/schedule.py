@@ -54,7 +54,8 @@ def run_tasks(
             executor.submit(ticket, partial(execute, task, store, device), partial(report, hook, task.name))
         if not running:
             raise PluginError(
-                f"{type(executor).__name__}: its outcomes lack keys that tasks returned; no task can go on",
+                f"{type(executor).__name__}: its outcomes are missing keys that tasks returned, "
+                "so no remaining task can start",
                 "This is a defect in the executor: report it to its authors.",
             )
         outcome = executor.wait()

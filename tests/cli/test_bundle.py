@@ -53,7 +53,7 @@ def test_verify_accepts_a_sound_bundle(sound: Parts, tmp_path: Path) -> None:
     lines = said(result).splitlines()
     assert lines[0].endswith(f": {len(sound.files)} files, all unchanged")
     assert [line.split()[-1] for line in lines[1:7]] == ["identical"] * 6
-    assert lines[-1].startswith("sound: ")
+    assert lines[-1].startswith("Verified: ")
 
 
 def test_a_missing_device_is_not_the_fault_of_the_bundle() -> None:
@@ -75,7 +75,9 @@ def test_verify_names_each_problem(sound: Parts, tmp_path: Path) -> None:
     place = parts.write(tmp_path, "folder")
     result = segad("bundle", "verify", place, "--device", "cpu")
     assert result.exit_code == 1
-    assert "problem: golden scores differ by up to 10" in said(result) and "not sound" in said(result)
+    assert "problem: golden scores differ by up to 10" in said(result) and "Verification failed" in said(
+        result
+    )
     found = json.loads(segad("bundle", "verify", place, "--device", "cpu", "--json").stdout)
     assert found["sound"] is False and np.isclose(found["largest"], 10)
 

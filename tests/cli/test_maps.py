@@ -24,7 +24,7 @@ from small_runs import prepared, write
 from segad_core.contracts import ImageBatch
 from segad_core.errors import DataError
 from segad_core.store.store import Store
-from segad_core.tools.maps import in_words, plan_maps, write_maps
+from segad_core.tools.maps import plan_maps, write_maps
 
 SPOTTY_MAPS = fakes.Spotty.anomaly_maps
 ALONE: list[dict[str, Any]] = [{"name": "alone", "score": "spotty"}]
@@ -99,7 +99,7 @@ def test_the_maps_of_the_test(home: Path) -> None:
         assert values.dtype == np.float32
         np.testing.assert_array_equal(values, red)
     assert text.splitlines() == [
-        "7 maps of 48 x 48 pixels in 1 folder below out: 0.1 MiB",
+        "7 maps of 48 x 48 pixels in 1 folder below out: 64 KiB",
         "out/a/spotty/seed_0: 7 maps",
     ]
     record = json.loads(Path("out/a/spotty/seed_0/maps.json").read_text())
@@ -358,18 +358,11 @@ def test_a_disk_that_is_too_small(home: Path, monkeypatch: pytest.MonkeyPatch) -
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, needed - 1))
     text = maps(recipe, code=1)
-    assert "error: out: 7 maps need 0.1 MiB, but only 0.1 MiB are free" in text
+    assert "error: out: 7 maps need 64 KiB, but only 64 KiB are free" in text
     assert not Path("out").exists()
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, needed))
     maps(recipe)
     assert sum(path.stat().st_size for path in Path("out").rglob("*.npy")) == needed
-
-
-@pytest.mark.parametrize(
-    ("size", "words"), [(10 << 20, "10.0 MiB"), (3 << 30, "3.0 GiB"), (128 << 20, "0.1 GiB"), (0, "0.0 MiB")]
-)
-def test_amounts(size: int, words: str) -> None:
-    assert in_words(size) == words
 
 
 @pytest.mark.parametrize("wrong", ["nan map", "infinite map", "shape", "type"])

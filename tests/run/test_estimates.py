@@ -197,7 +197,14 @@ def test_a_training_holds_every_layers_output_and_scoring_does_not() -> None:
 
 @pytest.mark.parametrize(
     ("size", "words"),
-    [(0, "0 B"), (1023, "1023 B"), (1536, "2 KiB"), (5 << 20, "5 MiB"), (3 << 29, "1.5 GiB")],
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1536, "2 KiB"),
+        (5 << 20, "5 MiB"),
+        (3 << 29, "1.5 GiB"),
+        (3 << 39, "1.5 TiB"),
+    ],
 )
 def test_sizes_in_words(size: int, words: str) -> None:
     assert size_words(size) == words

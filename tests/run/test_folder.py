@@ -219,3 +219,26 @@ def test_runs_of_one_recipe_that_fail_early_leave_latest_alone(recipe: Path, hom
     assert run_command(recipe).exit_code == 1
     assert (first.parent / "latest").resolve() == first
     assert {path.name for path in first.parent.iterdir()} == {first.name, "latest"}
+
+
+def test_a_folder_in_the_place_of_latest_stops_no_run(recipe: Path) -> None:
+    """A copy of the runs without symbolic links has a real folder there."""
+    latest = recipe.parent / "runs" / recipe.stem / "latest"
+    (latest / "kept").mkdir(parents=True)
+    result = run_command(recipe)
+    assert result.exit_code == 0, said(result)
+    assert str(latest) in said(result) and "move it away" in said(result)
+    assert (latest / "kept").is_dir()
+    assert not list(latest.parent.glob(".latest*"))
+
+
+def test_a_link_that_cannot_be_put_in_place_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OSError, match="Input/output"):
+        folder._link(tmp_path / "latest", "0123abcd")
+    assert not list(tmp_path.iterdir())

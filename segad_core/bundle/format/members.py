@@ -73,7 +73,9 @@ def check_names(path: Path, names: Iterable[str]) -> None:
         if len(parts) > _MOST_PARTS or not all(_PART.fullmatch(p) and not p.endswith(".") for p in parts):
             raise BundleError(f"{path}: the file name {name!a:.150} is not allowed", REMEDY)
         if name.lower() in seen:
-            raise BundleError(f"{path}: '{name}' is there twice, or differs in case only", REMEDY)
+            raise BundleError(
+                f"{path}: '{name}' is listed twice, or differs from another name only in case", REMEDY
+            )
         seen.add(name.lower())
         if len(seen) > MOST_FILES:
             raise BundleError(f"{path}: has more than {MOST_FILES} files", REMEDY)

@@ -84,7 +84,8 @@ def _write(out: Path, manifest: Manifest, contents: Mapping[str, Content], as_zi
         sync_folder(out.parent)
     except OSError as error:
         raise BundleError(
-            f"{out}: cannot be written: {error.strerror or error}", "Free some space, or choose another one."
+            f"{out}: cannot be written: {error.strerror or error}",
+            "Free some space, or choose another location.",
         ) from error
     finally:
         _remove(temporary)

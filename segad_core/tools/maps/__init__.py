@@ -5,14 +5,13 @@ ever replaced.
 """
 
 from segad_core.tools.maps.folder import MapFolder
-from segad_core.tools.maps.plan import MapPass, check_space, in_words, left_to_write, plan_maps, untrained
+from segad_core.tools.maps.plan import MapPass, check_space, left_to_write, plan_maps, untrained
 from segad_core.tools.maps.write import write_maps
 
 __all__ = [
     "MapFolder",
     "MapPass",
     "check_space",
-    "in_words",
     "left_to_write",
     "plan_maps",
     "untrained",

@@ -10,6 +10,7 @@ from typing import Literal
 
 from segad_core.base.digest import digest_of
 from segad_core.base.files import is_folder
+from segad_core.base.text import size_words
 from segad_core.contracts import Sample
 from segad_core.errors import DataError, StoreError
 from segad_core.run.cells import RowTask, StatisticsTask
@@ -134,15 +135,10 @@ def check_space(passes: Sequence[MapPass], out: Path) -> None:
     free = shutil.disk_usage(there).free
     if free < needed:
         raise StoreError(
-            f"{out}: {sum(part.count for part in passes):,} maps need {in_words(needed)}, but only "
-            f"{in_words(free)} are free",
+            f"{out}: {sum(part.count for part in passes):,} maps need {size_words(needed)}, but only "
+            f"{size_words(free)} are free",
             "Free some space, choose another -o, or write less with --category, --seed or --detector.",
         )
-
-
-def in_words(size: int) -> str:
-    """A number of bytes, in words."""
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 / 10 else f"{size / 2**20:.1f} MiB"
 
 
 def _read(row: RowTask) -> Iterator[tuple[str, str]]:
