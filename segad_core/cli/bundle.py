@@ -107,9 +107,9 @@ def _print_manifest(bundle: Path, manifest: Manifest, point: OperatingPoint) -> 
     say(str(bundle))
     for name, value in lines:
         if value:
-            say(f"  {name:<11}{value}")
+            say(f"  {name:<13}{value}")
     for sentence in describe(point):
-        click.echo(f"{'':13}{sentence}")
+        click.echo(f"{'':15}{sentence}")
 
 
 def _parts(manifest: Manifest) -> list[tuple[str, str]]:
