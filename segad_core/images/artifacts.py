@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,13 @@ _ARRAYS = "arrays.safetensors"
 _SCHEMA = 1
 
 
-def keeper(store: Store, white: int) -> Keep:
+def keeper(store: Store, white: int, plugins: Mapping[str, Mapping[str, str]] = MappingProxyType({})) -> Keep:
     """Keeps results for an image, keyed by its bytes, the code that derives them and the stated inputs.
 
     Args:
         store: where results are kept.
         white: as in `decode`.
+        plugins: for each package whose plugins may derive results, the version of its distribution by name.
     """
 
     def keep(
@@ -41,6 +43,7 @@ def keeper(store: Store, white: int) -> Keep:
                 "inputs": dict(inputs),
             }
         )
-        return kept(store, key, "image artifact", lambda: make(decode(sample.path, white).pixels))
+        made_by = plugins.get(maker.__module__.partition(".")[0], {})
+        return kept(store, key, "image artifact", lambda: make(decode(sample.path, white).pixels), made_by)
 
     return keep

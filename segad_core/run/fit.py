@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from segad_core.contracts.run import artifact_seed
 from segad_core.errors import PluginError
 from segad_core.images import FileImageSet, folder_samples
 from segad_core.images.artifacts import keeper
-from segad_core.recipe import encoder_identity
+from segad_core.recipe import Choice, encoder_identity
 from segad_core.run.cells import FitCell, FitTask, ScoresTask, StatisticsTask, distributions
 from segad_core.run.estimates import estimate_fit
 from segad_core.store.arrays import kept
@@ -58,13 +58,15 @@ def _fit_cell(
         "code": cell.learner.code,
         "encoder": encoder_identity(encoder) if encoder else None,
     }
-    run = _StoredRun(np.random.SeedSequence(cell.seed), progress, checkpoint, store, maker, images)
+    made_by, artifacts = distributions(cell.learner, encoder), store.recording()
+    seed = np.random.SeedSequence(cell.seed)
+    run = _StoredRun(seed, progress, checkpoint, artifacts, maker, made_by, images)
     if isinstance(learner, Classifier):
         learner.fit(images, np.array(task.labels, np.int64), run)
     else:
         learner.fit(images, run)  # type: ignore[attr-defined]
     files = {STATE: arrays_to_bytes(learner.state())}
-    store.put(cell.key, "fit", files, distributions(cell.learner, encoder))
+    store.put(cell.key, "fit", files, made_by, [*store.used, *artifacts.used])
     checkpoint.clear()
 
 
@@ -73,8 +75,9 @@ class _StoredRun(Run):
 
     Args:
         seed, progress, checkpoint: as in `Run`.
-        store: where artifacts are kept.
+        store: where artifacts are kept; it records which of them the run used.
         maker: plain data that identifies the plugin, its code and the encoder.
+        made_by: the versions of their distributions.
         images: the training images; images of other folders are preprocessed as they are.
     """
 
@@ -85,18 +88,21 @@ class _StoredRun(Run):
         checkpoint: FolderCheckpoint,
         store: Store,
         maker: Mapping[str, Any],
+        made_by: Mapping[str, str],
         images: FileImageSet,
     ) -> None:
         super().__init__(seed, progress, checkpoint)
         self._store = store
         self._maker = maker
+        self._made_by = made_by
         self._images = images
 
     def artifact(self, name: str, inputs: Mapping[str, Any], make: Callable[[Run], Arrays]) -> Arrays:
         key = digest_of({"cell": ["artifact", _SCHEMA], **self._maker, "name": name, "inputs": dict(inputs)})
         checkpoint, seed = FolderCheckpoint(self._store.checkpoints / key), artifact_seed(name, inputs)
-        run = _StoredRun(seed, self.progress, checkpoint, self._store, self._maker, self._images)
-        arrays = kept(self._store, key, "artifact", lambda: make(run))
+        parts = self._store.recording()
+        run = _StoredRun(seed, self.progress, checkpoint, parts, self._maker, self._made_by, self._images)
+        arrays = kept(self._store, key, "artifact", lambda: make(run), self._made_by, parts.used)
         checkpoint.clear()  # also if a run was killed between storing and clearing
         return arrays
 
@@ -132,5 +138,19 @@ def open_images(
     """A task's images, with every encoder layer that one of the learners reads."""
     layers = tuple(dict.fromkeys(layer for learner in learners for layer in learner.layers()))
     encoder = task.encoder.build(device=device) if task.encoder and layers else None
-    keep = keeper(store, task.preprocessing.white)
+    packages = {choice.component.__module__.partition(".")[0]: choice for choice in _image_plugins(task)}
+    plugins = {package: distributions(choice) for package, choice in packages.items()}
+    keep = keeper(store, task.preprocessing.white, plugins)
     return FileImageSet(task.samples, task.preprocessing, encoder, layers, progress, keep)
+
+
+def _image_plugins(task: FitTask | StatisticsTask | ScoresTask) -> Iterator[Choice]:
+    """The plugins that see a task's images."""
+    if isinstance(task, ScoresTask):
+        yield from (cell.learner for cell, _ in task.parts)
+    elif isinstance(task, FitTask):
+        yield from (cell.learner for cell in task.cells)
+    else:
+        for cell in task.cells:
+            yield from (cell.fit.learner, *([cell.segmenter] if cell.segmenter else []))
+        yield from [task.defects.segmenter] if task.defects else []

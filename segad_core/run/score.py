@@ -53,7 +53,7 @@ def score_with_detectors(task: StatisticsTask, store: Store, device: str, progre
         encoder = task.encoder if detectors[cell.fit.key].detector.layers() else None
         defects = (*task.defects.generators, task.defects.segmenter) if task.defects else ()
         made_by = distributions(cell.fit.learner, encoder, cell.segmenter, *cell.features, *defects)
-        store.put(cell.key, "statistics", files, made_by)
+        store.put(cell.key, "statistics", files, made_by, store.used)
 
 
 def score_with_classifier(task: ScoresTask, store: Store, device: str, progress: Progress) -> None:
@@ -70,7 +70,8 @@ def score_with_classifier(task: ScoresTask, store: Store, device: str, progress:
     learners = [cell.learner for cell, _ in task.parts]
     encoder = task.encoder if any(one.build(task.category).layers() for one in learners) else None
     made_by = distributions(encoder, *learners)
-    store.put(task.cells[0].key, "scores", values_files([("image", "score")], scores), made_by)
+    files = values_files([("image", "score")], scores)
+    store.put(task.cells[0].key, "scores", files, made_by, store.used)
 
 
 def _scores_of(

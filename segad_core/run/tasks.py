@@ -29,5 +29,5 @@ def execute(task: Task, store: Store, device: str, progress: Progress) -> tuple[
             for key in missing:  # sorted, as other processes may lock some of these keys too
                 locks.enter_context(store.lock(key, f"'{task.name}'"))
             if not all(store.has(key) for key in missing):  # another process may have made them meanwhile
-                _MAKERS[type(task)](task, store, device, progress)
+                _MAKERS[type(task)](task, store.recording(), device, progress)
     return tuple(cell.key for cell in task.cells)

@@ -15,11 +15,12 @@ def version_notes(store: Store, keys: Iterable[str]) -> list[str]:
         store: has the artifacts.
         keys: of all artifacts that the table rests on; those that are not there are left out.
     """
-    recorded = [found for key in keys if (found := store.versions(key)) is not None]
+    recorded = [found for key in keys if (found := store.all_versions(key))]
     versions: dict[str, set[str]] = defaultdict(set)
     for artifact in recorded:
-        for name, version in artifact.items():
-            versions[name].add(version)
+        for one in artifact:
+            for name, version in one.items():
+                versions[name].add(version)
     notes = []
     mixed = {name: sorted(found) for name, found in sorted(versions.items()) if len(found) > 1}
     if mixed:
@@ -28,7 +29,7 @@ def version_notes(store: Store, keys: Iterable[str]) -> list[str]:
             f"the store mixes artifacts made under different versions: {named}. Their numbers may differ in "
             "the last digits or more; a run with an empty --store uses one version throughout."
         )
-    if unknown := sum(not artifact for artifact in recorded):
+    if unknown := sum(not all(artifact) for artifact in recorded):
         notes.append(
             f"{unknown} of {len(recorded)} artifacts in the store were made before segad recorded versions: "
             "the versions of libraries behind them are unknown."

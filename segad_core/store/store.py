@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -37,11 +37,21 @@ class Store:
         self.root = root
         self.checkpoints = root / "checkpoints"
         """Where each training has a folder until it is finished."""
+        self.used: list[dict[str, str]] = []
+        """The different versions behind the artifacts that `kept` has returned from this object."""
         try:
             for name in ("objects", "locks"):
                 (root / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self.failure("cannot be created", error) from error
+
+    def recording(self) -> Store:
+        """The same store with an empty list of what was used, for a piece of work that records its own."""
+        return Store(self.root)
+
+    def note_use(self, key: str) -> None:
+        """Adds the versions behind an artifact to what was used."""
+        self.used += [found for found in self.all_versions(key) if found not in self.used]
 
     def has(self, key: str) -> bool:
         """Whether an artifact exists; it is verified only when it is read."""
@@ -80,11 +90,19 @@ class Store:
 
         Empty if they were not recorded, as before segad recorded any; None if there is no sound artifact.
         """
+        return next(iter(self.all_versions(key)), None)
+
+    def all_versions(self, key: str) -> list[dict[str, str]]:
+        """An artifact's versions as in `versions`, then those of the artifacts that it was made from.
+
+        Those of the cells of a plan are not among them. Empty if there is no sound artifact.
+        """
         try:
             manifest = json.loads((self._folder(key) / _MANIFEST).read_bytes())
-            return {str(name): str(version) for name, version in manifest.get("versions", {}).items()}
-        except (OSError, ValueError, AttributeError):
-            return None
+            recorded = [manifest.get("versions", {}), *manifest.get("used", [])]
+            return [{str(name): str(version) for name, version in one.items()} for one in recorded]
+        except (OSError, ValueError, AttributeError, TypeError):
+            return []
 
     def put(
         self,
@@ -92,6 +110,7 @@ class Store:
         kind: str,
         files: Mapping[str, bytes],
         plugins: Mapping[str, str] = MappingProxyType({}),
+        used: Sequence[Mapping[str, str]] = (),
     ) -> None:
         """Writes an artifact durably, with the versions that decide its numbers; an existing one stays.
 
@@ -100,6 +119,7 @@ class Store:
             kind: what it is, for people and messages.
             files: its files by name.
             plugins: the versions of the distributions whose plugins made it.
+            used: the versions behind artifacts that it was made from, as in `Store.used`.
 
         Raises:
             StoreError: the disk is full or the store cannot be written; nothing is left behind.
@@ -108,7 +128,7 @@ class Store:
             return
         with self.lock(f"{key}.put", f"the {kind} {key}"):
             if not self.has(key):  # another process may have written it while this one waited
-                self._write(self._folder(key), kind, files, {**plugins, **current_versions()})
+                self._write(self._folder(key), kind, files, {**plugins, **current_versions()}, used)
 
     @contextmanager
     def lock(self, key: str, what: str = "") -> Iterator[None]:
@@ -163,13 +183,19 @@ class Store:
         return files
 
     def _write(
-        self, folder: Path, kind: str, files: Mapping[str, bytes], versions: Mapping[str, str]
+        self,
+        folder: Path,
+        kind: str,
+        files: Mapping[str, bytes],
+        versions: Mapping[str, str],
+        used: Sequence[Mapping[str, str]],
     ) -> None:
         part = folder.with_name(f".{folder.name}.part")
         manifest = {
             "format": _FORMAT,
             "kind": kind,
             "versions": dict(versions),
+            "used": [dict(one) for one in used],
             "files": {name: bytes_digest(data) for name, data in files.items()},
         }
         try:

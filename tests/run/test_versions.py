@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fakes
 import numpy as np
 import pytest
 from builders import run_command, said, workshop, write_recipe
+from numpy.typing import NDArray
 from small_runs import done, workplace, write
 
+from segad_core.contracts import Arrays, ImageBatch
 from segad_core.plugins.registry import Provider, Registry
 from segad_core.run.cells import FitCell, ScoresCell, StatisticsCell, StatisticsTask
 from segad_core.run.versions import version_notes
@@ -123,3 +127,48 @@ def test_cells_name_the_distributions_of_all_plugins_that_made_them(home: Path) 
                 halves = task.defects or (cell.segmenter and cell.segmenter.provider.name == "halves")
                 expected |= {"segmenters"} if halves else set()
                 assert names == expected | ({"defects"} if task.defects else set())
+
+
+class Measuring(fakes.Halves):
+    """A segmenter that keeps what it measures of each image."""
+
+    def segment(self, batch: ImageBatch) -> NDArray[np.uint8]:
+        for i in range(len(batch)):
+            batch.artifact(i, {}, size_of)
+        return super().segment(batch)
+
+
+def size_of(pixels: NDArray[np.uint8]) -> Arrays:
+    return {"size": np.array(pixels.shape)}
+
+
+def test_artifacts_of_another_version_that_are_in_no_plan_are_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part that trainings share, and what a segmenter keeps of images: also once all cells are stored."""
+    monkeypatch.setattr(fakes, "Halves", Measuring)
+    steps = {"use": "steps", "params": {"shared": "x"}}
+    path = write(
+        home,
+        detectors={"steps": steps, "spotty": {"use": "spotty", "params": {"wrong": "nowhere"}}},
+        segmenter="halves",
+        rows=[{"name": a, "detectors": [a]} for a in ("steps", "spotty")],
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr("segad_core.store.store.current_versions", lambda: {"torch": "1"})
+        plan, store = done(path)
+    cells = [cell for task in plan.tasks for cell in task.cells]
+    assert version_notes(store, [cell.key for cell in cells]) == []
+    for cell in cells:
+        shutil.rmtree(store.root / "objects" / cell.key[:2] / cell.key)
+    monkeypatch.setattr("segad_core.store.store.current_versions", lambda: {"torch": "2"})
+    _, store = done(path)
+    mixed = {
+        (type(cell).__name__, cell.alias if isinstance(cell, FitCell) else "")
+        for cell in cells
+        if any("torch 1 and 2" in note for note in version_notes(store, [cell.key]))
+    }
+    assert mixed == {("FitCell", "steps"), ("StatisticsCell", "")}
+    artifacts = [json.loads(path.read_text()) for path in store.root.glob("objects/*/*/manifest.json")]
+    by_kind = {one["kind"]: set(one["versions"]) for one in artifacts if "artifact" in one["kind"]}
+    assert by_kind == {"artifact": {"torch", "our-detectors"}, "image artifact": {"torch", "our-segmenters"}}
