@@ -14,7 +14,7 @@ log = logging.getLogger("segad.locks")
 
 
 def acquire(path: Path, what: str) -> FileLock:
-    """Waits for a lock that another process may hold, and says so once if that takes long.
+    """Waits for a lock that another process or thread may hold, and says so once if that takes long.
 
     Args:
         path: the lock file; the system releases the lock when the process that holds it ends.
@@ -28,8 +28,8 @@ def acquire(path: Path, what: str) -> FileLock:
         lock.acquire(timeout=NOTICE)
     except Timeout:
         log.warning(
-            "waiting for %s, which another process holds (lock file %s); the lock is released when that "
-            "process finishes or ends",
+            "waiting for %s, which another task or process has locked (lock file %s); the lock is released "
+            "when that one finishes or ends",
             what,
             path,
         )

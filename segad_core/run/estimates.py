@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
+from segad_core.base.digest import digest_of
 from segad_core.base.scratch import IN_MEMORY
 from segad_core.base.text import size_words
 from segad_core.contracts import Encoder, Estimate, Feature, Layer, Learner, Segmenter, optional
@@ -104,7 +105,8 @@ def needs(plans: Sequence[CategoryPlan], store: Store) -> Needs:
             if isinstance(task, FitTask):
                 _fit(task, [cell.key for cell in lacking], found, estimates)
             elif isinstance(task, StatisticsTask):
-                _statistics(task, store, found, estimates)
+                made = tuple(cell for cell in task.cells if cell in lacking)
+                _statistics(replace(task, cells=made), found, estimates)
             elif isinstance(task, ScoresTask):
                 found.keep("classifier scores", _NUMBER * len(task.samples) + _OVERHEAD)
                 _score(task, [cell for cell, _ in task.parts], found, estimates, together=False)
@@ -134,9 +136,8 @@ def _fit(task: FitTask, keys: Sequence[str], found: Needs, estimates: Estimates)
         found.use(held + max(one.memory, scoring) + _batch(task, []), filed + one.temporary)
 
 
-def _statistics(task: StatisticsTask, store: Store, found: Needs, estimates: Estimates) -> None:
-    lacking = [cell for cell in task.cells if not store.has(cell.key)]
-    for cell in lacking:
+def _statistics(task: StatisticsTask, found: Needs, estimates: Estimates) -> None:
+    for cell in task.cells:
         segmenter: Segmenter | None = cell.segmenter.build(task.category) if cell.segmenter else None
         features: list[Feature] = [choice.build(task.category) for choice in cell.features]
         columns = sum(len(feature.statistics()) for feature in features) or 1
@@ -144,7 +145,27 @@ def _statistics(task: StatisticsTask, store: Store, found: Needs, estimates: Est
         measured = segmenter is not None and type(segmenter).quality is not Segmenter.quality
         line = _NUMBER * columns + (_QUALITY if measured else 0)
         found.keep("statistics", len(task.samples) * line + _NAME * columns + _OVERHEAD)
-    _score(task, list({cell.fit.key: cell.fit for cell in lacking}.values()), found, estimates, together=True)
+    fits = list({cell.fit.key: cell.fit for cell in task.cells}.values())
+    _score(task, fits, found, estimates, together=True, kept=_good_maps(task))
+
+
+def _good_maps(task: StatisticsTask) -> tuple[int, int]:
+    """The maps that features learn from, in memory and in temporary files.
+
+    Features that learn from the same images share maps by detector and labels by segmenter; they are
+    released only when those for the next images are there.
+    """
+    groups: dict[tuple[int, ...], dict[str, int]] = {}
+    for cell in task.cells:
+        if cell.fitted is not None and cell.fitted.good:
+            pixels = len(cell.fitted.good) * prod(task.preprocessing.size)
+            arrays = groups.setdefault(cell.fitted.good, {})
+            arrays[f"maps {cell.fit.key}"] = 4 * pixels
+            if cell.segmenter:
+                arrays[f"labels {digest_of(cell.segmenter.identity(task.category))}"] = pixels
+    held = [sum(size for size in group.values() if size <= IN_MEMORY) for group in groups.values()]
+    filed = [sum(size for size in group.values() if size > IN_MEMORY) for group in groups.values()]
+    return sum(sorted(held)[-2:]), sum(sorted(filed)[-2:])
 
 
 def _score(
@@ -153,15 +174,19 @@ def _score(
     found: Needs,
     estimates: Estimates,
     together: bool,
+    kept: tuple[int, int] = (0, 0),
 ) -> None:
-    """A pass over images with learners that are all in memory, or one after the other."""
+    """A pass over images with learners that are all in memory, or one after the other.
+
+    `kept` is what else is in memory and in temporary files.
+    """
     known = estimates.known(fit.key for fit in fits)
     states = [one.state for one in known]
     largest = max(states, default=0)  # while it is read: as bytes, as arrays, as weights
     work = max((one.per_image for one in known), default=0)
     learners = [fit.learner.build(task.category) for fit in fits]
     batch = task.preprocessing.batch_size * work + _batch(task, learners)
-    found.use((sum(states) if together else largest) + 4 * largest + batch)
+    found.use((sum(states) if together else largest) + 4 * largest + batch + kept[0], kept[1])
 
 
 def _layers(task: FitTask | StatisticsTask | ScoresTask, learners: Sequence[Learner]) -> list[int]:

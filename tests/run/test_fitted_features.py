@@ -17,6 +17,7 @@ from small_runs import done, prepared, row, workplace, write
 
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.run.cells import StatisticsTask
+from segad_core.run.estimates import Estimates, Needs, _statistics
 from segad_core.run.rows import feature_table
 
 SPLIT = {"seeds": [0, 1], "test": {"good": 4, "bad": 3}, "detectors": {"good": 8, "seed": 0}}
@@ -143,3 +144,25 @@ def test_all_detectors_share_one_pass_over_the_good_images(
     done(path)
     good = [image for image in split.final if image.startswith("good/")]
     assert sorted(image for image in seen if image in good) == sorted(2 * good)  # to fit, and to score
+
+
+def test_the_maps_that_features_learn_from_are_estimated(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Float32 maps and uint8 labels of two seeds' good images, by hand."""
+
+    def estimate(features: list[str]) -> tuple[int, int]:
+        plans = prepared(recipe(home, split=SPLIT, features=features)).plans
+        found = Needs()
+        for task in plans[0].tasks:
+            if isinstance(task, StatisticsTask):
+                _statistics(task, found, Estimates(plans))
+        return found.memory, found.temporary
+
+    plan = prepared(recipe(home, split=SPLIT)).plans[0]
+    cells = [c for task in plan.tasks if isinstance(task, StatisticsTask) for c in task.cells]
+    good = [len(cell.fitted.good) for cell in cells if cell.fitted]
+    assert len(good) == 2
+    extra = 5 * max(good) * 48 * 48  # each seed has a pass of its own
+    learns, plain = estimate(["above"]), estimate(["mean"])
+    assert (learns[0] - plain[0], learns[1]) == (extra, 0)
+    monkeypatch.setattr("segad_core.run.estimates.IN_MEMORY", 0)
+    assert estimate(["above"]) == (plain[0], extra)
