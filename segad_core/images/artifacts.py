@@ -17,7 +17,6 @@ from segad_core.images import decode
 from segad_core.store.arrays import kept
 from segad_core.store.store import Store
 
-_ARRAYS = "arrays.safetensors"
 _SCHEMA = 1
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from segad_core.base.code_digest import code_digest
-from segad_core.base.digest import file_digest, folder_digest
+from segad_core.base.digest import digest_of, file_digest, folder_digest
 from segad_core.base.files import is_file
 from segad_core.contracts import Component, Parameters
 from segad_core.contracts.component import DecidesNothing, IsInputFile, IsInputFolder, has_mark
@@ -59,6 +59,10 @@ class Choice:
                 "params": _identity_of(self.params_for(category)),
             }
         return self._identities[category]
+
+    def digest(self, category: str = "") -> str:
+        """The digest of `identity`: equal for choices that give equal results."""
+        return digest_of(self.identity(category))
 
     @cached_property
     def _identities(self) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
-from segad_core.base.digest import digest_of
 from segad_core.base.scratch import IN_MEMORY
 from segad_core.base.text import size_words
 from segad_core.contracts import Encoder, Estimate, Feature, Layer, Learner, Segmenter, optional
@@ -162,7 +161,7 @@ def _good_maps(task: StatisticsTask) -> tuple[int, int]:
             arrays = groups.setdefault(cell.fitted.good, {})
             arrays[f"maps {cell.fit.key}"] = 4 * pixels
             if cell.segmenter:
-                arrays[f"labels {digest_of(cell.segmenter.identity(task.category))}"] = pixels
+                arrays[f"labels {cell.segmenter.digest(task.category)}"] = pixels
     held = [sum(size for size in group.values() if size <= IN_MEMORY) for group in groups.values()]
     filed = [sum(size for size in group.values() if size > IN_MEMORY) for group in groups.values()]
     return sum(sorted(held)[-2:]), sum(sorted(filed)[-2:])

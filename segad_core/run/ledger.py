@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 import pluggy
 
-from segad_core.base.digest import digest_of
 from segad_core.contracts import Sample
 from segad_core.evaluate import Figures, measure, with_means
 from segad_core.recipe import Recipe
@@ -106,7 +105,7 @@ def segmented_images(tasks: Sequence[Task], store: Store) -> list[SegmentedImage
     for task in tasks:
         if not isinstance(task, StatisticsTask) or task.defects:  # those images are in another task too
             continue
-        by_segmenter = {digest_of(c.segmenter.identity(task.category)): c for c in task.cells if c.segmenter}
+        by_segmenter = {c.segmenter.digest(task.category): c for c in task.cells if c.segmenter}
         for identity, cell in by_segmenter.items():  # the cells of all detectors hold the same qualities
             assert cell.segmenter is not None
             name = cell.segmenter.provider.name

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.base.digest import digest_of
 from segad_core.base.formats import arrays_to_bytes, json_bytes
 from segad_core.contracts import Classifier, Feature, Progress, Run
-from segad_core.recipe import Choice
 from segad_core.run.cells import FitCell, FittedOn, ScoresTask, StatisticsCell, StatisticsTask, distributions
 from segad_core.run.fit import open_images, restored
 from segad_core.scoring.batch import GeneratedDefects, NamedDetector, ScoringPass
@@ -28,7 +26,7 @@ Segmenters = Mapping[str, NamedSegmenter]
 def score_with_detectors(task: StatisticsTask, store: Store, device: str, progress: Progress) -> None:
     """Fills those of a task's cells that the store lacks: statistics of maps, or detectors' image scores."""
     missing = [cell for cell in task.cells if not store.has(cell.key)]
-    detectors = detectors_of(missing, store, task.category, device)
+    detectors = detectors_of([cell.fit for cell in missing], store, task.category, device)
     segmenters = _segmenters(task, missing, device)
     statistics = [_statistics(cell, task, segmenters, device) for cell in missing]
     _fit_features(task, missing, statistics, detectors, store, device, progress)
@@ -85,13 +83,11 @@ def _scores_of(
 
 
 def detectors_of(
-    cells: Sequence[StatisticsCell], store: Store, category: str, device: str
+    fits: Iterable[FitCell], store: Store, category: str, device: str
 ) -> dict[str, NamedDetector]:
-    """The trained detectors of cells, each once, by the key of its training."""
-    fits = {cell.fit.key: cell.fit for cell in cells}
-    return {
-        key: NamedDetector(fit.alias, restored(fit, store, category, device)) for key, fit in fits.items()
-    }
+    """Trained detectors, each once, by the key of its training."""
+    different = {fit.key: fit for fit in fits}.values()
+    return {fit.key: NamedDetector(fit.alias, restored(fit, store, category, device)) for fit in different}
 
 
 def _segmenters(
@@ -100,22 +96,18 @@ def _segmenters(
     choices = [cell.segmenter for cell in cells if cell.segmenter]
     if task.defects:
         choices.append(task.defects.segmenter)
-    different = {_identity(choice, task.category): choice for choice in choices}
+    different = {choice.digest(task.category): choice for choice in choices}
     return {
         key: NamedSegmenter(choice.build(task.category, device), choice.provider.name)
         for key, choice in different.items()
     }
 
 
-def _identity(choice: Choice, category: str) -> str:
-    return digest_of(choice.identity(category))
-
-
 def _statistics(
     cell: StatisticsCell, task: StatisticsTask, segmenters: Segmenters, device: str
 ) -> MapStatistics:
     features: list[Feature] = [choice.build(task.category, device) for choice in cell.features]
-    segmenter = segmenters[_identity(cell.segmenter, task.category)] if cell.segmenter else None
+    segmenter = segmenters[cell.segmenter.digest(task.category)] if cell.segmenter else None
     return MapStatistics(cell.fit.key, cell.fit.alias, segmenter, features)
 
 
@@ -123,7 +115,7 @@ def _defects(task: StatisticsTask, segmenters: Segmenters, device: str) -> Gener
     if task.defects is None:
         return None
     return GeneratedDefects(
-        segmenters[_identity(task.defects.segmenter, task.category)],
+        segmenters[task.defects.segmenter.digest(task.category)],
         [choice.build(task.category, device) for choice in task.defects.generators],
         task.defects.seed,
     )

@@ -175,7 +175,7 @@ HOSTILE: dict[str, Spoil] = {
     "a child far below": tree("right_children", 0, -(2**31)),
     "a child that is its own": tree("left_children", 0, 0),
     "a feature that is not there": tree("split_indices", 0, 10**6),
-    "a leaf that is no number": tree("split_conditions", 0, float("nan")),
+    "a leaf that is not a number": tree("split_conditions", 0, float("nan")),
     "a leaf without end": tree("split_conditions", 0, float("inf")),
     "a forest of other features": text(
         FOREST, lambda f: f["learner"]["learner_model_param"].__setitem__("num_feature", "9999")
@@ -254,7 +254,7 @@ HOSTILE: dict[str, Spoil] = {
     "another encoder's weights": manifest("pipeline/encoder_digest", "0" * 64),
     "no encoder": manifest("pipeline/encoder", None),
     # tables, golden images, masks
-    "a threshold that is no number": file(
+    "a threshold that is not a number": file(
         "operating.json", b'{"rule":{"kind":"catch","catch":0.95},"threshold":NaN}'
     ),
     "a threshold in words": text("operating.json", lambda p: p.__setitem__("threshold", "0")),

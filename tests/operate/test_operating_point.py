@@ -312,7 +312,7 @@ DAMAGES: dict[str, Any] = {
     "empty": b"",
     "no text": b"\xff\xfe",
     "too deep": b"[" * 100_000,
-    "a threshold that is no number": {**GOOD, "threshold": float("nan")},
+    "a threshold that is not a number": {**GOOD, "threshold": float("nan")},
     "an infinite threshold": {**GOOD, "threshold": float("inf")},
     "a threshold in words": {**GOOD, "threshold": "0.5"},
     "no threshold": {key: value for key, value in GOOD.items() if key != "threshold"},

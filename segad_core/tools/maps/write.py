@@ -14,8 +14,9 @@ from segad_core.base.digest import digest_of
 from segad_core.contracts import Progress
 from segad_core.errors import StoreError
 from segad_core.run.cells import FitCell
-from segad_core.run.fit import open_images, restored
-from segad_core.scoring.batch import NamedDetector, ScoringPass
+from segad_core.run.fit import open_images
+from segad_core.run.score import detectors_of
+from segad_core.scoring.batch import ScoringPass
 from segad_core.store.store import Store
 from segad_core.tools.maps.folder import MapFolder
 from segad_core.tools.maps.plan import MapPass
@@ -68,10 +69,7 @@ def _fill(
 ) -> None:
     """Writes the maps of all detectors in one pass; two names of one training share its maps."""
     category, done = part.task.category, 0
-    fits = {fit.key: fit for fit in filling.values()}
-    detectors = {
-        key: NamedDetector(fit.alias, restored(fit, store, category, device)) for key, fit in fits.items()
-    }
+    detectors = detectors_of(filling.values(), store, category, device)
     scoring = ScoringPass(detectors)
     images = open_images(part.task, [d.detector for d in detectors.values()], store, device, progress)
     for batch in images.batches():
