@@ -64,3 +64,14 @@ class NonFiniteError(SegadError):
 
 class StoreError(SegadError):
     """The store or the run folder cannot be read or written."""
+
+
+class HeldError(StoreError):
+    """Another process holds an output; nothing was changed."""
+
+
+class ResourceError(SegadError):
+    """The machine failed: a full disk, no memory, no free file handles, a broken device.
+
+    Neither an image nor a bundle nor a plugin is at fault, and nothing that was finished is lost.
+    """

@@ -1,12 +1,19 @@
-"""Durable writes: a reader sees the old file or the new one, never a mixture."""
+"""Durable writes: a reader sees the old file or the new one, never a mixture, and no link is followed."""
 
 from __future__ import annotations
 
+import ctypes
 import os
-import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
+from segad_core.base.leftovers import OLD, discard, temporary_file, temporary_name
 from segad_core.base.text import as_text
+
+_AT_FDCWD, _EXCHANGE = -100, 2  # of Linux's renameat2
 
 
 def is_file(path: Path) -> bool:
@@ -26,43 +33,40 @@ def is_folder(path: Path) -> bool:
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Writes a file to a temporary name in the same folder, syncs it, and moves it into place in one step."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(as_text(data).encode() if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    """Writes a file durably, complete or not at all; a link in its place is replaced, not followed."""
+    with replacing(path) as file:
+        file.write(as_text(data).encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A new file to write and seek in, which takes its place durably if nothing fails."""
+    with temporary_file(path) as (part, descriptor):
+        with os.fdopen(descriptor, "w+b", closefd=False) as file:
+            yield file
+        os.fsync(descriptor)
+        part.replace(path)
     sync_folder(path.parent)
 
 
-def replace_folder(path: Path, fresh: Path, old: Path) -> None:
-    """Puts a new folder in the place of another, which need not exist.
+def replace_folder(path: Path, fresh: Path) -> None:
+    """Puts a new folder, which lies beside it, in the place of another one, which need not exist.
 
-    This takes two steps. If the second one fails or is interrupted, the previous folder is put back.
-
-    Args:
-        path: the folder to replace.
-        fresh: the new folder, beside it.
-        old: where the previous folder is kept in between, beside it.
+    Where the system can exchange two folders (Linux), a reader finds the old or the new one at any moment,
+    and so does the next command after a kill. Elsewhere there is a moment without any, which a failure ends
+    by putting the old one back. The old folder is removed as soon as no reader holds it.
     """
     try:
-        if path.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            path.rename(old)
+        path.lstat()
+    except FileNotFoundError:
         fresh.rename(path)
         sync_folder(path.parent)
-        shutil.rmtree(old, ignore_errors=True)
-    except BaseException:
-        if not path.exists() and old.exists():
-            old.rename(path)
-        elif not fresh.exists():  # the new folder is in place
-            shutil.rmtree(old, ignore_errors=True)
-        raise
+        return
+    old = fresh if _exchange(fresh, path) else _replaced_in_two_steps(path, fresh)
+    try:
+        sync_folder(path.parent)
+    finally:
+        discard(old)
 
 
 def sync_file(path: Path) -> None:
@@ -78,3 +82,29 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _replaced_in_two_steps(path: Path, fresh: Path) -> Path:
+    """Moves a folder away and another one into its place; returns where the old one is now."""
+    old = temporary_name(path, OLD)
+    try:
+        path.rename(old)
+        fresh.rename(path)
+    except BaseException:
+        if not os.path.lexists(path) and os.path.lexists(old):
+            old.rename(path)
+        elif not os.path.lexists(fresh):  # the new folder is in place
+            discard(old)
+        raise
+    return old
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchanges two folders in one step; False where the system or the file system cannot."""
+    if not sys.platform.startswith("linux"):
+        return False
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    done: int = rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE)
+    return done == 0

@@ -13,6 +13,15 @@ def in_one_line(name: str) -> str:
     return "".join(c if c.isprintable() else _escaped(ord(c)) for c in as_text(name))
 
 
+def printable(text: str) -> str:
+    """Text of several lines that a terminal shows and does not obey: control characters become escapes.
+
+    Line ends stay; a name or a message from elsewhere has to pass `in_one_line` before it becomes part of a
+    text, or it can pretend to be further lines.
+    """
+    return "\n".join(map(in_one_line, text.split("\n")))
+
+
 def _escaped(code: int) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from segad_core.base import files
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import Manifest
 from segad_core.bundle.format.writing import replace_bundle, write_bundle
@@ -145,6 +146,7 @@ def test_a_bundle_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pyt
             raise OSError(28, "No space left on device")
         return rename(self, target)
 
+    monkeypatch.setattr(files, "_exchange", lambda one, other: False)
     monkeypatch.setattr(Path, "rename", broken)
     with pytest.raises(BundleError, match="cannot be replaced: No space left"):
         replace_bundle(tmp_path / "x", PLAIN, {"one": b"other"})
@@ -167,6 +169,7 @@ def test_one_that_is_interrupted_while_it_is_replaced_stays(
             raise KeyboardInterrupt
         return found
 
+    monkeypatch.setattr(files, "_exchange", lambda one, other: False)
     monkeypatch.setattr(Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
         replace_bundle(tmp_path / "x", PLAIN, {"one": b"other"})
@@ -187,6 +190,7 @@ def test_an_interrupt_after_the_new_folder_took_its_place_leaves_the_new_one_alo
             raise KeyboardInterrupt
         return renamed
 
+    monkeypatch.setattr(files, "_exchange", lambda one, other: False)
     monkeypatch.setattr(Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
         replace_bundle(tmp_path / "x", PLAIN, {"one": b"other"})

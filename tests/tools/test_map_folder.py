@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from segad_core.base import files
 from segad_core.tools.maps.folder import RECORD, MapFolder
 
 FILES = [PurePosixPath("a.npy")]
@@ -43,6 +44,7 @@ def test_a_replacement_that_stops_leaves_a_whole_folder(
             raise error
         return rename(self, target)
 
+    monkeypatch.setattr(files, "_exchange", lambda one, other: False)
     monkeypatch.setattr(Path, "rename", stopping)
     with pytest.raises(type(error)):
         write_maps(folder, "second")

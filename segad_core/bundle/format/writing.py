@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from segad_core.base.files import replace_folder, sync_file, sync_folder
+from segad_core.base.leftovers import temporary_name
 from segad_core.bundle.format.container import MANIFEST, SEAL, Member, seal_of
 from segad_core.bundle.format.manifest import FileFacts, Manifest
 from segad_core.bundle.format.members import check_names
@@ -50,12 +51,12 @@ def replace_bundle(path: Path, manifest: Manifest, contents: Mapping[str, Conten
     Raises:
         BundleError: as for `write_bundle`, or it cannot be replaced; the old bundle is still there.
     """
-    fresh, old = (path.with_name(f".{path.name}.{os.getpid()}.{age}") for age in ("new", "old"))
+    fresh = temporary_name(path)
     folder = path.is_dir()
     _write(fresh, manifest, contents, as_zip=not folder)
     try:
         if folder:
-            replace_folder(path, fresh, old)
+            replace_folder(path, fresh)
         else:
             fresh.replace(path)
             sync_folder(path.parent)

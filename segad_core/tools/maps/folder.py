@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from segad_core.base.files import replace_folder, sync_file, sync_folder
+from segad_core.base.leftovers import temporary_folder
 from segad_core.errors import UsageError
 from segad_core.run.cells import FitCell
 
@@ -72,17 +72,14 @@ class MapFolder:
             files: that will be written.
             record: what to record about them.
         """
-        part = self._beside("part")
-        shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
-        try:
-            for parent in {part, *(part / file.parent for file in files)}:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(self.path) as part:
+            for parent in {part / file.parent for file in files}:
                 parent.mkdir(parents=True, exist_ok=True)
             (part / RECORD).write_text(json.dumps({**record, "origin": self.origin}, indent=1) + "\n")
             yield part
             _sync(part)
-            replace_folder(self.path, part, self._beside("old"))
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+            replace_folder(self.path, part)
 
     def _origin_on_disk(self) -> str | None:
         """The origin of the maps on disk; None if it is not a folder of maps."""
@@ -97,9 +94,6 @@ class MapFolder:
         paths = (path for path in self.path.rglob("*") if path.is_symlink() or not path.is_dir())
         others = (path for path in paths if path.suffix != ".npy" and path != self.path / RECORD)
         return next((path.relative_to(self.path).as_posix() for path in others), "")
-
-    def _beside(self, what: str) -> Path:
-        return self.path.with_name(f".{self.path.name}.{what}")
 
 
 def _sync(folder: Path) -> None:

@@ -1,0 +1,106 @@
+"""Files and folders that are replaced whole, through no link, with or without an exchange in one step."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from segad_core.base import files
+from segad_core.base.files import replace_folder, replacing, write_atomic
+from segad_core.base.leftovers import temporary_folder
+
+
+@pytest.fixture(params=["exchange", "two steps"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "two steps":
+        monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+    return str(request.param)
+
+
+def put(path: Path, text: str) -> None:
+    with temporary_folder(path) as part:
+        (part / "text").write_text(text)
+        replace_folder(path, part)
+
+
+def test_a_folder_is_replaced_and_nothing_stays_beside_it(way: str, tmp_path: Path) -> None:
+    for text in ("one", "two", "three"):
+        put(tmp_path / "x", text)
+        assert (tmp_path / "x" / "text").read_text() == text
+        assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.skipif(not os.sys.platform.startswith("linux"), reason="renameat2")  # type: ignore[attr-defined]
+def test_there_is_no_moment_without_the_folder(tmp_path: Path) -> None:
+    put(tmp_path / "x", "0")
+    missing, done = list[str](), threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            if not os.path.lexists(tmp_path / "x"):
+                missing.append("missing")
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    for number in range(200):
+        put(tmp_path / "x", str(number))
+    done.set()
+    watcher.join()
+    assert not missing
+
+
+def test_a_folder_that_a_reader_holds_is_left_to_a_later_sweep(way: str, tmp_path: Path) -> None:
+    from segad_core.base.leftovers import hold, leftovers, sweep
+
+    put(tmp_path / "x", "one")
+    reader = os.open(tmp_path / "x", os.O_RDONLY)
+    assert hold(reader)
+    put(tmp_path / "x", "two")
+    (old,) = leftovers(tmp_path)
+    assert (old / "text").read_text() == "one"
+    assert sweep(tmp_path) == []
+    os.close(reader)
+    assert sweep(tmp_path) == [old]
+    assert (tmp_path / "x" / "text").read_text() == "two"
+
+
+@pytest.mark.parametrize("target", ["a file", "nothing"])
+def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(target: str, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    if target == "a file":
+        victim.write_text("precious")
+    (tmp_path / "x").symlink_to(victim)
+    write_atomic(tmp_path / "x", "new")
+    assert not (tmp_path / "x").is_symlink() and (tmp_path / "x").read_text() == "new"
+    assert (victim.read_text() if victim.exists() else "") == ("precious" if target == "a file" else "")
+
+
+def test_a_temporary_name_that_is_taken_is_not_written_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even one who could guess the name gains nothing."""
+    import secrets
+
+    monkeypatch.setattr(secrets, "token_hex", lambda count: "0" * 2 * count)
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / ".x.0000000000000000.segad-part").symlink_to(tmp_path / "victim")
+    with pytest.raises(FileExistsError):
+        write_atomic(tmp_path / "x", "new")
+    assert (tmp_path / "victim").read_text() == "precious" and not (tmp_path / "x").exists()
+
+
+def test_a_block_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "x", "old")
+    with pytest.raises(RuntimeError), replacing(tmp_path / "x") as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert (tmp_path / "x").read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_long_names_can_be_written(tmp_path: Path) -> None:
+    for name in ("a" * 250 + ".csv", "ü" * 120, os.fsdecode(b"\xff" * 240)):
+        write_atomic(tmp_path / name, "x")
+        assert (tmp_path / name).read_text() == "x"
