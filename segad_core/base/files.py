@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,15 @@ from typing import IO
 from segad_core.base.leftovers import OLD, discard, temporary_file, temporary_name
 from segad_core.base.text import as_text
 
+_KINDS = {
+    stat.S_IFREG: "a file",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 _AT_FDCWD, _EXCHANGE = -100, 2  # of Linux's renameat2
 
 
@@ -30,6 +40,19 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:
         return False
+
+
+def kind_of(path: Path) -> str:
+    """What has a path, in words, without following a link: `a file`, `a symbolic link`; empty if nothing has.
+
+    Raises:
+        OSError: the system cannot tell.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    return _KINDS.get(stat.S_IFMT(mode), "something that is not a file")
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:

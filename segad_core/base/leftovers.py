@@ -3,7 +3,7 @@
 A temporary file or folder is called `.NAME.TOKEN.segad-part`; a folder that was replaced, where the system
 cannot exchange two folders in one step, `.NAME.TOKEN.segad-old`. Tokens are random, names are created
 exclusively, and no link is followed. Whoever uses one holds a shared lock on it, which the system releases
-when the process ends: what nobody holds is a leftover.
+when the process ends: what nobody holds is a leftover, and so is a lock file `.NAME.segad-lock`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ try:
 except ImportError:  # a system without such locks: nothing counts as a leftover
     fcntl = None  # type: ignore[assignment]
 
-PART, OLD = "segad-part", "segad-old"
+PART, OLD, LOCK = "segad-part", "segad-old", "segad-lock"
 SCRATCH = "segad-scratch-"
 """How the names of segad's folders in the system's temporary folder begin."""
 
-_NAME = re.compile(rf"\.(?P<name>.+)\.[0-9a-f]{{16}}\.(?P<kind>{PART}|{OLD})", re.DOTALL)
+_NAME = re.compile(rf"\.(?P<name>.+)\.(?:[0-9a-f]{{16}}\.(?P<kind>{PART}|{OLD})|{LOCK})", re.DOTALL)
 _LONGEST = 200
 """Bytes of a name that are repeated in a temporary one; file systems allow some 255 in all."""
 
@@ -147,6 +147,16 @@ def leftovers(folder: Path) -> list[Path]:
     )
 
 
+def abandoned(path: Path) -> bool:
+    """Whether nobody holds what has a temporary name.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    with _claimed(path) as status:
+        return status is not None
+
+
 @contextmanager
 def _held_folder(make: Callable[[], Path]) -> Iterator[Path]:
     """A new folder, held from the beginning; one that a sweep took before that is made again."""
@@ -215,19 +225,26 @@ def _put_back(path: Path) -> bool:
 
 def _remove_unheld(path: Path) -> bool:
     """Removes a file or folder of this user that nobody holds; False if somebody does."""
-    if fcntl is None:
-        return False
-    mode, owner = (status := path.lstat()).st_mode, status.st_uid
-    if owner != os.geteuid() or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        return False
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        if not _lock(descriptor, exclusively=True) or not _is(path, descriptor):
+    with _claimed(path) as status:
+        if status is None:
             return False
-        if stat.S_ISDIR(mode):
+        if stat.S_ISDIR(status.st_mode):
             shutil.rmtree(path)
         else:
             path.unlink()
+    return True
+
+
+@contextmanager
+def _claimed(path: Path) -> Iterator[os.stat_result | None]:
+    """Holds a file or folder of this user against everybody; None if somebody holds it, or it is a link."""
+    status = path.lstat()
+    ours = status.st_uid == os.geteuid() if fcntl is not None else False
+    if not ours or not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        yield None
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        yield status if _lock(descriptor, exclusively=True) and _is(path, descriptor) else None
     finally:
         os.close(descriptor)
-    return True

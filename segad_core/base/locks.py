@@ -8,17 +8,25 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from segad_core.base.checked import shown
+from segad_core.base.digest import bytes_digest
+from segad_core.base.leftovers import LOCK, sweep_once
+from segad_core.base.resources import is_resource, resource_error
 from segad_core.errors import HeldError, StoreError
 
 NOTICE = 5.0
 """Seconds after which a wait is reported."""
+_POLL, _GRACE = 0.01, 0.5
+"""Seconds between two attempts, and how long a lock that no living process signed is tried again."""
+_LONGEST = 200
+"""Bytes of a name that a lock file repeats; file systems allow some 255 in all."""
 _MOST_HOLDER = 4096
 """Bytes of a note on who holds an output."""
 
@@ -63,18 +71,22 @@ def held(output: Path, remedy: str, wait: float = 0.0) -> Iterator[None]:
     Raises:
         HeldError: another process holds it; the message says which.
         StoreError: its folder cannot be written.
+        ResourceError: the machine failed.
     """
     output = output.parent.resolve() / output.name
-    place = output.with_name(f".{output.name}.segad-lock")
+    sweep_once(output.parent)
+    place = lock_file(output)
     lock = FileLock(place)
     try:
-        lock.acquire(timeout=wait)
+        _take(lock, place, wait)
     except Timeout:
-        raise HeldError(f"{output} is held by {_holder(place)}", remedy) from None
+        raise HeldError(f"{output} is held by {_holder(_note(place), place)}", remedy) from None
     except OSError as error:
+        if is_resource(error):
+            raise resource_error(error, f"locking {output}") from error
         raise StoreError(
             f"{output}: cannot be locked ({error.strerror or error}; lock file {place})",
-            "Free some space or correct the permissions of its folder, or choose another place.",
+            "Correct the permissions of its folder, or choose another place.",
         ) from error
     try:
         _sign(place)
@@ -83,6 +95,36 @@ def held(output: Path, remedy: str, wait: float = 0.0) -> Iterator[None]:
         with suppress(OSError):
             place.unlink(missing_ok=True)  # while it is held: nobody who waits for it takes it afterwards
         lock.release()
+
+
+def lock_file(output: Path) -> Path:
+    """The lock file of an output, beside it."""
+    name = os.fsencode(output.name)
+    if len(name) > _LONGEST:
+        name = name[: _LONGEST // 2] + bytes_digest(name)[:16].encode()
+    return output.with_name(f".{os.fsdecode(name)}.{LOCK}")
+
+
+def _take(lock: FileLock, place: Path, wait: float) -> None:
+    """Acquires a lock.
+
+    A sweep may hold its file for a moment, a new holder may not have signed it yet, and an old one may remove
+    it: without the signature of a living process it is tried again.
+
+    Raises:
+        Timeout: another process holds it.
+        OSError: the file cannot be made or locked.
+    """
+    begun = time.monotonic()
+    while True:
+        try:
+            lock.acquire(timeout=0)
+            return
+        except Timeout:
+            over = time.monotonic() - begun - wait
+            if over >= _GRACE or (over >= 0 and _lives(_note(place))):
+                raise
+        time.sleep(_POLL)
 
 
 def _sign(place: Path) -> None:
@@ -101,13 +143,37 @@ def _sign(place: Path) -> None:
                 file.write(json.dumps(note).encode())
 
 
-def _holder(place: Path) -> str:
-    """Who holds a lock, as its holder wrote; anybody may have written it."""
+def _note(place: Path) -> dict[str, Any]:
+    """What a holder wrote, or anybody else; empty if it cannot be read."""
     try:
         with place.open("rb") as file:
             note = json.loads(file.read(_MOST_HOLDER))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _lives(note: Mapping[str, Any]) -> bool:
+    """Whether the process that signed a note may be alive; one on another machine may be."""
+    process = note.get("process")
+    if not isinstance(process, int) or process <= 0:
+        return False
+    if note.get("host") != platform.node() or os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+def _holder(note: Mapping[str, Any], place: Path) -> str:
+    """Who holds a lock, for a message."""
+    try:
         return shown(
             f"process {note['process']} on {note['host']} ('{note['command']}', since {note['since']})"
         )
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except KeyError:
         return f"another process (lock file {place})"

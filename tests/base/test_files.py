@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from segad_core.base import files
-from segad_core.base.files import replace_folder, replacing, write_atomic
+from segad_core.base.files import kind_of, replace_folder, replacing, write_atomic
 from segad_core.base.leftovers import temporary_folder
 
 
@@ -104,3 +105,11 @@ def test_long_names_can_be_written(tmp_path: Path) -> None:
     for name in ("a" * 250 + ".csv", "ü" * 120, os.fsdecode(b"\xff" * 240)):
         write_atomic(tmp_path / name, "x")
         assert (tmp_path / name).read_text() == "x"
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, Path.touch, os.mkfifo, lambda path: path.symlink_to("gone")])
+def test_what_has_a_path_in_words(make: Callable[[Path], None], tmp_path: Path) -> None:
+    assert kind_of(tmp_path / "x") == kind_of(tmp_path / "x" / "y") == ""
+    make(tmp_path / "x")
+    kinds = {"mkdir": "a folder", "touch": "a file", "mkfifo": "a named pipe"}
+    assert kind_of(tmp_path / "x") == kinds.get(make.__name__, "a symbolic link")

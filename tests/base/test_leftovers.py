@@ -12,7 +12,15 @@ import pytest
 
 from segad_core.base import leftovers
 from segad_core.base.files import write_atomic
-from segad_core.base.leftovers import OLD, scratch_folder, sweep, temporary_file, temporary_folder
+from segad_core.base.leftovers import (
+    OLD,
+    abandoned,
+    scratch_folder,
+    sweep,
+    temporary_file,
+    temporary_folder,
+)
+from segad_core.base.locks import held, lock_file
 
 TOKEN = "0123456789abcdef"
 
@@ -87,3 +95,12 @@ def test_a_folder_whose_successor_never_arrived_is_put_back(tmp_path: Path) -> N
     left.mkdir()
     assert sweep(tmp_path) == [left]
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_lock_file_is_swept_once_nobody_holds_it(tmp_path: Path) -> None:
+    place = lock_file(tmp_path / "f.csv")
+    with held(tmp_path / "f.csv", ""):
+        assert sweep(tmp_path) == [] and place.exists()
+    place.write_text("{}")
+    assert abandoned(place)
+    assert sweep(tmp_path) == [place] and not place.exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import platform
 import signal
 import threading
 import time
@@ -14,7 +15,7 @@ import pytest
 from filelock import FileLock
 
 from segad_core.base import locks
-from segad_core.base.locks import acquire, held
+from segad_core.base.locks import acquire, held, lock_file
 from segad_core.errors import HeldError, StoreError
 
 
@@ -113,3 +114,21 @@ def test_a_link_in_the_place_of_a_lock_overwrites_nothing(tmp_path: Path) -> Non
     with held(tmp_path / "g", ""):
         pass
     assert (tmp_path / "victim").read_text() == "precious"
+
+
+@pytest.mark.parametrize("note", [b"", b'{"process": 99999999, "host": "%s", "command": "", "since": ""}'])
+def test_a_lock_without_a_living_holder_is_tried_again(note: bytes, tmp_path: Path) -> None:
+    """As a sweep holds it for a moment, or a holder that has just been killed."""
+    place = lock_file(tmp_path / "f")
+    place.write_bytes(note.replace(b"%s", platform.node().encode()))
+    taken = FileLock(place, thread_local=False)
+    taken.acquire()
+    threading.Timer(0.05, taken.release).start()
+    with held(tmp_path / "f", ""):
+        pass
+
+
+def test_long_names_have_locks_of_their_own(tmp_path: Path) -> None:
+    one, other = (tmp_path / ("é" * 120 + end) for end in ("a", "b"))
+    with held(one, ""), held(other, ""), pytest.raises(HeldError), held(one, ""):
+        pass
