@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,7 +92,11 @@ def predict(
     lines = output is None and printed.isatty()  # these lines show the progress, and bars would garble them
     results: Results | Printed = Printed(printed, explain)
     try:
-        with Progress() as progress, Bundle.load(bundle, device, not no_plugins) as opened:
+        with (
+            _alone(overlays),
+            Progress() as progress,
+            Bundle.load(bundle, device, not no_plugins) as opened,
+        ):
             if lines:
                 progress.bars.stop()
             if output is not None:
@@ -126,6 +131,19 @@ def _scored(
                 pictures.write(found)
         results.write([found.prediction for found in batch])
         yield len(batch)
+
+
+def _alone(overlays: Path | None) -> AbstractContextManager[None]:
+    """Holds the folder of pictures against other processes."""
+    from segad_core.base.locks import held
+    from segad_core.tools.results import reporting
+
+    if overlays is None:
+        return nullcontext()
+    place = overlays.resolve()
+    with reporting(overlays):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    return held(place, "Wait until it ends, or choose another folder with --overlays.")
 
 
 class _Shown:

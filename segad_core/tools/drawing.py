@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from segad_core.base.digest import bytes_digest
+from segad_core.base.files import kind_of, replacing
 from segad_core.base.text import in_one_line
 from segad_core.bundle.format.tables import read_golden
 from segad_core.bundle.runtime.bundle import Bundle
@@ -107,22 +107,36 @@ def picture_path(folder: Path, image: str) -> Path:
 
 
 def write_picture(picture: Image.Image, path: Path) -> None:
-    """Writes a picture as JPEG, complete or not at all.
+    """Writes a picture as JPEG, complete or not at all, in place of an earlier picture or a link.
 
     Raises:
-        StoreError: it cannot be written.
+        StoreError: it cannot be written, its folder is a link, or something else has the path.
     """
-    temporary = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(temporary, "JPEG", quality=90, subsampling=0)
-        temporary.replace(path)
+        if (kind := kind_of(path.parent)) != "a folder":
+            raise _in_the_way(path.parent, kind)
+        if (kind := kind_of(path)) not in ("", "a symbolic link") and not _is_jpeg(path, kind):
+            raise _in_the_way(path, kind)
+        with replacing(path) as file:
+            picture.save(file, "JPEG", quality=90, subsampling=0)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise StoreError(
             f"{path}: cannot be written ({error.strerror or error})", "Free some space or correct the path."
         ) from error
+
+
+def _is_jpeg(path: Path, kind: str) -> bool:
+    if kind != "a file":
+        return False
+    with path.open("rb") as file:
+        return file.read(2) == b"\xff\xd8"
+
+
+def _in_the_way(path: Path, kind: str) -> StoreError:
+    return StoreError(
+        f"{path}: is {kind} that 'segad predict' did not make", "Move it away, or choose another folder."
+    )
 
 
 def _plain(name: str) -> str:

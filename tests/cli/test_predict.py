@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from subprocess import PIPE
 
@@ -279,3 +280,61 @@ def test_names_that_are_no_text(lot: Path) -> None:
     assert parquet.read_table("x.parquet").to_pylist()[0]["image"] == "lot/\\udcff\\x0a\\x1b[31m.png"
     assert predict(name, "-o", "x.csv", "--resume").exit_code == 0
     assert Path("x.csv").read_bytes().count(b"\n") == 2
+
+
+PAUSED = (
+    "import time, pathlib, segad_core.tools.results.file as r\n"
+    "write = r._write_all\n"
+    "def paused(file, data):\n"
+    "    write(file, data)\n"
+    "    pathlib.Path('begun').touch()\n"
+    "    while not pathlib.Path('go').exists(): time.sleep(0.01)\n"
+    "r._write_all = paused\n"
+    "from segad_core.cli import main\n"
+    "main()"
+)
+"""`segad`, which stops after its first lines until there is a file `go`."""
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_two_processes_on_one_file(lot: Path, form: str) -> None:
+    words = (bundle_of("SegAD"), "lot", "-o", f"x.{form}", "--resume", "--device", "cpu")
+    other = nursery().start("-c", PAUSED, "predict", *words)
+    while not Path("begun").exists():
+        time.sleep(0.01)
+    for option in ("--resume", "--force"):
+        result = predict("lot", "-o", f"x.{form}", option)
+        assert result.exit_code == 1
+        assert f"x.{form} is held by process {other} on " in said(result)
+    Path("go").touch()
+    assert nursery().wait(other).code == 3
+    assert predict("lot", "-o", f"x.{form}", "--resume").exit_code == 3
+    predict("lot", "-o", f"whole.{form}")
+    assert Path(f"x.{form}").read_bytes() == Path(f"whole.{form}").read_bytes()
+    assert not [path.name for path in lot.iterdir() if path.name.startswith(".")]
+
+
+def test_two_processes_on_one_folder_of_pictures(lot: Path) -> None:
+    words = (bundle_of("SegAD"), "lot", "-o", "x.csv", "--overlays", "pictures", "--device", "cpu")
+    other = nursery().start("-c", PAUSED, "predict", *words)
+    while not Path("begun").exists():
+        time.sleep(0.01)
+    Path("alias").symlink_to("pictures")
+    for name in ("pictures", "alias"):
+        result = predict("lot", "-o", "y.csv", "--overlays", name)
+        assert result.exit_code == 1
+        assert f"pictures is held by process {other} on " in said(result)
+    assert not Path("y.csv").exists()
+    Path("go").touch()
+    assert nursery().wait(other).code == 3
+    assert predict("lot", "--overlays", "pictures").exit_code == 3
+
+
+def test_somebody_elses_file_is_refused_and_keeps_its_bytes(lot: Path) -> None:
+    Path("x.csv").write_text("part,price\nbolt,3\nnut,4")
+    Path("y.csv").write_text("precious")
+    for name in ("x.csv", "y.csv"):
+        before = Path(name).read_bytes()
+        result = predict("lot", "-o", name, "--resume")
+        assert result.exit_code == 2 and f"{name}: begins with" in said(result)
+        assert Path(name).read_bytes() == before

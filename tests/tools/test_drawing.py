@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.prediction import Contribution, Inspection, Prediction
 from segad_core.errors import StoreError
 from segad_core.tools import drawing
-from segad_core.tools.drawing import Heat, Overlays, draw, heats, picture_path
+from segad_core.tools.drawing import Heat, Overlays, draw, heats, picture_path, write_picture
 
 
 @pytest.fixture(scope="module")
@@ -185,3 +188,57 @@ def test_a_folder_that_cannot_be_written(bundle: Bundle, tmp_path: Path) -> None
     overlays = Overlays(bundle, tmp_path / "file")
     with pytest.raises(StoreError, match="cannot be written"):
         overlays.write(inspection())
+
+
+PICTURE = Image.new("RGB", (8, 8))
+
+
+@pytest.mark.parametrize("target", ["victim", "gone"])
+@pytest.mark.parametrize("name", [".0-ab.jpg.part", "0-ab.jpg"])
+def test_a_planted_link_is_not_followed(tmp_path: Path, name: str, target: str) -> None:
+    """Neither that with the temporary name of earlier versions nor one in the place of a picture."""
+    (tmp_path / "victim").write_text("precious")
+    folder = tmp_path / "pictures" / "lot"
+    folder.mkdir(parents=True)
+    (folder / name).symlink_to(tmp_path / target)
+    for _ in range(2):
+        write_picture(PICTURE, folder / "0-ab.jpg")
+        assert (tmp_path / "victim").read_text() == "precious" and not (tmp_path / "gone").exists()
+        with Image.open(folder / "0-ab.jpg") as opened:
+            assert opened.size == (8, 8)
+        assert not (folder / "0-ab.jpg").is_symlink()
+    assert {path.name for path in folder.iterdir()} == {name, "0-ab.jpg"}
+
+
+def test_a_link_in_the_place_of_a_folder_of_pictures_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "lot").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match="symbolic link"):
+        write_picture(PICTURE, tmp_path / "pictures" / "lot" / "0.jpg")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("make", [lambda path: path.write_text("precious"), Path.mkdir, os.mkfifo])
+def test_only_pictures_are_replaced(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    make(tmp_path / "0.jpg")
+    before = (tmp_path / "0.jpg").lstat()
+    with pytest.raises(StoreError, match=re.escape(str(tmp_path / "0.jpg"))):
+        write_picture(PICTURE, tmp_path / "0.jpg")
+    assert (tmp_path / "0.jpg").lstat() == before
+
+
+def test_a_picture_that_cannot_be_written_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_picture(PICTURE, tmp_path / "0.jpg")
+    before = (tmp_path / "0.jpg").read_bytes()
+
+    def full(picture: Image.Image, file: IO[bytes], *_: object, **__: object) -> None:
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(StoreError, match="No space left"):
+        write_picture(PICTURE, tmp_path / "0.jpg")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]

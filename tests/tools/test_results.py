@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
+import stat
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -16,10 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from segad_core.base import leftovers
 from segad_core.base.text import in_one_line
 from segad_core.bundle.runtime.prediction import Contribution, Prediction
-from segad_core.errors import StoreError, UsageError
+from segad_core.errors import HeldError, StoreError, UsageError
 from segad_core.tools.results import Results, explained_line, open_results, readable_line, summary
+from segad_core.tools.results.file import journal_of
 
 BUNDLE = "0123456789abcdef" * 4
 WHY = (
@@ -260,10 +264,167 @@ def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot be written"):
         opened(tmp_path / "file" / "x.csv")
-    device = tmp_path / "x.csv"
-    device.symlink_to("/dev/full")
-    with pytest.raises(UsageError, match="is not a file"):
-        opened(device, "resume")
+
+
+FOREIGN = [
+    b"a,b\n1,2\n3,4",
+    b"name,age\n",
+    b"precious",
+    b"image,verdict,score,reason,bundle,more",
+    b"image,verdict,score\nx",
+    b"\0" * 40,
+    b'{"image": "a.png"}\n{"image": "',
+    b'{"a": 1}',
+    b"[" * 3000 + b"\n",
+    b'{"image": "a.png", "verdict": "GOOD", "score": 1, "reason": "", "bundle": "0123456789abcdef"}\n{"im',
+    b'{"image": "a.png", "verdict": "OK", "score": true, "reason": "", "bundle": "0123456789abcdef"}\n{"im',
+    b"image,verdict,score,reason,bundle\na.png,OK,1.0,,0123456789abcdef\nmine\n",
+    b"image,verdict,score,reason,bundle\na.png,GOOD,1.0,,0123456789abcdef\na.png,OK",
+    b"image,verdict,score,reason,bundle\na.png,OK,1.0,,ffffffffffffffff\na.png,OK",
+]
+
+
+def state(folder: Path) -> dict[str, tuple[bytes, int, int]]:
+    """Bytes, time and number of each file."""
+    found = {path.name: (path.read_bytes(), path.stat()) for path in folder.iterdir()}
+    return {name: (data, status.st_mtime_ns, status.st_ino) for name, (data, status) in found.items()}
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.jsonl", "x.parquet", "x.parquet.journal"])
+@pytest.mark.parametrize("content", FOREIGN)
+def test_a_file_is_recognised_before_it_is_touched(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    os.utime(tmp_path / name, ns=(1, 1))
+    before = state(tmp_path)
+    for mode in ("new", "resume"):
+        with pytest.raises(UsageError, match=re.escape(str(tmp_path / "x."))):
+            opened(tmp_path / name.removesuffix(".journal"), mode)  # type: ignore[arg-type]
+        assert state(tmp_path) == before
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_line_that_never_ends_is_not_ours(
+    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segad_core.tools.results.reading._MOST_LINE", 500)
+    path = tmp_path / f"x.{form}"
+    start = b"image,verdict,score,reason,bundle\n" if form == "csv" else b'{"image": "'
+    (journal_of(path)).write_bytes(start + b"x" * 1000)
+    before = state(tmp_path)
+    with pytest.raises(UsageError, match="did not write it"):
+        opened(path, "resume")
+    assert state(tmp_path) == before
+
+
+@pytest.mark.parametrize("content", [b"precious", b"precious\n", b'{"image": "a.png"}\n'])
+def test_a_foreign_journal_is_never_deleted(tmp_path: Path, content: bytes) -> None:
+    path, journal = tmp_path / "x.parquet", tmp_path / "x.parquet.journal"
+    written(path)
+    journal.write_bytes(content)
+    before = state(tmp_path)
+    for mode in ("new", "resume", "force"):
+        with pytest.raises(UsageError, match=re.escape(str(path))):
+            opened(path, mode)  # type: ignore[arg-type]
+        assert state(tmp_path) == before
+
+
+def test_force_deletes_the_journal_of_whatever_bundle(tmp_path: Path) -> None:
+    path, journal = tmp_path / "x.parquet", tmp_path / "x.parquet.journal"
+    whole = written(tmp_path / "y.parquet")
+    with pytest.raises(KeyboardInterrupt), open_results(path, "f" * 64, True, "new") as results:
+        results.write(PREDICTIONS[:2])
+        raise KeyboardInterrupt
+    assert journal.exists()
+    with opened(path, "force") as results:
+        results.write(PREDICTIONS)
+    assert path.read_bytes() == whole and not journal.exists()
+
+
+def test_a_journal_beside_somebodys_parquet_file_overwrites_nothing(tmp_path: Path) -> None:
+    path, journal = tmp_path / "x.parquet", tmp_path / "x.parquet.journal"
+    with pytest.raises(KeyboardInterrupt), opened(path) as results:
+        results.write(PREDICTIONS[:2])
+        raise KeyboardInterrupt
+    parquet.write_table(pa.table({"taken": [TIME], "score": [0.5]}), path)
+    before = state(tmp_path)
+    with pytest.raises(UsageError, match="did not write it"):
+        opened(path, "resume")
+    assert state(tmp_path) == before and journal.exists()
+
+
+def test_a_parquet_file_that_has_come_meanwhile_stays(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    with pytest.raises(StoreError, match="another program"), opened(path) as results:
+        results.write(PREDICTIONS[:2])
+        path.write_text("precious")
+    assert path.read_text() == "precious"
+    path.unlink()
+    assert gone_on(path) == written(tmp_path / "whole.parquet")
+
+
+@pytest.mark.parametrize("mode", ["new", "resume", "force"])
+@pytest.mark.parametrize(
+    "name", ["x.csv", "x.jsonl", "x.parquet", "x.parquet.journal", ".x.csv.part", "x.parquet.journal.part"]
+)
+@pytest.mark.parametrize("kind", ["link", "dangling", "folder", "pipe", "socket"])
+def test_nothing_is_written_through_what_is_no_file(
+    tmp_path: Path, mode: Literal["new", "resume", "force"], name: str, kind: str
+) -> None:
+    """Nor does a command wait for a pipe, or delete anything but a link, and that with --force alone."""
+    victim, place = tmp_path / "victim", tmp_path / "out" / name
+    place.parent.mkdir()
+    victim.write_text("precious")
+    if kind == "link":
+        place.symlink_to(victim)
+    elif kind == "dangling":
+        place.symlink_to(tmp_path / "gone")
+    elif kind == "folder":
+        place.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(place)
+    else:
+        os.mknod(place, 0o600 | stat.S_IFSOCK)
+    kept = place.lstat().st_ino
+    path = place.with_name("x.csv" if name.startswith(".") else ".".join(name.split(".")[:2]))
+    if name.endswith("part") or (mode == "force" and path == place and kind in ("link", "dangling")):
+        with opened(path, mode) as results:
+            results.write(PREDICTIONS)
+        assert path.is_file() and not path.is_symlink()
+        assert path == place or place.lstat().st_ino == kept
+    else:
+        with pytest.raises(UsageError, match=re.escape(str(place))):
+            opened(path, mode)
+        assert place.lstat().st_ino == kept
+        assert list(place.parent.iterdir()) == [place]
+    assert victim.read_text() == "precious"
+    assert not (tmp_path / "gone").exists()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_file_has_one_writer(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"x.{form}"
+    whole = written(tmp_path / f"whole.{form}")
+    with opened(path) as results:
+        results.write(PREDICTIONS[:3])
+        before = journal_of(path).read_bytes()
+        for mode in ("resume", "force"):
+            with pytest.raises(HeldError, match=f"is held by process {os.getpid()} "):
+                opened(path, mode)  # type: ignore[arg-type]
+        assert journal_of(path).read_bytes() == before
+        results.write(PREDICTIONS[3:])
+    assert path.read_bytes() == whole
+    assert gone_on(path) == whole
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"whole.{form}", f"x.{form}"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_a_killed_command_left_is_swept(tmp_path: Path, form: str) -> None:
+    for name in (".x.parquet", ".x.parquet.journal", ".other.csv"):
+        (tmp_path / f"{name}.0123456789abcdef.segad-part").write_text("torn")
+    (tmp_path / ".gone.csv.segad-lock").write_text("{}")
+    leftovers._swept.clear()
+    written(tmp_path / f"x.{form}")
+    assert [p.name for p in tmp_path.iterdir()] == [f"x.{form}"]
 
 
 def test_a_full_disk_is_said_and_gone_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 Files stay valid however a command ends, and a later command can resume them. Nothing here computes a score.
 """
 
+from segad_core.tools.results.errors import reporting
 from segad_core.tools.results.file import Mode, Results, check_output, open_results
 from segad_core.tools.results.printed import Printed, explained_line, readable_line
 from segad_core.tools.results.tally import Tally, summary
@@ -16,5 +17,6 @@ __all__ = [
     "explained_line",
     "open_results",
     "readable_line",
+    "reporting",
     "summary",
 ]

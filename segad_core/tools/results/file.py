@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import io
-import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal, Self
 
-from segad_core.base.files import sync_file
+from segad_core.base.files import kind_of, replacing, sync_folder
+from segad_core.base.locks import held
 from segad_core.base.text import in_one_line
 from segad_core.bundle.runtime.prediction import Prediction
-from segad_core.errors import UsageError
+from segad_core.errors import StoreError, UsageError
 from segad_core.tools.results.errors import foreign, reporting
 from segad_core.tools.results.lines import COLUMNS, CsvLines, Form, JsonLines, Line, line_of
 from segad_core.tools.results.parquet import read_parquet, require_pyarrow, write_parquet
+from segad_core.tools.results.reading import check_journal, check_line, complete_lines, not_a_file, opened
 from segad_core.tools.results.tally import Tally
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
-
-_TEXTS = ("image", "verdict", "reason", "bundle")
 
 Mode = Literal["new", "resume", "force"]
 """What to do with a file that exists: fail, resume it, or overwrite it."""
 
 
 class Results(Tally):
-    """A file of predictions, one line each, that only ever holds whole lines.
+    """A file of predictions, one line each, that only ever holds whole lines, and that one process writes.
 
     CSV and JSON lines are written in place. For Parquet, JSON lines go to a journal beside the file, which is
     converted once, when the file is closed.
@@ -47,6 +47,8 @@ class Results(Tally):
         self.written: Counter[str] = Counter()
         self._form: Form = CsvLines(columns) if path.suffix == ".csv" else JsonLines()
         self._file: io.FileIO | None = None
+        self._until_closed = ExitStack()
+        self._found: tuple[int, int] | None = None
 
     def left(self, images: Iterable[str]) -> Iterator[str]:
         """The images without a line; an image that is named twice gets two."""
@@ -89,75 +91,93 @@ class Results(Tally):
         """
         if self._file is None:
             return
-        with reporting(self.path):
-            self._file.close()
-            self._file = None
-            sync_file(self.journal)
+        with self._until_closed, reporting(self.path):
+            file, self._file = self._file, None
+            os.fsync(file.fileno())
             if self.journal != self.path:
-                write_parquet(self._read(), self.columns, self.path)
+                if _identity(self.path) != self._found:
+                    raise StoreError(
+                        f"{self.path}: another program has written it meanwhile",
+                        f"Move it away, then run the same command with --resume: {self.journal} has it all.",
+                    )
+                write_parquet(self._lines(file), self.columns, self.path)
                 if complete:
                     self.journal.unlink()
+            sync_folder(self.path.parent)
 
-    def open(self) -> None:
-        """Opens the file and reads the lines it has. An incomplete last line is cut off.
+    def open(self, mode: Mode) -> None:
+        """Opens the file, once it has been recognised, and reads the lines it has.
+
+        Nothing is changed before that; then an incomplete last line is cut off.
+
+        Args:
+            mode: what to do if the file exists.
 
         Raises:
             UsageError: a command with the same bundle and options did not write it.
+            HeldError: another process writes it.
             StoreError: it cannot be read or written.
         """
-        with reporting(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            if self.path.exists() and not self.journal.exists():  # a finished Parquet file
-                self._restore_journal()
-            if self.journal.exists() and not self.journal.is_file():
-                raise UsageError(f"{self.journal}: is not a file", "Choose another one.")
-            if self.journal.exists():
-                _cut_incomplete_line(self.journal)
-                for line in self._read():
-                    self._check(line)
+        with ExitStack() as undo:
+            with reporting(self.path):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            undo.enter_context(held(self.path, "Wait until it ends, or choose another file."))
+            with reporting(self.path):
+                check_output(self.path, mode)  # another process may have written it meanwhile
+                if mode == "force":
+                    self._make_room()
+                elif self.journal != self.path and kind_of(self.path):
+                    self._recognise_parquet()
+                self._found = _identity(self.path)
+                exists = bool(kind_of(self.journal))
+                flags = os.O_RDWR | os.O_APPEND | (0 if exists else os.O_CREAT | os.O_EXCL)
+                file = undo.enter_context(opened(self.journal, flags))
+                for line in self._lines(file):
                     self.written[line["image"]] += 1
                     self._count(line)
-            self._file = self.journal.open("ab", buffering=0)
-            if self._form.header and self._file.tell() == 0:
-                _write_all(self._file, self._form.header)
+                _cut_incomplete_line(file)
+                if self._form.header and file.seek(0, os.SEEK_END) == 0:
+                    _write_all(file, self._form.header)
+            self._file, self._until_closed = file, undo.pop_all()
 
-    def _restore_journal(self) -> None:
-        """Makes the journal of a finished Parquet file again, unless another command wrote the file."""
-        temporary = self.journal.with_name(f"{self.journal.name}.part")
+    def _make_room(self) -> None:
+        """Deletes a file or a link in the place of the file, and a journal that is one.
+
+        Raises:
+            UsageError: something else is there.
+        """
+        if self.journal != self.path and kind_of(self.journal):
+            check_journal(self.journal)
+            self.journal.unlink()
+        self.path.unlink(missing_ok=True)
+
+    def _recognise_parquet(self) -> None:
+        """Checks a Parquet file, and makes its journal again if that is missing."""
         try:
-            with temporary.open("wb") as file:
+            if kind_of(self.journal):
+                for line in read_parquet(self.path):
+                    self._check(line)
+                return
+            with replacing(self.journal) as file:
                 for line in read_parquet(self.path):
                     self._check(line)
                     file.write(self._form.encode(line))
-            temporary.replace(self.journal)
         except (TypeError, ValueError) as error:
             raise foreign(self.path, f"holds a line that cannot be read ({error})") from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def _count(self, line: Line) -> None:
         self.count(line["image"], line["verdict"], line["score"], line["reason"])
 
-    def _read(self) -> Iterator[Line]:
-        """The lines of the journal, all of which are complete."""
-        expected = self._form.header
-        with self.journal.open("rb") as file:
-            if expected and (header := file.readline()) not in (b"", expected):
-                raise foreign(self.path, f"begins with {header[:100]!r}, not {expected!r}")
-            for raw in file:
-                try:
-                    yield self._form.decode(raw)
-                except ValueError as error:
-                    raise foreign(self.path, f"holds a line that cannot be read ({error})") from error
+    def _lines(self, file: io.FileIO) -> Iterator[Line]:
+        """The complete lines of the file that lines are appended to."""
+        file.seek(0)
+        with os.fdopen(os.dup(file.fileno()), "rb") as buffered:
+            for line in complete_lines(buffered, self._form, self.journal):
+                self._check(line)
+                yield line
 
     def _check(self, line: Line) -> None:
-        if not isinstance(line, dict) or tuple(line) != self.columns:
-            raise foreign(self.path, f"has lines with other entries than {', '.join(self.columns)}")
-        if not all(isinstance(line[column], str) for column in _TEXTS):
-            raise foreign(self.path, f"has lines in which one of {', '.join(_TEXTS)} is not text")
-        score = line["score"]
-        if score is not None and not (isinstance(score, int | float) and abs(score) < math.inf):
-            raise foreign(self.path, f"has the score {score!a:.100}, which is not a finite number")
+        check_line(line, self.columns, self.path)
         if line["bundle"] != self.bundle:
             raise UsageError(
                 f"{self.path}: was written with another bundle or another operating point",
@@ -176,15 +196,12 @@ def open_results(path: Path, bundle: str, explain: bool, mode: Mode) -> Results:
 
     Raises:
         UsageError: the file exists, has another suffix, or holds something else.
+        HeldError: another process writes it.
         StoreError: it cannot be written.
     """
     check_output(path, mode)
     results = Results(path, (*COLUMNS, "contributions") if explain else COLUMNS, bundle[:16])
-    if mode == "force":
-        with reporting(path):
-            path.unlink(missing_ok=True)
-            results.journal.unlink(missing_ok=True)
-    results.open()
+    results.open(mode)
     return results
 
 
@@ -201,11 +218,20 @@ def check_output(path: Path, mode: Mode) -> None:
         )
     if path.suffix == ".parquet":
         require_pyarrow(path)
-    if mode == "new" and (path.exists() or journal_of(path).exists()):
-        raise UsageError(
-            f"{path}: already exists",
-            "Resume it with --resume, overwrite it with --force, or choose another.",
-        )
+    for place in dict.fromkeys((path, journal_of(path))):
+        with reporting(place):
+            kind = kind_of(place)
+        if not kind:
+            continue
+        if mode == "new":
+            raise UsageError(
+                f"{place}: already exists",
+                "Resume it with --resume, overwrite it with --force, or choose another."
+                if kind == "a file"
+                else f"It is {kind}: choose another file, or move it away.",
+            )
+        if kind != "a file" and not (mode == "force" and kind == "a symbolic link" and place == path):
+            raise not_a_file(place, kind)
 
 
 def journal_of(path: Path) -> Path:
@@ -219,16 +245,24 @@ def _write_all(file: io.FileIO, data: bytes) -> None:
         view = view[file.write(view) :]
 
 
-def _cut_incomplete_line(path: Path) -> None:
+def _cut_incomplete_line(file: io.FileIO) -> None:
     """Removes what follows the last line end."""
-    with path.open("rb+") as file:
-        size = end = file.seek(0, os.SEEK_END)
-        while end:
-            begin = max(0, end - (1 << 16))
-            file.seek(begin)
-            if (place := file.read(end - begin).rfind(b"\n")) >= 0:
-                end = begin + place + 1
-                break
-            end = begin
-        if end < size:
-            file.truncate(end)
+    size = end = file.seek(0, os.SEEK_END)
+    while end:
+        begin = max(0, end - (1 << 16))
+        file.seek(begin)
+        if (place := file.read(end - begin).rfind(b"\n")) >= 0:
+            end = begin + place + 1
+            break
+        end = begin
+    if end < size:
+        file.truncate(end)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file has a path; None if none has."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino

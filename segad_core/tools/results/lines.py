@@ -24,10 +24,14 @@ class Form(Protocol):
 
     Attributes:
         header: the bytes that a file begins with.
+        start: the bytes that every line begins with.
     """
 
     @property
     def header(self) -> bytes: ...
+
+    @property
+    def start(self) -> bytes: ...
 
     def encode(self, line: Line) -> bytes:
         """A line, with its line end."""
@@ -44,6 +48,7 @@ class JsonLines:
     """A JSON object per line."""
 
     header = b""
+    start = b'{"image": "'
 
     def encode(self, line: Line) -> bytes:
         return (json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n").encode()
@@ -54,6 +59,8 @@ class JsonLines:
 
 class CsvLines:
     """CSV with a header; an absent score is empty."""
+
+    start = b""
 
     def __init__(self, columns: Sequence[str]) -> None:
         self.columns, self.header = columns, _csv_line(columns)

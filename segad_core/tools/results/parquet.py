@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from segad_core.base.files import sync_file
+from segad_core.base.files import replacing
 from segad_core.errors import UsageError
 from segad_core.tools.results.errors import foreign
 from segad_core.tools.results.lines import Line
@@ -34,16 +33,10 @@ def write_parquet(lines: Iterable[Line], columns: Sequence[str], path: Path) -> 
     from pyarrow import parquet
 
     schema = pa.schema([(name, pa.float64() if name == "score" else pa.string()) for name in columns])
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     rows = iter(lines)
-    try:
-        with parquet.ParquetWriter(temporary, schema) as writer:
-            while chunk := list(islice(rows, _ROWS)):
-                writer.write_table(pa.Table.from_pylist(chunk, schema))
-        sync_file(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file, parquet.ParquetWriter(file, schema) as writer:
+        while chunk := list(islice(rows, _ROWS)):
+            writer.write_table(pa.Table.from_pylist(chunk, schema))
 
 
 def read_parquet(path: Path) -> Iterator[Line]:
