@@ -29,23 +29,34 @@ _REMEDIES = {
 }
 
 
+_TORCH = ("out of memory", "can't allocate memory", "not enough memory")
+"""What torch says when the memory of a GPU or of the machine is used up."""
+
+
 def is_resource(error: BaseException) -> bool:
     """Whether an error is a fault of the machine, not of the file or the value that was worked on."""
-    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _REMEDIES)
+    return _is_memory(error) or (isinstance(error, OSError) and error.errno in _REMEDIES)
 
 
-def resource_error(error: OSError | MemoryError, doing: str) -> ResourceError:
+def _is_memory(error: BaseException) -> bool:
+    """Whether memory is missing: of the machine, or of its GPU, of which torch tells by a RuntimeError."""
+    if isinstance(error, RuntimeError):
+        return any(words in str(error) for words in _TORCH)
+    return isinstance(error, MemoryError)
+
+
+def resource_error(error: BaseException, doing: str) -> ResourceError:
     """The error for a fault of the machine.
 
     Args:
         error: what the system raised.
         doing: the operation and the path or thing it concerned, such as `reading parts/1.png`.
     """
-    if isinstance(error, MemoryError):
+    if _is_memory(error):
         what, remedy = "out of memory", _REMEDIES[errno.ENOMEM]
     else:
-        what = error.strerror or str(error)
-        remedy = _REMEDIES.get(error.errno or 0, "Correct it.")
+        what = getattr(error, "strerror", None) or str(error)
+        remedy = _REMEDIES.get(getattr(error, "errno", None) or 0, "Correct it.")
     where = getattr(error, "filename", None)
     named = f" ({_text(where)})" if where and _text(where) not in doing else ""
     return ResourceError(f"{doing}: {what}{named}", f"{remedy} {_AGAIN}")
@@ -60,7 +71,7 @@ def guarded(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, MemoryError) as error:
+    except (OSError, MemoryError, RuntimeError) as error:
         if is_resource(error):
             raise resource_error(error, doing) from error
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ from segad_core.cli.common import DEBUG, JSON, reports_errors
 if TYPE_CHECKING:
     from segad_core.operate.operating_point import OperatingPoint
     from segad_core.operate.thresholds import Rule
+
+_WAIT = 10.0
+"""Seconds to wait for another command that replaces the bundle."""
 
 
 @click.command()
@@ -45,6 +49,7 @@ def operate(
         )
     rule = None if show else _rule(catch, false_rejects, cost)
 
+    from segad_core.base.locks import held
     from segad_core.bundle.format.container import Container
     from segad_core.bundle.format.operating_point import (
         calibration_table,
@@ -53,16 +58,18 @@ def operate(
     )
     from segad_core.operate.operating_point import measure, operating_point
 
-    container = Container(bundle)
-    try:
-        calibration, before = calibration_table(container), read_operating_point(container)
-        if rule is None:
-            point, changed = measure(calibration.table, before.rule, before.threshold), False
-        else:
-            point = operating_point(calibration.table, rule)
-            changed = store_operating_point(container, point)
-    finally:
-        container.close()
+    Container(bundle).close()  # it is a bundle
+    with nullcontext() if show else held(bundle.resolve(), "Try again when it has finished.", _WAIT):
+        container = Container(bundle)
+        try:
+            calibration, before = calibration_table(container), read_operating_point(container)
+            if rule is None:
+                point, changed = measure(calibration.table, before.rule, before.threshold), False
+            else:
+                point = operating_point(calibration.table, rule)
+                changed = store_operating_point(container, point)
+        finally:
+            container.close()
 
     from segad_core.operate.candidates import candidates
     from segad_core.operate.description import candidate_table, certification, warnings

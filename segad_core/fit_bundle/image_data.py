@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segad_core.base.text import in_one_line
+from segad_core.bundle.format.limits import MOST_IMAGE
 from segad_core.bundle.format.tables import GOLDEN, Golden, golden_json
 from segad_core.bundle.format.writing import Content
 from segad_core.contracts import Sample
@@ -52,10 +53,11 @@ class ImageData:
     def golden(self, task: RowTask, calibration: ImageTable) -> dict[str, Content]:
         """A few test images of each label, from the lowest to the highest score, with their scores."""
         ids = [image for image in task.scored_ids if self.samples[image].label is not None]
+        small = np.array([self.samples[image].path.stat().st_size <= MOST_IMAGE for image in ids], bool)
         contents: dict[str, Content] = {}
         listed: list[Golden] = []
         for label in (0, 1):
-            places = np.flatnonzero(calibration.labels() == label)
+            places = np.flatnonzero((calibration.labels() == label) & small)
             order = places[np.argsort(calibration.scores[places], kind="stable")]
             steps = np.linspace(0, len(order) - 1, min(_GOLDEN, len(order))).round().astype(int)
             for i in order[steps].tolist():

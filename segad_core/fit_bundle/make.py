@@ -13,6 +13,7 @@ import pluggy
 from pydantic import ValidationError
 
 from segad_core.base.digest import digest_of
+from segad_core.base.locks import held
 from segad_core.base.text import as_text
 from segad_core.bundle.format.manifest import FORMAT, Manifest, Provenance
 from segad_core.bundle.format.operating_point import FILE as OPERATING
@@ -79,12 +80,13 @@ def make_bundle(
     hook.run_started(
         title=f"{row}, {category}", folder=out, tasks=len([w for w in work if w]), work=sum(work)
     )
-    executor: Executor = recipe.executor.build(device=device)
-    try:
-        run_tasks(needed, work, executor, store, device, hook, lambda _: None)
-    finally:
-        executor.close()
-    write_bundle(out, *_gathered(recipe, prepared, task, needed, store, device))
+    with held(out, "Wait until it has finished, or choose another place with -o."):
+        executor: Executor = recipe.executor.build(device=device)
+        try:
+            run_tasks(needed, work, executor, store, device, hook, lambda _: None)
+        finally:
+            executor.close()
+        write_bundle(out, *_gathered(recipe, prepared, task, needed, store, device))
     hook.run_finished(folder=out)
     return prepared.lost()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import re
@@ -9,9 +10,10 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +22,11 @@ from trained_bundles import ROWS, bad, bundle_of, good, home, run_scores
 
 import segad_core
 from segad_core.bundle.runtime.bundle import Bundle, Inspection
+from segad_core.bundle.runtime.learning import learn
 from segad_core.bundle.runtime.prediction import Contribution, parted, readable
+from segad_core.bundle.runtime.selftest import verify
 from segad_core.contracts import MapQuality
-from segad_core.errors import UsageError
+from segad_core.errors import ResourceError, UsageError
 from segad_core.images import decode
 
 BATCH = 4
@@ -234,7 +238,7 @@ def spoil(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, ids: set[str], error:
 
 
 @pytest.mark.parametrize(
-    "error", [None, RuntimeError("out\nof luck"), SystemError(), MemoryError(), AssertionError()]
+    "error", [None, RuntimeError("out\nof luck"), SystemError(), OSError(2, "none"), AssertionError()]
 )
 def test_what_fails_is_unknown_and_its_neighbours_are_not(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch, error: Exception | None
@@ -251,6 +255,86 @@ def test_what_fails_is_unknown_and_its_neighbours_are_not(
     for i in (0, 3, 4, 5):  # scored alone now, and not in a batch: the last digits may differ
         assert (found[i].image, found[i].verdict) == (sound[i].image, sound[i].verdict)
         assert found[i].score == pytest.approx(sound[i].score, rel=1e-4, abs=1e-6)
+
+
+FAULTS = [
+    MemoryError(),
+    RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:75] DefaultCPUAllocator: can't allocate memory"),
+    RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes."),
+    OSError(errno.EMFILE, "Too many open files"),
+    OSError(errno.EIO, "Input/output error"),
+    OSError(errno.ENOSPC, "No space left on device"),
+]
+
+
+@pytest.mark.parametrize("error", FAULTS, ids=str)
+def test_no_image_is_unknown_because_the_machine_failed(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """What was scored before has been given out, and the rest is not called anything."""
+    paths, failing = [str(good(i)) for i in range(BATCH)], str(bad(1))
+    with monkeypatch.context() as patched:
+        spoil(bundle, patched, {failing}, error)
+        stream = bundle.inspect([*paths, failing])
+        assert all(next(stream).prediction.score is not None for _ in paths)
+        with pytest.raises(ResourceError, match=re.escape(failing)):
+            next(stream)
+    with monkeypatch.context() as patched:
+        patched.setattr("segad_core.bundle.runtime.opening.decode", raises(error))
+        with pytest.raises(ResourceError, match=re.escape(paths[0])):
+            bundle.predict(paths[:1])
+    assert bundle.predict(paths[:1])[0].score is not None
+
+
+def raises(error: Exception) -> Callable[..., Any]:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    return fails
+
+
+def test_a_batch_that_takes_too_much_memory_is_scored_image_by_image(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = bundle.pipeline.scoring.detectors["patchcore"].detector
+    sound = detector.anomaly_maps
+
+    def hungry(batch):
+        if len(batch) > 1:
+            raise MemoryError
+        return sound(batch)
+
+    monkeypatch.setattr(detector, "anomaly_maps", hungry)
+    found = bundle.predict([good(0), good(1)])
+    assert all(one.score is not None for one in found)
+
+
+@pytest.mark.parametrize("error", FAULTS, ids=str)
+def test_a_bundle_is_not_to_blame_because_the_machine_failed(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, tmp_path: Path
+) -> None:
+    path = bundle_of("SegAD")
+    for place in (
+        "segad_plugins.detectors.patchcore.PatchCore.restore",
+        "segad_plugins.final_classifiers.forest.Forest.restore",
+        "segad_plugins.final_classifiers.forest.Forest.contributions",
+        "segad_core.bundle.format.tables.load",
+        "segad_core.bundle.runtime.pipeline.decode",
+    ):
+        with monkeypatch.context() as patched, pytest.raises(ResourceError) as caught:
+            patched.setattr(place, raises(error))
+            Bundle.load(path, "cpu")
+        assert str(path) in caught.value.what, place
+    with Bundle.load(path, "cpu") as bundle, monkeypatch.context() as patched:
+        patched.setattr("segad_plugins.final_classifiers.forest.Forest.margins", raises(error))
+        with pytest.raises(ResourceError):
+            verify(bundle)
+    with Bundle.load(path, "cpu") as bundle, monkeypatch.context() as patched:
+        patched.setattr("segad_plugins.final_classifiers.forest.Forest.fit", raises(error))
+        with pytest.raises(ResourceError):
+            learn(bundle, tmp_path / "out", bad=[good(0)])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_doubtful_segmentation_is_never_ok_and_hides_no_ng(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
-import shutil
 import socket
 import stat
 import struct
+import subprocess
+import sys
 import tempfile
 import warnings
 import zipfile
@@ -17,9 +19,10 @@ from pathlib import Path
 import pytest
 from bundles import Parts, sealed, write
 
+from segad_core.base import leftovers
 from segad_core.bundle.format.container import MANIFEST, SEAL, Container
-from segad_core.bundle.format.members import MOST_FILES
-from segad_core.errors import BundleError
+from segad_core.bundle.format.names import MOST_FILES
+from segad_core.errors import BundleError, ResourceError
 
 FORMS = pytest.mark.parametrize("form", ["folder", "zip"])
 PLAIN = {
@@ -370,24 +373,64 @@ def test_what_is_no_bundle_at_all(name: str, home: Path) -> None:
 
 
 @FORMS
-def test_a_claim_of_exabytes_is_refused_and_takes_no_memory(form: str, home: Path, parts: Parts) -> None:
-    path = parts.write(home, form)
-    for size, words in (
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
         (1 << 40, "more than 64 GiB"),
         (1 << 62, "files.one.bin.size"),
-        (15 << 30, "has changed"),
-    ):
-        files = parts.signed()
-        manifest = files[MANIFEST].replace(b'"size": 54', f'"size": {size}'.encode())
-        assert manifest != files[MANIFEST]
-        path = write(home, form, sealed(files, manifest))
-        refused(path, words)
-    container = Container(path)
-    with pytest.raises(BundleError, match="has changed"):
-        container.read("one.bin")
-    with pytest.raises(BundleError, match="more than 1000 bytes"):
-        container.read("one.bin", 1000)
-    container.close()
+        (15 << 30, r"'one\.bin' has 15\.0 GiB, more than the limit of 4\.0 GiB"),
+        (3 << 30, "'one.bin' has changed"),
+    ],
+)
+def test_a_claim_of_exabytes_is_refused_before_anything_is_read(
+    form: str, size: int, words: str, home: Path, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = parts.signed()
+    manifest = files[MANIFEST].replace(b'"size": 54', f'"size": {size}'.encode())
+    assert manifest != files[MANIFEST]
+    path = write(home, form, sealed(files, manifest))
+    monkeypatch.setattr(Container, "_verify", lambda *_: pytest.fail("a file was read"))
+    refused(path, words)
+
+
+KINDS = {
+    "operating.json": 1 << 20,
+    "golden.json": 1 << 20,
+    "recipe.yaml": 1 << 20,
+    "splits.json": 64 << 20,
+    "calibration.json": 64 << 20,
+    "training.json": 64 << 20,
+    "calibration.safetensors": 256 << 20,
+    "training.safetensors": 256 << 20,
+    "golden/0.png": 64 << 20,
+    "features/a.safetensors": 256 << 20,
+    "image_features/a.safetensors": 256 << 20,
+    "final/model.json": 512 << 20,
+    "detectors/a.safetensors": 4 << 30,
+    "classifiers/a.safetensors": 4 << 30,
+    "files/encoder-file-0.safetensors": 4 << 30,
+}
+
+
+@pytest.mark.parametrize(("name", "most"), KINDS.items(), ids=KINDS)
+@pytest.mark.parametrize("claimed", [True, False])
+def test_each_kind_of_file_has_a_limit(
+    name: str, most: int, claimed: bool, home: Path, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of 16 GiB that takes no place on the disk is refused by its size, whatever the manifest says."""
+    parts.files[name] = b"{}"
+    files = parts.signed()
+    if claimed:
+        files = sealed(files, files[MANIFEST].replace(b'"size": 2}', f'"size": {most + 1}}}'.encode()))
+    path = write(home, "folder", files)
+    os.truncate(path / name, most + 1 if claimed else 16 << 30)
+    monkeypatch.setattr(Container, "_verify", lambda *_: pytest.fail("a file was read"))
+    refused(path, f"'{name}' has .* more than the limit" if claimed else f"'{name}' has changed")
+
+
+def test_golden_images_are_counted(home: Path, parts: Parts) -> None:
+    parts.files |= {f"golden/{i}.png": b"" for i in range(101)}
+    refused(parts.write(home, "folder"), "more than 100 golden images")
 
 
 @FORMS
@@ -442,17 +485,98 @@ def test_copies_out_of_a_zip_have_names_of_their_own_and_go(home: Path, parts: P
     assert not copy.exists()
 
 
-def test_a_full_disk_is_not_the_fault_of_the_bundle(home: Path, parts: Parts) -> None:
+FAULTS = [errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.ESTALE]
+
+
+def fault(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize("number", FAULTS, ids=errno.errorcode.get)
+def test_a_fault_of_the_machine_is_not_that_of_the_bundle(
+    number: int, home: Path, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each place that opens, lists or reads fails, one after the other."""
+    sites: list[tuple[str, object, str]] = [
+        ("folder", os, "open"),
+        ("folder", os, "scandir"),
+        ("folder", os, "stat"),
+        ("folder", os, "fdopen"),
+        ("zip", os, "open"),
+        ("zip", zipfile, "ZipFile"),
+        ("zip", zipfile.ZipFile, "open"),
+    ]
+    for form, owner, name in sites:
+        path = parts.write(home, form)
+        with monkeypatch.context() as patched, pytest.raises(ResourceError) as caught:
+            patched.setattr(owner, name, _fails_with(number))
+            read_all(path)
+        assert str(path) in caught.value.what and os.strerror(number) in caught.value.what, (form, name)
+        assert "Do not use" not in str(caught.value)
+        assert read_all(path) == parts.files
+
+
+def _fails_with(number: int) -> Callable[..., object]:
+    def fails(*_: object, **__: object) -> object:
+        raise fault(number)
+
+    return fails
+
+
+@FORMS
+def test_no_memory_is_not_the_fault_of_the_bundle(
+    form: str, home: Path, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Full(io.BytesIO):
         def write(self, data: object) -> int:
-            raise OSError(28, "No space left on device")
+            raise MemoryError
+
+    container = Container(parts.write(home, form))
+    monkeypatch.setattr("segad_core.bundle.format.container.io.BytesIO", Full)
+    with pytest.raises(ResourceError, match=r"'one\.bin' of .*: out of memory"):
+        container.read("one.bin")
+    container.close()
+
+
+def test_a_full_disk_is_not_the_fault_of_the_bundle(
+    home: Path, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.BytesIO):
+        def write(self, data: object) -> int:
+            raise fault(errno.ENOSPC)
 
     container = Container(parts.write(home, "folder"))
     with pytest.raises(OSError, match="No space left"):
         container.member("one.bin").copy(Full())
-    scratch = container.file("one.bin").parent
-    shutil.rmtree(scratch)
-    with pytest.raises(BundleError, match=rf"'sub/two\.bin' cannot be copied to {scratch}/"):
-        container.file("sub/two.bin")
-    scratch.mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", _fails_with(errno.ENOSPC))
+        with pytest.raises(ResourceError, match=r"'sub/two\.bin' of .*No space left"):
+            container.file("sub/two.bin")
+    assert container.file("sub/two.bin").read_bytes() == b"second"
     container.close()
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ELOOP, errno.EISDIR])
+def test_a_member_that_is_something_else_is_the_fault_of_the_bundle(
+    number: int, home: Path, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = Container(parts.write(home, "folder"))
+    monkeypatch.setattr(os, "open", _fails_with(number))
+    with pytest.raises(BundleError, match=r"'one\.bin'"):
+        container.read("one.bin")
+    container.close()
+
+
+def test_copies_of_a_killed_process_are_swept(home: Path, parts: Parts, tmp_path: Path) -> None:
+    """The tests' own check of what is left in the temporary folder is the rest of this test."""
+    path = parts.write(home, "folder")
+    command = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from segad_core.bundle.format.container import Container\n"
+        "one = Container(Path(sys.argv[1])); one.file('one.bin'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "scratch")}
+    subprocess.run([sys.executable, "-c", command, str(path)], env=environment, check=False)
+    assert list((tmp_path / "scratch").iterdir())
+    leftovers._swept.clear()
+    read_all(path)

@@ -36,6 +36,7 @@ def refused(parts: Parts, home: Path, form: str = "folder", words: str = "") -> 
         take_up(path)
     said = caught.value.what
     assert said.startswith(f"{path}: ") and caught.value.remedy
+    assert "segad-scratch" not in str(caught.value)  # a copy, of which nobody knows
     assert said.replace(str(path), "").isprintable() and len(said) < 1000 + len(str(path))
     return said
 

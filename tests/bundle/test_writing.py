@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from segad_core.base import files
+from segad_core.bundle.format import limits
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import Manifest
-from segad_core.bundle.format.writing import replace_bundle, write_bundle
-from segad_core.errors import BundleError
+from segad_core.bundle.format.writing import Content, replace_bundle, write_bundle
+from segad_core.errors import BundleError, ResourceError
 
 PLAIN = Manifest.model_validate_json(
     b'{"format": 1, "files": {}, "provenance": {"segad": "0", "dataset": "d"}, "pipeline": {"category": "a",'
     b' "row": "r", "seed": 0, "size": [16, 16], "white": 255, "batch_size": 1}}'
 )
+
+
+def replace(path: Path, given: dict[str, Content]) -> None:
+    container = Container(path)
+    try:
+        replace_bundle(container, given)
+    finally:
+        container.close()
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -45,7 +56,7 @@ def test_what_is_replaced_keeps_its_form_whatever_it_is_called(
 ) -> None:
     write_bundle(tmp_path / before, PLAIN, {"one": b"one"})
     (tmp_path / before).rename(tmp_path / name)
-    replace_bundle(tmp_path / name, PLAIN, {"one": b"other"})
+    replace(tmp_path / name, {"one": b"other"})
     assert contents(tmp_path / name) == {"one": b"other"}
     assert zipfile.is_zipfile(tmp_path / name) == (before == "x.zip")
     assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -142,14 +153,14 @@ def test_a_bundle_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pyt
 
     def broken(self: Path, target: Path) -> Path:
         calls.append(target.name)
-        if len(calls) == 3:  # the new one into the place of the old one, which was put aside
+        if len(calls) == 2:  # the new one into the place of the old one, which was put aside
             raise OSError(28, "No space left on device")
         return rename(self, target)
 
     monkeypatch.setattr(files, "_exchange", lambda one, other: False)
     monkeypatch.setattr(Path, "rename", broken)
-    with pytest.raises(BundleError, match="cannot be replaced: No space left"):
-        replace_bundle(tmp_path / "x", PLAIN, {"one": b"other"})
+    with pytest.raises(ResourceError, match="No space left"):
+        replace(tmp_path / "x", {"one": b"other"})
     assert contents(tmp_path / "x") == {"one": b"one"}
 
 
@@ -162,17 +173,17 @@ def test_one_that_is_interrupted_while_it_is_replaced_stays(
 
     def interrupted(self: Path, target: Path) -> Path:
         calls.append(target.name)
-        if len(calls) == 3 and when == "the new one takes its place":
+        if len(calls) == 2 and when == "the new one takes its place":
             raise KeyboardInterrupt
         found = rename(self, target)
-        if len(calls) == 2 and when == "the old one was put aside":
+        if len(calls) == 1 and when == "the old one was put aside":
             raise KeyboardInterrupt
         return found
 
     monkeypatch.setattr(files, "_exchange", lambda one, other: False)
     monkeypatch.setattr(Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        replace_bundle(tmp_path / "x", PLAIN, {"one": b"other"})
+        replace(tmp_path / "x", {"one": b"other"})
     assert contents(tmp_path / "x") == {"one": b"one"}
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
@@ -186,14 +197,14 @@ def test_an_interrupt_after_the_new_folder_took_its_place_leaves_the_new_one_alo
     def interrupted(self: Path, target: Path) -> Path:
         calls.append(target.name)
         renamed = rename(self, target)
-        if len(calls) == 3:
+        if len(calls) == 2:
             raise KeyboardInterrupt
         return renamed
 
     monkeypatch.setattr(files, "_exchange", lambda one, other: False)
     monkeypatch.setattr(Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        replace_bundle(tmp_path / "x", PLAIN, {"one": b"other"})
+        replace(tmp_path / "x", {"one": b"other"})
     assert contents(tmp_path / "x") == {"one": b"other"}
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
@@ -207,19 +218,69 @@ def test_a_zip_that_is_interrupted_while_it_is_replaced_stays(
     write_bundle(tmp_path / "x.zip", PLAIN, {"one": b"one"})
     monkeypatch.setattr(Path, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        replace_bundle(tmp_path / "x.zip", PLAIN, {"one": b"other"})
+        replace(tmp_path / "x.zip", {"one": b"other"})
     assert contents(tmp_path / "x.zip") == {"one": b"one"}
     assert [path.name for path in tmp_path.iterdir()] == ["x.zip"]
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EMFILE, errno.EDQUOT, errno.EFBIG])
+@pytest.mark.parametrize("name", ["x", "x.zip"])
 def test_nothing_is_left_of_a_bundle_that_could_not_be_written(
+    name: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    for owner, call in ((os, "fsync"), (Path, "rename"), (Path, "replace")):
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, call, full)
+            if (call, name) in (("rename", "x.zip"), ("replace", "x")):
+                continue
+            with pytest.raises(ResourceError) as caught:
+                write_bundle(tmp_path / name, PLAIN, {"one": b"one"})
+        assert str(tmp_path / name) in caught.value.what and os.strerror(number) in caught.value.what
+        assert not list(tmp_path.iterdir())
+
+
+def test_what_may_not_be_written_is_no_fault_of_the_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path) -> None:
-        raise OSError(28, "No space left on device")
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("segad_core.bundle.format.writing.sync_file", full)
+    monkeypatch.setattr(Path, "mkdir", forbidden)
+    with pytest.raises(BundleError, match="cannot be written: Permission denied"):
+        write_bundle(tmp_path / "x", PLAIN, {"one": b"one"})
+
+
+@pytest.mark.parametrize("name", ["x", "x.zip"])
+def test_what_appears_while_a_bundle_is_written_is_not_replaced(name: str, tmp_path: Path) -> None:
+    class Late(dict[str, Content]):
+        def items(self) -> Any:
+            (tmp_path / name).symlink_to("nowhere")
+            return super().items()
+
+    with pytest.raises(BundleError, match="already exists"):
+        write_bundle(tmp_path / name, PLAIN, Late({"one": b"one"}))
+    assert [path.name for path in tmp_path.iterdir()] == [name] and (tmp_path / name).is_symlink()
+
+
+def test_planted_names_are_neither_followed_nor_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who guesses a temporary name gains nothing: it is taken exclusively, or another one is."""
+    (tmp_path / "precious").write_bytes(b"precious")
+    for name in (f".x.zip.{os.getpid()}.part", f".x.{os.getpid()}.part"):
+        (tmp_path / name).symlink_to(tmp_path / "precious")
     for name in ("x", "x.zip"):
-        with pytest.raises(BundleError, match="cannot be written: No space left"):
-            write_bundle(tmp_path / name, PLAIN, {"one": b"one"})
+        write_bundle(tmp_path / name, PLAIN, {"one": b"one"})
+        assert contents(tmp_path / name) == {"one": b"one"}
+    assert (tmp_path / "precious").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("name", ["x", "x.zip"])
+def test_a_file_that_no_bundle_may_have_is_not_written(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(limits._MOST, "one", 2)
+    with pytest.raises(BundleError, match=r"'one' would have 3 B, more than the limit of 2 B"):
+        write_bundle(tmp_path / name, PLAIN, {"one": b"one"})
     assert not list(tmp_path.iterdir())

@@ -267,6 +267,7 @@ def test_storing_changes_nothing_else_and_gives_the_same_bytes(name: str, tmp_pa
     one, other = (bundle(tmp_path / folder / name, tested) for folder in ("one", "other"))
     before = Container(one)
     old = {file: before.read(file) for file in before.manifest.files}
+    before.close()
     for place in (one, other):
         container = Container(place)
         store_operating_point(container, operating_point(tested, COST))
@@ -331,8 +332,8 @@ def test_what_is_no_operating_point_is_refused(name: str, tmp_path: Path) -> Non
     place = bundle(tmp_path / "x", spread(5, 5))
     damage = DAMAGES[name]
     data = damage if isinstance(damage, bytes) else json.dumps(damage).encode()
-    (place / "operating.json").write_bytes(data)
     container = Container(place)
+    (place / "operating.json").write_bytes(data)
     facts = FileFacts(sha256=bytes_digest(data), size=len(data))
     container.manifest.files["operating.json"] = facts
     with pytest.raises(BundleError, match=r"'operating\.json' is not"):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -17,19 +15,19 @@ from typing import IO, Any
 from segad_core.base.checked import shown
 from segad_core.base.digest import bytes_digest
 from segad_core.base.json_file import parse_json
+from segad_core.base.leftovers import scratch_folder
+from segad_core.base.resources import guarded, is_resource, resource_error
+from segad_core.base.text import size_words
+from segad_core.bundle.format.limits import MOST_BYTES, MOST_GOLDEN, most_of
 from segad_core.bundle.format.manifest import FileFacts, Manifest, parse_manifest
-from segad_core.bundle.format.members import REMEDY, open_members
+from segad_core.bundle.format.members import open_members
+from segad_core.bundle.format.names import REMEDY
 from segad_core.errors import BundleError
 
 MANIFEST = "manifest.json"
 SEAL = "manifest.sha256"
 """Holds the manifest's digest, as `sha256sum` writes it."""
 MOST_MANIFEST = 1 << 20
-MOST_TEXT = 64 << 20
-MOST_READ = 16 << 30
-MOST_BYTES = 64 << 30
-"""Limits on what is read from a bundle; SAM's largest checkpoint has 2.4 GiB."""
-
 _BLOCK = 1 << 20
 
 
@@ -48,7 +46,8 @@ class Container:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._scratch: Path | None = None
+        self._open_folders = ExitStack()
         self._copies: dict[str, Path] = {}
         self._members = open_members(path)
         try:
@@ -61,38 +60,39 @@ class Container:
             self._members.close()
             raise
 
-    def read(self, name: str, most: int = MOST_READ) -> bytes:
+    def read(self, name: str) -> bytes:
         """The verified bytes of a file.
 
         Raises:
-            BundleError: the file does not match the manifest, or has more than `most` bytes.
+            BundleError: the file does not match the manifest.
+            ResourceError: the machine failed.
         """
-        facts = self._facts(name)
-        if facts.size > most:
-            raise BundleError(f"{self.path}: '{name}' has more than {most} bytes", REMEDY)
-        data = io.BytesIO()
-        self._verify(name, facts, data)
-        return data.getvalue()
+        facts, data = self._facts(name), io.BytesIO()
+        with guarded(f"reading '{name}' of {self.path}"):
+            self._verify(name, facts, data)
+            return data.getvalue()
 
-    def text(self, name: str, most: int = MOST_TEXT) -> str:
+    def text(self, name: str) -> str:
         """The text of a file meant for people; nothing parses it.
 
         Raises:
             BundleError: as for `read`, or the file is not UTF-8 text.
         """
         try:
-            return self.read(name, most).decode("utf-8")
+            return self.read(name).decode("utf-8")
         except UnicodeDecodeError as error:
             raise BundleError(f"{self.path}: '{name}' is not UTF-8 text", REMEDY) from error
 
-    def json(self, name: str, most: int = MOST_TEXT) -> Any:
+    def json(self, name: str) -> Any:
         """The value in a JSON file.
 
         Raises:
             BundleError: as for `read`, or the file is not valid, unambiguous JSON.
         """
+        data = self.read(name)
         try:
-            return parse_json(self.read(name, most))
+            with guarded(f"reading '{name}' of {self.path}"):
+                return parse_json(data)
         except ValueError as error:
             raise BundleError(f"{self.path}: '{name}' is not valid JSON ({shown(error)})", REMEDY) from error
 
@@ -108,20 +108,21 @@ class Container:
         """
         facts = self._facts(name)
         if name not in self._copies:
-            if self._scratch is None:
-                self._scratch = tempfile.TemporaryDirectory(prefix="segad-bundle-")
-            # the bundle has no say in where it is written
-            place = Path(self._scratch.name) / f"{len(self._copies)}{PurePosixPath(name).suffix}"
-            try:
-                with place.open("wb") as target:
+            with guarded(f"copying '{name}' of {self.path} to a temporary folder"):
+                if self._scratch is None:
+                    self._scratch = self._open_folders.enter_context(scratch_folder())
+                # the bundle has no say in where it is written
+                place = self._scratch / f"{len(self._copies)}{PurePosixPath(name).suffix}"
+                with place.open("xb") as target:
                     self._verify(name, facts, target)
-            except OSError as error:
-                raise BundleError(
-                    f"{self.path}: '{name}' cannot be copied to {place}: {error.strerror or error}",
-                    "Free some space there, or set TMPDIR to another folder.",
-                ) from error
             self._copies[name] = place
         return self._copies[name]
+
+    def named(self, text: str) -> str:
+        """A message in which copies of files have their names in the bundle."""
+        for name, place in self._copies.items():
+            text = text.replace(str(place), name)
+        return text
 
     def verify(self) -> None:
         """Checks the size and digest of every file.
@@ -133,10 +134,9 @@ class Container:
             self._verify(name, facts)
 
     def close(self) -> None:
-        """Closes the zip and deletes the copies."""
+        """Releases the bundle and deletes the copies; does nothing the second time."""
         self._members.close()
-        if self._scratch is not None:
-            self._scratch.cleanup()
+        self._open_folders.close()
 
     def _check_files(self) -> None:
         """Refuses a manifest that does not list exactly the files that are there."""
@@ -149,10 +149,22 @@ class Container:
             raise BundleError(f"{self.path}: the manifest lists itself", REMEDY)
         if sum(facts.size for facts in self.manifest.files.values()) > MOST_BYTES:
             raise BundleError(f"{self.path}: claims to hold more than {MOST_BYTES >> 30} GiB", REMEDY)
+        if sum(name.startswith("golden/") for name in listed) > MOST_GOLDEN:
+            raise BundleError(f"{self.path}: holds more than {MOST_GOLDEN} golden images", REMEDY)
+        for name, facts in self.manifest.files.items():
+            if facts.size > (most := most_of(name)):
+                raise BundleError(
+                    f"{self.path}: '{name}' has {size_words(facts.size)}, more than the limit of "
+                    f"{size_words(most)}",
+                    REMEDY,
+                )
+            with self._reading(name):
+                if self._members.size(name) != facts.size:  # before anything is read
+                    raise self._mismatch(name)
 
     def _head(self, name: str) -> bytes:
         """One of the two files that the manifest does not list."""
-        with self._open(name) as file:
+        with self._reading(name), self._members.open(name) as file:
             data = file.read(MOST_MANIFEST + 1)
         if len(data) > MOST_MANIFEST:
             raise BundleError(f"{self.path}: '{name}' has more than {MOST_MANIFEST >> 20} MiB", REMEDY)
@@ -165,17 +177,19 @@ class Container:
         return facts
 
     @contextmanager
-    def _open(self, name: str) -> Iterator[IO[bytes]]:
+    def _reading(self, name: str) -> Iterator[None]:
+        """Tells apart a fault of the machine, and a file that is not what segad wrote."""
         try:
-            with self._members.open(name) as file:
-                yield file
+            yield
         except (FileNotFoundError, KeyError) as error:
             raise BundleError(f"{self.path}: has no file '{name}'", REMEDY) from error
-        except (OSError, zipfile.BadZipFile, EOFError) as error:
+        except (OSError, MemoryError, zipfile.BadZipFile, EOFError) as error:
+            if is_resource(error):
+                raise resource_error(error, f"reading '{name}' of {self.path}") from error
             raise BundleError(f"{self.path}: '{name}' cannot be read ({shown(error)})", REMEDY) from error
 
     def _blocks(self, name: str) -> Iterator[bytes]:
-        with self._open(name) as file:
+        with self._reading(name), self._members.open(name) as file:
             while block := file.read(_BLOCK):
                 yield block
 
@@ -214,12 +228,7 @@ class Member:
         Raises:
             BundleError: the file is not a plain file of the size in the manifest.
         """
-        folder = self.container._members.folder
-        if folder is None:
-            return False
-        try:
-            os.link(folder / self.name, place, follow_symlinks=False)
-        except (OSError, NotImplementedError):  # another disk, no hard links, somebody else's file
+        if not self.container._members.link(self.name, place):
             return False
         status = place.lstat()
         if not stat.S_ISREG(status.st_mode) or status.st_size != self.facts.size:

@@ -16,7 +16,7 @@ from pydantic import (
 
 from segad_core.base.checked import Digest, Strict, Text, first_of, printable, shown
 from segad_core.base.json_file import parse_json
-from segad_core.bundle.format.members import REMEDY
+from segad_core.bundle.format.names import REMEDY
 from segad_core.errors import BundleError
 from segad_core.images.folder import SUFFIXES
 

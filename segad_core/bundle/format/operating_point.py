@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from segad_core.base.checked import first_of
 from segad_core.bundle.format.container import Container
-from segad_core.bundle.format.members import REMEDY
+from segad_core.bundle.format.names import REMEDY
 from segad_core.bundle.format.tables import read_table
 from segad_core.bundle.format.writing import Content, replace_bundle
 from segad_core.errors import BundleError
@@ -67,14 +67,16 @@ def read_operating_point(container: Container) -> OperatingPoint:
 def store_operating_point(container: Container, point: OperatingPoint) -> bool:
     """Replaces a bundle's operating point and keeps everything else; returns whether anything changed.
 
-    Of a folder, no other file is read or copied; a zip is copied once.
+    Of a folder, no other file is read or copied; a zip is copied once. A bundle that is replaced is closed:
+    whoever calls this holds it with `base.locks.held`, and has read it after that.
 
     Raises:
         BundleError: the bundle does not match its manifest, or cannot be replaced.
+        ResourceError: the machine failed.
     """
     data = operating_json(point)
     if container.read(FILE) == data:
         return False
     contents: dict[str, Content] = {name: container.member(name) for name in container.manifest.files}
-    replace_bundle(container.path.resolve(), container.manifest, contents | {FILE: data})
+    replace_bundle(container, contents | {FILE: data})
     return True

@@ -14,8 +14,6 @@ from segad_core.contracts import Arrays
 
 FINAL = "final/"
 _ARRAYS = "arrays.safetensors"
-_MOST_FINAL = 1 << 30
-"""Limit on the bytes of a file of a final classifier."""
 
 
 def final_files(state: Arrays) -> dict[str, bytes]:
@@ -41,7 +39,7 @@ def read_final_state(container: Container) -> Arrays:
         if name == f"{FINAL}{_ARRAYS}":
             state |= read_arrays(container, name)
         elif name.startswith(FINAL):
-            state[name.removeprefix(FINAL)] = np.frombuffer(container.read(name, _MOST_FINAL), np.uint8)
+            state[name.removeprefix(FINAL)] = np.frombuffer(container.read(name), np.uint8)
     return state
 
 

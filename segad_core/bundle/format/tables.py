@@ -14,14 +14,17 @@ from safetensors.numpy import load
 
 from segad_core.base.checked import Digest, Strict, Text, first_of, shown
 from segad_core.base.formats import arrays_to_bytes
+from segad_core.base.resources import guarded
 from segad_core.bundle.format.container import Container
-from segad_core.bundle.format.members import REMEDY
+from segad_core.bundle.format.limits import MOST_GOLDEN
+from segad_core.bundle.format.names import REMEDY
 from segad_core.errors import BundleError
 from segad_core.operate.image_table import Image, ImageTable, Label
 
 GOLDEN = "golden.json"
-MOST_GOLDEN = 100
-"""Limit on the images of a self-test."""
+
+_MOST_HEADER = 4 << 20
+"""Limit on the bytes that name the arrays of a file; a network's have some 100,000."""
 
 
 class Golden(Strict):
@@ -99,8 +102,11 @@ def read_arrays(container: Container, name: str) -> dict[str, NDArray[Any]]:
     """
     data = container.read(name)
     try:
-        arrays: dict[str, NDArray[Any]] = load(data)
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
+        if int.from_bytes(data[:8], "little") > _MOST_HEADER:
+            raise ValueError(f"its header has more than {_MOST_HEADER >> 20} MiB")
+        with guarded(f"reading '{name}' of {container.path}"):
+            arrays: dict[str, NDArray[Any]] = load(data)
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(
             f"{container.path}: '{name}' is not a valid safetensors file ({shown(error)})", REMEDY
         ) from error

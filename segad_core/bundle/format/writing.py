@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from segad_core.base.files import replace_folder, sync_file, sync_folder
-from segad_core.base.leftovers import temporary_name
-from segad_core.bundle.format.container import MANIFEST, SEAL, Member, seal_of
+from segad_core.base.files import replace_folder, replacing, sync_file, sync_folder
+from segad_core.base.leftovers import temporary_folder
+from segad_core.base.resources import guarded
+from segad_core.base.text import size_words
+from segad_core.bundle.format.container import MANIFEST, SEAL, Container, Member, seal_of
+from segad_core.bundle.format.limits import most_of
 from segad_core.bundle.format.manifest import FileFacts, Manifest
-from segad_core.bundle.format.members import check_names
+from segad_core.bundle.format.names import check_names
 from segad_core.errors import BundleError
 
 Content = bytes | Path | Member
@@ -38,70 +40,87 @@ def write_bundle(out: Path, manifest: Manifest, contents: Mapping[str, Content])
 
     Raises:
         BundleError: `out` exists, it cannot be written, a file of another bundle does not match that bundle's
-            manifest, or a name is one that no bundle may hold.
+            manifest, or a file has a name or a size that no bundle may have.
+        ResourceError: the machine failed.
     """
-    _write(out, manifest, contents, as_zip=out.suffix == ".zip")
+    check_free(out)
+    with _writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.suffix == ".zip":
+            with replacing(out) as file:
+                _write_zip(file, out, manifest, contents)
+                check_free(out)
+        else:
+            with temporary_folder(out) as fresh:
+                _write_folder(fresh, out, manifest, contents)
+                check_free(out)
+                fresh.rename(out)
+                sync_folder(out.parent)
 
 
-def replace_bundle(path: Path, manifest: Manifest, contents: Mapping[str, Content]) -> None:
-    """Replaces an existing bundle, keeping its form.
+def replace_bundle(container: Container, contents: Mapping[str, Content]) -> None:
+    """Replaces an open bundle, keeping its form, and closes it: readers see the old or the new one.
 
-    Readers see the old or the new bundle. Replacing a folder takes two steps, between which there is none.
+    Its folder is removed as soon as nobody reads it.
 
     Raises:
-        BundleError: as for `write_bundle`, or it cannot be replaced; the old bundle is still there.
+        BundleError: as for `write_bundle`; the old bundle is still there.
+        ResourceError: the machine failed; the old bundle is still there.
     """
-    fresh = temporary_name(path)
-    folder = path.is_dir()
-    _write(fresh, manifest, contents, as_zip=not folder)
-    try:
-        if folder:
-            replace_folder(path, fresh)
+    path, manifest = container.path.resolve(), container.manifest
+    with _writing(path):
+        if path.is_dir():
+            with temporary_folder(path) as fresh:
+                _write_folder(fresh, path, manifest, contents)
+                container.close()
+                replace_folder(path, fresh)
         else:
-            fresh.replace(path)
-            sync_folder(path.parent)
-    except OSError as error:
-        raise BundleError(
-            f"{path}: cannot be replaced: {error.strerror or error}", f"The new bundle is {fresh}."
-        ) from error
-    except BaseException:  # interrupted: the same command makes it again
-        _remove(fresh)
-        raise
+            with replacing(path) as file:
+                _write_zip(file, path, manifest, contents)
+                container.close()
 
 
-def _write(out: Path, manifest: Manifest, contents: Mapping[str, Content], as_zip: bool) -> None:
-    if out.exists() or out.is_symlink():
+def check_free(out: Path) -> None:
+    """Refuses to write over something.
+
+    Raises:
+        BundleError: there is a file, a folder or a link at `out`.
+    """
+    if os.path.lexists(out):
         raise BundleError(f"{out}: already exists", "Choose another place with -o, or move it away.")
-    check_names(out, [*contents, MANIFEST, SEAL])
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with _zip(temporary) if as_zip else _folder(temporary) as put:
-            files = {name: put(name, content) for name, content in sorted(contents.items())}
-            head = (manifest.model_copy(update={"files": files}).model_dump_json(indent=1) + "\n").encode()
-            put(MANIFEST, head)
-            put(SEAL, seal_of(head))
-        temporary.rename(out)
-        sync_folder(out.parent)
-    except OSError as error:
-        raise BundleError(
-            f"{out}: cannot be written: {error.strerror or error}",
-            "Free some space, or choose another location.",
-        ) from error
-    finally:
-        _remove(temporary)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 @contextmanager
-def _folder(folder: Path) -> Iterator[_Put]:
-    """Writes files into a new folder and forces them onto the disk."""
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        with guarded(f"writing the bundle {out}"):
+            yield
+    except OSError as error:
+        raise BundleError(
+            f"{out}: cannot be written: {error.strerror or error}",
+            "Correct the permissions of its folder, or choose another location.",
+        ) from error
+
+
+def _write(put: _Put, out: Path, manifest: Manifest, contents: Mapping[str, Content]) -> None:
+    """Writes the files of the bundle that `out` becomes, and then its manifest."""
+    check_names(out, [*contents, MANIFEST, SEAL])
+    files = dict[str, FileFacts]()
+    for name, content in sorted(contents.items()):
+        files[name] = facts = put(name, content)
+        if facts.size > (most := most_of(name)):
+            raise BundleError(
+                f"{out}: '{name}' would have {size_words(facts.size)}, more than the limit of "
+                f"{size_words(most)}",
+                "Use fewer images, or a smaller model.",
+            )
+    head = (manifest.model_copy(update={"files": files}).model_dump_json(indent=1) + "\n").encode()
+    put(MANIFEST, head)
+    put(SEAL, seal_of(head))
+
+
+def _write_folder(folder: Path, out: Path, manifest: Manifest, contents: Mapping[str, Content]) -> None:
+    """Writes a bundle's files into a new folder and forces them onto the disk."""
 
     def put(name: str, content: Content) -> FileFacts:
         place = folder / name
@@ -113,15 +132,14 @@ def _folder(folder: Path) -> Iterator[_Put]:
         sync_file(place)
         return facts
 
-    yield put
+    _write(put, out, manifest, contents)
     for inner in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
         sync_folder(inner)
 
 
-@contextmanager
-def _zip(path: Path) -> Iterator[_Put]:
-    """Writes files into a new uncompressed zip and forces it onto the disk."""
-    with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as archive:
+def _write_zip(file: IO[bytes], out: Path, manifest: Manifest, contents: Mapping[str, Content]) -> None:
+    """Writes a bundle's files into a new uncompressed zip."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
 
         def put(name: str, content: Content) -> FileFacts:
             info = zipfile.ZipInfo(name)  # with a fixed date: the same contents give the same bytes
@@ -129,8 +147,7 @@ def _zip(path: Path) -> Iterator[_Put]:
             with archive.open(info, "w", force_zip64=True) as target:
                 return _copy(content, target)
 
-        yield put
-    sync_file(path)
+        _write(put, out, manifest, contents)
 
 
 def _copy(content: Content, target: IO[bytes]) -> FileFacts:

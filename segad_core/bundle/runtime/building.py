@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -13,13 +14,14 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from segad_core.base.checked import first_of, shown
+from segad_core.base.resources import guarded
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import PLAIN_ENDINGS, PluginUse
 from segad_core.bundle.format.states import FINAL, read_feature_states, read_final_state
 from segad_core.bundle.format.tables import read_arrays
 from segad_core.contracts import Component, Encoder, Feature, FinalClassifier, optional
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
-from segad_core.errors import BundleError, PluginError, UsageError
+from segad_core.errors import BundleError, PluginError, ResourceError, UsageError
 from segad_core.plugins.registry import Registry
 from segad_core.scoring.fitted import is_fitted, restore_features
 
@@ -134,10 +136,8 @@ class Builder:
             built[detector] = [self.component("features", use) for use in uses]
             if is_fitted(built[detector]):
                 state = states.get(detector, {})
-                try:
+                with self._restoring(f"{kind}/{detector}.safetensors"):
                     restore_features(built[detector], state)
-                except Exception as error:  # a state that is not its own can make a plugin raise anything
-                    raise self._refused(f"{kind}/{detector}.safetensors", error) from error
         return built
 
     def final(self, use: PluginUse) -> FinalClassifier:
@@ -145,11 +145,9 @@ class Builder:
         final: FinalClassifier = self.component("final_classifiers", use)
         self._restore(final, read_final_state(self.container), FINAL)
         width = len(self.container.manifest.pipeline.names)
-        try:
+        with self._restoring(FINAL):
             contributions = final.contributions(np.zeros((1, width)))
             margin = np.asarray(final.margins(np.zeros((1, width))))
-        except Exception as error:  # a plugin may raise anything
-            raise self._refused(FINAL, error) from error
         parts = np.zeros((1, width + 1)) if contributions is None else np.asarray(contributions)
         finite = np.isfinite(margin).all() and np.isfinite(parts).all()
         if margin.shape != (1,) or parts.shape != (1, width + 1) or not finite:
@@ -159,15 +157,23 @@ class Builder:
         return final
 
     def _restore(self, component: Any, state: Mapping[str, Any], name: str) -> None:
-        try:
+        with self._restoring(name):
             component.restore(state)
-        except UsageError:  # not the state is wrong: there is no such device
+
+    @contextmanager
+    def _restoring(self, name: str) -> Iterator[None]:
+        """Names the file whose content a plugin stumbles over."""
+        try:
+            with guarded(f"restoring '{name}' of {self.container.path}"):
+                yield
+        except (UsageError, ResourceError):  # not the state is wrong: there is no such device, no memory
             raise
         except Exception as error:  # a state that is not its own can make a plugin raise anything
             raise self._refused(name, error) from error
 
     def _refused(self, name: str, error: Exception) -> BundleError:
-        reason = shown(getattr(error, "what", "") or f"{type(error).__name__}: {error}")
+        what = getattr(error, "what", "") or f"{type(error).__name__}: {error}"
+        reason = shown(self.container.named(what))
         remedy = getattr(error, "remedy", "") or _AGAIN
         return BundleError(f"{self.container.path}: '{name}' cannot be restored: {reason}", remedy)
 
@@ -181,7 +187,10 @@ def scores_of(
         BundleError: the final classifier cannot score them.
     """
     try:
-        scores = np.asarray(final.margins(features), np.float64)
+        with guarded(f"scoring the tables of {container.path}"):
+            scores = np.asarray(final.margins(features), np.float64)
+    except ResourceError:
+        raise
     except Exception as error:  # numbers that are not its own can make a plugin raise anything
         reason = shown(f"{type(error).__name__}: {error}")
         raise BundleError(

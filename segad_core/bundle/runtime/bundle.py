@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from segad_core.base.digest import digest_of
 from segad_core.base.parallel import threads
+from segad_core.base.resources import guarded
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import Manifest
 from segad_core.bundle.format.operating_point import read_operating_point
@@ -33,7 +34,7 @@ from segad_core.bundle.runtime.prediction import (
     side,
 )
 from segad_core.contracts import Array, Encoder, ImageBatch, Sample
-from segad_core.errors import ImageError, SegadError
+from segad_core.errors import ImageError, ResourceError, SegadError
 from segad_core.images import resize
 from segad_core.operate.image_table import ImageTable
 from segad_core.operate.operating_point import OperatingPoint
@@ -107,6 +108,7 @@ class Bundle:
 
         Raises:
             UsageError: a single image was passed instead of several.
+            ResourceError: the machine failed: no memory, no file handles, a broken disk.
         """
         return [found.prediction for found in self.inspect(images, explain)]
 
@@ -154,9 +156,12 @@ class Bundle:
         """An image, decoded and resized, or why that failed."""
         given, opened = self.manifest.pipeline, _Opened(_sample(number, image), image)
         try:
-            pixels = whole(image, given.white)
-            self._check_size(pixels.shape[0], pixels.shape[1])
-            return replace(opened, pixels=resize(pixels, given.size))
+            with guarded(f"reading {opened.sample.id}"):
+                pixels = whole(image, given.white)
+                self._check_size(pixels.shape[0], pixels.shape[1])
+                return replace(opened, pixels=resize(pixels, given.size))
+        except ResourceError:
+            raise
         except Exception as error:  # whatever it is, it affects this image alone
             return replace(opened, problem=_problem(opened.sample, error))
 
@@ -176,10 +181,13 @@ class Bundle:
         if not opened:
             return []
         try:
-            scored = self.pipeline.run(self._batch(opened))
+            with guarded(f"scoring {opened[0].sample.id}"):
+                scored = self.pipeline.run(self._batch(opened))
         except Exception as error:  # a plugin may raise anything, and a failure is never OK
             if len(opened) > 1:
                 return [one for single in opened for one in self._inspect([single], explain)]
+            if isinstance(error, ResourceError):  # not the image is at fault
+                raise
             return [_unknown(replace(opened[0], problem=_problem(opened[0].sample, error)))]
         return [self._inspection(one, scored, i, explain) for i, one in enumerate(opened)]
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from segad_core.base.checked import shown
 from segad_core.base.digest import array_digest
+from segad_core.base.locks import held
+from segad_core.base.resources import guarded
 from segad_core.base.text import in_one_line
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.operating_point import FILE, operating_json
@@ -116,8 +118,16 @@ def learn(
     """
     check_several(bad)
     check_several(good)
-    out, container = Path(out), bundle.container
+    out = Path(out)
     _check(bundle, out, times)
+    with held(out, "Wait until it has finished, or choose another place."):
+        return _learn(bundle, out, list(bad), list(good), times)
+
+
+def _learn(
+    bundle: Bundle, out: Path, bad: Sequence[str | Path], good: Sequence[str | Path], times: int
+) -> Learnt:
+    container = bundle.container
     lessons = _lessons(bundle, [Path(one) for one in bad], [Path(one) for one in good])
     known = read_table(container, "training")
     training, notes = _with_lessons(known, lessons, times)
@@ -169,7 +179,8 @@ def _refitted(bundle: Bundle, training: ImageTable) -> FinalClassifier:
     final: FinalClassifier = build.component("final_classifiers", pipeline.final)
     run = Run(np.random.SeedSequence(pipeline.seed))
     try:
-        final.fit(training.features, pipeline.names, training.labels(), run)
+        with guarded(f"teaching the final classifier of {container.path}"):
+            final.fit(training.features, pipeline.names, training.labels(), run)
     except SegadError:
         raise
     except Exception as error:  # numbers that are not its own can make a plugin raise anything

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.base.resources import is_resource
 from segad_core.errors import ImageError, UsageError
 from segad_core.images import decode
 
@@ -45,6 +46,8 @@ def _check_file(path: Path) -> None:
     except FileNotFoundError:
         return  # the decoder reports it
     except (OSError, ValueError) as error:
+        if is_resource(error):
+            raise
         reason = getattr(error, "strerror", None) or error
         raise ImageError(
             f"{path}: cannot be read ({reason})", "Correct the path or its permissions."

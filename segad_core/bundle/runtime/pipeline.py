@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.checked import shown
+from segad_core.base.resources import guarded
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import Pipeline
 from segad_core.bundle.format.tables import read_golden
 from segad_core.bundle.runtime.building import Builder
 from segad_core.contracts import Classifier, Encoder, FinalClassifier, ImageBatch, Sample
-from segad_core.errors import BundleError, PluginError, SegadError, UsageError
+from segad_core.errors import BundleError, PluginError, ResourceError, SegadError, UsageError
 from segad_core.images import decode, resize
 from segad_core.plugins.registry import Registry
 from segad_core.scoring.batch import NamedDetector, ScoredBatch, ScoringPass
@@ -114,14 +115,17 @@ def open_pipeline(container: Container, registry: Registry, device: str) -> Trai
         BundleError: it names what is not installed, or cannot be loaded.
     """
     try:
-        pipeline = _built(container, Builder(container, registry, device))
-        _try_out(container, pipeline)
-    except (BundleError, UsageError):  # the latter: there is no such device
+        with guarded(f"loading {container.path}"):
+            pipeline = _built(container, Builder(container, registry, device))
+            _try_out(container, pipeline)
+    except (BundleError, UsageError, ResourceError):  # the second: there is no such device
         raise
     except SegadError as error:
-        raise BundleError(f"{container.path}: cannot be loaded: {error.what}", error.remedy) from error
+        what = f"{container.path}: cannot be loaded: {container.named(error.what)}"
+        raise BundleError(what, error.remedy) from error
     except Exception as error:  # whatever plugins stumble over that are given what is not their own
-        what = f"{container.path}: cannot be loaded: {type(error).__name__}: {shown(error)}"
+        reason = shown(container.named(f"{type(error).__name__}: {error}"))
+        what = f"{container.path}: cannot be loaded: {reason}"
         raise BundleError(what, "Make the bundle again with what is installed here.") from error
     return pipeline
 

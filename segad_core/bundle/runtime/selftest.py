@@ -80,7 +80,7 @@ def verify(bundle: Bundle) -> Verification:
             prediction.score,
             side(one.score, threshold),
             prediction.verdict if prediction.score is None else side(prediction.score, threshold),
-            prediction.reason if prediction.score is None else "",
+            container.named(prediction.reason) if prediction.score is None else "",
         )
         for one, prediction in zip(listed, found, strict=True)
     ]
