@@ -262,7 +262,7 @@ def _replaced_bundle(name: str) -> Callable[[Path], object]:
         container = Container(home / name)
         try:
             members = {name: container.member(name) for name in container.manifest.files}
-            replace_bundle(home / name, container.manifest, {**members, "recipe.yaml": b"{}"})
+            replace_bundle(container, {**members, "recipe.yaml": b"{}"})
         finally:
             container.close()
 
