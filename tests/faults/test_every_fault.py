@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
 import errno
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, partial
 from pathlib import Path
 
-import fakes
 import numpy as np
 import pytest
-from builders import data_set, picture, run_command, segad
+from builders import data_set, picture, segad
 from click.testing import Result
 from faulty import Operation
+from light_bundle import install, made
 from PIL import Image
 from scenario import Scenario, Trial
-from small_runs import write
 
 from segad_core.base import files
 from segad_core.base.leftovers import scratch_folder, temporary_folder
@@ -34,7 +30,6 @@ from segad_core.images.decode import decode
 from segad_core.images.inventory import take_inventory
 from segad_core.images.labels import read_labels, write_labels
 from segad_core.images.masks import read_mask
-from segad_core.plugins.registry import Registry
 from segad_core.store.arrays import kept
 from segad_core.store.checkpoints import FolderCheckpoint
 from segad_core.store.records import Records
@@ -210,24 +205,6 @@ def _command(*words: str) -> Callable[[Path], Result]:
     return run
 
 
-@cache
-def made() -> Path:
-    """A folder with a data set, a recipe, its run, and a bundle of it, all of fakes without torch."""
-    folder = tempfile.TemporaryDirectory(prefix="segad-test-")
-    atexit.register(folder.cleanup)
-    home = Path(folder.name)
-    data_set(home / "data", good=8, bad=5)
-    split = {"seeds": [0], "test": {"good": 3, "bad": 2}, "detectors": {"good": 3}}
-    recipe = write(home, rows=[{"name": "SegAD", "detectors": ["spotty"]}], split=split)
-    for out in ("b", "b.zip"):
-        words = ("--category", "a", "--row", "SegAD", "--device", "cpu", "--store", home / "store")
-        result = segad("fit", recipe, *words, "-o", home / out)
-        assert result.exit_code == 0, result.output
-    result = run_command(recipe)
-    assert result.exit_code == 0, result.output
-    return home
-
-
 def _read_bundle(name: str) -> Callable[[Path], object]:
     def read(home: Path) -> object:
         container = Container(home / name)
@@ -344,9 +321,7 @@ COMMANDS = {
 
 @pytest.fixture(autouse=True)
 def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    fakes.install(monkeypatch)
-    found = cache(partial(Registry.providers, Registry()))  # the files of packages are not tested here
-    monkeypatch.setattr(Registry, "providers", lambda _, kind=None: list(found(kind)))
+    install(monkeypatch)
 
 
 def check(scenario: Scenario, folder: Path) -> int:
