@@ -142,7 +142,7 @@ split:
   detectors: {good: 0.5, seed: 3}
   leave_out: &none {}
 detectors:
-  maps: {use: precomputed, params: {folder: data}}
+  maps: {use: precomputed, params: {maps: data}}
 segmenter: {use: whole_image}
 features: [mean, max, {use: q995, params: {}}]
 image_features: [max]
