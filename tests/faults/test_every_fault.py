@@ -287,8 +287,8 @@ RESULTS: dict[str, Scenario] = {
 BUNDLES: dict[str, Scenario] = {
     "a folder is read": Scenario(_bundle, _read_bundle("b"), depth=4),
     "a zip is read": Scenario(_bundle, _read_bundle("b.zip"), depth=4),
-    "a folder is written": Scenario(_bundle, _write_bundle("new"), depth=4),
-    "a zip is written": Scenario(_bundle, _write_bundle("new.zip"), depth=4),
+    "a folder is written": Scenario(_bundle, _write_bundle("n"), depth=4),
+    "a zip is written": Scenario(_bundle, _write_bundle("n.zip"), depth=4),
     "a folder is replaced": Scenario(_bundle, _replaced_bundle("b"), depth=4),
     "a zip is replaced": Scenario(_bundle, _replaced_bundle("b.zip"), depth=4),
     "images are inspected": Scenario(_bundle, _predict, depth=4, excused=_forbidden),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import stat
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,8 +22,8 @@ from segad_core.base.text import size_words
 from segad_core.bundle.format.limits import MOST_BYTES, MOST_GOLDEN, most_of
 from segad_core.bundle.format.manifest import FileFacts, Manifest, parse_manifest
 from segad_core.bundle.format.members import open_members
-from segad_core.bundle.format.names import REMEDY
-from segad_core.errors import BundleError
+from segad_core.bundle.format.names import PERMISSIONS, REMEDY
+from segad_core.errors import BundleError, StoreError
 
 MANIFEST = "manifest.json"
 SEAL = "manifest.sha256"
@@ -105,18 +106,33 @@ class Container:
 
         The path is private to this process: nobody can change the copy, and a cache keyed by path never
         mixes up two bundles.
+
+        Raises:
+            BundleError: the file does not match the manifest.
+            StoreError: the temporary folder cannot be written.
+            ResourceError: the machine failed.
         """
         facts = self._facts(name)
         if name not in self._copies:
-            with guarded(f"copying '{name}' of {self.path} to a temporary folder"):
-                if self._scratch is None:
-                    self._scratch = self._open_folders.enter_context(scratch_folder())
-                # the bundle has no say in where it is written
-                place = self._scratch / f"{len(self._copies)}{PurePosixPath(name).suffix}"
-                with place.open("xb") as target:
-                    self._verify(name, facts, target)
-            self._copies[name] = place
+            try:
+                with guarded(f"copying '{name}' of {self.path} to {tempfile.gettempdir()}"):
+                    self._copies[name] = self._copied(name, facts)
+            except OSError as error:
+                raise StoreError(
+                    f"{self.path}: '{name}' cannot be copied to {tempfile.gettempdir()}: "
+                    f"{error.strerror or error}",
+                    "Set TMPDIR to a folder that you may write in.",
+                ) from error
         return self._copies[name]
+
+    def _copied(self, name: str, facts: FileFacts) -> Path:
+        if self._scratch is None:
+            self._scratch = self._open_folders.enter_context(scratch_folder())
+        # the bundle has no say in where it is written
+        place = self._scratch / f"{len(self._copies)}{PurePosixPath(name).suffix}"
+        with place.open("xb") as target:
+            self._verify(name, facts, target)
+        return place
 
     def named(self, text: str) -> str:
         """A message in which copies of files have their names in the bundle."""
@@ -186,7 +202,8 @@ class Container:
         except (OSError, MemoryError, zipfile.BadZipFile, EOFError) as error:
             if is_resource(error):
                 raise resource_error(error, f"reading '{name}' of {self.path}") from error
-            raise BundleError(f"{self.path}: '{name}' cannot be read ({shown(error)})", REMEDY) from error
+            remedy = PERMISSIONS if isinstance(error, PermissionError) else REMEDY
+            raise BundleError(f"{self.path}: '{name}' cannot be read ({shown(error)})", remedy) from error
 
     def _blocks(self, name: str) -> Iterator[bytes]:
         with self._reading(name), self._members.open(name) as file:

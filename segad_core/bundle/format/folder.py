@@ -11,7 +11,7 @@ from typing import IO
 
 from segad_core.base.leftovers import hold
 from segad_core.base.resources import is_resource
-from segad_core.bundle.format.names import MOST_FILES, MOST_PARTS, REMEDY, check_names
+from segad_core.bundle.format.names import MOST_FILES, MOST_PARTS, PERMISSIONS, REMEDY, check_names
 from segad_core.errors import BundleError
 
 _NOFOLLOW, _NONBLOCK, _DIRECTORY, _BINARY = (
@@ -126,7 +126,7 @@ def _opened(path: Path) -> int | None:
 
 
 def _unreadable(path: Path, error: OSError) -> BundleError:
-    remedy = "Correct its permissions." if isinstance(error, PermissionError) else REMEDY
+    remedy = PERMISSIONS if isinstance(error, PermissionError) else REMEDY
     return BundleError(f"{path}: cannot be read: {error.strerror or error}", remedy)
 
 

@@ -12,6 +12,7 @@ MOST_FILES = 1000
 MOST_PARTS = 4
 """Limits on the files of a bundle, and on the parts of a name."""
 REMEDY = "Do not use this bundle; get a fresh copy from where it was made."
+PERMISSIONS = "Correct its permissions."
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}")
 

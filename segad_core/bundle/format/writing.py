@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -44,16 +45,18 @@ def write_bundle(out: Path, manifest: Manifest, contents: Mapping[str, Content])
         ResourceError: the machine failed.
     """
     check_free(out)
-    with _writing(out):
+    with _writing(out), _none_if_it_fails(out) as placed:
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.suffix == ".zip":
             with replacing(out) as file:
                 _write_zip(file, out, manifest, contents)
                 check_free(out)
+                placed.append(out)
         else:
             with temporary_folder(out) as fresh:
                 _write_folder(fresh, out, manifest, contents)
                 check_free(out)
+                placed.append(out)
                 fresh.rename(out)
                 sync_folder(out.parent)
 
@@ -88,6 +91,21 @@ def check_free(out: Path) -> None:
     """
     if os.path.lexists(out):
         raise BundleError(f"{out}: already exists", "Choose another place with -o, or move it away.")
+
+
+@contextmanager
+def _none_if_it_fails(out: Path) -> Iterator[list[Path]]:
+    """Removes a new bundle that took its place but may not be on the disk."""
+    placed: list[Path] = []
+    try:
+        yield placed
+    except BaseException:
+        for one in placed:
+            if one.is_dir():
+                shutil.rmtree(one, ignore_errors=True)
+            else:
+                one.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

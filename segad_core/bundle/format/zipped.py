@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from segad_core.base.resources import is_resource
-from segad_core.bundle.format.names import MOST_FILES, REMEDY, check_names
+from segad_core.bundle.format.names import MOST_FILES, PERMISSIONS, REMEDY, check_names
 from segad_core.errors import BundleError
 
 _UTF8 = 0x800
@@ -54,12 +54,13 @@ class Zip:
         self._file.close()
 
 
-def _unreadable(path: Path, error: Exception) -> Exception:
+def _unreadable(path: Path, error: Exception) -> BaseException:
     """The error for a zip that cannot be opened."""
-    if is_resource(error):
-        return error
+    for one in (error, error.__context__):  # zipfile takes what it cannot read for no zip
+        if one is not None and is_resource(one):
+            return one
     if isinstance(error, PermissionError):
-        return BundleError(f"{path}: cannot be read: {error.strerror}", "Correct its permissions.")
+        return BundleError(f"{path}: cannot be read: {error.strerror}", PERMISSIONS)
     return BundleError(f"{path}: is neither a folder nor a zip as segad writes it ({error!s:.150})", REMEDY)
 
 

@@ -21,7 +21,7 @@ from segad_core.bundle.format.states import FINAL, read_feature_states, read_fin
 from segad_core.bundle.format.tables import read_arrays
 from segad_core.contracts import Component, Encoder, Feature, FinalClassifier, optional
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
-from segad_core.errors import BundleError, PluginError, ResourceError, UsageError
+from segad_core.errors import BundleError, PluginError, ResourceError, StoreError, UsageError
 from segad_core.plugins.registry import Registry
 from segad_core.scoring.fitted import is_fitted, restore_features
 
@@ -166,7 +166,11 @@ class Builder:
         try:
             with guarded(f"restoring '{name}' of {self.container.path}"):
                 yield
-        except (UsageError, ResourceError):  # not the state is wrong: there is no such device, no memory
+        except (
+            UsageError,
+            StoreError,
+            ResourceError,
+        ):  # the state is not to blame
             raise
         except Exception as error:  # a state that is not its own can make a plugin raise anything
             raise self._refused(name, error) from error

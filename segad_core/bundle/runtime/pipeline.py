@@ -15,7 +15,7 @@ from segad_core.bundle.format.manifest import Pipeline
 from segad_core.bundle.format.tables import read_golden
 from segad_core.bundle.runtime.building import Builder
 from segad_core.contracts import Classifier, Encoder, FinalClassifier, ImageBatch, Sample
-from segad_core.errors import BundleError, PluginError, ResourceError, SegadError, UsageError
+from segad_core.errors import BundleError, PluginError, ResourceError, SegadError, StoreError, UsageError
 from segad_core.images import decode, resize
 from segad_core.plugins.registry import Registry
 from segad_core.scoring.batch import NamedDetector, ScoredBatch, ScoringPass
@@ -118,7 +118,7 @@ def open_pipeline(container: Container, registry: Registry, device: str) -> Trai
         with guarded(f"loading {container.path}"):
             pipeline = _built(container, Builder(container, registry, device))
             _try_out(container, pipeline)
-    except (BundleError, UsageError, ResourceError):  # the second: there is no such device
+    except (BundleError, StoreError, UsageError, ResourceError):  # UsageError: there is no such device
         raise
     except SegadError as error:
         what = f"{container.path}: cannot be loaded: {container.named(error.what)}"
