@@ -5,21 +5,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
+def as_text(name: str) -> str:
+    """Text with a file name in it that can be encoded: bytes that are not text become escapes."""
+    return name.encode(errors="backslashreplace").decode()
+
+
+def in_one_line(name: str) -> str:
+    """The same in one printable line: control characters become escapes too."""
+    return "".join(c if c.isprintable() else _escaped(ord(c)) for c in as_text(name))
+
+
+def _escaped(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
 class SegadError(Exception):
     """An error with a sentence for the person who has to mend it.
 
-    `what` says what is wrong and where; `remedy` what to do about it.
+    `str()` gives one printable line for each problem, whatever names and messages from elsewhere are in it,
+    and the remedy; further lines of it are marked, so that no name in it passes for a line of its own.
+
+    Attributes:
+        problems: what is wrong and where, one sentence each.
+        what: the same as one text.
+        remedy: what to do about it.
     """
 
     exit_code = 1
 
-    def __init__(self, what: str, remedy: str = "") -> None:
+    def __init__(self, what: Sequence[str] | str, remedy: str = "") -> None:
         super().__init__(what, remedy)
-        self.what = what
+        self.problems = [what] if isinstance(what, str) else list(what)
+        self.what = "\n".join(self.problems)
         self.remedy = remedy
 
+    def sentence(self) -> str:
+        """The same on one line, to be part of another message or of a log; not yet printable."""
+        what = "; ".join(self.problems)
+        return f"{what.rstrip('.')}. {' '.join(self.remedy.split())}" if self.remedy else what
+
     def __str__(self) -> str:
-        return f"{self.what}\n  {self.remedy}" if self.remedy else self.what
+        remedy = "\n  | ".join(map(in_one_line, self.remedy.split("\n")))
+        return "\n".join([*map(in_one_line, self.problems), *([f"  {remedy}"] if remedy else [])])
 
 
 class UsageError(SegadError):
@@ -32,10 +59,6 @@ class RecipeError(SegadError):
     """The recipe is wrong, or what it names is not as it says. Carries every problem found."""
 
     exit_code = 2
-
-    def __init__(self, problems: Sequence[str] | str, remedy: str = "") -> None:
-        self.problems = [problems] if isinstance(problems, str) else list(problems)
-        super().__init__("\n".join(self.problems), remedy)
 
 
 class PluginError(SegadError):

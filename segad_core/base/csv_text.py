@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
+from decimal import Decimal
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """How a cell begins that spreadsheets may run (OWASP, CSV injection), also in full width."""
 
-Cell = str | int | float | None
+Cell = str | int | float | Decimal | None
 
 
 def csv_text(lines: Iterable[Iterable[Cell]]) -> str:
@@ -35,4 +36,4 @@ def original(text: str) -> str:
 def _written(cell: Cell) -> str:
     if cell is None:
         return ""
-    return neutral(cell) if isinstance(cell, str) else repr(cell)
+    return neutral(cell) if isinstance(cell, str) else str(cell)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 
-def as_text(name: str) -> str:
-    """Text with a file name in it that can be encoded: bytes that are not text become escapes."""
-    return name.encode(errors="backslashreplace").decode()
-
-
-def in_one_line(name: str) -> str:
-    """The same in one printable line: control characters become escapes too."""
-    return "".join(c if c.isprintable() else _escaped(ord(c)) for c in as_text(name))
+from segad_core.errors import as_text as as_text
+from segad_core.errors import in_one_line as in_one_line
 
 
 def printable(text: str) -> str:
@@ -22,8 +17,25 @@ def printable(text: str) -> str:
     return "\n".join(map(in_one_line, text.split("\n")))
 
 
-def _escaped(code: int) -> str:
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+def reason(error: BaseException) -> str:
+    """The class of an error and its message, in one printable line, however many lines the message has."""
+    return in_one_line(f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def markdown(text: str) -> str:
+    """Text in one line that Markdown shows as it is: no HTML, no entities, no links and no images."""
+    plain = in_one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return plain.replace("](", r"]\(")
+
+
+class LineFormatter(logging.Formatter):
+    """Formats a log record as one printable line; a traceback follows in lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return in_one_line(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def size_words(size: float) -> str:

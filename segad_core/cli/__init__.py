@@ -18,6 +18,7 @@ from segad_core.cli.list_plugins import list_plugins
 from segad_core.cli.maps import maps
 from segad_core.cli.mask import mask
 from segad_core.cli.operate import operate
+from segad_core.cli.out import OneWayOut
 from segad_core.cli.predict import predict
 from segad_core.cli.run import run
 
@@ -28,7 +29,9 @@ __all__ = ["main"]
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=OneWayOut, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="segad", prog_name="segad")
 def main() -> None:
     """Supervised anomaly detection for industrial images.

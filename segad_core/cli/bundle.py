@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, JSON, NO_PLUGINS, reports_errors, say
+from segad_core.cli.common import DEBUG, DEVICE, JSON, NO_PLUGINS, reports_errors
+from segad_core.cli.out import say, say_json
 
 if TYPE_CHECKING:
     from segad_core.bundle.format.manifest import Manifest, PluginUse
@@ -41,10 +42,8 @@ def show(bundle: Path, as_json: bool) -> int:
     finally:
         container.close()
     if as_json:
-        import json
-
         shown: dict[str, Any] = {"bundle": str(bundle), **manifest.model_dump(mode="json")}
-        click.echo(json.dumps(shown | {"operating_point": plain(point), "recipe": recipe}, indent=1))
+        say_json(shown | {"operating_point": plain(point), "recipe": recipe})
     else:
         _print_manifest(bundle, manifest, point)
     return 0
@@ -68,12 +67,9 @@ def verify(bundle: Path, as_json: bool, device: str, no_plugins: bool) -> int:
     with Bundle.load(bundle, device, not no_plugins) as opened:
         result = self_test(opened)
     if as_json:
-        import json
         from dataclasses import asdict
 
-        click.echo(
-            json.dumps({"bundle": str(bundle), "sound": not result.problems, **asdict(result)}, indent=1)
-        )
+        say_json({"bundle": str(bundle), "sound": not result.problems, **asdict(result)})
     else:
         _print_verification(bundle, result)
     return 1 if result.problems else 0
@@ -109,7 +105,7 @@ def _print_manifest(bundle: Path, manifest: Manifest, point: OperatingPoint) -> 
         if value:
             say(f"  {name:<13}{value}")
     for sentence in describe(point):
-        click.echo(f"{'':15}{sentence}")
+        say(f"{'':15}{sentence}")
 
 
 def _parts(manifest: Manifest) -> list[tuple[str, str]]:
@@ -146,13 +142,13 @@ def _print_verification(bundle: Path, result: Verification) -> None:
     for one in result.golden:
         score = "-" if one.found is None else f"{one.found:.6g}"
         same = "identical" if one.found == one.expected else f"was {one.expected:.6g}"
-        click.echo(f"  {one.file:<16} {'bad ' if one.label else 'good'}  {one.now:<8} {score:>10}  {same}")
+        say(f"  {one.file:<16} {'bad ' if one.label else 'good'}  {one.now:<8} {score:>10}  {same}")
     if result.table is not None:
         same = "identical" if not result.table else f"within {result.table:.3g}"
-        click.echo(f"  scores of the calibration table: {same}")
+        say(f"  scores of the calibration table: {same}")
     for problem in result.problems:
         say(f"problem: {problem}", err=True)
-    click.echo(
+    say(
         "Verification failed: do not use this bundle on this machine"
         if result.problems
         else "Verified: same verdicts on this machine"

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from segad_core.base.text import in_one_line
 from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors
+from segad_core.cli.out import say, say_lines
 
 if TYPE_CHECKING:
     from segad_core.run.cells import Task
@@ -45,9 +47,9 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
         prepared = prepare(checked, opened, progress.preparing)
     stored = total = 0
     for plan in prepared.plans:
-        click.echo(plan.category)
+        say(plan.category)
         for fold, split in prepared.splits[plan.category].items():
-            click.echo(
+            say(
                 f"  seed {fold}: images for detectors {len(split.detectors)}, "
                 f"final classifier {len(split.final)}, test {len(split.test)}, "
                 f"doubtful {len(split.doubtful)}, unused {len(split.unused)}"
@@ -55,14 +57,14 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
                 + "".join(f", classifier {name} {len(chosen)}" for name, chosen in split.classifiers.items())
             )
         for kind, cells, found, cost in _summary(plan, opened):
-            click.echo(f"  {kind}: {cells} cells, {found} in the store, {cells - found} to compute{cost}")
+            say_lines(f"  {kind}: {cells} cells, {found} in the store, {cells - found} to compute{cost}")
             stored, total = stored + found, total + cells
-    click.echo(f"{total} cells: {stored} in the store, {total - stored} to compute")
+    say(f"{total} cells: {stored} in the store, {total - stored} to compute")
     if total > stored:
         wanted = needs(prepared.plans, opened)
-        click.echo(in_words(wanted))
+        say(in_words(wanted))
         for line in short_of_room(wanted, store):
-            click.echo(f"warning: {line}", err=True)
+            say(f"warning: {line}", err=True)
     return not_read(prepared.lost())
 
 
@@ -115,5 +117,5 @@ def _summary(plan: CategoryPlan, store: Store) -> Iterator[tuple[str, int, int, 
         trainings = [cell for task in unfinished if isinstance(task, FitTask) for cell in task.cells]
         known = [(c.alias, estimates.of(c.key)) for c in trainings if not store.has(c.key)]
         for alias, work in dict.fromkeys((alias, one.work) for alias, one in known if one and one.work):
-            cost += f"\n    {alias}, per training: {work}"
+            cost += f"\n    {alias}, per training: {in_one_line(work)}"
         yield name, len(cells), len([key for key in cells if store.has(key)]), cost

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+
+from segad_core.cli.out import say, say_error, say_traceback
+from segad_core.errors import SegadError
 
 RECIPE = click.argument("recipe")
 SET = click.option(
@@ -42,13 +46,6 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Output JSON.")
 DEBUG = click.option("--debug", is_flag=True, help="Show the traceback if an error occurs.")
 
 
-def say(text: str, err: bool = False) -> None:
-    """Prints a line that may contain file names, whose bytes need not be text."""
-    from segad_core.base.text import as_text
-
-    click.echo(as_text(text), err=err)
-
-
 def outside(bundle: Path, option: str, place: Path) -> None:
     """Rejects a path inside a bundle, which may hold only what its manifest lists.
 
@@ -64,7 +61,7 @@ def outside(bundle: Path, option: str, place: Path) -> None:
 def not_read(lost: Sequence[Exception]) -> int:
     """Lists the images that could not be read, and returns the exit code."""
     for error in lost:
-        say(f"not read: {error}", err=True)
+        say_error(error, "not read: ")
     return 3 if lost else 0
 
 
@@ -76,30 +73,48 @@ def reports_errors(command: Callable[..., int]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def wrapped(*args: Any, debug: bool, **kwargs: Any) -> None:
-        from segad_core.errors import SegadError
-
         try:
-            sys.exit(command(*args, **kwargs))
-        except SegadError as error:
-            if debug:
-                raise
-            click.echo(f"error: {error}", err=True)
-            sys.exit(error.exit_code)
+            code = command(*args, **kwargs)
         except KeyboardInterrupt:
-            click.echo(
-                "interrupted: finished work is in the store; run the same command to continue", err=True
-            )
-            sys.exit(1)
+            say("interrupted: finished work is in the store; run the same command to continue", err=True)
+            code = 1
         except (click.ClickException, click.Abort, BrokenPipeError):
             raise  # click handles these
         except Exception as error:
-            if debug:
-                raise
-            click.echo(
-                f"error: unexpected {type(error).__name__}: {error}\n"
-                "  This is a bug in segad or in a plugin: run again with --debug and report the output.",
-                err=True,
-            )
-            sys.exit(1)
+            code = _report(error, command.__name__, debug)
+        sys.exit(code)
 
     return wrapped
+
+
+def _report(error: Exception, command: str, debug: bool) -> int:
+    """Prints an error, after its traceback if that is wanted, and returns the exit code."""
+    from segad_core.base.resources import is_resource, resource_error
+    from segad_core.base.text import reason
+
+    if debug:
+        say_traceback()
+    if isinstance(error, SegadError):
+        say_error(error)
+    elif isinstance(error, OSError | MemoryError) and is_resource(error):
+        say_error(resource_error(error, _name(command)))
+    elif isinstance(error, OSError) and error.errno is not None:
+        say_error(_refused(error, _name(command)))
+    else:
+        say(f"error: unexpected {reason(error)}", err=True)
+        say("  This is a bug in segad or a plugin: run again with --debug and report the output.", err=True)
+    return error.exit_code if isinstance(error, SegadError) else 1
+
+
+def _name(command: str) -> str:
+    return f"segad {command.strip('_').replace('_', '-')}"
+
+
+def _refused(error: OSError, command: str) -> SegadError:
+    """The error for what the system refused, such as a path without permission."""
+    name = error.filename
+    where = command if name is None else os.fsdecode(name) if isinstance(name, str | bytes) else name
+    return SegadError(
+        f"{where}: {error.strerror or error}",
+        "Correct the path or its permissions. If it is not one of yours, --debug shows where it is used.",
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segad_core.cli.common import DEBUG, JSON, NO_PLUGINS, STORE, reports_errors, say
+from segad_core.base.text import in_one_line
+from segad_core.cli.common import DEBUG, JSON, NO_PLUGINS, STORE, reports_errors
+from segad_core.cli.out import say, say_json, say_lines
 
 if TYPE_CHECKING:
     from segad_core.cli.progress import Progress
@@ -53,13 +54,13 @@ def _list(as_json: bool, no_plugins: bool) -> int:
     registry = Registry(third_parties=not no_plugins)
     entries = _entries(registry)
     if as_json:
-        click.echo(json.dumps(entries, indent=1))
+        say_json(entries)
     for entry in [] if as_json else entries:
-        click.echo(entry["name"])
+        say(entry["name"])
         words = [entry["about"] or f"cannot be used: {entry['broken']}"]
         words += [f"{key}: {entry[key]}" for key in ("licence", "source") if entry[key]]
         for paragraph in words:
-            click.echo(_wrapped(paragraph))
+            say_lines(_wrapped(paragraph))
     return int(any(entry["broken"] for entry in entries))
 
 
@@ -87,7 +88,7 @@ def _entries(registry: Registry) -> list[dict[str, str]]:
 def _wrapped(text: str) -> str:
     """A paragraph of at most 100 columns; addresses and paths are not broken, so that they can be copied."""
     return textwrap.fill(
-        text,
+        in_one_line(text),
         _WIDTH,
         initial_indent="  ",
         subsequent_indent="    ",
@@ -161,22 +162,17 @@ def check(
     checks += lacking
     uncounted = _uncounted(dataset, checks)
     if uncounted and not as_json:
-        click.echo(_wrapped(f"note: no published image counts for {', '.join(uncounted)}"))
+        say_lines(_wrapped(f"note: no published image counts for {', '.join(uncounted)}"))
     summary = _summary(checks)
     summary["notes"] += bool(uncounted)
     if as_json:
         params = dataset.params.model_dump(mode="json")
         plain = [_plain(checked) for checked in checks]
-        click.echo(
-            json.dumps(
-                {"dataset": name, "params": params, **summary, "uncounted": uncounted, "categories": plain},
-                indent=1,
-            )
-        )
+        say_json({"dataset": name, "params": params, **summary, "uncounted": uncounted, "categories": plain})
     else:
         counts = [(len(categories), "category", "categories")]
         counts += [(summary[key], key.removesuffix("s"), key) for key in ("images", "problems", "notes")]
-        click.echo(f"{name}: {', '.join(f'{n} {one if n == 1 else many}' for n, one, many in counts)}")
+        say(f"{name}: {', '.join(f'{n} {one if n == 1 else many}' for n, one, many in counts)}")
     return summary["exit_code"]
 
 
@@ -224,7 +220,7 @@ def _print(checked: CategoryCheck, everything: bool) -> None:
     }
     for what, counts in numbers.items():
         if counts:
-            say(_wrapped(f"{what}: {'; '.join(f'{name} {count}' for name, count in counts.items())}"))
+            say_lines(_wrapped(f"{what}: {'; '.join(f'{name} {count}' for name, count in counts.items())}"))
     for kind, heading in HEADINGS.items():
         found = [finding for finding in checked.findings if finding.kind == kind]
         if found:
@@ -232,7 +228,7 @@ def _print(checked: CategoryCheck, everything: bool) -> None:
             say(f"  {word}: {heading} ({len(found)}):")
         shown = found if everything else found[:_SHOWN]
         for finding in shown:
-            say(textwrap.indent(finding.text, "    "))
+            say(f"    {finding.text}")
         if len(found) > len(shown):
             say(f"    and {len(found) - len(shown)} more (use --all to show them)")
 

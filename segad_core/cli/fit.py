@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors, say
+from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors
+from segad_core.cli.out import say
 
 
 @click.command()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, JSON, NO_PLUGINS, outside, reports_errors, say
+from segad_core.cli.common import DEBUG, DEVICE, JSON, NO_PLUGINS, outside, reports_errors
+from segad_core.cli.out import say, say_json
 
 if TYPE_CHECKING:
     from segad_core.bundle.runtime.learning import Change, Learnt
@@ -108,33 +109,30 @@ def _print(result: Learnt, out: Path) -> None:
     from segad_core.operate.description import describe, warnings
 
     before, after = result.before, result.after
-    click.echo(
-        f"{click.format_filename(out)}: NG at or above {after.threshold:.6g} ({after.rule}); "
-        f"before: {before.threshold:.6g}"
-    )
-    click.echo("taught:")
+    say(f"{out}: NG at or above {after.threshold:.6g} ({after.rule}); before: {before.threshold:.6g}")
+    say("taught:")
     for change in result.taught:
         say(f"  {_change(change)}")
     wrong = [change for change in result.taught if not change.right]
     if wrong:
-        click.echo(
+        say(
             f"  {len(wrong)} of {len(result.taught)} are still wrong: teach more images like them, or count "
             "them more often (--times)"
         )
-    click.echo(f"verdicts changed on {len(result.regression):,} test images that were never trained on:")
+    say(f"verdicts changed on {len(result.regression):,} test images that were never trained on:")
     for kind, changes in _flips(result.regression):
-        click.echo(f"  {kind}: {len(changes)}")
+        say(f"  {kind}: {len(changes)}")
         for change in changes[:_SHOWN]:
             say(f"    {_change(change)}")
         if len(changes) > _SHOWN:
-            click.echo(f"    ... and {len(changes) - _SHOWN} more")
-    click.echo("on these images, the new bundle")
+            say(f"    ... and {len(changes) - _SHOWN} more")
+    say("on these images, the new bundle")
     for sentence in describe(after):
-        click.echo(f"  {sentence}")
+        say(f"  {sentence}")
     for note in result.notes:
         say(f"note: {note}", err=True)
     for message in warnings(after):
-        click.echo(f"warning: {message}", err=True)
+        say(f"warning: {message}", err=True)
 
 
 def _flips(changes: Sequence[Change]) -> list[tuple[str, list[Change]]]:
@@ -155,24 +153,20 @@ def _change(change: Change) -> str:
 
 
 def _print_json(result: Learnt, out: Path) -> None:
-    import json
     from dataclasses import asdict
 
     from segad_core.operate.operating_point import plain
 
-    click.echo(
-        json.dumps(
-            {
-                "bundle": str(out),
-                "taught": [asdict(change) for change in result.taught],
-                "regression": {
-                    "images": len(result.regression),
-                    "flipped": [asdict(change) for change in result.regression if change.flipped],
-                },
-                "before": plain(result.before),
-                "after": plain(result.after),
-                "notes": list(result.notes),
+    say_json(
+        {
+            "bundle": str(out),
+            "taught": [asdict(change) for change in result.taught],
+            "regression": {
+                "images": len(result.regression),
+                "flipped": [asdict(change) for change in result.regression if change.flipped],
             },
-            indent=1,
-        )
+            "before": plain(result.before),
+            "after": plain(result.after),
+            "notes": list(result.notes),
+        }
     )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from segad_core.cli.common import DEBUG, JSON, NO_PLUGINS, reports_errors
+from segad_core.cli.out import say, say_json
 
 _KINDS = (
     "datasets",
@@ -66,7 +65,7 @@ def list_plugins(kind: str | None, as_json: bool, check: bool, no_plugins: bool)
             }
         )
     if as_json:
-        click.echo(json.dumps(lines, indent=1))
+        say_json(lines)
     else:
         _print(lines)
     return int(any(line["status"] == "broken" for line in lines))
@@ -77,4 +76,4 @@ def _print(lines: list[dict[str, str]]) -> None:
     last = "about" if lines and "about" in lines[0] else "target"
     widths = {c: max([len(c), *(len(line[c]) for line in lines)]) for c in columns}
     for line in [{c: c for c in [*columns, last]}, *lines]:
-        click.echo("  ".join([*(line[c].ljust(widths[c]) for c in columns), line[last]]).rstrip())
+        say("  ".join([*(line[c].ljust(widths[c]) for c in columns), line[last]]).rstrip())

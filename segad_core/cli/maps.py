@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors, say
+from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors
+from segad_core.cli.out import say
 
 if TYPE_CHECKING:
     from segad_core.recipe import Recipe
@@ -97,7 +98,7 @@ def maps(
             f"{_run_command(recipe, overrides, store, device, no_plugins)}",
         )
     check_space(left, output)
-    click.echo(_amount(planned, left, output))
+    say(_amount(planned, left, output))
     try:
         for part in left:
             with Progress() as progress:
@@ -106,7 +107,7 @@ def maps(
             for folder in written:
                 say(f"{folder.path}: {len(part.files)} maps{shared}")
     except KeyboardInterrupt:
-        click.echo("interrupted: existing folders are complete; run the same command to continue", err=True)
+        say("interrupted: existing folders are complete; run the same command to continue", err=True)
         return 1
     return not_read(prepared.lost())
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors, say
+from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors
+from segad_core.cli.out import say, say_lines
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -76,11 +77,11 @@ def new(image: Path, output: Path | None, segments: str, size: str | None, white
     _save(legend(entries), colours)
     write_labels(output, np.zeros(pixels.shape[:2], np.uint8), len(names))
     height, width = pixels.shape[:2]
-    click.echo(f"{output}: {height} x {width} pixels (height x width), all {names[0]} (label 0)")
-    click.echo(f"{layer}: the image, as a layer to draw over")
-    click.echo(f"{colours}: the colours of the {len(names)} segments")
-    click.echo(f"\nFor the recipe (paths are relative to its folder):\n\n{_yaml(output, names)}")
-    click.echo(
+    say(f"{output}: {height} x {width} pixels (height x width), all {names[0]} (label 0)")
+    say(f"{layer}: the image, as a layer to draw over")
+    say(f"{colours}: the colours of the {len(names)} segments")
+    say_lines(f"\nFor the recipe (paths are relative to its folder):\n\n{_yaml(output, names)}")
+    say_lines(
         "Draw with a hard pencil, without anti-aliasing, in these colours. Hide the image and export a PNG.\n"
         "Then preview it: segad mask preview RECIPE --category CATEGORY (docs/how-to/draw_a_mask.md)"
     )

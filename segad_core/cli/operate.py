@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from segad_core.cli.common import DEBUG, JSON, reports_errors
+from segad_core.cli.out import say, say_json, say_lines
 
 if TYPE_CHECKING:
     from segad_core.operate.operating_point import OperatingPoint
@@ -84,13 +85,13 @@ def operate(
         result: dict[str, Any] = {"bundle": str(bundle), "changed": changed, "point": plain(point)}
         result |= {"certify": needed and plain(needed), "warnings": messages}
         result |= {"candidates": [plain(line) for line in lines]} if show else {"before": plain(before)}
-        _print_json(result)
+        say_json(result)
         return 0
     _print_point(bundle, point, None if show else before)
     if show:
-        click.echo(f"\n{candidate_table(lines)}")
+        say_lines(f"\n{candidate_table(lines)}")
     for message in messages:
-        click.echo(f"warning: {message}", err=True)
+        say(f"warning: {message}", err=True)
     return 0
 
 
@@ -154,16 +155,8 @@ def _print_point(bundle: Path, point: OperatingPoint, before: OperatingPoint | N
     if before is not None:
         same = before.threshold == point.threshold
         previous = "; threshold unchanged" if same else f"; before: {before.threshold:.6g} ({before.rule})"
-    click.echo(
-        f"{click.format_filename(bundle)}: NG at or above {point.threshold:.6g} ({point.rule}){previous}"
-    )
+    say(f"{bundle}: NG at or above {point.threshold:.6g} ({point.rule}){previous}")
     images = point.caught.of + point.rejected.of
-    click.echo(f"on {images:,} test images that were never trained on, it")
+    say(f"on {images:,} test images that were never trained on, it")
     for sentence in describe(point):
-        click.echo(f"  {sentence}")
-
-
-def _print_json(result: dict[str, Any]) -> None:
-    import json
-
-    click.echo(json.dumps(result, indent=1))
+        say(f"  {sentence}")

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from segad_core.base.files import is_file, is_folder
 from segad_core.contracts import Parameters
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import UsageError
 from segad_core.recipe.choice import paths_in
-from segad_core.recipe.document import Document
+from segad_core.recipe.document import Document, read_value
 from segad_core.recipe.validation import check
 
 
@@ -53,7 +51,7 @@ def checked_params(
     params = check(model, given.data, given)
     if isinstance(params, list):
         homeless = "root" in model.model_fields and "root" not in given.data
-        raise UsageError("\n".join(params), "Give the data set's folder with --root DIR." if homeless else "")
+        raise UsageError(params, "Give the data set's folder with --root DIR." if homeless else "")
     problems = []
     for kind, mark, exists in (("file", IsInputFile, is_file), ("folder", IsInputFolder, is_folder)):
         for name, info in model.model_fields.items():
@@ -61,7 +59,7 @@ def checked_params(
             absent = [path for path in paths if not exists(path)]
             problems += [given.problem((name,), f"there is no {kind} '{path}'") for path in absent]
     if problems:
-        raise UsageError("\n".join(problems))
+        raise UsageError(problems)
     result: Parameters = params
     return result
 
@@ -76,7 +74,4 @@ def _parsed(word: str) -> tuple[str, Any]:
     name, equals, text = word.partition("=")
     if not equals or not name:
         raise UsageError(f"--param {word}: must be of the form name=value", "For example: --param good=ok")
-    try:
-        return name, yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UsageError(f"--param {word}: the value is not valid YAML") from error
+    return name, read_value(text, f"--param {word}")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, outside, reports_errors, say
+from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, outside, reports_errors
+from segad_core.cli.out import say
 
 if TYPE_CHECKING:
     from segad_core.bundle.runtime.bundle import Bundle

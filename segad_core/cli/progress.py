@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
+from segad_core.base.text import in_one_line
+from segad_core.cli.out import say_above_bars
 from segad_core.errors import PluginError
 from segad_core.plugins import hooks
 from segad_core.plugins.registry import HOOKS, Registry
@@ -33,8 +35,7 @@ class _Messages(logging.Handler):
         if record.levelno < logging.WARNING and not getattr(record, "notice", False):
             return
         kind = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        line = f"{kind}{record.getMessage()}"
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say_above_bars(self.console, f"{kind}{record.getMessage()}")
 
 
 _LINE_SECONDS = 60.0
@@ -102,11 +103,11 @@ class Progress:
         self._drop_step()
         self.all = self.bars.add_task("all tasks", total=tasks, left="", note="")
         if not self.console.is_terminal:
-            self.console.print(f"{title}: {tasks} tasks to do", markup=False, highlight=False)
+            say_above_bars(self.console, f"{title}: {tasks} tasks to do")
 
     @hooks.hookimpl
     def task_progress(self, name: str, what: str, done: int, total: int, note: str) -> None:
-        label = ": ".join(part for part in (name, what) if part)
+        label, note = in_one_line(": ".join(part for part in (name, what) if part)), in_one_line(note)
         if self.step is None or label != self.what:
             self._drop_step()
             self.step, self.what = self.bars.add_task(label, total=total, left="", note=""), label
@@ -117,7 +118,7 @@ class Progress:
         if not self.console.is_terminal and time.monotonic() - self.line_written >= _LINE_SECONDS:
             self.line_written = time.monotonic()
             line = ", ".join(part for part in (f"{label} {done} of {total}", note, left) if part)
-            self.console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+            say_above_bars(self.console, f"  {line}")
 
     @hooks.hookimpl
     def task_finished(self, name: str, seconds: float, work: int) -> None:
@@ -130,9 +131,7 @@ class Progress:
             self.bars.update(self.all, advance=1, left=left)
         if not self.console.is_terminal and seconds >= 1:
             elapsed = _clock(time.monotonic() - self.begun)
-            self.console.print(
-                f"{elapsed}  {name} ({seconds:.1f} s), {left}", markup=False, highlight=False, soft_wrap=True
-            )
+            say_above_bars(self.console, f"{elapsed}  {name} ({seconds:.1f} s), {left}")
 
     def _drop_step(self) -> None:
         if self.step is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors
+from segad_core.cli.out import say, say_lines
 
 
 @click.command()
@@ -43,6 +44,6 @@ def run(
 
     with observing(registry) as hook:
         result = engine.run(checked, Store(store), runs, device, hook)
-    click.echo(result.table)
-    click.echo(f"run folder: {result.folder}")
+    say_lines(result.table)
+    say(f"run folder: {result.folder}")
     return not_read(result.unreadable)

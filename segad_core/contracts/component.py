@@ -22,12 +22,17 @@ from typing import Annotated, ClassVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
+from pydantic import AfterValidator, ConfigDict, ValidationInfo
 from pydantic.fields import FieldInfo
 
+from segad_core.base.strict_types import StrictTypes
 
-class Parameters(BaseModel):
-    """Base of every plugin's `Params`, a pydantic model: unknown keys are errors, values are immutable."""
+
+class Parameters(StrictTypes):
+    """Base of every plugin's `Params`, a pydantic model: unknown keys are errors, values are immutable.
+
+    Numbers, booleans and strings are not converted: `true` and `"20"` are not valid as `epochs: int`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

@@ -4,7 +4,7 @@ Works on labels and scores alone: it reads no images and trains nothing.
 """
 
 from segad_core.evaluate.comparison import compare, comparison_csv
-from segad_core.evaluate.figures import Figures, results_frame, with_means
+from segad_core.evaluate.figures import Figures, results_csv, results_frame, with_means
 from segad_core.evaluate.measure import measure
 from segad_core.evaluate.metrics import auroc, fpr_at_tpr, fpr_on_roc, threshold_at_tpr
 from segad_core.evaluate.table import markdown_table, plain_cell
@@ -20,6 +20,7 @@ __all__ = [
     "markdown_table",
     "measure",
     "plain_cell",
+    "results_csv",
     "results_frame",
     "results_text",
     "threshold_at_tpr",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 
-from segad_core.base.text import in_one_line
+from segad_core.base.csv_text import Cell, csv_text
+from segad_core.base.text import markdown
 from segad_core.evaluate.figures import Figures
 from segad_core.evaluate.table import (
     METRICS,
@@ -73,13 +72,11 @@ def compare(figures: Sequence[Figures], published: Published) -> list[Compared]:
 
 def comparison_csv(compared: Sequence[Compared]) -> str:
     """A line per cell, in per cent; `beyond` is 1, 0, or empty if no deviation was published."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(Compared.__dataclass_fields__), lineterminator="\n")
-    writer.writeheader()
+    lines: list[Sequence[Cell]] = [list(Compared.__dataclass_fields__)]
     for cell in compared:
-        beyond = "" if cell.beyond is None else int(cell.beyond)
-        writer.writerow({**asdict(cell), "beyond": beyond})
-    return buffer.getvalue()
+        beyond = None if cell.beyond is None else int(cell.beyond)
+        lines.append([*astuple(cell)[:-1], beyond])
+    return csv_text(lines)
 
 
 def comparison_text(figures: Sequence[Figures], published: Published) -> str:
@@ -91,8 +88,9 @@ def comparison_text(figures: Sequence[Figures], published: Published) -> str:
             text += _table(cells) + "\n"
     if not compared:
         text += "No figures were published for these rows and categories.\n\n"
-    text += "\n".join([f"Published: {published.source}.", *_explained(figures, published, compared)]) + "\n"
-    return text + "".join(f"\n- {note}" for note in published.notes) + "\n" * bool(published.notes)
+    source = f"Published: {markdown(published.source)}."
+    text += "\n".join([source, *_explained(figures, published, compared)]) + "\n"
+    return text + "".join(f"\n- {markdown(note)}" for note in published.notes) + "\n" * bool(published.notes)
 
 
 def _explained(figures: Sequence[Figures], published: Published, compared: Sequence[Compared]) -> list[str]:
@@ -101,7 +99,7 @@ def _explained(figures: Sequence[Figures], published: Published, compared: Seque
     if compared:
         sentences.append("Per cent; the difference is measured - published, before rounding.")
     if published.spread:
-        sentences.append(f"Published ±: {published.spread}.")
+        sentences.append(f"Published ±: {markdown(published.spread)}.")
     if any(cell.beyond for cell in compared):
         sentences.append("A difference marked * exceeds the published ±.")
     elif any(cell.beyond is False for cell in compared):
@@ -111,7 +109,7 @@ def _explained(figures: Sequence[Figures], published: Published, compared: Seque
     frame = without_held_out(figures)
     lacking = [row for row in published.rows() if row not in set(frame["row"])]
     if lacking:
-        sentences.append(f"Published, but not measured here: {', '.join(map(in_one_line, lacking))}.")
+        sentences.append(f"Published, but not measured here: {', '.join(map(markdown, lacking))}.")
     if not _all_categories(columns_of(frame), published):
         sentences.append(
             f"The published means are over {len(published.categories)} categories, not the ones measured "

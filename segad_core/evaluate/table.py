@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
 
-from segad_core.base.text import in_one_line
+from segad_core.base.text import markdown
 from segad_core.evaluate.figures import Figures, results_frame
 
 METRICS = {"auroc": "Cl. AUROC", "fpr95": "FPR@95TPR", "fpr95_roc": "FPR@95TPR (ROC)"}
@@ -66,8 +67,8 @@ def spread(values: pd.Series, unit: float = 100.0) -> str:
 
 
 def plain_cell(text: str) -> str:
-    """Text that fits in one cell: without line breaks, and with `|` escaped."""
-    return in_one_line(text).replace("|", r"\|")
+    """Text that fits in one cell and that Markdown shows as it is."""
+    return re.sub(r"(\\*)\|", r"\1\1\|", markdown(text))
 
 
 def aligned(lines: Sequence[Sequence[str]], words: int = 1) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from segad_core.base.text import in_one_line
+from segad_core.base.text import markdown
 from segad_core.evaluate.bootstrap import RESAMPLES
 from segad_core.evaluate.comparison import comparison_text
 from segad_core.evaluate.figures import Figures
@@ -35,7 +35,7 @@ def results_text(
         licence: of the data.
     """
     frame = without_held_out(figures)
-    parts = [f"# {in_one_line(title)}\n", *(markdown_table(figures, metric) for metric in METRICS)]
+    parts = [f"# {markdown(title)}\n", *(markdown_table(figures, metric) for metric in METRICS)]
     parts.append(_basis(frame))
     if frame["n_doubtful"].any():
         parts.append(f"## Doubtful images\n\n{_doubtful_table(frame)}\n{_DOUBTFUL}")
@@ -46,9 +46,9 @@ def results_text(
         parts.append(comparison_text(figures, published))
     parts += _unseen(figures)
     if notes:
-        parts.append("## Notes\n\n" + "".join(f"- {note}\n" for note in notes))
+        parts.append("## Notes\n\n" + "".join(f"- {markdown(note)}\n" for note in notes))
     if licence:
-        parts.append(f"Data: {licence}\n")
+        parts.append(f"Data: {markdown(licence)}\n")
     return "\n".join(parts)
 
 
@@ -101,9 +101,7 @@ _DOUBTFUL = (
 def _counts(frame: pd.DataFrame) -> list[str]:
     parts = []
     for category, figures in frame.groupby("category", sort=False):
-        text = (
-            f"{in_one_line(str(category))} {_range(figures['n_good'])} good, {_range(figures['n_bad'])} bad"
-        )
+        text = f"{markdown(str(category))} {_range(figures['n_good'])} good, {_range(figures['n_bad'])} bad"
         if figures["n_unseen"].any():
             text += f" ({_range(figures['n_unseen'])} of them unseen)"
         parts.append(text)

@@ -24,6 +24,8 @@ from typing import Any
 
 import pluggy
 
+from segad_core.base.text import reason
+
 log = logging.getLogger("segad.hooks")
 
 hookspec = pluggy.HookspecMarker("segad")
@@ -96,7 +98,7 @@ def add(plugins: pluggy.PluginManager, observer: object, whose: str) -> None:
 
 def report_failure(whose: str, error: BaseException) -> None:
     """Logs that an observer is disabled, and why."""
-    log.warning("the hook %s is disabled: %s: %s", whose, type(error).__name__, error)
+    log.warning("the hook %s is disabled: %s", whose, reason(error))
 
 
 def problems(observer: object) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
+from segad_core.base.text import reason
 from segad_core.contracts import KINDS, Component, Parameters
 from segad_core.errors import PluginError
 
@@ -46,7 +47,7 @@ class Provider:
         except (Exception, SystemExit) as error:
             raise PluginError(
                 f"{self.kind}: the plugin '{self.name}' of {self.distribution} {self.version} cannot be "
-                f"imported with segad {importlib.metadata.version('segad')}: {type(error).__name__}: {error}",
+                f"imported with segad {importlib.metadata.version('segad')}: {reason(error)}",
                 f"Repair or uninstall {self.distribution}, or remove the plugin from the recipe.",
             ) from error
 

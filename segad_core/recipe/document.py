@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from segad_core.base.strict_types import Untyped, looks_like_number
 from segad_core.errors import RecipeError, UsageError
 
 MAX_BYTES = 200_000
@@ -33,7 +34,7 @@ class Document:
         source: the file's name, as given by the user.
         data: the recipe as dictionaries, lists and scalars.
         lines: the line of each value, by place.
-        overrides: the places that `--set` changed, with its words.
+        overrides: the places that options changed, with their words.
         kind: what the file is.
     """
 
@@ -63,7 +64,7 @@ class Document:
         where = dotted(path if shown is None else shown)
         holders = [path[:end] for end in range(len(path), -1, -1)]
         if word := next((self.overrides[p] for p in holders if p in self.overrides), None):
-            return f"--set {word}: {message}"
+            return f"{word}: {message}"
         line = line or next((self.lines[p] for p in holders if p in self.lines), None)
         if line:
             return f"{self.source}:{line}: {where + ': ' if where else ''}{message}"
@@ -139,7 +140,8 @@ def _filled_in(value: Any, place: Place, document: Document, problems: list[str]
             what = "is empty" if name in os.environ else "is not set"
             message = f"the environment variable {name} {what}: export {name}=..."
             problems.append(document.problem(place, message))
-    return _VARIABLE.sub(lambda match: os.environ.get(match.group(1), ""), value)
+    filled = _VARIABLE.sub(lambda match: os.environ.get(match.group(1), ""), value)
+    return value if filled == value else Untyped(filled)
 
 
 class _Builder:
@@ -178,6 +180,7 @@ class _Builder:
             return self._mapping(node, place)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(child, (*place, i)) for i, child in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)
         return self._scalar(node, place)
 
     def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
@@ -199,7 +202,7 @@ class _Builder:
             self.document.lines[(*place, key)] = line
         return mapping
 
-    def _scalar(self, node: yaml.Node, place: Place) -> Any:
+    def _scalar(self, node: yaml.ScalarNode, place: Place) -> Any:
         try:
             value = self.loader.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
@@ -210,7 +213,27 @@ class _Builder:
             self.problems.append(self.document.problem(place, f"{node.value} is not a finite number"))
         if not isinstance(value, str | int | float | bool | None):
             return str(node.value)  # dates and similar values stay text
+        if isinstance(value, str) and node.style is None and looks_like_number(value):
+            return Untyped(value)  # 1e-3
         return value
+
+
+def read_value(text: str, option: str) -> Any:
+    """The value of an option's word, which is YAML.
+
+    Args:
+        text: the value.
+        option: the option and its word, for messages.
+
+    Raises:
+        UsageError: it is not YAML.
+        RecipeError: it uses YAML that recipes do not allow.
+    """
+    document = Document("", {}, overrides={(): option})
+    try:
+        return _Builder(document).plain(yaml.compose(text, Loader=yaml.SafeLoader))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UsageError(f"{option}: the value is not valid YAML") from error
 
 
 def _override(document: Document, word: str) -> None:
@@ -219,12 +242,7 @@ def _override(document: Document, word: str) -> None:
         raise UsageError(
             f"--set {word}: must be of the form a.b=value", "For example: --set split.seeds=[0,1]"
         )
-    inner = Document("", {}, overrides={(): word})
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        value = _Builder(inner).plain(node)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UsageError(f"--set {word}: the value is not valid YAML") from error
+    value = read_value(text, f"--set {word}")
     place: list[str | int] = []
     target: Any = document.data
     *parents, last = path.split(".")
@@ -235,11 +253,11 @@ def _override(document: Document, word: str) -> None:
         if held is None or isinstance(held, str):
             # `encoder.params.model` may reach a shorthand or nothing, which becomes a mapping
             target[key] = {} if held is None else {"use": held}
-            document.overrides[tuple(place)] = word
+            document.overrides[tuple(place)] = f"--set {word}"
         target = target[key]
     key = _key(target, last, word)
     target[key] = value
-    document.overrides[(*place, key)] = word
+    document.overrides[(*place, key)] = f"--set {word}"
 
 
 def _key(target: Any, part: str, word: str) -> str | int:

@@ -51,7 +51,7 @@ def _plugins(skeleton: Skeleton, registry: Registry) -> Iterator[Problem]:
         try:
             provider = registry.find(kind, use.use)
         except PluginError as error:
-            yield (*place, "use"), str(error)
+            yield (*place, "use"), error.sentence()
             continue
         if use.version not in (None, provider.version):
             yield (

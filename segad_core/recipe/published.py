@@ -7,10 +7,11 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from segad_core.base.files import is_file
+from segad_core.base.strict_types import StrictTypes, number_in
 from segad_core.errors import RecipeError
 from segad_core.plugins.registry import suggest
 from segad_core.recipe.document import Document, read_document
@@ -21,7 +22,7 @@ MEAN = "mean"
 
 
 def _mean_and_std(value: object) -> object:
-    parts = value if isinstance(value, list) else [value]
+    parts = [number_in(part) for part in (value if isinstance(value, list) else [value])]
     numbers = [p for p in parts if isinstance(p, int | float) and not isinstance(p, bool)]
     if len(numbers) != len(parts) or len(parts) not in (1, 2):
         raise PydanticCustomError("row", "must be a number or [mean, std]")
@@ -36,7 +37,7 @@ Figure = Annotated[tuple[float, float | None], BeforeValidator(_mean_and_std)]
 """Mean and standard deviation in per cent; None if no deviation was published."""
 
 
-class Published(BaseModel):
+class Published(StrictTypes):
     """Published figures.
 
     Attributes:

@@ -131,7 +131,7 @@ class Recipe:
             if self.skeleton.categories:
                 raise
             others = f"To run the others, list them: categories: [{', '.join(known)}]."
-            raise RecipeError(error.what, f"{error.remedy}\n{others}") from error
+            raise RecipeError(error.what, f"{error.remedy} {others}") from error
 
     def used_detectors(self) -> list[Choice]:
         """The detectors that some row reads."""

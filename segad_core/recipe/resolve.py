@@ -108,7 +108,8 @@ class _Resolver:
         try:
             return published(self.skeleton.compare_with, self.base)
         except RecipeError as error:
-            self._problem(("compare_with",), str(error))
+            for problem in error.problems:
+                self._problem(("compare_with",), problem)
             return None
 
     def _with_absolute_paths(self) -> Skeleton:
@@ -167,7 +168,7 @@ class _Resolver:
             component = self.registry.component(provider)
         except PluginError as error:
             self.cause = error
-            self._problem((*place, "use"), str(error))
+            self._problem((*place, "use"), error.sentence())
             return None
         per_category = {
             category: self._params(component, {**use.params, **params}, (*place, "per_category", category))
@@ -203,7 +204,7 @@ class _Resolver:
         try:
             known = list(encoder.build().layers()) if encoder else []
         except SegadError as error:
-            self._problem(("encoder",), str(error))
+            self._problem(("encoder",), error.sentence())
             return
         for learner, choice in learners.items():
             places: dict[Place, Parameters | None] = {learner: choice.params}

@@ -8,10 +8,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from segad_core.base.strict_types import number_in
 from segad_core.recipe.use import Strict, Use, distinct
 
 
 def _share_or_count(value: object) -> object:
+    value = number_in(value)
     if isinstance(value, float):
         valid = 0 <= value < 1
     else:

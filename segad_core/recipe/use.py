@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
+from segad_core.base.strict_types import StrictTypes
 
-class Strict(BaseModel):
-    """A part of a recipe: unknown keys are errors."""
+
+class Strict(StrictTypes):
+    """A part of a recipe: unknown keys are errors, and no value is converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from segad_core.base.strict_types import looks_like_number
 from segad_core.plugins.registry import suggest
 from segad_core.recipe.document import Document, Place
 
@@ -40,8 +41,16 @@ def _sentence(model: type[BaseModel], error: Any, document: Document, place: Pla
     shown = "" if isinstance(given, dict | list) else f" (got {given!r})"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         return document.problem(where, f"must be a mapping{shown}")
-    message = str(error["msg"])
-    return document.problem(where, message[:1].lower() + message[1:] + shown)
+    message = "must be a path" if kind == "path_type" else str(error["msg"])
+    message = message[:1].lower() + message[1:]
+    return document.problem(where, f"{message}{shown}{_without_quotes(kind, given)}")
+
+
+def _without_quotes(kind: str, given: object) -> str:
+    """What to do about a number or a boolean that quotes have made text."""
+    if kind not in ("int_type", "float_type", "bool_type") or not isinstance(given, str):
+        return ""
+    return ": remove the quotes" if looks_like_number(given) or given in ("true", "false") else ""
 
 
 def _is_tag(part: object) -> bool:

@@ -6,26 +6,26 @@ newest. Finished results are replaced only by those of another finished run, and
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from types import TracebackType
 
 from filelock import FileLock, Timeout
 
+from segad_core.base.csv_text import Cell, csv_text
 from segad_core.base.digest import digest_of
 from segad_core.base.files import write_atomic
 from segad_core.base.text import as_text
 from segad_core.contracts import Sample
 from segad_core.errors import StoreError
-from segad_core.evaluate import Figures, compare, comparison_csv, results_frame, results_text
+from segad_core.evaluate import Figures, compare, comparison_csv, results_csv, results_text
 from segad_core.recipe import Recipe
 from segad_core.run.environment import environment
 from segad_core.run.log import RunLog
@@ -55,12 +55,11 @@ class ScoredImage:
     sample: Sample
     score: float
 
-    def cells(self) -> tuple[str, ...]:
+    def cells(self) -> tuple[Cell, ...]:
         """The line's cells; the label of a doubtful image is empty, the score keeps every digit."""
-        label = "" if self.sample.label is None else str(self.sample.label)
-        fold = (str(self.fold.seed), self.fold.held_out)
-        known = (self.category, *fold, self.row, self.sample.id, label, self.sample.defect)
-        return (*known, str(int(self.sample.unseen)), repr(self.score))
+        sample = self.sample
+        known = (self.category, self.fold.seed, self.fold.held_out, self.row, sample.id)
+        return (*known, sample.label, sample.defect, int(sample.unseen), self.score)
 
 
 @dataclass(frozen=True)
@@ -73,9 +72,9 @@ class SegmentedImage:
     fit: float | None
     doubt: str
 
-    def cells(self) -> tuple[str, ...]:
+    def cells(self) -> tuple[Cell, ...]:
         """The line's cells."""
-        fit = "" if self.fit is None else f"{self.fit:.4f}"
+        fit = None if self.fit is None else Decimal(f"{self.fit:.4f}")
         return (self.category, self.segmenter, self.image, fit, self.doubt)
 
 
@@ -157,12 +156,12 @@ class RunFolder:
         self._write("splits.json", splits_json(prepared.splits))
         lost = [(c, i, e.what) for c, errors in prepared.unreadable.items() for i, e in errors.items()]
         if lost:
-            self._write("unreadable.csv", _csv(("category", "image", "reason"), lost))
+            self._write("unreadable.csv", csv_text([("category", "image", "reason"), *lost]))
 
     def write_results(self, figures: Sequence[Figures], scores: Sequence[ScoredImage]) -> None:
         """Writes the figures and scores of the rows finished so far."""
-        self._write(_FIGURES, results_frame(figures).to_csv(index=False))
-        self._write(_SCORES, _csv(_SCORE_COLUMNS, [image.cells() for image in scores]))
+        self._write(_FIGURES, results_csv(figures))
+        self._write(_SCORES, csv_text([_SCORE_COLUMNS, *(image.cells() for image in scores)]))
 
     def finish(
         self,
@@ -177,7 +176,7 @@ class RunFolder:
             The tables.
         """
         if maps:
-            self._write("segmentations.csv", _csv(_MAP_COLUMNS, [image.cells() for image in maps]))
+            self._write("segmentations.csv", csv_text([_MAP_COLUMNS, *(image.cells() for image in maps)]))
         if recipe.published is not None:
             self._write("comparison.csv", comparison_csv(compare(figures, recipe.published)))
         text = results_text(
@@ -275,11 +274,3 @@ def _failure(path: Path, error: OSError) -> StoreError:
         f"the run folder {path} cannot be written: {error.strerror or error}",
         "Free some space or correct its permissions, or name another folder with --runs.",
     )
-
-
-def _csv(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(lines)
-    return buffer.getvalue()

@@ -6,6 +6,9 @@ import logging
 from pathlib import Path
 from types import TracebackType
 
+from segad_core.base.text import LineFormatter
+from segad_core.errors import SegadError
+
 _LOGGER = logging.getLogger("segad")
 
 
@@ -26,7 +29,8 @@ class RunLog(logging.Handler):
     ) -> None:
         if error is not None:  # for the log alone: the terminal gets it from the caller
             level = {"name": _LOGGER.name, "levelno": logging.ERROR, "levelname": "ERROR"}
-            self.handle(logging.makeLogRecord({**level, "msg": f"the run stopped: {error}"}))
+            words = error.sentence() if isinstance(error, SegadError) else str(error)
+            self.handle(logging.makeLogRecord({**level, "msg": f"the run stopped: {words}"}))
         _LOGGER.removeHandler(self)
         if self._file is not None:
             self._file.close()
@@ -38,7 +42,7 @@ class RunLog(logging.Handler):
             OSError: the file cannot be opened.
         """
         self._file = _LogFile(path, "a", "utf-8", errors="backslashreplace")
-        self._file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        self._file.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         for record in self._records:
             self._file.handle(record)
         self._records.clear()

@@ -10,6 +10,7 @@ from functools import partial
 
 import pluggy
 
+from segad_core.base.text import reason
 from segad_core.contracts import Executor
 from segad_core.errors import PluginError, SegadError
 from segad_core.run.cells import RowTask, Task, expected_work
@@ -130,7 +131,7 @@ def _with_task(error: Exception, task: Task) -> SegadError:
     if isinstance(error, SegadError):
         return error
     named = PluginError(
-        f"{task.name}: stopped by an unexpected {type(error).__name__}: {error}",
+        f"{task.name}: stopped by an unexpected {reason(error)}",
         "This is a defect in a plugin or in segad: run again with --debug, and report what it shows.",
     )
     named.__cause__ = error

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AliasChoices, ConfigDict, Field, TypeAdapter, ValidationError
 
 from segad_core.base.json_file import read_json
+from segad_core.base.strict_types import StrictTypes
 from segad_core.errors import RecipeError
 from segad_core.recipe.split_spec import Seed
 from segad_core.split.draw import Fold, Split
@@ -19,7 +20,7 @@ Splits = Mapping[str, Mapping[Fold, Split]]
 """The splits of each category, by fold."""
 
 
-class _Entry(BaseModel):
+class _Entry(StrictTypes):
     model_config = ConfigDict(extra="forbid")
 
     seed: Seed
@@ -31,7 +32,7 @@ class _Entry(BaseModel):
     test: tuple[str, ...]
     doubtful: tuple[str, ...] = Field(default=(), validation_alias=AliasChoices("doubtful", "apart"))
     unused: tuple[str, ...] = ()
-    classifiers: dict[str, tuple[str, ...]] = {}
+    classifiers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 _FILE = TypeAdapter(dict[str, dict[str, _Entry]])

@@ -97,7 +97,7 @@ def check_category(
         differences = optional.count_differences(dataset, category, given)
         result.published = dict(optional.published_counts(dataset, category))
     except SegadError as error:
-        result.findings.append(Finding("unlisted", str(error)))
+        result.findings.append(Finding("unlisted", error.sentence()))
         return result
     result.images = dict(sorted(Counter(sample.stratum for sample in given).items()))
     result.defects = dict(sorted(Counter(name for s in given for name in s.defects()).items()))
@@ -210,7 +210,7 @@ def _subsets(
     try:
         subsets = optional.bad_subsets(dataset, category)
     except SegadError as error:
-        yield Finding("subsets", str(error))
+        yield Finding("subsets", error.sentence())
         return
     for name, images in subsets.items():
         sizes[name] = len(images)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -38,3 +39,9 @@ def test_numbers_are_numbers_and_none_is_empty() -> None:
         ["'-5", ""],
         ['a"b,c', "3"],
     ]
+
+
+def test_a_number_keeps_its_digits() -> None:
+    assert csv_text([(1e-7, 0.1 + 0.2, Decimal("0.5000"), Decimal("-0.1000"), 7)]) == (
+        "1e-07,0.30000000000000004,0.5000,-0.1000,7\n"
+    )

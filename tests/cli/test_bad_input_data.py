@@ -356,4 +356,5 @@ def test_debug_shows_where_it_came_from(tmp_path: Path, monkeypatch: pytest.Monk
     use = "{use: spotty, params: {wrong: fit}}"
     recipe = write_recipe(tmp_path, ("{use: patchcore, params: {coreset_ratio: 0.1, blur_sigma: 1}}", use))
     result = run_command(recipe, "--debug")
-    assert isinstance(result.exception.__cause__, ZeroDivisionError)
+    assert "| ZeroDivisionError: division by zero\n" in result.stderr and result.exit_code == 1
+    assert "in fit\n" in result.stderr and "\nerror: a, seed 0: fit: " in result.stderr

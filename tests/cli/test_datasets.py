@@ -251,11 +251,10 @@ def test_a_category_that_cannot_be_listed_hides_no_other(tmp_path: Path) -> None
     description["a"]["error"] = "split.csv is not there"
     described.describe(tmp_path / "data", description)
     result = check(tmp_path / "data", name="described")
-    assert lines(result)[:4] == [
+    assert lines(result)[:3] == [
         "a",
         "  problem: category cannot be listed (1):",
-        "    split.csv is not there",
-        "      Mend it.",
+        "    split.csv is not there. Mend it.",
     ]
     assert "b" in lines(result)
     assert result.exit_code == 1
@@ -384,7 +383,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     ),
     "no date": (
         ["folder", "--root", "DATA", "--param", "good=2020-99-99"],
-        "error: --param good=2020-99-99: the value is not valid YAML\n",
+        "error: --param good=2020-99-99: is not a valid value: month must be in 1..12\n",
     ),
     "unknown category": (
         ["folder", "--root", "DATA", "--category", "aa"],
@@ -514,7 +513,7 @@ def test_half_a_category_is_named_with_what_it_lacks(tmp_path: Path) -> None:
     result = check(root, name="mvtec")
     said = f"{root / 'bottle'} is not a valid category: test/good does not exist"
     assert "  problem: category cannot be listed (1):" in lines(result)
-    assert f"    data set mvtec: {said}" in lines(result)
+    assert any(line.startswith(f"    data set mvtec: {said}. ") for line in lines(result))
     assert "  images: test bad 6; test good 3; train good 27" in lines(
         result
     )  # grid is looked at all the same

@@ -237,3 +237,14 @@ def test_a_terminal_shows_all_tasks_beside_the_step(screen: io.StringIO, clock: 
         assert "1/3" in screen.getvalue()
         assert "about 3:00 left" in screen.getvalue()
     assert "Parts: 3 tasks" not in screen.getvalue()
+
+
+def test_a_terminal_obeys_no_label(screen: io.StringIO, clock: Clock) -> None:
+    evil = "x\x1b]0;pwn\x07\r\u202e\ny"
+    with Progress() as progress:
+        progress.run_started(evil, 3, 40)
+        progress.task_progress(evil, evil, 1, 2, evil)
+        progress.bars.refresh()
+        drawn = screen.getvalue()
+    assert "\x1b]" not in drawn and "\x07" not in drawn and "\u202e" not in drawn
+    assert drawn.count("x\\x1b]0;pwn\\x07\\x0d\\u202e\\x0ay") >= 3

@@ -111,9 +111,8 @@ def test_a_recipe_that_names_it_says_whose_fault_it_is(named, distribution):
     place = f"recipe.yaml:{6 + i}: detectors.d{i}.use: detectors: "
     fault = f"the plugin '{distribution.replace('-', '_')}' of {distribution} 1.2 "
     start = named.err.index(place + fault)
-    what, remedy = named.err[start:].splitlines()[:2]
+    what, _, remedy = named.err[start:].splitlines()[0].rpartition(". ")
     assert BROKEN[distribution][1] in what
-    assert remedy.startswith("  ")
     assert distribution in remedy
     assert "Traceback" not in named.err
 
@@ -152,7 +151,7 @@ def test_text_shows_the_whole_reason(zoo):
 def test_debug_shows_the_original_traceback(zoo):
     zoo.plugin("odd-one", ENTRY_POINT, "odd_module", NO_LIBRARY)
     answer = zoo.segad("check", zoo.recipe({"odd": "odd"}), "--debug")
-    assert answer.code == 1
+    assert answer.code == 2
     assert "Traceback" in answer.err
     assert "import a_library_that_is_not_there" in answer.err
 

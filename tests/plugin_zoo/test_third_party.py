@@ -83,7 +83,7 @@ def test_no_plugins_leaves_it_out(installed):
     answer = installed.segad("run", recipe, "--no-plugins")
     assert answer.code == 2
     assert "left_out.yaml:6: detectors.gaussian.use: no detector is called 'pixel_gaussian'" in answer.err
-    assert "known: efficientad, fastflow, patchcore, precomputed, rd4ad\n" in answer.err
+    assert "known: efficientad, fastflow, patchcore, precomputed, rd4ad. --no-plugins" in answer.err
     assert not (installed.home / "runs" / "left_out").exists()
 
 

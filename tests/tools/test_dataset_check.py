@@ -78,7 +78,7 @@ def _no_image(root: Path, a: Facts) -> Found:
 
 def _unlisted(root: Path, a: Facts) -> Found:
     a["a"]["error"] = "split.csv is not there"
-    return [("unlisted", "split.csv is not there\n  Mend it.", ())]
+    return [("unlisted", "split.csv is not there. Mend it.", ())]
 
 
 def _id_twice(root: Path, a: Facts) -> Found:
@@ -210,7 +210,7 @@ def _subset(root: Path, a: Facts) -> Found:
 
 def _subsets_unlisted(root: Path, a: Facts) -> Found:
     a["a"]["subsets"] = "low_shot.json is not valid JSON"
-    return [("subsets", "low_shot.json is not valid JSON\n  Mend it.", ())]
+    return [("subsets", "low_shot.json is not valid JSON. Mend it.", ())]
 
 
 def _contradictions(root: Path, a: Facts) -> Found:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from segad_core.base import leftovers
+from segad_core.base.csv_text import original
 from segad_core.base.text import in_one_line
 from segad_core.bundle.runtime.prediction import Contribution, Prediction
 from segad_core.errors import HeldError, StoreError, UsageError
@@ -39,6 +40,8 @@ PREDICTIONS = [
     Prediction("line\nbreak\t.png", "UNKNOWN", 5e-324, "in doubt:\x1b[31m red\u2028"),
     Prediction("a.png", "OK", -0.1),
     Prediction("größe 寸法.png", "NG", 1e300, "", MANY),
+    Prediction("=1+1.png", "NG", -1e-9, "@SUM(A1), +2.10", (Contribution("-s", "d", "n", 0.0, 0.5),)),
+    Prediction("'-x.png", "OK", 0.5),
 ]
 FORMS = ("csv", "jsonl", "parquet")
 
@@ -110,7 +113,10 @@ def test_parquet_lines(tmp_path: Path) -> None:
     found = parquet.read_table(tmp_path / "x.parquet").to_pylist()
     with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
         expected = [
-            {**line, "score": float(line["score"]) if line["score"] else None}
+            {
+                **{name: original(cell) for name, cell in line.items()},
+                "score": float(line["score"]) if line["score"] else None,
+            }
             for line in csv.DictReader(file)
         ]
     assert found == expected
@@ -458,7 +464,7 @@ def test_a_tally_counts_lines_from_before(tmp_path: Path) -> None:
     written(path, upto=4)
     with opened(path, "resume") as results:
         results.write(PREDICTIONS[4:])
-    assert summary(results.verdicts) == "6 images: 2 OK, 2 NG, 2 UNKNOWN"
+    assert summary(results.verdicts) == "8 images: 3 OK, 3 NG, 2 UNKNOWN"
     assert results.unscored == [("\\udcff.png", "the file is empty. Copy it again.")]
 
 
@@ -477,3 +483,25 @@ def test_a_name_is_one_line_of_text(name: bytes) -> None:
     assert len(text.splitlines()) <= 1
     assert text.isprintable() or all(ord(c) > 0x9F for c in text if not c.isprintable())
     assert text.encode("utf-8").decode() == text
+
+
+def test_no_cell_of_csv_runs_in_a_spreadsheet(tmp_path: Path) -> None:
+    written(tmp_path / "x.csv", explain=True)
+    with (tmp_path / "x.csv").open(encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    for line in lines:
+        assert float(line.pop("score") or "0") is not None  # a number is a number, with its sign
+        assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in line.values()), line
+    assert [line["image"] for line in lines[-2:]] == ["'=1+1.png", "''-x.png"]
+    assert lines[-2]["reason"] == "'@SUM(A1), +2.10"
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_other_forms_hold_text_as_it_is(form: str, tmp_path: Path) -> None:
+    written(path := tmp_path / f"x.{form}")
+    lines = (
+        parquet.read_table(path).to_pylist()
+        if form == "parquet"
+        else [json.loads(line) for line in path.read_text().splitlines()]
+    )
+    assert [line["image"] for line in lines[-2:]] == ["=1+1.png", "'-x.png"]

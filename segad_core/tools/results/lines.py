@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from segad_core.base.csv_text import csv_text, original
 from segad_core.base.text import in_one_line
 from segad_core.bundle.runtime.prediction import Contribution, Prediction
 
@@ -58,22 +58,22 @@ class JsonLines:
 
 
 class CsvLines:
-    """CSV with a header; an absent score is empty."""
+    """CSV with a header; an absent score is empty, and text that looks like a formula is neutral."""
 
     start = b""
 
     def __init__(self, columns: Sequence[str]) -> None:
-        self.columns, self.header = columns, _csv_line(columns)
+        self.columns, self.header = columns, csv_text([columns]).encode()
 
     def encode(self, line: Line) -> bytes:
-        return _csv_line("" if line[column] is None else line[column] for column in self.columns)
+        return csv_text([[line[column] for column in self.columns]]).encode()
 
     def decode(self, raw: bytes) -> Line:
         try:
             (values,) = csv.reader([raw.decode().removesuffix("\n")], strict=True)
         except csv.Error as error:
             raise ValueError(str(error)) from error
-        line: Line = dict(zip(self.columns, values, strict=True))
+        line: Line = dict(zip(self.columns, map(original, values), strict=True))
         return {**line, "score": float(line["score"]) if line["score"] else None}
 
 
@@ -104,9 +104,3 @@ def line_of(prediction: Prediction, columns: Sequence[str], bundle: str, as_text
 def largest(contributions: Iterable[Contribution]) -> list[Contribution]:
     """The largest contributions in either direction, largest first."""
     return sorted(contributions, key=lambda one: -abs(one.amount))[:_MOST_CONTRIBUTIONS]
-
-
-def _csv_line(values: Iterable[Any]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue().encode()

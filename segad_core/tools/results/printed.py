@@ -47,5 +47,5 @@ def readable_line(prediction: Prediction) -> str:
 
 def explained_line(prediction: Prediction) -> str:
     """The same, followed by the largest contributions in either direction."""
-    lines = (f"{'':19}{one}" for one in largest(prediction.contributions))
+    lines = (f"{'':19}{in_one_line(str(one))}" for one in largest(prediction.contributions))
     return "\n".join([readable_line(prediction), *lines])
