@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load
@@ -15,7 +13,7 @@ from segad_core.run.cells import FeatureTable, RowTask, distributions
 from segad_core.scoring.layout import FeatureLayout
 from segad_core.store.checkpoints import FolderCheckpoint
 from segad_core.store.store import Store
-from segad_core.store.values import read_values
+from segad_core.store.values import plain, read_values
 
 _SCORES, _NAMES, _FINAL = "scores.npy", "names.json", "final.safetensors"
 
@@ -77,7 +75,7 @@ def read_scores(task: RowTask, store: Store) -> NDArray[np.float64]:
 def read_final(task: RowTask, store: Store) -> tuple[Arrays, list[str]]:
     """What the final classifier of a finished SegAD row has learnt, and the names of its features."""
     files = store.require(task.cells[0].key)
-    return load(files[_FINAL]), json.loads(files[_NAMES])
+    return load(files[_FINAL]), plain(task.cells[0].key, files[_NAMES])
 
 
 def _check(task: RowTask, scores: NDArray[np.float64]) -> None:

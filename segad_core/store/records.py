@@ -45,10 +45,10 @@ class Records:
                 "Check its disk and permissions, or delete it: what it holds is computed again.",
             ) from error
         lines = data.splitlines()
-        sound = [line for line in map(_checked, lines) if line is not None]
+        sound = [item for item in map(_item, lines) if item is not None]
         if damaged := len(lines) - len(sound):
             log.warning("%s has %d damaged lines: what they held is computed again", self.path, damaged)
-        return dict(json.loads(line) for line in sound)
+        return dict(sound)
 
     def add(self, records: Mapping[str, Any]) -> None:
         """Remembers more, durably.
@@ -66,7 +66,13 @@ class Records:
                 raise self._store.failure("cannot be written", error) from error
 
 
-def _checked(line: bytes) -> bytes | None:
-    """A line without its checksum; None if they do not agree."""
+def _item(line: bytes) -> tuple[str, Any] | None:
+    """The name and the value in a line; None if its checksum does not agree, or it holds something else."""
     checksum, _, record = line.partition(b" ")
-    return record if bytes_digest(record)[:_CHECKSUM].encode() == checksum else None
+    if bytes_digest(record)[:_CHECKSUM].encode() != checksum:
+        return None
+    try:
+        name, value = json.loads(record)
+        return (name, value) if isinstance(name, str) else None
+    except (ValueError, TypeError, RecursionError):
+        return None

@@ -101,7 +101,7 @@ class Store:
             manifest = json.loads((self._folder(key) / _MANIFEST).read_bytes())
             recorded = [manifest.get("versions", {}), *manifest.get("used", [])]
             return [{str(name): str(version) for name, version in one.items()} for one in recorded]
-        except (OSError, ValueError, AttributeError, TypeError):
+        except (OSError, ValueError, AttributeError, TypeError, RecursionError):
             return []
 
     def put(
@@ -170,7 +170,7 @@ class Store:
             if not folder.exists():
                 return None
             raise _Corrupt from error
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise _Corrupt from error
         except OSError as error:
             raise StoreError(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load
 
 from segad_core.base.formats import from_npy, json_bytes, npy
+from segad_core.base.text import reason
+from segad_core.errors import StoreError
 from segad_core.store.store import Store
 
 QUALITY = "quality.json"
@@ -30,7 +33,7 @@ def values_files(columns: Columns, values: NDArray[np.float64]) -> dict[str, byt
 def read_values(store: Store, key: str) -> tuple[NDArray[np.float64], list[tuple[str, str]]]:
     """The table of an artifact, and its columns."""
     files = store.require(key)
-    return from_npy(files["values.npy"]), [(s, n) for s, n in json.loads(files["columns.json"])]
+    return from_npy(files["values.npy"]), [(s, n) for s, n in plain(key, files["columns.json"])]
 
 
 def read_states(store: Store, key: str) -> dict[str, NDArray[np.generic]]:
@@ -41,4 +44,19 @@ def read_states(store: Store, key: str) -> dict[str, NDArray[np.generic]]:
 
 def read_quality(store: Store, key: str) -> list[tuple[float | None, str]]:
     """How well each row's segmentation map fits, and what is doubtful; empty if it was not measured."""
-    return [(fit, doubt) for fit, doubt in json.loads(store.require(key).get(QUALITY, b"[]"))]
+    return [(fit, doubt) for fit, doubt in plain(key, store.require(key).get(QUALITY, b"[]"))]
+
+
+def plain(key: str, data: bytes) -> Any:
+    """The JSON in a file of an artifact.
+
+    Raises:
+        StoreError: somebody else wrote the file.
+    """
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(
+            f"the artifact {key} holds JSON that segad did not write ({reason(error)})",
+            "Delete its folder in the store: it is computed again.",
+        ) from error

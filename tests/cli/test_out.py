@@ -324,7 +324,19 @@ def test_errors_that_nobody_expects(error: Exception, monkeypatch: pytest.Monkey
         raise error
 
     monkeypatch.setattr(Registry, "providers", raises)
-    assert shown(segad("list-plugins"), 1)
+    text = shown(segad("list-plugins"), 1)
+    assert ("bug in segad" in text) == isinstance(error, ValueError)
+    if isinstance(error, OSError):
+        assert str(error.strerror) in text
+
+
+def test_missing_memory_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raises(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Registry, "providers", raises)
+    result = segad("list-plugins")
+    assert result.stderr.startswith("error: segad list-plugins: out of memory\n  Close other programs")
 
 
 def test_a_usage_error_keeps_its_form_and_its_exit_code() -> None:

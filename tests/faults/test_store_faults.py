@@ -72,6 +72,7 @@ def test_any_corrupt_byte_is_found(store: Store, caplog: pytest.LogCaptureFixtur
 
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "a manifest cut short": lambda folder: os.truncate(folder / "manifest.json", 40),
+    "a manifest nested deeply": lambda folder: (folder / "manifest.json").write_text(100_000 * "["),
     "an empty manifest": lambda folder: os.truncate(folder / "manifest.json", 0),
     "a manifest of another shape": lambda folder: (folder / "manifest.json").write_text("[1]"),
     "a manifest without files": lambda folder: (folder / "manifest.json").write_text('{"format": 1}'),

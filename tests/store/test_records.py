@@ -11,9 +11,11 @@ import pytest
 from rivals import add_records
 
 from segad_core.base import files
+from segad_core.base.digest import bytes_digest
 from segad_core.errors import StoreError
 from segad_core.store.records import Records
 from segad_core.store.store import Store
+from segad_core.store.values import QUALITY, read_quality
 
 SOME = {"a" * 64: ["b" * 64, False, [3, 4]], "c" * 64: ["d" * 64, True, [5, 6]]}
 
@@ -86,3 +88,19 @@ def test_nothing_that_several_processes_add_is_lost(records: Records, tmp_path: 
         worker.join(120)
         assert worker.exitcode == 0
     assert records.read() == {f"{who}.{i}": who for who in range(3) for i in range(20)}
+
+
+@pytest.mark.parametrize("line", [100_000 * "[", '["a", 1, 2]', "[[1], 2]", "{}", "7"])
+def test_a_line_that_something_else_wrote_costs_itself(line: str, records: Records) -> None:
+    records.add(SOME)
+    checksum = bytes_digest(line.encode())[:16]
+    with records.path.open("a") as file:
+        file.write(f"{checksum} {line}\n")
+    assert records.read() == SOME
+
+
+def test_deep_json_in_an_artifact_is_an_error_that_names_it(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    store.put("a" * 64, "statistics", {QUALITY: 100_000 * b"["})
+    with pytest.raises(StoreError, match="a" * 64):
+        read_quality(store, "a" * 64)
