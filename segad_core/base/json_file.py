@@ -7,6 +7,16 @@ import math
 from pathlib import Path
 from typing import Any
 
+from segad_core.base.text import size_words
+
+MOST_MEMORY = 1 << 30
+"""Limit on the memory that a value may take, estimated before anything is parsed."""
+_COSTS = {b"{": 112, b"[": 104, b":": 170, b'"': 32, b",": 44}
+"""Bytes of memory at most for each of these: objects of CPython and what parsing them takes for a moment.
+
+A comma stands for a number and its place in a list, a colon for an entry of a dictionary and its key.
+"""
+
 
 def read_json(path: Path, largest: int) -> Any:
     """The content of a JSON file of at most `largest` bytes.
@@ -26,15 +36,27 @@ def parse_json(data: bytes) -> Any:
     """The value of JSON in UTF-8, with or without a byte order mark.
 
     Raises:
-        ValueError: it is not JSON, is nested too deeply, gives a key twice (Python would silently keep the
-            last), or has a number that is not finite.
+        ValueError: it is not JSON, is nested too deeply, would take more than `MOST_MEMORY`, gives a key
+            twice (Python would silently keep the last), or has a number that is not finite.
     """
+    if (memory := memory_of(data)) > MOST_MEMORY:
+        raise ValueError(
+            f"it would take up to {size_words(memory)} of memory, more than the limit of "
+            f"{size_words(MOST_MEMORY)}"
+        )
     try:
         return json.loads(
             data.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite
         )
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def memory_of(data: bytes) -> int:
+    """How many bytes the value of JSON may take in memory, while it is parsed and afterwards."""
+    wide = 1 if data.isascii() else 4  # of a text, the widest character decides
+    strings = 4 if b"\\u" in data else wide
+    return len(data) * (wide + strings) + sum(data.count(sign) * cost for sign, cost in _COSTS.items())
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -124,7 +124,7 @@ class Forest(FinalClassifier, ABC):
                 f"{self.name}: the state of a forest is {_MODEL} alone, not {', '.join(state) or 'empty'}"
             )
         booster = xgboost.Booster()
-        booster.load_model(checked_forest(state[_MODEL].tobytes()))
+        booster.load_model(checked_forest(state[_MODEL][: MOST_BYTES + 1].tobytes()))
         self._booster = booster
 
     def _predict(self, features: NDArray[np.float64], **how: bool) -> NDArray[np.float64]:

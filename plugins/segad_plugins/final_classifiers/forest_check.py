@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from segad_core.api import PluginError, parse_json
 
-MOST_BYTES = 256 << 20
-"""Limit on a forest's JSON; the paper's forests have some 2 MB."""
+MOST_BYTES = 64 << 20
+"""Limit on a forest's JSON, which takes up to 16 times as much memory; the paper's forests have some 2 MB."""
 MOST_DEPTH = 50
 """Limit on splits from root to leaf: XGBoost's contributions recurse, with memory as the depth squared."""
 MOST_TREES = 100_000
 """Limit on the number of trees; the paper's forests have 2,000."""
 
+_TREES = "the trees"
 _NEWEST = [3, 2, 0]  # the newest release whose layout is known here
 _INTEGERS = ("left_children", "right_children", "parents", "split_indices", "split_type", "default_left")
 _NUMBERS = ("split_conditions", "base_weights", "loss_changes", "sum_hessian")
@@ -46,7 +47,7 @@ def checked_forest(data: bytes) -> bytearray:
     try:
         if len(data) > MOST_BYTES:
             raise ValueError(f"it has more than {MOST_BYTES >> 20} MiB")
-        return bytearray(json.dumps(_checked(parse_json(data))).encode())
+        return _checked(parse_json(data))
     except (ValueError, OverflowError) as error:
         reason = "".join(c if c.isprintable() else "?" for c in str(error)[:300])
         raise PluginError(
@@ -54,7 +55,7 @@ def checked_forest(data: bytes) -> bytearray:
         ) from error
 
 
-def _checked(model: Any) -> dict[str, Any]:
+def _checked(model: Any) -> bytearray:
     param, forest = "learner.learner_model_param", "learner.gradient_booster.model"
     trees, version = _get(model, f"{forest}.trees", list), _get(model, "version", list)
     count, per_round = len(trees), _text(model, f"{forest}.gbtree_model_param.num_parallel_tree", _COUNT)
@@ -88,8 +89,13 @@ def _checked(model: Any) -> dict[str, Any]:
         },
     }
     _compare(model, {"learner": learner})
-    gbtree["trees"] = [_checked_tree(tree, number, features) for number, tree in enumerate(trees)]
-    return {"learner": learner, "version": min(version, _NEWEST)}
+    gbtree["trees"] = _TREES
+    head, tail = json.dumps({"learner": learner, "version": min(version, _NEWEST)}).split(f'"{_TREES}"')
+    written = bytearray(f"{head}[".encode())
+    for number in range(count):
+        tree, trees[number] = trees[number], None  # the memory of one tree after the other is free again
+        written += f"{',' * bool(number)}{json.dumps(_checked_tree(tree, number, features))}".encode()
+    return written + f"]{tail}".encode()
 
 
 def _checked_tree(tree: Any, number: int, features: str) -> dict[str, Any]:

@@ -421,6 +421,17 @@ def test_a_forest_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) 
     refused(sound() + b" ", "it has more than")
 
 
+@pytest.mark.parametrize("unit", [b"{},", b"[],", b'"",', b"1.5,", b"[", b'{"":'], ids=repr)
+def test_forests_that_are_bombs_are_refused_before_they_are_parsed(
+    unit: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json, "loads", lambda *_, **__: pytest.fail("it is parsed"))
+    bomb = sound() + unit * (forest_check.MOST_BYTES // len(unit))
+    refused(bomb, "it has more than 64 MiB")
+    if unit != b"1.5,":  # a list of numbers of this size is parsed: it takes less than 1 GiB
+        refused(bomb[: forest_check.MOST_BYTES], "of memory, more than the limit")
+
+
 def test_and_is_not_given_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segad_plugins.final_classifiers.forest.MOST_BYTES", len(sound()) - 1)
     with pytest.raises(PluginError, match=r"^brf: the forest has"):
