@@ -156,7 +156,7 @@ def _names(segments: str) -> list[str]:
 
 def _size(size: str | None) -> tuple[int, int] | None:
     from segad_core.errors import UsageError
-    from segad_core.images.decode import MAX_PIXELS
+    from segad_core.images.limits import MAX_PIXELS
 
     if size is None:
         return None

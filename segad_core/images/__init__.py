@@ -4,7 +4,7 @@ Decodes, finds and remembers images; must not know about recipes, splits or trai
 """
 
 from segad_core.images.arrays import read_array
-from segad_core.images.decode import Decoded, decode, resize
+from segad_core.images.decode import Decoded, at_full_size, decode, decode_resized, resize
 from segad_core.images.folder import folder_samples, image_files
 from segad_core.images.image_set import FileImageSet
 from segad_core.images.inventory import Facts, Inventory, audit, check_labels, take_inventory
@@ -16,9 +16,11 @@ __all__ = [
     "Facts",
     "FileImageSet",
     "Inventory",
+    "at_full_size",
     "audit",
     "check_labels",
     "decode",
+    "decode_resized",
     "folder_samples",
     "image_files",
     "read_array",

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.errors import ImageError
-from segad_core.images.decode import MAX_PIXELS
+from segad_core.images.faults import reading
+from segad_core.images.limits import MAX_PIXELS
 
 _HEADER = 1 << 14  # bytes; NumPy refuses longer headers itself
 _READERS = {
@@ -34,21 +35,13 @@ def read_array(path: Path, kinds: str, size: tuple[int, int] | None = None) -> N
     Raises:
         ImageError: it is not such an array.
     """
-    try:
-        with path.open("rb") as file:
-            head = io.BytesIO(file.read(_HEADER))
-            shape, fortran, dtype = _header(head)
-            _check(path, shape, dtype, kinds, size, os.fstat(file.fileno()).st_size - head.tell())
-            file.seek(head.tell())
-            values = np.fromfile(file, dtype, math.prod(shape))
-            return values.reshape(_plane(shape), order="F" if fortran else "C")
-    except ImageError:
-        raise
-    except Exception as error:  # a damaged file can make parsers raise anything
-        raise ImageError(
-            f"{path}: cannot be read as an npy array ({error})",
-            "Save it as a plain npy array, or copy it again from its source.",
-        ) from error
+    with reading(path), path.open("rb") as file:
+        head = io.BytesIO(file.read(_HEADER))
+        shape, fortran, dtype = _header(head)
+        _check(path, shape, dtype, kinds, size, os.fstat(file.fileno()).st_size - head.tell())
+        file.seek(head.tell())
+        values = np.fromfile(file, dtype, math.prod(shape))
+        return values.reshape(_plane(shape), order="F" if fortran else "C")
 
 
 def _header(head: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

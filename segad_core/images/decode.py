@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from segad_core.errors import ImageError
-
-MAX_PIXELS = 100_000_000
-"""Larger images are rejected by their header, before any pixel is decoded."""
+from segad_core.images.bands import bands, turned
+from segad_core.images.budget import PIXELS
+from segad_core.images.faults import reading
+from segad_core.images.formats import FORMATS
+from segad_core.images.limits import too_large
+from segad_core.images.work import check_exif, check_file, check_header, metered
 
 # what Pillow warns about is an error here, or harmless
 warnings.filterwarnings("ignore", module=r"PIL\.")
-
-_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
-"""Pillow supports many more, some of which start other programs (EPS)."""
 
 _PLAIN = ("RGB", "L", "1", "CMYK", "YCbCr", "LAB", "HSV")
 _WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
@@ -41,37 +41,30 @@ def decode(path: Path, white: int = 65535) -> Decoded:
     """Decodes an image file: EXIF orientation applied, grey repeated, 16 bits scaled so that `white` is 255.
 
     Raises:
-        ImageError: the file is missing, empty, truncated, not an image, too large, or has no unambiguous
-            meaning in 8-bit RGB (transparent pixels, floating point, several frames).
+        ImageError: the file is missing, empty, truncated, not an image, too large, would take too long, or
+            has no unambiguous meaning in 8-bit RGB (transparent pixels, floating point, several frames).
+        ResourceError: the machine failed while it was read.
     """
-    try:
-        if path.stat().st_size == 0:
-            raise ImageError(f"{path}: the file is empty", "Copy it again from its source, or remove it.")
-        with opened(path) as image:
-            image.load()
-            form, decoded = image.format, _to_rgb(path, image, white)
-        if form == "PNG":
-            with opened(path) as image:
-                image.verify()  # the checksums, which loading skips
-        elif form == "JPEG":
-            _check_end(path)
+    with at_full_size(path, white) as decoded:
         return decoded
-    except ImageError:
-        raise
-    except UnidentifiedImageError as error:
-        raise ImageError(
-            f"{path}: is not an image that can be read", "Convert it to PNG, or remove it."
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise _too_large(path, f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels") from error
-    except FileNotFoundError as error:
-        raise ImageError(f"{path}: there is no such file", "Restore it, or correct the path.") from error
-    except PermissionError as error:
-        raise ImageError(f"{path}: may not be read", "Correct its permissions.") from error
-    except Exception as error:  # a damaged file can make Pillow's parsers raise anything
-        raise ImageError(
-            f"{path}: is damaged or truncated ({error})", "Copy it again from its source, or remove it."
-        ) from error
+
+
+@contextmanager
+def at_full_size(path: Path, white: int = 65535) -> Iterator[Decoded]:
+    """As `decode`, for a block that reduces the image (resizes it, digests it) before others are decoded.
+
+    All threads together hold at most `MAX_PIXELS` in such blocks; a block must not decode another image.
+    """
+    with ExitStack() as held:
+        with reading(path):
+            decoded = _read(path, held.enter_context(_header(path)), white)
+        yield decoded
+
+
+def decode_resized(path: Path, size: tuple[int, int], white: int = 65535) -> Decoded:
+    """As `decode`, resized to (height, width); never holds more than `MAX_PIXELS`, whatever is decoded."""
+    with at_full_size(path, white) as decoded:
+        return Decoded(resize(decoded.pixels, size), decoded.scaled)
 
 
 def resize(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -85,79 +78,97 @@ def resize(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8
 
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
-    """An image file of which only the header has been read; the only place where image files are opened.
+    """An image file of which only the header has been read, to be decoded in the block.
 
     Raises:
-        ImageError: according to its header, it cannot be decoded as a single image of reasonable size.
-        Exception: a damaged file can make Pillow's parsers raise anything, here or while decoding.
+        ImageError: it cannot be decoded as a single image of reasonable size in reasonable time.
+        ResourceError: the machine failed while it was read.
     """
-    with path.open("rb") as file:
-        image: Image.Image = Image.open(file, formats=_FORMATS)
-        _check_header(path, image)
+    with reading(path), _header(path) as image:
         yield image
 
 
-def _check_header(path: Path, image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_large(path, f"{image.width} x {image.height} pixels")
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1:
-        raise ImageError(f"{path}: holds {frames} frames", "Save the frame that counts as a single image.")
+@contextmanager
+def _header(path: Path) -> Iterator[Image.Image]:
+    """The only place where image files are opened; what decoding takes is reserved until the block ends."""
+    with metered(path) as file:
+        try:
+            check_file(path, file)
+            file.seek(0)
+            image: Image.Image = Image.open(file, formats=FORMATS)
+        except UnidentifiedImageError as error:
+            raise ImageError(
+                f"{path}: is not an image that can be read", "Convert it to PNG, or remove it."
+            ) from error
+        except Image.DecompressionBombError as error:
+            raise too_large(path, f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels") from error
+        check_header(path, image, file)
+        _check_meaning(path, image)
+        with PIXELS.reserved(image.width * image.height):
+            yield image
+
+
+def _check_meaning(path: Path, image: Image.Image) -> None:
+    if getattr(image, "is_animated", False):
+        raise ImageError(f"{path}: holds several frames", "Save the frame that counts as a single image.")
     halved = any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
     if halved and image.mode not in (*_SIXTEEN_BIT, "I"):
         raise ImageError(
             f"{path}: has 16-bit colour channels, of which half the bits would be lost",
             "Save it with 8 bits per channel, or as a grey image of 16 bits.",
         )
-
-
-def _check_end(path: Path) -> None:
-    """Checks that the last scan of a JPEG has an end: Pillow decodes what is missing as grey.
-
-    Raises:
-        ImageError: the end is missing.
-    """
-    data = path.read_bytes()
-    if data.find(b"\xff\xd9", data.rfind(b"\xff\xda")) < 0:
-        raise ImageError(
-            f"{path}: is damaged or truncated (its end is missing)",
-            "Copy it again from its source, or remove it.",
-        )
-
-
-def _too_large(path: Path, what: str) -> ImageError:
-    return ImageError(
-        f"{path}: is too large to decode ({what}; the limit is {MAX_PIXELS} pixels)",
-        "Crop or shrink it, or remove it.",
-    )
-
-
-def _to_rgb(path: Path, image: Image.Image, white: int) -> Decoded:
     if image.mode in _SIXTEEN_BIT and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:
         raise ImageError(
             f"{path}: is a 16-bit image whose lowest value is white (WhiteIsZero)",
             "Save it with black as the lowest value.",
         )
-    image = ImageOps.exif_transpose(image)
-    if image.mode in _SIXTEEN_BIT:
-        grey = np.asarray(image.convert("I"), np.float64)
-        if grey.max(initial=0) > white:
-            raise ImageError(
-                f"{path}: has the value {int(grey.max())}, above the recipe's white of {white}",
-                "Raise image.white in the recipe.",
-            )
-        scaled = np.rint(grey * (255.0 / white)).astype(np.uint8)
-        return Decoded(np.repeat(scaled[:, :, None], 3, axis=2), scaled=True)
-    if image.mode in _WITH_ALPHA or "transparency" in image.info:
-        image = image.convert("RGBA")
-        if np.asarray(image.getchannel("A")).min() < 255:
-            raise ImageError(
-                f"{path}: has transparent pixels, and what is behind them is unknown",
-                "Save it without an alpha channel.",
-            )
-    elif image.mode not in (*_PLAIN, "P"):
+
+
+def _read(path: Path, image: Image.Image, white: int) -> Decoded:
+    """Decodes an image; its own memory is freed before that of the result doubles."""
+    image.load()
+    check_exif(path, image)
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    scaled = image.mode in _SIXTEEN_BIT
+    pixels = _scaled(path, image, white) if scaled else _rgb(path, image)
+    image.close()
+    pixels = turned(pixels, orientation)
+    pixels.setflags(write=False)
+    return Decoded(pixels, scaled)
+
+
+def _scaled(path: Path, image: Image.Image, white: int) -> NDArray[np.uint8]:
+    """Grey of 16 bits as RGB, `white` as 255."""
+    table = np.rint(np.arange(1 << 16, dtype=np.float64) * (255.0 / white)).clip(max=255).astype(np.uint8)
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    highest = 0
+    for place, band in bands(image):
+        grey = np.asarray(band.convert("I"))
+        highest = max(highest, int(grey.max()))
+        pixels[place] = table[grey][..., None]
+    if highest > white:
+        raise ImageError(
+            f"{path}: has the value {highest}, above the recipe's white of {white}",
+            "Raise image.white in the recipe.",
+        )
+    return pixels
+
+
+def _rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
+    transparent = image.mode in _WITH_ALPHA or "transparency" in image.info
+    if not transparent and image.mode not in (*_PLAIN, "P"):
         raise ImageError(
             f"{path}: holds '{image.mode}' pixels, whose black and white levels are unknown",
             "Save it with 8 or 16 bits per channel.",
         )
-    return Decoded(np.asarray(image.convert("RGB")))
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for place, band in bands(image):
+        if transparent:
+            band = band.convert("RGBA")
+            if np.asarray(band.getchannel("A")).min() < 255:
+                raise ImageError(
+                    f"{path}: has transparent pixels, and what is behind them is unknown",
+                    "Save it without an alpha channel.",
+                )
+        pixels[place] = np.asarray(band.convert("RGB"))
+    return pixels

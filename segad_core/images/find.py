@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 from segad_core.base.files import is_folder
 from segad_core.errors import UsageError
-from segad_core.images.folder import SUFFIXES, walk
+from segad_core.images.folder import walk
+from segad_core.images.formats import SUFFIXES
 
 PIPE = "-"
 

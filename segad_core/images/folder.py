@@ -10,9 +10,7 @@ from typing import NoReturn
 from segad_core.base.files import is_folder
 from segad_core.contracts import Sample
 from segad_core.errors import DataError
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-"""Endings of the names of image files."""
+from segad_core.images.formats import SUFFIXES
 
 
 def walk(

@@ -14,7 +14,7 @@ from segad_core.base.parallel import in_order
 from segad_core.base.scratch import scratch_array
 from segad_core.contracts import Array, Encoder, ImageBatch, Progress, Sample, no_progress, to_numpy
 from segad_core.contracts.images import Keep
-from segad_core.images.decode import decode, resize
+from segad_core.images.decode import decode, decode_resized
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,8 @@ class FileImageSet:
         return ImageBatch(group, pixels, self._encode if self.layers else None, self._load, self.keep)
 
     def _decode(self, sample: Sample) -> NDArray[np.uint8]:
-        return resize(self._load(sample), self.preprocessing.size)
+        given = self.preprocessing
+        return decode_resized(sample.path, given.size, given.white).pixels
 
     def _load(self, sample: Sample) -> NDArray[np.uint8]:
         return decode(sample.path, self.preprocessing.white).pixels

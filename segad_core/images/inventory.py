@@ -12,7 +12,8 @@ from segad_core.base.digest import array_digest, file_digest
 from segad_core.base.parallel import in_order
 from segad_core.contracts import Progress, Sample, no_progress
 from segad_core.errors import DataError, ImageError, LeakageError
-from segad_core.images.decode import decode
+from segad_core.images.decode import at_full_size
+from segad_core.images.faults import reading
 from segad_core.store.records import Records
 from segad_core.store.store import Store
 
@@ -72,6 +73,9 @@ def take_inventory(
         white: as in `decode`.
         store: remembers the content of each image, whatever set it is in.
         progress: reports how many images are decoded.
+
+    Raises:
+        ResourceError: the machine failed; no image is blamed for it.
     """
     ordered = sorted(samples, key=lambda sample: sample.id)
     read = dict(zip([s.id for s in ordered], in_order(_file_digest, ordered), strict=True))
@@ -144,13 +148,12 @@ def check_labels(samples: Sequence[Sample], facts: Mapping[str, Facts], context:
 
 def _file_digest(sample: Sample) -> str | ImageError:
     try:
-        if sample.path.exists() and not sample.path.is_file():
-            return ImageError(f"{sample.path}: is not a file", "Remove it from the data set.")
-        return file_digest(sample.path)
-    except OSError as error:
-        return ImageError(
-            f"{sample.path}: cannot be read ({error.strerror})", "Restore it, or correct its permissions."
-        )
+        with reading(sample.path):
+            if sample.path.exists() and not sample.path.is_file():
+                raise ImageError(f"{sample.path}: is not a file", "Remove it from the data set.")
+            return file_digest(sample.path)
+    except ImageError as error:
+        return error
 
 
 def _examine_all(
@@ -182,8 +185,8 @@ def _examine_all(
 
 def _examine(sample: Sample, white: int) -> Examined | ImageError:
     try:
-        decoded = decode(sample.path, white)
+        with at_full_size(sample.path, white) as decoded:
+            height, width = decoded.pixels.shape[:2]
+            return array_digest(decoded.pixels), decoded.scaled, (height, width)
     except ImageError as error:
         return error
-    height, width = decoded.pixels.shape[:2]
-    return array_digest(decoded.pixels), decoded.scaled, (height, width)

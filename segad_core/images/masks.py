@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.errors import ImageError
-from segad_core.images.decode import decode, opened
+from segad_core.images.bands import bands
+from segad_core.images.decode import at_full_size, opened
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:
@@ -18,19 +19,20 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
 
     Raises:
         ImageError: it cannot be read, or has colours.
+        ResourceError: the machine failed while it was read.
     """
-    try:
-        with opened(path) as image:
-            if len(image.getbands()) == 1:
-                return np.asarray(image) > 0
-        pixels = decode(path).pixels
-    except ImageError:
-        raise
-    except Exception as error:  # a damaged file can make parsers raise anything
-        raise ImageError(f"{path}: cannot be read as a mask ({error})", "Restore it.") from error
-    if not all(np.array_equal(pixels[:, :, 0], pixels[:, :, channel]) for channel in (1, 2)):
-        raise ImageError(
-            f"{path}: holds colours, not a mask",
-            "Save it as a grey or indexed PNG, 0 where there is no defect.",
-        )
-    return pixels[:, :, 0] > 0
+    with opened(path) as image:
+        if len(image.getbands()) == 1:
+            image.load()
+            marked = np.empty((image.height, image.width), np.bool_)
+            for rows, band in bands(image):
+                marked[rows] = np.asarray(band) > 0
+            return marked
+    with at_full_size(path) as decoded:
+        pixels = decoded.pixels
+        if not all(np.array_equal(pixels[:, :, 0], pixels[:, :, channel]) for channel in (1, 2)):
+            raise ImageError(
+                f"{path}: holds colours, not a mask",
+                "Save it as a grey or indexed PNG, 0 where there is no defect.",
+            )
+        return pixels[:, :, 0] > 0

@@ -14,7 +14,7 @@ from segad_core.base.parallel import in_order
 from segad_core.base.text import as_text
 from segad_core.contracts import IGNORED, MapQuality, Progress, Sample, Segmenter, no_progress, optional
 from segad_core.errors import DataError, ImageError, RecipeError, UsageError
-from segad_core.images import FileImageSet, decode, resize
+from segad_core.images import FileImageSet, at_full_size, resize
 from segad_core.images.artifacts import keeper
 from segad_core.images.image_set import Preprocessing
 from segad_core.images.overlay import Entry, enlarged, overlay, sheet
@@ -93,7 +93,8 @@ def preview(
     spec = recipe.skeleton.image
     mean = _mean_of(good, spec, category, progress)
     sample = wanted or mean.first
-    original = decode(sample.path, spec.white).pixels.shape
+    with at_full_size(sample.path, spec.white) as decoded:
+        original = decoded.pixels.shape
     segmenter.check_sizes({*mean.sizes, (original[0], original[1])}, spec.size)
 
     images = FileImageSet([sample], Preprocessing(spec.size, spec.white), keep=keeper(store, spec.white))
@@ -180,10 +181,11 @@ def _mean_of(good: Sequence[Sample], spec: ImageSpec, category: str, progress: P
 def _resized(sample: Sample, spec: ImageSpec) -> tuple[NDArray[np.uint8], tuple[int, int]] | ImageError:
     """An image at the recipe's size, and its original size."""
     try:
-        pixels = decode(sample.path, spec.white).pixels
+        with at_full_size(sample.path, spec.white) as decoded:
+            pixels = decoded.pixels
+            return resize(pixels, spec.size), (pixels.shape[0], pixels.shape[1])
     except ImageError as error:
         return error
-    return resize(pixels, spec.size), (pixels.shape[0], pixels.shape[1])
 
 
 def _one_of(category: str, categories: Sequence[str], recipe: str) -> str:

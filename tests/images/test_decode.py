@@ -85,7 +85,7 @@ def test_floating_point_is_refused(tmp_path: Path) -> None:
 def test_several_frames_are_refused(tmp_path: Path) -> None:
     frames = [Image.fromarray(_GREY), Image.fromarray(255 - _GREY)]
     path = _saved(tmp_path / "x.tif", frames[0], save_all=True, append_images=frames[1:])
-    with pytest.raises(ImageError, match="holds 2 frames"):
+    with pytest.raises(ImageError, match="several frames"):
         decode(path)
 
 

@@ -80,15 +80,16 @@ def test_the_images_of_a_batch_are_decoded_at_once_and_the_next_batch_ahead(
 ) -> None:
     """With one image at a time, the first two would wait for each other in vain."""
     monkeypatch.setattr(parallel, "cores", lambda: 2)
-    together, decoded, decode = threading.Barrier(2, timeout=20), [], image_set.decode
+    together, decoded = threading.Barrier(2, timeout=20), []
+    decode = image_set.decode_resized
 
-    def met(path: Path, white: int) -> Decoded:
+    def met(path: Path, size: tuple[int, int], white: int) -> Decoded:
         if path.name in ("0.png", "1.png"):
             together.wait()
         decoded.append(path.name)
-        return decode(path, white)
+        return decode(path, size, white)
 
-    monkeypatch.setattr(image_set, "decode", met)
+    monkeypatch.setattr(image_set, "decode_resized", met)
     batches = images.batches()
     np.testing.assert_array_equal(next(batches).pixels, PIXELS[:2])
     for _ in range(2000):

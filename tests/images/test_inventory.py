@@ -29,7 +29,7 @@ def test_what_was_decoded_is_remembered_by_its_bytes(tmp_path: Path, monkeypatch
     samples = _samples(tmp_path, {"a.png": (0, 0), "b.png": (1, 1)})
     store = Store(tmp_path / "store")
     first = take_inventory(samples, 65535, store)
-    monkeypatch.setattr(module, "decode", None)
+    monkeypatch.setattr(module, "at_full_size", None)
     again = take_inventory(samples[::-1], 65535, store)
     assert again.facts == first.facts
     assert [s.id for s in again.samples] == ["a.png", "b.png"]
@@ -38,13 +38,13 @@ def test_what_was_decoded_is_remembered_by_its_bytes(tmp_path: Path, monkeypatch
 def _decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the images that are decoded from now on."""
     decoded: list[str] = []
-    decode = module.decode
+    decode = module.at_full_size
 
     def counted(path: Path, white: int) -> object:
         decoded.append(path.name)
         return decode(path, white)
 
-    monkeypatch.setattr(module, "decode", counted)
+    monkeypatch.setattr(module, "at_full_size", counted)
     return decoded
 
 

@@ -256,4 +256,4 @@ def test_an_array_has_no_more_than_its_header_promises_and_no_less(
 
 def test_no_image(tmp_path: Path) -> None:
     (tmp_path / "mask.png").write_bytes(b"none")
-    assert refusal(tmp_path / "mask.png").startswith("cannot be read as labels (")
+    assert refusal(tmp_path / "mask.png").startswith("is not an image that can be read")

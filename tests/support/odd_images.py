@@ -144,7 +144,7 @@ def unreadable() -> dict[str, tuple[bytes, str, str]]:
     animated = {"save_all": True, "append_images": frames[1:]}
     transparent = "has transparent pixels, and what is behind them is unknown"
     used = tuple(int(v) for v in RGB[0, 0])
-    several, unknown = "holds 3 frames", "pixels, whose black and white levels are unknown"
+    several, unknown = "holds several frames", "pixels, whose black and white levels are unknown"
     return {
         "postscript.png": (
             b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n",

@@ -18,7 +18,7 @@ from segad_core.base.checked import Digest, Strict, Text, first_of, printable, s
 from segad_core.base.json_file import parse_json
 from segad_core.bundle.format.names import REMEDY
 from segad_core.errors import BundleError
-from segad_core.images.folder import SUFFIXES
+from segad_core.images.formats import SUFFIXES
 
 FORMAT: Final = 1
 """The format of bundles that this segad writes and reads."""

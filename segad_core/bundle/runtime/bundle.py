@@ -22,7 +22,7 @@ from segad_core.bundle.format.manifest import Manifest
 from segad_core.bundle.format.operating_point import read_operating_point
 from segad_core.bundle.format.tables import read_table
 from segad_core.bundle.runtime.ahead import in_background
-from segad_core.bundle.runtime.opening import Picture, check_several, whole
+from segad_core.bundle.runtime.opening import Picture, check_several, full_size, whole
 from segad_core.bundle.runtime.pipeline import Scored, TrainedPipeline, open_pipeline
 from segad_core.bundle.runtime.prediction import (
     Contribution,
@@ -156,8 +156,7 @@ class Bundle:
         """An image, decoded and resized, or why that failed."""
         given, opened = self.manifest.pipeline, _Opened(_sample(number, image), image)
         try:
-            with guarded(f"reading {opened.sample.id}"):
-                pixels = whole(image, given.white)
+            with guarded(f"reading {opened.sample.id}"), full_size(image, given.white) as pixels:
                 self._check_size(pixels.shape[0], pixels.shape[1])
                 return replace(opened, pixels=resize(pixels, given.size))
         except ResourceError:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.base.resources import is_resource
+from segad_core.base.resources import is_resource, resource_error
 from segad_core.errors import ImageError, UsageError
-from segad_core.images import decode
+from segad_core.images import at_full_size
 
 Picture = str | Path | NDArray[np.uint8]
 """An image file, or an image (H, W, 3) uint8 RGB."""
@@ -22,11 +24,25 @@ def whole(image: Picture, white: int) -> NDArray[np.uint8]:
 
     Raises:
         ImageError: it cannot be read, or is not an image.
+        ResourceError: the machine failed while it was read.
     """
+    with full_size(image, white) as pixels:
+        return pixels
+
+
+@contextmanager
+def full_size(image: Picture, white: int) -> Iterator[NDArray[np.uint8]]:
+    """As `whole`, for a block that only looks at the image and resizes it, as in `at_full_size`."""
     if isinstance(image, str | os.PathLike):
         path = Path(image)
         _check_file(path)
-        return decode(path, white).pixels
+        with at_full_size(path, white) as decoded:
+            yield decoded.pixels
+    else:
+        yield _array(image)
+
+
+def _array(image: object) -> NDArray[np.uint8]:
     if not isinstance(image, np.ndarray):
         raise ImageError(
             f"a {type(image).__name__} is neither a path nor an array", "Pass a path or an array."
@@ -46,8 +62,8 @@ def _check_file(path: Path) -> None:
     except FileNotFoundError:
         return  # the decoder reports it
     except (OSError, ValueError) as error:
-        if is_resource(error):
-            raise
+        if isinstance(error, OSError) and is_resource(error):
+            raise resource_error(error, f"reading {path}") from error
         reason = getattr(error, "strerror", None) or error
         raise ImageError(
             f"{path}: cannot be read ({reason})", "Correct the path or its permissions."

@@ -16,7 +16,7 @@ from segad_core.bundle.format.tables import read_golden
 from segad_core.bundle.runtime.building import Builder
 from segad_core.contracts import Classifier, Encoder, FinalClassifier, ImageBatch, Sample
 from segad_core.errors import BundleError, PluginError, ResourceError, SegadError, StoreError, UsageError
-from segad_core.images import decode, resize
+from segad_core.images import decode, decode_resized
 from segad_core.plugins.registry import Registry
 from segad_core.scoring.batch import NamedDetector, ScoredBatch, ScoringPass
 from segad_core.scoring.layout import FeatureLayout
@@ -201,11 +201,10 @@ def _try_out(container: Container, pipeline: TrainedPipeline) -> None:
     if not golden:
         raise BundleError(f"{container.path}: holds no golden image", "Make the bundle again.")
     path, encoder = container.file(golden[0].file), pipeline.encoder
-    whole = decode(path, given.white).pixels
     batch = ImageBatch(
         [Sample(golden[0].file, path, None)],
-        resize(whole, given.size)[None],
+        decode_resized(path, given.size, given.white).pixels[None],
         None if encoder is None else lambda pixels: encoder.encode(pixels, pipeline.layers),
-        lambda _: whole,
+        lambda _: decode(path, given.white).pixels,
     )
     pipeline.run(batch)

@@ -1,0 +1,47 @@
+"""Why a file cannot be read: the machine's fault, the path's, or the file's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from segad_core.base.resources import is_resource, resource_error
+from segad_core.errors import ImageError, SegadError
+
+AGAIN = "Copy it again from its source, or remove it."
+
+
+@contextmanager
+def reading(path: Path, doing: str = "reading") -> Iterator[None]:
+    """Turns what parsers and the system raise while a file is read into errors that name it.
+
+    Raises:
+        ResourceError: the machine failed; the file is not at fault.
+        ImageError: the path leads to no file that can be read, or the file is damaged.
+    """
+    try:
+        yield
+    except SegadError:
+        raise
+    except Exception as error:  # a damaged file can make parsers raise anything
+        if isinstance(error, OSError | MemoryError) and is_resource(error):
+            raise resource_error(error, f"{doing} {path}") from error
+        raise _fault(path, error) from error
+
+
+def _fault(path: Path, error: Exception) -> ImageError:
+    if isinstance(error, FileNotFoundError):
+        return ImageError(f"{path}: there is no such file", "Restore it, or correct the path.")
+    if isinstance(error, PermissionError):
+        return ImageError(f"{path}: may not be read", "Correct its permissions.")
+    if isinstance(error, OSError) and error.errno is not None:
+        return ImageError(
+            f"{path}: cannot be read ({error.strerror})", "Correct the path or its permissions."
+        )
+    return damaged(path, str(error) or type(error).__name__)
+
+
+def damaged(path: Path, how: str) -> ImageError:
+    """The error for a file that is not what its writer wrote."""
+    return ImageError(f"{path}: is damaged or truncated ({how})", AGAIN)

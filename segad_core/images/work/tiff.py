@@ -1,0 +1,60 @@
+"""TIFF: its tags, tiles that are larger than the image, and streams that unpack slowly."""
+
+from __future__ import annotations
+
+from io import BufferedReader
+from math import ceil
+from pathlib import Path
+
+from segad_core.images.limits import MAX_PIXELS, too_slow
+from segad_core.images.work import directory
+from segad_core.images.work.directory import Directory
+from segad_core.images.work.jpeg import check_scans
+
+_WIDTH, _HEIGHT, _COMPRESSION, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 259, 322, 323
+_PLACES, _LENGTHS = (273, 324), (279, 325)
+_OLD_JPEG, _JPEG = 6, 7
+_MAX_STREAM = {8: 512 << 20, 32946: 512 << 20, 34925: 512 << 20, 50000: 512 << 20}
+"""Bytes of files by compression: deflate, deflate, LZMA, Zstandard."""
+
+
+def check(path: Path, file: BufferedReader, size: int) -> None:
+    """Reads the tags of the first page.
+
+    Raises:
+        ImageError: they hold too much, or the pixels take too much work.
+    """
+    found = directory.read(path, file, size)
+    if found is None:
+        return
+    width, height, tile_width, tile_height, compression = (
+        next(iter(found.values(file, tag)), 0)
+        for tag in (_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT, _COMPRESSION)
+    )
+    coded = width * height
+    if tile_width and tile_height:
+        coded = ceil(width / tile_width) * ceil(height / tile_height) * tile_width * tile_height
+        if coded > 2 * MAX_PIXELS or tile_width * tile_height > MAX_PIXELS:
+            raise too_slow(path, f"tiles of {coded} pixels in all")
+    if size > _MAX_STREAM.get(compression, size):
+        raise too_slow(path, f"{size} bytes in a compression for at most {_MAX_STREAM[compression]}")
+    if compression in (_OLD_JPEG, _JPEG):
+        _check_jpeg(path, file, size, coded, found, compression)
+
+
+def _check_jpeg(
+    path: Path, file: BufferedReader, size: int, coded: int, found: Directory, compression: int
+) -> None:
+    """Each strip or tile is a JPEG of its own."""
+    places = [place for tag in _PLACES for place in found.values(file, tag)]
+    lengths = [length for tag in _LENGTHS for length in found.values(file, tag)]
+    if compression == _OLD_JPEG or not places:
+        places, lengths = [0], [size]
+    if sum(lengths) > size:
+        raise too_slow(path, "strips that overlap")
+    scans = 0
+    for place, length in zip(places, lengths, strict=False):
+        file.seek(place)
+        data = file.read(length)
+        scans += max(1, data.count(b"\xff\xda"))
+    check_scans(path, scans * coded // len(places), size)
