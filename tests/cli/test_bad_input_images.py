@@ -52,10 +52,10 @@ UNREADABLE: dict[str, tuple[bytes, str, str]] = {
     "text.png": (b"hello", "is not an image that can be read", CONVERT),
     "cut.png": (
         encoded(FRAMES[0], "PNG")[:1000],
-        "is damaged or truncated (image file is truncated)",
+        "is damaged or truncated (its end is missing)",
         AGAIN,
     ),
-    "cut.jpg": (encoded(FRAMES[0], "JPEG")[:500], "is damaged or truncated (Truncated File Read)", AGAIN),
+    "cut.jpg": (encoded(FRAMES[0], "JPEG")[:500], "is damaged or truncated (its end is missing)", AGAIN),
     "animated.webp": (encoded(FRAMES[0], "WEBP", **ANIMATED), "holds several frames", ONE),
     "animated gif.webp": (encoded(FRAMES[0], "GIF", **ANIMATED), "holds several frames", ONE),
     "animated.png": (encoded(FRAMES[0], "PNG", **ANIMATED), "holds several frames", ONE),

@@ -53,7 +53,7 @@ def test_a_line_per_image(lot: Path) -> None:
     assert lines[4] == f"UNKNOWN         -  lot/4.png  the file is empty. {REMEDY}"
     assert "note: 1 other file is left out (the first: lot/notes.txt)\n" in result.stderr
     assert f"not scored: lot/4.png: the file is empty. {REMEDY}\n" in result.stderr
-    assert "not scored: lot/6.png: is damaged or truncated (image file is truncated). Copy" in result.stderr
+    assert "not scored: lot/6.png: is damaged or truncated (its end is missing). Copy" in result.stderr
     assert text.count("not scored: ") == 2
     assert result.stderr.endswith("2 UNKNOWN (2 not scored)\n")
 

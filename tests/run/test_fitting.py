@@ -380,8 +380,8 @@ def test_a_detector_that_cannot_work_stops_before_anything_is_read(
         "two": {"use": "choosy", "params": {"layers": ["layer2"]}},
     }
     recipe = home.recipe(detectors)
-    for module in ("segad_core.images.inventory", "segad_core.images.image_set"):
-        monkeypatch.setattr(f"{module}.decode", None)
+    for function in ("inventory.at_full_size", "image_set.decode_resized"):
+        monkeypatch.setattr(f"segad_core.images.{function}", None)
     result = (
         run_command(recipe) if command == "run" else segad("check", recipe, "--store", home.path / "store")
     )

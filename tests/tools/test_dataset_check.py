@@ -91,7 +91,7 @@ def _unreadable(root: Path, a: Facts) -> Found:
     (root / "a/good/0.png").write_bytes(encoded(Image.fromarray(picture(0)), "PNG")[:900])
     (root / "a/bad/3.png").unlink()
     lost = f"{root / 'a/bad/3.png'}: there is no such file"
-    cut = f"{root / 'a/good/0.png'}: is damaged or truncated (image file is truncated)"
+    cut = f"{root / 'a/good/0.png'}: is damaged or truncated (its end is missing)"
     return [("unreadable", lost, ("a/bad/3.png",)), ("unreadable", cut, ("a/good/0.png",))]
 
 
