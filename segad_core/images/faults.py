@@ -25,7 +25,7 @@ def reading(path: Path, doing: str = "reading") -> Iterator[None]:
     except SegadError:
         raise
     except Exception as error:  # a damaged file can make parsers raise anything
-        if isinstance(error, OSError | MemoryError) and is_resource(error):
+        if is_resource(error):
             raise resource_error(error, f"{doing} {path}") from error
         raise _fault(path, error) from error
 

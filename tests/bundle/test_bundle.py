@@ -281,7 +281,7 @@ def test_no_image_is_unknown_because_the_machine_failed(
         with pytest.raises(ResourceError, match=re.escape(failing)):
             next(stream)
     with monkeypatch.context() as patched:
-        patched.setattr("segad_core.bundle.runtime.opening.decode", raises(error))
+        patched.setattr("segad_core.bundle.runtime.opening.at_full_size", raises(error))
         with pytest.raises(ResourceError, match=re.escape(paths[0])):
             bundle.predict(paths[:1])
     assert bundle.predict(paths[:1])[0].score is not None
@@ -320,7 +320,7 @@ def test_a_bundle_is_not_to_blame_because_the_machine_failed(
         "segad_plugins.final_classifiers.forest.Forest.restore",
         "segad_plugins.final_classifiers.forest.Forest.contributions",
         "segad_core.bundle.format.tables.load",
-        "segad_core.bundle.runtime.pipeline.decode",
+        "segad_core.bundle.runtime.pipeline.decode_resized",
     ):
         with monkeypatch.context() as patched, pytest.raises(ResourceError) as caught:
             patched.setattr(place, raises(error))

@@ -62,7 +62,7 @@ def _check_file(path: Path) -> None:
     except FileNotFoundError:
         return  # the decoder reports it
     except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and is_resource(error):
+        if is_resource(error):
             raise resource_error(error, f"reading {path}") from error
         reason = getattr(error, "strerror", None) or error
         raise ImageError(
