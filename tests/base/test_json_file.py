@@ -64,7 +64,7 @@ BOMBS = {
 def test_what_would_take_too_much_memory_is_not_parsed(bomb: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json, "loads", lambda *_, **__: pytest.fail("it is parsed"))
     with pytest.raises(ValueError, match=r"of memory, more than the limit of 1\.0 GiB"):
-        parse_json(b"[" + bomb * (30 * 2**20 // len(bomb)))
+        parse_json(b"[" + bomb * (48 * 2**20 // len(bomb)))
 
 
 def test_one_wide_character_makes_a_text_four_times_as_large(monkeypatch: pytest.MonkeyPatch) -> None:
