@@ -108,13 +108,19 @@ def discard(folder: Path) -> None:
         _remove_unheld(folder)
 
 
-def sweep_once(folder: Path) -> None:
-    """Removes leftovers in a folder the first time this process writes there; what fails is left."""
+def sweep_once(folder: Path, *inner: str) -> None:
+    """Removes leftovers in a folder the first time this process writes there; what fails is left.
+
+    Args:
+        folder: what is swept.
+        inner: patterns of folders in it that are swept at once, too.
+    """
     place = (os.getpid(), folder)
     if place not in _swept:
         _swept.add(place)
-        with suppress(OSError):
-            sweep(folder)
+        for one in (folder, *(path for pattern in inner for path in folder.glob(pattern))):
+            with suppress(OSError):
+                sweep(one)
 
 
 def sweep(folder: Path) -> list[Path]:

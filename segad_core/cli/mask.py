@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,9 +75,11 @@ def new(image: Path, output: Path | None, segments: str, size: str | None, white
     if wanted is not None:
         pixels = resize(pixels, wanted)
     entries = [Entry(label, (str(label), name, hex_of(PALETTE[label]))) for label, name in enumerate(names)]
-    _save(Image.fromarray(pixels), layer)
-    _save(legend(entries), colours)
-    write_labels(output, np.zeros(pixels.shape[:2], np.uint8), len(names))
+    with _alone(output, layer, colours):
+        _check_free((output, layer, colours), image, force)
+        _save(Image.fromarray(pixels), layer)
+        _save(legend(entries), colours)
+        write_labels(output, np.zeros(pixels.shape[:2], np.uint8), len(names))
     height, width = pixels.shape[:2]
     say(f"{output}: {height} x {width} pixels (height x width), all {names[0]} (label 0)")
     say(f"{layer}: the image, as a layer to draw over")
@@ -129,8 +133,9 @@ def preview(
         made = mask_preview.preview(checked, category, Store(store), row, image, progress=progress.preparing)
     if output is None:
         output = Path(re.sub(r"[^\w.-]", "_", f"preview_{checked.name}_{made.category}.png"))
+    with _alone(output):
         _check_preview(output)
-    _save(made.picture, output, made_by=_MADE_BY)
+        _save(made.picture, output, made_by=_MADE_BY)
     for line in _about(made, output):
         say(line)
     return not_read(made.unreadable)
@@ -170,38 +175,62 @@ def _size(size: str | None) -> tuple[int, int] | None:
 
 
 def _check_free(paths: tuple[Path, ...], image: Path, force: bool) -> None:
-    """Checks that a mask can be written without losing what somebody drew."""
-    from segad_core.base.files import is_file
+    """Checks that a mask can be written without losing what somebody drew; a link is replaced itself."""
+    from segad_core.base.files import is_file, kind_of
     from segad_core.errors import UsageError
 
     if paths[0].suffix.lower() != ".png":
         raise UsageError(
             f"-o {paths[0]}: must be a PNG, which stores every pixel exactly", "Use a .png suffix."
         )
-    for path in filter(is_file, paths):
-        if is_file(image) and path.samefile(image):
+    for path in paths:
+        if not (kind := kind_of(path)):
+            continue
+        if is_file(image) and is_file(path) and path.samefile(image):
             raise UsageError(f"{path}: is the image itself and would be overwritten", "Choose another -o.")
+        if kind not in ("a file", "a symbolic link"):
+            raise UsageError(f"{path}: is {kind}, not a file", "Choose another -o.")
         if not force:
             raise UsageError(f"{path}: already exists", "Choose another -o, or overwrite it with --force.")
 
 
 def _check_preview(path: Path) -> None:
     """Checks that only a preview is overwritten, and never a mask."""
-    from segad_core.base.files import is_file
+    from segad_core.base.files import kind_of
     from segad_core.errors import UsageError
     from segad_core.images.decode import opened
 
     if path.suffix.lower() != ".png":
         raise UsageError(f"-o {path}: must be a PNG", "Use a .png suffix.")
-    if not is_file(path):
+    if not (kind := kind_of(path)):
         return
-    try:
-        with opened(path) as image:
-            made_by = image.info.get("Software")
-    except Exception:  # whatever it is, it is not a preview
-        made_by = None
+    made_by = None
+    if kind == "a file":
+        try:
+            with opened(path) as image:
+                made_by = image.info.get("Software")
+        except Exception:  # whatever it is, it is not a preview
+            made_by = None
     if made_by != _MADE_BY:
         raise UsageError(f"{path}: already exists and is not a preview", "Choose another -o.")
+
+
+@contextmanager
+def _alone(*paths: Path) -> Iterator[None]:
+    """Holds files against other processes, in a folder that is made if necessary."""
+    from segad_core.base.locks import held
+    from segad_core.errors import UsageError
+
+    with ExitStack() as locks:
+        for path in paths:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UsageError(
+                    f"{path}: cannot be written ({error.strerror})", "Choose another -o."
+                ) from error
+            locks.enter_context(held(path, "Wait until it ends, or choose another -o."))
+        yield
 
 
 def _save(image: Image.Image, path: Path, made_by: str = "") -> None:
@@ -216,7 +245,6 @@ def _save(image: Image.Image, path: Path, made_by: str = "") -> None:
         info.add_text("Software", made_by)
     image.save(data, "png", pnginfo=info)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, data.getvalue())
     except OSError as error:
         from segad_core.errors import UsageError

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from itertools import count
 from pathlib import Path
 from types import TracebackType
 
-from filelock import FileLock, Timeout
-
 from segad_core.base.csv_text import Cell, csv_text
 from segad_core.base.digest import digest_of
-from segad_core.base.files import write_atomic
+from segad_core.base.files import kind_of, sync_folder, write_atomic
+from segad_core.base.leftovers import sweep_once, temporary_folder
+from segad_core.base.locks import held
 from segad_core.base.text import as_text
 from segad_core.contracts import Sample
 from segad_core.errors import StoreError
@@ -37,6 +37,8 @@ log = logging.getLogger("segad.run")
 
 LATEST = "latest"
 """The name of the link to the newest run of a recipe."""
+_RUN = re.compile(r"[0-9a-f]{8}\n?")
+"""The name of a run's folder, to which `latest` links, as `run_digest` gives it."""
 
 _TABLE = "table.md"  # written last: a run that has it is finished
 _FIGURES, _SCORES = "results.csv", "scores.csv"
@@ -121,33 +123,25 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         make_home(path)
-        self._lock = FileLock(path / ".lock")
+        self._lock = held(path, "Wait until it ends, or name another folder with --runs.")
         self._finished_before = False
         self._held: dict[str, str] = {}
 
     def __enter__(self) -> RunFolder:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise StoreError(
-                f"another run is writing to {self.path}", "Wait for it, or name another folder with --runs."
-            ) from error
-        except OSError as error:
-            raise _failure(self.path, error) from error
+        self._lock.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.release()
+        self._lock.__exit__(kind, error, trace)
 
     def begin(self, recipe: Recipe, prepared: Prepared, device: str, run_log: RunLog) -> None:
         """Writes what is known before the work starts, and points `latest` here."""
         try:
             self._finished_before = (self.path / _TABLE).exists()
             run_log.open(self.path / "run.log")
-            for part in self.path.glob(".*.part"):  # left by a run that was killed
-                shutil.rmtree(part) if part.is_dir() else part.unlink()
+            sweep_once(self.path)
             _link(self.path.with_name(LATEST), self.path.name)
         except OSError as error:
             raise _failure(self.path, error) from error
@@ -229,13 +223,14 @@ class RunFolder:
     def _keep_earlier(self) -> Path:
         """Copies the results that are there to a folder `earlier-1`, `earlier-2`, ... beside them."""
         free = (self.path / f"earlier-{number}" for number in count(1))
-        kept = next(path for path in free if not path.exists())
-        part = kept.with_name(f".{kept.name}.part")
-        part.mkdir()
-        for path in self.path.iterdir():
-            if path.is_file() and not path.name.startswith("."):
-                shutil.copy2(path, part)
-        return part.rename(kept)
+        kept = next(path for path in free if not kind_of(path))
+        with temporary_folder(kept) as part:
+            for path in self.path.iterdir():
+                if kind_of(path) == "a file" and not path.name.startswith("."):
+                    shutil.copy2(path, part)
+            part.rename(kept)
+        sync_folder(self.path)
+        return kept
 
     def _write(self, name: str, text: str) -> None:
         if self._finished_before:
@@ -252,21 +247,28 @@ class RunFolder:
 
 def _link(link: Path, target: str) -> None:
     """Points a symbolic link to its sibling; a text file with the name where the system has no such links."""
-    if link.is_dir() and not link.is_symlink():
-        log.warning("%s is a folder, so it cannot link to the newest run, %s: move it away", link, target)
+    kind = kind_of(link)
+    if kind and not _links_to_a_run(link, kind):
+        log.warning("%s is %s that does not link to a run, so it stays: move it away", link, kind)
         return
-    part = link.with_name(f".{link.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    try:
-        part.symlink_to(target, target_is_directory=True)
-    except OSError:
-        write_atomic(link, f"{target}\n")
-        return
-    try:
-        part.replace(link)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with temporary_folder(link) as part:
+        fresh = part / target
+        try:
+            fresh.symlink_to(target, target_is_directory=True)
+        except OSError:
+            write_atomic(link, f"{target}\n")
+        else:
+            fresh.replace(link)
+
+
+def _links_to_a_run(link: Path, kind: str) -> bool:
+    """Whether a run made it, and not somebody else."""
+    if kind == "a symbolic link":
+        return _RUN.fullmatch(str(link.readlink())) is not None
+    if kind != "a file":
+        return False
+    with link.open("rb") as file:
+        return _RUN.fullmatch(file.read(100).decode(errors="replace")) is not None
 
 
 def _failure(path: Path, error: OSError) -> StoreError:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import stat
+from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
 
@@ -56,6 +60,17 @@ class RunLog(logging.Handler):
 
 class _LogFile(logging.FileHandler):
     """A log file that cannot stop a run: results are written elsewhere, and checked."""
+
+    def _open(self) -> TextIOWrapper:
+        """Opens the file, through no link and without waiting for the reader of a pipe."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"):
+            flags |= getattr(os, name, 0)
+        descriptor = os.open(self.baseFilename, flags, 0o666)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise FileExistsError(errno.EEXIST, "Not a file", self.baseFilename)
+        return os.fdopen(descriptor, "a", encoding=self.encoding, errors=self.errors)
 
     def handleError(self, record: logging.LogRecord) -> None:
         pass

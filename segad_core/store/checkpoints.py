@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-import shutil
+import re
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors.numpy import load
@@ -12,11 +13,14 @@ from safetensors.numpy import load
 from segad_core.base.digest import bytes_digest
 from segad_core.base.files import write_atomic
 from segad_core.base.formats import arrays_to_bytes
+from segad_core.base.leftovers import sweep
 from segad_core.contracts import Arrays, Checkpoint
 from segad_core.errors import StoreError
 
 SECONDS = 120.0
 """The most work that a killed training loses, besides its current step."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 log = logging.getLogger("segad.checkpoints")
 
@@ -35,7 +39,7 @@ class FolderCheckpoint(Checkpoint):
     def load(self) -> Arrays | None:
         """The state saved last; a damaged file is skipped, with a warning."""
         try:
-            for path in sorted(self.folder.glob("*.safetensors"), key=_written)[::-1]:
+            for path in sorted(self._saved(), key=_written)[::-1]:
                 data = path.read_bytes()
                 if bytes_digest(data) == path.stem:
                     return load(data)
@@ -55,10 +59,12 @@ class FolderCheckpoint(Checkpoint):
         path = self.folder / f"{bytes_digest(data)}.safetensors"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            before = [old for old in self.folder.iterdir() if old != path]
+            before = self._saved()
             write_atomic(path, data)
             for old in before:
-                old.unlink(missing_ok=True)
+                if old != path:
+                    old.unlink(missing_ok=True)
+            sweep(self.folder)
         except OSError as error:
             raise StoreError(
                 f"a checkpoint cannot be written to {self.folder}: {error.strerror or error}",
@@ -68,8 +74,15 @@ class FolderCheckpoint(Checkpoint):
         self._last = time.monotonic()
 
     def clear(self) -> None:
-        """Removes the saved state: the training is finished."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Removes the saved state: the training is finished. What is not its own stays."""
+        with suppress(OSError):
+            for path in self._saved():
+                path.unlink(missing_ok=True)
+            sweep(self.folder)
+            self.folder.rmdir()
+
+    def _saved(self) -> list[Path]:
+        return [path for path in self.folder.glob("*.safetensors") if _DIGEST.fullmatch(path.stem)]
 
 
 def _written(path: Path) -> int:

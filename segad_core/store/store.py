@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from types import MappingProxyType
 
 from segad_core.base.digest import bytes_digest
 from segad_core.base.files import sync_file, sync_folder
+from segad_core.base.leftovers import sweep_once, temporary_folder
 from segad_core.base.locks import acquire
 from segad_core.base.versions import current_versions
 from segad_core.errors import StoreError
@@ -190,7 +190,6 @@ class Store:
         versions: Mapping[str, str],
         used: Sequence[Mapping[str, str]],
     ) -> None:
-        part = folder.with_name(f".{folder.name}.part")
         manifest = {
             "format": _FORMAT,
             "kind": kind,
@@ -199,19 +198,18 @@ class Store:
             "files": {name: bytes_digest(data) for name, data in files.items()},
         }
         try:
+            sweep_once(self.root, "objects/*", "records", "checkpoints/*")
             folder.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(part, ignore_errors=True)  # left by a killed writer of this key
-            part.mkdir()
-            for name, data in files.items():
-                (part / name).write_bytes(data)
-                sync_file(part / name)
-            (part / _MANIFEST).write_text(json.dumps(manifest, indent=1))
-            sync_file(part / _MANIFEST)
-            sync_folder(part)
-            part.rename(folder)
+            with temporary_folder(folder) as part:
+                for name, data in files.items():
+                    (part / name).write_bytes(data)
+                    sync_file(part / name)
+                (part / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+                sync_file(part / _MANIFEST)
+                sync_folder(part)
+                part.rename(folder)
             sync_folder(folder.parent)
         except OSError as error:
-            shutil.rmtree(part, ignore_errors=True)
             raise self.failure("cannot be written", error) from error
 
     def _set_aside(self, folder: Path) -> None:

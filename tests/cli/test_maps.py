@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shlex
 import shutil
 from collections import namedtuple
@@ -21,6 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from small_runs import prepared, write
 
+from segad_core.base import leftovers
+from segad_core.base.locks import held
 from segad_core.contracts import ImageBatch
 from segad_core.errors import DataError
 from segad_core.store.store import Store
@@ -512,12 +515,55 @@ def test_interrupted_while_writing_over_the_old_ones_stay(home: Path, stopping: 
 def test_what_a_killed_process_left_is_no_part_of_it(home: Path) -> None:
     recipe = trained(recipe_in(home))
     for words in ([], ["--force"]):
-        for left in (".seed_0.part", ".seed_0.old"):
+        leftovers._swept.clear()  # as in another process
+        kinds = ("part", "old") if words else ("part",)
+        for left in (f".seed_0.0123456789abcdef.segad-{kind}" for kind in kinds):
             (Path("out/a/spotty") / left / "bad").mkdir(parents=True)
             (Path("out/a/spotty") / left / "bad" / "left.npy").write_bytes(b"half")
         maps(recipe, *words)
         assert folders() == ["a/spotty/seed_0"]
         assert len(found("out")) == 7
+
+
+def test_a_folder_of_maps_has_one_writer(home: Path) -> None:
+    recipe = trained(recipe_in(home))
+    Path("out/a/spotty").mkdir(parents=True)
+    with held(Path("out/a/spotty/seed_0"), ""):
+        assert f"seed_0 is held by process {os.getpid()} " in maps(recipe, code=1)
+    assert folders() == []
+    maps(recipe)
+    before = {path: path.stat() for path in Path("out").rglob("*.npy")}
+    with held(Path("out/a/spotty/seed_0"), ""):
+        maps(recipe, "--force", code=1)
+    assert {path: path.stat() for path in Path("out").rglob("*.npy")} == before
+    assert folders() == ["a/spotty/seed_0"]
+
+
+def test_force_deletes_no_npy_file_of_somebody(home: Path) -> None:
+    recipe = trained(recipe_in(home))
+    maps(recipe)
+    Path("out/a/spotty/seed_0/mine.npy").write_bytes(b"precious")
+    assert "8 npy files instead of 7" in maps(recipe, "--force", code=2)
+    assert Path("out/a/spotty/seed_0/mine.npy").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "pipe", "record"])
+def test_something_else_in_the_place_of_a_folder_of_maps_stays(home: Path, kind: str) -> None:
+    recipe = trained(recipe_in(home))
+    place = Path("out/a/spotty/seed_0")
+    place.parent.mkdir(parents=True)
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "record":
+        place.mkdir()
+        os.mkfifo(place / "maps.json")
+    else:
+        (home / "victim").mkdir()
+        place.symlink_to(home / ("victim" if kind == "link" else "gone"))
+    before = place.lstat()
+    for words in ([], ["--force"]):
+        assert "seed_0: already exists, but is not a folder" in maps(recipe, *words, code=2)
+        assert place.lstat() == before
 
 
 def test_a_disk_that_becomes_full(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 from builders import kinds, run_command, said, segad, workshop
-from filelock import FileLock
 from nursery import nursery
 
 import segad_core.run.folder
+from segad_core.base import leftovers
+from segad_core.base.locks import held
 from segad_core.store.store import Store
 
 STORE_REMEDY = (
@@ -164,24 +165,83 @@ def test_a_run_folder_that_is_in_use(tmp_path: Path) -> None:
     recipe = workshop(tmp_path)
     assert run_command(recipe).exit_code == 0
     folder = newest(tmp_path)
-    with FileLock(folder / ".lock"):
+    with held(folder, ""):
         result = run_command(recipe)
-    assert said(result) == (
-        f"error: another run is writing to {folder}\n  Wait for it, or name another folder with --runs.\n"
-    )
+    assert f"{folder} is held by process {os.getpid()} " in said(result)
     assert result.exit_code == 1
     assert run_command(recipe).exit_code == 0
+    assert not [path.name for path in (*folder.iterdir(), *folder.parent.iterdir()) if path.name[0] == "."]
 
 
 def test_what_a_killed_run_left_in_its_folder_is_swept(tmp_path: Path) -> None:
+    """And nothing that only looks like it: `.scores.csv.12345.part` may be somebody's."""
     recipe = workshop(tmp_path)
     assert run_command(recipe).exit_code == 0
     folder = newest(tmp_path)
-    (folder / ".scores.csv.12345.part").write_text("torn")
-    (folder / ".earlier-1.part").mkdir()
-    (folder / ".earlier-1.part" / "scores.csv").write_text("torn")
+    token = "0123456789abcdef.segad-part"
+    (folder / f".scores.csv.{token}").write_text("torn")
+    for place in (folder / f".earlier-1.{token}", folder.parent / f".latest.{token}"):
+        place.mkdir()
+        (place / "scores.csv").write_text("torn")
+    (folder.parent / ".0badcafe.segad-lock").write_text("{}")
+    (folder / ".scores.csv.12345.part").write_text("precious")
+    (folder / ".notes.part").mkdir()
+    leftovers._swept.clear()  # as in another process
     assert run_command(recipe).exit_code == 0
-    assert not list(folder.glob(".*.part"))
+    assert sorted(path.name for path in folder.glob(".*")) == [".notes.part", ".scores.csv.12345.part"]
+    assert sorted(path.name for path in folder.parent.iterdir()) == [folder.name, "latest"]
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "dangling", "outside", "pipe"])
+def test_somebodys_latest_stays(tmp_path: Path, kind: str) -> None:
+    recipe = workshop(tmp_path)
+    latest = tmp_path / "runs" / "tiny" / "latest"
+    latest.parent.mkdir(parents=True)
+    (tmp_path / "victim").write_text("precious")
+    if kind == "file":
+        latest.write_text("precious")
+    elif kind == "pipe":
+        os.mkfifo(latest)
+    else:
+        targets = {"link": "../../victim", "dangling": "gone", "outside": "../12345678"}
+        latest.symlink_to(targets[kind])
+    before = latest.lstat()
+    result = run_command(recipe)
+    assert result.exit_code == 0, said(result)
+    assert str(latest) in said(result) and "move it away" in said(result)
+    assert latest.lstat() == before
+    assert (tmp_path / "victim").read_text() == "precious"
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "pipe"])
+def test_a_log_is_not_written_through_what_is_no_file(tmp_path: Path, kind: str) -> None:
+    recipe = workshop(tmp_path)
+    assert run_command(recipe).exit_code == 0
+    place = newest(tmp_path) / "run.log"
+    place.unlink()
+    (tmp_path / "victim").write_text("precious")
+    if kind == "pipe":
+        os.mkfifo(place)
+    else:
+        place.symlink_to(tmp_path / ("victim" if kind == "link" else "gone"))
+    result = run_command(recipe)
+    assert result.exit_code == 1 and str(place.parent) in said(result)
+    assert (tmp_path / "victim").read_text() == "precious" and not (tmp_path / "gone").exists()
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "results.csv", "table.md", "recipe.resolved.yaml"])
+def test_a_planted_link_in_a_run_folder_is_replaced_not_followed(tmp_path: Path, name: str) -> None:
+    recipe = workshop(tmp_path)
+    assert run_command(recipe).exit_code == 0
+    folder = newest(tmp_path)
+    whole = (folder / name).read_bytes()
+    (tmp_path / "victim").write_text("precious")
+    (folder / "table.md").unlink()  # as if it had not been finished
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(tmp_path / "victim")
+    assert run_command(recipe).exit_code == 0
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert (folder / name).read_bytes() == whole and not (folder / name).is_symlink()
 
 
 def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def quarantined(store: Store) -> list[str]:
 
 
 def parts(store: Store) -> list[Path]:
-    return list(store.root.rglob("*.part"))
+    return list(store.root.rglob("*part"))
 
 
 def test_any_corrupt_byte_is_found(store: Store, caplog: pytest.LogCaptureFixture) -> None:
@@ -105,7 +105,7 @@ def test_what_is_damaged_is_set_aside_and_made_anew(
 
 
 def test_the_part_of_a_killed_writer_is_never_read(store: Store) -> None:
-    part = folder_of(store).with_name(f".{KEY}.part")
+    part = folder_of(store).with_name(f".{KEY}.0123456789abcdef.segad-part")
     part.mkdir(parents=True)
     (part / "manifest.json").write_text('{"format": 1, "files": {}}')
     (part / "left over").write_text("torn")
@@ -116,6 +116,26 @@ def test_the_part_of_a_killed_writer_is_never_read(store: Store) -> None:
     assert store.get(KEY) == FILES
     assert sorted(path.name for path in folder_of(store).iterdir()) == sorted([*FILES, "manifest.json"])
     assert parts(store) == []
+
+
+def test_what_killed_commands_left_anywhere_in_the_store_is_swept(store: Store) -> None:
+    for place in ("objects/ff", "records", "checkpoints/ab12"):
+        (store.root / place).mkdir(parents=True, exist_ok=True)
+        (store.root / place / ".x.0123456789abcdef.segad-part").write_text("torn")
+        (store.root / place / "kept.part").write_text("precious")
+    store.put(KEY, "fit", FILES)
+    assert {path.name for path in parts(store)} == {"kept.part"} and len(parts(store)) == 3
+
+
+def test_a_link_with_the_name_of_an_earlier_version_is_not_followed(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "file").write_text("precious")
+    part = folder_of(store).with_name(f".{KEY}.part")
+    part.parent.mkdir(parents=True)
+    part.symlink_to(tmp_path / "victim")
+    store.put(KEY, "fit", FILES)
+    assert store.get(KEY) == FILES
+    assert [path.name for path in (tmp_path / "victim").iterdir()] == ["file"]
 
 
 def test_a_disk_that_cannot_be_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

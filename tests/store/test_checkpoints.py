@@ -233,3 +233,18 @@ def test_what_is_done_is_cleared(folder: Path) -> None:
     assert same(beside.load(), numbers(2))
     checkpoint.save(numbers(3))
     assert same(checkpoint.load(), numbers(3))
+
+
+def test_what_is_not_its_own_stays(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "notes.txt").write_text("precious")
+    (folder / "kept.safetensors").write_text("precious")
+    (folder / "sub").mkdir()
+    (folder / f".{'0' * 64}.safetensors.0123456789abcdef.segad-part").write_text("torn")
+    checkpoint = FolderCheckpoint(folder)
+    checkpoint.save(numbers(1))
+    checkpoint.save(numbers(2))
+    assert len(names(folder)) == 4
+    assert same(checkpoint.load(), numbers(2))
+    checkpoint.clear()
+    assert names(folder) == ["kept.safetensors", "notes.txt", "sub"]

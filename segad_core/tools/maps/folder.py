@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from segad_core.base.files import replace_folder, sync_file, sync_folder
+from segad_core.base.files import kind_of, replace_folder, sync_file, sync_folder
 from segad_core.base.leftovers import temporary_folder
 from segad_core.errors import UsageError
 from segad_core.run.cells import FitCell
@@ -46,21 +46,21 @@ class MapFolder:
         """
         if not os.path.lexists(self.path):
             return False
-        origin = self._origin_on_disk()
-        if origin is None:
+        record = self._record_on_disk()
+        if record is None:
             raise UsageError(
                 f"{self.path}: already exists, but is not a folder written by 'segad maps'",
                 "Choose another -o, or move it away.",
             )
-        if origin != self.origin and not force:
+        if record["origin"] != self.origin and not force:
             raise UsageError(
                 f"{self.path}: already exists, with maps of other images, another training or another recipe",
                 "Choose another -o, or overwrite it with --force.",
             )
-        if force and (foreign := self._foreign_file()):
+        if force and (foreign := self._foreign_file(record)):
             raise UsageError(
                 f"{self.path}: contains {foreign}, which 'segad maps' did not write, and would be replaced",
-                "Move the file away, or choose another -o.",
+                "Move what is yours away, or choose another -o.",
             )
         return not force
 
@@ -81,19 +81,25 @@ class MapFolder:
             _sync(part)
             replace_folder(self.path, part)
 
-    def _origin_on_disk(self) -> str | None:
-        """The origin of the maps on disk; None if it is not a folder of maps."""
+    def _record_on_disk(self) -> dict[str, Any] | None:
+        """What was recorded about the maps on disk; None if it is not a folder of maps."""
         try:
+            if kind_of(self.path) != "a folder" or kind_of(self.path / RECORD) != "a file":
+                return None
             record = json.loads((self.path / RECORD).read_bytes())
-            return None if self.path.is_symlink() else str(record["origin"])
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, RecursionError):
             return None
+        return record if isinstance(record, dict) and isinstance(record.get("origin"), str) else None
 
-    def _foreign_file(self) -> str:
-        """A file in the folder that is neither a map nor the record; empty if there is none."""
-        paths = (path for path in self.path.rglob("*") if path.is_symlink() or not path.is_dir())
-        others = (path for path in paths if path.suffix != ".npy" and path != self.path / RECORD)
-        return next((path.relative_to(self.path).as_posix() for path in others), "")
+    def _foreign_file(self, record: Mapping[str, Any]) -> str:
+        """What is in the folder besides the record and as many maps as it names; empty if nothing is."""
+        paths = [path for path in self.path.rglob("*") if path.is_symlink() or not path.is_dir()]
+        maps = [path for path in paths if path.suffix == ".npy" and kind_of(path) == "a file"]
+        others = sorted({*paths} - {*maps, self.path / RECORD})
+        if others:
+            return others[0].relative_to(self.path).as_posix()
+        count = record.get("maps", len(maps))
+        return f"{len(maps)} npy files instead of {count}" if len(maps) != count else ""
 
 
 def _sync(folder: Path) -> None:

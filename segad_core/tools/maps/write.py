@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from segad_core.base.digest import digest_of
+from segad_core.base.locks import held
 from segad_core.contracts import Progress
 from segad_core.errors import StoreError
 from segad_core.run.cells import FitCell
@@ -38,11 +38,16 @@ def write_maps(
         The folders that were written, without those that another process has written meanwhile.
 
     Raises:
+        HeldError: another process writes one of them.
         SegadError: a map is invalid, a detector or an image is missing, or the disk is full.
     """
     with ExitStack() as locks:
-        for path in sorted(folder.path.resolve() for folder in part.folders):
-            locks.enter_context(store.lock(f"maps.{digest_of(str(path))}", f"the map folder {path}"))
+        for folder in sorted(part.folders, key=lambda folder: folder.path):
+            try:
+                folder.path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise _failure(error, folder.path) from error
+            locks.enter_context(held(folder.path, "Wait until it ends, or choose another -o."))
         folders = [folder for folder in part.folders if not folder.done(force)]
         if not folders:
             return []
@@ -56,12 +61,16 @@ def write_maps(
                 }
                 _fill(part, filling, store, device, progress)
         except OSError as error:
-            raise StoreError(
-                f"{error.filename or folders[0].path}: cannot be written ({error.strerror or error})",
-                "Free some space, correct the permissions, or choose another -o. Existing folders are "
-                "complete, and the same command writes the others.",
-            ) from error
+            raise _failure(error, folders[0].path) from error
     return folders
+
+
+def _failure(error: OSError, path: Path) -> StoreError:
+    return StoreError(
+        f"{error.filename or path}: cannot be written ({error.strerror or error})",
+        "Free some space, correct the permissions, or choose another -o. Existing folders are complete, and "
+        "the same command writes the others.",
+    )
 
 
 def _fill(
