@@ -118,7 +118,10 @@ def sweep_once(folder: Path, *inner: str) -> None:
     place = (os.getpid(), folder)
     if place not in _swept:
         _swept.add(place)
-        for one in (folder, *(path for pattern in inner for path in folder.glob(pattern))):
+        folders = [folder]
+        with suppress(OSError):
+            folders += [path for pattern in inner for path in folder.glob(pattern)]
+        for one in folders:
             with suppress(OSError):
                 sweep(one)
 

@@ -20,6 +20,7 @@ from segad_core.errors import StoreError
 SECONDS = 120.0
 """The most work that a killed training loses, besides its current step."""
 
+_SUFFIX = ".safetensors"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 log = logging.getLogger("segad.checkpoints")
@@ -56,7 +57,7 @@ class FolderCheckpoint(Checkpoint):
 
     def save(self, arrays: Arrays) -> None:
         data = arrays_to_bytes(arrays)
-        path = self.folder / f"{bytes_digest(data)}.safetensors"
+        path = self.folder / f"{bytes_digest(data)}{_SUFFIX}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             before = self._saved()
@@ -82,7 +83,11 @@ class FolderCheckpoint(Checkpoint):
             self.folder.rmdir()
 
     def _saved(self) -> list[Path]:
-        return [path for path in self.folder.glob("*.safetensors") if _DIGEST.fullmatch(path.stem)]
+        try:
+            found = list(self.folder.iterdir())
+        except FileNotFoundError:
+            return []
+        return [path for path in found if path.suffix == _SUFFIX and _DIGEST.fullmatch(path.stem)]
 
 
 def _written(path: Path) -> int:
