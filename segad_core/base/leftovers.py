@@ -137,9 +137,23 @@ def sweep(folder: Path) -> list[Path]:
     removed = []
     for path in leftovers(folder):
         with suppress(OSError):
-            if _put_back(path) or _remove_unheld(path):
+            if remove(path):
                 removed.append(path)
     return removed
+
+
+def remove(path: Path) -> bool:
+    """Removes a leftover, or gives a replaced folder its name again; False if it is not one, or is held.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    return _put_back(path) or _remove_unheld(path)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file or folder of this name is temporary."""
+    return _NAME.fullmatch(name) is not None
 
 
 def leftovers(folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ import click
 
 from segad_core.cli.bundle import bundle
 from segad_core.cli.check import check
+from segad_core.cli.clean import clean
 from segad_core.cli.datasets import datasets
 from segad_core.cli.fit import fit
 from segad_core.cli.learn import learn
@@ -48,5 +49,5 @@ def main() -> None:
     """
 
 
-for _command in (run, check, list_plugins, datasets, mask, maps, fit, operate, predict, learn, bundle):
+for _command in (run, check, list_plugins, datasets, mask, maps, fit, operate, predict, learn, bundle, clean):
     main.add_command(_command)

@@ -30,6 +30,13 @@ STORE = click.option(
     show_default=True,
     help="Folder of computed artifacts. Safe to delete, but slow to recompute.",
 )
+RUNS = click.option(
+    "--runs",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder for results: a run writes to NAME/DIGEST in it and links NAME/latest to that.",
+)
 NO_PLUGINS = click.option(
     "--no-plugins",
     is_flag=True,

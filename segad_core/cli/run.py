@@ -6,7 +6,17 @@ from pathlib import Path
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors
+from segad_core.cli.common import (
+    DEBUG,
+    DEVICE,
+    NO_PLUGINS,
+    RECIPE,
+    RUNS,
+    SET,
+    STORE,
+    not_read,
+    reports_errors,
+)
 from segad_core.cli.out import say, say_lines
 
 
@@ -14,13 +24,7 @@ from segad_core.cli.out import say, say_lines
 @RECIPE
 @SET
 @STORE
-@click.option(
-    "--runs",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder for results: a run writes to NAME/DIGEST in it and links NAME/latest to that.",
-)
+@RUNS
 @DEVICE
 @NO_PLUGINS
 @DEBUG
