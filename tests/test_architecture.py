@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,16 @@ MOST_LINES = 300
 def test_the_picture_shows_the_imports_of_now() -> None:
     """After a change: `python docs/pictures/draw_rooms.py`."""
     assert DRAW["svg"](ROOT) == DRAW["PICTURE"].read_text(encoding="utf-8")
+
+
+def test_the_distribution_holds_every_package() -> None:
+    """Packages are listed by name, and an editable installation does not notice one that is missing."""
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    found = {"segad_recipes"}
+    for top, base in (("segad_core", ROOT), ("segad_plugins", ROOT / "plugins")):
+        for path in (base / top).rglob("*.py"):
+            found.add(".".join(path.parent.relative_to(base).parts))
+    assert set(told["packages"]) == found
 
 
 def test_a_circle_of_imports_is_an_error() -> None:
