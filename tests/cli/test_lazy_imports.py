@@ -11,7 +11,9 @@ from imported import imported_after
 HEAVY = ("torch", "torchvision", "timm", "xgboost", "numba", "pandas", "sklearn")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["list-plugins"], ["clean", "--dry-run"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["run", "--help"], ["list-plugins"], ["clean", "--dry-run"]]
+)
 def test_commands_that_need_no_plugin(words: list[str]) -> None:
     code, modules = imported_after(*words)
     assert code == 0
