@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.code_digest import modules_digest
-from segad_core.base.digest import digest_of, file_digest
+from segad_core.base.digest import digest_of
 from segad_core.contracts import Arrays, Sample
 from segad_core.contracts.images import Keep
 from segad_core.images import decode
+from segad_core.images.faults import image_digest
 from segad_core.store.arrays import kept
 from segad_core.store.store import Store
 
@@ -36,7 +37,7 @@ def keeper(store: Store, white: int, plugins: Mapping[str, Mapping[str, str]] = 
         key = digest_of(
             {
                 "cell": ["image artifact", _SCHEMA],
-                "image": [file_digest(sample.path), white],
+                "image": [image_digest(sample.path), white],
                 "maker": maker.__qualname__,
                 "code": modules_digest([maker.__module__]),
                 "inputs": dict(inputs),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from segad_core.base.digest import file_digest
 from segad_core.base.resources import is_resource, resource_error
 from segad_core.errors import ImageError, SegadError
 
@@ -28,6 +29,16 @@ def reading(path: Path, doing: str = "reading") -> Iterator[None]:
         if is_resource(error):
             raise resource_error(error, f"{doing} {path}") from error
         raise _fault(path, error) from error
+
+
+def image_digest(path: Path) -> str:
+    """Hex SHA-256 of an image file's bytes.
+
+    Raises:
+        ResourceError, ImageError: as `reading`.
+    """
+    with reading(path):
+        return file_digest(path)
 
 
 def _fault(path: Path, error: Exception) -> ImageError:

@@ -9,12 +9,13 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.base.digest import digest_of, file_digest
+from segad_core.base.digest import digest_of
 from segad_core.base.parallel import in_order
 from segad_core.base.scratch import scratch_array
 from segad_core.contracts import Array, Encoder, ImageBatch, Progress, Sample, no_progress, to_numpy
 from segad_core.contracts.images import Keep
 from segad_core.images.decode import decode, decode_resized
+from segad_core.images.faults import image_digest
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class FileImageSet:
 
     def digest(self) -> str:
         """As in `ImageSet`; reads every file completely."""
-        files = list(in_order(file_digest, [sample.path for sample in self.samples]))
+        files = list(in_order(image_digest, [sample.path for sample in self.samples]))
         return digest_of([files, asdict(self.preprocessing)])
 
     def _batch(self, group: Sequence[Sample], pixels: NDArray[np.uint8]) -> ImageBatch:

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from segad_core.base.digest import array_digest, file_digest
+from segad_core.base.digest import array_digest
 from segad_core.base.parallel import in_order
 from segad_core.contracts import Progress, Sample, no_progress
 from segad_core.errors import DataError, ImageError, LeakageError
 from segad_core.images.decode import at_full_size
-from segad_core.images.faults import reading
+from segad_core.images.faults import image_digest, reading
 from segad_core.store.records import Records
 from segad_core.store.store import Store
 
@@ -151,7 +151,7 @@ def _file_digest(sample: Sample) -> str | ImageError:
         with reading(sample.path):
             if sample.path.exists() and not sample.path.is_file():
                 raise ImageError(f"{sample.path}: is not a file", "Remove it from the data set.")
-            return file_digest(sample.path)
+        return image_digest(sample.path)
     except ImageError as error:
         return error
 
