@@ -5,8 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from scipy.special import betainc, betaincinv
+
+from segad_core.base.checked import Strict
 
 CONFIDENCE = 0.95
 _DIGITS = 6
@@ -15,10 +17,8 @@ _DIGITS = 6
 _Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Count(BaseModel):
+class Count(Strict):
     """A number of parts out of a total."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     count: Annotated[int, Field(ge=0)]
     of: Annotated[int, Field(ge=0)]

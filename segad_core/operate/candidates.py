@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
+from segad_core.base.checked import Strict
 from segad_core.operate.binomial import Proportion, proportion
 from segad_core.operate.image_table import ImageTable
 from segad_core.operate.operating_point import OperatingPoint
@@ -18,7 +18,7 @@ USUAL = (
 """Rules whose thresholds are always candidates, if there are images to apply them to."""
 
 
-class Candidate(BaseModel):
+class Candidate(Strict):
     """A threshold and its effect on the calibration images.
 
     Attributes:
@@ -27,8 +27,6 @@ class Candidate(BaseModel):
         unseen: of the bad images with unseen defects; None if there are none.
         rules: the usual rules that give this threshold; `now` for the current threshold.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     threshold: float
     caught: Proportion

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from segad_core.base.checked import Digest, Printable, Strict
 
-Label = Literal[0, 1]
+Label = Annotated[int, Field(ge=0, le=1)]
+"""0 good, 1 bad; a strict whole number, which a literal would not be: to pydantic, `true` equals 1."""
 
 
 class Image(Strict):

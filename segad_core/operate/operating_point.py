@@ -6,19 +6,16 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import BaseModel, FailFast, Field
 
+from segad_core.base.checked import Strict
 from segad_core.errors import DataError
 from segad_core.operate.binomial import Count, Proportion, proportion
 from segad_core.operate.image_table import ImageTable
 from segad_core.operate.thresholds import Rule, at_or_above, bad_share, choose, cost, curve
 
 
-class _Plain(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Lot(_Plain):
+class Lot(Strict):
     """A lot, measured at the threshold that the rule gives without it."""
 
     group: str
@@ -27,7 +24,7 @@ class Lot(_Plain):
     rejected: Count
 
 
-class Lots(_Plain):
+class Lots(Strict):
     """What to expect from a new lot: each lot is measured at the threshold that the others give.
 
     Attributes:
@@ -39,8 +36,8 @@ class Lots(_Plain):
 
     named: Annotated[int, Field(ge=0)]
     unnamed: Annotated[int, Field(ge=0)]
-    measured: Annotated[list[Lot], FailFast()] = []
-    without: Annotated[list[str], FailFast()] = []
+    measured: Annotated[list[Lot], FailFast()] = Field(default_factory=list)
+    without: Annotated[list[str], FailFast()] = Field(default_factory=list)
 
     def caught(self) -> Count:
         """Bad images caught, in all measured lots together."""
@@ -51,7 +48,7 @@ class Lots(_Plain):
         return _pooled([lot.rejected for lot in self.measured])
 
 
-class OperatingPoint(_Plain):
+class OperatingPoint(Strict):
     """A threshold, at or above which scores are NG, and its effect on the images that it was set on.
 
     Attributes:

@@ -10,15 +10,16 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from segad_core.base.checked import Strict
 from segad_core.errors import DataError
 
 _Money = Annotated[float, Field(gt=0, le=1e15)]
 _FIELDS = {"catch": {"catch"}, "false-rejects": {"rejected", "of"}, "cost": {"miss", "reject", "bad"}}
 
 
-class Rule(BaseModel):
+class Rule(Strict):
     """How a threshold is chosen.
 
     Attributes:
@@ -28,8 +29,6 @@ class Rule(BaseModel):
         miss, reject: the cost of a missed bad part and of a rejected good one.
         bad: share of bad parts on the line; None for the share among the images.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Literal["catch", "false-rejects", "cost"]
     catch: Annotated[float, Field(gt=0, le=1)] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -131,7 +131,7 @@ class Provenance(Strict):
 class Manifest(Strict):
     """The format, the pipeline, its origin, and every file with its digest."""
 
-    format: Literal[1]
+    format: Annotated[int, Field(ge=FORMAT, le=FORMAT)]
     pipeline: Pipeline
     provenance: Provenance
     files: dict[str, FileFacts]

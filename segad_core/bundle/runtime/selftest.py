@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segad_core.base.digest import array_digest, digest_of
 from segad_core.bundle.format.operating_point import calibration_table
-from segad_core.bundle.format.tables import read_golden, read_table
+from segad_core.bundle.format.tables import Golden, read_golden, read_table
 from segad_core.bundle.runtime.building import scores_of
 from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.opening import whole
 from segad_core.bundle.runtime.prediction import Verdict, side
-from segad_core.errors import BundleError
-from segad_core.operate.operating_point import measure
+from segad_core.errors import BundleError, DataError, ImageError
+from segad_core.operate.operating_point import operating_point
 
 TOLERANCE = 0.01
 """Share of the range of the golden scores: processors and library versions round differently."""
@@ -95,9 +97,7 @@ def verify(bundle: Bundle) -> Verification:
     ]
     if largest > tolerated:
         problems.append(f"golden scores differ by up to {largest:.3g}; the tolerance is {tolerated:.3g}")
-    point = bundle.operating_point
-    if measure(calibration_table(container).table, point.rule, point.threshold) != point:
-        problems.append("the operating point does not match the threshold on the calibration table")
+    problems += [*_point_problems(bundle), *_claim_problems(bundle, listed)]
     table = _tables(bundle)
     if table is not None and table > tolerated:
         problems.append(
@@ -105,6 +105,58 @@ def verify(bundle: Bundle) -> Verification:
             f"the tolerance is {tolerated:.3g}"
         )
     return Verification(len(bundle.manifest.files), golden, largest, tolerated, table, problems)
+
+
+def _point_problems(bundle: Bundle) -> list[str]:
+    """What is wrong with the operating point: the rule is applied to the calibration table again."""
+    table, stored = calibration_table(bundle.container).table, bundle.operating_point
+    try:
+        point = operating_point(table, stored.rule)
+    except DataError as error:
+        return [f"the operating point has no ground: {error.what}"]
+    if point.threshold != stored.threshold:
+        return [
+            f"the threshold {stored.threshold:.6g} is not the one that its rule '{stored.rule}' gives on the "
+            f"calibration table, {point.threshold:.6g}"
+        ]
+    return [] if point == stored else ["the operating point does not match the calibration table"]
+
+
+def _claim_problems(bundle: Bundle, listed: Sequence[Golden]) -> list[str]:
+    """What the bundle says of itself, and is not so."""
+    container, manifest = bundle.container, bundle.manifest
+    tables = [read_table(container, "calibration")]
+    if manifest.pipeline.final is not None:
+        tables.append(read_table(container, "training"))
+    taught = {one.digest for table in tables[1:] for one in table.images if one.taught}
+    problems = []
+    splits = manifest.provenance.splits
+    if splits and splits != digest_of(container.text("splits.json")):
+        problems.append("the digest of the split in the manifest is not that of 'splits.json'")
+    if len(taught) != manifest.provenance.learnt:
+        problems.append(
+            f"the manifest says that {manifest.provenance.learnt} images were taught, but the training table "
+            f"has {len(taught)}"
+        )
+    tested = {one.digest for one in tables[0].images}
+    labels = {(one.digest, one.label) for table in tables for one in table.images if not one.artificial}
+    for one in listed:
+        if one.digest not in tested:
+            problems.append(f"{one.file}: is not one of the calibration images")
+        elif (one.digest, one.label) not in labels:
+            problems.append(f"{one.file}: has another label in the tables")
+        elif not _has_digest(bundle, one):
+            problems.append(f"{one.file}: is another image than the calibration image that it stands for")
+    return problems
+
+
+def _has_digest(bundle: Bundle, golden: Golden) -> bool:
+    """Whether a golden image has the pixels of its digest; one that cannot be read is reported elsewhere."""
+    try:
+        pixels = whole(bundle.container.file(golden.file), bundle.manifest.pipeline.white)
+    except ImageError:
+        return True
+    return array_digest(pixels) == golden.digest
 
 
 def _tables(bundle: Bundle) -> float | None:
