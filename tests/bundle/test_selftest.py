@@ -49,7 +49,6 @@ def test_a_bundle_is_sound_where_it_was_made(row: str) -> None:
         ({"threshold": -1e300}, "the threshold -1e+300 is not the one"),
         ({"caught": {"count": 0, "of": 0, "low": 0, "high": 1}}, "does not match the calibration table"),
         ({"lots": {"named": 3, "unnamed": 0}}, "does not match the calibration table"),
-        ({"rule": {"kind": "catch", "catch": 0.01}}, "is not the one that its rule"),
         ({"unseen": {"count": 0, "of": 0, "low": 0, "high": 1}}, "does not match the calibration table"),
     ],
     ids=str,
