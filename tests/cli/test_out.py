@@ -161,7 +161,7 @@ def ran(path: Path, *words: str) -> Result:
     return segad("run", path, "--store", "store", "--runs", "runs", "--device", "cpu", *words)
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore")
 def test_a_run(evil: Path) -> None:
     (evil / "data" / f"05{FILE}").write_bytes(b"")
     text = shown(ran(recipe(evil)), 3)
@@ -175,7 +175,7 @@ def test_a_run(evil: Path) -> None:
     assert len({line.count(" | ") for line in table.splitlines() if line.startswith("| ")}) <= 2
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore")
 def test_a_run_that_fails(evil: Path) -> None:
     path = recipe(evil, detectors={"evil": {"use": "evil", "params": {"fails": True}}})
     text = shown(ran(path), 1)
@@ -276,11 +276,31 @@ def lot(place: Path) -> Path:
     return place / "lot"
 
 
-@pytest.mark.parametrize("words", [(), ("--explain",), ("-o", f"{EVIL}.csv")], ids=str)
+@pytest.mark.parametrize(
+    "words", [(), ("--explain",), ("-o", f"{EVIL}.csv")], ids=["lines", "reasons", "file"]
+)
 def test_predictions(words: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     text = shown(segad("predict", bundle(tmp_path), lot(tmp_path), "--device", "cpu", *words), 3)
     assert "note: " in text and "not scored: " in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict", EVIL),
+        ("predict", f"{EVIL}*"),
+        ("predict", "lot", "-o", EVIL),
+        ("learn", "--bad", EVIL, "-o", "new"),
+    ],
+    ids=["no image", "no match", "no form", "nothing to learn"],
+)
+def test_what_is_refused(words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lot(tmp_path)
+    command, *others = words
+    result = segad(command, bundle_of("SegAD"), *others)
+    assert shown(result, None) and result.exit_code != 0
 
 
 def test_what_is_taught(tmp_path: Path) -> None:
