@@ -42,21 +42,24 @@ def clean(
     Returns:
         What was removed or got its name back; with `dry`, what would be.
     """
-    for home, names, _ in os.walk(folder, onerror=failed):
+
+    def report(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # its command has ended in the meantime
+            failed(error)
+
+    for home, names, _ in os.walk(folder, onerror=report):
         names[:] = sorted(name for name in names if recursively and not is_temporary(name))
         try:
             found = leftovers(Path(home))
         except OSError as error:
-            failed(error)
+            report(error)
             continue
         for path in found:
             try:
                 size = size_of(path)
                 done = abandoned(path) if dry else remove(path)
-            except FileNotFoundError:  # its command has ended in the meantime
-                continue
             except OSError as error:
-                failed(error)
+                report(error)
                 continue
             if done:
                 yield Leftover(path, size)
