@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import shutil
+import tempfile
 import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from trained_bundles import bad, bundle_of, good
 
 import segad_core
 from segad_core.api import Dataset, Detector, ImageBatch, ImageSet, Parameters, Run, Sample, hookimpl
+from segad_core.base.leftovers import temporary_name
 from segad_core.cli import main
 from segad_core.cli.out import OneWayOut, from_libraries
 from segad_core.errors import DataError
@@ -319,6 +321,18 @@ def test_a_threshold(words: tuple[str, ...], tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["show", "verify"])
 def test_a_bundle(command: str, tmp_path: Path) -> None:
     shown(segad("bundle", command, bundle(tmp_path), *(["--device", "cpu"] if command == "verify" else [])))
+
+
+def test_leftovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "out").mkdir()
+    left = temporary_name(tmp_path / "out" / EVIL)
+    left.touch()
+    assert "removed " in shown(segad("clean", "out"))
+    assert not left.exists()
+    assert shown(segad("clean", EVIL), 2)
 
 
 def test_warnings_and_stray_log_messages_of_libraries() -> None:
