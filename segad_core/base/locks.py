@@ -23,7 +23,7 @@ from segad_core.errors import HeldError, StoreError
 
 NOTICE = 5.0
 """Seconds after which a wait is reported."""
-_POLL, _GRACE = 0.01, 0.5
+_POLL, _GRACE = 0.01, 2.0
 """Seconds between two attempts, and how long a lock that no living process signed is tried again."""
 _LONGEST = 200
 """Bytes of a name that a lock file repeats; file systems allow some 255 in all."""
@@ -78,9 +78,7 @@ def held(output: Path, remedy: str, wait: float = 0.0) -> Iterator[None]:
     place = lock_file(output)
     lock = FileLock(place)
     try:
-        _take(lock, place, wait)
-    except Timeout:
-        raise HeldError(f"{output} is held by {_holder(_note(place), place)}", remedy) from None
+        holder = _take(lock, place, wait)
     except OSError as error:
         if is_resource(error):
             raise resource_error(error, f"locking {output}") from error
@@ -88,6 +86,8 @@ def held(output: Path, remedy: str, wait: float = 0.0) -> Iterator[None]:
             f"{output}: cannot be locked ({error.strerror or error}; lock file {place})",
             "Correct the permissions of its folder, or choose another place.",
         ) from error
+    if holder is not None:
+        raise HeldError(f"{output} is held by {_holder(holder, place)}", remedy)
     try:
         _sign(place)
         yield
@@ -105,25 +105,23 @@ def lock_file(output: Path) -> Path:
     return output.with_name(f".{os.fsdecode(name)}.{LOCK}")
 
 
-def _take(lock: FileLock, place: Path, wait: float) -> None:
-    """Acquires a lock.
+def _take(lock: FileLock, place: Path, wait: float) -> Mapping[str, Any] | None:
+    """Acquires a lock; if another process holds it, returns what that one wrote, read while it held it.
 
     A sweep may hold its file for a moment, a new holder may not have signed it yet, and an old one may remove
     it: without the signature of a living process it is tried again.
 
     Raises:
-        Timeout: another process holds it.
         OSError: the file cannot be made or locked.
     """
     begun = time.monotonic()
     while True:
-        try:
+        with suppress(Timeout):
             lock.acquire(timeout=0)
-            return
-        except Timeout:
-            over = time.monotonic() - begun - wait
-            if over >= _GRACE or (over >= 0 and _lives(_note(place))):
-                raise
+            return None
+        note, over = _note(place), time.monotonic() - begun - wait
+        if over >= _GRACE or (over >= 0 and _lives(note)):
+            return note
         time.sleep(_POLL)
 
 

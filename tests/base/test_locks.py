@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import platform
 import signal
 import threading
 import time
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from filelock import FileLock
@@ -59,6 +61,9 @@ def test_a_place_where_nothing_can_be_locked_is_an_error_at_once(tmp_path: Path)
         acquire(tmp_path / "file" / "some.lock", "it")
 
 
+NOTE = {"process": 1, "host": platform.node(), "command": "segad run", "since": "now"}
+
+
 def hold_for_ever(output: str, begun: Event) -> None:
     with held(Path(output), "Wait."):
         begun.set()
@@ -95,7 +100,8 @@ def test_names_of_one_output_are_one_output(tmp_path: Path) -> None:
     "note",
     [b"", b"{}", b"\xff", b"[" * 5000, b'{"process": "\\u001b[31m", "host": 1, "command": 2, "since": 3}'],
 )
-def test_a_strange_note_is_shown_safely(note: bytes, tmp_path: Path) -> None:
+def test_a_strange_note_is_shown_safely(note: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "_GRACE", 0.02)
     place = tmp_path / ".f.segad-lock"
     lock = FileLock(place)
     with lock:
@@ -131,4 +137,12 @@ def test_a_lock_without_a_living_holder_is_tried_again(note: bytes, tmp_path: Pa
 def test_long_names_have_locks_of_their_own(tmp_path: Path) -> None:
     one, other = (tmp_path / ("é" * 120 + end) for end in ("a", "b"))
     with held(one, ""), held(other, ""), pytest.raises(HeldError), held(one, ""):
+        pass
+
+
+def test_a_holder_that_ends_at_once_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it wrote is read once: a second look might find it gone."""
+    monkeypatch.setattr(locks, "_note", Mock(side_effect=[{**NOTE, "process": os.getpid()}, {}]))
+    lock = FileLock(lock_file(tmp_path / "f"))
+    with lock, pytest.raises(HeldError, match=f"process {os.getpid()} "), held(tmp_path / "f", ""):
         pass

@@ -85,7 +85,7 @@ class Worker:
             self.held[name] += 1
         else:
             said = f"{result.output[-2000:]} {result.exception!r}"
-            self.wrong.append(f"{[*map(str, words)]}: exit code {result.exit_code}: {said}")
+            self.wrong.append(f"{[*map(str, words[:3])]}: exit code {result.exit_code}: {said}")
         return False
 
 
