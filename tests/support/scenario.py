@@ -159,16 +159,28 @@ class Trial:
         outcome.clear()
         if _descriptors() > opened and (gc.collect() or True) and _descriptors() > opened:
             wrong.append("a descriptor stays open")
-        if not wrong and now != after:
+        if wrong:
+            return wrong[:1]
+        if complete := _lasting(now) == _lasting(after):
+            self._sweep()
+        else:
             try:
                 again = self._act(again=True)
             except Exception as another:
                 return [f"run again: {type(another).__name__}: {another}"]
             if not _same(again, expected):
-                wrong.append(f"run again, another result: {_brief(again)}")
-            if self._tree() != after:
-                wrong.append(f"run again, {_difference(self._tree(), after)}")
-        return wrong[:1]
+                return [f"run again, another result: {_brief(again)}"]
+        if self._tree() != after:
+            word = "swept" if complete else "run again"
+            return [f"{word}, {_difference(self._tree(), after)}"]
+        return []
+
+    def _sweep(self) -> None:
+        """What the next command does where it writes."""
+        leftovers._swept.clear()
+        for folder in [self.home, *(path for path in self.home.rglob("*") if path.is_dir())]:
+            if folder.exists():
+                leftovers.sweep(folder)
 
     def _told(self, error: Any, code: int) -> list[str]:
         """Whether an error says what it is and where."""
