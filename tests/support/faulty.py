@@ -12,6 +12,7 @@ import ctypes
 import errno
 import io
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -55,6 +56,7 @@ _EVENTS = {
     "os.listdir": "list",
     "os.scandir": "list",
 }
+_TOKEN = re.compile(r"[0-9a-f]{16}(?=\.segad-)|(?<=segad-scratch-)[^/]+")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _CODE = tuple(str(Path(__file__).parents[2] / folder) for folder in ("segad_core", "plugins"))
 
@@ -72,6 +74,11 @@ class Operation:
     kind: str
     path: str
     site: tuple[str, ...]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What it is in every run, whatever temporary names are called."""
+        return (self.kind, _TOKEN.sub("*", self.path), *self.site)
 
     def __str__(self) -> str:
         lines = " < ".join(line.rpartition("/")[2] for line in self.site[:4])
@@ -93,18 +100,26 @@ class Machine:
         self._root = str(root)
         self._lock = threading.Lock()
         self._operations: list[Operation] = []
-        self._place, self._code = -1, 0
+        self._wanted: tuple[tuple[str, ...], int] = (), 0
+        self._code = 0
         self.failed: Operation | None = None
 
     def watch(self, action: Callable[[], object]) -> list[Operation]:
         """The operations of an action that nothing disturbs."""
-        with self._running(-1, 0):
+        with self._running(((), 0), 0):
             action()
         return list(self._operations)
 
-    def fail(self, place: int, code: int, action: Callable[[], object]) -> BaseException | None:
-        """Runs an action whose operation number `place` fails; returns the error that it raises."""
-        with self._running(place, code):
+    def fail(
+        self, operations: Sequence[Operation], place: int, code: int, action: Callable[[], object]
+    ) -> BaseException | None:
+        """Runs an action in which one of its operations fails; returns the error that it raises.
+
+        Threads may do the others in another order.
+        """
+        key = operations[place].key
+        before = sum(operation.key == key for operation in operations[:place])
+        with self._running((key, before), code):
             try:
                 action()
             except (Exception, SystemExit) as error:
@@ -119,10 +134,11 @@ class Machine:
         operation = Operation(kind, name, _site())
         if not operation.site:  # what the test itself does
             return
+        key, before = self._wanted
         with self._lock:
-            number = len(self._operations)
+            hit = operation.key == key and sum(other.key == key for other in self._operations) == before
             self._operations.append(operation)
-        if number == self._place:
+        if hit:
             self.failed = operation
             if not self._code:
                 raise MemoryError
@@ -131,9 +147,9 @@ class Machine:
             raise OSError(self._code, os.strerror(self._code), name)
 
     @contextmanager
-    def _running(self, place: int, code: int) -> Iterator[None]:
+    def _running(self, wanted: tuple[tuple[str, ...], int], code: int) -> Iterator[None]:
         global _machine
-        self._operations, self._place, self._code, self.failed = [], place, code, None
+        self._operations, self._wanted, self._code, self.failed = [], wanted, code, None
         with pytest.MonkeyPatch.context() as patch:
             _patch(patch)
             _machine = self

@@ -116,7 +116,7 @@ class Trial:
                 for code in codes if self.scenario.every else codes[turn % len(codes) :][:1]:
                     self._restore(template)
                     cases += 1
-                    said = self._case(machine, place, code, before, after, reference[0])
+                    said = self._case(machine, operations, place, code, before, after, reference[0])
                     failed = machine.failed or operations[place]
                     word = errno.errorcode.get(code, "MemoryError")
                     wrong += [f"{failed}, {word}: {line}" for line in said]
@@ -134,11 +134,18 @@ class Trial:
         return tree(self.home, self.scenario.varies)
 
     def _case(
-        self, machine: Machine, place: int, code: int, before: Tree, after: Tree, expected: Any
+        self,
+        machine: Machine,
+        operations: Sequence[Operation],
+        place: int,
+        code: int,
+        before: Tree,
+        after: Tree,
+        expected: Any,
     ) -> list[str]:
         outcome = list[Any]()
         opened = _descriptors()
-        error = machine.fail(place, code, lambda: outcome.append(self._act()))
+        error = machine.fail(operations, place, code, lambda: outcome.append(self._act()))
         result = outcome[0] if outcome else None
         if isinstance(result, Result) and result.exit_code not in (0, expected.exit_code):
             error = result  # type: ignore[assignment]
