@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from segad_core.base.files import is_folder
+from segad_core.base.resources import is_resource, resource_error
 from segad_core.contracts import Sample
 from segad_core.errors import DataError
 from segad_core.images.formats import SUFFIXES
@@ -24,6 +25,9 @@ def walk(
         folder: where to begin.
         entered: the real paths of the folders entered so far; each is entered once, whatever links to it.
         unreadable: called with a folder that cannot be read; if it returns, the folder is passed over.
+
+    Raises:
+        ResourceError: the machine failed while a folder was read.
     """
     real = os.path.realpath(folder)
     if real in entered:
@@ -32,6 +36,8 @@ def walk(
     try:
         names = sorted(os.listdir(folder))  # noqa: PTH208
     except OSError as error:
+        if is_resource(error):
+            raise resource_error(error, f"reading the folder {folder}") from error
         unreadable(folder, error)
         return
     for name in names:
@@ -84,6 +90,8 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def _refuse(folder: str, error: OSError) -> NoReturn:
+    if is_resource(error):
+        raise resource_error(error, f"reading the folder {folder}") from error
     raise DataError(
         f"the folder {folder} cannot be read ({error.strerror})", "Correct its permissions."
     ) from error

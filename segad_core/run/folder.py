@@ -22,6 +22,7 @@ from segad_core.base.digest import digest_of
 from segad_core.base.files import kind_of, sync_folder, write_atomic
 from segad_core.base.leftovers import sweep_once, temporary_folder
 from segad_core.base.locks import held
+from segad_core.base.resources import is_resource
 from segad_core.base.text import as_text
 from segad_core.contracts import Sample
 from segad_core.errors import StoreError
@@ -255,7 +256,9 @@ def _link(link: Path, target: str) -> None:
         fresh = part / target
         try:
             fresh.symlink_to(target, target_is_directory=True)
-        except OSError:
+        except OSError as error:
+            if is_resource(error):
+                raise
             write_atomic(link, f"{target}\n")
         else:
             fresh.replace(link)

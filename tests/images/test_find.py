@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from pathlib import Path
 
 import pytest
 
-from segad_core.errors import UsageError
+from segad_core.bundle.runtime.opening import whole
+from segad_core.errors import ImageError, ResourceError, UsageError
 from segad_core.images.find import ImagePaths, find_images
+from segad_core.images.folder import image_files
 
 
 @pytest.fixture
@@ -141,6 +144,31 @@ def test_a_folder_that_cannot_be_read_is_not_passed_over(lots: Path, monkeypatch
     found = find_images(["lot2"])
     assert names(found) == ["lot2/a.JPG", "lot2/b.png", "lot2/sub"]
     assert "lot2/sub: cannot be read (Permission denied)" in found.notes
+
+
+def test_a_folder_on_a_broken_disk_ends_the_search(lots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its images would all be called UNKNOWN, or be missing from a data set."""
+
+    def broken(path):
+        raise OSError(errno.EIO, "Input/output error", path)
+
+    monkeypatch.setattr(os, "listdir", broken)
+    for search in (lambda: find_images(["lot2"]), lambda: image_files(Path("lot2"))):
+        with pytest.raises(ResourceError, match="folder lot2: Input/output error"):
+            search()
+
+
+def test_a_folder_that_may_not_be_read_says_so(lots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands for its images; that it is a folder is not what is wrong with it."""
+
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    with pytest.raises(ImageError, match="is a folder"):
+        whole("lot2", 255)
+    monkeypatch.setattr(os, "scandir", forbidden)
+    with pytest.raises(ImageError, match=r"cannot be read \(Permission denied\)"):
+        whole("lot2", 255)
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,8 @@ class Trial:
         words = text.replace(str(self.home), "").lower()
         lies = [lie for lie in LIES if lie in words and lie not in self.scenario.true]
         wrong = [f"says {lie!r}: {_brief(text)}" for lie in lies]
-        if reason(code).lower() not in text.lower():
+        said = {reason(code).lower(), *(("may not be read",) if code == errno.EACCES else ())}
+        if not any(word in text.lower() for word in said):
             wrong.append(f"does not say {reason(code)!r}: {_brief(text)}")
         if code and str(self.home) not in text:
             wrong.append(f"names no path: {_brief(text)}")

@@ -59,6 +59,8 @@ def _check_file(path: Path) -> None:
     """Rejects what is not a regular file before it is opened: a pipe would never end."""
     try:
         mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):  # it stands for its images if it cannot be read
+            os.scandir(path).close()
     except FileNotFoundError:
         return  # the decoder reports it
     except (OSError, ValueError) as error:
