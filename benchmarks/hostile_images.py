@@ -66,7 +66,7 @@ CASES: dict[str, Callable[[], bytes]] = {
     "ordinary: PNG, 98 MP of RGB": lambda: hostile.png(SIDE, SIDE),
     "ordinary: PNG, 98 MP of grey, 16 bits": lambda: hostile.png(SIDE, SIDE, depth=16, colour=0),
     "ordinary: PNG, 98 MP of RGBA": lambda: saved(Image.new("RGBA", (SIDE, SIDE), (9, 9, 9, 255)), "PNG"),
-    "ordinary: PNG, 98 MP interlaced": lambda: saved(Image.new("RGB", (SIDE, SIDE)), "PNG"),
+    "ordinary: PNG, 98 MP interlaced": lambda: hostile.png(SIDE, SIDE, interlaced=True),
     "ordinary: PNG, 49 MP of noise": lambda: saved(noise(7000), "PNG", compress_level=1),
     "ordinary: JPEG, 98 MP": lambda: hostile.jpeg(SIDE, SIDE, quality=90),
     "ordinary: JPEG, 98 MP on its side": lambda: turned("JPEG"),

@@ -156,10 +156,11 @@ def _peaks(bundle: Bundle, table: ImageTable, alias: str) -> NDArray[np.float64]
 
 def _golden_peaks(bundle: Bundle) -> tuple[dict[str, NDArray[np.float64] | None], NDArray[np.int64]]:
     listed = read_golden(bundle.container)
-    given = bundle.inspect([bundle.container.file(one.file) for one in listed], explain=False)
-    scored = [
-        (inspection, one.label) for one, inspection in zip(listed, given, strict=True) if inspection.maps
-    ]
+    with bundle.container.naming("scoring the golden images of"):
+        given = bundle.inspect([bundle.container.file(one.file) for one in listed], explain=False)
+        scored = [
+            (inspection, one.label) for one, inspection in zip(listed, given, strict=True) if inspection.maps
+        ]
     peaks: dict[str, NDArray[np.float64] | None] = {
         alias: np.array([inspection.maps[alias].max() for inspection, _ in scored], np.float64)
         for alias in bundle.pipeline.scoring.detectors

@@ -8,6 +8,7 @@ import random
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import picture
+from PIL import Image
 from trained_bundles import ROWS, bad, bundle_of, good, home, run_scores
 
 import segad_core
@@ -308,6 +310,25 @@ def test_a_batch_that_takes_too_much_memory_is_scored_image_by_image(
     monkeypatch.setattr(detector, "anomaly_maps", hungry)
     found = bundle.predict([good(0), good(1)])
     assert all(one.score is not None for one in found)
+
+
+def test_a_fault_names_the_image_in_the_bundle_and_not_its_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    path = bundle_of("SegAD")
+    with monkeypatch.context() as patched:
+        patched.setattr(Image.Image, "crop", fails)
+        with pytest.raises(ResourceError) as loading:
+            Bundle.load(path, "cpu")
+    with Bundle.load(path, "cpu") as bundle:
+        monkeypatch.setattr(Image.Image, "crop", fails)
+        with pytest.raises(ResourceError) as verifying:
+            verify(bundle)
+    for caught in (loading, verifying):
+        assert str(path) in caught.value.what
+        assert "golden/0." in caught.value.what
+        assert tempfile.gettempdir() + "/segad" not in caught.value.what.replace(str(path), "")
 
 
 @pytest.mark.parametrize("error", FAULTS, ids=str)

@@ -37,7 +37,7 @@ SCANS = hostile.repeated_scans(hostile.jpeg(512, 512, progressive=True, quality=
 
 SLOW: dict[str, Callable[[], bytes]] = {
     "1,500 scans.jpg": lambda: _claiming(hostile.repeated_scans(PROGRESSIVE, 1500), 9000, 9000),
-    "scans in arithmetic coding.jpg": lambda: hostile.arithmetic(9000, 9000, 3, 99),
+    "scans in arithmetic coding.jpg": lambda: hostile.arithmetic(9000, 9000, 4, 99),
     "a sea of comments.jpg": lambda: hostile.segments(BASELINE, 0xFE, b"", 30_000),
     "what is between segments.jpg": lambda: BASELINE[:20] + bytes(100_000) + BASELINE[20:],
     "fill bytes.jpg": lambda: BASELINE[:2] + b"\xff" * 100_000 + BASELINE[2:],
@@ -188,6 +188,15 @@ def test_exif_of_no_sense_is_left_to_pillow(tmp_path: Path) -> None:
         image = Image.new("L", (1, 1))
         image.info["exif"] = data
         check_exif(tmp_path / "a.png", image)
+
+
+def test_streams_that_unpack_slowly_are_bounded(tmp_path: Path) -> None:
+    head = hostile.tiff(4, 4, {259: (3, 1, struct.pack("<HH", 8, 0))})
+    with (tmp_path / "a.tif").open("wb") as file:
+        file.write(head)
+        file.truncate(160_000_001)
+    with pytest.raises(ImageError, match="160000001 bytes"):
+        decode(tmp_path / "a.tif")
 
 
 def test_labels_are_bounded_too(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from segad_core.bundle.format.limits import MOST_BYTES, MOST_GOLDEN, most_of
 from segad_core.bundle.format.manifest import FileFacts, Manifest, parse_manifest
 from segad_core.bundle.format.members import open_members
 from segad_core.bundle.format.names import PERMISSIONS, REMEDY
-from segad_core.errors import BundleError, StoreError
+from segad_core.errors import BundleError, ResourceError, StoreError
 
 MANIFEST = "manifest.json"
 SEAL = "manifest.sha256"
@@ -139,6 +139,17 @@ class Container:
         for name, place in self._copies.items():
             text = text.replace(str(place), name)
         return text
+
+    @contextmanager
+    def naming(self, doing: str) -> Iterator[None]:
+        """Faults of the machine in a block name the bundle and its file, not the copy that was read."""
+        try:
+            yield
+        except ResourceError as error:
+            what = self.named(error.what)
+            if str(self.path) not in what:
+                what = f"{doing} {self.path}: {what}"
+            raise ResourceError(what, error.remedy) from error
 
     def verify(self) -> None:
         """Checks the size and digest of every file.

@@ -115,7 +115,7 @@ def open_pipeline(container: Container, registry: Registry, device: str) -> Trai
         BundleError: it names what is not installed, or cannot be loaded.
     """
     try:
-        with guarded(f"loading {container.path}"):
+        with container.naming("loading"), guarded(f"loading {container.path}"):
             pipeline = _built(container, Builder(container, registry, device))
             _try_out(container, pipeline)
     except (BundleError, StoreError, UsageError, ResourceError):  # UsageError: there is no such device

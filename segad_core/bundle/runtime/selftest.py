@@ -73,7 +73,8 @@ def verify(bundle: Bundle) -> Verification:
     container.text("recipe.yaml")
     container.json("splits.json")
     listed, threshold = read_golden(container), bundle.operating_point.threshold
-    found = bundle.predict([container.file(one.file) for one in listed], explain=False)
+    with container.naming("verifying"):
+        found = bundle.predict([container.file(one.file) for one in listed], explain=False)
     golden = [
         GoldenResult(
             one.file,

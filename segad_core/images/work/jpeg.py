@@ -27,7 +27,7 @@ _OF_SCAN = 1.2
 """For each pixel, of a scan that says nothing about it."""
 _OF_BYTE = 36.0
 """Of a progressive image: for a byte of refinements."""
-_OF_ARITHMETIC = 60.0
+_OF_ARITHMETIC = 20.0
 """For each pixel and scan in arithmetic coding, which decodes even what is not there."""
 _MAX = 6e9
 
