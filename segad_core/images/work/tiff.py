@@ -16,8 +16,8 @@ _PLACES, _LENGTHS = (273, 324), (279, 325)
 _OLD_JPEG, _JPEG = 6, 7
 _DEFLATE, _SLOWER = 160_000_000, 100_000_000
 _MAX_STREAM = {8: _DEFLATE, 32946: _DEFLATE, 34925: _SLOWER, 50000: _SLOWER, 50001: _SLOWER}
-"""Bytes of a file by compression (deflate twice, LZMA, Zstandard, WebP): tables that hold nothing take 45 ns a
-byte, and libtiff unpacks without a look at the clock."""
+"""Bytes of a file by compression (deflate twice, LZMA, Zstandard, WebP): blocks that hold nothing take
+45 ns a byte, and libtiff unpacks without looking at the clock."""
 
 
 def check(path: Path, file: BufferedReader, size: int) -> None:
