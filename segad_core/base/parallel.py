@@ -20,6 +20,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def compute_threads() -> int:
+    """How many threads the numerical libraries compute with: OMP_NUM_THREADS if it is set, else the cores.
+
+    Sums are divided among them, so with another number a map differs from about the sixth digit on.
+    """
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isascii() and first.isdigit() and int(first) else cores()
+
+
 def threads() -> int:
     """How many threads to decode images with."""
     return min(cores(), _MOST)

@@ -1,14 +1,14 @@
-"""Where a run computes: versions, processor and device."""
+"""Where a run computes: versions, processor, threads and device."""
 
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import sys
 from pathlib import Path
 from typing import Any
 
+from segad_core.base.parallel import compute_threads, cores
 from segad_core.base.versions import LIBRARIES, version_of
 from segad_core.recipe import Recipe
 
@@ -16,7 +16,7 @@ _LIBRARIES = (*LIBRARIES, "pandas", "pillow", "segment-anything")
 
 
 def environment(recipe: Recipe, device: str) -> dict[str, Any]:
-    """Versions of segad, of the recipe's plugins and of libraries; processor and device."""
+    """Versions of segad, of the recipe's plugins and of libraries; processor, threads and device."""
     choices = [recipe.dataset, recipe.encoder, recipe.executor, recipe.segmenter]
     choices += [*recipe.detectors.values(), *recipe.classifiers.values()]
     for row in recipe.rows:
@@ -29,7 +29,8 @@ def environment(recipe: Recipe, device: str) -> dict[str, Any]:
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
+        "threads": compute_threads(),
         "device": device,
     }
 

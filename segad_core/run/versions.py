@@ -1,10 +1,11 @@
-"""Whether the artifacts behind a table were made under the same versions of what decides numbers."""
+"""Whether the artifacts behind a table were made under the same versions and with as many threads."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
 
+from segad_core.base.versions import THREADS
 from segad_core.store.store import Store
 
 
@@ -22,6 +23,13 @@ def version_notes(store: Store, keys: Iterable[str]) -> list[str]:
             for name, version in one.items():
                 versions[name].add(version)
     notes = []
+    threads = sorted(versions.pop(THREADS, ()), key=lambda number: (len(number), number))
+    if len(threads) > 1:
+        notes.append(
+            f"the store mixes artifacts computed with {' and '.join(threads)} threads: their numbers may "
+            "differ from about the sixth digit on, and a forest's scores by more. A run with an empty --store "
+            "uses one number throughout; OMP_NUM_THREADS chooses it."
+        )
     mixed = {name: sorted(found) for name, found in sorted(versions.items()) if len(found) > 1}
     if mixed:
         named = "; ".join(f"{name} {' and '.join(found)}" for name, found in mixed.items())

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from segad_core.base import parallel
-from segad_core.base.parallel import in_order
+from segad_core.base.parallel import compute_threads, in_order
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +75,25 @@ def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatc
     monkeypatch.undo()
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 5, 6}, raising=False)
     assert parallel.cores() == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("1", 1),
+        ("3", 3),
+        (" 4 ", 4),
+        ("5,2", 5),
+        ("", None),
+        ("0", None),
+        ("x", None),
+        ("-1", None),
+    ],
+)
+def test_compute_threads_are_those_of_openmp_or_the_cores(
+    value: str, expected: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert compute_threads() == (expected or 4)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert compute_threads() == 4

@@ -23,7 +23,8 @@ from PIL import Image
 from trained_bundles import ROWS, bad, bundle_of, good, home, run_scores
 
 import segad_core
-from segad_core.bundle.runtime.bundle import Bundle, Inspection
+from segad_core.base.parallel import compute_threads
+from segad_core.bundle.runtime.bundle import Bundle, Inspection, _compare_threads
 from segad_core.bundle.runtime.learning import learn
 from segad_core.bundle.runtime.prediction import Contribution, parted, readable
 from segad_core.bundle.runtime.selftest import verify
@@ -534,6 +535,26 @@ def test_an_image_of_another_shape_than_the_mask_is_unknown(bundle: Bundle) -> N
     (found,) = bundle.predict([picture(0)[:20]])
     assert (found.verdict, found.score) == ("UNKNOWN", None)
     assert "another aspect ratio than images of 20 x 48" in found.reason
+
+
+def test_another_number_of_threads_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = bundle_of("SegAD")
+    with Bundle.load(path, "cpu") as made:
+        threads = made.manifest.provenance.environment["threads"]
+    assert threads == compute_threads() and "threads" not in caplog.text
+    monkeypatch.setenv("OMP_NUM_THREADS", str(threads + 1))
+    with Bundle.load(path, "cpu") as bundle:
+        bundle.predict([good(0)])
+    (record,) = [one for one in caplog.records if "threads" in one.message]
+    assert f"with {threads} compute threads" in record.message
+    assert f"OMP_NUM_THREADS={threads}" in record.message and str(path) in record.message
+    caplog.clear()
+    for recorded in (None, True, "1"):  # an older bundle, and somebody's own
+        bundle.manifest.provenance.environment["threads"] = recorded
+        _compare_threads(bundle.container)
+    assert not caplog.records
 
 
 def test_every_file_counts_in_the_digest(bundle: Bundle) -> None:

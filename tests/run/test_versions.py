@@ -73,6 +73,22 @@ def test_notes_name_each_library_with_its_versions(tmp_path: Path, monkeypatch: 
     assert "torch 2 and 3" in note and "numpy" not in note
 
 
+def test_artifacts_that_were_computed_with_other_numbers_of_threads_are_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    for key, threads in (("aa", "2"), ("bb", "16"), ("dd", "2")):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        store.put(key, "fit", {"a": b""})
+        assert (found := store.versions(key)) and found["threads"] == threads
+    with monkeypatch.context() as patched:  # an artifact of before
+        patched.setattr("segad_core.store.store.current_versions", lambda: {"numpy": "1"})
+        store.put("cc", "fit", {"a": b""})
+    assert not [note for note in version_notes(store, ["aa", "cc", "dd"]) if "threads" in note]
+    (note,) = [note for note in version_notes(store, ["aa", "bb", "cc"]) if "threads" in note]
+    assert "2 and 16 threads" in note and "OMP_NUM_THREADS" in note
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A workplace where the plugins of each kind come from a distribution of their own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.digest import digest_of
-from segad_core.base.parallel import threads
+from segad_core.base.parallel import compute_threads, threads
 from segad_core.base.resources import guarded
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import Manifest
@@ -40,6 +41,8 @@ from segad_core.operate.image_table import ImageTable
 from segad_core.operate.operating_point import OperatingPoint
 from segad_core.plugins.registry import Registry
 
+log = logging.getLogger("segad.bundle")
+
 __all__ = ["Bundle", "Contribution", "Inspection", "Picture", "Prediction", "Verdict"]
 
 
@@ -62,6 +65,7 @@ class Bundle:
         self.device = device
         self.operating_point: OperatingPoint = read_operating_point(container)
         segments = self.manifest.pipeline.segments
+        _compare_threads(container)
         self._features = [parted(name, segments, pipeline.learners) for name in pipeline.names]
 
     @classmethod
@@ -242,6 +246,20 @@ class Bundle:
             for name, value, amount in zip(self._features, features, amounts[0, :-1], strict=True)
         ]
         return tuple(sorted(contributions, key=lambda one: -one.amount))
+
+
+def _compare_threads(container: Container) -> None:
+    """Says when the last digits of scores are not to be expected; older bundles have no record."""
+    made, here = container.manifest.provenance.environment.get("threads"), compute_threads()
+    if type(made) is int and made != here:
+        log.warning(
+            "%s: was made with %d compute threads, and %d are used here: a detector's scores may differ from "
+            "about the sixth digit on, and a forest's by more; OMP_NUM_THREADS=%d gives those of then",
+            container.path,
+            made,
+            here,
+            made,
+        )
 
 
 @dataclass(frozen=True, eq=False)
