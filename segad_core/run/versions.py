@@ -27,8 +27,8 @@ def version_notes(store: Store, keys: Iterable[str]) -> list[str]:
     if len(threads) > 1:
         notes.append(
             f"the store mixes artifacts computed with {' and '.join(threads)} threads: their numbers may "
-            "differ from about the sixth digit on, and a forest's scores by more. A run with an empty --store "
-            "uses one number throughout; OMP_NUM_THREADS chooses it."
+            "differ from about the sixth digit on, and a forest's scores by more. A run with an empty "
+            "--store uses one number throughout; OMP_NUM_THREADS chooses it."
         )
     mixed = {name: sorted(found) for name, found in sorted(versions.items()) if len(found) > 1}
     if mixed:
