@@ -10,6 +10,7 @@ from typing import Literal
 
 from segad_core.base.digest import digest_of
 from segad_core.base.files import is_folder
+from segad_core.base.leftovers import sweep_once
 from segad_core.base.text import size_words
 from segad_core.contracts import Sample
 from segad_core.errors import DataError, StoreError
@@ -109,6 +110,8 @@ def left_to_write(passes: Sequence[MapPass], force: bool) -> list[MapPass]:
     Raises:
         UsageError: something else is in the place of a folder.
     """
+    for folder in (folder for part in passes for folder in part.folders):
+        sweep_once(folder.path.parent)
     left = [replace(part, folders=tuple(f for f in part.folders if not f.done(force))) for part in passes]
     return [part for part in left if part.folders]
 
