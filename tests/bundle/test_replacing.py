@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -184,6 +185,60 @@ def test_without_handles_of_folders_a_bundle_is_read_by_its_path(
     assert read(tmp_path / "x") == generation(1)
     replaced(tmp_path / "x", 2)
     assert read(tmp_path / "x") == generation(2)
+
+
+@pytest.mark.parametrize(
+    ("name", "exchange"), [("x.segad", True), ("x.segad", False), ("x.zip", True)], ids=str
+)
+def test_a_kill_at_any_step_leaves_the_old_or_the_new_bundle(
+    name: str, exchange: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that replaces a bundle is killed before each of its calls to the system."""
+    if not exchange:
+        monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+    path, steps = tmp_path / name, 0
+    write_bundle(path, PLAIN, generation(1))
+    while True:
+        child = os.fork()
+        if not child:
+            _killed_at(steps, lambda: replaced(path, 2))
+        if os.waitpid(child, 0)[1] == 0:
+            break
+        steps += 1
+        leftovers.sweep(tmp_path)
+        assert [one.name for one in tmp_path.iterdir()] == [name]
+        assert read(path) in (generation(1), generation(2))
+        if read(path) == generation(2):
+            replaced(path, 1)
+    assert steps > 5 and read(path) == generation(2)
+
+
+def _killed_at(place: int, work: Callable[[], None]) -> None:
+    """Does some work in a child process, and ends it at one of its calls to the system."""
+    left = place
+
+    def step() -> None:
+        nonlocal left
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+
+    try:
+        for call in ("open", "fsync", "link", "mkdir", "rename", "replace", "unlink", "rmdir", "close"):
+            setattr(os, call, _preceded_by(getattr(os, call), step))
+        files._exchange = _preceded_by(files._exchange, step)  # type: ignore[assignment]
+        work()
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def _preceded_by(call: Callable[..., object], step: Callable[[], None]) -> Callable[..., object]:
+    def both(*args: object, **kwargs: object) -> object:
+        step()
+        return call(*args, **kwargs)
+
+    return both
 
 
 OPERATE = """
