@@ -7,11 +7,12 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from segad_core.base.leftovers import OLD, discard, temporary_file, temporary_name
+from segad_core.base.resources import guarded
 from segad_core.base.text import as_text
 
 _KINDS = {
@@ -27,19 +28,25 @@ _AT_FDCWD, _EXCHANGE = -100, 2  # of Linux's renameat2
 
 
 def is_file(path: Path) -> bool:
-    """Whether a path leads to a file; False if the system cannot follow it (too long, forbidden)."""
-    try:
+    """Whether a path leads to a file; False if the system cannot follow it (too long, forbidden).
+
+    Raises:
+        ResourceError: the machine failed: what is there may well be a file.
+    """
+    with suppress(OSError), guarded(f"looking for {path}"):
         return path.is_file()
-    except OSError:
-        return False
+    return False
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a path leads to a folder; False if the system cannot follow it (too long, forbidden)."""
-    try:
+    """Whether a path leads to a folder; False if the system cannot follow it (too long, forbidden).
+
+    Raises:
+        ResourceError: the machine failed: what is there may well be a folder.
+    """
+    with suppress(OSError), guarded(f"looking for {path}"):
         return path.is_dir()
-    except OSError:
-        return False
+    return False
 
 
 def kind_of(path: Path) -> str:

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from segad_core.base.resources import guarded
 from segad_core.base.text import size_words
 
 MOST_MEMORY = 1 << 30
@@ -22,10 +23,11 @@ def read_json(path: Path, largest: int) -> Any:
     """The content of a JSON file of at most `largest` bytes.
 
     Raises:
-        OSError: it cannot be read.
+        ResourceError: the machine failed while it was read.
+        OSError: it cannot be read for another reason.
         ValueError: it is larger, or `parse_json` rejects it.
     """
-    with path.open("rb") as file:
+    with guarded(f"reading {path}"), path.open("rb") as file:
         data = file.read(largest + 1)
     if len(data) > largest:
         raise ValueError(f"it is larger than {largest / 2**20:g} MiB")

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from segad_core.base.resources import guarded
 from segad_core.base.strict_types import Untyped, looks_like_number
 from segad_core.errors import RecipeError, UsageError
 
@@ -89,11 +90,12 @@ def read_document(path: Path, source: str, overrides: Sequence[str] = (), kind: 
         kind: what the file is, for messages.
 
     Raises:
+        ResourceError: the machine failed while it was read.
         RecipeError: it cannot be read, is not YAML, is too large, or uses YAML that recipes do not allow.
         UsageError: a `--set` word is not of the form a.b=c, or names a place that cannot exist.
     """
     try:
-        with path.open("rb") as file:
+        with guarded(f"reading {path}"), path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
             raise RecipeError(f"{source}: is too large: a {kind} can have {MAX_BYTES} bytes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from segad_core.base import files
-from segad_core.base.files import kind_of, replace_folder, replacing, write_atomic
+from segad_core.base.files import is_file, is_folder, kind_of, replace_folder, replacing, write_atomic
 from segad_core.base.leftovers import temporary_folder
+from segad_core.errors import ResourceError
 
 
 @pytest.fixture(params=["exchange", "two steps"])
@@ -19,6 +21,27 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "two steps":
         monkeypatch.setattr(files, "_exchange", lambda one, other: False)
     return str(request.param)
+
+
+@pytest.mark.parametrize("there", [is_file, is_folder])
+def test_a_broken_disk_does_not_say_that_nothing_is_there(
+    there: Callable[[Path], bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a recipe on a network share that stopped working is a shipped name that nobody knows."""
+
+    def fails(code: int) -> Callable[..., None]:
+        def stat(self: Path, **_: bool) -> None:
+            raise OSError(code, os.strerror(code), str(self))
+
+        return stat
+
+    for code in (errno.EIO, errno.ESTALE):
+        monkeypatch.setattr(Path, "stat", fails(code))
+        with pytest.raises(ResourceError, match=f"looking for {tmp_path}: {os.strerror(code)}"):
+            there(tmp_path)
+    for code in (errno.EACCES, errno.ENAMETOOLONG):
+        monkeypatch.setattr(Path, "stat", fails(code))
+        assert there(tmp_path) is False
 
 
 def put(path: Path, text: str) -> None:

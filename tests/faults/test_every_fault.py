@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -31,6 +32,8 @@ from segad_core.images.decode import decode
 from segad_core.images.inventory import take_inventory
 from segad_core.images.labels import read_labels, write_labels
 from segad_core.images.masks import read_mask
+from segad_core.recipe.published import published
+from segad_core.split.file import read_splits
 from segad_core.store.arrays import kept
 from segad_core.store.checkpoints import FolderCheckpoint
 from segad_core.store.records import Records
@@ -134,6 +137,17 @@ def _read_labels(home: Path) -> object:
 
 def _read_array(home: Path) -> object:
     return read_array(home / "map.npy", "f").tobytes()
+
+
+def _splits(home: Path) -> None:
+    (home / "splits.json").write_text(
+        json.dumps({"a": {"0": {"seed": 0, "detectors": [], "final": [], "test": []}}})
+    )
+    (home / "figures.yaml").write_text("source: x\ncategories: [a]\nfigures: {auroc: {SegAD: {a: 99}}}\n")
+
+
+def _read_texts(home: Path) -> object:
+    return read_splits(home / "splits.json"), published(str(home / "figures.yaml"), home)
 
 
 def _inventory(home: Path) -> object:
@@ -278,6 +292,7 @@ IMAGES: dict[str, Scenario] = {
     "labels are read": Scenario(_images, _read_labels, excused=_forbidden),
     "labels are replaced": Scenario(_images, _write_labels, raw=True),
     "an array is read": Scenario(_images, _read_array, excused=_forbidden),
+    "splits and figures are read": Scenario(_splits, _read_texts),
     "an inventory is taken": Scenario(_images, _inventory, excused=_forbidden),
 }
 RESULTS: dict[str, Scenario] = {
