@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition
@@ -39,6 +41,18 @@ class Budget:
                 self._free += amount
                 self._changed.notify_all()
 
+
+_MUCH = 16 << 20
+"""Bytes that are worth the milliseconds that it takes to return them."""
+
+
+def give_back(size: int) -> None:
+    """Returns memory of that size, which was freed, to the system: glibc keeps it for each thread."""
+    if size >= _MUCH and _trim is not None:
+        _trim(0)
+
+
+_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
 
 PIXELS = Budget(MAX_PIXELS)
 """Of the images that are being decoded or held at full size; reserved after `FILES`, never before."""

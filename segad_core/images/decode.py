@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from segad_core.errors import ImageError
 from segad_core.images.bands import bands, turned
-from segad_core.images.budget import PIXELS
+from segad_core.images.budget import PIXELS, give_back
 from segad_core.images.faults import reading
 from segad_core.images.formats import FORMATS
 from segad_core.images.limits import too_large
@@ -117,11 +117,6 @@ def _check_meaning(path: Path, image: Image.Image) -> None:
             f"{path}: has 16-bit colour channels, of which half the bits would be lost",
             "Save it with 8 bits per channel, or as a grey image of 16 bits.",
         )
-    if image.mode in _SIXTEEN_BIT and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:
-        raise ImageError(
-            f"{path}: is a 16-bit image whose lowest value is white (WhiteIsZero)",
-            "Save it with black as the lowest value.",
-        )
 
 
 def _read(path: Path, image: Image.Image, white: int) -> Decoded:
@@ -132,6 +127,7 @@ def _read(path: Path, image: Image.Image, white: int) -> Decoded:
     scaled = image.mode in _SIXTEEN_BIT
     pixels = _scaled(path, image, white) if scaled else _rgb(path, image)
     image.close()
+    give_back(pixels.size)
     pixels = turned(pixels, orientation)
     pixels.setflags(write=False)
     return Decoded(pixels, scaled)
@@ -139,6 +135,11 @@ def _read(path: Path, image: Image.Image, white: int) -> Decoded:
 
 def _scaled(path: Path, image: Image.Image, white: int) -> NDArray[np.uint8]:
     """Grey of 16 bits as RGB, `white` as 255."""
+    if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:
+        raise ImageError(
+            f"{path}: is a 16-bit image whose lowest value is white (WhiteIsZero)",
+            "Save it with black as the lowest value.",
+        )
     table = np.rint(np.arange(1 << 16, dtype=np.float64) * (255.0 / white)).clip(max=255).astype(np.uint8)
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     highest = 0

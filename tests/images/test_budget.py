@@ -112,3 +112,29 @@ def test_decoding_takes_little_more_than_the_image(depth: int, colour: int, tmp_
         [sys.executable, "-c", _PEAK, str(path)], check=True, capture_output=True, text=True
     )
     assert int(found.stdout) < 9 * 9_000_000
+
+
+_TOGETHER = """
+import resource, sys
+from pathlib import Path
+from segad_core.base import parallel
+from segad_core.contracts import Sample
+from segad_core.images import FileImageSet, budget
+from segad_core.images.image_set import Preprocessing
+parallel.cores = lambda: 8
+budget.PIXELS.__init__(9_000_000)
+images = FileImageSet([Sample("a", Path(sys.argv[1]), 0)] * 9, Preprocessing((64, 64)))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+list(images.batches())
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems return memory by themselves")
+def test_threads_do_not_keep_what_they_decoded_with(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(hostile.png(3000, 3000))
+    found = subprocess.run(
+        [sys.executable, "-c", _TOGETHER, str(path)], check=True, capture_output=True, text=True
+    )
+    assert int(found.stdout) < 20 * 9_000_000
