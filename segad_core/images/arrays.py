@@ -34,6 +34,7 @@ def read_array(path: Path, kinds: str, size: tuple[int, int] | None = None) -> N
 
     Raises:
         ImageError: it is not such an array.
+        ResourceError: the machine failed while it was read.
     """
     with reading(path), path.open("rb") as file:
         head = io.BytesIO(file.read(_HEADER))

@@ -235,18 +235,18 @@ LABEL_FILES = {
         encoded(Image.fromarray(picture(1) // np.array([1, 2, 3], np.uint8)), "PNG"),
         "2304 of 2304 pixels have an unknown colour, the first one #...",
     ),
-    "text": ("m.png", b"hello", "cannot be read as labels (cannot identify image file..."),
+    "text": ("m.png", b"hello", "is not an image that can be read..."),
     "truncated": (
         "m.png",
         encoded(Image.fromarray(picture(1)[..., 0]), "PNG")[:500],
-        "cannot be read as labels (...",
+        "is damaged or truncated (...",
     ),
     "archive": ("m.npy", _npz(), "cannot be read as an npy array (the magic string..."),
     "empty": ("m.npy", b"", "cannot be read as an npy array (EOF..."),
     "animation": (
         "m.gif",
         encoded(FRAMES[0].convert("P"), "GIF", save_all=True, append_images=[FRAMES[1].convert("P")]),
-        "holds 2 frames",
+        "holds several frames",
     ),
 }
 
