@@ -38,7 +38,13 @@ def read_array(path: Path, kinds: str, size: tuple[int, int] | None = None) -> N
     """
     with reading(path), path.open("rb") as file:
         head = io.BytesIO(file.read(_HEADER))
-        shape, fortran, dtype = _header(head)
+        try:
+            shape, fortran, dtype = _header(head)
+        except Exception as error:  # a damaged header can make NumPy raise anything
+            raise ImageError(
+                f"{path}: cannot be read as an npy array ({error})",
+                "Save it as a plain npy array, or copy it again from its source.",
+            ) from error
         _check(path, shape, dtype, kinds, size, os.fstat(file.fileno()).st_size - head.tell())
         file.seek(head.tell())
         values = np.fromfile(file, dtype, math.prod(shape))

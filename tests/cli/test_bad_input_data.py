@@ -260,7 +260,7 @@ def test_a_mask_that_is_none(name: str, tmp_path: Path) -> None:
     result = run_command(write_recipe(tmp_path, ("whole_image", use)))
     first, remedy = said(result).splitlines()
     assert first.startswith(f"error: {tmp_path}/{file}: {what.removesuffix('...')}")
-    assert remedy.startswith(("  Save ", "  Draw "))
+    assert remedy.startswith(("  Save ", "  Draw ", "  Convert ", "  Copy "))
     assert result.exit_code == 1
     assert kinds(tmp_path / "store") == []
 
