@@ -11,7 +11,8 @@
   `no_progress`, `Array`, `Arrays`, `Layer`, `Shapes`, `Estimate`, `SegmentValues`, `Region`, `GoodMaps`,
   `MapQuality`, `IGNORED`, `Work`, `Outcome`.
 - Errors: `SegadError` and its kinds `RecipeError`, `DataError`, `ImageError`, `NonFiniteError`,
-  `PluginError`, `StoreError`, `UsageError`.
+  `PluginError`, `StoreError`, `UsageError`; `ResourceError` for faults of the machine, into which `guarded`
+  turns what the system raises.
 - Helpers for files: `is_file`, `is_folder`, `subfolders`, `image_files`, `read_array`, `read_labels`,
   `read_json`, `parse_json`, `file_digest`, `array_digest`.
 - Other helpers: `to_numpy`, `resize`, `scratch_array`, `scratch_in_memory`, `did_you_mean`, `estimated_by`.
@@ -27,6 +28,7 @@ any release.
 from segad_core.base.digest import array_digest, file_digest
 from segad_core.base.files import is_file, is_folder
 from segad_core.base.json_file import parse_json, read_json
+from segad_core.base.resources import guarded
 from segad_core.base.scratch import scratch_array, scratch_in_memory
 from segad_core.contracts import (
     IGNORED,
@@ -87,6 +89,7 @@ from segad_core.errors import (
     NonFiniteError,
     PluginError,
     RecipeError,
+    ResourceError,
     SegadError,
     StoreError,
     UsageError,
@@ -141,6 +144,7 @@ __all__ = [
     "Progress",
     "RecipeError",
     "Region",
+    "ResourceError",
     "Run",
     "Sample",
     "ScalarFeature",
@@ -158,6 +162,7 @@ __all__ = [
     "did_you_mean",
     "estimated_by",
     "file_digest",
+    "guarded",
     "hookimpl",
     "image_files",
     "is_file",

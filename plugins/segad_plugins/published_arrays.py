@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from segad_core.api import DataError, Sample, is_file, read_array
+from segad_core.api import DataError, Sample, is_file, is_folder, read_array, subfolders
 
 Names = Literal["release", "path"]
 NAMES = "release: good/<stem>.npy or bad/<stem>.npy, by label; path: the image's id with the suffix .npy"
@@ -83,9 +83,12 @@ class PublishedArrays:
         """One of the files, always the same, to check for faults that all of them share.
 
         Raises:
-            DataError: there are no files.
+            DataError: there are no files, or a folder cannot be read.
         """
         patterns = ("good/*.npy", "bad/*.npy") if self.names == "release" else ("**/*.npy",)
+        parts = ("good", "bad") if self.names == "release" else ("",)
+        for folder in filter(is_folder, (self.folder / part for part in parts)):
+            subfolders(folder)  # says if it cannot be read, which a pattern passes over
         paths = [path for pattern in patterns for path in self.folder.glob(pattern)]
         if not paths:
             raise DataError(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from segad_core.api import PluginError, UsageError, file_digest
+from segad_core.api import PluginError, ResourceError, UsageError, file_digest, guarded
 
 log = logging.getLogger("segad.plugins")
 
@@ -155,15 +155,19 @@ def read_weights(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
 
     Raises:
         PluginError: the digest differs, or the file does not contain a state dict.
+        ResourceError: the machine failed.
     """
     if sha256 is not None:
         verified_digest(path, sha256)
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        if path.suffix.lower() not in TORCH_ENDINGS:
-            raise ValueError(f"its suffix must be .safetensors or one of {', '.join(TORCH_ENDINGS)}")
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with guarded(f"reading the weights file {path}"):
+            if path.suffix == ".safetensors":
+                return load_file(path)
+            if path.suffix.lower() not in TORCH_ENDINGS:
+                raise ValueError(f"its suffix must be .safetensors or one of {', '.join(TORCH_ENDINGS)}")
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except ResourceError:
+        raise
     except Exception as error:  # torch and safetensors raise many classes for bad files
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
         if type(error).__name__ == "UnpicklingError":  # torch's message suggests allowing it to run code

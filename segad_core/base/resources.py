@@ -45,6 +45,11 @@ def _is_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError)
 
 
+def remedy_of(error: OSError) -> str:
+    """What to do about an error of the operating system."""
+    return _REMEDIES.get(error.errno or 0, "Correct the path or its permissions.")
+
+
 def resource_error(error: BaseException, doing: str) -> ResourceError:
     """The error for a fault of the machine.
 

@@ -13,6 +13,7 @@ from segad_core.base.files import is_folder
 from segad_core.errors import UsageError
 from segad_core.images.folder import walk
 from segad_core.images.formats import SUFFIXES
+from segad_core.images.patterns import Unreadable, expanded
 
 PIPE = "-"
 
@@ -47,7 +48,7 @@ class _Search:
         if not is_folder(Path(path)):
             self._list(path)
             return
-        for below, is_image in walk(path, self._entered, self._unreadable):
+        for below, is_image in walk(path, self._entered, self.unreadable):
             if is_image:
                 self._list(below)
             else:
@@ -60,7 +61,7 @@ class _Search:
             self._listed.add(place)
             self.images.append(path)
 
-    def _unreadable(self, folder: str, error: OSError) -> None:
+    def unreadable(self, folder: str, error: OSError) -> None:
         """Its images are missing from the results, so it is listed in their place."""
         self.notes.append(f"{folder}: cannot be read ({error.strerror})")
         self.images.append(folder)
@@ -122,8 +123,11 @@ def _names(pieces: Iterable[bytes], end: bytes) -> Iterator[str]:
 
 def _search(name: str) -> _Search:
     search = _Search()
-    for path in _matches(name) if glob.has_magic(name) and not os.path.lexists(name) else [name]:
-        search.add(path)
+    if glob.has_magic(name) and not os.path.lexists(name):
+        for path in _matches(name, search.unreadable):
+            search.add(path)
+    else:
+        search.add(name)
     return search
 
 
@@ -135,17 +139,17 @@ def base_of(name: str) -> Path:
     return Path(*parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
 
 
-def _matches(pattern: str) -> list[str]:
-    """What a pattern matches, sorted, without hidden names; `**` does not follow links, which may loop."""
+def _matches(pattern: str, unreadable: Unreadable) -> list[str]:
+    """What a pattern matches, sorted.
+
+    Raises:
+        UsageError: `**` is only a part of a name.
+    """
     base = base_of(pattern)
-    rest = Path(pattern).relative_to(base)
-    try:
-        matches = [(path, path.relative_to(base).parts) for path in base.glob(str(rest))]
-    except ValueError as error:
-        raise UsageError(
-            f"{pattern}: is not a valid pattern ({error})", "Write it like 'lot7/**/*.png'."
-        ) from error
-    return sorted(str(path) for path, parts in matches if not any(part.startswith(".") for part in parts))
+    parts = Path(pattern).relative_to(base).parts
+    if any("**" in part and part != "**" for part in parts):
+        raise UsageError(f"{pattern}: is not a valid pattern", "Write it like 'lot7/**/*.png'.")
+    return sorted({str(path) for path in expanded(base, parts, unreadable)})
 
 
 def _other_files(count: int) -> str:

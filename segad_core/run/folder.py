@@ -22,7 +22,7 @@ from segad_core.base.digest import digest_of
 from segad_core.base.files import kind_of, sync_folder, write_atomic
 from segad_core.base.leftovers import sweep_once, temporary_folder
 from segad_core.base.locks import held
-from segad_core.base.resources import is_resource
+from segad_core.base.resources import is_resource, remedy_of
 from segad_core.base.text import as_text
 from segad_core.contracts import Sample
 from segad_core.errors import StoreError
@@ -277,5 +277,5 @@ def _links_to_a_run(link: Path, kind: str) -> bool:
 def _failure(path: Path, error: OSError) -> StoreError:
     return StoreError(
         f"the run folder {path} cannot be written: {error.strerror or error}",
-        "Free some space or correct its permissions, or name another folder with --runs.",
+        f"{remedy_of(error)} Or name another folder with --runs.",
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,6 +15,7 @@ from segad_core.base.digest import bytes_digest
 from segad_core.base.files import sync_file, sync_folder
 from segad_core.base.leftovers import sweep_once, temporary_folder
 from segad_core.base.locks import acquire
+from segad_core.base.resources import remedy_of
 from segad_core.base.versions import current_versions
 from segad_core.errors import StoreError
 
@@ -151,8 +154,8 @@ class Store:
         """The error for a store that the system refuses to read or write."""
         return StoreError(
             f"the store {self.root} {what}: {error.strerror or error}",
-            "Free some space or correct its permissions, or name another folder with --store; "
-            "what is finished stays and will not be computed again.",
+            f"{remedy_of(error)} Or name another folder with --store. What is finished stays and will not be "
+            "computed again.",
         )
 
     def _folder(self, key: str) -> Path:
@@ -216,8 +219,8 @@ class Store:
         try:
             quarantine = self.root / "quarantine"
             quarantine.mkdir(exist_ok=True)
-            number = len(list(quarantine.glob(f"{folder.name}.*")))
-            folder.rename(quarantine / f"{folder.name}.{number}")
+            names = (quarantine / f"{folder.name}.{number}" for number in count())
+            folder.rename(next(name for name in names if not os.path.lexists(name)))
         except OSError as error:
             raise self.failure("has a corrupt artifact that cannot be moved aside", error) from error
         log.warning("a corrupt artifact was moved to %s and will be computed again", quarantine)

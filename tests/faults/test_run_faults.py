@@ -16,13 +16,19 @@ from nursery import nursery
 import segad_core.run.folder
 from segad_core.base import leftovers
 from segad_core.base.locks import held
+from segad_core.base.resources import remedy_of
 from segad_core.store.store import Store
 
-STORE_REMEDY = (
-    "Free some space or correct its permissions, or name another folder with --store; "
-    "what is finished stays and will not be computed again."
-)
-RUNS_REMEDY = "Free some space or correct its permissions, or name another folder with --runs."
+STORE_REMEDY = "Or name another folder with --store. What is finished stays and will not be computed again."
+RUNS_REMEDY = "Or name another folder with --runs."
+OTHER = remedy_of(OSError(errno.EISDIR, ""))
+SPACE, SIZE = "Free some space.", remedy_of(OSError(errno.EFBIG, ""))
+
+
+def identity(path: Path) -> tuple[int, int, int]:
+    """Which file has a path, and when it was written; reading it changes neither."""
+    status = path.lstat()
+    return status.st_ino, status.st_mode, status.st_mtime_ns
 
 
 def newest(home: Path) -> Path:
@@ -52,7 +58,8 @@ def test_a_disk_that_is_full_at_some_artifact(
         patch.setattr(Store, "_write", full)
         result = run_command(recipe)
     expected = (
-        f"error: the store {tmp_path}/store cannot be written: No space left on device\n  {STORE_REMEDY}\n"
+        f"error: the store {tmp_path}/store cannot be written: No space left on device\n"
+        f"  {SPACE} {STORE_REMEDY}\n"
     )
     assert last_lines(said(result)) == expected
     assert result.exit_code == 1
@@ -68,7 +75,8 @@ def test_a_disk_that_is_full_at_the_inventory(tmp_path: Path, monkeypatch: pytes
         result = run_command(recipe)
     assert result.exit_code == 1
     assert last_lines(said(result)) == (
-        f"error: the store {tmp_path}/store cannot be written: No space left on device\n  {STORE_REMEDY}\n"
+        f"error: the store {tmp_path}/store cannot be written: No space left on device\n"
+        f"  {SPACE} {STORE_REMEDY}\n"
     )
     assert kinds(tmp_path / "store") == []
     assert run_command(recipe).exit_code == 0
@@ -97,7 +105,10 @@ def test_a_disk_that_is_full_at_some_file_of_the_run(
         patch.setattr(segad_core.run.folder, "write_atomic", full)
         result = run_command(recipe)
     folder = newest(tmp_path)
-    expected = f"error: the run folder {folder} cannot be written: No space left on device\n  {RUNS_REMEDY}\n"
+    expected = (
+        f"error: the run folder {folder} cannot be written: No space left on device\n"
+        f"  {SPACE} {RUNS_REMEDY}\n"
+    )
     assert last_lines(said(result)) == expected
     assert result.exit_code == 1
     assert not (folder / name).exists()
@@ -124,7 +135,7 @@ def test_a_real_limit_of_the_system(tmp_path: Path) -> None:
     ended = nursery().run("-c", program, *words)
     assert ended.code == 1
     assert last_lines(ended.err) == (
-        f"error: the store {tmp_path}/store cannot be written: File too large\n  {STORE_REMEDY}\n"
+        f"error: the store {tmp_path}/store cannot be written: File too large\n  {SIZE} {STORE_REMEDY}\n"
     )
     assert kinds(tmp_path / "store") == []
 
@@ -134,14 +145,14 @@ def test_places_where_nothing_can_be_written(tmp_path: Path) -> None:
     nowhere = "/proc/segad" if sys.platform == "linux" else "/dev/null/segad"
     result = run_command(recipe, store=Path(nowhere))
     assert said(result).startswith(f"error: the store {nowhere} cannot be created: ")
-    assert said(result).endswith(f"\n  {STORE_REMEDY}\n")
+    assert said(result).endswith(f" {STORE_REMEDY}\n")
     assert result.exit_code == 1
     result = segad("check", recipe, "--store", nowhere)
     assert said(result).startswith(f"error: the store {nowhere} cannot be created: ")
     assert result.exit_code == 1
     result = run_command(recipe, runs=Path(nowhere))
     assert said(result).startswith(f"error: the run folder {nowhere}/tiny cannot be written: ")
-    assert said(result).endswith(f"\n  {RUNS_REMEDY}\n")
+    assert said(result).endswith(f" {RUNS_REMEDY}\n")
     assert result.exit_code == 1
 
 
@@ -154,7 +165,7 @@ def test_a_folder_where_a_file_should_be(name: str, tmp_path: Path) -> None:
     (folder / name).mkdir(parents=True)
     result = run_command(recipe)
     assert last_lines(said(result)) == (
-        f"error: the run folder {folder} cannot be written: Is a directory\n  {RUNS_REMEDY}\n"
+        f"error: the run folder {folder} cannot be written: Is a directory\n  {OTHER} {RUNS_REMEDY}\n"
     )
     assert result.exit_code == 1
     (folder / name).rmdir()
@@ -205,11 +216,11 @@ def test_somebodys_latest_stays(tmp_path: Path, kind: str) -> None:
     else:
         targets = {"link": "../../victim", "dangling": "gone", "outside": "../12345678"}
         latest.symlink_to(targets[kind])
-    before = latest.lstat()
+    before = identity(latest)
     result = run_command(recipe)
     assert result.exit_code == 0, said(result)
     assert str(latest) in said(result) and "move it away" in said(result)
-    assert latest.lstat() == before
+    assert identity(latest) == before
     assert (tmp_path / "victim").read_text() == "precious"
 
 

@@ -20,15 +20,13 @@ from rivals import write_and_read
 
 import segad_core.store.store
 from segad_core.base.files import write_atomic
+from segad_core.base.resources import remedy_of
 from segad_core.errors import StoreError
 from segad_core.store.store import Store
 
 KEY = "ab" + 62 * "0"
 FILES = {"values.npy": bytes(range(256)) * 4, "columns.json": b'["a", "b"]'}
-REMEDY = (
-    "Free some space or correct its permissions, or name another folder with --store; "
-    "what is finished stays and will not be computed again."
-)
+REMEDY = "Or name another folder with --store. What is finished stays and will not be computed again."
 
 
 @pytest.fixture
@@ -161,6 +159,17 @@ def test_a_disk_that_cannot_be_read(store: Store, monkeypatch: pytest.MonkeyPatc
     assert quarantined(store) == []
 
 
+def test_corrupt_artifacts_of_one_key_never_meet_in_quarantine(store: Store) -> None:
+    """Even where somebody deleted one of the earlier ones."""
+    for number in (0, 1, 0):
+        store.put(KEY, "fit", FILES)
+        (folder_of(store) / "values.npy").write_bytes(b"")
+        assert store.get(KEY) is None
+        assert (store.root / "quarantine" / f"{KEY}.{number}").is_dir()
+        if number == 1:
+            shutil.rmtree(store.root / "quarantine" / f"{KEY}.0")
+
+
 STEPS = ("mkdir", "write_bytes", "sync_file", "write_text", "sync_folder", "rename")
 
 
@@ -194,7 +203,7 @@ def test_a_write_that_fails_leaves_nothing(
                     for w in ("written", "locked")
                 }
                 assert error.what in said
-                assert error.remedy == REMEDY
+                assert error.remedy == f"{remedy_of(OSError(code, ''))} {REMEDY}"
         assert parts(store) == []
         assert store.get(KEY) in (None, FILES)  # whole, where only the last sync failed
         assert quarantined(store) == []
@@ -247,7 +256,7 @@ def test_a_store_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         Store(tmp_path / "file" / "store")
     assert caught.value.what == f"the store {tmp_path}/file/store cannot be created: Not a directory"
-    assert caught.value.remedy == REMEDY
+    assert caught.value.remedy.endswith(REMEDY)
 
 
 LIMITED = """
@@ -268,7 +277,8 @@ except StoreError as error:
 def test_a_real_limit_of_the_system(store: Store) -> None:
     words = [sys.executable, "-c", LIMITED, str(store.root), KEY]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert done.stdout == f"the store {store.root} cannot be written: File too large\n  {REMEDY}\n"
+    assert done.stdout.startswith(f"the store {store.root} cannot be written: File too large\n")
+    assert "ulimit -f" in done.stdout and done.stdout.endswith(f"{REMEDY}\n")
     assert done.stderr == ""
     assert parts(store) == []
     assert store.get(KEY) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,30 @@ def test_other_files_are_counted(lots: Path) -> None:
 def test_patterns(lots: Path, pattern: str, expected: list[str]) -> None:
     found = find_images([pattern, "lot10/a.png"])
     assert names(found) == [*expected, "lot10/a.png"]
+
+
+@pytest.mark.parametrize("pattern", ["lot*/*.png", "**/*.png", "lot10/*", "l*/**"])
+def test_a_pattern_reports_a_folder_that_cannot_be_read(
+    lots: Path, pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's own patterns pass over it, and its images would be missing without a word."""
+    real, real_list = Path.iterdir, os.listdir
+
+    def forbidden(path: Path) -> Iterator[Path]:
+        if path.name == "lot10":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    def forbidden_list(path: str) -> list[str]:
+        if Path(path).name == "lot10":
+            raise PermissionError(13, "Permission denied", path)
+        return real_list(path)
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    monkeypatch.setattr(os, "listdir", forbidden_list)
+    found = find_images([pattern, "notes.txt"])
+    assert "lot10" in names(found)
+    assert any("lot10" in note and "Permission denied" in note for note in found.notes)
 
 
 def test_what_is_no_pattern_is_an_error(lots: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
-from segad_core.api import InputFile, PluginError, did_you_mean
+from segad_core.api import InputFile, PluginError, ResourceError, did_you_mean, guarded
 from segad_plugins.backbones.weights import load
 from segad_plugins.torch_tools import read_weights
 
@@ -89,7 +89,10 @@ def pretrained(who: str, model: str, recipe: str, source: object, **options: Any
         PluginError: the weights cannot be obtained.
     """
     try:
-        return create(who, model, pretrained=True, **options)
+        with guarded(f"{who}: getting the weights of {model} from {source}"):
+            return create(who, model, pretrained=True, **options)
+    except ResourceError:
+        raise
     except Exception as error:  # download, format and shape errors have many classes
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PluginError(

@@ -10,7 +10,7 @@ import torch
 import torchvision.models
 from torch import Tensor, nn
 
-from segad_core.api import InputFile, PluginError, did_you_mean, file_digest
+from segad_core.api import InputFile, PluginError, did_you_mean, file_digest, guarded
 from segad_plugins.backbones.weights import load
 from segad_plugins.torch_tools import IMAGENET, read_weights
 
@@ -147,8 +147,11 @@ def _download(who: str, choice: Choice, recipe: str) -> dict[str, Tensor]:
     path, url = cached(who, choice), published(who, choice).url
     if not path.is_file():
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(path), hash_prefix=_digest_prefix(path), progress=False)
+            with guarded(f"{who}: downloading {url} to {path}"):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                torch.hub.download_url_to_file(
+                    url, str(path), hash_prefix=_digest_prefix(path), progress=False
+                )
         except (OSError, RuntimeError) as error:
             raise PluginError(
                 f"{who}: the weights file {path.name} cannot be downloaded from {url} ({error})",

@@ -93,7 +93,7 @@ class MapFolder:
 
     def _foreign_file(self, record: Mapping[str, Any]) -> str:
         """What is in the folder besides the record and as many maps as it names; empty if nothing is."""
-        paths = [path for path in self.path.rglob("*") if path.is_symlink() or not path.is_dir()]
+        paths = [path for path in _everything(self.path) if path.is_symlink() or not path.is_dir()]
         maps = [path for path in paths if path.suffix == ".npy" and kind_of(path) == "a file"]
         others = sorted({*paths} - {*maps, self.path / RECORD})
         if others:
@@ -102,9 +102,26 @@ class MapFolder:
         return f"{len(maps)} npy files instead of {count}" if len(maps) != count else ""
 
 
+def _everything(folder: Path) -> list[Path]:
+    """Everything below a folder, without following links.
+
+    Raises:
+        OSError: a folder cannot be read: nothing that cannot be seen is taken for absent.
+    """
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    return [
+        Path(current, name)
+        for current, folders, files in os.walk(folder, onerror=fail)
+        for name in (*folders, *files)
+    ]
+
+
 def _sync(folder: Path) -> None:
     """Forces a folder and everything in it to disk."""
-    paths = [folder, *folder.rglob("*")]
+    paths = [folder, *_everything(folder)]
     with ThreadPoolExecutor(_SYNCS) as pool:
         list(pool.map(sync_file, (path for path in paths if path.is_file())))
     for path in reversed(paths):

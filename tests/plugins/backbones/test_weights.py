@@ -1,6 +1,8 @@
 """Where the weights of a trunk come from: old files, files of other networks, caches, missing networks."""
 
+import errno
 import logging
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ import torch
 import torchvision.models
 
 from segad_core.base.digest import file_digest
-from segad_core.errors import PluginError
+from segad_core.errors import PluginError, ResourceError
+from segad_plugins import torch_tools
 from segad_plugins.backbones import Backbone, _announce, check_weights, trunk
+from segad_plugins.backbones import timm as timm_backbone
 from segad_plugins.backbones import torchvision as family
 from segad_plugins.encoders.torchvision import TorchVision
 
@@ -235,3 +239,24 @@ def test_weights_that_timm_has_from_elsewhere_are_looked_for_in_torchs_cache(
     _cached(tmp_path, "resnet10t-01234567.pth").write_bytes(b"weights")
     check_weights(params, "dra, again")
     assert not caplog.records
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE, errno.ENOMEM])
+def test_a_fault_of_the_machine_is_not_one_of_the_weights(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("weights.pth", "weights.safetensors"):
+        torch.save({}, tmp_path / name)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(torch, "load", fail)
+    monkeypatch.setattr(torch_tools, "load_file", fail)
+    monkeypatch.setattr(timm_backbone, "create", fail)
+    for name in ("weights.pth", "weights.safetensors"):
+        with pytest.raises(ResourceError, match=name) as caught:
+            torch_tools.read_weights(tmp_path / name)
+        assert os.strerror(code) in caught.value.what
+    with pytest.raises(ResourceError, match="resnet18"):
+        timm_backbone.pretrained("encoder timm", "resnet18", "file: PATH", "the hub")
