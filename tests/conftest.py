@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before any library is loaded
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in `nursery`: tests compare scores of both to the last bit
 
 pytest.register_assert_rewrite("segad_core.testing")
 

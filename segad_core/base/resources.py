@@ -28,21 +28,33 @@ _REMEDIES = {
     errno.EAGAIN: "Raise the limit on processes and threads (ulimit -u).",
 }
 
-
 _TORCH = ("out of memory", "can't allocate memory", "not enough memory")
 """What torch says when the memory of a GPU or of the machine is used up."""
+_NO_THREAD = "can't start new thread"
 
 
 def is_resource(error: BaseException) -> bool:
     """Whether an error is a fault of the machine, not of the file or the value that was worked on."""
-    return _is_memory(error) or (isinstance(error, OSError) and error.errno in _REMEDIES)
+    return _code(error) in _REMEDIES
 
 
-def _is_memory(error: BaseException) -> bool:
-    """Whether memory is missing: of the machine, or of its GPU, of which torch tells by a RuntimeError."""
+def _code(error: BaseException) -> int | None:
+    """The system's code for an error; None if it stands for nothing of the system."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+        return errno.EAGAIN
+    return errno.ENOMEM if isinstance(error, MemoryError) or _says_memory(error) else None
+
+
+def _says_memory(error: BaseException) -> bool:
+    """Whether a library says in its own words that memory is missing: torch, Pillow's decoders, XGBoost."""
+    text = str(error)
     if isinstance(error, RuntimeError):
-        return any(words in str(error) for words in _TORCH)
-    return isinstance(error, MemoryError)
+        return any(words in text for words in _TORCH)
+    if isinstance(error, OSError):
+        return text.startswith("out of memory error")
+    return type(error).__name__ == "XGBoostError" and "bad_alloc" in text
 
 
 def remedy_of(error: OSError) -> str:
@@ -57,11 +69,9 @@ def resource_error(error: BaseException, doing: str) -> ResourceError:
         error: what the system raised.
         doing: the operation and the path or thing it concerned, such as `reading parts/1.png`.
     """
-    if _is_memory(error):
-        what, remedy = "out of memory", _REMEDIES[errno.ENOMEM]
-    else:
-        what = getattr(error, "strerror", None) or str(error)
-        remedy = _REMEDIES.get(getattr(error, "errno", None) or 0, "Correct it.")
+    code = _code(error)
+    what = getattr(error, "strerror", None) or ("out of memory" if code == errno.ENOMEM else str(error))
+    remedy = _REMEDIES.get(code or 0, "Correct it.")
     where = getattr(error, "filename", None)
     named = f" ({_text(where)})" if where and _text(where) not in doing else ""
     return ResourceError(f"{doing}: {what}{named}", f"{remedy} {_AGAIN}")
@@ -76,7 +86,7 @@ def guarded(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, MemoryError, RuntimeError) as error:
+    except Exception as error:
         if is_resource(error):
             raise resource_error(error, doing) from error
         raise

@@ -103,7 +103,7 @@ def _report(error: Exception, command: str, debug: bool) -> int:
         say_traceback()
     if isinstance(error, SegadError):
         say_error(error)
-    elif isinstance(error, OSError | MemoryError) and is_resource(error):
+    elif is_resource(error):
         say_error(resource_error(error, _name(command)))
     elif isinstance(error, OSError) and error.errno is not None:
         say_error(_refused(error, _name(command)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +18,15 @@ AGAIN = "Copy it again from its source, or remove it."
 def reading(path: Path, doing: str = "reading") -> Iterator[None]:
     """Turns what parsers and the system raise while a file is read into errors that name it.
 
+    What is not a regular file is rejected before it is opened: a pipe or a device may never end.
+
     Raises:
         ResourceError: the machine failed; the file is not at fault.
         ImageError: the path leads to no file that can be read, or the file is damaged.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ImageError(f"{path}: is not a file", "Remove it, or correct the path.")
         yield
     except SegadError:
         raise

@@ -13,7 +13,7 @@ from segad_core.base.parallel import in_order
 from segad_core.contracts import Progress, Sample, no_progress
 from segad_core.errors import DataError, ImageError, LeakageError
 from segad_core.images.decode import at_full_size
-from segad_core.images.faults import image_digest, reading
+from segad_core.images.faults import image_digest
 from segad_core.store.records import Records
 from segad_core.store.store import Store
 
@@ -148,9 +148,6 @@ def check_labels(samples: Sequence[Sample], facts: Mapping[str, Facts], context:
 
 def _file_digest(sample: Sample) -> str | ImageError:
     try:
-        with reading(sample.path):
-            if sample.path.exists() and not sample.path.is_file():
-                raise ImageError(f"{sample.path}: is not a file", "Remove it from the data set.")
         return image_digest(sample.path)
     except ImageError as error:
         return error

@@ -10,6 +10,7 @@ from functools import partial
 
 import pluggy
 
+from segad_core.base.resources import is_resource, resource_error
 from segad_core.base.text import reason
 from segad_core.contracts import Executor
 from segad_core.errors import PluginError, SegadError
@@ -127,12 +128,19 @@ def report(hook: pluggy.HookRelay, name: str, what: str, done: int, total: int, 
 
 
 def _with_task(error: Exception, task: Task) -> SegadError:
-    """A task's error; one that no plugin put into words names the task in which it arose."""
+    """A task's error; one that no plugin put into words names the task in which it arose.
+
+    A fault of the machine is no defect of a plugin.
+    """
     if isinstance(error, SegadError):
         return error
-    named = PluginError(
-        f"{task.name}: stopped by an unexpected {reason(error)}",
-        "This is a defect in a plugin or in segad: run again with --debug, and report what it shows.",
-    )
+    named: SegadError
+    if is_resource(error):
+        named = resource_error(error, task.name)
+    else:
+        named = PluginError(
+            f"{task.name}: stopped by an unexpected {reason(error)}",
+            "This is a defect in a plugin or in segad: run again with --debug, and report what it shows.",
+        )
     named.__cause__ = error
     return named

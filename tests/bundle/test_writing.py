@@ -147,6 +147,27 @@ def test_files_are_taken_over_from_any_form_to_any_form(source: str, target: str
     assert contents(tmp_path / target) == {"sub/one": b"one", "two": b"two"}
 
 
+@pytest.mark.parametrize("name", ["x", "x.zip"])
+def test_what_somebody_else_put_there_at_the_last_moment_stays(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / name
+
+    def overtaken(self: Path, target: Path) -> Path:
+        write_elsewhere(out)
+        raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+
+    def write_elsewhere(place: Path) -> None:
+        place.mkdir()
+        (place / "mine").write_text("precious")
+
+    monkeypatch.setattr(Path, "replace" if name == "x.zip" else "rename", overtaken)
+    with pytest.raises(BundleError, match="not empty"):
+        write_bundle(out, PLAIN, {"one": b"one"})
+    assert (out / "mine").read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_a_bundle_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_bundle(tmp_path / "x", PLAIN, {"one": b"one"})
     rename, calls = Path.rename, list[str]()

@@ -102,7 +102,7 @@ def test_a_run_finishes_without_the_images_that_cannot_be_read(tmp_path: Path) -
     (good / "gone.png").symlink_to(tmp_path / "nowhere.png")
     (good / "loop.png").symlink_to(good / "loop.png")
     expected = {name: (what, remedy) for name, (_, what, remedy) in UNREADABLE.items()}
-    expected["pipe.png"] = ("is not a file", "Remove it from the data set.")
+    expected["pipe.png"] = ("is not a file", "Remove it, or correct the path.")
     expected["gone.png"] = ("there is no such file", "Restore it, or correct the path.")
     expected["loop.png"] = (
         "cannot be read (Too many levels of symbolic links)",

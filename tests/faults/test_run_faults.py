@@ -9,9 +9,11 @@ import shutil
 import sys
 from pathlib import Path
 
+import fakes
 import pytest
-from builders import kinds, run_command, said, segad, workshop
+from builders import data_set, kinds, run_command, said, segad, workshop
 from nursery import nursery
+from small_runs import write
 
 import segad_core.run.folder
 from segad_core.base import leftovers
@@ -253,6 +255,35 @@ def test_a_planted_link_in_a_run_folder_is_replaced_not_followed(tmp_path: Path,
     assert run_command(recipe).exit_code == 0
     assert (tmp_path / "victim").read_text() == "precious"
     assert (folder / name).read_bytes() == whole and not (folder / name).is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        (MemoryError(), "out of memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "out of memory"),
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+        (OSError(errno.ENOSPC, "No space left on device", "/cache/x"), "No space left on device (/cache/x)"),
+    ],
+    ids=["memory", "memory of a GPU", "handles", "space"],
+)
+def test_the_machine_failed_in_a_plugin(
+    error: Exception, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plugin is not called defective."""
+
+    def fails(*_: object) -> None:
+        raise error
+
+    fakes.install(monkeypatch)
+    data_set(tmp_path / "data", good=24, bad=13)
+    recipe = write(tmp_path, rows=[{"name": "SegAD", "detectors": ["spotty"]}])
+    with monkeypatch.context() as patch:
+        patch.setattr(fakes.Spotty, "fit", fails)
+        result = run_command(recipe)
+    assert last_lines(said(result)).startswith(f"error: a, seed 0: fit: {what}\n")
+    assert "defect" not in said(result) and result.exit_code == 1
+    assert run_command(recipe).exit_code == 0
 
 
 def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,9 +110,16 @@ def test_the_image_is_not_there_to_be_read(
     assert caught.value.remedy
 
 
-def test_a_device_that_fails_while_pillow_decodes(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.EIO, os.strerror(errno.EIO)), OSError("out of memory error when reading image file")],
+    ids=str,
+)
+def test_the_machine_failed_while_pillow_decodes(
+    error: Exception, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fails(*_: object) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
+        raise error
 
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load_read", fails)
     for read in (decode, read_labels, read_mask):
@@ -134,6 +141,16 @@ def test_what_pillow_stumbles_over_is_the_image(
         with pytest.raises(ImageError, match="is damaged or truncated") as caught:
             read(image)
         assert caught.value.what.startswith(f"{image}: ")
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("reader", READERS)
+def test_a_pipe_is_rejected_and_not_waited_for(reader: str, image: Path) -> None:
+    for place in (image, image.with_suffix(".npy")):
+        place.unlink()
+        os.mkfifo(place)
+    with pytest.raises(ImageError, match=r"part 7.* is not a "):
+        READERS[reader](image)
 
 
 def test_a_path_that_cannot_be_looked_at(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,10 @@ import hashlib
 import io
 import os
 import shutil
+import stat
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -51,12 +52,12 @@ def write_bundle(out: Path, manifest: Manifest, contents: Mapping[str, Content])
             with replacing(out) as file:
                 _write_zip(file, out, manifest, contents)
                 check_free(out)
-                placed.append(out)
+                placed.append(os.fstat(file.fileno()))
         else:
             with temporary_folder(out) as fresh:
                 _write_folder(fresh, out, manifest, contents)
                 check_free(out)
-                placed.append(out)
+                placed.append(fresh.stat())
                 fresh.rename(out)
                 sync_folder(out.parent)
 
@@ -94,17 +95,24 @@ def check_free(out: Path) -> None:
 
 
 @contextmanager
-def _none_if_it_fails(out: Path) -> Iterator[list[Path]]:
-    """Removes a new bundle that took its place but may not be on the disk."""
-    placed: list[Path] = []
+def _none_if_it_fails(out: Path) -> Iterator[list[os.stat_result]]:
+    """Removes a new bundle that took its place but may not be on the disk, and nothing that others put there.
+
+    Yields:
+        A list, to which the block adds the bundle's status before it moves it into place.
+    """
+    placed: list[os.stat_result] = []
     try:
         yield placed
     except BaseException:
         for one in placed:
-            if one.is_dir():
-                shutil.rmtree(one, ignore_errors=True)
-            else:
-                one.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                if not os.path.samestat(out.lstat(), one):
+                    continue
+                if stat.S_ISDIR(one.st_mode):
+                    shutil.rmtree(out, ignore_errors=True)
+                else:
+                    out.unlink()
         raise
 
 
