@@ -28,6 +28,8 @@ SCRATCH = "segad-scratch-"
 """How the names of segad's folders in the system's temporary folder begin."""
 
 _NAME = re.compile(rf"\.(?P<name>.+)\.(?:[0-9a-f]{{16}}\.(?P<kind>{PART}|{OLD})|{LOCK})", re.DOTALL)
+_SCRATCH = re.compile(rf"{SCRATCH}[a-z0-9_]{{8}}")
+"""Names as `tempfile.mkdtemp` completes them."""
 _LONGEST = 200
 """Bytes of a name that are repeated in a temporary one; file systems allow some 255 in all."""
 
@@ -166,7 +168,7 @@ def leftovers(folder: Path) -> list[Path]:
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries]
     return sorted(
-        folder / name for name in names if _NAME.fullmatch(name) or (scratch and name.startswith(SCRATCH))
+        folder / name for name in names if _NAME.fullmatch(name) or (scratch and _SCRATCH.fullmatch(name))
     )
 
 
@@ -237,7 +239,9 @@ def _lock(descriptor: int, exclusively: bool) -> bool:
 def _put_back(path: Path) -> bool:
     """Gives a replaced folder its name again if nothing has it."""
     match = _NAME.fullmatch(path.name)
-    if match is None or match["kind"] != OLD:
+    if match is None or match["kind"] != OLD or match["name"] in (".", ".."):
+        return False
+    if not stat.S_ISDIR(path.lstat().st_mode):  # only folders are replaced in two steps
         return False
     place = path.with_name(match["name"])
     if os.path.lexists(place):
@@ -258,12 +262,19 @@ def _remove_unheld(path: Path) -> bool:
     return True
 
 
+def _made_so(name: str, mode: int) -> bool:
+    """Whether segad makes such a thing under a name: locks are files, scratch is a folder, others either."""
+    return (stat.S_ISREG(mode) and _SCRATCH.fullmatch(name) is None) or (
+        stat.S_ISDIR(mode) and not name.endswith(f".{LOCK}")
+    )
+
+
 @contextmanager
 def _claimed(path: Path) -> Iterator[os.stat_result | None]:
     """Holds a file or folder of this user against everybody; None if somebody holds it, or it is a link."""
     status = path.lstat()
     ours = status.st_uid == os.geteuid() if fcntl is not None else False
-    if not ours or not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+    if not ours or not _made_so(path.name, status.st_mode):
         yield None
         return
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -102,7 +102,7 @@ def lock_file(output: Path) -> Path:
     name = os.fsencode(output.name)
     if len(name) > _LONGEST:
         name = name[: _LONGEST // 2] + bytes_digest(name)[:16].encode()
-    return output.with_name(f".{os.fsdecode(name)}.{LOCK}")
+    return output.parent / f".{os.fsdecode(name)}.{LOCK}"  # the root has no name
 
 
 def _take(lock: FileLock, place: Path, wait: float) -> Mapping[str, Any] | None:

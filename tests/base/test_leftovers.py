@@ -104,3 +104,36 @@ def test_a_lock_file_is_swept_once_nobody_holds_it(tmp_path: Path) -> None:
     place.write_text("{}")
     assert abandoned(place)
     assert sweep(tmp_path) == [place] and not place.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["segad-scratch-notes", "segad-scratch-a1b2c3d4.txt", "segad-scratch-", ".mine.segad-lock"]
+)
+def test_a_folder_that_segad_did_not_make_stays(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "work").write_text("precious")
+    assert sweep(tmp_path) == []
+    assert (tmp_path / name / "work").read_text() == "precious"
+
+
+def test_a_file_is_no_scratch_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "segad-scratch-a1b2c3d4").write_text("precious")
+    assert sweep(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", [f"...{TOKEN}.{OLD}", f"....{TOKEN}.{OLD}"])
+def test_a_name_that_leads_nowhere_stops_nothing(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    left = tmp_path / f".x.{TOKEN}.segad-part"
+    left.write_text("half")
+    assert left in sweep(tmp_path)
+
+
+def test_only_a_folder_is_put_back(tmp_path: Path) -> None:
+    (tmp_path / "victim").mkdir()
+    (tmp_path / f".x.{TOKEN}.{OLD}").symlink_to(tmp_path / "victim")
+    assert sweep(tmp_path) == [] and not (tmp_path / "x").is_symlink()

@@ -146,3 +146,7 @@ def test_a_holder_that_ends_at_once_is_named(tmp_path: Path, monkeypatch: pytest
     lock = FileLock(lock_file(tmp_path / "f"))
     with lock, pytest.raises(HeldError, match=f"process {os.getpid()} "), held(tmp_path / "f", ""):
         pass
+
+
+def test_the_root_has_a_lock() -> None:
+    assert lock_file(Path("/")) == Path("/..segad-lock")
