@@ -67,6 +67,20 @@ SLOW: dict[str, Callable[[], bytes]] = {
     "tags.tif": lambda: hostile.bigtiff(70_000),
     "strips.tif": lambda: hostile.tiff(1, 60_000, STRIPS),
     "fractions.tif": lambda: hostile.tiff(4, 4, {282: (5, 30_000, struct.pack("<II", 1, 3) * 30_000)}),
+    "a tag that is there twice.tif": lambda: hostile.tiff_of(
+        [(274, 3, 0, 0), (274, 5, 30_000, hostile.END)], bytes(240_000)
+    ),
+    "a tag of no type.tif": lambda: hostile.tiff_of(
+        [(274, 99, 1, 1), (274, 5, 30_000, hostile.END)], bytes(240_000)
+    ),
+    "many directories in one.tif": lambda: hostile.tiff_of([(34665, 4, 1, i) for i in range(5)]),
+    "fractions in the second of two.tif": lambda: hostile.tiff_of(
+        [(34665, 4, 0, 0), (34665, 4, 1, hostile.END)],
+        struct.pack("<HHHIII", 1, 40_000, 5, 30_000, 0, 0) + bytes(240_000),
+    ),
+    "a tile too large, twice.tif": lambda: hostile.tiff_of(
+        [(322, 3, 0, 0), (322, 3, 1, 60_000), (323, 3, 1, 60_000)]
+    ),
     "numbers.tif": lambda: hostile.tiff(4, 4, {50_000: (3, 400_000, bytes(800_000))}),
     "a tile too large.tif": lambda: hostile.tiles(16, 16, 12_000, 8, b"x"),
     "scans in tiles.tif": lambda: hostile.tiles(9728, 9728, 512, 7, SCANS),
@@ -203,3 +217,8 @@ def test_labels_are_bounded_too(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(hostile.png(4, 4, hostile.profiles(2)))
     with pytest.raises(ImageError, match="would take too long"):
         read_labels(tmp_path / "a.png")
+
+
+def test_a_tag_that_is_there_twice_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(hostile.tiff_of([(274, 3, 1, 1), (274, 3, 1, 6)]))
+    assert decode(tmp_path / "a.tif").pixels.shape == (4, 4, 3)

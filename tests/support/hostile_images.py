@@ -130,6 +130,23 @@ def tiff(
     )
 
 
+END = "the end"
+"""The place behind the tags."""
+
+
+def tiff_of(more: Sequence[tuple[int, int, int, int | str]], behind: bytes = b"") -> bytes:
+    """A grey TIFF of 4 x 4 pixels with further tags, each (tag, type, count, value), in this order."""
+    plain = [(256, 4), (257, 4), (258, 8), (259, 1), (262, 1), (273, 8), (278, 4), (279, 16)]
+    tags = [*((tag, 3, 1, value) for tag, value in plain), *more]
+    end = 8 + 16 + 2 + 12 * len(tags) + 4
+    entries = b"".join(
+        struct.pack("<HHII", tag, kind, count, end if isinstance(value, str) else value)
+        for tag, kind, count, value in tags
+    )
+    head = struct.pack("<2sHI", b"II", 42, 24) + bytes(16) + struct.pack("<H", len(tags))
+    return head + entries + bytes(4) + behind
+
+
 def tiles(width: int, height: int, side: int, compression: int, data: bytes) -> bytes:
     """A TIFF in tiles that are all the same bytes."""
     count = -(-width // side) * -(-height // side)

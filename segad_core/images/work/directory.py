@@ -44,9 +44,13 @@ _MAX_PREFIXES = 4
 """Pillow copies the data for each of them."""
 _BELOW = (34665, 34853, 40965)
 """Tags that lead to further directories: EXIF, GPS, interoperability."""
+_MAX_BELOW = 4
+"""Places that one of them may name; a proper file has one."""
 
 
 Order = Literal["little", "big"]
+_Held = tuple[int, int, int]
+"""What a tag holds: type, number of values, place."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,11 @@ class Directory:
     """The tags of the first directory: for each its type, the number of its values, and where they are.
 
     Attributes:
-        tags: (type, count, place) by tag.
+        tags: (type, count, place) by tag; of a tag that is there twice, the first that can be read.
         order: `little` or `big`.
     """
 
-    tags: Mapping[int, tuple[int, int, int]]
+    tags: Mapping[int, _Held]
     order: Order
 
     def values(self, file: IO[bytes], tag: int) -> list[int]:
@@ -95,15 +99,17 @@ def read(path: Path, file: IO[bytes], size: int) -> Directory | None:
     big = head[2] == 43 or head[3] == 43
     start = int.from_bytes(head[8:16] if big else head[4:8], order)
     first = _tags(path, file, start, order, big)
-    every = list(first.items())
+    every = list(first)
     for tag in _BELOW:
-        below = dict(every).get(tag)
-        if below is not None:
-            (_, _, place) = below
+        places = {place for found, (_, _, place) in every if found == tag}
+        if len(places) > _MAX_BELOW:
+            raise too_slow(path, f"the tag {tag} {len(places)} times")
+        for place in sorted(places):
             file.seek(place)
-            every += _tags(path, file, int.from_bytes(file.read(8 if big else 4), order), order, big).items()
+            every += _tags(path, file, int.from_bytes(file.read(8 if big else 4), order), order, big)
     _check(path, every, size)
-    return Directory(first, order)
+    valid = [(tag, held) for tag, held in first if held[0] in _BYTES and held[1]]
+    return Directory(dict(reversed(valid)), order)
 
 
 def check_exif(path: Path, data: bytes) -> None:
@@ -120,29 +126,28 @@ def check_exif(path: Path, data: bytes) -> None:
     raise too_slow(path, "EXIF data that begins again and again")
 
 
-def _tags(
-    path: Path, file: IO[bytes], start: int, order: Order, big: bool
-) -> dict[int, tuple[int, int, int]]:
+def _tags(path: Path, file: IO[bytes], start: int, order: Order, big: bool) -> list[tuple[int, _Held]]:
+    """All entries of a directory: of a tag that is there twice, Pillow takes the first that it can read."""
     if start >= 1 << 63:
-        return {}
+        return []
     file.seek(start)
     count = int.from_bytes(file.read(8 if big else 2), order)
     if count > _MAX_TAGS:
         raise too_slow(path, f"{count} tags")
     width, inline = (20, 8) if big else (12, 4)
     data = file.read(count * width)
-    tags: dict[int, tuple[int, int, int]] = {}
+    tags: list[tuple[int, _Held]] = []
     for i in range(len(data) // width):
         entry = data[i * width : (i + 1) * width]
         tag, kind = (int.from_bytes(entry[j : j + 2], order) for j in (0, 2))
         values = int.from_bytes(entry[4 : width - inline], order)
         held = values * _BYTES.get(kind, 0) <= inline
         here = start + (8 if big else 2) + (i + 1) * width - inline
-        tags.setdefault(tag, (kind, values, here if held else int.from_bytes(entry[-inline:], order)))
+        tags.append((tag, (kind, values, here if held else int.from_bytes(entry[-inline:], order))))
     return tags
 
 
-def _check(path: Path, tags: list[tuple[int, tuple[int, int, int]]], size: int) -> None:
+def _check(path: Path, tags: list[tuple[int, _Held]], size: int) -> None:
     counted = [(tag, kind, count) for tag, (kind, count, _) in tags if kind in _BYTES]
     length = sum(count * _BYTES[kind] for _, kind, count in counted if count * _BYTES[kind] > 8)
     strips = max((count for tag, _, count in counted if tag in _STRIPS), default=0)
