@@ -65,6 +65,21 @@ def gone_on(path: Path, explain: bool = False) -> bytes:
     return path.read_bytes()
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_no_image_passes_for_another_by_its_name(form: str, tmp_path: Path) -> None:
+    """A name that spells another one's escapes is another name: the image that came later is scored."""
+    path = tmp_path / f"x.{form}"
+    spelt = ["a\\x0a.png", "b\\udcff.png", "c\\x5cx0a.png", "d\\U0010ffff.png", "e\\x.png"]
+    meant = ["a\n.png", "b\udcff.png", "c\\x0a.png", "d\U0010ffff.png"]
+    with opened(path) as results:
+        results.write([Prediction(name, "OK", 0.0) for name in spelt])
+    with opened(path, "resume") as results:
+        assert list(results.left([*meant, *spelt])) == meant
+        results.write([Prediction(name, "NG", 1.0) for name in meant])
+    with opened(path, "resume") as results:
+        assert list(results.left([*meant, *spelt])) == []
+
+
 def test_csv_lines(tmp_path: Path) -> None:
     path = tmp_path / "new" / "x.csv"
     raw = written(path, explain=True)

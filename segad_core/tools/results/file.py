@@ -12,11 +12,10 @@ from typing import Literal, Self
 
 from segad_core.base.files import kind_of, replacing, sync_folder
 from segad_core.base.locks import held
-from segad_core.base.text import in_one_line
 from segad_core.bundle.runtime.prediction import Prediction
 from segad_core.errors import StoreError, UsageError
 from segad_core.tools.results.errors import foreign, reporting
-from segad_core.tools.results.lines import COLUMNS, CsvLines, Form, JsonLines, Line, line_of
+from segad_core.tools.results.lines import COLUMNS, CsvLines, Form, JsonLines, Line, image_name, line_of
 from segad_core.tools.results.parquet import read_parquet, require_pyarrow, write_parquet
 from segad_core.tools.results.reading import check_journal, check_line, complete_lines, not_a_file, opened
 from segad_core.tools.results.tally import Tally
@@ -54,7 +53,7 @@ class Results(Tally):
         """The images without a line; an image that is named twice gets two."""
         written = self.written.copy()
         for image in images:
-            name = in_one_line(image)
+            name = image_name(image)
             if written[name] > 0:
                 written[name] -= 1
             else:

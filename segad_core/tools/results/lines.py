@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
@@ -15,6 +17,9 @@ from segad_core.bundle.runtime.prediction import Contribution, Prediction
 COLUMNS = ("image", "verdict", "score", "reason", "bundle")
 _MOST_CONTRIBUTIONS = 10
 """How many contributions are listed as text."""
+
+_LIKE_AN_ESCAPE = re.compile(r"\\(?=x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
+"""A backslash in a name that reads as if it stood for another character."""
 
 Line = dict[str, Any]
 
@@ -87,7 +92,7 @@ def line_of(prediction: Prediction, columns: Sequence[str], bundle: str, as_text
         as_text: whether contributions are text, as tables need them, or a list.
     """
     line: Line = {
-        "image": in_one_line(prediction.image),
+        "image": image_name(prediction.image),
         "verdict": prediction.verdict,
         "score": prediction.score,
         "reason": in_one_line(prediction.reason),
@@ -99,6 +104,14 @@ def line_of(prediction: Prediction, columns: Sequence[str], bundle: str, as_text
             "; ".join(map(str, largest(given))) if as_text else [asdict(one) for one in given]
         )
     return line
+
+
+def image_name(image: str) -> str:
+    """The name of an image in one printable line, different for every image.
+
+    Where a backslash can be part of a name, one that would read as an escape is escaped itself.
+    """
+    return in_one_line(image if os.sep == "\\" else _LIKE_AN_ESCAPE.sub(r"\\x5c", image))
 
 
 def largest(contributions: Iterable[Contribution]) -> list[Contribution]:
