@@ -10,6 +10,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from segad_core.base.digest import bytes_digest, digest_of
+from segad_core.base.resources import is_resource, resource_error
 from segad_core.base.syntax import canonical
 
 
@@ -54,7 +55,9 @@ def _spec(name: str) -> ModuleSpec | None:
         return None  # a name inside a module
     try:
         return importlib.util.find_spec(name)
-    except Exception:  # a package above it fails in its own way when imported
+    except Exception as error:  # a package above it fails in its own way when imported
+        if is_resource(error):  # a key without a part of the code would be another key
+            raise resource_error(error, f"looking for the module {name}") from error
         return None
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 from decimal import Decimal
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""How a cell begins that spreadsheets may run (OWASP, CSV injection), also in full width."""
+_BEGINS = re.compile(r"(^|;)('*)(?=[=+@\t\r\n＝＋－＠-])")
+"""Where a cell begins that spreadsheets may run (OWASP, CSV injection), also in full width.
+
+Where the comma is the decimal sign, spreadsheets part cells at semicolons, quoted or not.
+"""
 
 Cell = str | int | float | Decimal | None
 
@@ -24,13 +28,13 @@ def csv_text(lines: Iterable[Iterable[Cell]]) -> str:
 
 
 def neutral(text: str) -> str:
-    """A text that no spreadsheet runs: an apostrophe stands before one that begins like a formula."""
-    return f"'{text}" if text.lstrip("'").startswith(_FORMULA) else text
+    """A text that no spreadsheet runs: an apostrophe stands before what would begin like a formula."""
+    return _BEGINS.sub(r"\1'\2", text)
 
 
 def original(text: str) -> str:
     """The text that `neutral` was given."""
-    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(_FORMULA) else text
+    return _BEGINS.sub(lambda found: found[1] + found[2][1:], text)
 
 
 def _written(cell: Cell) -> str:

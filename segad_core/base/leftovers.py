@@ -106,6 +106,9 @@ def hold(descriptor: int) -> bool:
 
 def discard(folder: Path) -> None:
     """Removes a folder that was replaced, or leaves it to a later sweep while a reader holds it."""
+    if fcntl is None:  # nobody can hold it, and no sweep would take it
+        shutil.rmtree(folder, ignore_errors=True)
+        return
     with suppress(OSError):
         _remove_unheld(folder)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -21,6 +21,7 @@ _BOOLEANS = {"true": True, "false": False}
 _INNER = (
     *("schema", "items_schema", "keys_schema", "values_schema", "extras_schema", "choices"),
     *("lax_schema", "strict_schema", "json_schema", "python_schema", "steps", "definitions"),
+    "arguments_schema",
 )
 """Where a schema of pydantic holds others; the fields of a model have their own names."""
 
@@ -42,16 +43,38 @@ def number_in(value: object) -> object:
     return _read(value, int) if isinstance(_read(value, int), int) else _read(value, float)
 
 
-def _strict(schema: Any) -> Any:
-    """A schema with strict scalars."""
-    if isinstance(schema, list | tuple):
-        return type(schema)(_strict(one) for one in schema)
-    if not isinstance(schema, dict):
-        return schema
-    inner = {key: _strict(schema[key]) for key in _INNER if key in schema}
-    if schema.get("type") == "model-fields":
-        inner["fields"] = {name: _strict(one) for name, one in schema["fields"].items()}
-    return _scalar({**schema, **inner})
+class _Strict:
+    """Makes the scalars in a schema strict, also in types that it only refers to."""
+
+    def __init__(self, handler: GetCoreSchemaHandler) -> None:
+        self._handler = handler
+        self._inside: list[str] = []
+
+    def of(self, schema: Any) -> Any:
+        """A schema with strict scalars; a type that contains itself is strict on the outside."""
+        if isinstance(schema, list | tuple):
+            return type(schema)(map(self.of, schema))
+        if not isinstance(schema, dict):
+            return schema
+        if schema.get("type") == "definition-ref":
+            return self._referred(schema)
+        inner = {key: self.of(schema[key]) for key in _INNER if key in schema}
+        fields = schema.get("fields")  # a list in dataclasses, else by name
+        if isinstance(fields, dict):
+            inner["fields"] = {name: self.of(one) for name, one in fields.items()}
+        elif isinstance(fields, list):
+            inner["fields"] = self.of(fields)
+        return _scalar({**schema, **inner})
+
+    def _referred(self, reference: dict[str, Any]) -> Any:
+        name = reference["schema_ref"]
+        if name in self._inside:
+            return reference
+        self._inside.append(name)
+        found: Any = self._handler.resolve_ref_schema(cast("CoreSchema", reference))
+        made = self.of({key: value for key, value in found.items() if key != "ref"})
+        self._inside.pop()
+        return made
 
 
 def _scalar(schema: dict[str, Any]) -> Any:
@@ -62,6 +85,9 @@ def _scalar(schema: dict[str, Any]) -> Any:
         read = {"int": int, "float": float, "bool": bool}[kind]
         made: Any = {"strict": True, **schema}
         return core_schema.no_info_before_validator_function(lambda value: _read(value, read), made)
+    if kind == "enum":
+        made = schema
+        return core_schema.no_info_before_validator_function(_no_boolean, made)
     if kind == "literal" and not all(isinstance(one, str) for one in schema["expected"]):
         made = schema
         return core_schema.no_info_before_validator_function(_one_of(schema["expected"]), made)
@@ -94,10 +120,17 @@ def _one_of(expected: list[Any]) -> Callable[[object], object]:
     return checked
 
 
+def _no_boolean(value: object) -> object:
+    """Python takes `true` for 1, so an enumeration of numbers would, too."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("enum", "Input should be one of its members, not a boolean")
+    return value
+
+
 class StrictTypes(BaseModel):
     """A model whose numbers, booleans and strings are not converted. Models in it have to be of this kind."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        made: CoreSchema = _strict(handler(source))
+        made: CoreSchema = _Strict(handler).of(handler(source))
         return made

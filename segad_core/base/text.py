@@ -9,7 +9,7 @@ from segad_core.errors import in_one_line as in_one_line
 
 
 def printable(text: str) -> str:
-    """Text of several lines that a terminal shows and does not obey: control characters become escapes.
+    """Text of several lines in which control characters are escapes, so that a terminal only displays them.
 
     Line ends stay; a name or a message from elsewhere has to pass `in_one_line` before it becomes part of a
     text, or it can pretend to be further lines.

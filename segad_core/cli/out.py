@@ -1,4 +1,4 @@
-"""The one way out for text: no other module of the command line prints, and a terminal obeys nothing.
+"""The one way out for text: no other module of the command line prints, and nothing controls the terminal.
 
 File names, titles, messages of plugins and words of the command line can hold anything. `say` prints one line
 and escapes everything else; `say_lines` keeps line ends, for text whose names have passed `in_one_line`.

@@ -121,6 +121,11 @@ def _check_meaning(path: Path, image: Image.Image) -> None:
 
 def _read(path: Path, image: Image.Image, white: int) -> Decoded:
     """Decodes an image; its own memory is freed before that of the result doubles."""
+    if image.mode not in (*_PLAIN, *_WITH_ALPHA, *_SIXTEEN_BIT, "P"):
+        raise ImageError(
+            f"{path}: holds '{image.mode}' pixels, whose black and white levels are unknown",
+            "Save it with 8 or 16 bits per channel.",
+        )
     image.load()
     check_exif(path, image)
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
@@ -157,11 +162,6 @@ def _scaled(path: Path, image: Image.Image, white: int) -> NDArray[np.uint8]:
 
 def _rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
     transparent = image.mode in _WITH_ALPHA or "transparency" in image.info
-    if not transparent and image.mode not in (*_PLAIN, "P"):
-        raise ImageError(
-            f"{path}: holds '{image.mode}' pixels, whose black and white levels are unknown",
-            "Save it with 8 or 16 bits per channel.",
-        )
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     for place, band in bands(image):
         if transparent:

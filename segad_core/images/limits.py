@@ -9,7 +9,7 @@ from segad_core.errors import ImageError
 MAX_PIXELS = 100_000_000
 """Of an image; larger ones are rejected by their header, before any pixel is decoded."""
 
-MAX_SIDE = 65_535
+MAX_SIDE = 1 << 20
 """Pixels in a row or a column. Memory for longer ones grows with the side, not with the pixels."""
 
 MAX_BYTES = 512 << 20

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import copy
+import errno
+import importlib.util
 import random
 import sys
 import textwrap
@@ -16,6 +18,7 @@ import segad_plugins
 from segad_core.base import code_digest as module
 from segad_core.base.code_digest import modules_digest
 from segad_core.base.syntax import canonical
+from segad_core.errors import ResourceError
 
 SOURCES = sorted(Path(segad_plugins.__path__[0]).rglob("*.py"))
 
@@ -223,3 +226,16 @@ def test_a_module_that_cannot_be_parsed_counts_by_its_bytes(package: Path) -> No
         (package / "helper.py").write_bytes(source)
         seen.add(digest())
     assert len(seen) == 5
+
+
+def test_code_that_cannot_be_looked_for_is_not_left_out(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key without a part of the code would be another key."""
+
+    def fail(name: str) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(importlib.util, "find_spec", fail)
+    with pytest.raises(ResourceError, match="Too many open files"):
+        digest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from decimal import Decimal
 
 import pytest
@@ -25,10 +26,17 @@ def test_other_text_stays_as_it_is(text: str) -> None:
     assert neutral(text) == text
 
 
-@given(st.text(st.sampled_from("'=+-@a\t"), max_size=5))
+def test_a_cell_that_begins_at_a_semicolon_is_neutral_too() -> None:
+    """Where the comma is the decimal sign, semicolons part cells, quoted or not."""
+    assert neutral("part;=cmd|' /C calc'!A0") == "part;'=cmd|' /C calc'!A0"
+    assert neutral("-1;'@a; -b") == "'-1;''@a; -b"
+
+
+@given(st.text(st.sampled_from("'=+-@a\t;"), max_size=6))
 def test_text_is_read_back_exactly(text: str) -> None:
     assert original(neutral(text)) == text
     assert not neutral(text).startswith(("=", "+", "-", "@", "\t"))
+    assert not re.search(r";[=+@\t-]", neutral(text))
 
 
 def test_numbers_are_numbers_and_none_is_empty() -> None:

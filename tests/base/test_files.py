@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from segad_core.base import files
+from segad_core.base import files, leftovers
 from segad_core.base.files import is_file, is_folder, kind_of, replace_folder, replacing, write_atomic
 from segad_core.base.leftovers import temporary_folder
 from segad_core.errors import ResourceError
@@ -77,13 +77,13 @@ def test_there_is_no_moment_without_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_a_reader_holds_is_left_to_a_later_sweep(way: str, tmp_path: Path) -> None:
-    from segad_core.base.leftovers import hold, leftovers, sweep
+    from segad_core.base.leftovers import hold, sweep
 
     put(tmp_path / "x", "one")
     reader = os.open(tmp_path / "x", os.O_RDONLY)
     assert hold(reader)
     put(tmp_path / "x", "two")
-    (old,) = leftovers(tmp_path)
+    (old,) = leftovers.leftovers(tmp_path)
     assert (old / "text").read_text() == "one"
     assert sweep(tmp_path) == []
     os.close(reader)
@@ -136,3 +136,13 @@ def test_what_has_a_path_in_words(make: Callable[[Path], None], tmp_path: Path) 
     make(tmp_path / "x")
     kinds = {"mkdir": "a folder", "touch": "a file", "mkfifo": "a named pipe"}
     assert kind_of(tmp_path / "x") == kinds.get(make.__name__, "a symbolic link")
+
+
+def test_without_locks_a_replaced_folder_is_removed_at_once(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "fcntl", None)
+    for text in ("one", "two"):
+        put(tmp_path / "x", text)
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert (tmp_path / "x" / "text").read_text() == "two"

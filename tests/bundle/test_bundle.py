@@ -540,6 +540,7 @@ def test_an_image_of_another_shape_than_the_mask_is_unknown(bundle: Bundle) -> N
 def test_another_number_of_threads_is_told_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "segad.bundle")
     path = bundle_of("SegAD")
     with Bundle.load(path, "cpu") as made:
         threads = made.manifest.provenance.environment["threads"]
@@ -548,6 +549,7 @@ def test_another_number_of_threads_is_told_once(
     with Bundle.load(path, "cpu") as bundle:
         bundle.predict([good(0)])
     (record,) = [one for one in caplog.records if "threads" in one.message]
+    assert record.levelname == "INFO" and record.notice  # shown, but it is no warning
     assert f"with {threads} compute threads" in record.message
     assert f"OMP_NUM_THREADS={threads}" in record.message and str(path) in record.message
     caplog.clear()

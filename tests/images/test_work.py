@@ -15,7 +15,7 @@ from PIL import Image
 
 from segad_core.errors import ImageError
 from segad_core.images import decode, read_labels, read_mask
-from segad_core.images.limits import MAX_PIXELS
+from segad_core.images.limits import MAX_PIXELS, MAX_SIDE
 from segad_core.images.work import check_exif, jpeg, meter
 from segad_core.images.work.jpeg import check_scans
 
@@ -127,13 +127,29 @@ def test_one_page_that_leads_to_itself_is_one(tmp_path: Path) -> None:
     assert decode(tmp_path / "a.tif").pixels.shape == (4, 4, 3)
 
 
-@pytest.mark.parametrize(("width", "height"), [(70_000, 1), (1, 70_000)])
+@pytest.mark.parametrize(("width", "height"), [(MAX_SIDE + 1, 1), (1, MAX_SIDE + 1)])
 def test_sides_are_bounded(width: int, height: int, tmp_path: Path) -> None:
     """Resizing 1 x 99,000,000 would take 100 GB."""
     (tmp_path / "a.png").write_bytes(hostile.png(width, height))
     with pytest.raises(ImageError, match="too large") as caught:
         decode(tmp_path / "a.png")
-    assert "65535" in caught.value.what
+    assert str(MAX_SIDE) in caught.value.what
+
+
+def test_a_long_strip_of_a_line_camera_is_read(tmp_path: Path) -> None:
+    Image.fromarray(np.full((100_000, 2), 7, np.uint8)).save(tmp_path / "a.png")
+    assert (decode(tmp_path / "a.png").pixels == 7).all()
+
+
+@pytest.mark.parametrize("compression", [2, 3, 4, 32771, 32809, 34676])
+def test_compressions_that_hide_damage_are_refused_silently(
+    compression: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Libtiff makes up what it cannot read, and prints a line for each row past every handler."""
+    (tmp_path / "a.tif").write_bytes(hostile.tiles(64, 64, 64, compression, b"\x5a" * 512))
+    with pytest.raises(ImageError, match=rf"a\.tif: .*compression {compression}"):
+        decode(tmp_path / "a.tif")
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("form", [b"VP8 ", b"VP8L", b"VP8X"])

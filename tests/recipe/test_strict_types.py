@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from builders import data_set, write_recipe
+from pydantic import ValidationError
+from typing_extensions import TypedDict  # pydantic wants this one below Python 3.12
 
+from segad_core.api import Parameters
 from segad_core.errors import RecipeError
 from segad_core.plugins.registry import Registry
 from segad_core.recipe import Recipe, load_recipe
@@ -115,3 +121,68 @@ def test_files_of_splits(seed: object, tmp_path: Path) -> None:
     (tmp_path / "splits.json").write_text(json.dumps({"a": {"0": entry}}))
     with pytest.raises(RecipeError, match=r"a.0.seed: Input should be a valid integer"):
         read_splits(tmp_path / "splits.json")
+
+
+class Level(IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+@dataclass
+class Pair:
+    first: int
+    second: float = 0.0
+
+
+class Named(NamedTuple):
+    count: int
+
+
+class Box(TypedDict):
+    side: int
+
+
+class Chain(Parameters):
+    length: int = 1
+    following: Chain | None = None
+
+
+class Everything(Parameters):
+    chain: Chain | None = None
+    level: Level = Level.LOW
+    pair: Pair = Pair(1)
+    named: Named = Named(1)
+    box: Box = Box(side=1)
+    path: Path = Path()
+    size: tuple[int, int] = (1, 1)
+    ratio: float = 0.5
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"level": True},
+        {"pair": {"first": True}},
+        {"pair": {"first": "2"}},
+        {"named": {"count": True}},
+        {"named": ["2"]},
+        {"box": {"side": True}},
+        {"box": {"side": "2"}},
+        {"size": [1.0, 2]},
+        {"chain": {"length": True}},
+        {"chain": {"following": {"following": {"length": "2"}}}},
+        {"ratio": True},
+    ],
+    ids=str,
+)
+def test_no_kind_of_parameter_converts_values(given: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Everything.model_validate(given)
+
+
+def test_forms_that_yaml_does_not_have_are_made_from_those_that_it_has() -> None:
+    made = Everything.model_validate(
+        {"level": 2, "pair": {"first": 2, "second": 1}, "named": [3], "path": "a", "size": [4, 5], "ratio": 1}
+    )
+    assert (made.level, made.pair, made.named) == (Level.HIGH, Pair(2, 1.0), Named(3))
+    assert (made.path, made.size, made.ratio) == (Path("a"), (4, 5), 1.0)

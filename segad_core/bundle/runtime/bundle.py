@@ -252,13 +252,14 @@ def _compare_threads(container: Container) -> None:
     """Says when the last digits of scores are not to be expected; older bundles have no record."""
     made, here = container.manifest.provenance.environment.get("threads"), compute_threads()
     if type(made) is int and made != here:
-        log.warning(
+        log.info(
             "%s: was made with %d compute threads, and %d are used here: a detector's scores may differ from "
             "about the sixth digit on, and a forest's by more; OMP_NUM_THREADS=%d gives those of then",
             container.path,
             made,
             here,
             made,
+            extra={"notice": True},
         )
 
 

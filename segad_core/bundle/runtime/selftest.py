@@ -114,7 +114,7 @@ def _point_problems(bundle: Bundle) -> list[str]:
     try:
         point = operating_point(table, stored.rule)
     except DataError as error:
-        return [f"the operating point has no ground: {error.what}"]
+        return [f"the operating point cannot be derived from the calibration table: {error.what}"]
     if point.threshold != stored.threshold:
         return [
             f"the threshold {stored.threshold:.6g} is not the one that its rule '{stored.rule}' gives on the "

@@ -6,6 +6,7 @@ from io import BufferedReader
 from math import ceil
 from pathlib import Path
 
+from segad_core.errors import ImageError
 from segad_core.images.limits import MAX_PIXELS, too_slow
 from segad_core.images.work import directory
 from segad_core.images.work.directory import Directory
@@ -14,6 +15,9 @@ from segad_core.images.work.jpeg import check_scans
 _WIDTH, _HEIGHT, _COMPRESSION, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 259, 322, 323
 _PLACES, _LENGTHS = (273, 324), (279, 325)
 _OLD_JPEG, _JPEG = 6, 7
+_COMPRESSIONS = (0, 1, 5, _OLD_JPEG, _JPEG, 8, 32773, 32946, 34925, 50000, 50001)
+"""None, LZW, JPEG, deflate, PackBits, LZMA, Zstandard, WebP. Others, such as those of fax machines, do not
+tell damage from pixels: libtiff makes up what it cannot read, and says so on standard error alone."""
 _DEFLATE, _SLOWER = 160_000_000, 100_000_000
 _MAX_STREAM = {8: _DEFLATE, 32946: _DEFLATE, 34925: _SLOWER, 50000: _SLOWER, 50001: _SLOWER}
 """Bytes of a file by compression (deflate twice, LZMA, Zstandard, WebP): blocks that hold nothing take
@@ -24,7 +28,7 @@ def check(path: Path, file: BufferedReader, size: int) -> None:
     """Reads the tags of the first page.
 
     Raises:
-        ImageError: they hold too much, or the pixels take too much work.
+        ImageError: they hold too much, or the pixels take too much work or hide damage.
     """
     found = directory.read(path, file, size)
     if found is None:
@@ -33,6 +37,11 @@ def check(path: Path, file: BufferedReader, size: int) -> None:
         next(iter(found.values(file, tag)), 0)
         for tag in (_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT, _COMPRESSION)
     )
+    if compression not in _COMPRESSIONS:
+        raise ImageError(
+            f"{path}: is a TIFF in compression {compression}, in which damage cannot be told from pixels",
+            "Save it again without compression, or as PNG.",
+        )
     coded = width * height
     if tile_width and tile_height:
         coded = ceil(width / tile_width) * ceil(height / tile_height) * tile_width * tile_height
