@@ -104,6 +104,14 @@ def hold(descriptor: int) -> bool:
     return _lock(descriptor, exclusively=False)
 
 
+def hold_alone(descriptor: int) -> bool:
+    """Holds an open file against all others, whatever name they opened it by; False if one of them holds it.
+
+    True where the system has no such locks.
+    """
+    return _lock(descriptor, exclusively=True)
+
+
 def discard(folder: Path) -> None:
     """Removes a folder that was replaced, or leaves it to a later sweep while a reader holds it."""
     if fcntl is None:  # nobody can hold it, and no sweep would take it

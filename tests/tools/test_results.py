@@ -65,6 +65,17 @@ def gone_on(path: Path, explain: bool = False) -> bytes:
     return path.read_bytes()
 
 
+def test_a_file_with_two_names_is_written_by_one_command(tmp_path: Path) -> None:
+    path, other = tmp_path / "x.csv", tmp_path / "y.csv"
+    written(path, upto=2)
+    other.hardlink_to(path)
+    with opened(path, "resume") as results:
+        with pytest.raises(HeldError, match="under another name"):
+            opened(other, "resume")
+        results.write(PREDICTIONS[2:])
+    assert gone_on(other) == written(tmp_path / "z.csv")
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_no_image_passes_for_another_by_its_name(form: str, tmp_path: Path) -> None:
     """A name that spells another one's escapes is another name: the image that came later is scored."""

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Literal, Self
 
 from segad_core.base.files import kind_of, replacing, sync_folder
+from segad_core.base.leftovers import hold_alone
 from segad_core.base.locks import held
 from segad_core.bundle.runtime.prediction import Prediction
-from segad_core.errors import StoreError, UsageError
+from segad_core.errors import HeldError, StoreError, UsageError
 from segad_core.tools.results.errors import foreign, reporting
 from segad_core.tools.results.lines import COLUMNS, CsvLines, Form, JsonLines, Line, image_name, line_of
 from segad_core.tools.results.parquet import read_parquet, require_pyarrow, write_parquet
@@ -21,6 +22,7 @@ from segad_core.tools.results.reading import check_journal, check_line, complete
 from segad_core.tools.results.tally import Tally
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
+_HELD = "Wait until it ends, or choose another file."
 
 Mode = Literal["new", "resume", "force"]
 """What to do with a file that exists: fail, resume it, or overwrite it."""
@@ -120,7 +122,7 @@ class Results(Tally):
         with ExitStack() as undo:
             with reporting(self.path):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            undo.enter_context(held(self.path, "Wait until it ends, or choose another file."))
+            undo.enter_context(held(self.path, _HELD))
             with reporting(self.path):
                 check_output(self.path, mode)  # another process may have written it meanwhile
                 if mode == "force":
@@ -131,6 +133,8 @@ class Results(Tally):
                 exists = bool(kind_of(self.journal))
                 flags = os.O_RDWR | os.O_APPEND | (0 if exists else os.O_CREAT | os.O_EXCL)
                 file = undo.enter_context(opened(self.journal, flags))
+                if not hold_alone(file.fileno()):  # through a hard link
+                    raise HeldError(f"{self.path} is held by another process, under another name", _HELD)
                 for line in self._lines(file):
                     self.written[line["image"]] += 1
                     self._count(line)
