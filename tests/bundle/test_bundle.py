@@ -535,6 +535,7 @@ def test_an_image_of_another_shape_than_the_mask_is_unknown(bundle: Bundle) -> N
     (found,) = bundle.predict([picture(0)[:20]])
     assert (found.verdict, found.score) == ("UNKNOWN", None)
     assert "another aspect ratio than images of 20 x 48" in found.reason
+    assert "mask files/segmenter-mask-0.png: has" in found.reason  # not the copy in the temporary folder
 
 
 def test_another_number_of_threads_is_told_once(

@@ -166,7 +166,11 @@ class Bundle:
         except ResourceError:
             raise
         except Exception as error:  # whatever it is, it affects this image alone
-            return replace(opened, problem=_problem(opened.sample, error))
+            return replace(opened, problem=self._problem(opened.sample, error))
+
+    def _problem(self, sample: Sample, error: Exception) -> str:
+        """What went wrong with an image; a file of the bundle has its name there, not that of its copy."""
+        return self.container.named(_problem(sample, error))
 
     def _check_size(self, height: int, width: int) -> None:
         """Rejects an image onto which the segments would be stretched."""
@@ -191,7 +195,7 @@ class Bundle:
                 return [one for single in opened for one in self._inspect([single], explain)]
             if isinstance(error, ResourceError):  # not the image is at fault
                 raise
-            return [_unknown(replace(opened[0], problem=_problem(opened[0].sample, error)))]
+            return [_unknown(replace(opened[0], problem=self._problem(opened[0].sample, error)))]
         return [self._inspection(one, scored, i, explain) for i, one in enumerate(opened)]
 
     def _batch(self, opened: Sequence[_Opened]) -> ImageBatch:
@@ -218,7 +222,7 @@ class Bundle:
                 if contributions is None:
                     unexplained = "the final classifier does not provide contributions"
             except Exception as error:  # the score holds: reasons never change a verdict
-                unexplained = f"no explanation: {_problem(opened.sample, error)}"
+                unexplained = f"no explanation: {self._problem(opened.sample, error)}"
         verdict: Verdict = "NG" if reject else "UNKNOWN" if doubt else "OK"
         said = [in_short(found) or f"score {score:.4g}, NG from {threshold:.4g}"] if reject else []
         segments = scored.segments
