@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -67,7 +68,7 @@ def make_bundle(
     Raises:
         SegadError: the recipe has no such row or seed, the row cannot be bundled, or training failed.
     """
-    if out.exists():
+    if os.path.lexists(out):
         raise UsageError(f"{out}: already exists", "Choose another place with -o, or move it away.")
     recipe = _one_row(recipe, row)
     prepared = prepare(recipe, store, partial(report, hook, ""), device)

@@ -45,7 +45,8 @@ def load_recipe(recipe: str, registry: Registry, overrides: Sequence[str] = ()) 
     problems = [document.problem(*problem) for problem in name_problems(skeleton, registry, base)]
     if problems:
         raise RecipeError(problems)
-    return _Resolver(document, registry, base, skeleton).recipe(path.stem)
+    name = path.stem if path.stem.strip(".") else path.name  # `...yaml` is no way out of the folder of runs
+    return _Resolver(document, registry, base, skeleton).recipe(name)
 
 
 class _Resolver:

@@ -37,6 +37,12 @@ def taught(
         return learn(bundle, out, bad, good, times)
 
 
+def linked(link: Path) -> Path:
+    """A link that leads nowhere."""
+    link.symlink_to("nowhere")
+    return link
+
+
 def of_the_test(label: int) -> list[Path]:
     """The calibration images with a label."""
     with Bundle.load(bundle_of("SegAD"), "cpu") as bundle:
@@ -287,6 +293,11 @@ REFUSED: dict[str, tuple[Callable[[Path], object], type[SegadError], str]] = {
         "trained.yaml: is not an image",
     ),
     "is there": (lambda p: taught(home(), [bad(0)]), UsageError, "already exists"),
+    "is a link to nowhere": (
+        lambda p: taught(linked(p / "link"), [bad(0)]),
+        UsageError,
+        "already exists",
+    ),
     "never": (lambda p: taught(p / "new", [bad(0)], times=0), UsageError, "times (0|1001): .* 1 and 1000"),
     "too often": (
         lambda p: taught(p / "new", [bad(0)], times=1001),

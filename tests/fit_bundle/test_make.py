@@ -52,6 +52,14 @@ def test_a_missing_row_or_seed_is_an_error(words: tuple[str, ...], expected: str
     assert expected in said(result)
 
 
+def test_a_link_that_leads_nowhere_is_in_the_way_before_training(tmp_path: Path) -> None:
+    (tmp_path / "x").symlink_to(tmp_path / "nowhere")
+    recipe, store = workshop(tmp_path), tmp_path / "store"
+    result = segad("fit", recipe, *FIT, "--row", "SegAD", "--store", store, "-o", tmp_path / "x")
+    assert "already exists" in said(result) and result.exit_code == 2
+    assert "detector" not in kinds(store)
+
+
 def test_images_that_cannot_be_read_are_listed(tmp_path: Path) -> None:
     """As in a run, and the bundle is made from the others."""
     recipe = workshop(tmp_path)

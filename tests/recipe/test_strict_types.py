@@ -186,3 +186,10 @@ def test_forms_that_yaml_does_not_have_are_made_from_those_that_it_has() -> None
     )
     assert (made.level, made.pair, made.named) == (Level.HIGH, Pair(2, 1.0), Named(3))
     assert (made.path, made.size, made.ratio) == (Path("a"), (4, 5), 1.0)
+
+
+@pytest.mark.parametrize("name", [".yaml", "..yaml", "...yaml"])
+def test_no_name_of_a_recipe_leads_out_of_the_folder_of_runs(name: str, tmp_path: Path) -> None:
+    data_set(tmp_path / "data", good=1, bad=1)
+    path = write_recipe(tmp_path).rename(tmp_path / name)
+    assert load_recipe(str(path), Registry(third_parties=False)).name == name

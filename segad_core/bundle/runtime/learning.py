@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,7 +162,7 @@ def _check(bundle: Bundle, out: Path, times: int) -> None:
             f"{bundle.container.path}: its row has no final classifier, so there is nothing to teach",
             "Make the bundle from a row with SegAD.",
         )
-    if out.exists():
+    if os.path.lexists(out):
         raise UsageError(f"{out}: already exists", "Choose another place with -o, or move it away.")
     if not 1 <= times <= MOST_TIMES:
         raise UsageError(f"--times {times}: is not between 1 and {MOST_TIMES}", "Choose a number in between.")
