@@ -114,7 +114,9 @@ def _report(error: Exception, command: str, debug: bool) -> int:
 
 
 def _name(command: str) -> str:
-    return f"segad {command.strip('_').replace('_', '-')}"
+    context = click.get_current_context(silent=True)
+    path = context.command_path.split()[1:] if context else []
+    return " ".join(["segad", *(path or [command.strip("_").replace("_", "-")])])
 
 
 def _refused(error: OSError, command: str) -> SegadError:

@@ -81,6 +81,9 @@ class OneWayOut(click.Group):
             except click.Abort:
                 say("Aborted!", err=True)
                 code = 1
+            except OSError as error:  # of --help, say; commands report their own
+                say(f"error: standard output: {error.strerror or error}", err=True)
+                code = 1
         sys.exit(code if isinstance(code, int) else 0)
 
 

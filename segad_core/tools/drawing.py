@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from segad_core.base.digest import bytes_digest
 from segad_core.base.files import kind_of, replacing
+from segad_core.base.resources import remedy_of
 from segad_core.base.text import in_one_line
 from segad_core.bundle.format.tables import read_golden
 from segad_core.bundle.runtime.bundle import Bundle
@@ -122,7 +123,7 @@ def write_picture(picture: Image.Image, path: Path) -> None:
             picture.save(file, "JPEG", quality=90, subsampling=0)
     except OSError as error:
         raise StoreError(
-            f"{path}: cannot be written ({error.strerror or error})", "Free some space or correct the path."
+            f"{path}: cannot be written ({error.strerror or error})", remedy_of(error)
         ) from error
 
 

@@ -14,7 +14,7 @@ from segad_core.base.locks import held
 
 TOKEN = "0123456789abcdef"
 LEFT = (
-    "tmp/segad-scratch-abc/model",
+    "tmp/segad-scratch-abc_1234/model",
     f"store/objects/ab/.ab12.{TOKEN}.segad-part/values.npy",
     f"store/checkpoints/ab12/.x.safetensors.{TOKEN}.segad-part",
     f"runs/tiny/.latest.{TOKEN}.segad-part/0badcafe",
@@ -50,7 +50,7 @@ def test_leftovers_are_listed_and_removed(home: Path) -> None:
     result = segad("clean", "out")
     assert result.exit_code == 0 and said(result) == text.replace("would remove", "removed")
     assert files(home) == before - set(LEFT)
-    assert not (home / "tmp/segad-scratch-abc").exists()
+    assert not (home / "tmp/segad-scratch-abc_1234").exists()
     assert said(segad("clean", "out")) == "0 leftovers, 0 B\n"
 
 

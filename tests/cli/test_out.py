@@ -7,6 +7,8 @@ import json
 import logging
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import unicodedata
 import warnings
@@ -17,7 +19,7 @@ import fakes
 import numpy as np
 import pytest
 from builders import picture, segad
-from click.testing import Result
+from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 from PIL import Image
 from trained_bundles import bad, bundle_of, good
@@ -408,3 +410,22 @@ def test_nothing_else_prints(kind: str) -> None:
         if any(map(prints, ast.walk(ast.parse(path.read_text(encoding="utf-8")))))
     }
     assert (found >= PRINTERS) if kind == "a module that may" else (found <= PRINTERS)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("words", [["--help"], ["--version"]])
+def test_a_full_disk_behind_standard_output_is_told_in_a_line(words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "segad_core.cli", *words], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.decode() == "error: standard output: No space left on device\n"
+
+
+def test_an_error_names_the_whole_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("segad_core.bundle.format.container.Container", fail)
+    assert "segad bundle show: out of memory" in CliRunner().invoke(main, ["bundle", "show", "x"]).stderr

@@ -25,6 +25,9 @@ import numpy as np
 import pytest
 from PIL import ImageFile
 
+import segad_core
+import segad_plugins
+
 ERRORS: Mapping[str, tuple[int, ...]] = {
     "open": (errno.EACCES, errno.EIO, errno.EMFILE),
     "create": (errno.ENOSPC, errno.EACCES, errno.EMFILE),
@@ -58,7 +61,8 @@ _EVENTS = {
 }
 _TOKEN = re.compile(r"[0-9a-f]{16}(?=\.segad-)|(?<=segad-scratch-)[^/]+")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-_CODE = tuple(str(Path(__file__).parents[2] / folder) for folder in ("segad_core", "plugins"))
+_CODE = tuple(str(Path(package.__file__).parent) for package in (segad_core, segad_plugins))
+"""Where segad's code is: in the checkout, or where it was installed."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import io
 import json
 import os
 import re
@@ -23,7 +25,7 @@ from segad_core.base.csv_text import original
 from segad_core.base.text import in_one_line
 from segad_core.bundle.runtime.prediction import Contribution, Prediction
 from segad_core.errors import HeldError, StoreError, UsageError
-from segad_core.tools.results import Results, explained_line, open_results, readable_line, summary
+from segad_core.tools.results import Printed, Results, explained_line, open_results, readable_line, summary
 from segad_core.tools.results.file import journal_of
 
 BUNDLE = "0123456789abcdef" * 4
@@ -531,3 +533,13 @@ def test_other_forms_hold_text_as_it_is(form: str, tmp_path: Path) -> None:
         else [json.loads(line) for line in path.read_text().splitlines()]
     )
     assert [line["image"] for line in lines[-2:]] == ["=1+1.png", "'-x.png"]
+
+
+def test_a_full_disk_behind_standard_output_has_a_remedy_that_fits() -> None:
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(StoreError, match=r"standard output.*No space left") as caught:
+        Printed(Full(), explain=False).write([Prediction("a.png", "OK", 0.5)])
+    assert "--resume" not in caught.value.remedy and "-o" in caught.value.remedy

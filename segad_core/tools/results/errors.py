@@ -6,12 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from segad_core.base.resources import remedy_of
 from segad_core.errors import StoreError, UsageError
+
+RESUME = "Then run the same command with --resume."
 
 
 @contextmanager
-def reporting(path: Path) -> Iterator[None]:
-    """Turns an error of the operating system into one that names the file."""
+def reporting(path: Path | str, afterwards: str = RESUME) -> Iterator[None]:
+    """Turns an error of the operating system into one that names the file.
+
+    Args:
+        path: of the file, or its name in words.
+        afterwards: what to do once the cause is mended.
+    """
     try:
         yield
     except BrokenPipeError:
@@ -19,7 +27,7 @@ def reporting(path: Path) -> Iterator[None]:
     except OSError as error:
         raise StoreError(
             f"{path}: cannot be written ({error.strerror or error})",
-            "Free some space or correct the path, then run the same command with --resume.",
+            f"{remedy_of(error)} {afterwards}",
         ) from error
 
 

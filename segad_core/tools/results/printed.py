@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Self, TextIO
 
 from segad_core.base.text import in_one_line
@@ -26,7 +25,7 @@ class Printed(Tally):
 
     def write(self, predictions: Sequence[Prediction]) -> None:
         """Prints a line for each prediction."""
-        with reporting(Path("standard output")):
+        with reporting("standard output", "Then run the same command again, or write a file with -o."):
             self._stream.write("".join(f"{self._as_line(one)}\n" for one in predictions))
             self._stream.flush()
         for one in predictions:
