@@ -258,7 +258,7 @@ def _compare_threads(container: Container) -> None:
     if type(made) is int and made != here:
         log.info(
             "%s: was made with %d compute threads, and %d are used here: a detector's scores may differ from "
-            "about the sixth digit on, and a forest's by more; OMP_NUM_THREADS=%d gives the same scores again",
+            "about the sixth digit on, and a forest's by more; OMP_NUM_THREADS=%d gives the same scores",
             container.path,
             made,
             here,
