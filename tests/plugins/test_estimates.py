@@ -14,8 +14,8 @@ from segad_core.plugins.registry import Registry
 
 ESTIMATED = {
     *("fastflow", "rd4ad", "patchcore", "efficientad"),
-    *("wide_resnet", "devnet", "dra"),
-    *("brf", "bt", "rf"),
+    *("wide_resnet", "devnet", "dra", "linear_probe"),
+    *("brf", "bt", "rf", "logistic"),
 }
 FORMULAS = sorted(
     module.name

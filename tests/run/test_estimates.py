@@ -35,7 +35,7 @@ LEARNERS = {
     "classifiers": {"wrn": "wide_resnet", "devnet": "devnet", "dra": "dra"},
 }
 ROWS = [
-    *({"name": alias, "score": alias} for alias in ("fastflow", "wrn", "devnet", "dra")),
+    *({"name": alias, "score": alias} for alias in ("fastflow", "wrn", "devnet", "dra", "probe")),
     {"name": "SegAD", "detectors": "all", "classifier": "wrn"},
 ]
 
@@ -54,6 +54,8 @@ def recipe(tmp_path: Path, backbone: dict[str, Any]) -> Path:
     for kind, own in LEARNERS.items():
         more = backbone if kind == "classifiers" else {}
         uses = {alias: {"use": use, "params": {**SMALL[alias], **more}} for alias, use in own.items()}
+        if kind == "classifiers":
+            uses["probe"] = {"use": "linear_probe"}
         text += f"{kind}: {json.dumps(uses, default=str)}\n"
     path = tmp_path / "tiny.yaml"
     path.write_text(f"{text}rows: {json.dumps(ROWS)}\n")
@@ -86,7 +88,7 @@ def test_the_store_holds_what_was_foretold(recipe: Path) -> None:
     cells = [
         cell for plan in plans for task in plan.tasks if isinstance(task, FitTask) for cell in task.cells
     ]
-    assert {cell.alias for cell in cells} == {alias for kind in LEARNERS.values() for alias in kind}
+    assert {cell.alias for cell in cells} == {"probe", *LEARNERS["detectors"], *LEARNERS["classifiers"]}
     for cell in cells:
         estimate = estimates.of(cell.key)
         assert estimate is not None

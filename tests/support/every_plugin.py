@@ -18,6 +18,7 @@ from segad_core.contracts import Classifier, Detector, ImageBatch, Learner, Samp
 from segad_core.testing import ArrayImageSet, TinyEncoder, bad_images, good_images, image_batch
 from segad_plugins.classifiers.devnet import DevNet
 from segad_plugins.classifiers.dra import DRA
+from segad_plugins.classifiers.linear_probe import LinearProbe
 from segad_plugins.classifiers.wide_resnet import WideResNet
 from segad_plugins.detectors.efficientad import EfficientAD
 from segad_plugins.detectors.fastflow import FastFlow
@@ -64,6 +65,7 @@ def learners(folder: Path) -> dict[str, Learner]:
         "devnet": (DevNet, deviation),
         "dra": (DRA, deviation),
         "dra-upstream": (DRA, {**deviation, "references": "upstream"}),
+        "linear_probe": (LinearProbe, {"layers": LAYERS}),
     }
     learners = {name: kind(kind.Params.model_validate(params)) for name, (kind, params) in made.items()}
     good, both = good_images(6, *SIZE), np.concatenate([good_images(6, *SIZE), bad_images(4, *SIZE)])
@@ -71,7 +73,9 @@ def learners(folder: Path) -> dict[str, Learner]:
         if isinstance(learner, Detector):
             learner.fit(ArrayImageSet(good, TinyEncoder(), LAYERS), seed_run())
         elif isinstance(learner, Classifier):
-            learner.fit(ArrayImageSet(both), np.repeat([0, 1], [6, 4]), seed_run())
+            learner.fit(
+                ArrayImageSet(both, TinyEncoder(), learner.layers()), np.repeat([0, 1], [6, 4]), seed_run()
+            )
     return learners
 
 
@@ -119,7 +123,7 @@ def scorer(plugin: Learner | Segmenter) -> Scorer:
 
     def results(places: Sequence[int]) -> Results:
         if isinstance(plugin, Classifier):
-            return [plugin.scores(batch_of(places))]
+            return [plugin.scores(batch_of(places, plugin.layers()))]
         if isinstance(plugin, Detector):
             batch = batch_of(places, plugin.layers())
             maps = plugin.anomaly_maps(batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -11,6 +12,7 @@ from segad_core.api import Estimate, Shapes
 from segad_plugins.backbones import empty_trunk
 from segad_plugins.classifiers.deviation_classifier import DeviationClassifier
 from segad_plugins.classifiers.dra import DRA
+from segad_plugins.classifiers.linear_probe import LinearProbe
 from segad_plugins.classifiers.network import NetworkClassifier
 from segad_plugins.classifiers.wide_resnet import WideResNet
 from segad_plugins.estimate_tools import count_parameters, macs, training_estimate
@@ -43,6 +45,20 @@ def dra(classifier: DRA, images: int, size: tuple[int, int], shapes: Shapes) -> 
     kept = p.reference_count if p.references == "fixed" else min(p.reference_pool, images)
     references = 3 * kept * size[0] * size[1]
     return replace(found, state=found.state + references, memory=found.memory + references)
+
+
+def linear_probe(classifier: LinearProbe, images: int, size: tuple[int, int], shapes: Shapes) -> Estimate:
+    """Pooled values of all images, and copies of them while the penalty is chosen; copies of a layer."""
+    p = classifier.params
+    values = len(p.pooling) * sum(channels for channels, _, _ in shapes.values())
+    largest = max(math.prod(shape) for shape in shapes.values())
+    fits = p.folds * len(p.C) + 1 if len(p.C) > 1 else 1
+    return Estimate(
+        state=8 * (3 * values + 2 + 1 + len(shapes)),
+        memory=5 * 8 * images * values,
+        per_image=2 * 4 * largest + 3 * 8 * values,
+        work=f"{values:,} pooled values of {images:,} images, {fits} regressions",
+    )
 
 
 def _network(classifier: NetworkClassifier) -> nn.Module:

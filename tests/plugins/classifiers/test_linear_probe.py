@@ -1,0 +1,197 @@
+"""The linear probe: what it pools, what it learns from that, how it is stored, what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import plain_supervised as plain
+import pytest
+import torch
+from pydantic import ValidationError
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from trainings import same_bits, seed_run
+
+from segad_core.contracts import ImageBatch, to_numpy
+from segad_core.errors import DataError, PluginError
+from segad_core.testing import ArrayImageSet, TinyEncoder, bad_images, good_images, image_batch
+from segad_core.testing.trial_run import Told
+from segad_plugins.classifiers.linear_probe import LinearProbe, pool
+from segad_plugins.detectors.patchcore import PatchCore
+
+SIZE = (48, 64)
+LAYERS = ("layer1", "layer2", "layer3", "layer4")
+CPU = torch.device("cpu")
+
+
+def images(good: int = 9, bad: int = 6, layers: tuple[str, ...] = LAYERS) -> ArrayImageSet:
+    return ArrayImageSet(_pixels(good, bad), TinyEncoder(), layers)
+
+
+def _pixels(good: int, bad: int, seed: int = 0) -> np.ndarray:
+    return np.concatenate([good_images(good, *SIZE, seed), bad_images(bad, *SIZE, seed + 1)])
+
+
+def labels(good: int = 9, bad: int = 6) -> np.ndarray:
+    return np.repeat([0, 1], [good, bad])
+
+
+def fitted(**params: Any) -> LinearProbe:
+    probe = LinearProbe(LinearProbe.Params.model_validate(params))
+    probe.fit(images(layers=probe.layers()), labels(), seed_run())
+    return probe
+
+
+def plainly(features: Mapping[str, Any], layers: tuple[str, ...] = LAYERS) -> np.ndarray:
+    """Mean, maximum and standard deviation of each layer, in NumPy and float64."""
+    pixels = [to_numpy(features[name]).astype(np.float64) for name in layers]
+    flat = [x.reshape(*x.shape[:2], -1) for x in pixels]
+    return np.concatenate([np.concatenate([x.mean(-1), x.max(-1), x.std(-1)], axis=1) for x in flat], axis=1)
+
+
+# ---- what it pools ----
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_pooled_values_are_those_of_numpy(channels_last: bool) -> None:
+    layer = torch.from_numpy(np.random.default_rng(0).normal(3, 2, (2, 5, 7, 4)).astype(np.float32))
+    given = layer.contiguous(memory_format=torch.channels_last) if channels_last else layer
+    found = pool(given, ("mean", "max", "std"), CPU).numpy()
+    np.testing.assert_allclose(found, plainly({"a": layer}, ("a",)), rtol=1e-5)
+    turned = pool(given, ("std", "mean"), CPU).numpy()
+    np.testing.assert_array_equal(turned, np.concatenate([found[:, 10:], found[:, :5]], axis=1))
+
+
+def test_a_layer_of_one_pixel_has_no_spread() -> None:
+    layer = np.full((1, 2, 1, 1), 3, np.float32)
+    assert pool(layer, ("mean", "max", "std"), CPU).tolist() == [[3, 3, 3, 3, 0, 0]]
+
+
+def test_layers_and_statistics_can_be_chosen() -> None:
+    assert LinearProbe().layers() == LAYERS
+    few = fitted(layers=["layer3", "layer1"], pooling=["max"])
+    assert few.layers() == ("layer3", "layer1")
+    assert few.state()["channels"].tolist() == [6, 6] and few.state()["mean"].shape == (12,)
+    for wrong in (
+        *({"layers": []}, {"layers": ["layer1", "layer1"]}, {"pooling": ["max", "max"]}),
+        *({"pooling": ["median"]}, {"C": [1, 0.1]}, {"C": [0]}, {"C": []}),
+    ):
+        with pytest.raises(ValidationError):
+            LinearProbe.Params.model_validate(wrong)
+
+
+# ---- what it learns ----
+
+
+@pytest.mark.parametrize("weight", [None, "balanced"])
+def test_scores_are_scikit_learns_decision_function(weight: Any) -> None:
+    probe = fitted(C=[0.01], class_weight=weight)
+    reference = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, class_weight=weight))
+    reference.fit(plainly(images().features()), labels())
+    tried = image_batch(_pixels(3, 3, 5), TinyEncoder(), LAYERS)
+    expected = reference.decision_function(plainly(tried.features()))
+    np.testing.assert_allclose(probe.scores(tried), expected, atol=1e-3)
+    assert len(set(expected)) == 6
+
+
+def test_a_training_holds_no_more_than_pooled_values() -> None:
+    """It goes through batches, and does not ask for the features of all images at once."""
+
+    class Batches(ArrayImageSet):
+        def features(self) -> Any:
+            raise AssertionError("features of all images")
+
+        pixels = features
+
+    told = Told()
+    LinearProbe().fit(Batches(_pixels(9, 6), TinyEncoder(), LAYERS), labels(), seed_run(1, told))
+    assert [call for call in told.calls if call[0] == "images encoded"][-1] == ("images encoded", 15, 15, "")
+
+
+def test_a_batch_takes_one_pass_for_a_detector_and_the_probe() -> None:
+    detector = PatchCore(PatchCore.Params(layers=("layer1", "layer2"), blur_sigma=1))
+    detector.restore({"version": np.array(1), "bank": np.zeros((1, 12), np.float32)})
+    probe, pixels, passes = fitted(), _pixels(2, 2, 7), []
+
+    def encode(given: Any) -> Any:
+        passes.append(len(given))
+        return TinyEncoder().encode(given, LAYERS)
+
+    batch = ImageBatch(image_batch(pixels).samples, pixels, encode)
+    detector.anomaly_maps(batch)
+    probe.scores(batch)
+    assert passes == [4]
+
+
+@pytest.mark.parametrize(("good", "bad", "strength"), [(9, 2, 0.004), (1, 6, 0.004), (1, 1, 0.004)])
+def test_with_few_images_of_a_class_the_strength_is_the_one_stated(
+    good: int, bad: int, strength: float
+) -> None:
+    probe = LinearProbe(LinearProbe.Params(few_C=strength))
+    probe.fit(images(good, bad), labels(good, bad), seed_run())
+    assert probe.state()["strength"] == strength
+    assert np.isfinite(probe.scores(image_batch(_pixels(2, 2), TinyEncoder(), LAYERS))).all()
+    assert LinearProbe.Params().few_C in LinearProbe.Params().C
+
+
+# ---- what is stored ----
+
+
+def test_the_state_is_as_large_as_estimated() -> None:
+    probe = fitted(layers=["layer1", "layer3"])
+    shapes = {"layer1": (6, 12, 16), "layer3": (6, 3, 4)}
+    estimate = probe.estimate(15, SIZE, shapes)
+    assert estimate.state == sum(array.nbytes for array in probe.state().values())
+    assert estimate.memory >= 2 * 15 * 36 * 8 and estimate.per_image >= 4 * 6 * 12 * 16
+    assert "36 pooled values of 15 images, 31 regressions" in estimate.work
+
+
+def test_a_state_restores() -> None:
+    probe, again = fitted(), LinearProbe()
+    again.restore(probe.state())
+    assert same_bits(again.state(), probe.state())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("version", np.array(99)),
+        ("channels", np.array([6, 6])),
+        ("channels", np.array([6, 6, 6, 7])),
+        ("channels", np.array([6.0, 6.0, 6.0, np.nan])),
+        ("channels", np.array([36, -12, 0, 0])),
+        ("mean", np.zeros(71)),
+        ("mean", np.full(72, np.inf)),
+        ("scale", np.zeros(72)),
+        ("scale", np.ones(72, np.float32)),
+        ("coefficients", np.zeros((72, 1))),
+        ("intercept", np.array(np.nan)),
+        ("strength", np.zeros(1)),
+    ],
+)
+def test_states_that_do_not_match_are_refused(name: str, value: np.ndarray) -> None:
+    with pytest.raises(PluginError, match="linear_probe"):
+        LinearProbe().restore({**fitted().state(), name: value})
+
+
+# ---- what is refused ----
+
+
+@pytest.mark.parametrize(("label", "given"), [(0, "7 good and 0 bad"), (1, "0 good and 7 bad")])
+def test_labels_of_one_class_are_refused_before_anything_is_read(label: int, given: str) -> None:
+    with pytest.raises(DataError) as caught:
+        LinearProbe().fit(plain.NoImages(7), np.full(7, label, np.int64), seed_run())  # type: ignore[arg-type]
+    assert "linear_probe" in caught.value.what and given in caught.value.what
+    assert "split.classifiers" in caught.value.remedy
+
+
+def test_layers_of_another_encoder_are_refused() -> None:
+    class Other(TinyEncoder):
+        def encode(self, pixels: Any, layers: Any) -> Any:
+            return {name: values[:, :5] for name, values in super().encode(pixels, layers).items()}
+
+    with pytest.raises(PluginError, match=r"linear_probe: .* \(6, 6, 6, 6\) .* \(5, 5, 5, 5\)"):
+        fitted().scores(image_batch(_pixels(1, 1), Other(), LAYERS))
