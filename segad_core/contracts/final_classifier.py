@@ -55,6 +55,16 @@ class FinalClassifier(Component, Stateful):
     scores tie images that differ.
     """
 
+    def check(self, names: Sequence[str]) -> None:
+        """Called before anything is trained; does nothing by default.
+
+        Args:
+            names: the names of the features, such as `wires.patchcore.q995` and `image.probe.score`.
+
+        Raises:
+            RecipeError: a parameter does not suit them, such as one that names another feature.
+        """
+
     @abstractmethod
     def fit(
         self, features: NDArray[np.float64], names: Sequence[str], labels: NDArray[np.int64], run: Run

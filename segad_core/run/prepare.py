@@ -13,6 +13,7 @@ from segad_core.errors import DataError, ImageError, RecipeError
 from segad_core.images import Facts, Inventory, check_labels, take_inventory
 from segad_core.recipe import Recipe
 from segad_core.run.plan import CategoryPlan, plan_category
+from segad_core.run.rows import feature_names
 from segad_core.scoring.shapes import layer_shapes
 from segad_core.split.choose import make_splits
 from segad_core.split.draw import Fold, Split
@@ -69,6 +70,7 @@ def prepare(
         for segmenter in recipe.segmenters():  # raises an error early if it cannot work
             segmenter.build(category).segments()
         _check_generators(recipe, category)
+        _check_finals(recipe, category)
     notes = Notes()
     for sentence in recipe.notes(categories):
         notes.warn(sentence)
@@ -137,6 +139,21 @@ def _check_generators(recipe: Recipe, category: str) -> None:
         for choice in row.defects:
             assert segmenter is not None  # a row that learns from anything has one
             choice.build(category).check(segmenter.build(category).segments())
+
+
+def _check_finals(recipe: Recipe, category: str) -> None:
+    """Checks that final classifiers can use the features of their rows."""
+    places = {row.name: ("rows", i, "final") for i, row in enumerate(recipe.skeleton.rows)}
+    problems, remedy = [], ""
+    for row in recipe.rows:
+        if row.final is not None:
+            try:
+                row.final.build(category).check(feature_names(row, category))
+            except RecipeError as error:
+                problems += [recipe.document.problem(places[row.name], what) for what in error.problems]
+                remedy = error.remedy
+    if problems:
+        raise RecipeError(problems, remedy)
 
 
 def _in_category(progress: Progress, category: str, what: str, done: int, total: int, note: str = "") -> None:

@@ -145,6 +145,12 @@ class FinalClassifierSuite(ComponentSuite):
             with refused(f"restore() of a state without '{missing}' must raise a SegadError", SegadError):
                 self.make().restore(rest)
 
+    def test_check_accepts_what_fit_accepts(self) -> None:
+        """`check` raises nothing for the names of features that `fit` accepts."""
+        _, names, _ = _training(60, 0)
+        with works("check() accepts the names of features that fit() accepts"):
+            self.make().check(names)
+
     def test_use_before_fit_is_refused(self) -> None:
         """`margins` and `state` raise a `SegadError` before `fit` or `restore`."""
         classifier, (features, _) = self.make(), _easy(4, 1)

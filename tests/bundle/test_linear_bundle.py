@@ -27,7 +27,9 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("  detectors: {good: 4}", "  detectors: {good: 4}\n  classifiers: {good: rest, bad: rest}"),
         (
             "detectors: [patchcore]}",
-            "detectors: [patchcore], classifier: probe}\n  - {name: Probe, score: probe}",
+            "detectors: [patchcore], classifier: probe}\n  - {name: Probe, score: probe}\n"
+            "  - {name: Forest, detectors: [patchcore], classifier: probe, final: {use: brf, params: "
+            "{n_estimators: 2, num_parallel_tree: 5, base_margin: image.probe.score}}}",
         ),
     )
     result = run_command(path)
@@ -46,7 +48,7 @@ def test_a_run_and_its_bundles_agree_and_give_reasons(recipe: Path) -> None:
     with next(folder.glob("runs/*/*/scores.csv")).open() as file:
         scores = {(line["row"], line["image"]): float(line["score"]) for line in csv.DictReader(file)}
     image = next(name for row, name in scores if row == "SegAD" and name.startswith("bad/"))
-    for row in ("SegAD", "Probe"):
+    for row in ("SegAD", "Probe", "Forest"):
         bundle = folder / f"{row}.segad"
         made = segad(
             "fit", recipe, "--category", "a", "--row", row, "--store", folder / "store", "-o", bundle
@@ -57,9 +59,11 @@ def test_a_run_and_its_bundles_agree_and_give_reasons(recipe: Path) -> None:
         assert out.is_file(), said(told)
         (line,) = [json.loads(text) for text in out.read_text().splitlines()]
         assert line["score"] == pytest.approx(scores[row, image], rel=1e-4), row
+        parts = {(p["source"], p["statistic"]): p["amount"] for p in line.get("contributions", ())}
+        if row == "Forest":
+            assert line["score"] == pytest.approx(sum(parts.values()), abs=3) and parts["probe", "score"] > 1
         if row == "SegAD":
             assert line["verdict"] == "NG" and "probe score" in line["reason"]
-            parts = {(part["source"], part["statistic"]): part["amount"] for part in line["contributions"]}
             assert parts["probe", "score"] > 0
             assert line["score"] - sum(part["amount"] for part in line["contributions"]) == pytest.approx(
                 constant_of(bundle), abs=1e-9

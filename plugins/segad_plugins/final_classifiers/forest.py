@@ -11,7 +11,16 @@ import xgboost
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from segad_core.api import DecidesNothing, FinalClassifier, Parameters, PluginError, Run, estimated_by
+from segad_core.api import (
+    DecidesNothing,
+    FinalClassifier,
+    Parameters,
+    PluginError,
+    RecipeError,
+    Run,
+    did_you_mean,
+    estimated_by,
+)
 from segad_plugins.final_classifiers.forest_check import (
     MOST_BYTES,
     MOST_DEPTH,
@@ -19,7 +28,7 @@ from segad_plugins.final_classifiers.forest_check import (
     checked_forest,
 )
 
-_MODEL = "model.json"
+_MODEL, _BASE = "model.json", "base_column"
 _MOST = 1e15
 
 Weight = Annotated[float, Field(gt=0, le=_MOST)]
@@ -37,6 +46,10 @@ class Forest(FinalClassifier, ABC):
     `hist` is what the paper's version used, and margins start at 0 instead of an estimated intercept.
     `scale_pos_weight: balanced` is the ratio good / bad, as in the paper's official code; the paper does not
     say.
+
+    With `base_margin`, the trees start from the value of a feature instead of 0, such as the log-odds of a
+    linear probe, and learn what to add to it; they see the feature as any other. A margin is the value plus
+    the trees' output, and the value is part of the feature's contribution.
 
     A subclass sets its name in recipes and the four parameters without a default.
     """
@@ -65,6 +78,9 @@ class Forest(FinalClassifier, ABC):
             1, ge=1, description="threads; the forest is the same for any"
         )
         tree_method: Literal["hist", "approx"] = Field("hist", description="how splits are searched for")
+        base_margin: str | None = Field(
+            None, description="feature, in log-odds, from whose value the trees start: `image.probe.score`"
+        )
 
         @model_validator(mode="after")
         def _not_too_many_trees(self) -> Self:
@@ -77,6 +93,10 @@ class Forest(FinalClassifier, ABC):
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         super().__init__(params, device)
         self._booster: xgboost.Booster | None = None
+        self._base: int | None = None
+
+    def check(self, names: Sequence[str]) -> None:
+        self._base_column(names)
 
     def fit(
         self, features: NDArray[np.float64], names: Sequence[str], labels: NDArray[np.int64], run: Run
@@ -88,7 +108,8 @@ class Forest(FinalClassifier, ABC):
                 "bad ones",
                 "Change split.final in the recipe.",
             )
-        options = self.params.model_dump(exclude={"n_estimators"})
+        self._base = self._base_column(names)
+        options = self.params.model_dump(exclude={"n_estimators", "base_margin"})
         if options["scale_pos_weight"] == "balanced":
             options["scale_pos_weight"] = good / bad
         options |= {
@@ -97,14 +118,19 @@ class Forest(FinalClassifier, ABC):
             "seed": run.random_state,
             "device": "cpu",
         }
-        data = xgboost.DMatrix(features, label=labels)
+        start = None if self._base is None else features[:, self._base]
+        data = xgboost.DMatrix(features, label=labels, base_margin=start)
         self._booster = xgboost.train(options, data, num_boost_round=self.params.n_estimators)
 
     def margins(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self._predict(features, output_margin=True)
+        margins = self._predict(features, output_margin=True)
+        return margins if self._base is None else margins + features[:, self._base]
 
     def contributions(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self._predict(features, pred_contribs=True)
+        parts = self._predict(features, pred_contribs=True)
+        if self._base is not None:
+            parts[:, self._base] += features[:, self._base]
+        return parts
 
     estimate = estimated_by("segad_plugins.final_classifiers.estimates:forest")
 
@@ -116,16 +142,41 @@ class Forest(FinalClassifier, ABC):
                 f"{MOST_BYTES >> 20} MiB",
                 "Lower n_estimators, num_parallel_tree or max_depth in the recipe.",
             )
-        return {_MODEL: np.frombuffer(model, np.uint8)}
+        state: dict[str, NDArray[np.generic]] = {_MODEL: np.frombuffer(model, np.uint8)}
+        return state if self._base is None else {**state, _BASE: np.array(self._base)}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        if set(state) != {_MODEL}:
+        expected = {_MODEL} if self.params.base_margin is None else {_MODEL, _BASE}
+        if set(state) != expected:
             raise PluginError(
-                f"{self.name}: the state of a forest is {_MODEL} alone, not {', '.join(state) or 'empty'}"
+                f"{self.name}: the state of this forest is {' and '.join(sorted(expected))}, not "
+                f"{', '.join(state) or 'empty'}"
             )
         booster = xgboost.Booster()
         booster.load_model(checked_forest(state[_MODEL][: MOST_BYTES + 1].tobytes()))
+        self._base = None if _BASE not in state else self._checked_base(state[_BASE], booster.num_features())
         self._booster = booster
+
+    def _checked_base(self, column: NDArray[np.generic], features: int) -> int:
+        if column.dtype != np.int64 or column.shape != () or not 0 <= int(column) < features:
+            raise PluginError(
+                f"{self.name}: '{_BASE}' in its state is not the index of one of {features} features"
+            )
+        return int(column)
+
+    def _base_column(self, names: Sequence[str]) -> int | None:
+        """The index of the feature from which the trees start; None for 0.
+
+        Raises:
+            RecipeError: there is no such feature.
+        """
+        wanted = self.params.base_margin
+        if wanted is None or wanted in names:
+            return None if wanted is None else list(names).index(wanted)
+        raise RecipeError(
+            f"{self.name}: base_margin: there is no feature '{wanted}'{did_you_mean(wanted, names)}",
+            f"Features of this row: {', '.join(names)}.",
+        )
 
     def _predict(self, features: NDArray[np.float64], **how: bool) -> NDArray[np.float64]:
         booster = self._fitted()

@@ -12,3 +12,9 @@ class TestBoostedRandomForest(FinalClassifierSuite):
 class TestApproximateTrees(FinalClassifierSuite):
     def make(self):
         return BoostedRandomForest(BoostedRandomForest.Params(num_parallel_tree=20, tree_method="approx"))
+
+
+class TestTreesThatStartFromAFeature(FinalClassifierSuite):
+    def make(self):
+        feature = "segment_0.detector.statistic_0"
+        return BoostedRandomForest(BoostedRandomForest.Params(num_parallel_tree=20, base_margin=feature))

@@ -77,6 +77,7 @@ def test_defaults_are_the_papers(kind: type[Forest]) -> None:
         "scale_pos_weight": "balanced",
         "nthread": 1,
         "tree_method": "hist",
+        "base_margin": None,
     }
 
 
