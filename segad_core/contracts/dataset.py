@@ -49,6 +49,8 @@ class Sample:
         unseen: True if the data set keeps this type of defect out of training.
         mask: the file of the defect's pixel mask, if there is one.
         group: the lot, module or shift: images that were made or taken together.
+        serial: the part that it shows, where there may be several images of one part. Like a group, it is
+            compared within the category.
     """
 
     id: str
@@ -59,6 +61,7 @@ class Sample:
     unseen: bool = False
     mask: Path | None = None
     group: str = ""
+    serial: str = ""
 
     @property
     def stratum(self) -> str:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segad_core.base.digest import digest_of
 from segad_core.contracts.images import Arrays, ImageSet
@@ -67,6 +68,9 @@ class Run:
         seed: the only source of randomness.
         progress: to be called as the training advances.
         checkpoint: to save what is needed to resume.
+        groups: (n,) the group of each of the n images or feature vectors, as whole numbers: those of one lot
+            or part have the same. A cross-validation within the training should keep them together, as with
+            scikit-learn's `StratifiedGroupKFold`. None where groups are not known.
     """
 
     def __init__(
@@ -74,10 +78,12 @@ class Run:
         seed: np.random.SeedSequence,
         progress: Progress = no_progress,
         checkpoint: Checkpoint | None = None,
+        groups: NDArray[np.int64] | None = None,
     ) -> None:
         self.seed = seed
         self.progress = progress
         self.checkpoint = Checkpoint() if checkpoint is None else checkpoint
+        self.groups = groups
 
     @property
     def random_state(self) -> int:

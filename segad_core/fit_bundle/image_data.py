@@ -80,4 +80,5 @@ class ImageData:
             defect=in_one_line(sample.defect),
             unseen=sample.unseen,
             group=in_one_line(sample.group),
+            serial=in_one_line(sample.serial),
         )

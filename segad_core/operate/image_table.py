@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from segad_core.base.checked import Digest, Printable, Strict
+from segad_core.base.connected import connected
 
 Label = Annotated[int, Field(ge=0, le=1)]
 """0 good, 1 bad; a strict whole number, which a literal would not be: to pydantic, `true` equals 1."""
@@ -23,7 +24,7 @@ class Image(Strict):
         digest: of the decoded pixels, so that a copy in another format is the same image. For a generated
             defect, of the image that it was drawn onto.
         label: 0 good, 1 bad.
-        defect, unseen, group: as in `Sample`.
+        defect, unseen, group, serial: as in `Sample`.
         taught: whether the bundle learnt from it after it was made.
         artificial: whether it is a good image with a generated defect.
     """
@@ -34,8 +35,12 @@ class Image(Strict):
     defect: Printable = ""
     unseen: bool = False
     group: Printable = ""
+    serial: Printable = ""
     taught: bool = False
     artificial: bool = False
+
+
+_NAMELESS = {("lot", ""), ("serial", "")}
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,17 @@ class ImageTable:
         """The table without the images of another one, compared by digest."""
         known = {image.digest for image in other.images}
         return self.only([i for i, image in enumerate(self.images) if image.digest not in known])
+
+    def groups(self) -> NDArray[np.int64] | None:
+        """(n,) the group of each image: those of one lot or part, and lines of one image, have the same.
+
+        None if no image has a lot or a serial.
+        """
+        if not any(image.group or image.serial for image in self.images):
+            return None
+        known = [{("lot", i.group), ("serial", i.serial)} - _NAMELESS for i in self.images]
+        names = [[*own, ("pixels", i.digest)] for own, i in zip(known, self.images, strict=True)]
+        return np.array(connected(names), np.int64)
 
     def labels(self) -> NDArray[np.int64]:
         """(n,) 0 good, 1 bad."""

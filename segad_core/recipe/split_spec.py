@@ -30,6 +30,10 @@ Amount = Annotated[int | float | Literal["rest"], BeforeValidator(_share_or_coun
 """Part of a pool of images: a share (0.5), a count (10), or everything that is left (`rest`)."""
 
 
+Group = bool | Literal["lot", "serial"] | None
+"""Which images are kept together: all groups that the data names (True), lots, serials or none (False)."""
+
+
 class TestSpec(Strict):
     """The images set aside for the test, before all others, if the data set has no official test part."""
 
@@ -97,6 +101,7 @@ class SplitSpec(Strict):
         hold_out: `defects` repeats everything once for each defect type, with that type held out of training.
         file: a `splits.json` written by a run, used instead of drawing.
         leave_out: ids of images, by category, to exclude from training and test, such as duplicates.
+        group: which images are kept together; None for all groups where the data names any.
     """
 
     seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)] = [0]
@@ -104,6 +109,7 @@ class SplitSpec(Strict):
     hold_out: Literal["defects"] | None = None
     file: Path | None = None
     leave_out: dict[str, list[str]] = {}
+    group: Group = None
     test: TestSpec | None = None
     detectors: DetectorSplit = DetectorSplit()
     final: FinalSplit = FinalSplit()
@@ -111,7 +117,7 @@ class SplitSpec(Strict):
 
     @model_validator(mode="after")
     def _drawn_or_given(self) -> SplitSpec:
-        drawn = sorted(self.model_fields_set - {"file", "seeds", "leave_out"})
+        drawn = sorted(self.model_fields_set - {"file", "seeds", "leave_out", "group"})
         if self.file is not None and drawn:
             raise PydanticCustomError("row", f"'file' replaces drawing a split: remove {', '.join(drawn)}")
         if self.test is not None and self.final.bad.origin == "subsets":

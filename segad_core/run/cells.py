@@ -101,6 +101,7 @@ class FitTask:
 
     Attributes:
         labels: of the images, for classifiers; empty for detectors, which train on good images.
+        groups: of the images; empty where they are not known.
     """
 
     name: str
@@ -110,6 +111,7 @@ class FitTask:
     preprocessing: Preprocessing
     cells: tuple[FitCell, ...]
     labels: tuple[int, ...] = ()
+    groups: tuple[int, ...] = ()
     needs: tuple[str, ...] = ()
 
 
@@ -182,6 +184,7 @@ class RowTask:
     Attributes:
         held_out: the held-out defect type; empty if none is held out.
         train, train_labels: lines of the table that the final classifier learns from.
+        train_groups: the groups of these lines; empty where they are not known.
         scored: lines of the table to score: the test images, then the doubtful ones.
         table: the statistics; for a learner's score, `scores_key` alone.
         generated: statistics of generated defects to train on as bad images, if any.
@@ -200,6 +203,7 @@ class RowTask:
     table: FeatureTable
     generated: FeatureTable | None
     needs: tuple[str, ...]
+    train_groups: tuple[int, ...] = ()
 
 
 Task = FitTask | StatisticsTask | ScoresTask | RowTask

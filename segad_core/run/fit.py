@@ -61,6 +61,7 @@ def _fit_cell(
     made_by, artifacts = distributions(cell.learner, encoder), store.recording()
     seed = np.random.SeedSequence(cell.seed)
     run = _StoredRun(seed, progress, checkpoint, artifacts, maker, made_by, images)
+    run.groups = np.array(task.groups, np.int64) if task.groups else None
     if isinstance(learner, Classifier):
         learner.fit(images, np.array(task.labels, np.int64), run)
     else:

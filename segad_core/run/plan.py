@@ -33,6 +33,7 @@ from segad_core.run.cells import (
 )
 from segad_core.run.statistics_pass import StatisticsPass
 from segad_core.split.draw import Fold, Split, stratified_folds
+from segad_core.split.groups import Groups
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,20 @@ class CategoryPlan:
 
 
 def plan_category(
-    recipe: Recipe, category: str, inventory: Inventory, splits: Mapping[Fold, Split]
+    recipe: Recipe,
+    category: str,
+    inventory: Inventory,
+    splits: Mapping[Fold, Split],
+    groups: Groups | None = None,
 ) -> CategoryPlan:
     """Plans one category: folds that share a detector training also share its statistics."""
-    planner = _Planner(recipe, category, inventory)
-    groups: dict[int, list[Fold]] = {}
+    planner = _Planner(recipe, category, inventory, groups)
+    sharing: dict[int, list[Fold]] = {}
     for fold in splits:
-        groups.setdefault(splits[fold].detectors_seed, []).append(fold)
+        sharing.setdefault(splits[fold].detectors_seed, []).append(fold)
     tasks: list[Task] = []
     made: set[str] = set()
-    for fit_seed, folds in groups.items():
+    for fit_seed, folds in sharing.items():
         for task in planner.group(fit_seed, {fold: splits[fold] for fold in folds}):
             keys = {cell.key for cell in task.cells}
             if isinstance(task, RowTask) or not keys <= made:  # two classifiers may share one training
@@ -67,8 +72,9 @@ def plan_category(
 
 
 class _Planner:
-    def __init__(self, recipe: Recipe, category: str, inventory: Inventory) -> None:
+    def __init__(self, recipe: Recipe, category: str, inventory: Inventory, groups: Groups | None) -> None:
         self.recipe = recipe
+        self.groups = groups
         self.category = category
         self.inventory = inventory
         self.by_id = {sample.id: sample for sample in inventory.samples}
@@ -106,8 +112,12 @@ class _Planner:
             tasks += [p.task(f"{self.category}, seed {fold}: generated defects") for p in generated.values()]
         if fits:
             different = {cell.key: cell for cell in fits.values()}.values()  # equal detectors share one
-            fit = FitTask(f"{label}: fit", samples=train, cells=tuple(different), **self.common())
-            tasks = [fit, real.task(f"{label}: statistics"), *tasks]
+            fit = {"samples": train, "groups": self.groups_of(train), **self.common()}
+            tasks = [
+                FitTask(f"{label}: fit", cells=tuple(different), **fit),
+                real.task(f"{label}: statistics"),
+                *tasks,
+            ]
         return [*tasks, *rows]
 
     def common(self) -> dict[str, Any]:
@@ -124,6 +134,10 @@ class _Planner:
     def content(self, samples: Sequence[Sample]) -> list[str]:
         return [self.inventory.facts[sample.id].file for sample in samples]
 
+    def groups_of(self, samples: Sequence[Sample]) -> tuple[int, ...]:
+        """The group of each of these images; empty where groups are not known."""
+        return self.groups.numbers(sample.id for sample in samples) if self.groups else ()
+
     def fit_cell(
         self, alias: str, choice: Choice, train: Sequence[Sample], seed: int, labels: Sequence[int] = ()
     ) -> FitCell:
@@ -139,9 +153,11 @@ class _Planner:
             "seed": entropy,
             **names_for(train, choice),
         }
-        return FitCell(
-            digest_of({**inputs, "labels": list(labels)} if labels else inputs), alias, choice, entropy
-        )
+        if labels:
+            inputs["labels"] = list(labels)
+        if groups := self.groups_of(train):
+            inputs["groups"] = list(groups)
+        return FitCell(digest_of(inputs), alias, choice, entropy)
 
     def classifier_tasks(
         self, alias: str, fold: Fold, split: Split, others: Sequence[Sample], lines: Mapping[str, int]
@@ -165,7 +181,8 @@ class _Planner:
             train, given = self.samples(ids), tuple(labels[i] for i in ids)
             cell = self.fit_cell(alias, choice, train, seed, given)
             title = f"{name}, fold {len(tasks)} of {len(parts)}" if left_out else name
-            tasks.append(FitTask(title, samples=train, cells=(cell,), labels=given, **self.common()))
+            fit = {"samples": train, "groups": self.groups_of(train), **self.common()}
+            tasks.append(FitTask(title, cells=(cell,), labels=given, **fit))
             scored_by.append((cell, tuple(lines[i] for i in split.final if shown[i] in left_out)))
         folded = {line for _, part in scored_by for line in part}
         scored_by[0] = (scored_by[0][0], tuple(line for line in range(len(others)) if line not in folded))
@@ -214,6 +231,7 @@ class _Planner:
                 defective = damaged.table(row, fitted, real)
         labels = tuple(int(self.by_id[i].label or 0) for i in train)
         scored = (*split.test, *split.doubtful)
+        groups = self.groups_of(self.samples(train))
         inputs = {
             "cell": ["row", SCORING],
             "statistics": [table.segment_keys, table.image_keys],
@@ -226,6 +244,7 @@ class _Planner:
             "names": row.learners() if not row.score else None,
             "scores": table.scores_key,
             "generated": defective.keys() if defective else None,
+            **({"groups": list(groups)} if groups else {}),
         }
         return RowTask(
             name=f"{self.category}, seed {fold}: {row.name}",
@@ -236,6 +255,7 @@ class _Planner:
             cells=(RowCell(digest_of(inputs)),),
             train=tuple(lines[i] for i in train),
             train_labels=labels,
+            train_groups=groups,
             scored=tuple(lines[i] for i in scored),
             scored_ids=scored,
             table=table,

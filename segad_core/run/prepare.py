@@ -19,6 +19,7 @@ from segad_core.split.choose import make_splits
 from segad_core.split.draw import Fold, Split
 from segad_core.split.file import read_splits
 from segad_core.split.from_file import check_seeds
+from segad_core.split.groups import find_groups
 from segad_core.split.subsets import Subsets
 from segad_core.store.store import Store
 
@@ -97,6 +98,7 @@ def prepare(
         listed = [sample for sample in samples if sample.id in inventory.facts]
         wanted = split.final.bad.origin == "subsets"
         subsets = _without(left_out, optional.bad_subsets(dataset, category)) if wanted else {}
+        groups = find_groups(split.group, category, inventory, notes)
         splits = make_splits(recipe, category, listed, inventory, subsets, from_file, notes)
         splits = {
             fold: replace(s, unused=tuple(sorted({*s.unused, *left_out}))) for fold, s in splits.items()
@@ -105,7 +107,7 @@ def prepare(
         result.facts[category] = inventory.facts
         result.splits[category] = splits
         result.unreadable[category] = inventory.unreadable
-        plans.append(plan_category(recipe, category, inventory, splits))
+        plans.append(plan_category(recipe, category, inventory, splits, groups))
     return replace(result, plans=tuple(plans), notes=tuple(notes.sentences))
 
 

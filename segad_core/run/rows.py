@@ -31,7 +31,8 @@ def score_row(task: RowTask, store: Store, device: str, progress: Progress) -> N
         learnt, labels = training_table(task, store)
         assert task.row.final is not None
         final: FinalClassifier = task.row.final.build(task.category, device)
-        final.fit(learnt, names, labels, Run(np.random.SeedSequence(task.seed), progress, checkpoint))
+        run = Run(np.random.SeedSequence(task.seed), progress, checkpoint, _groups(task, len(labels)))
+        final.fit(learnt, names, labels, run)
         scores = np.asarray(final.margins(features[scored]), np.float64)
         files = {_FINAL: arrays_to_bytes(final.state()), _NAMES: json_bytes(names)}
     _check(task, scores)
@@ -48,6 +49,12 @@ def training_table(task: RowTask, store: Store) -> tuple[NDArray[np.float64], ND
         learnt = np.concatenate([learnt, defective])
         labels = np.concatenate([labels, np.ones(len(defective), np.int64)])
     return learnt, labels
+
+
+def _groups(task: RowTask, count: int) -> NDArray[np.int64] | None:
+    """The groups of the training table's lines: a generated defect is of the group of its good image."""
+    groups = np.array(task.train_groups, np.int64)
+    return np.concatenate([groups, groups[: count - len(groups)]]) if len(groups) else None
 
 
 def feature_table(task: RowTask, table: FeatureTable, store: Store) -> tuple[NDArray[np.float64], list[str]]:

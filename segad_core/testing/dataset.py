@@ -98,6 +98,14 @@ class DatasetSuite(ComponentSuite):
                 assert sample.mask is None, f"{where} but has the defect mask {sample.mask}"
                 assert not sample.unseen, f"{where} but is flagged as an unseen defect"
 
+    def test_groups_and_serials_are_text(self) -> None:
+        """The group and the serial are text, empty where they are not known."""
+        for category, sample in self._samples():
+            for name, value in (("group", sample.group), ("serial", sample.serial)):
+                assert isinstance(value, str), (
+                    f"category '{category}', '{sample.id}': the {name} is a {type(value).__name__}, not text"
+                )
+
     def test_files_exist(self) -> None:
         """All image files and mask files exist."""
         for category, sample in self._samples():

@@ -119,6 +119,8 @@ PUBLISHED = "test_published_facts_are_well_formed"
         (changing(label=0), "test_good_images_have_no_defect"),
         (changing(mask=lambda s: s.path), "test_good_images_have_no_defect"),
         (changing(split="validation"), "test_split_is_train_test_or_none"),
+        (changing(group=7), "test_groups_and_serials_are_text"),
+        (changing(serial=None), "test_groups_and_serials_are_text"),
         (changing(path=lambda s: s.path.with_suffix(".jpg")), "test_files_exist"),
         (changing(mask=lambda s: s.path.with_suffix(".jpg") if s.label else None), "test_files_exist"),
     ],

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from segad_core.api import (
     DataError,
@@ -39,8 +39,9 @@ class Folder(Dataset):
     named after the root. Every file with an image suffix is included, readable or not; unreadable images are
     reported. Links are followed once; hidden files are skipped.
 
-    If paths name the production lot (`lot7/`, `2026-03-02_0815.png`), set `lot` to extract it. A threshold
-    can then be tested on lots that were not used to set it.
+    If paths name the production lot (`lot7/`, `2026-03-02_0815.png`) or the part (`part0042_top.png`), set
+    `lot` or `serial` to extract it. Images of one lot or part are then kept together, and a threshold can be
+    tested on lots that were not used to set it.
     """
 
     class Params(Parameters):
@@ -54,16 +55,21 @@ class Folder(Dataset):
             description="regular expression whose first group extracts the lot from an image's path within "
             "the category, such as '(lot[0-9]+)'; an image without a match has no lot",
         )
+        serial: str | None = Field(
+            None,
+            description="regular expression whose first group extracts the part's serial from an image's "
+            "path within the category, such as 'part([0-9]+)', where there are several images of a part",
+        )
 
-        @field_validator("lot")
+        @field_validator("lot", "serial")
         @classmethod
-        def _has_a_group(cls, lot: str | None) -> str | None:
+        def _has_a_group(cls, pattern: str | None, info: ValidationInfo) -> str | None:
             try:
-                if lot is not None and not re.compile(lot).groups:
-                    raise ValueError("has no group: put parentheses around the part that names the lot")
+                if pattern is not None and not re.compile(pattern).groups:
+                    raise ValueError(f"has no group: put parentheses around what names the {info.field_name}")
             except re.error as error:
                 raise ValueError(f"is not a regular expression ({error})") from error
-            return lot
+            return pattern
 
     params: Params
 
@@ -113,10 +119,11 @@ class Folder(Dataset):
                 inside = path.relative_to(base / name).parent
                 defect = inside.as_posix().replace(",", ";") if label == 1 and inside != Path() else ""
                 image_id = path.relative_to(home).as_posix()
-                lot = self._lot(image_id)
-                yield Sample(image_id, path, label, split=part, defect=defect, group=lot)
+                lot, serial = (_first(p, image_id) for p in (self.params.lot, self.params.serial))
+                yield Sample(image_id, path, label, split=part, defect=defect, group=lot, serial=serial)
 
-    def _lot(self, name: str) -> str:
-        """The lot in an image's path, or an empty string."""
-        match = re.search(self.params.lot, name) if self.params.lot else None
-        return (match[1] or "") if match else ""
+
+def _first(pattern: str | None, name: str) -> str:
+    """What a pattern's first group finds in an image's path, or an empty string."""
+    match = re.search(pattern, name) if pattern else None
+    return (match[1] or "") if match else ""

@@ -178,7 +178,7 @@ def _refitted(bundle: Bundle, training: ImageTable) -> FinalClassifier:
     assert pipeline.final is not None
     build = Builder(container, bundle.registry, bundle.device)
     final: FinalClassifier = build.component("final_classifiers", pipeline.final)
-    run = Run(np.random.SeedSequence(pipeline.seed))
+    run = Run(np.random.SeedSequence(pipeline.seed), groups=training.groups())
     try:
         with guarded(f"teaching the final classifier of {container.path}"):
             final.fit(training.features, pipeline.names, training.labels(), run)

@@ -54,7 +54,21 @@ def test_lots_are_found_in_paths(tmp_path):
     assert set(lots(lot="(lot9)?").values()) == {""}
 
 
-@pytest.mark.parametrize(("lot", "words"), [("lot7", "has no group"), ("(lot", "not a regular expression")])
-def test_an_expression_that_finds_no_lot_is_told(tmp_path, lot, words):
+def test_serials_are_found_beside_lots(tmp_path):
+    for name in ("good/lot7/0042_top.png", "good/lot7/0042_side.png", "bad/lot8/0043.png", "bad/x.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(good_images(1, 8, 8)[0]).save(tmp_path / name)
+    folder = Folder(Folder.Params(root=tmp_path, lot="lot([0-9]+)", serial="/([0-9]{4})"))
+    assert {s.id: (s.group, s.serial) for s in folder.samples(tmp_path.name)} == {
+        "good/lot7/0042_top.png": ("7", "0042"),
+        "good/lot7/0042_side.png": ("7", "0042"),
+        "bad/lot8/0043.png": ("8", "0043"),
+        "bad/x.png": ("", ""),
+    }
+
+
+@pytest.mark.parametrize("name", ["lot", "serial"])
+@pytest.mark.parametrize(("given", "words"), [("x7", "has no group"), ("(x", "not a regular expression")])
+def test_an_expression_that_finds_nothing_is_told(tmp_path, name, given, words):
     with pytest.raises(ValidationError, match=words):
-        Folder.Params(root=tmp_path, lot=lot)
+        Folder.Params(root=tmp_path, **{name: given})

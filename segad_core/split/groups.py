@@ -1,0 +1,102 @@
+"""Groups: images of one lot or of one part, of which no two serve different purposes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from segad_core.base.connected import connected
+from segad_core.base.notes import Notes
+from segad_core.contracts import Sample
+from segad_core.errors import RecipeError
+from segad_core.images import Inventory
+from segad_core.recipe.split_spec import Group
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Which images of a category stay together.
+
+    Attributes:
+        of: the number of each labelled image's group; exact copies of an image share its group.
+        names: the lots and serials of each group, for messages; none for an image without a name.
+        lots, serials: how many of them are kept together; 0 for what is not.
+        unnamed: images that have no name and are on their own.
+    """
+
+    of: Mapping[str, int]
+    names: Mapping[int, tuple[str, ...]]
+    lots: int
+    serials: int
+    unnamed: int
+
+    def numbers(self, images: Iterable[str]) -> tuple[int, ...]:
+        """The groups of some images, numbered from 0 in the order of their first images."""
+        numbers: dict[int, int] = {}
+        return tuple(numbers.setdefault(self.of[image], len(numbers)) for image in images)
+
+    def name(self, group: int) -> str:
+        """A group in words: its lots and serials, the first of them if they are many."""
+        names = self.names[group]
+        return f"{names[0]} and {len(names) - 1} more" if len(names) > 2 else " and ".join(names)
+
+    def __str__(self) -> str:
+        parts = [f"{self.lots} lot{'s' * (self.lots != 1)}"] * bool(self.lots)
+        parts += [f"{self.serials} part{'s' * (self.serials != 1)} by serial number"] * bool(self.serials)
+        text = f"{' and '.join(parts)}, kept together"
+        if self.unnamed:
+            text += f"; {self.unnamed} image{'s have' if self.unnamed > 1 else ' has'} no group"
+        return text
+
+
+def find_groups(wanted: Group, category: str, inventory: Inventory, notes: Notes) -> Groups | None:
+    """The groups that a recipe's `split.group` keeps together; None if it keeps none together.
+
+    Args:
+        wanted: True for all that the data names; None for that where it names any; `lot` for the lots, and
+            the images of one serial with them; `serial` for the serials alone; False for none.
+        category: of the images.
+        inventory: its readable images.
+        notes: for the reader of the results.
+
+    Raises:
+        RecipeError: the data names nothing of what is wanted.
+    """
+    labelled = [sample for sample in inventory.samples if sample.label is not None]
+    lots = {s.group for s in labelled if s.group} if wanted != "serial" else set()
+    serials = {s.serial for s in labelled if s.serial}
+    if wanted is False or (wanted is None and not lots and not serials):
+        return None
+    if not (lots if wanted == "lot" else serials if wanted == "serial" else lots or serials):
+        what = {"lot": "no lot", "serial": "no serial"}.get(str(wanted), "neither lots nor serials")
+        raise RecipeError(
+            f"split.group is {str(wanted).lower()}, but the data names {what} in category '{category}'",
+            "Name them, as the parameters 'lot' and 'serial' of the data set folder do, or set "
+            "split.group: false.",
+        )
+    named = [list(_names(sample, with_lot=bool(lots))) for sample in labelled]
+    copies = [("pixels", inventory.facts[sample.id].pixels) for sample in labelled]
+    numbers = connected([[*own, copy] for own, copy in zip(named, copies, strict=True)])
+    if wanted is None and len(set(numbers)) == 1:
+        notes.warn(
+            f"category '{category}': all images belong to one group, so groups cannot be kept apart: "
+            "near-identical images may be in both training and test"
+        )
+        return None
+    names: dict[int, dict[str, None]] = {number: {} for number in numbers}
+    for number, own in zip(numbers, named, strict=True):
+        names[number] |= {f"{kind} '{name}'": None for kind, name in own}
+    return Groups(
+        of={sample.id: number for sample, number in zip(labelled, numbers, strict=True)},
+        names={number: tuple(own) for number, own in names.items()},
+        lots=len(lots),
+        serials=len(serials),
+        unnamed=sum(not own for own in named),
+    )
+
+
+def _names(sample: Sample, with_lot: bool) -> Iterator[tuple[str, str]]:
+    if with_lot and sample.group:
+        yield "lot", sample.group
+    if sample.serial:
+        yield "serial", sample.serial

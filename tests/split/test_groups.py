@@ -1,0 +1,111 @@
+"""Groups: what stays together under each setting of `split.group`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from segad_core.base.notes import Notes
+from segad_core.contracts import Sample
+from segad_core.errors import RecipeError
+from segad_core.images import Facts, Inventory
+from segad_core.recipe.split_spec import Group, SplitSpec
+from segad_core.split.groups import Groups, find_groups
+
+PARTS = {"a": ("1", "x"), "b": ("1", ""), "c": ("2", "x"), "d": ("2", ""), "e": ("", "y"), "f": ("", "")}
+"""Lot and serial of each image: part x was seen in two lots."""
+
+
+def inventory(parts: Mapping[str, tuple[str, str]], copies: Mapping[str, str] | None = None) -> Inventory:
+    samples = [Sample(i, Path(i), 0, group=lot, serial=serial) for i, (lot, serial) in parts.items()]
+    shown = {i: (copies or {}).get(i, i) for i in parts}
+    return Inventory(samples, {i: Facts(i, shown[i], scaled=False, size=(8, 8)) for i in parts})
+
+
+def found(wanted: Group, of: Inventory) -> Groups | None:
+    return find_groups(wanted, "nuts", of, Notes())
+
+
+def together(groups: Groups | None) -> set[str]:
+    assert groups is not None
+    parts: dict[int, str] = {}
+    for image, number in groups.of.items():
+        parts[number] = parts.get(number, "") + image
+    return set(parts.values())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (None, {"abcd", "e", "f"}),  # lots 1 and 2 share a part
+        (True, {"abcd", "e", "f"}),
+        ("lot", {"abcd", "e", "f"}),
+        ("serial", {"ac", "b", "d", "e", "f"}),
+    ],
+)
+def test_what_stays_together(wanted: Group, expected: set[str]) -> None:
+    assert together(found(wanted, inventory(PARTS))) == expected
+    assert found(False, inventory(PARTS)) is None
+
+
+def test_exact_copies_stay_together_where_anything_does() -> None:
+    assert together(found("serial", inventory(PARTS, copies={"f": "d"}))) == {"ac", "b", "df", "e"}
+
+
+def test_without_names_nothing_stays_together() -> None:
+    nameless = inventory({"a": ("", ""), "b": ("", "")}, copies={"b": "a"})
+    assert found(None, nameless) is None
+    for wanted, words in ((True, "neither lots nor serials"), ("lot", "no lot"), ("serial", "no serial")):
+        with pytest.raises(RecipeError, match=f"{words} in category 'nuts'") as caught:
+            found(wanted, nameless)  # type: ignore[arg-type]
+        assert "split.group: false" in caught.value.remedy
+
+
+def test_lots_are_wanted_and_only_serials_named() -> None:
+    with pytest.raises(RecipeError, match="no lot"):
+        found("lot", inventory({"a": ("", "x"), "b": ("", "x")}))
+    with pytest.raises(RecipeError, match="no serial"):
+        found("serial", inventory({"a": ("1", ""), "b": ("2", "")}))
+
+
+def test_doubtful_images_connect_nothing() -> None:
+    samples = [
+        Sample("a", Path("a"), 0, group="1"),
+        Sample("b", Path("b"), 1, group="2"),
+        Sample("c", Path("c"), None, group="1", serial="x"),
+        Sample("d", Path("d"), None, group="2", serial="x"),
+    ]
+    facts = {s.id: Facts(s.id, s.id, scaled=False, size=(8, 8)) for s in samples}
+    assert together(found(None, Inventory(samples, facts))) == {"a", "b"}
+
+
+def test_one_lot_for_all_images_is_told_and_keeps_nothing_together() -> None:
+    one, notes = inventory({"a": ("7", ""), "b": ("7", "")}), Notes()
+    assert find_groups(None, "nuts", one, notes) is None
+    assert len(notes.sentences) == 1 and "category 'nuts'" in notes.sentences[0]
+    assert together(found(True, one)) == {"ab"}
+
+
+def test_numbers_and_words() -> None:
+    groups = found(True, inventory(PARTS))
+    assert groups is not None
+    assert groups.numbers(["f", "c", "e", "a", "f"]) == (0, 1, 2, 1, 0)
+    assert (groups.lots, groups.serials, groups.unnamed) == (2, 2, 1)
+    assert groups.name(groups.of["e"]) == "serial 'y'"
+    assert groups.name(groups.of["a"]) == "lot '1' and 2 more"
+    assert str(groups) == "2 lots and 2 parts by serial number, kept together; 1 image has no group"
+    serials = found("serial", inventory(PARTS))
+    assert str(serials) == "2 parts by serial number, kept together; 3 images have no group"
+
+
+@pytest.mark.parametrize("wanted", [True, False, "lot", "serial", None])
+def test_the_recipe_takes_it(wanted: Group) -> None:
+    assert SplitSpec.model_validate({"group": wanted}).group == wanted
+
+
+@pytest.mark.parametrize("wanted", ["lots", 1, "yes"])
+def test_the_recipe_takes_nothing_else(wanted: object) -> None:
+    with pytest.raises(ValueError, match="group"):
+        SplitSpec.model_validate({"group": wanted})
