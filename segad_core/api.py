@@ -1,15 +1,16 @@
 """The public API: everything that a plugin may import from segad, beside the suites in `segad_core.testing`.
 
-- Contracts, one for each kind of plugin: `Dataset`, `Encoder`, `Detector`, `Classifier`, `Segmenter`,
-  `Feature` (or `ScalarFeature`, `FittedFeature`), `FinalClassifier`, `DefectGenerator`, `Executor`,
-  `Observer` (with `hookimpl`); and their common bases `Component`, `Stateful` and `Learner`.
+- Contracts, one for each kind of plugin: `Dataset`, `Encoder`, `Detector`, `Classifier` (or
+  `VectorClassifier`), `Segmenter`, `Feature` (or `ScalarFeature`, `FittedFeature`), `FinalClassifier`,
+  `DefectGenerator`, `Executor`, `Observer` (with `hookimpl`); and their common bases `Component`, `Stateful`
+  and `Learner`.
 - Parameters: `Parameters`, `InputFile`, `InputFolder`, `SegmentNames`, `DecidesNothing`.
 - Optional knowledge of plugins: `HasNotes`, `HasPlainFiles`, `KnowsImagesByName`, `Trains`, `HasDownload`,
-  `HasEstimate`, `HasFinalEstimate`, `HasPublishedCategories`, `HasPublishedCounts`, `HasBadSubsets`,
-  `HasContradictions`.
+  `ReadsOptionalLayers`, `HasEstimate`, `HasFinalEstimate`, `HasPublishedCategories`, `HasPublishedCounts`,
+  `HasBadSubsets`, `HasContradictions`.
 - What plugins are given and return: `Sample`, `ImageBatch`, `ImageSet`, `Run`, `Checkpoint`, `Progress`,
-  `no_progress`, `Array`, `Arrays`, `Layer`, `Shapes`, `Estimate`, `SegmentValues`, `Region`, `GoodMaps`,
-  `MapQuality`, `IGNORED`, `Work`, `Outcome`.
+  `no_progress`, `Array`, `Arrays`, `Vectors`, `Layer`, `Shapes`, `Estimate`, `SegmentValues`, `Region`,
+  `GoodMaps`, `MapQuality`, `IGNORED`, `Work`, `Outcome`.
 - Errors: `SegadError` and its kinds `RecipeError`, `DataError`, `ImageError`, `NonFiniteError`,
   `PluginError`, `StoreError`, `UsageError`; `ResourceError` for faults of the machine, into which `guarded`
   turns what the system raises.
@@ -68,6 +69,7 @@ from segad_core.contracts import (
     Outcome,
     Parameters,
     Progress,
+    ReadsOptionalLayers,
     Region,
     Run,
     Sample,
@@ -78,6 +80,8 @@ from segad_core.contracts import (
     Shapes,
     Stateful,
     Trains,
+    VectorClassifier,
+    Vectors,
     Work,
     estimated_by,
     no_progress,
@@ -142,6 +146,7 @@ __all__ = [
     "Parameters",
     "PluginError",
     "Progress",
+    "ReadsOptionalLayers",
     "RecipeError",
     "Region",
     "ResourceError",
@@ -157,6 +162,8 @@ __all__ = [
     "StoreError",
     "Trains",
     "UsageError",
+    "VectorClassifier",
+    "Vectors",
     "Work",
     "array_digest",
     "did_you_mean",

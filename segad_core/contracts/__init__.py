@@ -4,7 +4,7 @@ Imports NumPy, pydantic and `segad_core.base` only, and knows no recipe, run or 
 import the contracts from `segad_core.api`.
 """
 
-from segad_core.contracts.classifier import Classifier
+from segad_core.contracts.classifier import Classifier, VectorClassifier, Vectors
 from segad_core.contracts.component import (
     Component,
     DecidesNothing,
@@ -41,6 +41,7 @@ from segad_core.contracts.optional import (
     HasPublishedCategories,
     HasPublishedCounts,
     KnowsImagesByName,
+    ReadsOptionalLayers,
     Trains,
 )
 from segad_core.contracts.run import Checkpoint, Progress, Run, no_progress
@@ -85,6 +86,7 @@ __all__ = [
     "Outcome",
     "Parameters",
     "Progress",
+    "ReadsOptionalLayers",
     "Region",
     "Run",
     "Sample",
@@ -95,6 +97,8 @@ __all__ = [
     "Shapes",
     "Stateful",
     "Trains",
+    "VectorClassifier",
+    "Vectors",
     "Work",
     "estimated_by",
     "no_progress",

@@ -37,11 +37,54 @@ A minimal classifier, which compares an image's histogram with those of good and
 
         def histograms(self, pixels):
             return np.stack([np.histogram(image, bins=32, range=(0, 256))[0] for image in pixels])
+
+One that learns from vectors which do not depend on what is learnt derives from `VectorClassifier`: the engine
+then describes each image once, for all trainings and for scoring.
+
+    from segad_core.api import VectorClassifier
+
+    class Colours(VectorClassifier):
+        '''Distance to the mean colours of good images, minus that to those of bad ones.'''
+
+        means = None
+
+        def outputs(self):
+            return ["score", "brightness", "spread"]
+
+        def vectors(self, batch):
+            pixels = batch.pixels.reshape(len(batch), -1, 3).astype(np.float32)
+            return {"brightness": pixels.mean(axis=1), "spread": pixels.std(axis=1)}
+
+        def learn(self, vectors, labels, run):
+            if len(set(labels.tolist())) < 2:
+                raise DataError("colours: needs good and bad images")
+            self.means = {
+                name: np.stack([block[labels == label].mean(axis=0) for label in (0, 1)])
+                for name, block in vectors.items()
+            }
+
+        def judge(self, vectors):
+            parts = []
+            for name, means in self.state().items():
+                to_good, to_bad = (np.abs(vectors[name] - mean).sum(axis=1) for mean in means)
+                parts.append(to_good.astype(np.float64) - to_bad)
+            return np.stack([sum(parts), *parts], axis=1)
+
+        def state(self):
+            if self.means is None:
+                raise PluginError("colours: is not fitted yet")
+            return self.means
+
+        def restore(self, state):
+            if set(state) != {"brightness", "spread"}:
+                raise PluginError("colours: the state is not complete")
+            self.means = {name: state[name] for name in ("brightness", "spread")}
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,12 +93,22 @@ from segad_core.contracts.images import ImageBatch, ImageSet
 from segad_core.contracts.learner import Learner
 from segad_core.contracts.run import Run
 
+Vectors = Mapping[str, NDArray[np.float32]]
+"""What describes n images: float32 arrays (n, D) by name, such as one for each layer of the encoder."""
+
 
 class Classifier(Learner):
     """A supervised classifier of whole images (entry-point group `segad.classifiers`).
 
     Its score is a row of the table, or one more feature of a SegAD row.
     """
+
+    def outputs(self) -> Sequence[str]:
+        """The names of its scores, once it has learnt; the first is its score as a row of the table.
+
+        In a SegAD row each of them is a feature, such as `image.probe.score`. Letters, digits, `_` and `-`.
+        """
+        return ("score",)
 
     @abstractmethod
     def fit(self, images: ImageSet, labels: NDArray[np.int64], run: Run) -> None:
@@ -72,4 +125,56 @@ class Classifier(Learner):
 
     @abstractmethod
     def scores(self, batch: ImageBatch) -> NDArray[np.float64]:
-        """One unbounded score per image (N,), higher for bad ones. Do not squash scores into ties."""
+        """Unbounded scores, higher for bad images: float64 (N,), or (N, k) if there are k > 1 outputs.
+
+        Do not squash scores into ties.
+        """
+
+
+class VectorClassifier(Classifier):
+    """A classifier that describes each image by vectors, whatever it learns, and learns from these alone.
+
+    The engine computes the vectors of a set once, keeps them in the store, and uses them for the trainings of
+    all seeds and folds and for scoring. A bundle keeps those of its training images, so that `segad learn`
+    can train the classifier again.
+    """
+
+    @abstractmethod
+    def vectors(self, batch: ImageBatch) -> Vectors:
+        """Describes each image by itself; the parameters decide how, and nothing that was learnt.
+
+        Returns:
+            Finite float32 arrays (N, D) by name, the same names and widths for all batches.
+        """
+
+    @abstractmethod
+    def learn(self, vectors: Vectors, labels: NDArray[np.int64], run: Run) -> None:
+        """Learns to tell good images from bad ones.
+
+        Args:
+            vectors: of n good and bad images; not to be written to.
+            labels: (n,) their labels, 0 for good and 1 for bad.
+            run: seed, progress and checkpoints.
+
+        Raises:
+            SegadError: a label is missing, or there are too few images.
+        """
+
+    @abstractmethod
+    def judge(self, vectors: Vectors) -> NDArray[np.float64]:
+        """The scores of n images from their vectors, as `scores` returns them; each image by itself."""
+
+    def fit(self, images: ImageSet, labels: NDArray[np.int64], run: Run) -> None:
+        """Describes the images, and learns from that."""
+        parts: dict[str, list[NDArray[np.float32]]] = {}
+        done = 0
+        for batch in images.batches():
+            for name, block in self.vectors(batch).items():
+                parts.setdefault(name, []).append(block)
+            done += len(batch)
+            run.progress("images described", done, len(images))
+        self.learn({name: np.concatenate(blocks) for name, blocks in parts.items()}, labels, run)
+
+    def scores(self, batch: ImageBatch) -> NDArray[np.float64]:
+        """The scores of the batch's vectors."""
+        return self.judge(self.vectors(batch))

@@ -76,6 +76,16 @@ class Trains(Protocol):
     """False if `fit` needs no images. A recipe whose detectors do not train sets no images aside for them."""
 
 
+class ReadsOptionalLayers(Protocol):
+    """A detector or classifier that reads some layers only where the encoder has them."""
+
+    def optional_layers(self) -> Sequence[str]:
+        """Layers that it reads beside those of `layers()`, as far as the encoder has them.
+
+        A recipe is refused if the encoder has none of them and `layers()` is empty.
+        """
+
+
 class HasEstimate(Protocol):
     """A detector or classifier that can estimate what its training needs."""
 
@@ -158,6 +168,19 @@ def plain_file(component: Component, path: Path) -> tuple[str, bytes | Path]:
 def trains(detector: type[Component]) -> bool:
     """Whether a detector learns from images; True by default."""
     return bool(getattr(detector, "trains", True))
+
+
+def optional_layers(learner: Learner) -> Sequence[str]:
+    """The layers that a learner reads where the encoder has them; none by default."""
+    known = hasattr(learner, "optional_layers")
+    return cast(ReadsOptionalLayers, learner).optional_layers() if known else ()
+
+
+def layers_read(learner: Learner, encoder: Encoder | None) -> tuple[str, ...]:
+    """The layers of an encoder that a learner reads."""
+    wanted = optional_layers(learner)
+    known = encoder.layers() if encoder and wanted else {}
+    return tuple(dict.fromkeys([*learner.layers(), *(name for name in wanted if name in known)]))
 
 
 def estimate(learner: Learner, images: int, size: tuple[int, int], shapes: Shapes) -> Estimate | None:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from segad_core.base.files import is_file, is_folder
-from segad_core.contracts import Component, Parameters, optional
+from segad_core.contracts import Component, Learner, Parameters, optional
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import PluginError, RecipeError, SegadError
 from segad_core.plugins.registry import Registry, suggest
 from segad_core.recipe.choice import Choice, paths_in
+from segad_core.recipe.classifiers import with_classifier_defaults
 from segad_core.recipe.document import Document, Place, read_document
 from segad_core.recipe.find import locate
 from segad_core.recipe.names import missing, name_problems
@@ -77,9 +78,11 @@ class _Resolver:
         learners: dict[Place, Choice] = {("detectors", alias): choice for alias, choice in detectors.items()}
         learners |= {("classifiers", alias): choice for alias, choice in classifiers.items()}
         self._check_layers(learners, encoder)
+        self.skeleton = self._with_absolute_paths()
+        self.skeleton = skeleton = with_classifier_defaults(self.skeleton, classifiers)
         result = Recipe(
             name=name,
-            skeleton=self._with_absolute_paths(),
+            skeleton=skeleton,
             document=self.document,
             dataset=one("datasets", ("dataset",)),
             encoder=encoder,
@@ -201,26 +204,35 @@ class _Resolver:
         return result
 
     def _check_layers(self, learners: dict[Place, Choice], encoder: Choice | None) -> None:
-        """Checks that the encoder has every layer that a learner reads."""
+        """Checks that the encoder has every layer that a learner reads, and one of those that it prefers."""
         try:
             known = list(encoder.build().layers()) if encoder else []
         except SegadError as error:
             self._problem(("encoder",), error.sentence())
             return
-        for learner, choice in learners.items():
-            places: dict[Place, Parameters | None] = {learner: choice.params}
-            for category, params in choice.per_category.items():
-                places[(*learner, "per_category", category)] = params
-            wanted = {
-                place: choice.component(params).layers()  # type: ignore[attr-defined]
-                for place, params in places.items()
-                if params is not None
-            }
-            for place, layers in wanted.items():
-                for layer in layers:
-                    if layer not in known:
-                        reason = suggest(layer, known) if encoder else ": the recipe has no encoder"
-                        self._problem(place, f"there is no encoder layer '{layer}'{reason}")
+        for place, choice in learners.items():
+            places: dict[Place, Parameters | None] = {place: choice.params}
+            for category, own in choice.per_category.items():
+                places[(*place, "per_category", category)] = own
+            for where, params in places.items():
+                if params is not None:
+                    learner: Any = choice.component(params)
+                    self._check_layers_of(learner, where, known, encoder is not None)
+
+    def _check_layers_of(self, learner: Learner, place: Place, known: list[str], has_encoder: bool) -> None:
+        for layer in learner.layers():
+            if layer not in known:
+                reason = suggest(layer, known) if has_encoder else ": the recipe has no encoder"
+                self._problem(place, f"there is no encoder layer '{layer}'{reason}")
+        wanted = optional.optional_layers(learner)
+        if wanted and not learner.layers() and not set(wanted) & set(known):
+            if has_encoder:
+                has = f"the encoder has none of the layers {', '.join(wanted)}, only {', '.join(known)}"
+                self._problem(place, f"{has}: name some of them, such as params: {{layers: [{known[-1]}]}}")
+            else:
+                self._problem(
+                    place, f"reads the encoder layers {', '.join(wanted)}: the recipe has no encoder"
+                )
 
     def _one(self, kind: str, place: Place) -> Choice:
         choice = self.choices[(kind, place)]

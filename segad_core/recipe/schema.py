@@ -27,10 +27,15 @@ class ImageSpec(Strict):
 
 
 class ClassifierUse(Use):
-    """A classifier, optionally with its own split and with out-of-fold scores for its training images."""
+    """A classifier, optionally with its own split and with out-of-fold scores for its training images.
+
+    Attributes:
+        out_of_fold: the number of folds; null or 0 for none. By default 5 for a classifier that learns from
+            vectors and feeds a SegAD row, and none for others.
+    """
 
     split: ClassifierSplit | None = None
-    out_of_fold: Annotated[int, Field(ge=2, le=100)] | None = None
+    out_of_fold: Literal[0] | Annotated[int, Field(ge=2, le=100)] | None = None
 
 
 _SEGAD_KEYS = ("segmenter", "features", "image_features", "classifier", "bad", "final")

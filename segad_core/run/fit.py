@@ -14,7 +14,7 @@ from safetensors.numpy import load
 
 from segad_core.base.digest import digest_of
 from segad_core.base.formats import arrays_to_bytes
-from segad_core.contracts import Arrays, Classifier, ImageSet, Learner, Progress, Run
+from segad_core.contracts import Arrays, Classifier, Encoder, ImageSet, Learner, Progress, Run, optional
 from segad_core.contracts.run import artifact_seed
 from segad_core.errors import PluginError
 from segad_core.images import FileImageSet, folder_samples
@@ -52,7 +52,7 @@ def _fit_cell(
     if estimate is not None and estimate.work:
         log.info("%s %s: %s", task.name, cell.alias, estimate.work)
     checkpoint = FolderCheckpoint(store.checkpoints / cell.key)
-    encoder = task.encoder if learner.layers() else None
+    encoder = task.encoder if reads_encoder(learner, task) else None
     maker = {
         "plugin": cell.learner.provider.qualified,
         "code": cell.learner.code,
@@ -137,12 +137,18 @@ def open_images(
     progress: Progress,
 ) -> FileImageSet:
     """A task's images, with every encoder layer that one of the learners reads."""
-    layers = tuple(dict.fromkeys(layer for learner in learners for layer in learner.layers()))
-    encoder = task.encoder.build(device=device) if task.encoder and layers else None
+    encoder: Encoder | None = task.encoder.build(device=device) if task.encoder else None
+    layers = tuple(dict.fromkeys(n for one in learners for n in optional.layers_read(one, encoder)))
+    encoder = encoder if layers else None
     packages = {choice.component.__module__.partition(".")[0]: choice for choice in _image_plugins(task)}
     plugins = {package: distributions(choice) for package, choice in packages.items()}
     keep = keeper(store, task.preprocessing.white, plugins)
     return FileImageSet(task.samples, task.preprocessing, encoder, layers, progress, keep)
+
+
+def reads_encoder(learner: Learner, task: FitTask | StatisticsTask | ScoresTask) -> bool:
+    """Whether a learner reads a layer of the task's encoder."""
+    return bool(optional.layers_read(learner, task.encoder.build() if task.encoder else None))
 
 
 def _image_plugins(task: FitTask | StatisticsTask | ScoresTask) -> Iterator[Choice]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from segad_core.base.digest import digest_of
-from segad_core.contracts import Sample
+from segad_core.contracts import Encoder, Sample, optional
 from segad_core.images import Inventory
 from segad_core.images.image_set import Preprocessing
 from segad_core.recipe import Choice, Recipe, Row, encoder_identity
@@ -80,6 +80,7 @@ class _Planner:
         self.by_id = {sample.id: sample for sample in inventory.samples}
         skeleton = recipe.skeleton
         self.preprocessing = Preprocessing(skeleton.image.size, skeleton.image.white, skeleton.batch_size)
+        self.encoder: Encoder | None = recipe.encoder.build() if recipe.encoder else None
         self.encoder_identity = encoder_identity(recipe.encoder)
 
     def group(self, fit_seed: int, splits: Mapping[Fold, Split]) -> list[Task]:
@@ -143,7 +144,7 @@ class _Planner:
     ) -> FitCell:
         # results are paired across recipes: the seed does not depend on the rest of the recipe
         entropy = (seed, int(digest_of([self.category, choice.provider.qualified])[:16], 16))
-        reads_encoder = bool(choice.build(self.category).layers())
+        reads_encoder = bool(optional.layers_read(choice.build(self.category), self.encoder))
         inputs = {
             "cell": ["fit", SCHEMA],
             "detector" if not labels else "classifier": choice.identity(self.category),

@@ -113,9 +113,13 @@ def prepare(
 
 def _announce_download(recipe: Recipe, category: str) -> None:
     """Warns that the encoder will download weights, though not yet: all results may be in the store."""
-    if recipe.encoder is None or not any(c.build(category).layers() for c in recipe.learners().values()):
+    if recipe.encoder is None:
         return
-    if missing := optional.to_download(recipe.encoder.build(category)):
+    encoder = recipe.encoder.build(category)
+    learners = [choice.build(category) for choice in recipe.learners().values()]
+    if not any(optional.layers_read(learner, encoder) for learner in learners):
+        return
+    if missing := optional.to_download(encoder):
         log.warning("the encoder's weights are not on this machine: %s will be downloaded for them", missing)
 
 

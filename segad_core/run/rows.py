@@ -63,14 +63,15 @@ def feature_table(task: RowTask, table: FeatureTable, store: Store) -> tuple[NDA
     image_tables = [read_values(store, key) for key in table.image_keys]
     columns = segment_tables[0][1]
     segments = list(dict.fromkeys(segment for segment, _ in columns))
+    scores, outputs = read_values(store, table.scores_key) if table.scores_key else (None, [])
     layout = FeatureLayout(
         segments=segments,
         detectors=task.row.detectors,
         statistics=[statistic for segment, statistic in columns if segment == segments[0]],
         image_statistics=[statistic for _, statistic in image_tables[0][1]] if image_tables else [],
         classifier=task.row.classifier if table.scores_key else "",
+        outputs=[name for _, name in outputs],
     )
-    scores = read_values(store, table.scores_key)[0] if table.scores_key else None
     vectors = layout.vectors([v for v, _ in segment_tables], [v for v, _ in image_tables], scores)
     return vectors, layout.names()
 

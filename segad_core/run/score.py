@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from segad_core.base.formats import arrays_to_bytes, json_bytes
 from segad_core.contracts import Classifier, Feature, Progress, Run
 from segad_core.run.cells import FitCell, FittedOn, ScoresTask, StatisticsCell, StatisticsTask, distributions
-from segad_core.run.fit import open_images, restored
+from segad_core.run.fit import open_images, reads_encoder, restored
 from segad_core.scoring.batch import GeneratedDefects, NamedDetector, ScoringPass
 from segad_core.scoring.fitted import KeptMaps, fit_features, is_fitted, maps_of, restore_features, states_of
 from segad_core.scoring.segmentation import NamedSegmenter
-from segad_core.scoring.statistics import MapStatistics, checked_scores
+from segad_core.scoring.statistics import MapStatistics
+from segad_core.scoring.supervised import checked_outputs, checked_scores
 from segad_core.store.store import Store
 from segad_core.store.values import FEATURES, QUALITY, read_states, values_files
 
@@ -48,38 +49,48 @@ def score_with_detectors(task: StatisticsTask, store: Store, device: str, progre
         files[QUALITY] = json_bytes(quality[asked.segmenter] if asked.segmenter else [])
         if is_fitted(asked.features):
             files[FEATURES] = arrays_to_bytes(states_of(asked.features))
-        encoder = task.encoder if detectors[cell.fit.key].detector.layers() else None
+        encoder = task.encoder if reads_encoder(detectors[cell.fit.key].detector, task) else None
         defects = (*task.defects.generators, task.defects.segmenter) if task.defects else ()
         made_by = distributions(cell.fit.learner, encoder, cell.segmenter, *cell.features, *defects)
         store.put(cell.key, "statistics", files, made_by, store.used)
 
 
 def score_with_classifier(task: ScoresTask, store: Store, device: str, progress: Progress) -> None:
-    """Fills a task's cell: each image's score by the training that its line belongs to."""
-    scores = np.full((len(task.samples), 1), np.nan)
+    """Fills a task's cell: each image's scores by the training that its line belongs to."""
+    outputs: list[str] = []
+    scores = np.empty((0, 0))
     done = 0
     for cell, lines in task.parts:
+        classifier: Classifier = restored(cell, store, task.category, device)
+        if not outputs:
+            outputs = checked_outputs(classifier, cell.alias)
+            scores = np.full((len(task.samples), len(outputs)), np.nan)
         begin = 0
-        for some in _scores_of(task, cell, lines, store, device, progress):
-            scores[list(lines[begin : begin + len(some)]), 0] = some
+        for some in _scores_of(task, classifier, cell.alias, lines, store, device, progress):
+            scores[list(lines[begin : begin + len(some)])] = some
             begin += len(some)
             done += len(some)
             progress("images scored", done, len(task.samples))
     learners = [cell.learner for cell, _ in task.parts]
-    encoder = task.encoder if any(one.build(task.category).layers() for one in learners) else None
+    encoder = task.encoder if any(reads_encoder(c.build(task.category), task) for c in learners) else None
     made_by = distributions(encoder, *learners)
-    files = values_files([("image", "score")], scores)
+    files = values_files([("image", name) for name in outputs], scores)
     store.put(task.cells[0].key, "scores", files, made_by, store.used)
 
 
 def _scores_of(
-    task: ScoresTask, cell: FitCell, lines: Sequence[int], store: Store, device: str, progress: Progress
+    task: ScoresTask,
+    classifier: Classifier,
+    name: str,
+    lines: Sequence[int],
+    store: Store,
+    device: str,
+    progress: Progress,
 ) -> Iterator[NDArray[np.float64]]:
-    """The scores of some of a task's images, batch by batch; the classifier is released at the end."""
-    classifier: Classifier = restored(cell, store, task.category, device)
+    """The scores of some of a task's images, batch by batch."""
     part = replace(task, samples=tuple(task.samples[line] for line in lines))
     for batch in open_images(part, [classifier], store, device, progress).batches():
-        yield checked_scores(classifier, batch, cell.alias)
+        yield checked_scores(classifier, batch, name)
 
 
 def detectors_of(

@@ -1,7 +1,7 @@
 """The layout of a feature vector: which statistic of which segment and detector stands where.
 
 The order is that of the official code: for each segment, for each detector, each statistic; then for each
-detector the statistics of its whole map; then the classifier's score (paper section 4).
+detector the statistics of its whole map; then the classifier's scores (the paper's section 4 has one).
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class FeatureLayout:
         segments, detectors: by name, in order.
         statistics: of each segment.
         image_statistics: of whole maps.
-        classifier: whose score comes last; empty for none.
+        classifier: whose scores come last; empty for none.
+        outputs: the names of its scores.
     """
 
     segments: Sequence[str]
@@ -32,13 +33,14 @@ class FeatureLayout:
     statistics: Sequence[str]
     image_statistics: Sequence[str] = ()
     classifier: str = ""
+    outputs: Sequence[str] = ("score",)
 
     def names(self) -> list[str]:
         """The d names, such as `wires.patchcore.q995`, `image.patchcore.max` and `image.wrn.score`."""
         return [
             *(f"{s}.{d}.{name}" for s in self.segments for d in self.detectors for name in self.statistics),
             *(f"{IMAGE}.{d}.{name}" for d in self.detectors for name in self.image_statistics),
-            *([f"{IMAGE}.{self.classifier}.score"] if self.classifier else []),
+            *(f"{IMAGE}.{self.classifier}.{name}" for name in (self.outputs if self.classifier else ())),
         ]
 
     def vectors(
@@ -52,7 +54,7 @@ class FeatureLayout:
         Args:
             segment_values: per detector (n, segments * statistics), the statistics of a segment side by side.
             image_values: per detector (n, image statistics); none where there are no image statistics.
-            scores: (n, 1) of the classifier.
+            scores: (n, k) of the classifier's k outputs.
         """
         count, parts = len(segment_values[0]), len(self.segments)
         by_segment = np.stack([values.reshape(count, parts, -1) for values in segment_values], axis=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from segad_core.contracts import Encoder, Learner, Shapes
+from segad_core.contracts import Encoder, Learner, Shapes, optional
 
 
 def layer_shapes(learner: Learner, encoder: Encoder | None, size: tuple[int, int]) -> Shapes:
@@ -10,5 +10,5 @@ def layer_shapes(learner: Learner, encoder: Encoder | None, size: tuple[int, int
     layers = encoder.layers() if encoder else {}
     return {
         name: (layers[name].channels, -(-size[0] // layers[name].stride), -(-size[1] // layers[name].stride))
-        for name in learner.layers()
+        for name in optional.layers_read(learner, encoder)
     }

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.parallel import in_order
-from segad_core.contracts import Classifier, Detector, Feature, ImageBatch, SegmentValues
+from segad_core.contracts import Detector, Feature, ImageBatch, SegmentValues
 from segad_core.errors import NonFiniteError, PluginError
 from segad_core.scoring.layout import IMAGE
 from segad_core.scoring.segmentation import NamedSegmenter, SegmentedBatch
@@ -35,22 +35,6 @@ def checked_maps(detector: Detector, batch: ImageBatch, name: str) -> NDArray[np
         )
     _check_finite(maps.reshape(len(batch), -1), batch, f"the anomaly map of detector '{name}'")
     return maps
-
-
-def checked_scores(classifier: Classifier, batch: ImageBatch, name: str) -> NDArray[np.float64]:
-    """A classifier's scores (N,), checked against its contract.
-
-    Raises:
-        PluginError: they have another shape.
-        NonFiniteError: a score is not finite; names the image.
-    """
-    scores = np.asarray(classifier.scores(batch), np.float64)
-    if scores.shape != (len(batch),):
-        raise PluginError(
-            f"classifier '{name}': returned scores of shape {scores.shape} for {len(batch)} images"
-        )
-    _check_finite(scores[:, None], batch, f"the score of classifier '{name}'")
-    return scores
 
 
 @dataclass(frozen=True)

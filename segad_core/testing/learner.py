@@ -93,13 +93,17 @@ class LearnerSuite(ComponentSuite, Generic[L]):
 
     def _images(self, pixels: Pixels | None = None, encoder: Encoder | None = None) -> ArrayImageSet:
         given = self._training() if pixels is None else pixels
-        return ArrayImageSet(given, encoder or self._encoder, self.make().layers())
+        return ArrayImageSet(given, encoder or self._encoder, self._layers())
 
     def _run(self, progress: Progress = no_progress, left: Left | None = None) -> Run:
         return TrialRun(np.random.SeedSequence(1), progress, self._encoder, left)
 
     def _batch(self, pixels: Pixels) -> ImageBatch:
-        return image_batch(pixels, self._encoder, self.make().layers(), self.samples(pixels))
+        return image_batch(pixels, self._encoder, self._layers(), self.samples(pixels))
+
+    def _layers(self) -> tuple[str, ...]:
+        """The layers of the encoder that the learner reads."""
+        return optional.layers_read(self.make(), self._encoder)
 
     def _good_and_bad(self, each: int = 3) -> Pixels:
         return np.concatenate([good_images(each, *self.size, seed=2), bad_images(each, *self.size, seed=3)])
@@ -142,7 +146,7 @@ class LearnerSuite(ComponentSuite, Generic[L]):
         """The encoder has all layers that are read; `estimate`, if defined, returns an `Estimate`."""
         learner, (h, w), known = self.make(), self.size, self._encoder.layers()
         shapes = {}
-        for name in learner.layers():
+        for name in self._layers():
             assert name in known, f"layers() names '{name}', but the encoder has {', '.join(known)}"
             shapes[name] = (known[name].channels, -(-h // known[name].stride), -(-w // known[name].stride))
         learner.check(self.size, shapes)
@@ -202,16 +206,16 @@ class LearnerSuite(ComponentSuite, Generic[L]):
 
     def test_encoder_runs_once_per_batch(self) -> None:
         """All results of a batch take one pass of the encoder: they share `batch.features()`."""
-        learner, pixels = self._trained(), self._good_and_bad()
+        learner, pixels, layers = self._trained(), self._good_and_bad(), self._layers()
         passes: list[int] = []
 
         def encode(given: Pixels) -> Mapping[str, Array]:
             passes.append(len(given))
-            return self._encoder.encode(given, learner.layers())
+            return self._encoder.encode(given, layers)
 
         batch = ImageBatch(self.samples(pixels), pixels, encode)
         self._use(learner, batch)
-        most = min(1, len(learner.layers()))
+        most = min(1, len(layers))
         assert len(passes) <= most, f"a batch takes {len(passes)} passes of the encoder, not {most}"
 
     def test_fit_encodes_each_image_once(self) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import run_command, said
+from safetensors.numpy import load
 from small_runs import done, prepared, row, workplace, write
 
-from segad_core.errors import NonFiniteError, PluginError, SegadError
+from segad_core.errors import NonFiniteError, PluginError, RecipeError, SegadError
 from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
 from segad_core.run.cells import FitTask, ScoresTask
+from segad_core.run.fit import STATE
 from segad_core.run.plan import CategoryPlan
 from segad_core.run.rows import read_final, read_scores
 from segad_core.split.draw import Fold
@@ -156,6 +158,120 @@ def test_a_row_with_and_one_without_folds_share_the_training_on_all(home: Path) 
     assert len(keys) == len(set(keys)) == 3
     result = run_command(recipe(home, classifiers=own, rows=rows))
     assert result.exit_code == 0
+
+
+# ---- classifiers that learn from vectors ----
+
+
+def test_usual_layers_are_read_where_the_encoder_has_them(home: Path) -> None:
+    """Detectors and classifiers may read some layers where they are; the shapes that they are told say so."""
+    path = write(
+        home,
+        encoder="tinyencoder",
+        classifiers={"probe": {"use": "linear_probe"}},
+        rows=[PROBE],
+        detectors={},
+    )
+    plan, store = done(path)
+    fit = next(task for task in plan.tasks if isinstance(task, FitTask))
+    assert load(store.require(fit.cells[0].key)[STATE])["channels"].tolist() == [0, 6, 6, 6]
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        (
+            "blocks",
+            "none of the layers layer0, layer1, layer2, layer3, only block0, block1: .*layers: \\[block1",
+        ),
+        (None, "reads the encoder layers layer0, layer1, layer2, layer3: the recipe has no encoder"),
+    ],
+)
+def test_an_encoder_without_usual_layers_is_refused(home: Path, encoder: str | None, message: str) -> None:
+    probe = {"use": "linear_probe", "params": {}}
+    path = write(home, encoder=encoder, classifiers={"probe": probe}, rows=[PROBE], detectors={})
+    with pytest.raises(RecipeError, match=r"classifiers.probe: .*" + message):
+        load_recipe(str(path), Registry())
+    if encoder:
+        probe["params"] = {"layers": ["block1"]}
+        done(write(home, encoder=encoder, classifiers={"probe": probe}, rows=[PROBE], detectors={}))
+
+
+PROBE: dict[str, Any] = {"name": "probe", "score": "probe"}
+RECALL: list[dict[str, Any]] = [
+    {"name": "recall", "score": "recall"},
+    {"name": "SegAD + g", "detectors": ["spotty"], "classifier": "recall"},
+]
+
+
+def recalling(home: Path, **changes: Any) -> Path:
+    return write(home, **{"classifiers": {"recall": "recall"}, "rows": RECALL, **changes})
+
+
+def test_every_score_is_a_feature_and_the_first_counts_alone(home: Path) -> None:
+    plan, store = done(recalling(home))
+    split = prepared(recalling(home)).splits["a"][Fold(0)]
+    state, names = read_final(row(plan, "SegAD + g"), store)
+    assert names[-2:] == ["image.recall.score", "image.recall.known"]
+    learnt = np.asarray(state["features"], np.float64)
+    assert set(learnt[:, -1]) == {0.0} and set(learnt[:, -2] % 10) == {0.0}  # out of fold: it knows none
+    np.testing.assert_array_equal(read_scores(row(plan, "recall"), store), np.full(7, 30_100.0))
+    assert len(learnt) == len(split.final) == 22
+
+
+def test_one_that_learns_from_vectors_trains_on_all_images_out_of_fold(home: Path) -> None:
+    """Unless the recipe says otherwise; the resolved recipe says it."""
+    classifiers = {"recall": "recall", "memory": "memory"}
+    rows = [*RECALL, {"name": "memory", "detectors": ["spotty"], "classifier": "memory"}]
+    path = recalling(home, classifiers=classifiers, rows=rows)
+    split = prepared(path).splits["a"][Fold(0)]
+    assert {*split.classifiers["recall"]} == {*split.detectors, *split.final}
+    assert len(split.classifiers["memory"]) == 24  # as in the paper
+    plain = load_recipe(str(path), Registry()).skeleton.classifiers
+    assert (plain["recall"].out_of_fold, plain["memory"].out_of_fold) == (5, None)
+    before = [cell.key for task in prepared(path).plans[0].tasks for cell in task.cells]
+    path.write_text(load_recipe(str(path), Registry()).resolved())
+    assert "out_of_fold: 5" in path.read_text()
+    assert [cell.key for task in prepared(path).plans[0].tasks for cell in task.cells] == before
+
+
+@pytest.mark.parametrize("none", [0, None])
+def test_folds_and_split_can_be_chosen(home: Path, none: int | None) -> None:
+    own = {"recall": {"use": "recall", "out_of_fold": none, "split": {"good": 6, "bad": 0.5}}}
+    path = recalling(home, classifiers=own)
+    for _ in range(2):
+        found = load_recipe(str(path), Registry()).skeleton.classifiers["recall"]
+        assert not found.out_of_fold and found.split is not None and found.split.good == 6
+        assert len(prepared(path).splits["a"][Fold(0)].classifiers["recall"]) == 6 + 5
+        path.write_text(load_recipe(str(path), Registry()).resolved())
+    shared = {"seeds": [0], "test": {"good": 4, "bad": 3}, "detectors": {"good": 8}}
+    split = {**shared, "classifiers": {"good": 0.5, "bad": 0.5}}
+    (found,) = prepared(recalling(home, split=split)).splits["a"].values()
+    assert len(found.classifiers["recall"]) == 10 + 5
+
+
+def test_alone_it_needs_no_folds(home: Path) -> None:
+    path = recalling(home, rows=RECALL[:1])
+    assert load_recipe(str(path), Registry()).skeleton.classifiers["recall"].out_of_fold == 0
+    assert (
+        len([task for task in prepared(path).plans[0].tasks if isinstance(task, FitTask) and task.labels])
+        == 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "message"),
+    [
+        ("names", PluginError, r"classifier 'recall': outputs\(\) returned .*'a.b'"),
+        ("shape", PluginError, r"classifier 'recall': returned scores of shape \(\d+,\) .* 2 scores"),
+    ],
+)
+def test_vectors_and_scores_that_are_none(
+    home: Path, wrong: str, kind: type[SegadError], message: str
+) -> None:
+    own = {"recall": {"use": "recall", "params": {"wrong": wrong}}}
+    with pytest.raises(kind, match=message):
+        done(recalling(home, classifiers=own))
 
 
 def _key(home: Path, **changes: Any) -> str:

@@ -31,6 +31,13 @@ def test_names_and_values_have_one_order() -> None:
     assert vectors[1, :3].tolist() == [2100, 2101, 2102] and vectors[1, -3:].tolist() == [2.5, 4.5, 8.0]
 
 
+def test_a_classifier_may_have_several_scores() -> None:
+    layout = FeatureLayout(["s"], ["a"], ["q"], ["max"], "g", ["score", "layer1"])
+    assert layout.names() == ["s.a.q", "image.a.max", "image.g.score", "image.g.layer1"]
+    vectors = layout.vectors([np.array([[1.0]])], [np.array([[2.0]])], np.array([[3.0, 4.0]]))
+    assert vectors.tolist() == [[1, 2, 3, 4]]
+
+
 def test_without_whole_maps_and_classifier_segments_are_all() -> None:
     layout = FeatureLayout(["s"], ["a"], ["q", "m"])
     assert layout.names() == ["s.a.q", "s.a.m"]

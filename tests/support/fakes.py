@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from segad_core.contracts import (
+    Array,
     Classifier,
     Dataset,
     DefectGenerator,
@@ -21,6 +22,7 @@ from segad_core.contracts import (
     ImageBatch,
     ImageSet,
     InputFolder,
+    Layer,
     MapQuality,
     Parameters,
     Run,
@@ -29,19 +31,21 @@ from segad_core.contracts import (
     Segmenter,
     SegmentValues,
     Shapes,
+    VectorClassifier,
+    Vectors,
 )
 from segad_core.errors import DataError, PluginError
 from segad_core.plugins.registry import Provider, Registry
-from segad_core.testing import TinyEncoder  # noqa: F401 (one of the plugins)
+from segad_core.testing import TinyEncoder
 
 SPOILT = "bad/000.png"
 """The image at which the plugins here go wrong."""
 
 PLUGINS = {
     "datasets": ["Twice"],
-    "encoders": ["TinyEncoder"],
+    "encoders": ["TinyEncoder", "Blocks"],
     "detectors": ["Bright", "Spotty", "Choosy", "Steps", "Stairs"],
-    "classifiers": ["Memory"],
+    "classifiers": ["Memory", "Recall"],
     "segmenters": ["Stray", "Halves"],
     "features": ["Above", "Endless"],
     "final_classifiers": ["Unsure", "Table"],
@@ -62,6 +66,17 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
         return installed(self, kind) + [p for p in own if kind in (None, p.kind)]
 
     monkeypatch.setattr(Registry, "providers", providers)
+
+
+class Blocks(TinyEncoder):
+    """Layers named as in vision transformers."""
+
+    def layers(self) -> Mapping[str, Layer]:
+        return {"block0": Layer(6, 8), "block1": Layer(6, 8)}
+
+    def encode(self, pixels: NDArray[np.uint8], layers: Sequence[str]) -> Mapping[str, Array]:
+        cells = super().encode(pixels, ["layer2"])["layer2"]
+        return dict.fromkeys(layers, cells)
 
 
 class Twice(Dataset):
@@ -252,6 +267,51 @@ class Memory(Classifier):
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         self._known, self._bad = state["known"].tolist(), int(state["bad"])
+
+
+class Recall(VectorClassifier):
+    """Sound: says from vectors what `Memory` says from images; a second score says whether it knows it."""
+
+    class Params(Parameters):
+        """Where it goes wrong."""
+
+        wrong: Literal["nan", "type", "names", "shape", "nowhere"] = "nowhere"
+
+    params: Params
+
+    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
+        super().__init__(params, device)
+        self._known: NDArray[np.float32] = np.empty((0, 5), np.float32)
+        self._bad = 0
+
+    def outputs(self) -> Sequence[str]:
+        return ("score", "a.b") if self.params.wrong == "names" else ("score", "known")
+
+    def vectors(self, batch: ImageBatch) -> Vectors:
+        first, last = batch.pixels[:, 0, :3, 0], batch.pixels[:, -1, -2:, 0]
+        marks = {"first": first.astype(np.float32), "last": last.astype(np.float32)}
+        if self.params.wrong == "nan":
+            marks["last"][[sample.id == SPOILT for sample in batch.samples]] = np.nan
+        if self.params.wrong == "type":
+            marks["last"] = marks["last"].astype(np.float64)  # type: ignore[assignment]
+        return marks
+
+    def learn(self, vectors: Vectors, labels: NDArray[np.int64], run: Run) -> None:
+        if set(labels.tolist()) != {0, 1}:
+            raise PluginError("recall: needs good and bad")
+        self._known, self._bad = np.hstack([vectors["first"], vectors["last"]]), int(labels.sum())
+
+    def judge(self, vectors: Vectors) -> NDArray[np.float64]:
+        rows = np.hstack([vectors["first"], vectors["last"]])
+        known = (rows[:, None] == self._known).all(axis=2).any(axis=1).astype(np.float64)
+        scores = 1000.0 * len(self._known) + 10 * self._bad + known
+        return scores if self.params.wrong == "shape" else np.stack([scores, known], axis=1)
+
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
+        return {"known": self._known, "bad": np.array(self._bad)}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        self._known, self._bad = state["known"].astype(np.float32), int(state["bad"])
 
 
 def _mark(image: NDArray[np.uint8]) -> int:

@@ -87,6 +87,39 @@ class Careful(Classifier):
         return super().scores(batch)
 
 
+class Vectors(contracts.VectorClassifier):
+    """The same from vectors, with a second score."""
+
+    means = None
+
+    def layers(self):
+        return ("layer1",)
+
+    def outputs(self):
+        return ["score", "bright"]
+
+    def vectors(self, batch):
+        features = batch.features()["layer1"]
+        return {"dark": features.min(axis=(2, 3)), "bright": features.max(axis=(2, 3))}
+
+    def learn(self, vectors, labels, run):
+        if len(set(labels.tolist())) < 2:
+            raise PluginError("too few of one class")
+        seen = np.concatenate([vectors["dark"], vectors["bright"]], axis=1)
+        self.means = np.stack([seen[labels == label].mean(axis=0) for label in (0, 1)])
+
+    def judge(self, vectors):
+        seen = np.concatenate([vectors["dark"], vectors["bright"]], axis=1)
+        good, bad = (np.abs(seen - mean).astype(np.float64) for mean in self.state()["means"])
+        return np.stack([(good - bad).sum(axis=1), (good - bad)[:, 6:].sum(axis=1)], axis=1)
+
+    def state(self):
+        return Classifier.state(self)
+
+    def restore(self, state):
+        Classifier.restore(self, state)
+
+
 def classifier(base=Classifier, **methods):
     return type("Broken", (base,), {"__doc__": "A classifier told wrongly.", **methods})
 
@@ -186,6 +219,29 @@ def restores_anything(self, state):
     self.means = state.get("means", np.zeros((2, 12), np.float32))
 
 
+def vectors(change):
+    """A classifier whose vectors are changed by a function of itself, their name, and themselves."""
+
+    def changed(self, batch):
+        return {name: change(self, name, block) for name, block in Vectors.vectors(self, batch).items()}
+
+    return classifier(Vectors, vectors=changed)
+
+
+def fits_otherwise(self, images, labels, run):
+    Vectors.fit(self, images, labels, run)
+    self.means = self.means * np.float32(1.5)
+
+
+def in_place_learnt(self, vectors, labels, run):
+    Vectors.learn(self, vectors, labels, run)
+    vectors["dark"][:] = 0
+
+
+def by_rank(self, vectors):
+    return np.argsort(np.argsort(Vectors.judge(self, vectors), axis=0), axis=0).astype(np.float64)
+
+
 SCORES = "test_scores_are_finite_float64"
 LABELS = "test_labels_say_what_is_bad"
 CLASS = "test_one_class_alone_is_refused"
@@ -206,6 +262,10 @@ KILLED = "test_a_killed_training_goes_on"
 LACKS = "test_restore_refuses_what_is_incomplete"
 SIZE = "test_images_of_another_size_are_mapped_or_refused"
 LAYERS = "test_layers_exist_in_the_encoder"
+OUTPUTS = "test_outputs_are_names"
+VECTORS = "test_vectors_are_float32"
+ITSELF = "test_vectors_depend_on_the_image_alone"
+LEARNS = "test_learning_from_vectors_is_fitting"
 
 
 @pytest.mark.parametrize(
@@ -245,6 +305,21 @@ LAYERS = "test_layers_exist_in_the_encoder"
         (classifier(estimate=lambda self, images, size, shapes: "much"), LAYERS),
         (classifier(Trained, report=lambda self, run, done: run.progress("steps", done, 5)), TOLD),
         (classifier(Trained, snapshot=lambda self, done: {"means": self.means, "step": np.array(0)}), KILLED),
+        (classifier(outputs=lambda self: ()), OUTPUTS),
+        (classifier(outputs=lambda self: "score"), OUTPUTS),
+        (classifier(outputs=lambda self: ["a score"]), OUTPUTS),
+        (classifier(outputs=lambda self: ["score", "score"]), f"{OUTPUTS} {SCORES}"),
+        (Vectors, ""),
+        (classifier(Vectors, outputs=lambda self: ["one", "two", "three"]), SCORES),
+        (vectors(lambda self, name, block: block.astype(np.float64)), VECTORS),
+        (vectors(lambda self, name, block: block[:, :, None]), VECTORS),
+        (vectors(lambda self, name, block: block * np.float32("nan")), VECTORS),
+        (vectors(lambda self, name, block: block[:, : 4 + (len(block) > 1)]), VECTORS),
+        (vectors(lambda self, name, block: block - block.mean(axis=0)), ITSELF),
+        (vectors(lambda self, name, block: block * (1 + (self.means is None))), ITSELF),
+        (classifier(Vectors, fit=fits_otherwise), LEARNS),
+        (classifier(Vectors, learn=in_place_learnt), LEARNS),
+        (classifier(Vectors, judge=by_rank), f"{LEARNS} {ALONE}"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero", "ignore:Mean of empty", "ignore:invalid value")

@@ -51,10 +51,12 @@ def linear_probe(classifier: LinearProbe, images: int, size: tuple[int, int], sh
     """Pooled values of all images, and copies of them while the penalty is chosen; copies of a layer."""
     p = classifier.params
     values = len(p.pooling) * sum(channels for channels, _, _ in shapes.values())
-    largest = max(math.prod(shape) for shape in shapes.values())
-    fits = p.folds * len(p.C) + 1 if len(p.C) > 1 else 1
+    largest = max((math.prod(shape) for shape in shapes.values()), default=0)
+    models = 1 + len(shapes) * p.per_layer
+    fits = models * (p.folds * len(p.C) + 1 if len(p.C) > 1 else 1)
+    listed = len(p.layers or classifier.optional_layers())
     return Estimate(
-        state=8 * (3 * values + 2 + 1 + len(shapes)),
+        state=8 * (3 * values * (1 + p.per_layer) + 2 * models + 1 + listed),
         memory=5 * 8 * images * values,
         per_image=2 * 4 * largest + 3 * 8 * values,
         work=f"{values:,} pooled values of {images:,} images, {fits} regressions",

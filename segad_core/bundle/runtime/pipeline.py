@@ -14,7 +14,7 @@ from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import Pipeline
 from segad_core.bundle.format.tables import read_golden
 from segad_core.bundle.runtime.building import Builder
-from segad_core.contracts import Classifier, Encoder, FinalClassifier, ImageBatch, Sample
+from segad_core.contracts import Classifier, Encoder, FinalClassifier, ImageBatch, Sample, optional
 from segad_core.errors import BundleError, PluginError, ResourceError, SegadError, StoreError, UsageError
 from segad_core.images import decode, decode_resized
 from segad_core.plugins.registry import Registry
@@ -22,7 +22,8 @@ from segad_core.scoring.batch import NamedDetector, ScoredBatch, ScoringPass
 from segad_core.scoring.layout import FeatureLayout
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.shapes import layer_shapes
-from segad_core.scoring.statistics import MapStatistics, checked_scores
+from segad_core.scoring.statistics import MapStatistics
+from segad_core.scoring.supervised import checked_outputs, checked_scores
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class SegAD:
     final: FinalClassifier
 
     def features(self, scored: ScoredBatch, given: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Feature vectors (n, d) of a batch, of which classifiers gave scores (n, 1)."""
+        """Feature vectors (n, d) of a batch, of which classifiers gave scores (n, k)."""
         detectors = len(self.layout.detectors)
         scores = given[0] if given else None
         return self.layout.vectors(scored.values[:detectors], scored.values[detectors:], scores)
@@ -94,7 +95,7 @@ class TrainedPipeline:
             SegadError: naming the image and the plugin; nothing of the batch is scored.
         """
         count = len(batch)
-        given = [checked_scores(c, batch, name)[:, None] for name, c in self.classifiers.items()]
+        given = [checked_scores(c, batch, name) for name, c in self.classifiers.items()]
         scored = self.scoring.score(batch)
         if self.segad is None:
             alone = given or scored.values
@@ -138,11 +139,12 @@ def _built(container: Container, build: Builder) -> TrainedPipeline:
         alias: build.learner("classifiers", alias, use) for alias, use in given.classifiers.items()
     }
     learners = [*detectors.values(), *classifiers.values()]
-    layers = tuple(dict.fromkeys(layer for learner in learners for layer in learner.layers()))
-    encoder = build.encoder() if layers else None
+    reads = any(learner.layers() or optional.optional_layers(learner) for learner in learners)
+    encoder = build.encoder() if reads else None
+    layers = tuple(dict.fromkeys(n for one in learners for n in optional.layers_read(one, encoder)))
     for detector in detectors.values():
         detector.check(given.size, layer_shapes(detector, encoder, given.size))
-    segad, statistics = _segad(build, given)
+    segad, statistics = _segad(build, given, classifiers)
     pipeline = TrainedPipeline(
         encoder=encoder,
         layers=layers,
@@ -159,7 +161,9 @@ def _built(container: Container, build: Builder) -> TrainedPipeline:
     return pipeline
 
 
-def _segad(build: Builder, given: Pipeline) -> tuple[SegAD | None, list[MapStatistics]]:
+def _segad(
+    build: Builder, given: Pipeline, classifiers: Mapping[str, Classifier]
+) -> tuple[SegAD | None, list[MapStatistics]]:
     """What SegAD adds, and what is computed from the detectors' maps: of segments, then of whole maps."""
     detectors = list(given.detectors)
     if not given.segmenter or not given.final:  # a detector's own score; a classifier has no maps
@@ -176,7 +180,8 @@ def _segad(build: Builder, given: Pipeline) -> tuple[SegAD | None, list[MapStati
         detectors,
         within[0].statistics(),
         whole[0].statistics() if whole else [],
-        next(iter(given.classifiers), ""),
+        next(iter(classifiers), ""),
+        [output for name, one in classifiers.items() for output in checked_outputs(one, name)],
     )
     return SegAD(segmenter, layout, build.final(given.final)), [*within, *whole]
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import plain_supervised as plain
 import pytest
 import torch
 from pydantic import ValidationError
@@ -15,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from trainings import same_bits, seed_run
 
-from segad_core.contracts import ImageBatch, to_numpy
+from segad_core.contracts import ImageBatch, optional, to_numpy
 from segad_core.errors import DataError, PluginError
 from segad_core.testing import ArrayImageSet, TinyEncoder, bad_images, good_images, image_batch
 from segad_core.testing.trial_run import Told
@@ -23,7 +22,8 @@ from segad_plugins.classifiers.linear_probe import LinearProbe, pool
 from segad_plugins.detectors.patchcore import PatchCore
 
 SIZE = (48, 64)
-LAYERS = ("layer1", "layer2", "layer3", "layer4")
+LAYERS = ("layer1", "layer2", "layer3")
+"""Those of the usual layers that the tiny encoder has."""
 CPU = torch.device("cpu")
 
 
@@ -41,7 +41,7 @@ def labels(good: int = 9, bad: int = 6) -> np.ndarray:
 
 def fitted(**params: Any) -> LinearProbe:
     probe = LinearProbe(LinearProbe.Params.model_validate(params))
-    probe.fit(images(layers=probe.layers()), labels(), seed_run())
+    probe.fit(images(layers=probe.layers() or LAYERS), labels(), seed_run())
     return probe
 
 
@@ -71,9 +71,11 @@ def test_a_layer_of_one_pixel_has_no_spread() -> None:
 
 
 def test_layers_and_statistics_can_be_chosen() -> None:
-    assert LinearProbe().layers() == LAYERS
+    assert LinearProbe().layers() == ()
+    assert optional.layers_read(LinearProbe(), TinyEncoder()) == LAYERS
+    assert list(fitted().vectors(image_batch(_pixels(1, 1), TinyEncoder(), (*LAYERS, "layer4")))) == [*LAYERS]
     few = fitted(layers=["layer3", "layer1"], pooling=["max"])
-    assert few.layers() == ("layer3", "layer1")
+    assert few.layers() == optional.layers_read(few, TinyEncoder()) == ("layer3", "layer1")
     assert few.state()["channels"].tolist() == [6, 6] and few.state()["mean"].shape == (12,)
     for wrong in (
         *({"layers": []}, {"layers": ["layer1", "layer1"]}, {"pooling": ["max", "max"]}),
@@ -97,6 +99,21 @@ def test_scores_are_scikit_learns_decision_function(weight: Any) -> None:
     assert len(set(expected)) == 6
 
 
+def test_each_layer_has_a_score_of_its_own() -> None:
+    """As many outputs as layers and one more; each is a probe that reads this layer alone."""
+    probe, tried = fitted(per_layer=True), image_batch(_pixels(3, 3, 5), TinyEncoder(), LAYERS)
+    scores = probe.scores(tried)
+    assert probe.outputs() == ("score", *LAYERS) and fitted().outputs() == ("score",)
+    np.testing.assert_array_equal(scores[:, 0], fitted().scores(tried))
+    for i, layer in enumerate(LAYERS, start=1):
+        np.testing.assert_array_equal(scores[:, i], fitted(layers=[layer]).scores(tried))
+    assert len({tuple(column) for column in scores.T.tolist()}) == 4
+    again = LinearProbe(probe.params)
+    again.restore(probe.state())
+    assert same_bits(again.state(), probe.state()) and again.outputs() == probe.outputs()
+    np.testing.assert_array_equal(again.scores(tried), scores)
+
+
 def test_a_training_holds_no_more_than_pooled_values() -> None:
     """It goes through batches, and does not ask for the features of all images at once."""
 
@@ -108,7 +125,8 @@ def test_a_training_holds_no_more_than_pooled_values() -> None:
 
     told = Told()
     LinearProbe().fit(Batches(_pixels(9, 6), TinyEncoder(), LAYERS), labels(), seed_run(1, told))
-    assert [call for call in told.calls if call[0] == "images encoded"][-1] == ("images encoded", 15, 15, "")
+    described = [call for call in told.calls if call[0] == "images described"]
+    assert described[-1] == ("images described", 15, 15, "")
 
 
 def test_a_batch_takes_one_pass_for_a_detector_and_the_probe() -> None:
@@ -147,6 +165,12 @@ def test_the_state_is_as_large_as_estimated() -> None:
     assert estimate.state == sum(array.nbytes for array in probe.state().values())
     assert estimate.memory >= 2 * 15 * 36 * 8 and estimate.per_image >= 4 * 6 * 12 * 16
     assert "36 pooled values of 15 images, 31 regressions" in estimate.work
+    usual = {"layer1": (6, 12, 16), "layer2": (6, 6, 8), "layer3": (6, 3, 4)}
+    for per_layer, fits in ((False, 31), (True, 4 * 31)):
+        several = fitted(per_layer=per_layer)
+        estimate = several.estimate(15, SIZE, usual)
+        assert estimate.state == sum(array.nbytes for array in several.state().values())
+        assert f"54 pooled values of 15 images, {fits} regressions" in estimate.work
 
 
 def test_a_state_restores() -> None:
@@ -159,15 +183,16 @@ def test_a_state_restores() -> None:
     ("name", "value"),
     [
         ("version", np.array(99)),
-        ("channels", np.array([6, 6])),
-        ("channels", np.array([6, 6, 6, 7])),
-        ("channels", np.array([6.0, 6.0, 6.0, np.nan])),
-        ("channels", np.array([36, -12, 0, 0])),
-        ("mean", np.zeros(71)),
-        ("mean", np.full(72, np.inf)),
-        ("scale", np.zeros(72)),
-        ("scale", np.ones(72, np.float32)),
-        ("coefficients", np.zeros((72, 1))),
+        ("channels", np.array([6, 6, 6])),
+        ("channels", np.array([0, 6, 6, 7])),
+        ("channels", np.array([0.0, 6.0, 6.0, np.nan])),
+        ("channels", np.array([30, -12, 0, 0])),
+        ("channels", np.array([0, 0, 0, 0])),
+        ("mean", np.zeros(53)),
+        ("mean", np.full(54, np.inf)),
+        ("scale", np.zeros(54)),
+        ("scale", np.ones(54, np.float32)),
+        ("coefficients", np.zeros((54, 1))),
         ("intercept", np.array(np.nan)),
         ("strength", np.zeros(1)),
     ],
@@ -177,13 +202,25 @@ def test_states_that_do_not_match_are_refused(name: str, value: np.ndarray) -> N
         LinearProbe().restore({**fitted().state(), name: value})
 
 
+@pytest.mark.parametrize("lacks", ["layer2.mean", "layer3.coefficients", "layer1.strength"])
+def test_a_state_without_the_model_of_a_layer_is_refused(lacks: str) -> None:
+    probe = fitted(per_layer=True)
+    state = {name: array for name, array in probe.state().items() if name != lacks}
+    with pytest.raises(PluginError, match="linear_probe"):
+        LinearProbe(probe.params).restore(state)
+    other = {**probe.state(), "layer2.mean": probe.state()["mean"], "layer2.scale": probe.state()["scale"]}
+    other["layer2.coefficients"] = probe.state()["coefficients"]
+    with pytest.raises(PluginError, match="18 pooled values"):
+        LinearProbe(probe.params).restore(other)
+
+
 # ---- what is refused ----
 
 
 @pytest.mark.parametrize(("label", "given"), [(0, "7 good and 0 bad"), (1, "0 good and 7 bad")])
-def test_labels_of_one_class_are_refused_before_anything_is_read(label: int, given: str) -> None:
+def test_labels_of_one_class_are_refused(label: int, given: str) -> None:
     with pytest.raises(DataError) as caught:
-        LinearProbe().fit(plain.NoImages(7), np.full(7, label, np.int64), seed_run())  # type: ignore[arg-type]
+        LinearProbe().learn({"layer1": np.zeros((7, 3), np.float32)}, np.full(7, label), seed_run())
     assert "linear_probe" in caught.value.what and given in caught.value.what
     assert "split.classifiers" in caught.value.remedy
 
@@ -193,5 +230,5 @@ def test_layers_of_another_encoder_are_refused() -> None:
         def encode(self, pixels: Any, layers: Any) -> Any:
             return {name: values[:, :5] for name, values in super().encode(pixels, layers).items()}
 
-    with pytest.raises(PluginError, match=r"linear_probe: .* \(6, 6, 6, 6\) .* \(5, 5, 5, 5\)"):
+    with pytest.raises(PluginError, match=r"layer1 6, layer2 6, layer3 6 .* layer1 5, layer2 5, layer3 5"):
         fitted().scores(image_batch(_pixels(1, 1), Other(), LAYERS))

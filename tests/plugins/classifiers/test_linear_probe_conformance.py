@@ -9,6 +9,11 @@ class TestLinearProbe(ClassifierSuite):
         return LinearProbe()
 
 
+class TestPerLayer(ClassifierSuite):
+    def make(self):
+        return LinearProbe(LinearProbe.Params(per_layer=True))
+
+
 class TestOneLayerBalanced(ClassifierSuite):
     def make(self):
         chosen = {"layers": ("layer2",), "pooling": ("std", "max"), "class_weight": "balanced", "C": (0.01,)}

@@ -1,0 +1,97 @@
+"""What classifiers return, checked against their contract: names of scores, vectors, and scores."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segad_core.contracts import Classifier, ImageBatch, Sample, VectorClassifier, Vectors
+from segad_core.errors import NonFiniteError, PluginError
+
+_OUTPUT = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_REPORT = "Report this to the plugin's authors."
+
+
+def checked_outputs(classifier: Classifier, name: str) -> list[str]:
+    """The names of a trained classifier's scores.
+
+    Raises:
+        PluginError: there are none, one is listed twice, or is no valid name.
+    """
+    outputs = list(classifier.outputs())
+    valid = all(isinstance(one, str) and _OUTPUT.fullmatch(one) for one in outputs)
+    if not outputs or not valid or len(set(outputs)) < len(outputs):
+        raise PluginError(f"classifier '{name}': outputs() returned {outputs!r:.200}", _REPORT)
+    return outputs
+
+
+def checked_scores(classifier: Classifier, batch: ImageBatch, name: str) -> NDArray[np.float64]:
+    """A classifier's scores (N, k), a column for each output.
+
+    Raises:
+        PluginError: they have another shape.
+        NonFiniteError: a score is not finite; names the image.
+    """
+    return _columns(classifier, classifier.scores(batch), batch.samples, name)
+
+
+def judged(
+    classifier: VectorClassifier, vectors: Vectors, samples: Sequence[Sample], name: str
+) -> NDArray[np.float64]:
+    """As `checked_scores`, from the images' vectors."""
+    return _columns(classifier, classifier.judge(vectors), samples, name)
+
+
+def checked_vectors(classifier: VectorClassifier, batch: ImageBatch, name: str) -> Vectors:
+    """What describes a batch.
+
+    Raises:
+        PluginError: there is nothing, or something of another shape or type.
+        NonFiniteError: a value is not finite; names the image.
+    """
+    vectors = classifier.vectors(batch)
+    for block in vectors.values():
+        if not isinstance(block, np.ndarray) or block.dtype != np.float32 or block.shape[:1] != (len(batch),):
+            break
+        if block.ndim != 2:
+            break
+        _check_finite(block, batch.samples, f"a vector of classifier '{name}'")
+    else:
+        if vectors:
+            return vectors
+    found = {key: (getattr(b, "dtype", type(b).__name__), np.shape(b)) for key, b in vectors.items()}
+    raise PluginError(
+        f"classifier '{name}': returned {found or 'no vectors'} for {len(batch)} images, instead of float32 "
+        "arrays (N, D)",
+        _REPORT,
+    )
+
+
+def _columns(
+    classifier: Classifier, returned: NDArray[np.float64], samples: Sequence[Sample], name: str
+) -> NDArray[np.float64]:
+    scores, outputs = np.asarray(returned, np.float64), checked_outputs(classifier, name)
+    if scores.ndim == 1 and len(outputs) == 1:
+        scores = scores[:, None]
+    if scores.shape != (len(samples), len(outputs)):
+        several = "" if len(outputs) == 1 else f", each with {len(outputs)} scores"
+        raise PluginError(
+            f"classifier '{name}': returned scores of shape {np.shape(returned)} for {len(samples)} images"
+            f"{several}",
+            _REPORT,
+        )
+    _check_finite(scores, samples, f"the score of classifier '{name}'")
+    return scores
+
+
+def _check_finite(values: NDArray[np.floating], samples: Sequence[Sample], what: str) -> None:
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        image = samples[int(np.flatnonzero(~finite)[0])].id
+        raise NonFiniteError(
+            f"{what} is not finite for image '{image}'",
+            "Check the image. If it looks fine, report this to the plugin's authors.",
+        )
