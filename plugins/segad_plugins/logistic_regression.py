@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
@@ -22,11 +21,13 @@ from segad_plugins.torch_tools import entry, state_mismatch
 
 Values = NDArray[np.float64]
 Labels = NDArray[np.int64]
+Indices = NDArray[np.intp]
 
 FEWEST = 3
-"""Images of each class from which on the strength is chosen by cross-validation."""
+"""Images of each class, or groups if known, from which on the strength is chosen by cross-validation."""
 
-_STEPS = 2000  # of lbfgs at most; some tens are usual
+_TOLERANCE = 1e-7  # at scikit-learn's 1e-4, weak penalties stop far from their optimum
+_STEPS = 10_000  # of lbfgs at most; some tens or hundreds are usual
 
 
 def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -131,7 +132,12 @@ def check_labels(who: str, labels: Labels, remedy: str) -> None:
 
 
 def fit_logistic(
-    values: Values, labels: Labels, params: LogisticParameters, seed: int, progress: Progress
+    values: Values,
+    labels: Labels,
+    params: LogisticParameters,
+    seed: int,
+    progress: Progress,
+    groups: Labels | None = None,
 ) -> LogisticModel:
     """Fits the regression, with the C of the least out-of-fold log loss; of equal ones the smallest.
 
@@ -141,20 +147,15 @@ def fit_logistic(
         params: the strengths to choose from, and the weights of the classes.
         seed: assigns images to folds.
         progress: is told of each fold.
+        groups: (n,), images of one group are left out together; None if each image stands for itself.
     """
-    fewest = int(np.bincount(labels, minlength=2).min())
-    if len(params.C) == 1:
-        strength = params.C[0]
-    elif fewest < FEWEST:
-        strength = params.few_C
-    else:
-        folds = min(params.folds, fewest)
-        splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-        losses = []
-        for number, (rest, left_out) in enumerate(splitter.split(values, labels), start=1):
+    strength = params.C[0]
+    if len(params.C) > 1:
+        folds, losses = _folds(labels, params.folds, seed, groups), []
+        for number, (rest, left_out) in enumerate(folds, start=1):
             losses.append(_losses(values, labels, rest, left_out, params))
-            progress("folds that choose the penalty", number, folds)
-        strength = params.C[int(np.argmin(np.sum(losses, axis=0)))]
+            progress("folds that choose the penalty", number, len(folds))
+        strength = params.C[int(np.argmin(np.sum(losses, axis=0)))] if losses else params.few_C
     scaler = StandardScaler().fit(values)
     model = _path(scaler.transform(values), labels, [strength], params)[0]
     return LogisticModel(
@@ -166,39 +167,52 @@ def fit_logistic(
     )
 
 
+def _folds(labels: Labels, most: int, seed: int, groups: Labels | None) -> list[tuple[Indices, Indices]]:
+    """For each fold, the images to learn from and those left out; none if a class has too few images."""
+    kinds = np.arange(len(labels)) if groups is None else groups
+    fewest = min(len(np.unique(kinds[labels == label])) for label in (0, 1))
+    if fewest < FEWEST:
+        return []
+    splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
+    split = splitter(min(most, fewest), shuffle=True, random_state=seed).split(labels, labels, groups)
+    # groups of very different sizes can leave a fold empty, or a class without an image to learn from
+    return [(rest, out) for rest, out in split if len(out) and len(np.unique(labels[rest])) == 2]
+
+
 def _losses(
-    values: Values,
-    labels: Labels,
-    rest: NDArray[np.intp],
-    left_out: NDArray[np.intp],
-    params: LogisticParameters,
+    values: Values, labels: Labels, rest: Indices, left_out: Indices, params: LogisticParameters
 ) -> list[float]:
     """The summed log loss of the images left out, for each C; the classes weigh as in the fit."""
     scaler = StandardScaler().fit(values[rest])
-    tried = scaler.transform(values[left_out])
+    tried, signs = scaler.transform(values[left_out]), 1 - 2 * labels[left_out]
     weights = compute_sample_weight(params.class_weight, labels)[left_out]
-    found = []
-    for model in _path(scaler.transform(values[rest]), labels[rest], params.C, params):
-        with np.errstate(over="ignore"):
-            bad = 1 / (1 + np.exp(-(tried @ model[:-1] + model[-1])))
-        truth = labels[left_out]
-        found.append(float(log_loss(truth, bad, sample_weight=weights, normalize=False, labels=[0, 1])))
-    return found
+    models = _path(scaler.transform(values[rest]), labels[rest], params.C, params)
+    margins = (tried @ model[:-1] + model[-1] for model in models)
+    return [float(weights @ np.logaddexp(0, signs * margin)) for margin in margins]
 
 
 def _path(
     standardised: Values, labels: Labels, strengths: Sequence[float], params: LogisticParameters
 ) -> list[Values]:
-    """The coefficients and the intercept (d + 1,) for each C, from the strongest penalty on."""
+    """The coefficients and the intercept (d + 1,) for each C, from the strongest penalty on.
+
+    The coefficients are a combination of the images, so with fewer images than values the regression is
+    solved, exactly, in coordinates of the space that the images span.
+    """
+    axes = None
+    if standardised.shape[0] < standardised.shape[1]:
+        axes, coordinates = np.linalg.qr(standardised.T)
+        standardised = np.ascontiguousarray(coordinates.T)
     regression = LogisticRegression(
-        solver="lbfgs", class_weight=params.class_weight, max_iter=_STEPS, warm_start=True
+        solver="lbfgs", class_weight=params.class_weight, tol=_TOLERANCE, max_iter=_STEPS, warm_start=True
     )
     path = []
     for strength in strengths:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # such a model is as good as any near it
             regression.set_params(C=strength).fit(standardised, labels)
-        path.append(np.append(regression.coef_[0], regression.intercept_[0]))
+        coefficients = regression.coef_[0] if axes is None else axes @ regression.coef_[0]
+        path.append(np.append(coefficients, regression.intercept_[0]))
     return path
 
 
