@@ -7,7 +7,7 @@
 - Parameters: `Parameters`, `InputFile`, `InputFolder`, `SegmentNames`, `DecidesNothing`.
 - Optional knowledge of plugins: `HasNotes`, `HasPlainFiles`, `KnowsImagesByName`, `Trains`, `HasDownload`,
   `ReadsOptionalLayers`, `HasEstimate`, `HasFinalEstimate`, `HasPublishedCategories`, `HasPublishedCounts`,
-  `HasBadSubsets`, `HasContradictions`.
+  `HasBadSubsets`, `HasContradictions`, `HasSizeCheck`.
 - What plugins are given and return: `Sample`, `ImageBatch`, `ImageSet`, `Run`, `Checkpoint`, `Progress`,
   `no_progress`, `Array`, `Arrays`, `Vectors`, `Layer`, `Shapes`, `Estimate`, `SegmentValues`, `Region`,
   `GoodMaps`, `MapQuality`, `IGNORED`, `Work`, `Outcome`.
@@ -58,6 +58,7 @@ from segad_core.contracts import (
     HasPlainFiles,
     HasPublishedCategories,
     HasPublishedCounts,
+    HasSizeCheck,
     ImageBatch,
     ImageSet,
     InputFile,
@@ -131,6 +132,7 @@ __all__ = [
     "HasPlainFiles",
     "HasPublishedCategories",
     "HasPublishedCounts",
+    "HasSizeCheck",
     "ImageBatch",
     "ImageError",
     "ImageSet",

@@ -71,7 +71,8 @@ class Encoder(Component):
 
     Name layers of convolutional encoders by stride, as in ResNets: `layer1` has stride 4, `layer2` 8,
     `layer3` 16 and `layer4` 32. Detectors then work with any encoder. One that may download its weights also
-    defines `to_download` (`HasDownload`).
+    defines `to_download` (`HasDownload`); one that cannot encode images of every size, `check_size`
+    (`HasSizeCheck`).
     """
 
     @abstractmethod

@@ -113,6 +113,20 @@ class HasDownload(Protocol):
         """Where the weights will be downloaded from; None if they are on this machine."""
 
 
+class HasSizeCheck(Protocol):
+    """An encoder that cannot encode images of every size, such as a vision transformer."""
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Checks that it can encode images of a size; called before anything is trained.
+
+        Args:
+            size: (height, width) of the images.
+
+        Raises:
+            PluginError: it cannot; the remedy names sizes that it can.
+        """
+
+
 class HasPublishedCategories(Protocol):
     """A data set that can be used with some of its published categories missing."""
 
@@ -197,6 +211,12 @@ def final_estimate(final: FinalClassifier) -> Estimate | None:
 def to_download(encoder: Encoder) -> str | None:
     """Where an encoder's weights will be downloaded from; None by default."""
     return cast(HasDownload, encoder).to_download() if hasattr(encoder, "to_download") else None
+
+
+def check_size(encoder: Encoder, size: tuple[int, int]) -> None:
+    """Checks that an encoder can encode images of a size (height, width); it can by default."""
+    if hasattr(encoder, "check_size"):
+        cast(HasSizeCheck, encoder).check_size(size)
 
 
 def published_categories(dataset: Dataset) -> Sequence[str]:

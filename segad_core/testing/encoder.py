@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.contracts import Encoder, optional, to_numpy
-from segad_core.testing.checks import ROUNDING, same, unwritten
+from segad_core.testing.checks import ROUNDING, same, unwritten, works
 from segad_core.testing.component import ComponentSuite
 from segad_core.testing.images import Pixels, bad_images, good_images
 
@@ -108,6 +108,12 @@ class EncoderSuite(ComponentSuite):
         encoder.encode(self.images(*self.sizes[0]), list(encoder.layers()))
         assert encoder.digest() == digest, "digest() changes when the encoder is used"
         assert self.make().digest() == digest, "digest() of a new instance is another one"
+
+    def test_accepts_the_sizes_that_it_encodes(self) -> None:
+        """`check_size`, if defined, accepts the sizes to try."""
+        for size in self.sizes:
+            with works(f"check_size() accepts images of {size[0]} x {size[1]}"):
+                optional.check_size(self.make(), size)
 
     def test_a_download_is_announced_in_words(self) -> None:
         """`to_download`, if defined, returns None or a non-empty string."""

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from segad_core.contracts import Dataset, Detector, Encoder, Layer, Sample, optional
+from segad_core.errors import PluginError
 
 
 class PlainDataset(Dataset):
@@ -66,6 +67,10 @@ class TalkingEncoder(PlainEncoder):
     def to_download(self) -> str | None:
         return "https://example.org/weights"
 
+    def check_size(self, size: tuple[int, int]) -> None:
+        if size[1] % 14:
+            raise PluginError(f"talking: cannot process images of {size[0]} x {size[1]}", "Use 14 x 14.")
+
 
 class Untrained(Detector):
     """A detector that needs no images."""
@@ -95,6 +100,13 @@ def test_a_download() -> None:
     assert optional.to_download(PlainEncoder()) is None
 
 
+def test_a_size() -> None:
+    optional.check_size(TalkingEncoder(), (13, 14))
+    optional.check_size(PlainEncoder(), (13, 13))
+    with pytest.raises(PluginError, match="14 x 13"):
+        optional.check_size(TalkingEncoder(), (14, 13))
+
+
 def test_detectors_train_unless_they_say_otherwise() -> None:
     assert optional.trains(Detector)
     assert not optional.trains(Untrained)
@@ -114,7 +126,7 @@ def test_base_classes_answer_no_optional_question() -> None:
         value for name, value in vars(optional).items() if name.startswith(("Has", "Knows", "Trains"))
     ]
     members = {name for p in protocols for name in [*vars(p), *p.__annotations__] if not name.startswith("_")}
-    assert len(protocols) == 11
-    assert len(members) == 10  # learners and final classifiers both have `estimate`
+    assert len(protocols) == 12
+    assert len(members) == 11  # learners and final classifiers both have `estimate`
     for base in (Dataset, Encoder, Detector):
         assert not members & set(dir(base))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from segad_core.contracts import Layer
+from segad_core.errors import PluginError
 from segad_core.testing import EncoderSuite, TinyEncoder
 
 
@@ -41,6 +42,10 @@ def noisy(self, values):
     return values + np.random.default_rng().normal(0, 1, values.shape).astype(np.float32)
 
 
+def no_such_size(self, size):
+    raise PluginError(f"broken: cannot process images of {size}", "Use others.")
+
+
 FEATURES = "test_features_are_finite_float32"
 SHAPES = "test_layers_are_what_encode_returns"
 ASKED = "test_gives_only_the_layers_asked_for"
@@ -69,6 +74,8 @@ COUNT = itertools.count()
         (encoder(to_download=lambda self: "https://example.org/weights"), ""),
         (encoder(to_download=lambda self: ""), "test_a_download_is_announced_in_words"),
         (encoder(to_download=lambda self: True), "test_a_download_is_announced_in_words"),
+        (encoder(check_size=lambda self, size: None), ""),
+        (encoder(check_size=no_such_size), "test_accepts_the_sizes_that_it_encodes"),
         (encoder(digest=lambda self: ""), DIGEST),
         (encoder(digest=lambda self: str(next(COUNT))), DIGEST),
         (encoder(digest=lambda self: hex(id(self))), DIGEST),

@@ -240,14 +240,6 @@ def test_torchvision_checks_a_file_in_torchs_cache(tmp_path: Path, monkeypatch: 
         encoder.encode(np.zeros((1, 32, 32, 3), np.uint8), ["layer1"])
 
 
-def test_timm_names_images_that_a_model_cannot_take(tmp_path: Path) -> None:
-    torch.save(timm.create_model("vit_tiny_patch16_224").state_dict(), tmp_path / "w.pth")
-    encoder = Timm(Timm.Params(model="vit_tiny_patch16_224", file=tmp_path / "w.pth"))
-    assert list(encoder.layers())[:2] == ["block0", "block1"]
-    with pytest.raises(PluginError, match="cannot process images of 64 x 64 pixels"):
-        encoder.encode(np.zeros((1, 64, 64, 3), np.uint8), ["block0"])
-
-
 def test_timm_unknown_tag() -> None:
     with pytest.raises(
         PluginError, match="timm: timm's resnet18 has no weights with the tag 'nosuch'"

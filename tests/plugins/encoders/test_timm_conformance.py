@@ -44,6 +44,24 @@ class TestMobileNet(_Timm):
     model = "mobilenetv3_small_050"
 
 
+class TestChannelsLast(_Timm):
+    """A network that returns channels last, as Swin transformers do."""
+
+    model = "test_mambaout"
+    sizes = ((64, 96), (128, 64))
+
+
 class TestVisionTransformer(_Timm):
     model = "test_vit"
-    sizes = ((160, 160),)  # it takes no other
+    sizes = ((160, 160), (64, 96))
+
+
+class TestVisionTransformerOfOneSize(_Timm):
+    model = "test_vit_relpos"
+    sizes = ((160, 160),)
+
+
+class TestDinoV3(_Timm):
+    model = "vit_tiny_patch16_dinov3_qkvb"
+    ending = ".safetensors"
+    sizes = ((32, 48), (64, 64))
