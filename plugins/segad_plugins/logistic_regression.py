@@ -169,12 +169,16 @@ def fit_logistic(
 
 def _folds(labels: Labels, most: int, seed: int, groups: Labels | None) -> list[tuple[Indices, Indices]]:
     """For each fold, the images to learn from and those left out; none if a class has too few images."""
-    kinds = np.arange(len(labels)) if groups is None else groups
-    fewest = min(len(np.unique(kinds[labels == label])) for label in (0, 1))
+    if groups is None:
+        fewest, kinds, splitter = int(np.bincount(labels, minlength=2).min()), None, StratifiedKFold
+    else:
+        _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+        kinds = first[inverse]  # groups go by their first image, so that their numbers decide nothing
+        fewest = min(len(np.unique(kinds[labels == label])) for label in (0, 1))
+        splitter = StratifiedGroupKFold
     if fewest < FEWEST:
         return []
-    splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
-    split = splitter(min(most, fewest), shuffle=True, random_state=seed).split(labels, labels, groups)
+    split = splitter(min(most, fewest), shuffle=True, random_state=seed).split(labels, labels, kinds)
     # groups of very different sizes can leave a fold empty, or a class without an image to learn from
     return [(rest, out) for rest, out in split if len(out) and len(np.unique(labels[rest])) == 2]
 

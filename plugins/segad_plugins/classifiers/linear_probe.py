@@ -106,7 +106,7 @@ class LinearProbe(VectorClassifier):
         each, models = len(self.params.pooling), []
         for name, values in self._values(vectors).items():
             progress = partial(_named, run.progress, name)
-            models.append(fit_logistic(values, labels, self.params, run.random_state, progress))
+            models.append(fit_logistic(values, labels, self.params, run.random_state, progress, run.groups))
         self._channels = {name: block.shape[1] // each for name, block in vectors.items()}
         self._models = tuple(models)
 

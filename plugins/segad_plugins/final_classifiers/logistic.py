@@ -45,7 +45,7 @@ class Logistic(FinalClassifier):
         self, features: NDArray[np.float64], names: Sequence[str], labels: NDArray[np.int64], run: Run
     ) -> None:
         check_labels(_WHO, labels, "Change split.final in the recipe.")
-        self._model = fit_logistic(features, labels, self.params, run.random_state, run.progress)
+        self._model = fit_logistic(features, labels, self.params, run.random_state, run.progress, run.groups)
 
     def margins(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         return self._fitted(features).margins(features)

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from trainings import same_bits, seed_run
 
-from segad_core.contracts import ImageBatch, optional, to_numpy
+from segad_core.contracts import ImageBatch, Run, optional, to_numpy
 from segad_core.errors import DataError, PluginError
 from segad_core.testing import ArrayImageSet, TinyEncoder, bad_images, good_images, image_batch
 from segad_core.testing.trial_run import Told
@@ -232,3 +232,16 @@ def test_layers_of_another_encoder_are_refused() -> None:
 
     with pytest.raises(PluginError, match=r"layer1 6, layer2 6, layer3 6 .* layer1 5, layer2 5, layer3 5"):
         fitted().scores(image_batch(_pixels(1, 1), Other(), LAYERS))
+
+
+def test_groups_of_the_run_are_left_out_together() -> None:
+    """Twelve vectors of each of 14 parts of random labels: alone they look learnable, by part they do not."""
+    rng, parts = np.random.default_rng(3), np.repeat(np.arange(14), 12)
+    values, truth = rng.normal(size=(14, 6))[parts], rng.permutation(np.repeat([0, 1], 7))[parts]
+    strengths = []
+    for groups in (None, parts):
+        probe = LinearProbe(LinearProbe.Params(layers=("layer1",)))
+        run = Run(np.random.SeedSequence(7), groups=groups)
+        probe.learn({"layer1": values.astype(np.float32)}, truth, run)
+        strengths.append(float(np.ravel(probe.state()["strength"])[0]))
+    assert strengths[0] == 1.0 and strengths[1] <= 0.01

@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from segad_core.contracts import Run
 from segad_core.errors import DataError, PluginError
 from segad_plugins.final_classifiers.logistic import Logistic
 
@@ -51,6 +52,18 @@ def test_contributions_are_exact_and_additive() -> None:
     np.testing.assert_array_equal(parts.sum(axis=1), classifier.margins(features))
     np.testing.assert_allclose(parts[:, 5], 0, atol=1e-12)
     assert np.abs(parts[60:, :-1]).mean(axis=0).argmax() == 0
+
+
+def test_groups_of_the_run_are_left_out_together() -> None:
+    """Twelve pictures of each of 14 parts of random labels look learnable; parts do not."""
+    rng, parts = np.random.default_rng(3), np.repeat(np.arange(14), 12)
+    features, labels = rng.normal(size=(14, 6))[parts], rng.permutation(np.repeat([0, 1], 7))[parts]
+    strengths = []
+    for groups in (None, parts):
+        classifier = Logistic()
+        classifier.fit(features, NAMES, labels, Run(np.random.SeedSequence(7), groups=groups))
+        strengths.append(float(classifier.state()["strength"]))
+    assert strengths[0] >= 10 and strengths[1] <= 0.01
 
 
 def test_moving_one_feature_moves_its_contribution_alone() -> None:
