@@ -16,6 +16,9 @@ from segad_core.cli.out import say
 @click.option("--row", required=True, help="The name of the row in the recipe.")
 @click.option("--seed", type=int, help="One of the recipe's seeds.  [default: the first]")
 @click.option(
+    "--amount", help="One of the amounts of bad images that the recipe compares.  [default: the last]"
+)
+@click.option(
     "-o",
     "--out",
     required=True,
@@ -33,6 +36,7 @@ def fit(
     category: str,
     row: str,
     seed: int | None,
+    amount: str | None,
     out: Path,
     overrides: tuple[str, ...],
     store: Path,
@@ -58,6 +62,6 @@ def fit(
     from segad_core.store.store import Store
 
     with observing(registry) as hook:
-        lost = make_bundle(checked, category, row, seed, out, Store(store), device, hook)
+        lost = make_bundle(checked, category, row, seed, amount, out, Store(store), device, hook)
     say(f"bundle: {out}")
     return not_read(lost)

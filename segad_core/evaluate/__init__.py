@@ -4,7 +4,7 @@ Works on labels and scores alone: it reads no images and trains nothing.
 """
 
 from segad_core.evaluate.comparison import compare, comparison_csv
-from segad_core.evaluate.figures import Figures, results_csv, results_frame, with_means
+from segad_core.evaluate.figures import Figures, last_amounts, results_csv, results_frame, with_means
 from segad_core.evaluate.measure import measure
 from segad_core.evaluate.metrics import auroc, fpr_at_tpr, fpr_on_roc, threshold_at_tpr
 from segad_core.evaluate.table import markdown_table, plain_cell
@@ -17,6 +17,7 @@ __all__ = [
     "comparison_csv",
     "fpr_at_tpr",
     "fpr_on_roc",
+    "last_amounts",
     "markdown_table",
     "measure",
     "plain_cell",

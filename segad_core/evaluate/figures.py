@@ -17,6 +17,7 @@ class Figures:
 
     Attributes:
         held_out: the defect type that was held out of training; empty for the setup itself.
+        amount: of bad images learnt from, as the recipe says it; empty unless it compares several.
         auroc, auroc_low, auroc_high: with its 95% bootstrap interval over images; means of rows have none.
         fpr95, fpr95_low, fpr95_high: as the paper's official code computes it, with its interval.
         fpr95_roc: read off the ROC curve.
@@ -35,6 +36,7 @@ class Figures:
     seed: int
     row: str
     held_out: str = ""
+    amount: str = ""
     auroc: float
     auroc_low: float | None = None
     auroc_high: float | None = None
@@ -64,13 +66,27 @@ _RATES = (
 
 
 def results_frame(figures: Sequence[Figures]) -> pd.DataFrame:
-    """One line per category, seed, held-out defect type and row; absent values are missing values."""
-    frame = pd.DataFrame([vars(f) for f in figures], columns=list(Figures.__dataclass_fields__))
+    """One line per category, seed, held-out defect type, amount and row; absent values are missing values.
+
+    Amounts have a column only where several are compared.
+    """
+    columns = [name for name in Figures.__dataclass_fields__ if name != "amount" or _several(figures)]
+    frame = pd.DataFrame([vars(f) for f in figures], columns=columns)
     for column in (*_RATES, *_INTERVALS):
         frame[column] = frame[column].astype("float64")
     for column in _COUNTED:  # whole numbers, except in means of rows
         frame[column] = frame[column].astype("float64").convert_dtypes()
     return frame
+
+
+def _several(figures: Sequence[Figures]) -> bool:
+    return any(one.amount for one in figures)
+
+
+def last_amounts(figures: Sequence[Figures]) -> list[Figures]:
+    """The figures with the largest amount of bad images that each category, seed and held-out type has."""
+    last = {(one.category, one.seed, one.held_out): one.amount for one in figures}
+    return [one for one in figures if one.amount == last[one.category, one.seed, one.held_out]]
 
 
 def results_csv(figures: Sequence[Figures]) -> str:
@@ -91,13 +107,13 @@ def with_means(
         order: the recipe's rows.
 
     Returns:
-        For each category, seed and held-out type, in order of first appearance, the rows in the recipe's
-        order. A mean is present if all its members are. It has the means of their rates and of their counts
-        at a threshold, no intervals, and the image counts that the members share.
+        For each category, seed, held-out type and amount, in order of first appearance, the rows in the
+        recipe's order. A mean is present if all its members are. It has the means of their rates and of their
+        counts at a threshold, no intervals, and the image counts that the members share.
     """
-    groups: dict[tuple[str, int, str], dict[str, Figures]] = {}
+    groups: dict[tuple[str, int, str, str], dict[str, Figures]] = {}
     for one in figures:
-        groups.setdefault((one.category, one.seed, one.held_out), {})[one.row] = one
+        groups.setdefault((one.category, one.seed, one.held_out, one.amount), {})[one.row] = one
     place = {name: i for i, name in enumerate(order)}
     for rows in groups.values():
         for name, members in means.items():

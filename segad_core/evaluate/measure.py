@@ -21,11 +21,12 @@ def measure(
     scores: Sequence[float],
     unseen: Sequence[bool],
     held_out: str = "",
+    amount: str = "",
 ) -> Figures:
     """The figures over the labelled images; doubtful images are only counted against the threshold.
 
     Args:
-        category, seed, row, held_out: what was measured.
+        category, seed, row, held_out, amount: what was measured.
         labels: 0 good, 1 bad, None doubtful; good and bad must both be present.
         scores: finite, higher is worse.
         unseen: whether an image's defect type was absent from all training.
@@ -41,6 +42,7 @@ def measure(
         seed=seed,
         row=row,
         held_out=held_out,
+        amount=amount,
         auroc=auroc(truth, known),
         auroc_low=auroc_low,
         auroc_high=auroc_high,

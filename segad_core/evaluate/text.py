@@ -9,7 +9,8 @@ import pandas as pd
 from segad_core.base.text import markdown
 from segad_core.evaluate.bootstrap import RESAMPLES
 from segad_core.evaluate.comparison import comparison_text
-from segad_core.evaluate.figures import Figures
+from segad_core.evaluate.curve import learning_curves
+from segad_core.evaluate.figures import Figures, last_amounts
 from segad_core.evaluate.table import METRICS, aligned, markdown_table, plain_cell, without_held_out
 from segad_core.evaluate.unseen import held_out_table, held_out_types, unseen_table
 from segad_core.recipe.published import Published
@@ -28,15 +29,19 @@ def results_text(
 
     Args:
         title: the heading.
-        figures: of the finished rows, in table order.
+        figures: of the finished rows, in table order. Where several amounts of bad images are compared, all
+            sections but the learning curves show the largest.
         published: figures to compare with.
         notes: sentences about the plugins and the data.
         unreadable: how many images could not be read.
         licence: of the data.
     """
+    curves, figures = learning_curves(figures), last_amounts(figures)
     frame = without_held_out(figures)
     parts = [f"# {markdown(title)}\n", *(markdown_table(figures, metric) for metric in METRICS)]
     parts.append(_basis(frame))
+    if curves:
+        parts.append(f"## Learning curves\n\n{curves}\n{_CURVES}")
     if frame["n_doubtful"].any():
         parts.append(f"## Doubtful images\n\n{_doubtful_table(frame)}\n{_DOUBTFUL}")
     if unreadable:
@@ -84,6 +89,11 @@ def _unseen(figures: Sequence[Figures]) -> list[str]:
     return parts
 
 
+_CURVES = (
+    "Columns: how many bad images were learnt from, as the recipe says it. The test images are the same.\n"
+    "Per cent, mean ± sample standard deviation over seeds. The other tables show the last column, or the\n"
+    "last that a category has.\n"
+)
 _SEEN = (
     "Seen: of a type in the data set's training part, whether or not a row was trained on it.\n"
     "AUROC and FPR@95TPR compare the good images with the seen or the unseen defects only.\n"

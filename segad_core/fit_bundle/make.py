@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -42,12 +43,15 @@ from segad_core.split.file import splits_json
 from segad_core.store.store import Store
 from segad_core.store.values import read_states
 
+log = logging.getLogger("segad.bundle")
+
 
 def make_bundle(
     recipe: Recipe,
     category: str,
     row: str,
     seed: int | None,
+    amount: str | None,
     out: Path,
     store: Store,
     device: str,
@@ -60,6 +64,7 @@ def make_bundle(
         category: the parts to inspect.
         row: the row's name.
         seed: one of the recipe's seeds; the first if None.
+        amount: one of the amounts of bad images that the recipe compares; the largest if None.
         out: the new bundle; must not exist yet.
         store: nothing that it holds is trained again.
         device: where networks run.
@@ -73,8 +78,11 @@ def make_bundle(
     recipe = _one_row(recipe, row)
     prepared = prepare(recipe, store, partial(report, hook, ""), device)
     (plan,) = prepared.plans
-    fold = _fold(prepared.splits[category], seed)
-    task = next(t for t in plan.rows() if (t.seed, t.held_out) == fold)
+    fold = _fold(prepared.splits[category], seed, amount)
+    if fold.amount:
+        what = "learns from the amount %s of bad images" + ", the largest" * (amount is None)
+        log.info(f"{what} of split.final.bad.amount", fold.amount, extra={"notice": True})
+    task = next(task for task in plan.rows() if task.fold == fold)
     pipeline_of(recipe, task, [])  # rows that cannot be bundled are rejected before training
     needed = _needed(plan, task)
     work = [work_left(one, store) for one in needed]
@@ -96,7 +104,7 @@ def _gathered(
     recipe: Recipe, prepared: Prepared, task: RowTask, tasks: Sequence[Any], store: Store, device: str
 ) -> tuple[Manifest, dict[str, Content]]:
     """The manifest, without its list of files, and the files."""
-    category, fold = task.category, Fold(task.seed)
+    category, fold = task.category, task.fold
     split, facts = prepared.splits[category][fold], prepared.facts[category]
     data = ImageData(prepared.samples[category], facts, store)
     splits = splits_json({category: {fold: split}})
@@ -164,13 +172,22 @@ def _one_row(recipe: Recipe, name: str) -> Recipe:
     return replace(recipe, rows=(row,), means={}, published=None, skeleton=skeleton)
 
 
-def _fold(splits: Mapping[Fold, Split], seed: int | None) -> Fold:
-    seeds = [fold.seed for fold in splits if not fold.held_out]
-    if seed is None:
-        return Fold(seeds[0])
+def _fold(splits: Mapping[Fold, Split], seed: int | None, amount: str | None) -> Fold:
+    """The fold of a seed and an amount; of the first seed and the largest amount where they are None."""
+    folds = [fold for fold in splits if not fold.held_out]
+    seeds = list(dict.fromkeys(fold.seed for fold in folds))
+    seed = seeds[0] if seed is None else seed
     if seed not in seeds:
         raise UsageError(f"the recipe has no seed {seed}", f"Choose one of {', '.join(map(str, seeds))}.")
-    return Fold(seed)
+    amounts = [fold.amount for fold in folds if fold.seed == seed]
+    amount = amounts[-1] if amount is None else amount
+    if amount not in amounts:
+        known = ", ".join(filter(None, amounts))
+        raise UsageError(
+            f"the recipe compares no amount {amount} of bad images",
+            f"Choose one of {known}." if known else "Remove --amount, or set split.final.bad.amount.",
+        )
+    return Fold(seed, amount=amount)
 
 
 def _needed(plan: CategoryPlan, task: RowTask) -> list[Any]:

@@ -60,13 +60,14 @@ class Observer:
 
     @hookspec
     def row_finished(
-        self, category: str, seed: int, held_out: str, row: str, auroc: float, fpr95: float
+        self, category: str, seed: int, held_out: str, amount: str, row: str, auroc: float, fpr95: float
     ) -> None:
         """A row of the table has its results for one category and seed.
 
         Args:
             category, seed, row: which result.
             held_out: the defect type that was held out of training; empty if none was.
+            amount: of bad images learnt from, as the recipe says it; empty unless it compares several.
             auroc, fpr95: the results, as in `results.csv`.
         """
 

@@ -25,9 +25,28 @@ def _share_or_count(value: object) -> object:
     )
 
 
+def _one_or_several(value: object) -> object:
+    """An amount, or a list of them; a list of one is that one."""
+    if not isinstance(value, list | tuple):
+        return _share_or_count(value)
+    given = distinct([_share_or_count(one) for one in value])
+    numbers = given[:-1] if given[-1:] == ["rest"] else given
+    one_kind = len({type(one) for one in numbers}) == 1 or given == ["rest"]
+    if not given or "rest" in numbers or not one_kind or numbers != sorted(numbers) or 0 in numbers:
+        raise PydanticCustomError(
+            "share", "must list counts or shares above 0, the smallest first; 'rest' may come last"
+        )
+    return given if len(given) > 1 else given[0]
+
+
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Amount = Annotated[int | float | Literal["rest"], BeforeValidator(_share_or_count)]
 """Part of a pool of images: a share (0.5), a count (10), or everything that is left (`rest`)."""
+
+Amounts = Annotated[
+    int | float | Literal["rest"] | list[int | float | Literal["rest"]], BeforeValidator(_one_or_several)
+]
+"""An amount, or several, in ascending order."""
 
 
 Group = bool | Literal["lot", "serial"] | None
@@ -54,12 +73,18 @@ class BadSpec(Strict):
 
     They come from the training part; from the test part; from the data set's published subsets of its
     training part, where the n-th seed takes the n-th subset; or they are generated: one artificial defect on
-    each of the final classifier's good images, by one of the generators in `use`.
+    each of the final classifier's good images, by one of the generators in `use`. Several amounts repeat
+    everything for each of them, with the same test images.
     """
 
     origin: Literal["train", "test", "subsets", "generated"] = Field("train", alias="from")
-    amount: Amount = "rest"
+    amount: Amounts = "rest"
     use: list[Use] = []
+
+    def amounts(self) -> dict[str, Amount]:
+        """The amounts by their names, ascending; a single one has no name."""
+        several = self.amount if isinstance(self.amount, list) else []
+        return {str(one): one for one in several} or {"": self.amount}  # type: ignore[dict-item]
 
     @model_validator(mode="after")
     def _one_origin(self) -> BadSpec:

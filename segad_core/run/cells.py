@@ -9,6 +9,7 @@ from typing import Any
 from segad_core.contracts import Sample, optional
 from segad_core.images.image_set import Preprocessing
 from segad_core.recipe import Choice, Row
+from segad_core.split.draw import Fold
 
 SCHEMA = 1
 """Part of every key; raised when the engine itself computes other results from the same inputs."""
@@ -183,6 +184,7 @@ class RowTask:
 
     Attributes:
         held_out: the held-out defect type; empty if none is held out.
+        amount: of bad images to learn from, if the recipe compares several.
         train, train_labels: lines of the table that the final classifier learns from.
         train_groups: the groups of these lines; empty where they are not known.
         scored: lines of the table to score: the test images, then the doubtful ones.
@@ -204,6 +206,12 @@ class RowTask:
     generated: FeatureTable | None
     needs: tuple[str, ...]
     train_groups: tuple[int, ...] = ()
+    amount: str = ""
+
+    @property
+    def fold(self) -> Fold:
+        """The repetition of the recipe that the row belongs to."""
+        return Fold(self.seed, self.held_out, self.amount)
 
 
 Task = FitTask | StatisticsTask | ScoresTask | RowTask

@@ -26,7 +26,14 @@ from segad_core.base.resources import is_resource, remedy_of
 from segad_core.base.text import as_text
 from segad_core.contracts import Sample
 from segad_core.errors import StoreError
-from segad_core.evaluate import Figures, compare, comparison_csv, results_csv, results_text
+from segad_core.evaluate import (
+    Figures,
+    compare,
+    comparison_csv,
+    last_amounts,
+    results_csv,
+    results_text,
+)
 from segad_core.recipe import Recipe
 from segad_core.run.environment import environment
 from segad_core.run.log import RunLog
@@ -45,12 +52,15 @@ _TABLE = "table.md"  # written last: a run that has it is finished
 _FIGURES, _SCORES = "results.csv", "scores.csv"
 _OPTIONAL = ("comparison.csv", "segmentations.csv", "unreadable.csv")
 _MAP_COLUMNS = ("category", "segmenter", "image", "fit", "doubt")
-_SCORE_COLUMNS = ("category", "seed", "held_out", "row", "image", "label", "defect", "unseen", "score")
+_SCORE_COLUMNS = (
+    *("category", "seed", "held_out", "amount", "row"),
+    *("image", "label", "defect", "unseen", "score"),
+)
 
 
 @dataclass(frozen=True)
 class ScoredImage:
-    """One line of `scores.csv`."""
+    """One line of `scores.csv`; an amount of bad images has a cell only where the recipe compares several."""
 
     category: str
     fold: Fold
@@ -61,7 +71,8 @@ class ScoredImage:
     def cells(self) -> tuple[Cell, ...]:
         """The line's cells; the label of a doubtful image is empty, the score keeps every digit."""
         sample = self.sample
-        known = (self.category, self.fold.seed, self.fold.held_out, self.row, sample.id)
+        fold = self.fold if self.fold.amount else self.fold[:2]
+        known = (self.category, *fold, self.row, sample.id)
         return (*known, sample.label, sample.defect, int(sample.unseen), self.score)
 
 
@@ -90,7 +101,10 @@ def run_digest(recipe: Recipe, prepared: Prepared) -> str:
     rows = [row for plan in prepared.plans for row in plan.rows()]
     plain = {
         "title": recipe.skeleton.title,
-        "rows": [[row.category, row.seed, row.held_out, row.row.name, row.cells[0].key] for row in rows],
+        "rows": [
+            [row.category, *(row.fold if row.amount else row.fold[:2]), row.row.name, row.cells[0].key]
+            for row in rows
+        ],
         "means": {name: list(parts) for name, parts in recipe.means.items()},
         "samples": {
             category: [[s.id, s.label, s.defect, s.unseen] for s in samples.values()]
@@ -156,7 +170,9 @@ class RunFolder:
     def write_results(self, figures: Sequence[Figures], scores: Sequence[ScoredImage]) -> None:
         """Writes the figures and scores of the rows finished so far."""
         self._write(_FIGURES, results_csv(figures))
-        self._write(_SCORES, csv_text([_SCORE_COLUMNS, *(image.cells() for image in scores)]))
+        several = any(image.fold.amount for image in scores)
+        columns = [name for name in _SCORE_COLUMNS if several or name != "amount"]
+        self._write(_SCORES, csv_text([columns, *(image.cells() for image in scores)]))
 
     def finish(
         self,
@@ -173,7 +189,7 @@ class RunFolder:
         if maps:
             self._write("segmentations.csv", csv_text([_MAP_COLUMNS, *(image.cells() for image in maps)]))
         if recipe.published is not None:
-            self._write("comparison.csv", comparison_csv(compare(figures, recipe.published)))
+            self._write("comparison.csv", comparison_csv(compare(last_amounts(figures), recipe.published)))
         text = results_text(
             recipe.skeleton.title or recipe.name,
             figures,

@@ -49,6 +49,7 @@ class Ledger:
             scores=[image.score for image in images],
             unseen=[image.sample.unseen for image in images],
             held_out=task.held_out,
+            amount=task.amount,
         )
         if len({image.score for image in images}) == 1:
             log.warning("%s: all images have the same score; nothing was learnt", task.name)
@@ -58,6 +59,7 @@ class Ledger:
             category=task.category,
             seed=task.seed,
             held_out=task.held_out,
+            amount=task.amount,
             row=task.row.name,
             auroc=figures.auroc,
             fpr95=figures.fpr95,
@@ -79,15 +81,16 @@ class Ledger:
     def _scored_images(self, task: RowTask) -> list[ScoredImage]:
         samples = self.prepared.samples[task.category]
         scores = read_scores(task, self.store)
-        fold = Fold(task.seed, task.held_out)
         return [
-            ScoredImage(task.category, fold, task.row.name, _in_test(samples[i], task.held_out), float(score))
+            ScoredImage(
+                task.category, task.fold, task.row.name, _in_test(samples[i], task.held_out), float(score)
+            )
             for i, score in zip(task.scored_ids, scores, strict=True)
         ]
 
 
 def _place(task: RowTask) -> tuple[str, Fold, str]:
-    return task.category, Fold(task.seed, task.held_out), task.row.name
+    return task.category, task.fold, task.row.name
 
 
 def _in_test(sample: Sample, held_out: str) -> Sample:

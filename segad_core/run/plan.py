@@ -252,6 +252,7 @@ class _Planner:
             category=self.category,
             seed=fold.seed,
             held_out=fold.held_out,
+            amount=fold.amount,
             row=row,
             cells=(RowCell(digest_of(inputs)),),
             train=tuple(lines[i] for i in train),

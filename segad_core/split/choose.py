@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from segad_core.base.notes import Notes
@@ -27,7 +27,8 @@ def make_splits(
 ) -> dict[Fold, Split]:
     """Every split of a category, in the order of the recipe's seeds.
 
-    A defect type that cannot be held out is skipped, with a note.
+    A defect type that cannot be held out is skipped, with a note; so is one of several amounts of bad images
+    that a category does not have, unless it has none of them.
 
     Args:
         recipe: says how to draw, or which file has the splits.
@@ -43,35 +44,75 @@ def make_splits(
     """
     given = splits_from_file(recipe, category, from_file)
     report_unused(recipe, category, subsets, _seeds(recipe), notes)
-    splits: dict[Fold, Split] = {}
+    turns: dict[tuple[int, str], list[Fold]] = {}
     for fold in given or _folds(recipe, category, listed, notes):
-        context = f"category '{category}', seed {fold}"
-        try:
-            if given:
-                trains = _detectors_train(recipe)
-                split = fit_to_images(recipe, given[fold], inventory, context, detectors_train=trains)
-            else:
-                split = _drawn(recipe, category, listed, inventory, subsets, fold)
-            _check_kept_out(split, inventory, fold.held_out, context)
-            _check_final(recipe, split, inventory, context)
-            split = _with_classifiers(recipe, split, inventory, fold, context)
-        except DataError as error:
-            if given or not fold.held_out:
-                raise
-            reason = error.what.removeprefix(f"{context}: ")
-            notes.warn(f"category '{category}': '{fold.held_out}' is not held out: {reason}")
-            continue
-        if split.subset and not fold.held_out:
-            notes.tell(f"{context}: learns from the published subset '{split.subset}'")
-        audit(split.purposes(), inventory.facts, context)
-        splits[fold] = split
+        turns.setdefault((fold.seed, fold.held_out), []).append(fold)
+    splits: dict[Fold, Split] = {}
+    for folds in turns.values():  # which may differ in the amount of bad images
+        skipped: dict[Fold, DataError] = {}
+        for fold in folds:
+            context = f"category '{category}', seed {fold}"
+            try:
+                if given:
+                    trains = _detectors_train(recipe)
+                    split = fit_to_images(recipe, given[fold], inventory, context, detectors_train=trains)
+                else:
+                    split = _drawn(recipe, category, listed, inventory, subsets, fold)
+                _check_kept_out(split, inventory, fold.held_out, context)
+                _check_final(recipe, split, inventory, context)
+                split = _with_classifiers(recipe, split, inventory, fold, context)
+            except DataError as error:
+                optional_fold = fold.held_out or (fold.amount and not isinstance(error, LeakageError))
+                if given or not optional_fold:
+                    raise
+                skipped[fold] = error
+                continue
+            if split.subset and not fold.held_out:
+                notes.tell(
+                    f"category '{category}', seed {fold.seed}: learns from the published subset "
+                    f"'{split.subset}'"
+                )
+            audit(split.purposes(), inventory.facts, context)
+            splits[fold] = split
+        _report_skipped(category, skipped, len(folds), notes)
+    _report_sizes(category, splits, inventory, notes)
     if given:
         report_unlisted(category, given, splits, notes)
     return splits
 
 
+def _report_skipped(category: str, skipped: Mapping[Fold, DataError], of: int, notes: Notes) -> None:
+    """Notes that a type is not held out, or that an amount is skipped.
+
+    Raises:
+        DataError: the setup itself would be skipped with each of its amounts.
+    """
+    for fold, error in skipped.items():
+        whole = len(skipped) == of
+        if whole and not fold.held_out:
+            raise error
+        reason = error.what.removeprefix(f"category '{category}', seed {fold}: ")
+        what = f"'{fold.held_out}' is not held out" if fold.held_out else ""
+        if not whole:
+            what += f" with {fold.amount} bad images" if what else f"{fold.amount} bad images are skipped"
+        notes.warn(f"category '{category}': {what}: {reason}")
+        if whole:
+            break
+
+
+def _report_sizes(category: str, splits: Mapping[Fold, Split], inventory: Inventory, notes: Notes) -> None:
+    """Notes how many bad images an amount is that is no count."""
+    bad = {sample.id for sample in inventory.samples if sample.label == 1}
+    for fold, split in splits.items():
+        if fold.amount and not fold.held_out and not fold.amount.isdigit():
+            count = len(bad.intersection(split.final))
+            notes.tell(f"category '{category}': of its bad images, '{fold.amount}' are {count}")
+
+
 def _folds(recipe: Recipe, category: str, samples: Sequence[Sample], notes: Notes) -> list[Fold]:
     """The recipe's seeds; with `hold_out`, each of them also without each known defect type.
+
+    Each of these is there once for each amount of bad images that the recipe compares.
 
     Types that the data set itself keeps out of training are not among them.
     """
@@ -80,7 +121,9 @@ def _folds(recipe: Recipe, category: str, samples: Sequence[Sample], notes: Note
         types = {name for sample in samples if not sample.unseen for name in sample.defects()}
         if not types:
             notes.warn(f"category '{category}': no defect type is known, so none is held out")
-    return [Fold(seed, name) for seed in _seeds(recipe) for name in ("", *sorted(types))]
+    amounts = recipe.skeleton.split.final.bad.amounts()
+    turns = [(seed, name) for seed in _seeds(recipe) for name in ("", *sorted(types))]
+    return [Fold(*turn, amount) for turn in turns for amount in amounts]
 
 
 def _seeds(recipe: Recipe) -> list[int]:
@@ -104,6 +147,7 @@ def _drawn(
         fold.seed,
         category,
         held_out=fold.held_out,
+        amount=fold.amount,
         subset=images,
         detectors_train=_detectors_train(recipe),
     )

@@ -17,13 +17,21 @@ Purpose = Literal["detectors", "final", "test", "doubtful", "unused"]
 
 
 class Fold(NamedTuple):
-    """One repetition of a recipe: a seed, and the defect type held out of all training, if any."""
+    """One repetition of a recipe.
+
+    Attributes:
+        seed: of its draws.
+        held_out: the defect type held out of all training, if any.
+        amount: of bad images to learn from, as the recipe says it, if the recipe compares several.
+    """
 
     seed: int
     held_out: str = ""
+    amount: str = ""
 
     def __str__(self) -> str:
-        return f"{self.seed} without {self.held_out}" if self.held_out else str(self.seed)
+        without = f" without {self.held_out}" if self.held_out else ""
+        return f"{self.seed}{without}" + (f", amount {self.amount}" if self.amount else "")
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,7 @@ def make_split(
     category: str,
     *,
     held_out: str = "",
+    amount: str = "",
     subset: Collection[str] | None = None,
     detectors_train: bool = True,
 ) -> Split:
@@ -95,6 +104,8 @@ def make_split(
         category: for messages.
         held_out: a defect type that nothing learns from; defects that the data set itself calls unseen are
             then left out of the test.
+        amount: which of the spec's amounts of bad images to learn from, if it has several. A smaller one's
+            images are among a larger one's, and the test is the same for all.
         subset: ids of the bad training images to learn from; None for all.
         detectors_train: whether any detector learns from images.
 
@@ -121,9 +132,13 @@ def make_split(
     unseen = {s.id for s in samples if s.unseen or held_out in s.defects()}  # not to be learnt from
     origins = {"train": train_bad, "test": test_bad, "subsets": train_bad, "generated": []}
     pool = [i for i in origins[spec.final.bad.origin] if i not in unseen and (subset is None or i in subset)]
-    count = _count(spec.final.bad.amount, len(pool), f"{category}: bad images for the final classifier")
-    kept, final_bad = draw(pool, len(pool) - count, seed)
+    amounts, what = spec.final.bad.amounts(), f"{category}: bad images for the final classifier"
+    count = _count(amounts[amount or [*amounts][-1]], len(pool), what)
+    _, final_bad = draw(pool, len(pool) - count, seed)
     if spec.final.bad.origin == "test":
+        possible = [one for one in amounts.values() if not isinstance(one, int) or one <= len(pool)]
+        most = _count(possible[-1], len(pool), what)
+        kept, _ = draw(pool, len(pool) - most, seed)
         test_bad = [*kept, *unseen.intersection(test_bad)]
     if held_out:  # the held-out type is then the only unseen one
         official = {s.id for s in samples if s.unseen}

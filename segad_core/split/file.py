@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import AliasChoices, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -20,11 +21,15 @@ Splits = Mapping[str, Mapping[Fold, Split]]
 """The splits of each category, by fold."""
 
 
+_AMOUNT = r"^([0-9]{1,18}(\.[0-9]{1,20})?(e-[0-9]{1,3})?|rest)?$"
+
+
 class _Entry(StrictTypes):
     model_config = ConfigDict(extra="forbid")
 
     seed: Seed
     held_out: str = ""
+    amount: Annotated[str, Field(pattern=_AMOUNT)] = ""
     subset: str = ""
     detectors_seed: Seed | None = None
     detectors: tuple[str, ...]
@@ -42,10 +47,15 @@ _LARGEST = 1 << 28  # bytes; 10,000 images in a hundred folds take 60 million
 def splits_json(splits: Splits) -> str:
     """The splits as JSON: the ids for each purpose, by category and fold."""
     plain = {
-        category: {str(fold): {**fold._asdict(), **asdict(split)} for fold, split in folds.items()}
+        category: {str(fold): {**_plain(fold), **asdict(split)} for fold, split in folds.items()}
         for category, folds in splits.items()
     }
     return json.dumps(plain, indent=1) + "\n"
+
+
+def _plain(fold: Fold) -> dict[str, int | str]:
+    plain = fold._asdict()
+    return plain if fold.amount else {key: plain[key] for key in ("seed", "held_out")}
 
 
 def read_splits(path: Path) -> dict[str, dict[Fold, Split]]:
@@ -67,8 +77,8 @@ def read_splits(path: Path) -> dict[str, dict[Fold, Split]]:
     for category, entries in content.items():
         folds = splits[category] = {}
         for name, entry in entries.items():
-            fold = Fold(entry.seed, entry.held_out)
-            parts = entry.model_dump(exclude={"seed", "held_out", "detectors_seed"})
+            fold = Fold(entry.seed, entry.held_out, entry.amount)
+            parts = entry.model_dump(exclude={*Fold._fields, "detectors_seed"})
             detectors_seed = entry.seed if entry.detectors_seed is None else entry.detectors_seed
             split = Split(**parts, detectors_seed=detectors_seed)
             purposes = (*split.detectors, *split.final, *split.test, *split.doubtful)

@@ -57,7 +57,8 @@ def splits_from_file(recipe: Recipe, category: str, from_file: Splits) -> dict[F
         )
     named = "seeds" in spec.model_fields_set
     seeds = list(dict.fromkeys(spec.seeds if named else (fold.seed for fold in splits)))
-    if missing := [seed for seed in seeds if Fold(seed) not in splits]:
+    whole = {fold.seed for fold in splits if not fold.held_out}
+    if missing := [seed for seed in seeds if seed not in whole]:
         raise RecipeError(
             f"split.file: {spec.file} has no seed {missing[0]} for category '{category}'",
             "Correct split.seeds, or remove it to use all seeds of the file.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,24 @@ def test_names_that_are_not_text_are_escaped(tmp_path: Path) -> None:
     image = ImageData({name: sample}, {name: facts}, Store(tmp_path / "store")).image(name)
     assert image.digest == facts.pixels
     assert (image.id, image.defect, image.group) == ("bad/\\udcff.png", "be\\udcfft", "\\udcfe")
+
+
+def test_the_largest_amount_is_taken_and_said_or_the_one_that_is_named(tmp_path: Path) -> None:
+    recipe = workshop(tmp_path)
+    common = (*FIT, "--row", "SegAD", "--store", tmp_path / "s", "--set", "split.final.bad.amount=[2, 3, 50]")
+    result = segad("fit", recipe, *common, "-o", tmp_path / "last")
+    assert "learns from the amount 3 of bad images, the largest of split.final.bad.amount" in said(result)
+    result = segad("fit", recipe, *common, "-o", tmp_path / "named", "--amount", "2")
+    assert "learns from the amount 2 of bad images of split.final.bad.amount" in said(result)
+    for name, count in (("last", 3), ("named", 2)):
+        images = json.loads((tmp_path / name / "training.json").read_text())
+        assert sum(image["label"] for image in images) == count
+        (entry,) = json.loads((tmp_path / name / "splits.json").read_text())["a"].values()
+        assert entry["amount"] == str(count)
+    for words, expected in (
+        ((*common, "--amount", "50"), "compares no amount 50 of bad images"),
+        ((*common[:-2], "--amount", "2"), "compares no amount 2 of bad images"),
+    ):
+        result = segad("fit", recipe, *words, "-o", tmp_path / "x")
+        assert expected in said(result)
+        assert result.exit_code == 2

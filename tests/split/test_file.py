@@ -483,7 +483,8 @@ SPLITS = st.builds(
     st.dictionaries(NAMES, st.sets(NAMES, max_size=3), max_size=2),
     NAMES,
 )
-TURNS = st.builds(Fold, st.integers(0, 2**32 - 1), NAMES)
+AMOUNTS = st.sampled_from(["", "5", "0.25", "1e-05", "rest"])
+TURNS = st.builds(Fold, st.integers(0, 2**32 - 1), NAMES, AMOUNTS)
 
 
 @settings(max_examples=80, deadline=None)

@@ -79,7 +79,7 @@ def plan_maps(
             continue
         fits = {cell.key: cell.fit for cell in task.cells}
         rows = [row for row in plan.rows() if any(key in fits for _, key in _read(row))]
-        folds = tuple(dict.fromkeys(Fold(row.seed, row.held_out) for row in rows))
+        folds = tuple(dict.fromkeys(row.fold._replace(amount="") for row in rows))
         known = {alias: fits[key] for row in rows for alias, key in _read(row) if key in fits}
         chosen = {alias: fit for alias, fit in known.items() if alias in detectors}
         # passes with generated defects are excluded: rows read their statistics from another table
