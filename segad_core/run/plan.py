@@ -250,9 +250,7 @@ class _Planner:
         return RowTask(
             name=f"{self.category}, seed {fold}: {row.name}",
             category=self.category,
-            seed=fold.seed,
-            held_out=fold.held_out,
-            amount=fold.amount,
+            **fold._asdict(),
             row=row,
             cells=(RowCell(digest_of(inputs)),),
             train=tuple(lines[i] for i in train),
