@@ -1,7 +1,8 @@
 """The public API: everything that a plugin may import from segad, beside the suites in `segad_core.testing`.
 
 - Contracts, one for each kind of plugin: `Dataset`, `Encoder`, `Detector`, `Classifier` (or
-  `VectorClassifier`), `Segmenter`, `Feature` (or `ScalarFeature`, `FittedFeature`), `FinalClassifier`,
+  `VectorClassifier`), `Segmenter` (or `LearningSegmenter`), `Feature` (or `ScalarFeature`, `FittedFeature`),
+  `FinalClassifier`,
   `DefectGenerator`, `Executor`, `Observer` (with `hookimpl`); and their common bases `Component`, `Stateful`
   and `Learner`.
 - Parameters: `Parameters`, `InputFile`, `InputFolder`, `SegmentNames`, `DecidesNothing`.
@@ -66,6 +67,7 @@ from segad_core.contracts import (
     KnowsImagesByName,
     Layer,
     Learner,
+    LearningSegmenter,
     MapQuality,
     Outcome,
     Parameters,
@@ -141,6 +143,7 @@ __all__ = [
     "KnowsImagesByName",
     "Layer",
     "Learner",
+    "LearningSegmenter",
     "MapQuality",
     "NonFiniteError",
     "Observer",

@@ -98,8 +98,9 @@ def _summary(plan: CategoryPlan, store: Store) -> Iterator[tuple[str, int, int, 
 
     estimates = Estimates([plan])
     fits = [task for task in plan.tasks if isinstance(task, FitTask)]
+    also = " and segmenters" * any(cell.segments for task in fits for cell in task.cells)
     kinds: dict[str, list[Task]] = {
-        "trained detectors": [task for task in fits if not task.labels],
+        f"trained detectors{also}": [task for task in fits if not task.labels],
         "trained classifiers": [task for task in fits if task.labels],
         "statistics": [task for task in plan.tasks if isinstance(task, StatisticsTask)],
         "classifier scores": [task for task in plan.tasks if isinstance(task, ScoresTask)],

@@ -46,7 +46,7 @@ from segad_core.contracts.optional import (
     Trains,
 )
 from segad_core.contracts.run import Checkpoint, Progress, Run, no_progress
-from segad_core.contracts.segmenter import IGNORED, MapQuality, Segmenter, SegmentNames
+from segad_core.contracts.segmenter import IGNORED, LearningSegmenter, MapQuality, Segmenter, SegmentNames
 
 __all__ = [
     "IGNORED",
@@ -84,6 +84,7 @@ __all__ = [
     "KnowsImagesByName",
     "Layer",
     "Learner",
+    "LearningSegmenter",
     "MapQuality",
     "Outcome",
     "Parameters",

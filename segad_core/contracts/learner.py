@@ -1,6 +1,6 @@
-"""Learners: what detectors and classifiers have in common, from the encoder's layers to the learnt state.
+"""Learners: what plugins that learn from images share, from the encoder's layers to the learnt state.
 
-`segad_core.contracts.detector` and `segad_core.contracts.classifier` have examples.
+`segad_core.contracts.detector`, `classifier` and `segmenter` have examples.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from segad_core.contracts.estimate import Shapes
 
 
 class Learner(Component, Stateful):
-    """A detector or a classifier: it learns from images, and its state can be stored."""
+    """A detector, classifier or segmenter that learns from images; its state can be stored."""
 
     def layers(self) -> tuple[str, ...]:
         """The encoder layers that it reads; none by default."""

@@ -77,7 +77,7 @@ class Trains(Protocol):
 
 
 class ReadsOptionalLayers(Protocol):
-    """A detector or classifier that reads some layers only where the encoder has them."""
+    """A learner that reads some layers only where the encoder has them."""
 
     def optional_layers(self) -> Sequence[str]:
         """Layers that it reads beside those of `layers()`, as far as the encoder has them.

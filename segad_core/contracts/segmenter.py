@@ -17,6 +17,37 @@ A minimal segmenter, for objects that always lie in the left half of the image:
             labels = np.zeros((1, height, width), np.uint8)
             labels[:, :, width // 2 :] = 1
             return labels
+
+A minimal segmenter that learns from good images:
+
+    from segad_core.api import LearningSegmenter, PluginError
+
+    class DarkAndBright(LearningSegmenter):
+        '''Pixels that are darker or brighter than the mean of good images.'''
+
+        level = None
+
+        def segments(self):
+            return ["dark", "bright"]
+
+        def fit(self, images, run):
+            self.level = images.pixels().mean()
+
+        def segment(self, batch):
+            return (batch.pixels.mean(axis=-1) > self.fitted()).astype(np.uint8)
+
+        def state(self):
+            return {"level": np.array(self.fitted())}
+
+        def restore(self, state):
+            if "level" not in state:
+                raise PluginError("dark_and_bright: the state has no 'level'")
+            self.level = float(state["level"])
+
+        def fitted(self):
+            if self.level is None:
+                raise PluginError("dark_and_bright: is not fitted yet")
+            return self.level
 """
 
 from __future__ import annotations
@@ -32,7 +63,9 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from segad_core.contracts.component import Component
-from segad_core.contracts.images import ImageBatch
+from segad_core.contracts.images import ImageBatch, ImageSet
+from segad_core.contracts.learner import Learner
+from segad_core.contracts.run import Run
 
 IGNORED = 255
 """The label of pixels that belong to no segment; statistics leave them out."""
@@ -105,3 +138,29 @@ class Segmenter(Component):
     def quality(self, batch: ImageBatch) -> Sequence[MapQuality] | None:
         """How well the map of each image fits it; None, the default, if there is nothing to measure."""
         return None
+
+
+class LearningSegmenter(Segmenter, Learner):
+    """A segmenter that learns from good images: those on which a split trains its detectors.
+
+    The encoder layers that `layers` names are in `batch.features()`, from the pass that detectors use.
+    """
+
+    @abstractmethod
+    def segments(self) -> Sequence[str]:
+        """The names of the segments; label l of a segmentation map stands for the l-th name.
+
+        Before `fit` or `restore`, placeholders: as many as there can be at most.
+        """
+
+    @abstractmethod
+    def fit(self, images: ImageSet, run: Run) -> None:
+        """Learns the segments and their names, which depend on nothing but parameters, images and seed.
+
+        Args:
+            images: good images.
+            run: seed, progress and checkpoints.
+
+        Raises:
+            SegadError: there are too few images.
+        """

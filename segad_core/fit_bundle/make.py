@@ -20,7 +20,7 @@ from segad_core.base.text import as_text
 from segad_core.bundle.format.manifest import FORMAT, Manifest, Provenance
 from segad_core.bundle.format.operating_point import FILE as OPERATING
 from segad_core.bundle.format.operating_point import operating_json
-from segad_core.bundle.format.states import feature_files, final_files
+from segad_core.bundle.format.states import SEGMENTER, feature_files, final_files
 from segad_core.bundle.format.tables import table_files
 from segad_core.bundle.format.writing import Content, write_bundle
 from segad_core.contracts import Executor, optional
@@ -31,12 +31,12 @@ from segad_core.operate.operating_point import operating_point
 from segad_core.operate.thresholds import Rule
 from segad_core.plugins.registry import suggest
 from segad_core.recipe import Recipe
-from segad_core.run.cells import FitCell, FitTask, RowTask
+from segad_core.run.cells import FitCell, FitTask, RowTask, StatisticsTask
 from segad_core.run.environment import environment
 from segad_core.run.fit import STATE
 from segad_core.run.plan import CategoryPlan
 from segad_core.run.prepare import Prepared, prepare
-from segad_core.run.rows import read_final
+from segad_core.run.rows import read_final, segments_of
 from segad_core.run.schedule import report, run_tasks, work_left
 from segad_core.split.draw import Fold, Split
 from segad_core.split.file import splits_json
@@ -83,7 +83,7 @@ def make_bundle(
         what = "learns from the amount %s of bad images" + ", the largest" * (amount is None)
         log.info(f"{what} of split.final.bad.amount", fold.amount, extra={"notice": True})
     task = next(task for task in plan.rows() if task.fold == fold)
-    pipeline_of(recipe, task, [])  # rows that cannot be bundled are rejected before training
+    pipeline_of(recipe, task, [], [])  # rows that cannot be bundled are rejected before training
     needed = _needed(plan, task)
     work = [work_left(one, store) for one in needed]
     hook.run_started(
@@ -114,15 +114,17 @@ def _gathered(
     }
     for cell in _fits(tasks, task):
         kind = "detectors" if cell.alias in recipe.detectors else "classifiers"
-        contents[f"{kind}/{cell.alias}.safetensors"] = store.require(cell.key)[STATE]
-    calibration, names = data.calibration(task), list[str]()
+        name = SEGMENTER if cell.segments else f"{kind}/{cell.alias}.safetensors"
+        contents[name] = store.require(cell.key)[STATE]
+    calibration, segments, names = data.calibration(task), list[str](), list[str]()
     if not task.row.score:
+        segments = segments_of(task.table, store)
         state, names = read_final(task, store)
         contents |= final_files(state) | _feature_states(task, store)
         contents |= table_files(data.training(task, split), "training")
     contents |= table_files(calibration, "calibration") | data.golden(task, calibration)
     contents[OPERATING] = operating_json(operating_point(calibration, Rule(kind="catch", catch=0.95)))
-    pipeline, files = pipeline_of(recipe, task, names)
+    pipeline, files = pipeline_of(recipe, task, segments, names)
     try:
         provenance = Provenance(
             segad=importlib.metadata.version("segad"),
@@ -203,8 +205,12 @@ def _needed(plan: CategoryPlan, task: RowTask) -> list[Any]:
 def _fits(tasks: Sequence[Any], task: RowTask) -> list[FitCell]:
     """The trainings that go into the bundle; of a classifier with folds, the one on all images."""
     cells: dict[str, FitCell] = {}
+    segmenters: dict[str, FitCell] = {}
     for one in tasks:
         if isinstance(one, FitTask):
             for cell in one.cells:
                 cells.setdefault(cell.alias, cell)
-    return [cells[alias] for alias in task.row.learners()]
+        elif isinstance(one, StatisticsTask):
+            read = [cell.segmenter_fit for cell in one.cells if cell.key in task.table.segment_keys]
+            segmenters |= {fit.key: fit for fit in read if fit}
+    return [*(cells[alias] for alias in task.row.learners()), *segmenters.values()]

@@ -17,8 +17,14 @@ from segad_core.recipe.choice import paths_in
 from segad_core.run.cells import RowTask
 
 
-def pipeline_of(recipe: Recipe, task: RowTask, names: Sequence[str]) -> tuple[Pipeline, dict[str, Content]]:
+def pipeline_of(
+    recipe: Recipe, task: RowTask, segments: Sequence[str], names: Sequence[str]
+) -> tuple[Pipeline, dict[str, Content]]:
     """The pipeline of a row, and the files that its parameters name, by their names in the bundle.
+
+    Args:
+        recipe, task: the row.
+        segments, names: of the segments and of the features; empty before they are known.
 
     Raises:
         RecipeError: a file has a format that bundles do not accept, or the row does not fit a manifest.
@@ -49,7 +55,7 @@ def pipeline_of(recipe: Recipe, task: RowTask, names: Sequence[str]) -> tuple[Pi
             features=[use(choice, f"feature-{i}") for i, choice in enumerate(row.features)],
             image_features=[use(choice, f"image-feature-{i}") for i, choice in enumerate(row.image_features)],
             final=use(row.final, "final") if row.final else None,
-            segments=list(row.segmenter.build(category).segments()) if row.segmenter else [],
+            segments=list(segments),
             names=list(names),
         )
     except ValidationError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from segad_core.contracts import Dataset, optional
+from segad_core.contracts import Dataset, LearningSegmenter, optional
 from segad_core.errors import RecipeError
 from segad_core.plugins.registry import suggest
 from segad_core.recipe.choice import Choice
@@ -155,6 +155,10 @@ class Recipe:
         choices = [row.segmenter for row in self.rows]
         choices += [self.segmenter for row in self.rows if row.defects]
         return list({id(choice): choice for choice in choices if choice}.values())
+
+    def learning_segmenters(self) -> list[Choice]:
+        """Those of `segmenters` that learn from good images."""
+        return [choice for choice in self.segmenters() if issubclass(choice.component, LearningSegmenter)]
 
     def resolved(self) -> str:
         """The recipe as YAML, with every default and version, and absolute paths."""

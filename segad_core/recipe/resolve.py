@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segad_core.base.files import is_file, is_folder
-from segad_core.contracts import Component, Learner, Parameters, optional
+from segad_core.contracts import Component, Learner, LearningSegmenter, Parameters, optional
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import PluginError, RecipeError, SegadError
 from segad_core.plugins.registry import Registry, suggest
@@ -77,6 +77,11 @@ class _Resolver:
         encoder = one("encoders", ("encoder",)) if skeleton.encoder else None
         learners: dict[Place, Choice] = {("detectors", alias): choice for alias, choice in detectors.items()}
         learners |= {("classifiers", alias): choice for alias, choice in classifiers.items()}
+        learners |= {
+            place: choice
+            for (_, place), choice in self.choices.items()
+            if choice and issubclass(choice.component, LearningSegmenter)
+        }
         self._check_layers(learners, encoder)
         self.skeleton = self._with_absolute_paths()
         self.skeleton = skeleton = with_classifier_defaults(self.skeleton, classifiers)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from segad_core.contracts import Sample, optional
+from segad_core.contracts import LearningSegmenter, Sample, optional
 from segad_core.images.image_set import Preprocessing
 from segad_core.recipe import Choice, Row
 from segad_core.split.draw import Fold
@@ -24,6 +24,16 @@ def names_for(samples: Iterable[Sample], *choices: Choice | None) -> dict[str, A
     return {"names": [[sample.id, sample.label] for sample in samples]} if by_name else {}
 
 
+def plain_preprocessing(preprocessing: Preprocessing) -> dict[str, Any]:
+    """How images reach a training, which amplifies the rounding of the batch size (decision 0015)."""
+    return {
+        "size": list(preprocessing.size),
+        "resize": "pil_bilinear",
+        "white": preprocessing.white,
+        "batch_size": preprocessing.batch_size,
+    }
+
+
 def distributions(*choices: Choice | None) -> dict[str, str]:
     """The versions of the distributions that plugins come from."""
     return {choice.provider.distribution: choice.provider.version for choice in choices if choice}
@@ -31,12 +41,17 @@ def distributions(*choices: Choice | None) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class FitCell:
-    """A trained detector or classifier."""
+    """A trained detector, classifier or segmenter."""
 
     key: str
     alias: str
     learner: Choice
     seed: tuple[int, ...]
+
+    @property
+    def segments(self) -> bool:
+        """Whether it is a segmenter."""
+        return issubclass(self.learner.component, LearningSegmenter)
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,7 @@ class StatisticsCell:
 
     Attributes:
         fitted: which good parts the features learn from; None if none of them learns.
+        segmenter_fit: the training of the segmenter; None if it does not learn.
     """
 
     key: str
@@ -70,6 +86,7 @@ class StatisticsCell:
     segmenter: Choice | None
     features: tuple[Choice, ...]
     fitted: FittedOn | None = None
+    segmenter_fit: FitCell | None = None
 
 
 @dataclass(frozen=True)
@@ -81,11 +98,16 @@ class ScoresCell:
 
 @dataclass(frozen=True)
 class Defects:
-    """How defects are generated on good images: by which generators, on which segments, from which seed."""
+    """How defects are generated on good images: by which generators, on which segments, from which seed.
+
+    Attributes:
+        segmenter_fit: the training of the segmenter; None if it does not learn.
+    """
 
     generators: tuple[Choice, ...]
     segmenter: Choice
     seed: int
+    segmenter_fit: FitCell | None = None
 
     def identity(self, category: str) -> dict[str, Any]:
         """What decides the results, besides the images."""
@@ -93,6 +115,7 @@ class Defects:
             "generators": [choice.identity(category) for choice in self.generators],
             "segmenter": self.segmenter.identity(category),
             "seed": self.seed,
+            **({"segmenter fit": self.segmenter_fit.key} if self.segmenter_fit else {}),
         }
 
 

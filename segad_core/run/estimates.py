@@ -124,10 +124,11 @@ def _fit(task: FitTask, keys: Sequence[str], found: Needs, estimates: Estimates)
     for cell in task.cells:
         if cell.key in keys and estimates.of(cell.key) is None:
             found.note_unknown(cell.alias)
-    known = estimates.known(keys)
+    known = [(cell, one) for cell in task.cells if cell.key in keys and (one := estimates.of(cell.key))]
     found.use(held + _batch(task, learners), filed)
-    for one in known:
-        kind = "trained classifiers" if task.labels else "trained detectors"
+    for cell, one in known:
+        kind = "classifiers" if task.labels else "segmenters" if cell.segments else "detectors"
+        kind = f"trained {kind}"
         found.keep(kind, one.state + _HEADER + _OVERHEAD + one.artifacts)
         # weights and two moments, beside the last checkpoint until the new one is written
         found.checkpoints = max(found.checkpoints, 2 * 3 * one.state)
@@ -144,7 +145,9 @@ def _statistics(task: StatisticsTask, found: Needs, estimates: Estimates) -> Non
         measured = segmenter is not None and type(segmenter).quality is not Segmenter.quality
         line = _NUMBER * columns + (_QUALITY if measured else 0)
         found.keep("statistics", len(task.samples) * line + _NAME * columns + _OVERHEAD)
-    fits = list({cell.fit.key: cell.fit for cell in task.cells}.values())
+    trained = [fit for cell in task.cells for fit in (cell.fit, cell.segmenter_fit) if fit]
+    trained += [task.defects.segmenter_fit] if task.defects and task.defects.segmenter_fit else []
+    fits = list({fit.key: fit for fit in trained}.values())
     _score(task, fits, found, estimates, together=True, kept=_good_maps(task))
 
 

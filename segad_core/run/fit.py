@@ -1,4 +1,4 @@
-"""Training detectors and classifiers: shared images, artifacts, checkpoints, and states in the store."""
+"""Training learners: shared images, artifacts, checkpoints, and states in the store."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _with_alias(progress: Progress, alias: str, what: str, done: int, total: int
 
 
 def restored(cell: FitCell, store: Store, category: str, device: str) -> Any:
-    """A trained detector or classifier, from the store."""
+    """A trained detector, classifier or segmenter, from the store."""
     learner: Learner = cell.learner.build(category, device)
     learner.restore(load(store.require(cell.key)[STATE]))
     return learner

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from segad_core.base.digest import digest_of
-from segad_core.contracts import Encoder, Sample, optional
+from segad_core.contracts import Encoder, LearningSegmenter, Sample, optional
 from segad_core.images import Inventory
 from segad_core.images.image_set import Preprocessing
 from segad_core.recipe import Choice, Recipe, Row, encoder_identity
@@ -30,6 +30,7 @@ from segad_core.run.cells import (
     ScoresTask,
     Task,
     names_for,
+    plain_preprocessing,
 )
 from segad_core.run.statistics_pass import StatisticsPass
 from segad_core.split.draw import Fold, Split, stratified_folds
@@ -99,8 +100,14 @@ class _Planner:
             for alias, choice in self.recipe.detectors.items()
             if alias in learners
         }
+        segmenter_fits = {
+            choice.digest(self.category): self.fit_cell(
+                f"segmenter {choice.provider.name}", choice, train, fit_seed
+            )
+            for choice in self.recipe.learning_segmenters()
+        }
         label = f"{self.category}, seed {', '.join(str(seed) for seed in {fold.seed: 0 for fold in splits})}"
-        real = StatisticsPass(self.common(), others, self.content(others), fits)
+        real = StatisticsPass(self.common(), others, self.content(others), fits, segmenter_fits)
         tasks: list[Task] = []
         rows: list[Task] = []
         for fold, split in splits.items():
@@ -112,7 +119,8 @@ class _Planner:
             rows += [self.row_task(r, fold, split, lines, real, generated, scores) for r in self.recipe.rows]
             tasks += [p.task(f"{self.category}, seed {fold}: generated defects") for p in generated.values()]
         if fits:
-            different = {cell.key: cell for cell in fits.values()}.values()  # equal detectors share one
+            trained = [*fits.values(), *segmenter_fits.values()]
+            different = {cell.key: cell for cell in trained}.values()  # equal detectors share one
             fit = {"samples": train, "groups": self.groups_of(train), **self.common()}
             tasks = [
                 FitTask(f"{label}: fit", cells=tuple(different), **fit),
@@ -145,11 +153,12 @@ class _Planner:
         # results are paired across recipes: the seed does not depend on the rest of the recipe
         entropy = (seed, int(digest_of([self.category, choice.provider.qualified])[:16], 16))
         reads_encoder = bool(optional.layers_read(choice.build(self.category), self.encoder))
+        kind = "segmenter" if issubclass(choice.component, LearningSegmenter) else "detector"
         inputs = {
             "cell": ["fit", SCHEMA],
-            "detector" if not labels else "classifier": choice.identity(self.category),
+            kind if not labels else "classifier": choice.identity(self.category),
             "encoder": self.encoder_identity if reads_encoder else None,
-            "preprocessing": _plain(self.preprocessing),
+            "preprocessing": plain_preprocessing(self.preprocessing),
             "images": self.content(train),
             "seed": entropy,
             **names_for(train, choice),
@@ -279,21 +288,12 @@ class _Planner:
         segmenter = self.recipe.segmenter or row.segmenter
         assert segmenter is not None
         # the same for all categories: the defect depends on the content of the image
-        defects = Defects(row.defects, segmenter, seed)
+        segmenter_fit = real.segmenter_fits.get(segmenter.digest(self.category))
+        defects = Defects(row.defects, segmenter, seed, segmenter_fit)
         name = digest_of(defects.identity(self.category))
         if name not in generated:
             samples = self.samples(good)
             generated[name] = StatisticsPass(
-                self.common(), samples, self.content(samples), real.fits, defects
+                self.common(), samples, self.content(samples), real.fits, real.segmenter_fits, defects
             )
         return generated[name]
-
-
-def _plain(preprocessing: Preprocessing) -> dict[str, Any]:
-    """How images reach a training, which amplifies the rounding of the batch size (decision 0015)."""
-    return {
-        "size": list(preprocessing.size),
-        "resize": "pil_bilinear",
-        "white": preprocessing.white,
-        "batch_size": preprocessing.batch_size,
-    }

@@ -116,7 +116,8 @@ def _announce_download(recipe: Recipe, category: str) -> None:
     if recipe.encoder is None:
         return
     encoder = recipe.encoder.build(category)
-    learners = [choice.build(category) for choice in recipe.learners().values()]
+    choices = [*recipe.learners().values(), *recipe.learning_segmenters()]
+    learners = [choice.build(category) for choice in choices]
     if not any(optional.layers_read(learner, encoder) for learner in learners):
         return
     if missing := optional.to_download(encoder):
@@ -124,14 +125,14 @@ def _announce_download(recipe: Recipe, category: str) -> None:
 
 
 def _check_learners(recipe: Recipe, category: str, categories: Sequence[str], device: str) -> None:
-    """Checks the detectors and classifiers that rows use, before any image is read.
+    """Checks the detectors, classifiers and learning segmenters that rows use, before any image is read.
 
     Learners with the same parameters as in an earlier category have been checked there.
     """
     encoder = recipe.encoder.build() if recipe.encoder else None
     size = recipe.skeleton.image.size
     before = categories[: categories.index(category)]
-    for choice in recipe.learners().values():
+    for choice in [*recipe.learners().values(), *recipe.learning_segmenters()]:
         if any(choice.params_for(earlier) is choice.params_for(category) for earlier in before):
             continue
         learner: Learner = choice.build(category, device)

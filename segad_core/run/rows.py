@@ -61,8 +61,7 @@ def feature_table(task: RowTask, table: FeatureTable, store: Store) -> tuple[NDA
     """The feature vectors of a row (images, features), and their names."""
     segment_tables = [read_values(store, key) for key in table.segment_keys]
     image_tables = [read_values(store, key) for key in table.image_keys]
-    columns = segment_tables[0][1]
-    segments = list(dict.fromkeys(segment for segment, _ in columns))
+    columns, segments = segment_tables[0][1], segments_of(table, store)
     scores, outputs = read_values(store, table.scores_key) if table.scores_key else (None, [])
     layout = FeatureLayout(
         segments=segments,
@@ -87,6 +86,12 @@ def feature_names(row: Row, category: str) -> list[str]:
         classifier=row.classifier,
     )
     return layout.names()
+
+
+def segments_of(table: FeatureTable, store: Store) -> list[str]:
+    """The names of the segments of a SegAD row."""
+    columns = read_values(store, table.segment_keys[0])[1]
+    return list(dict.fromkeys(segment for segment, _ in columns))
 
 
 def read_scores(task: RowTask, store: Store) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.formats import arrays_to_bytes, json_bytes
-from segad_core.contracts import Classifier, Feature, Progress, Run
+from segad_core.contracts import Classifier, Feature, Learner, LearningSegmenter, Progress, Run
 from segad_core.run.cells import FitCell, FittedOn, ScoresTask, StatisticsCell, StatisticsTask, distributions
 from segad_core.run.fit import open_images, reads_encoder, restored
 from segad_core.scoring.batch import GeneratedDefects, NamedDetector, ScoringPass
@@ -28,11 +28,13 @@ def score_with_detectors(task: StatisticsTask, store: Store, device: str, progre
     """Fills those of a task's cells that the store lacks: statistics of maps, or detectors' image scores."""
     missing = [cell for cell in task.cells if not store.has(cell.key)]
     detectors = detectors_of([cell.fit for cell in missing], store, task.category, device)
-    segmenters = _segmenters(task, missing, device)
+    segmenters = _segmenters(task, missing, store, device)
+    learnt = [s.segmenter for s in segmenters.values() if isinstance(s.segmenter, LearningSegmenter)]
     statistics = [_statistics(cell, task, segmenters, device) for cell in missing]
     _fit_features(task, missing, statistics, detectors, store, device, progress)
     scoring = ScoringPass(detectors, statistics, _defects(task, segmenters, device))
-    images = open_images(task, [d.detector for d in detectors.values()], store, device, progress)
+    learners = [*(d.detector for d in detectors.values()), *learnt]
+    images = open_images(task, learners, store, device, progress)
     values: list[list[NDArray[np.float64]]] = [[] for _ in missing]
     quality: dict[NamedSegmenter, list[tuple[float | None, str]]] = {s: [] for s in segmenters.values()}
     done = 0
@@ -49,7 +51,8 @@ def score_with_detectors(task: StatisticsTask, store: Store, device: str, progre
         files[QUALITY] = json_bytes(quality[asked.segmenter] if asked.segmenter else [])
         if is_fitted(asked.features):
             files[FEATURES] = arrays_to_bytes(states_of(asked.features))
-        encoder = task.encoder if reads_encoder(detectors[cell.fit.key].detector, task) else None
+        readers = [detectors[cell.fit.key].detector, *learnt]
+        encoder = task.encoder if any(reads_encoder(one, task) for one in readers) else None
         defects = (*task.defects.generators, task.defects.segmenter) if task.defects else ()
         made_by = distributions(cell.fit.learner, encoder, cell.segmenter, *cell.features, *defects)
         store.put(cell.key, "statistics", files, made_by, store.used)
@@ -102,15 +105,19 @@ def detectors_of(
 
 
 def _segmenters(
-    task: StatisticsTask, cells: Sequence[StatisticsCell], device: str
+    task: StatisticsTask, cells: Sequence[StatisticsCell], store: Store, device: str
 ) -> dict[str, NamedSegmenter]:
-    choices = [cell.segmenter for cell in cells if cell.segmenter]
+    """The segmenters of cells and of generated defects; a task has one training of each that learns."""
+    asked = [(cell.segmenter, cell.segmenter_fit) for cell in cells if cell.segmenter]
     if task.defects:
-        choices.append(task.defects.segmenter)
-    different = {choice.digest(task.category): choice for choice in choices}
+        asked.append((task.defects.segmenter, task.defects.segmenter_fit))
+    different = {choice.digest(task.category): (choice, fit) for choice, fit in asked}
     return {
-        key: NamedSegmenter(choice.build(task.category, device), choice.provider.name)
-        for key, choice in different.items()
+        key: NamedSegmenter(
+            restored(fit, store, task.category, device) if fit else choice.build(task.category, device),
+            choice.provider.name,
+        )
+        for key, (choice, fit) in different.items()
     }
 
 
@@ -155,7 +162,9 @@ def _fit_features(
         part = replace(task, samples=tuple(task.samples[line] for line in good))
         used = {asked.detector: detectors[asked.detector] for _, asked in members}
         segmenters = list(dict.fromkeys(asked.segmenter for _, asked in members if asked.segmenter))
-        batches = open_images(part, [d.detector for d in used.values()], store, device, progress).batches()
+        learners: list[Learner] = [d.detector for d in used.values()]
+        learners += [s.segmenter for s in segmenters if isinstance(s.segmenter, LearningSegmenter)]
+        batches = open_images(part, learners, store, device, progress).batches()
         maps, labels = maps_of(batches, len(good), used, segmenters, progress)
         for fitted, asked in members:
             regions = (

@@ -28,6 +28,7 @@ class StatisticsPass:
         common: what all tasks that read images have in common.
         samples, content: the images and their digests.
         fits: the trained detectors, by name.
+        segmenter_fits: the trained segmenters, by the digest of their choice.
         defects: what is put onto the images, if anything.
     """
 
@@ -37,15 +38,17 @@ class StatisticsPass:
         samples: Sequence[Sample],
         content: Sequence[str],
         fits: Mapping[str, FitCell],
+        segmenter_fits: Mapping[str, FitCell],
         defects: Defects | None = None,
     ) -> None:
         self.category: str = common["category"]
         self.fits = fits
+        self.segmenter_fits = segmenter_fits
         self._task = {**common, "samples": tuple(samples), "defects": defects}
         self._images: dict[str, Any] = {"images": list(content)}
         if defects:
             self._images["defects"] = defects.identity(self.category)
-        self._places = defects.segmenter if defects else None  # where defects are put
+        self._defects = defects
         self._cells: dict[str, StatisticsCell] = {}
 
     def table(self, row: Row, fitted: FittedOn, source: StatisticsPass | None = None) -> FeatureTable:
@@ -73,6 +76,9 @@ class StatisticsPass:
         cells = tuple(self._cells.values())
         needs = [cell.fit.key for cell in cells]
         needs += [cell.fitted.key for cell in cells if cell.fitted and cell.fitted.key]
+        needs += [cell.segmenter_fit.key for cell in cells if cell.segmenter_fit]
+        if self._defects and self._defects.segmenter_fit:
+            needs.append(self._defects.segmenter_fit.key)
         return StatisticsTask(name, cells=cells, needs=tuple(dict.fromkeys(needs)), **self._task)
 
     def _cell(
@@ -83,14 +89,18 @@ class StatisticsPass:
         fitted: FittedOn | None = None,
         source: StatisticsPass | None = None,
     ) -> str:
+        places = self._defects.segmenter if self._defects else None  # where defects are put
         inputs: dict[str, Any] = {
             "cell": ["statistics", SCORING],
             "fit": fit.key,
             "segmenter": segmenter.identity(self.category) if segmenter else None,
             "features": [feature.identity(self.category) for feature in features],
             **self._images,
-            **names_for(self._task["samples"], fit.learner, segmenter, self._places),
+            **names_for(self._task["samples"], fit.learner, segmenter, places),
         }
+        segmenter_fit = self.segmenter_fits.get(segmenter.digest(self.category)) if segmenter else None
+        if segmenter_fit is not None:
+            inputs["segmenter fit"] = segmenter_fit.key
         if fitted is None or not any(issubclass(f.component, FittedFeature) for f in features):
             fitted = None
         else:
@@ -98,5 +108,6 @@ class StatisticsPass:
                 fitted = replace(fitted, good=(), key=source._cell(fit, segmenter, features, fitted))
             inputs["fitted on"] = asdict(fitted)
         key = digest_of(inputs)
-        self._cells.setdefault(key, StatisticsCell(key, fit, segmenter, features, fitted))
+        cell = StatisticsCell(key, fit, segmenter, features, fitted, segmenter_fit)
+        self._cells.setdefault(key, cell)
         return key

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.parallel import in_order
-from segad_core.contracts import ImageBatch, MapQuality, Segmenter
+from segad_core.contracts import ImageBatch, LearningSegmenter, MapQuality, Segmenter
+from segad_core.contracts.segmenter import check_segment_names
 from segad_core.errors import PluginError
 from segad_core.scoring.layout import IMAGE
 from segad_core.scoring.segments import SegmentOrder
@@ -47,13 +48,19 @@ class NamedSegmenter:
     """A segmenter with its name in messages and the names of its segments; safe to share between threads.
 
     Raises:
-        PluginError: two segments have the same name, or one has the name that stands for the whole map.
+        PluginError: two segments have the same name, or one has the name that stands for the whole map, or
+            what a segmenter learnt suits no name of a feature.
     """
 
     def __init__(self, segmenter: Segmenter, name: str) -> None:
         self.segmenter = segmenter
         self.name = name
         self.segments = tuple(segmenter.segments())
+        if isinstance(segmenter, LearningSegmenter):  # what it learnt may come from a file
+            try:
+                check_segment_names(list(self.segments))
+            except ValueError as error:
+                raise PluginError(f"segmenter '{name}': {error}") from error
         if IMAGE in self.segments or len(set(self.segments)) < len(self.segments):
             raise PluginError(
                 f"segmenter '{name}': its segments are {', '.join(self.segments)}; names must be unique, and "

@@ -155,7 +155,9 @@ def _drawn(
 
 
 def _detectors_train(recipe: Recipe) -> bool:
-    return any(optional.trains(choice.component) for choice in recipe.used_detectors())
+    """Whether something learns from the images that are set aside for detectors."""
+    trains = any(optional.trains(choice.component) for choice in recipe.used_detectors())
+    return trains or bool(recipe.learning_segmenters())
 
 
 def _check_kept_out(split: Split, inventory: Inventory, held_out: str, context: str) -> None:

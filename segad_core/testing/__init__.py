@@ -23,6 +23,7 @@ from segad_core.testing.executor import ExecutorSuite
 from segad_core.testing.feature import FeatureSuite
 from segad_core.testing.final_classifier import FinalClassifierSuite
 from segad_core.testing.images import ArrayImageSet, bad_images, good_images, image_batch
+from segad_core.testing.learning_segmenter import LearningSegmenterSuite
 from segad_core.testing.segmenter import SegmenterSuite
 from segad_core.testing.tiny_encoder import TinyEncoder
 from segad_core.testing.violations import violations
@@ -38,6 +39,7 @@ __all__ = [
     "ExecutorSuite",
     "FeatureSuite",
     "FinalClassifierSuite",
+    "LearningSegmenterSuite",
     "SegmenterSuite",
     "TinyEncoder",
     "bad_images",

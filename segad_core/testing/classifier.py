@@ -14,7 +14,7 @@ from segad_core.errors import SegadError
 from segad_core.evaluate import auroc
 from segad_core.testing.checks import ROUNDING, is_array, refused, same, unwritten, works
 from segad_core.testing.images import ArrayImageSet, Pixels, bad_images, good_images
-from segad_core.testing.learner import LearnerSuite
+from segad_core.testing.scoring_learner import ScoringLearnerSuite
 from segad_core.testing.shared_training import Results
 
 Labels = NDArray[np.int64]
@@ -22,7 +22,7 @@ Labels = NDArray[np.int64]
 _LEAST_TURN = 0.5  # in AUROC, between opposite labels: three standard deviations of chance
 
 
-class ClassifierSuite(LearnerSuite[Classifier]):
+class ClassifierSuite(ScoringLearnerSuite[Classifier]):
     """The contract of `segad.classifiers`, clause by clause. Define `make`.
 
     Attributes:

@@ -7,11 +7,11 @@ import numpy as np
 from segad_core.contracts import Detector, ImageBatch, Run, optional
 from segad_core.testing.checks import is_array, same, works
 from segad_core.testing.images import ArrayImageSet, Pixels, good_images
-from segad_core.testing.learner import LearnerSuite
+from segad_core.testing.scoring_learner import ScoringLearnerSuite
 from segad_core.testing.shared_training import Results
 
 
-class DetectorSuite(LearnerSuite[Detector]):
+class DetectorSuite(ScoringLearnerSuite[Detector]):
     """The contract of `segad.detectors`, clause by clause. Define `make`.
 
     Attributes:

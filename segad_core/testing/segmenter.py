@@ -11,10 +11,13 @@ from safetensors.numpy import load
 
 from segad_core.base.digest import array_digest, digest_of
 from segad_core.base.formats import arrays_to_bytes
-from segad_core.contracts import IGNORED, Arrays, ImageBatch, MapQuality, Sample, Segmenter
+from segad_core.contracts import IGNORED, Array, Arrays, ImageBatch, MapQuality, Sample, Segmenter
 from segad_core.testing.checks import is_array, same, unwritten, works
 from segad_core.testing.component import ComponentSuite
 from segad_core.testing.images import ArrayImageSet, Pixels, bad_images, good_images, image_batch
+
+Encode = Callable[[Pixels], Mapping[str, Array]]
+"""Features of images (N, H, W, 3), by layer."""
 
 
 class SegmenterSuite(ComponentSuite):
@@ -55,7 +58,7 @@ class SegmenterSuite(ComponentSuite):
     def test_maps_are_uint8_of_the_images_size(self) -> None:
         """`segment` returns uint8 (N, H, W), or (1, H, W) for all images, at any image size."""
         for height, width in self.sizes:
-            maps = self._maps(self.make(), self.images(height, width))
+            maps = self._maps(self._ready(), self.images(height, width))
             for_all = isinstance(maps, np.ndarray) and maps.shape[:1] == (1,)
             what = f"segment() of 3 images of {height} x {width}"
             is_array(maps, (1 if for_all else 3, height, width), np.uint8, what)
@@ -63,7 +66,7 @@ class SegmenterSuite(ComponentSuite):
     def test_labels_have_names(self) -> None:
         """Every label is below the number of names, or `IGNORED`."""
         for size in self.sizes:
-            segmenter = self.make()
+            segmenter = self._ready()
             names = len(segmenter.segments())
             labels = set(np.unique(self._maps(segmenter, self.images(*size))).tolist())
             stray = sorted(label for label in labels if label >= names and label != IGNORED)
@@ -72,15 +75,15 @@ class SegmenterSuite(ComponentSuite):
     def test_is_deterministic(self) -> None:
         """The same images give the same maps, in this instance and in a new one."""
         for size in self.sizes:
-            segmenter, pixels = self.make(), self.images(*size)
+            segmenter, pixels = self._ready(), self.images(*size)
             maps = self._maps(segmenter, pixels)
             same(self._maps(segmenter, pixels), maps, "the segmentation map at a second call")
-            same(self._maps(self.make(), pixels), maps, "the segmentation map of a new instance")
+            same(self._maps(self._ready(), pixels), maps, "the segmentation map of a new instance")
 
     def test_images_do_not_depend_on_their_neighbours(self) -> None:
         """An image's map does not depend on the other images in the batch, nor on their order."""
         for size in self.sizes:
-            segmenter, pixels = self.make(), self.images(*size)
+            segmenter, pixels = self._ready(), self.images(*size)
             together = np.broadcast_to(self._maps(segmenter, pixels), pixels.shape[:3])
             turned = np.broadcast_to(self._maps(segmenter, pixels[::-1].copy()), pixels.shape[:3])
             same(turned[::-1], together, "the segmentation map in a batch of reversed order")
@@ -93,17 +96,17 @@ class SegmenterSuite(ComponentSuite):
         for size in self.sizes:
             pixels = self.images(*size)
             with unwritten({"the pixels": pixels}, "segment()"):
-                self._maps(self.make(), pixels)
+                self._maps(self._ready(), pixels)
 
     def test_quality_is_told_of_each_image(self) -> None:
         """`quality` is None, or has a fit of 0 to 1 and a doubt in words for each image, always the same."""
         for size in self.sizes:
-            segmenter, pixels = self.make(), self.images(*size)
+            segmenter, pixels = self._ready(), self.images(*size)
             found = segmenter.quality(self._batch(pixels))
             if found is not None:
                 _are_qualities(found, len(pixels))
             batch = self._batch(pixels)
-            again, fresh = segmenter.quality(batch), self.make().quality(batch)
+            again, fresh = segmenter.quality(batch), self._ready().quality(batch)
             assert _listed(again) == _listed(found), (
                 f"quality() returns {again} at a second call, not {found}"
             )
@@ -112,13 +115,22 @@ class SegmenterSuite(ComponentSuite):
     def test_what_is_kept_of_an_image_gives_the_same_map(self) -> None:
         """What `batch.artifact` keeps is valid at any image size: its inputs determine it."""
         full = self.images(*self.sizes[0]).repeat(2, axis=1).repeat(2, axis=2)
-        disk, what = _OnDisk(full, self.samples), "from what was kept"
+        disk, what = _OnDisk(full, self.samples, self._encode), "from what was kept"
         for size in (*self.sizes, self.sizes[0]):
-            anew, segmenter = self.make(), self.make()
+            anew, segmenter = self._ready(), self._ready()
             batch, kept = disk.batch(size, keeping=False), disk.batch(size, keeping=True)
             same(segmenter.segment(kept), anew.segment(batch), f"the segmentation map made {what}")
             found, expected = segmenter.quality(kept), anew.quality(batch)
             assert _listed(found) == _listed(expected), f"quality() {what} is {found}, not {expected}"
+
+    def _ready(self) -> Segmenter:
+        """A new instance that can segment images."""
+        return self.make()
+
+    @property
+    def _encode(self) -> Encode | None:
+        """The encoder's pass, if the segmenter reads its layers."""
+        return None
 
     def _maps(self, segmenter: Segmenter, pixels: Pixels) -> NDArray[Any]:
         return segmenter.segment(self._batch(pixels))
@@ -146,8 +158,10 @@ def _listed(found: Sequence[MapQuality] | None) -> list[MapQuality] | None:
 class _OnDisk:
     """Images as on disk (N, H, W, 3), and the artifacts that were made of them."""
 
-    def __init__(self, full: Pixels, samples: Callable[[Pixels], Sequence[Sample]]) -> None:
-        self._full, self._samples = full, samples
+    def __init__(
+        self, full: Pixels, samples: Callable[[Pixels], Sequence[Sample]], encode: Encode | None
+    ) -> None:
+        self._full, self._samples, self._encode = full, samples, encode
         self._places: dict[str, int] = {}
         self._kept: dict[str, bytes] = {}
 
@@ -156,7 +170,7 @@ class _OnDisk:
         pixels = ArrayImageSet(self._full).resized(size).array
         samples = self._samples(pixels)
         self._places |= {sample.id: place for place, sample in enumerate(samples)}
-        return ImageBatch(samples, pixels, None, self._load, self._keep if keeping else None)
+        return ImageBatch(samples, pixels, self._encode, self._load, self._keep if keeping else None)
 
     def _load(self, sample: Sample) -> Pixels:
         image: Pixels = self._full[self._places[sample.id]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -12,7 +12,18 @@ from PIL import Image
 
 from segad_core.base.parallel import in_order
 from segad_core.base.text import as_text
-from segad_core.contracts import IGNORED, MapQuality, Progress, Sample, Segmenter, no_progress, optional
+from segad_core.contracts import (
+    IGNORED,
+    Encoder,
+    LearningSegmenter,
+    MapQuality,
+    Progress,
+    Run,
+    Sample,
+    Segmenter,
+    no_progress,
+    optional,
+)
 from segad_core.errors import DataError, ImageError, RecipeError, UsageError
 from segad_core.images import FileImageSet, at_full_size, resize
 from segad_core.images.artifacts import keeper
@@ -22,6 +33,7 @@ from segad_core.plugins.registry import suggest
 from segad_core.recipe import Choice, Recipe
 from segad_core.recipe.schema import ImageSpec
 from segad_core.scoring.segmentation import NamedSegmenter
+from segad_core.scoring.shapes import layer_shapes
 from segad_core.store.store import Store
 
 MOST_IMAGES = 200
@@ -86,18 +98,26 @@ def preview(
     category = _one_of(category, categories, recipe.name)
     choice, whose = _segmenter(recipe, row)
     segmenter: Segmenter = choice.build(category, device)
-    names = tuple(segmenter.segments())
+    segmenter.segments()  # raises an error early if it cannot work
     samples = sorted(dataset.samples(category), key=lambda sample: sample.id)
     wanted = _named(samples, image, category) if image else None
     good = _good(samples, category)
     spec = recipe.skeleton.image
     mean = _mean_of(good, spec, category, progress)
-    sample = wanted or mean.first
+    sample = wanted or mean.samples[0]
     with at_full_size(sample.path, spec.white) as decoded:
         original = decoded.pixels.shape
     segmenter.check_sizes({*mean.sizes, (original[0], original[1])}, spec.size)
 
+    notes = list(optional.notes(segmenter))
     images = FileImageSet([sample], Preprocessing(spec.size, spec.white), keep=keeper(store, spec.white))
+    if isinstance(segmenter, LearningSegmenter):
+        images = _fitted(segmenter, images, mean, recipe, device, progress)
+        notes.append(
+            f"The segments were learnt from {mean.count} good images. A run learns them from the images on "
+            "which it trains its detectors."
+        )
+    names = tuple(segmenter.segments())
     batch = images.pick([0])
     segments = NamedSegmenter(segmenter, choice.provider.name).segment(batch)
     pixels, labels = batch.pixels[0], segments.maps[0]
@@ -120,9 +140,26 @@ def preview(
         good=len(good),
         shares=shares,
         quality=segments.quality[0] if segments.quality else None,
-        notes=tuple(optional.notes(segmenter)),
+        notes=tuple(notes),
         unreadable=mean.unreadable,
     )
+
+
+def _fitted(
+    segmenter: LearningSegmenter,
+    images: FileImageSet,
+    mean: _Mean,
+    recipe: Recipe,
+    device: str,
+    progress: Progress,
+) -> FileImageSet:
+    """Fits a segmenter to the averaged images; returns the images with the features that it reads."""
+    encoder: Encoder | None = recipe.encoder.build(device=device) if recipe.encoder else None
+    segmenter.check(images.preprocessing.size, layer_shapes(segmenter, encoder, images.preprocessing.size))
+    images = replace(images, encoder=encoder, layers=optional.layers_read(segmenter, encoder))
+    good = replace(images, samples=mean.samples, progress=progress)
+    segmenter.fit(good, Run(np.random.SeedSequence(recipe.skeleton.split.seeds[0]), progress))
+    return images
 
 
 def percent(share: float) -> str:
@@ -136,14 +173,14 @@ class _Mean:
 
     Attributes:
         pixels: (H, W, 3) uint8.
-        first: the first readable image.
+        samples: the readable images.
         sizes: the original (height, width) of the images.
         count: how many images it is over.
         unreadable: the errors of the others.
     """
 
     pixels: NDArray[np.uint8]
-    first: Sample
+    samples: tuple[Sample, ...]
     sizes: frozenset[tuple[int, int]]
     count: int
     unreadable: tuple[ImageError, ...]
@@ -175,7 +212,7 @@ def _mean_of(good: Sequence[Sample], spec: ImageSpec, category: str, progress: P
             f"category '{category}': none of the {len(chosen)} good images can be read", str(unreadable[0])
         )
     mean: NDArray[np.uint8] = np.rint(total / len(readable)).astype(np.uint8)
-    return _Mean(mean, readable[0], frozenset(sizes), len(readable), tuple(unreadable))
+    return _Mean(mean, tuple(readable), frozenset(sizes), len(readable), tuple(unreadable))
 
 
 def _resized(sample: Sample, spec: ImageSpec) -> tuple[NDArray[np.uint8], tuple[int, int]] | ImageError:

@@ -12,7 +12,7 @@ from contract_examples import FOLDER, example_of, source_of
 from PIL import Image
 
 from segad_core import testing
-from segad_core.contracts import KINDS, Arrays, Checkpoint, Component, Parameters, Run
+from segad_core.contracts import KINDS, Arrays, Checkpoint, Component, LearningSegmenter, Parameters, Run
 from segad_core.plugins.registry import Provider, contract_problems
 
 WITHOUT = {"__init__", "images", "learner"}
@@ -69,7 +69,8 @@ def test_an_example_keeps_its_contract(module: str, folder: Path) -> None:
         def make(self: object, cls: type[Component] = cls) -> Component:
             return cls(cls.Params(root=folder) if "root" in cls.Params.model_fields else None)
 
-        suite = type(f"Test{cls.__name__}", (SUITES[kind],), {"make": make})
+        base = testing.LearningSegmenterSuite if issubclass(cls, LearningSegmenter) else SUITES[kind]
+        suite = type(f"Test{cls.__name__}", (base,), {"make": make})
         assert testing.violations(suite) == {}
 
 

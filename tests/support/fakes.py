@@ -23,6 +23,7 @@ from segad_core.contracts import (
     ImageSet,
     InputFolder,
     Layer,
+    LearningSegmenter,
     MapQuality,
     Parameters,
     Run,
@@ -33,6 +34,7 @@ from segad_core.contracts import (
     Shapes,
     VectorClassifier,
     Vectors,
+    to_numpy,
 )
 from segad_core.errors import DataError, PluginError
 from segad_core.plugins.registry import Provider, Registry
@@ -46,7 +48,7 @@ PLUGINS = {
     "encoders": ["TinyEncoder", "Blocks"],
     "detectors": ["Bright", "Spotty", "Choosy", "Steps", "Stairs"],
     "classifiers": ["Memory", "Recall"],
-    "segmenters": ["Stray", "Halves"],
+    "segmenters": ["Stray", "Halves", "Levels"],
     "features": ["Above", "Endless"],
     "final_classifiers": ["Unsure", "Table"],
     "defects": ["Dot"],
@@ -340,6 +342,54 @@ class Halves(Segmenter):
     def quality(self, batch: ImageBatch) -> Sequence[MapQuality]:
         doubts = ["it is the spoilt one" if sample.id == SPOILT else "" for sample in batch.samples]
         return [MapQuality(self.params.fit, doubt) for doubt in doubts]
+
+
+class Levels(LearningSegmenter):
+    """Sound: cells of a layer below and above the mean of the good images, which is in their names."""
+
+    class Params(Parameters):
+        """What it reads, and which names it gives."""
+
+        layers: tuple[str, ...] = ("layer1",)
+        above: str = "above"
+
+    params: Params
+
+    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
+        super().__init__(params, device)
+        self._level: float | None = None
+        self._images = 0
+
+    def layers(self) -> tuple[str, ...]:
+        return self.params.layers
+
+    def segments(self) -> Sequence[str]:
+        number = "" if self._level is None else f"_{255 * self._level:.0f}_of_{self._images}"
+        return [f"below{number}", f"{self.params.above}{number}"]
+
+    def fit(self, images: ImageSet, run: Run) -> None:
+        self._level, self._images = float(self._cells(images.features()).mean()), len(images)
+
+    def segment(self, batch: ImageBatch) -> NDArray[np.uint8]:
+        if self._level is None:
+            raise PluginError("levels: is not fitted yet")
+        labels = (self._cells(batch.features()) > self._level).astype(np.uint8)
+        height, width = batch.pixels.shape[1:3]
+        scale = -(-height // labels.shape[1])
+        return labels.repeat(scale, axis=1).repeat(scale, axis=2)[:, :height, :width]
+
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
+        if self._level is None:
+            raise PluginError("levels: is not fitted yet")
+        return {"level": np.array(self._level), "images": np.array(self._images)}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        if {"level", "images"} - state.keys():
+            raise PluginError("levels: the state is incomplete")
+        self._level, self._images = float(state["level"]), int(state["images"])
+
+    def _cells(self, features: Mapping[str, Array]) -> NDArray[np.float32]:
+        return to_numpy(features[self.params.layers[0]])[:, 0]
 
 
 class Dot(DefectGenerator):

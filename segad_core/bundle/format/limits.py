@@ -22,6 +22,7 @@ _MOST = {
     "golden/": MOST_IMAGE,
     "features/": 256 * _MIB,
     "image_features/": 256 * _MIB,
+    "segmenter/": 256 * _MIB,
     "final/": 512 * _MIB,
 }
 _MOST_STATE = 4 << 30  # of learners, and the files that parameters name; SAM's largest has 2.4 GiB

@@ -1,4 +1,4 @@
-"""The fitted states of a bundle's final classifier and features, as plain files."""
+"""The fitted states of a bundle's final classifier, features and segmenter, as plain files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.tables import read_arrays
 from segad_core.contracts import Arrays
 
+SEGMENTER = "segmenter/state.safetensors"
+"""What a segmenter has learnt; only there if it learns."""
 FINAL = "final/"
 _ARRAYS = "arrays.safetensors"
 

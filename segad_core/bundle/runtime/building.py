@@ -17,9 +17,17 @@ from segad_core.base.checked import first_of, shown
 from segad_core.base.resources import guarded
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import PLAIN_ENDINGS, PluginUse
-from segad_core.bundle.format.states import FINAL, read_feature_states, read_final_state
+from segad_core.bundle.format.states import FINAL, SEGMENTER, read_feature_states, read_final_state
 from segad_core.bundle.format.tables import read_arrays
-from segad_core.contracts import Component, Encoder, Feature, FinalClassifier, optional
+from segad_core.contracts import (
+    Component,
+    Encoder,
+    Feature,
+    FinalClassifier,
+    LearningSegmenter,
+    Segmenter,
+    optional,
+)
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import BundleError, PluginError, ResourceError, StoreError, UsageError
 from segad_core.plugins.registry import Registry
@@ -125,6 +133,13 @@ class Builder:
         learner, name = self.component(kind, use), f"{kind}/{alias}.safetensors"
         self._restore(learner, read_arrays(self.container, name), name)
         return learner
+
+    def segmenter(self, use: PluginUse) -> Segmenter:
+        """The segmenter, with what it has learnt from good images."""
+        segmenter: Segmenter = self.component("segmenters", use)
+        if isinstance(segmenter, LearningSegmenter):
+            self._restore(segmenter, read_arrays(self.container, SEGMENTER), SEGMENTER)
+        return segmenter
 
     def features(
         self, kind: str, uses: Sequence[PluginUse], detectors: Sequence[str]

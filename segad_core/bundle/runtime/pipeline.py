@@ -14,7 +14,17 @@ from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import Pipeline
 from segad_core.bundle.format.tables import read_golden
 from segad_core.bundle.runtime.building import Builder
-from segad_core.contracts import Classifier, Encoder, FinalClassifier, ImageBatch, Sample, optional
+from segad_core.contracts import (
+    Classifier,
+    Encoder,
+    FinalClassifier,
+    ImageBatch,
+    Learner,
+    LearningSegmenter,
+    Sample,
+    Segmenter,
+    optional,
+)
 from segad_core.errors import BundleError, PluginError, ResourceError, SegadError, StoreError, UsageError
 from segad_core.images import decode, decode_resized
 from segad_core.plugins.registry import Registry
@@ -138,13 +148,15 @@ def _built(container: Container, build: Builder) -> TrainedPipeline:
     classifiers = {
         alias: build.learner("classifiers", alias, use) for alias, use in given.classifiers.items()
     }
-    learners = [*detectors.values(), *classifiers.values()]
+    segmenter = build.segmenter(given.segmenter) if given.segmenter else None
+    learnt = [segmenter] if isinstance(segmenter, LearningSegmenter) else []
+    learners: list[Learner] = [*detectors.values(), *classifiers.values(), *learnt]
     reads = any(learner.layers() or optional.optional_layers(learner) for learner in learners)
     encoder = build.encoder() if reads else None
     layers = tuple(dict.fromkeys(n for one in learners for n in optional.layers_read(one, encoder)))
-    for detector in detectors.values():
-        detector.check(given.size, layer_shapes(detector, encoder, given.size))
-    segad, statistics = _segad(build, given, classifiers)
+    for learner in [*detectors.values(), *learnt]:
+        learner.check(given.size, layer_shapes(learner, encoder, given.size))
+    segad, statistics = _segad(build, given, classifiers, segmenter)
     pipeline = TrainedPipeline(
         encoder=encoder,
         layers=layers,
@@ -162,13 +174,13 @@ def _built(container: Container, build: Builder) -> TrainedPipeline:
 
 
 def _segad(
-    build: Builder, given: Pipeline, classifiers: Mapping[str, Classifier]
+    build: Builder, given: Pipeline, classifiers: Mapping[str, Classifier], built: Segmenter | None
 ) -> tuple[SegAD | None, list[MapStatistics]]:
     """What SegAD adds, and what is computed from the detectors' maps: of segments, then of whole maps."""
     detectors = list(given.detectors)
-    if not given.segmenter or not given.final:  # a detector's own score; a classifier has no maps
+    if not given.segmenter or not built or not given.final:  # a score alone; classifiers have no maps
         return None, [MapStatistics(alias, alias, None, []) for alias in detectors]
-    segmenter = NamedSegmenter(build.component("segmenters", given.segmenter), given.segmenter.use)
+    segmenter = NamedSegmenter(built, given.segmenter.use)
     features = build.features("features", given.features, detectors)
     image_features = build.features("image_features", given.image_features, detectors)
     within = [MapStatistics(alias, alias, segmenter, features[alias]) for alias in detectors]
