@@ -59,7 +59,8 @@ class FinalClassifier(Component, Stateful):
         """Called before anything is trained; does nothing by default.
 
         Args:
-            names: the names of the features, such as `wires.patchcore.q995` and `image.probe.score`.
+            names: the names of the features, such as `wires.patchcore.q995` and `image.probe.score`; with
+                placeholders for segments whose names a segmenter has yet to learn.
 
         Raises:
             RecipeError: a parameter does not suit them, such as one that names another feature.
