@@ -136,7 +136,7 @@ def _check_learners(recipe: Recipe, category: str, categories: Sequence[str], de
         if any(choice.params_for(earlier) is choice.params_for(category) for earlier in before):
             continue
         learner: Learner = choice.build(category, device)
-        if encoder and learner.layers():
+        if encoder and optional.layers_read(learner, encoder):
             optional.check_size(encoder, size)
         learner.check(size, layer_shapes(learner, encoder, size))
 

@@ -127,8 +127,8 @@ MISTAKES: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
         ["12: detectors.patchcore.use: | detector | 'patchcor' | did you mean 'patchcore'?"],
     ),
     "encoder": (
-        [("efficientnet_lite0", "eficientnet")],
-        ["6: encoder.use: | encoder | 'eficientnet' | did you mean 'efficientnet_lite0'?"],
+        [("efficientnet_lite0", "eficientnet_lite0")],
+        ["6: encoder.use: | encoder | 'eficientnet_lite0' | did you mean 'efficientnet_lite0'?"],
     ),
     "parameter": (
         [("coreset_ratio", "coreset_ration")],
@@ -269,9 +269,13 @@ MISTAKES: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
         ],
     ),
     "several names": (
-        [("efficientnet_lite0", "eficientnet"), ("use: brf", "use: bfr"), ("[mean, max]", "[men, max]")],
         [
-            "6: encoder.use: | encoder | 'eficientnet' | did you mean 'efficientnet_lite0'?",
+            ("efficientnet_lite0", "eficientnet_lite0"),
+            ("use: brf", "use: bfr"),
+            ("[mean, max]", "[men, max]"),
+        ],
+        [
+            "6: encoder.use: | encoder | 'eficientnet_lite0' | did you mean 'efficientnet_lite0'?",
             "16: final.use: | final classifier | 'bfr' | did you mean 'brf'? known: ",
             "14: features[0].use: | feature | 'men' | did you mean 'mean'? known: ",
         ],
