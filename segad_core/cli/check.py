@@ -93,13 +93,14 @@ def _disk(folder: Path) -> int:
 
 def _summary(plan: CategoryPlan, store: Store) -> Iterator[tuple[str, int, int, str]]:
     """For each kind of task: its cells, how many are in the store, and the cost of the others."""
-    from segad_core.run.cells import FitTask, RowTask, ScoresTask, StatisticsTask
+    from segad_core.run.cells import FitTask, RowTask, ScoresTask, StatisticsTask, VectorsTask, images_read
     from segad_core.run.estimates import Estimates
 
     estimates = Estimates([plan])
     fits = [task for task in plan.tasks if isinstance(task, FitTask)]
     also = " and segmenters" * any(cell.segments for task in fits for cell in task.cells)
     kinds: dict[str, list[Task]] = {
+        "vectors of images": [task for task in plan.tasks if isinstance(task, VectorsTask)],
         f"trained detectors{also}": [task for task in fits if not task.labels],
         "trained classifiers": [task for task in fits if task.labels],
         "statistics": [task for task in plan.tasks if isinstance(task, StatisticsTask)],
@@ -112,7 +113,7 @@ def _summary(plan: CategoryPlan, store: Store) -> Iterator[tuple[str, int, int, 
         cells = list(dict.fromkeys(cell.key for task in tasks for cell in task.cells))
         unfinished = [task for task in tasks if not all(store.has(cell.key) for cell in task.cells)]
         cost = ""
-        passes = [len(task.samples) for task in unfinished if not isinstance(task, RowTask)]
+        passes = [count for task in unfinished if (count := images_read(task))]
         if passes:
             cost = f": {len(passes)} passes, {sum(passes)} images in all"
         trainings = [cell for task in unfinished if isinstance(task, FitTask) for cell in task.cells]

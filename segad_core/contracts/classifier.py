@@ -152,7 +152,7 @@ class VectorClassifier(Classifier):
         """Learns to tell good images from bad ones.
 
         Args:
-            vectors: of n good and bad images; not to be written to.
+            vectors: of n good and bad images, in the order that `vectors` gives them; not to be written to.
             labels: (n,) their labels, 0 for good and 1 for bad.
             run: seed, progress and checkpoints.
 

@@ -97,6 +97,23 @@ class ScoresCell:
 
 
 @dataclass(frozen=True)
+class VectorsCell:
+    """What describes images to a classifier that learns from vectors, one line per image."""
+
+    key: str
+    alias: str
+    learner: Choice
+
+
+@dataclass(frozen=True)
+class VectorLines:
+    """Lines of a cell of vectors: the images of a task, in their order."""
+
+    key: str
+    lines: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Defects:
     """How defects are generated on good images: by which generators, on which segments, from which seed.
 
@@ -126,6 +143,7 @@ class FitTask:
     Attributes:
         labels: of the images, for classifiers; empty for detectors, which train on good images.
         groups: of the images; empty where they are not known.
+        vectors: what a classifier learns from, if that is vectors; no image is then read.
     """
 
     name: str
@@ -136,6 +154,20 @@ class FitTask:
     cells: tuple[FitCell, ...]
     labels: tuple[int, ...] = ()
     groups: tuple[int, ...] = ()
+    needs: tuple[str, ...] = ()
+    vectors: VectorLines | None = None
+
+
+@dataclass(frozen=True)
+class VectorsTask:
+    """Describes images to classifiers: one decoding and one encoder pass, whatever is learnt from it."""
+
+    name: str
+    category: str
+    samples: tuple[Sample, ...]
+    encoder: Choice | None
+    preprocessing: Preprocessing
+    cells: tuple[VectorsCell, ...]
     needs: tuple[str, ...] = ()
 
 
@@ -163,6 +195,7 @@ class ScoresTask:
 
     Attributes:
         parts: trained classifiers, each with the lines of `samples` that it scores; each line once.
+        vectors: what is scored, for classifiers that learn from vectors; no image is then read.
     """
 
     name: str
@@ -173,6 +206,7 @@ class ScoresTask:
     cells: tuple[ScoresCell]
     parts: tuple[tuple[FitCell, tuple[int, ...]], ...]
     needs: tuple[str, ...]
+    vectors: VectorLines | None = None
 
 
 @dataclass(frozen=True)
@@ -237,11 +271,20 @@ class RowTask:
         return Fold(self.seed, self.held_out, self.amount)
 
 
-Task = FitTask | StatisticsTask | ScoresTask | RowTask
+Task = FitTask | VectorsTask | StatisticsTask | ScoresTask | RowTask
+ImageTask = FitTask | VectorsTask | StatisticsTask | ScoresTask
+
+
+def images_read(task: Task) -> int:
+    """How many images a task decodes."""
+    if isinstance(task, RowTask) or (isinstance(task, FitTask | ScoresTask) and task.vectors):
+        return 0
+    return len(task.samples)
 
 
 def expected_work(task: Task) -> int:
     """Roughly how long a task takes, in images scored; only used to estimate the remaining time."""
+    images = images_read(task)
     if isinstance(task, FitTask):
-        return 2 * len(task.samples) * len(task.cells)
-    return 30 if isinstance(task, RowTask) else len(task.samples)
+        images *= 2 * len(task.cells)
+    return images or 30

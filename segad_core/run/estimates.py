@@ -8,10 +8,20 @@ from math import prod
 
 from segad_core.base.scratch import IN_MEMORY
 from segad_core.base.text import size_words
-from segad_core.contracts import Encoder, Estimate, Feature, Layer, Learner, Segmenter, optional
-from segad_core.run.cells import FitCell, FitTask, RowTask, ScoresTask, StatisticsTask
+from segad_core.contracts import Classifier, Encoder, Estimate, Feature, Layer, Learner, Segmenter, optional
+from segad_core.run.cells import (
+    FitCell,
+    FitTask,
+    ImageTask,
+    RowTask,
+    ScoresTask,
+    StatisticsTask,
+    VectorsCell,
+    VectorsTask,
+)
 from segad_core.run.plan import CategoryPlan
 from segad_core.scoring.shapes import layer_shapes
+from segad_core.scoring.supervised import JUDGED
 from segad_core.store.store import Store
 
 _NUMBER = 8  # bytes of a number in a table
@@ -58,15 +68,23 @@ class Estimates:
     """What the trainings of plans need, as far as their learners can estimate it."""
 
     def __init__(self, plans: Sequence[CategoryPlan]) -> None:
-        fits = [task for plan in plans for task in plan.tasks if isinstance(task, FitTask)]
-        self._fits = {cell.key: (task, cell) for task in fits for cell in task.cells}
+        tasks = [t for plan in plans for t in plan.tasks if isinstance(t, FitTask | VectorsTask)]
+        self._fits: dict[str, tuple[FitTask | VectorsTask, FitCell | VectorsCell]] = {
+            cell.key: (task, cell) for task in tasks for cell in task.cells
+        }
 
     def of(self, key: str) -> Estimate | None:
-        """The estimate of a training, by its cell's key."""
+        """The estimate of a training, by its cell's key; or of what vectors are for, by the key of these."""
         task, cell = self._fits[key]
         learner: Learner = cell.learner.build(task.category)
         encoder = task.encoder.build() if task.encoder else None
         return estimate_fit(learner, len(task.samples), encoder, task.preprocessing.size)
+
+    def read(self, task: FitTask | ScoresTask) -> int:
+        """What reading a task's vectors takes: those of all images, as bytes and as arrays."""
+        if task.vectors is None or (one := self.of(task.vectors.key)) is None:
+            return 0
+        return 2 * one.vectors * len(self._fits[task.vectors.key][0].samples)
 
     def known(self, keys: Iterable[str]) -> list[Estimate]:
         """The estimates of those trainings that have one."""
@@ -101,17 +119,57 @@ def needs(plans: Sequence[CategoryPlan], store: Store) -> Needs:
             seen.update(cell.key for cell in lacking)
             if not lacking:
                 continue
-            if isinstance(task, FitTask):
+            if isinstance(task, VectorsTask):
+                _vectors(task, [cell.key for cell in lacking], found, estimates)
+            elif isinstance(task, FitTask) and task.vectors:
+                _learn(task, [cell.key for cell in lacking], found, estimates)
+            elif isinstance(task, FitTask):
                 _fit(task, [cell.key for cell in lacking], found, estimates)
             elif isinstance(task, StatisticsTask):
                 made = tuple(cell for cell in task.cells if cell in lacking)
                 _statistics(replace(task, cells=made), found, estimates)
             elif isinstance(task, ScoresTask):
-                found.keep("classifier scores", _NUMBER * len(task.samples) + _OVERHEAD)
-                _score(task, [cell for cell, _ in task.parts], found, estimates, together=False)
+                found.keep("classifier scores", _outputs(task) * _NUMBER * len(task.samples) + _OVERHEAD)
+                if task.vectors:
+                    _judge(task, found, estimates)
+                else:
+                    _score(task, [cell for cell, _ in task.parts], found, estimates, together=False)
             else:
                 _row(task, found)
     return found
+
+
+def _vectors(task: VectorsTask, keys: Sequence[str], found: Needs, estimates: Estimates) -> None:
+    """All vectors at once, and a copy of those of one classifier while they are stored."""
+    made = [cell for cell in task.cells if cell.key in keys]
+    sizes = [len(task.samples) * (one.vectors if (one := estimates.of(c.key)) else 0) for c in made]
+    for cell, size in zip(made, sizes, strict=True):
+        if not size:
+            found.note_unknown(cell.alias)
+        found.keep("vectors of images", size + _HEADER + _OVERHEAD)
+    work = max((one.per_image for one in estimates.known(keys)), default=0)
+    batch = task.preprocessing.batch_size * work
+    batch += _batch(task, [cell.learner.build(task.category) for cell in made])
+    found.use(sum(sizes) + max(batch, max(sizes)))
+
+
+def _learn(task: FitTask, keys: Sequence[str], found: Needs, estimates: Estimates) -> None:
+    """The vectors of all images, as bytes and as arrays; then those of the training."""
+    for cell in task.cells:
+        if cell.key in keys and estimates.of(cell.key) is None:
+            found.note_unknown(cell.alias)
+    for one in estimates.known(keys):
+        found.keep("trained classifiers", one.state + _HEADER + _OVERHEAD + one.artifacts)
+        found.use(max(estimates.read(task), one.memory) + one.vectors * len(task.samples), one.temporary)
+
+
+def _judge(task: ScoresTask, found: Needs, estimates: Estimates) -> None:
+    """The vectors of all images while they are read; then those of the task, and copies of some of them."""
+    known = estimates.known(cell.key for cell, _ in task.parts)
+    state = max((one.state for one in known), default=0)
+    own = max((one.vectors for one in known), default=0) * len(task.samples)
+    some = min(len(task.samples), JUDGED) * max((one.per_image for one in known), default=0)
+    found.use(max(estimates.read(task), 4 * state + some) + own)
 
 
 def _fit(task: FitTask, keys: Sequence[str], found: Needs, estimates: Estimates) -> None:
@@ -128,8 +186,7 @@ def _fit(task: FitTask, keys: Sequence[str], found: Needs, estimates: Estimates)
     found.use(held + _batch(task, learners), filed)
     for cell, one in known:
         kind = "classifiers" if task.labels else "segmenters" if cell.segments else "detectors"
-        kind = f"trained {kind}"
-        found.keep(kind, one.state + _HEADER + _OVERHEAD + one.artifacts)
+        found.keep(f"trained {kind}", one.state + _HEADER + _OVERHEAD + one.artifacts)
         # weights and two moments, beside the last checkpoint until the new one is written
         found.checkpoints = max(found.checkpoints, 2 * 3 * one.state)
         scoring = 4 * one.state + batch * one.per_image
@@ -191,7 +248,14 @@ def _score(
     found.use((sum(states) if together else largest) + 4 * largest + batch + kept[0], kept[1])
 
 
-def _layers(task: FitTask | StatisticsTask | ScoresTask, learners: Sequence[Learner]) -> list[int]:
+def _outputs(task: ScoresTask) -> int:
+    """How many scores a classifier may give: as many as it says, or one and one more for each layer."""
+    classifier: Classifier = task.parts[0][0].learner.build(task.category)
+    layers = optional.layers_read(classifier, task.encoder.build() if task.encoder else None)
+    return max(len(classifier.outputs()), 1 + len(layers))
+
+
+def _layers(task: ImageTask, learners: Sequence[Learner]) -> list[int]:
     """The values of each of the encoder's layers that learners read, for an image."""
     encoder = task.encoder.build() if task.encoder else None
     size = task.preprocessing.size
@@ -199,7 +263,7 @@ def _layers(task: FitTask | StatisticsTask | ScoresTask, learners: Sequence[Lear
     return [prod(shape) for shape in layers.values()]
 
 
-def _batch(task: FitTask | StatisticsTask | ScoresTask, learners: Sequence[Learner]) -> int:
+def _batch(task: ImageTask, learners: Sequence[Learner]) -> int:
     """A batch of images, the next one that is decoded meanwhile, its maps, and the encoder's layers.
 
     An encoder is assumed to hold six times its largest layer.

@@ -14,17 +14,28 @@ from safetensors.numpy import load
 
 from segad_core.base.digest import digest_of
 from segad_core.base.formats import arrays_to_bytes
-from segad_core.contracts import Arrays, Classifier, Encoder, ImageSet, Learner, Progress, Run, optional
+from segad_core.contracts import (
+    Arrays,
+    Classifier,
+    Encoder,
+    ImageSet,
+    Learner,
+    Progress,
+    Run,
+    VectorClassifier,
+    optional,
+)
 from segad_core.contracts.run import artifact_seed
 from segad_core.errors import PluginError
 from segad_core.images import FileImageSet, folder_samples
 from segad_core.images.artifacts import keeper
 from segad_core.recipe import Choice, encoder_identity
-from segad_core.run.cells import FitCell, FitTask, ScoresTask, StatisticsTask, distributions
+from segad_core.run.cells import FitCell, FitTask, ImageTask, ScoresTask, VectorsTask, distributions
 from segad_core.run.estimates import estimate_fit
 from segad_core.store.arrays import kept
 from segad_core.store.checkpoints import FolderCheckpoint
 from segad_core.store.store import Store
+from segad_core.store.values import read_vectors
 
 log = logging.getLogger("segad.fitting")
 
@@ -62,7 +73,10 @@ def _fit_cell(
     seed = np.random.SeedSequence(cell.seed)
     run = _StoredRun(seed, progress, checkpoint, artifacts, maker, made_by, images)
     run.groups = np.array(task.groups, np.int64) if task.groups else None
-    if isinstance(learner, Classifier):
+    if isinstance(learner, VectorClassifier) and task.vectors:
+        vectors = read_vectors(store, task.vectors.key, task.vectors.lines)
+        learner.learn(vectors, np.array(task.labels, np.int64), run)
+    elif isinstance(learner, Classifier):
         learner.fit(images, np.array(task.labels, np.int64), run)
     else:
         learner.fit(images, run)  # type: ignore[attr-defined]
@@ -130,7 +144,7 @@ def restored(cell: FitCell, store: Store, category: str, device: str) -> Any:
 
 
 def open_images(
-    task: FitTask | StatisticsTask | ScoresTask,
+    task: ImageTask,
     learners: Iterable[Learner],
     store: Store,
     device: str,
@@ -146,16 +160,16 @@ def open_images(
     return FileImageSet(task.samples, task.preprocessing, encoder, layers, progress, keep)
 
 
-def reads_encoder(learner: Learner, task: FitTask | StatisticsTask | ScoresTask) -> bool:
+def reads_encoder(learner: Learner, task: ImageTask) -> bool:
     """Whether a learner reads a layer of the task's encoder."""
     return bool(optional.layers_read(learner, task.encoder.build() if task.encoder else None))
 
 
-def _image_plugins(task: FitTask | StatisticsTask | ScoresTask) -> Iterator[Choice]:
+def _image_plugins(task: ImageTask) -> Iterator[Choice]:
     """The plugins that see a task's images."""
     if isinstance(task, ScoresTask):
         yield from (cell.learner for cell, _ in task.parts)
-    elif isinstance(task, FitTask):
+    elif isinstance(task, FitTask | VectorsTask):
         yield from (cell.learner for cell in task.cells)
     else:
         for cell in task.cells:

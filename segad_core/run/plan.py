@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from segad_core.base.digest import digest_of
-from segad_core.contracts import Encoder, LearningSegmenter, Sample, optional
+from segad_core.contracts import LearningSegmenter, Sample
 from segad_core.images import Inventory
 from segad_core.images.image_set import Preprocessing
-from segad_core.recipe import Choice, Recipe, Row, encoder_identity
+from segad_core.recipe import Choice, Recipe, Row
 from segad_core.run.cells import (
     SCHEMA,
     SCORING,
@@ -30,8 +30,8 @@ from segad_core.run.cells import (
     ScoresTask,
     Task,
     names_for,
-    plain_preprocessing,
 )
+from segad_core.run.described import Described
 from segad_core.run.statistics_pass import StatisticsPass
 from segad_core.split.draw import Fold, Split, stratified_folds
 from segad_core.split.groups import Groups
@@ -61,7 +61,7 @@ def plan_category(
     sharing: dict[int, list[Fold]] = {}
     for fold in splits:
         sharing.setdefault(splits[fold].detectors_seed, []).append(fold)
-    tasks: list[Task] = []
+    tasks: list[Task] = planner.described.tasks()
     made: set[str] = set()
     for fit_seed, folds in sharing.items():
         for task in planner.group(fit_seed, {fold: splits[fold] for fold in folds}):
@@ -81,8 +81,7 @@ class _Planner:
         self.by_id = {sample.id: sample for sample in inventory.samples}
         skeleton = recipe.skeleton
         self.preprocessing = Preprocessing(skeleton.image.size, skeleton.image.white, skeleton.batch_size)
-        self.encoder: Encoder | None = recipe.encoder.build() if recipe.encoder else None
-        self.encoder_identity = encoder_identity(recipe.encoder)
+        self.described = Described(recipe, category, inventory, self.preprocessing)
 
     def group(self, fit_seed: int, splits: Mapping[Fold, Split]) -> list[Task]:
         """The tasks of the folds that share one training of each detector."""
@@ -152,13 +151,12 @@ class _Planner:
     ) -> FitCell:
         # results are paired across recipes: the seed does not depend on the rest of the recipe
         entropy = (seed, int(digest_of([self.category, choice.provider.qualified])[:16], 16))
-        reads_encoder = bool(optional.layers_read(choice.build(self.category), self.encoder))
+        described = self.described.cells.get(alias)
         kind = "segmenter" if issubclass(choice.component, LearningSegmenter) else "detector"
         inputs = {
             "cell": ["fit", SCHEMA],
             kind if not labels else "classifier": choice.identity(self.category),
-            "encoder": self.encoder_identity if reads_encoder else None,
-            "preprocessing": plain_preprocessing(self.preprocessing),
+            **({"vectors": described.key} if described else self.described.seen_through(choice)),
             "images": self.content(train),
             "seed": entropy,
             **names_for(train, choice),
@@ -192,7 +190,9 @@ class _Planner:
             cell = self.fit_cell(alias, choice, train, seed, given)
             title = f"{name}, fold {len(tasks)} of {len(parts)}" if left_out else name
             fit = {"samples": train, "groups": self.groups_of(train), **self.common()}
-            tasks.append(FitTask(title, cells=(cell,), labels=given, **fit))
+            tasks.append(
+                FitTask(title, cells=(cell,), labels=given, **self.described.of(alias, train), **fit)
+            )
             scored_by.append((cell, tuple(lines[i] for i in split.final if shown[i] in left_out)))
         folded = {line for _, part in scored_by for line in part}
         scored_by[0] = (scored_by[0][0], tuple(line for line in range(len(others)) if line not in folded))
@@ -204,12 +204,14 @@ class _Planner:
                 **names_for(others, choice),
             }
         )
+        given_vectors = self.described.of(alias, others)
         score = ScoresTask(
             f"{name}: scores",
             samples=tuple(others),
             cells=(ScoresCell(key),),
             parts=tuple(scored_by),
-            needs=tuple(cell.key for cell, _ in scored_by),
+            needs=(*(cell.key for cell, _ in scored_by), *given_vectors.pop("needs")),
+            **given_vectors,
             **self.common(),
         )
         return [*tasks, score], key

@@ -9,16 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.formats import arrays_to_bytes, json_bytes
-from segad_core.contracts import Classifier, Feature, Learner, LearningSegmenter, Progress, Run
+from segad_core.contracts import (
+    Classifier,
+    Feature,
+    Learner,
+    LearningSegmenter,
+    Progress,
+    Run,
+    VectorClassifier,
+)
 from segad_core.run.cells import FitCell, FittedOn, ScoresTask, StatisticsCell, StatisticsTask, distributions
 from segad_core.run.fit import open_images, reads_encoder, restored
+from segad_core.run.vectors import scores_from_vectors
 from segad_core.scoring.batch import GeneratedDefects, NamedDetector, ScoringPass
 from segad_core.scoring.fitted import KeptMaps, fit_features, is_fitted, maps_of, restore_features, states_of
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.statistics import MapStatistics
 from segad_core.scoring.supervised import checked_outputs, checked_scores
 from segad_core.store.store import Store
-from segad_core.store.values import FEATURES, QUALITY, read_states, values_files
+from segad_core.store.values import FEATURES, QUALITY, read_states, read_vectors, values_files
 
 Segmenters = Mapping[str, NamedSegmenter]
 """One segmenter for each that a task names, by its identity: it sees each batch once."""
@@ -62,14 +71,19 @@ def score_with_classifier(task: ScoresTask, store: Store, device: str, progress:
     """Fills a task's cell: each image's scores by the training that its line belongs to."""
     outputs: list[str] = []
     scores = np.empty((0, 0))
-    done = 0
+    done, given = 0, task.vectors
+    vectors = read_vectors(store, given.key, given.lines) if given else {}
     for cell, lines in task.parts:
         classifier: Classifier = restored(cell, store, task.category, device)
         if not outputs:
             outputs = checked_outputs(classifier, cell.alias)
             scores = np.full((len(task.samples), len(outputs)), np.nan)
         begin = 0
-        for some in _scores_of(task, classifier, cell.alias, lines, store, device, progress):
+        if isinstance(classifier, VectorClassifier) and given:
+            scored = scores_from_vectors(task, classifier, cell.alias, lines, vectors)
+        else:
+            scored = _scores_of(task, classifier, cell.alias, lines, store, device, progress)
+        for some in scored:
             scores[list(lines[begin : begin + len(some)])] = some
             begin += len(some)
             done += len(some)

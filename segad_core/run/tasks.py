@@ -7,14 +7,16 @@ from contextlib import ExitStack
 from typing import Any
 
 from segad_core.contracts import Progress
-from segad_core.run.cells import FitTask, RowTask, ScoresTask, StatisticsTask, Task
+from segad_core.run.cells import FitTask, RowTask, ScoresTask, StatisticsTask, Task, VectorsTask
 from segad_core.run.fit import fit
 from segad_core.run.rows import score_row
 from segad_core.run.score import score_with_classifier, score_with_detectors
+from segad_core.run.vectors import describe
 from segad_core.store.store import Store
 
 _MAKERS: dict[type, Callable[[Any, Store, str, Progress], None]] = {
     FitTask: fit,
+    VectorsTask: describe,
     StatisticsTask: score_with_detectors,
     ScoresTask: score_with_classifier,
     RowTask: score_row,

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from segad_core.contracts import Classifier, ImageBatch, Sample, VectorClassifier, Vectors
 from segad_core.errors import NonFiniteError, PluginError
 
+JUDGED = 1024
+"""Images that are scored from vectors at a time, as a classifier may copy these."""
+
 _OUTPUT = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _REPORT = "Report this to the plugin's authors."
 

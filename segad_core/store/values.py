@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load
 
-from segad_core.base.formats import from_npy, json_bytes, npy
+from segad_core.base.formats import arrays_to_bytes, from_npy, json_bytes, npy
 from segad_core.base.text import reason
 from segad_core.errors import StoreError
 from segad_core.store.store import Store
@@ -20,6 +20,8 @@ QUALITY = "quality.json"
 
 FEATURES = "features.safetensors"
 """The state of features that are fitted on good parts; beside their statistics."""
+
+_VECTORS, _NAMES = "vectors.safetensors", "names.json"
 
 Columns = Sequence[tuple[str, str]]
 """The segment and the statistic of each column."""
@@ -34,6 +36,18 @@ def read_values(store: Store, key: str) -> tuple[NDArray[np.float64], list[tuple
     """The table of an artifact, and its columns."""
     files = store.require(key)
     return from_npy(files["values.npy"]), [(s, n) for s, n in plain(key, files["columns.json"])]
+
+
+def vectors_files(vectors: Mapping[str, NDArray[np.float32]]) -> dict[str, bytes]:
+    """Vectors (rows, D) by name as the files of an artifact."""
+    return {_VECTORS: arrays_to_bytes(vectors), _NAMES: json_bytes([*vectors])}
+
+
+def read_vectors(store: Store, key: str, lines: Sequence[int]) -> dict[str, NDArray[np.float32]]:
+    """Some rows of an artifact's vectors, in the order of `lines`."""
+    files, chosen = store.require(key), np.array(lines, np.intp)
+    blocks = load(files[_VECTORS])  # in any order
+    return {name: blocks[name][chosen] for name in plain(key, files[_NAMES])}
 
 
 def read_states(store: Store, key: str) -> dict[str, NDArray[np.generic]]:

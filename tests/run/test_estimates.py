@@ -100,6 +100,7 @@ def test_the_store_holds_what_was_foretold(recipe: Path) -> None:
     assert trained <= states <= 1.01 * trained + len(cells) * (3 << 15)
     for kind, name in (("statistics", "statistics"), ("scores", "classifier scores"), ("row", "rows")):
         assert 0 < real[kind] <= said_of[name]
+    assert real["vectors"] <= said_of["vectors of images"] <= real["vectors"] + (3 << 15)
     tables = sum(len(task.cells) for plan in plans for task in plan.tasks if isinstance(task, StatisticsTask))
     assert said_of["statistics"] < 2 * real["statistics"] + tables * (1 << 16)
     again = needs(prepare(load_recipe(str(recipe), Registry()), Store(store)).plans, Store(store))

@@ -262,6 +262,8 @@ def test_alone_it_needs_no_folds(home: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "kind", "message"),
     [
+        ("nan", NonFiniteError, "a vector of classifier 'recall' is not finite for image 'bad/000.png'"),
+        ("type", PluginError, "classifier 'recall': returned .*float64.* instead of float32"),
         ("names", PluginError, r"classifier 'recall': outputs\(\) returned .*'a.b'"),
         ("shape", PluginError, r"classifier 'recall': returned scores of shape \(\d+,\) .* 2 scores"),
     ],

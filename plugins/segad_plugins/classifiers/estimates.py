@@ -59,6 +59,7 @@ def linear_probe(classifier: LinearProbe, images: int, size: tuple[int, int], sh
         state=8 * (3 * values * (1 + p.per_layer) + 2 * models + 1 + listed),
         memory=5 * 8 * images * values,
         per_image=2 * 4 * largest + 3 * 8 * values,
+        vectors=4 * values,
         work=f"{values:,} pooled values of {images:,} images, {fits} regressions",
     )
 
