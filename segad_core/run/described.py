@@ -46,8 +46,12 @@ class Described:
         }
         object.__setattr__(self, "cells", made)
 
-    def seen_through(self, choice: Choice) -> dict[str, Any]:
-        """How images reach a learner: the encoder if it reads one, and the preprocessing."""
+    def given_to(self, alias: str, choice: Choice) -> dict[str, Any]:
+        """How images reach a training: as vectors, or as they are."""
+        return {"vectors": cell.key} if (cell := self.cells.get(alias)) else self._seen_through(choice)
+
+    def _seen_through(self, choice: Choice) -> dict[str, Any]:
+        """The encoder if a learner reads one, and the preprocessing."""
         reads = bool(optional.layers_read(choice.build(self.category), self._encoder))
         return {
             "encoder": self._encoder_identity if reads else None,
@@ -78,7 +82,7 @@ class Described:
         inputs = {
             "cell": ["vectors", SCHEMA],
             "classifier": choice.identity(self.category),
-            **self.seen_through(choice),
+            **self._seen_through(choice),
             "images": [self.inventory.facts[sample.id].file for sample in samples],
             **names_for(samples, choice),
         }

@@ -151,12 +151,11 @@ class _Planner:
     ) -> FitCell:
         # results are paired across recipes: the seed does not depend on the rest of the recipe
         entropy = (seed, int(digest_of([self.category, choice.provider.qualified])[:16], 16))
-        described = self.described.cells.get(alias)
         kind = "segmenter" if issubclass(choice.component, LearningSegmenter) else "detector"
         inputs = {
             "cell": ["fit", SCHEMA],
             kind if not labels else "classifier": choice.identity(self.category),
-            **({"vectors": described.key} if described else self.described.seen_through(choice)),
+            **self.described.given_to(alias, choice),
             "images": self.content(train),
             "seed": entropy,
             **names_for(train, choice),
