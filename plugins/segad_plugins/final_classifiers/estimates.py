@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from segad_core.api import Estimate
+from segad_plugins.final_classifiers.blend import Blend
+from segad_plugins.final_classifiers.brf import BoostedRandomForest
 from segad_plugins.final_classifiers.forest import Forest
 from segad_plugins.final_classifiers.logistic import Logistic
 
@@ -19,3 +21,8 @@ def forest(classifier: Forest) -> Estimate:
 def logistic(classifier: Logistic) -> Estimate:
     """Three numbers for each feature."""
     return Estimate(state=8 * (3 * _FEATURES + 3))
+
+
+def blend(classifier: Blend) -> Estimate:
+    """The forest, and a few numbers for each detector."""
+    return forest(BoostedRandomForest(classifier.params.forest))
