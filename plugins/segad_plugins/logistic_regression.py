@@ -151,7 +151,7 @@ def fit_logistic(
     """
     strength = params.C[0]
     if len(params.C) > 1:
-        folds, losses = _folds(labels, params.folds, seed, groups), []
+        folds, losses = folds_of(labels, params.folds, seed, groups), []
         for number, (rest, left_out) in enumerate(folds, start=1):
             losses.append(_losses(values, labels, rest, left_out, params))
             progress("folds that choose the penalty", number, len(folds))
@@ -167,7 +167,7 @@ def fit_logistic(
     )
 
 
-def _folds(labels: Labels, most: int, seed: int, groups: Labels | None) -> list[tuple[Indices, Indices]]:
+def folds_of(labels: Labels, most: int, seed: int, groups: Labels | None) -> list[tuple[Indices, Indices]]:
     """For each fold, the images to learn from and those left out; none if a class has too few images."""
     if groups is None:
         fewest, kinds, splitter = int(np.bincount(labels, minlength=2).min()), None, StratifiedKFold

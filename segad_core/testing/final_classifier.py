@@ -180,4 +180,6 @@ def _run(seed: int = 7) -> Run:
 
 
 def _names(width: int) -> list[str]:
-    return [f"segment_{i // 4}.detector.statistic_{i % 4}" for i in range(width)]
+    """As a recipe gives them: of segments, then the detector's highest value and a classifier's score."""
+    within = [f"segment_{i // 4}.detector.statistic_{i % 4}" for i in range(width - 2)]
+    return [*within, "image.detector.max", "image.classifier.score"]

@@ -26,7 +26,9 @@ def columns_of(names: Sequence[str]) -> tuple[Columns, Columns]:
     scores = [
         i
         for i, name in enumerate(names)
-        if name.startswith("image.") and name.endswith(".score") and name.removesuffix(".score") not in detectors
+        if name.startswith("image.")
+        and name.endswith(".score")
+        and name.removesuffix(".score") not in detectors
     ]
     if not highest:
         raise RecipeError(
@@ -104,7 +106,7 @@ class Linear:
         return margins
 
     def contributions(self, features: Values, forest: Values) -> Values:
-        """What each feature adds (n, d + 1), the constant last, from the forest's contributions (n, d + 1)."""
+        """What each feature adds, the constant last, from what it adds to the forest, both (n, d + 1)."""
         own = 1 + len(self.classifiers)
         found = np.zeros_like(forest)
         found[:, -1] = self.constant - self.means[0] * self.weights[0]
@@ -112,7 +114,9 @@ class Linear:
             found += self.weights[own] * forest
             found[:, -1] -= self.weights[own] * self.means[own]
         found[:, self.detectors] += self.weights[0] / len(self.detectors) * self._compressed(features)
-        found[:, self.classifiers] += self.weights[1:own] * (features[:, self.classifiers] - self.means[1:own])
+        found[:, self.classifiers] += self.weights[1:own] * (
+            features[:, self.classifiers] - self.means[1:own]
+        )
         return found
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -122,8 +126,13 @@ class Linear:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self | None:
         """What `arrays` gave; None if they are not of that kind."""
-        whole, real = ("width", "detectors", "classifiers"), ("centres", "spreads", "weights", "means", "constant")
-        if any(arrays[n].dtype != np.int64 for n in whole) or any(arrays[n].dtype != np.float64 for n in real):
+        whole, real = (
+            ("width", "detectors", "classifiers"),
+            ("centres", "spreads", "weights", "means", "constant"),
+        )
+        if any(arrays[n].dtype != np.int64 for n in whole) or any(
+            arrays[n].dtype != np.float64 for n in real
+        ):
             return None
         found = cls(**{n: arrays[n] if arrays[n].ndim else arrays[n].item() for n in cls.ENTRIES})  # type: ignore[arg-type]
         return found if found._is_sound() else None

@@ -157,6 +157,10 @@ class Forest(FinalClassifier, ABC):
         self._base = None if _BASE not in state else self._checked_base(state[_BASE], booster.num_features())
         self._booster = booster
 
+    def width(self) -> int:
+        """The number of features that it was trained on."""
+        return int(self._fitted().num_features())
+
     def _checked_base(self, column: NDArray[np.generic], features: int) -> int:
         if column.dtype != np.int64 or column.shape != () or not 0 <= int(column) < features:
             raise PluginError(
