@@ -15,7 +15,7 @@ from segad_core.plugins.registry import Registry
 ESTIMATED = {
     *("fastflow", "rd4ad", "patchcore", "efficientad"),
     *("wide_resnet", "devnet", "dra", "linear_probe"),
-    *("brf", "bt", "rf", "logistic"),
+    *("brf", "bt", "rf", "logistic", "blend"),
 }
 FORMULAS = sorted(
     module.name
