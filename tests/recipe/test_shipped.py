@@ -9,6 +9,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from segad_core.contracts import optional
 from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
 from segad_core.recipe.find import locate, shipped_recipes
@@ -62,6 +63,8 @@ def test_shipped_recipes_resolve_by_name(name: str) -> None:
     dataset, categories = recipe.open_dataset()
     assert categories
     assert all(dataset.samples(category) for category in categories)
+    assert recipe.encoder is not None
+    optional.check_size(recipe.encoder.build(), recipe.skeleton.image.size)
 
 
 def test_the_masks_are_those_of_their_script_and_the_names_those_of_the_recipe(tmp_path: Path) -> None:
