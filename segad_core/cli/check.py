@@ -48,6 +48,7 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
     stored = total = 0
     for plan in prepared.plans:
         say(plan.category)
+        say(f"  groups: {prepared.groups_in_words(checked)[plan.category]}")
         for fold, split in prepared.splits[plan.category].items():
             say(
                 f"  seed {fold}: images for detectors {len(split.detectors)}, "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -21,6 +22,7 @@ def results_text(
     figures: Sequence[Figures],
     *,
     published: Published | None = None,
+    groups: Mapping[str, str] = MappingProxyType({}),
     notes: Sequence[str] = (),
     unreadable: int = 0,
     licence: str = "",
@@ -32,6 +34,7 @@ def results_text(
         figures: of the finished rows, in table order. Where several amounts of bad images are compared, all
             sections but the learning curves show the largest.
         published: figures to compare with.
+        groups: what is known about the groups of each category.
         notes: sentences about the plugins and the data.
         unreadable: how many images could not be read.
         licence: of the data.
@@ -39,7 +42,7 @@ def results_text(
     curves, figures = learning_curves(figures), last_amounts(figures)
     frame = without_held_out(figures)
     parts = [f"# {markdown(title)}\n", *(markdown_table(figures, metric) for metric in METRICS)]
-    parts.append(_basis(frame))
+    parts.append(_basis(frame) + _groups(groups))
     if curves:
         parts.append(f"## Learning curves\n\n{curves}\n{_CURVES}")
     if frame["n_doubtful"].any():
@@ -72,6 +75,14 @@ def _basis(frame: pd.DataFrame) -> str:
         text += ".\n"
     text += "FPR@95TPR is computed as in the paper's official code; (ROC) is read off the ROC curve.\n"
     return text + "Test images: " + "; ".join(_counts(frame)) + ".\n"
+
+
+def _groups(groups: Mapping[str, str]) -> str:
+    """What was kept together: one line, or a line per category where they differ."""
+    lines = [f"Groups: {text}." for text in dict.fromkeys(groups.values())]
+    if len(lines) > 1:
+        lines = [f"Groups of {markdown(category)}: {text}." for category, text in groups.items()]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _unseen(figures: Sequence[Figures]) -> list[str]:

@@ -109,7 +109,7 @@ def _gathered(
     data = ImageData(prepared.samples[category], facts, store)
     splits = splits_json({category: {fold: split}})
     contents: dict[str, Content] = {
-        "recipe.yaml": recipe.resolved().encode(),
+        "recipe.yaml": prepared.resolved(recipe).encode(),
         "splits.json": as_text(splits).encode(),
     }
     for cell in _fits(tasks, task):

@@ -160,7 +160,7 @@ class RunFolder:
             _link(self.path.with_name(LATEST), self.path.name)
         except OSError as error:
             raise _failure(self.path, error) from error
-        self._write("recipe.resolved.yaml", recipe.resolved())
+        self._write("recipe.resolved.yaml", prepared.resolved(recipe))
         self._write("environment.json", json.dumps(environment(recipe, device), indent=1) + "\n")
         self._write("splits.json", splits_json(prepared.splits))
         lost = [(c, i, e.what) for c, errors in prepared.unreadable.items() for i, e in errors.items()]
@@ -194,6 +194,7 @@ class RunFolder:
             recipe.skeleton.title or recipe.name,
             figures,
             published=recipe.published,
+            groups=prepared.groups_in_words(recipe),
             notes=prepared.notes,
             unreadable=sum(map(len, prepared.unreadable.values())),
             licence=prepared.licence,

@@ -33,7 +33,8 @@ from segad_core.run.cells import (
 )
 from segad_core.run.described import Described
 from segad_core.run.statistics_pass import StatisticsPass
-from segad_core.split.draw import Fold, Split, stratified_folds
+from segad_core.split.draw import Fold, Split
+from segad_core.split.folds import out_of_fold
 from segad_core.split.groups import Groups
 
 
@@ -175,16 +176,14 @@ class _Planner:
         """
         choice, count = self.recipe.classifiers[alias], self.recipe.skeleton.classifiers[alias].out_of_fold
         name, seed = f"{self.category}, seed {fold}: {alias}", fold.seed
-        # by content: a copy of an image gives as much away as the image itself
-        shown = {sample.id: self.inventory.facts[sample.id].pixels for sample in others}
         labels = {i: int(self.by_id[i].label or 0) for i in split.classifiers[alias]}
-        trained_on = {self.inventory.facts[i].pixels: label for i, label in labels.items()}
-        both = {shown[i]: trained_on[shown[i]] for i in split.final if shown[i] in trained_on}
-        parts = stratified_folds(both, count, seed) if count else []
+        pixels = {i: self.inventory.facts[i].pixels for i in (*labels, *split.final)}
+        groups = self.groups.of if self.groups else None
+        parts = out_of_fold(labels, split.final, pixels, count, seed, groups) if count else []
         tasks: list[Task] = []
         scored_by: list[tuple[FitCell, tuple[int, ...]]] = []
         for left_out in [frozenset[str](), *parts]:
-            ids = [i for i in labels if self.inventory.facts[i].pixels not in left_out]
+            ids = [i for i in labels if i not in left_out]
             train, given = self.samples(ids), tuple(labels[i] for i in ids)
             cell = self.fit_cell(alias, choice, train, seed, given)
             title = f"{name}, fold {len(tasks)} of {len(parts)}" if left_out else name
@@ -192,7 +191,7 @@ class _Planner:
             tasks.append(
                 FitTask(title, cells=(cell,), labels=given, **self.described.of(alias, train), **fit)
             )
-            scored_by.append((cell, tuple(lines[i] for i in split.final if shown[i] in left_out)))
+            scored_by.append((cell, tuple(lines[i] for i in split.final if i in left_out)))
         folded = {line for _, part in scored_by for line in part}
         scored_by[0] = (scored_by[0][0], tuple(line for line in range(len(others)) if line not in folded))
         key = digest_of(

@@ -19,7 +19,7 @@ from segad_core.split.choose import make_splits
 from segad_core.split.draw import Fold, Split
 from segad_core.split.file import read_splits
 from segad_core.split.from_file import check_seeds
-from segad_core.split.groups import find_groups
+from segad_core.split.groups import Groups, find_groups
 from segad_core.split.subsets import Subsets
 from segad_core.store.store import Store
 
@@ -37,6 +37,7 @@ class Prepared:
         facts: digests and size of each image, by category and id.
         splits: by category and fold.
         unreadable: the images that cannot be read, by category and id.
+        groups: the images that are kept together, by category; None where none are.
         notes: sentences that readers of the results should know.
     """
 
@@ -46,11 +47,26 @@ class Prepared:
     facts: dict[str, dict[str, Facts]]
     splits: dict[str, dict[Fold, Split]]
     unreadable: dict[str, dict[str, ImageError]]
+    groups: dict[str, Groups | None]
     notes: tuple[str, ...] = ()
 
     def lost(self) -> tuple[ImageError, ...]:
         """The errors of the images that cannot be read, in the table's order."""
         return tuple(error for errors in self.unreadable.values() for error in errors.values())
+
+    def resolved(self, recipe: Recipe) -> str:
+        """The recipe as YAML, as `Recipe.resolved` writes it, with what was kept together."""
+        split = recipe.skeleton.split
+        known = {groups is not None for groups in self.groups.values()}
+        if split.group is None and len(known) == 1:  # otherwise no single setting says it
+            split = split.model_copy(update={"group": known.pop()})
+        return replace(recipe, skeleton=recipe.skeleton.model_copy(update={"split": split})).resolved()
+
+    def groups_in_words(self, recipe: Recipe) -> dict[str, str]:
+        """What was kept together in each category, or that nothing was."""
+        none = "not kept together" if recipe.skeleton.split.group is False else "not known"
+        none += "; near-identical images may be in both training and test"
+        return {category: str(groups or none) for category, groups in self.groups.items()}
 
 
 def prepare(
@@ -75,7 +91,7 @@ def prepare(
     notes = Notes()
     for sentence in recipe.notes(categories):
         notes.warn(sentence)
-    result = Prepared(dataset.licence, (), {}, {}, {}, {})
+    result = Prepared(dataset.licence, (), {}, {}, {}, {}, {})
     split = recipe.skeleton.split
     from_file = read_splits(split.file) if split.file else {}
     check_seeds(recipe, categories, from_file)
@@ -99,7 +115,9 @@ def prepare(
         wanted = split.final.bad.origin == "subsets"
         subsets = _without(left_out, optional.bad_subsets(dataset, category)) if wanted else {}
         groups = find_groups(split.group, category, inventory, notes)
-        splits = make_splits(recipe, category, listed, inventory, subsets, from_file, notes)
+        if groups:
+            log.info("category '%s': %s", category, groups)
+        splits = make_splits(recipe, category, listed, inventory, subsets, from_file, notes, groups)
         splits = {
             fold: replace(s, unused=tuple(sorted({*s.unused, *left_out}))) for fold, s in splits.items()
         }
@@ -107,6 +125,7 @@ def prepare(
         result.facts[category] = inventory.facts
         result.splits[category] = splits
         result.unreadable[category] = inventory.unreadable
+        result.groups[category] = groups
         plans.append(plan_category(recipe, category, inventory, splits, groups))
     return replace(result, plans=tuple(plans), notes=tuple(notes.sentences))
 

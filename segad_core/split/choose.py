@@ -13,6 +13,7 @@ from segad_core.recipe import Recipe
 from segad_core.split.draw import Fold, Split, draw_for_classifier, make_split
 from segad_core.split.file import Splits
 from segad_core.split.from_file import fit_to_images, report_unlisted, splits_from_file
+from segad_core.split.groups import Groups, explained, report_divided
 from segad_core.split.subsets import Subsets, report_unused, subset_of_seed
 
 
@@ -24,6 +25,7 @@ def make_splits(
     subsets: Subsets,
     from_file: Splits,
     notes: Notes,
+    groups: Groups | None = None,
 ) -> dict[Fold, Split]:
     """Every split of a category, in the order of the recipe's seeds.
 
@@ -38,6 +40,7 @@ def make_splits(
         subsets: the data set's published subsets of bad training images.
         from_file: the splits of the recipe's file, if it names one.
         notes: for the reader of the results.
+        groups: the images that are kept together, where the recipe keeps any together.
 
     Raises:
         SegadError: the recipe and the data do not fit, or an image serves two purposes.
@@ -57,14 +60,16 @@ def make_splits(
                     trains = _detectors_train(recipe)
                     split = fit_to_images(recipe, given[fold], inventory, context, detectors_train=trains)
                 else:
-                    split = _drawn(recipe, category, listed, inventory, subsets, fold)
+                    split = _drawn(recipe, category, listed, inventory, subsets, fold, groups)
                 _check_kept_out(split, inventory, fold.held_out, context)
                 _check_final(recipe, split, inventory, context)
-                split = _with_classifiers(recipe, split, inventory, fold, context)
+                split = _with_classifiers(recipe, split, inventory, fold, context, groups)
             except DataError as error:
                 optional_fold = fold.held_out or (fold.amount and not isinstance(error, LeakageError))
+                if groups and not given and not isinstance(error, LeakageError):
+                    error = explained(error, groups)
                 if given or not optional_fold:
-                    raise
+                    raise error from None
                 skipped[fold] = error
                 continue
             if split.subset and not fold.held_out:
@@ -76,6 +81,9 @@ def make_splits(
             splits[fold] = split
         _report_skipped(category, skipped, len(folds), notes)
     _report_sizes(category, splits, inventory, notes)
+    if groups:
+        from_test = not given and recipe.skeleton.split.final.bad.origin == "test"
+        report_divided(category, groups, splits.values(), from_test, notes)
     if given:
         report_unlisted(category, given, splits, notes)
     return splits
@@ -137,6 +145,7 @@ def _drawn(
     inventory: Inventory,
     subsets: Subsets,
     fold: Fold,
+    groups: Groups | None,
 ) -> Split:
     """The split that the recipe draws."""
     subset = subset_of_seed(recipe, category, subsets, inventory, _seeds(recipe), fold.seed)
@@ -149,6 +158,7 @@ def _drawn(
         held_out=fold.held_out,
         amount=fold.amount,
         subset=images,
+        groups=groups.of if groups else None,
         detectors_train=_detectors_train(recipe),
     )
     return replace(split, subset=name)
@@ -179,7 +189,9 @@ def _check_kept_out(split: Split, inventory: Inventory, held_out: str, context: 
         raise DataError(f"{context}: every bad image shows it", "Remove it from the file of splits.")
 
 
-def _with_classifiers(recipe: Recipe, split: Split, inventory: Inventory, fold: Fold, context: str) -> Split:
+def _with_classifiers(
+    recipe: Recipe, split: Split, inventory: Inventory, fold: Fold, context: str, groups: Groups | None
+) -> Split:
     """A split with the training images of each classifier that a row uses."""
     labels = {sample.id: sample.label for sample in inventory.samples}
     drawn = {}
@@ -190,17 +202,31 @@ def _with_classifiers(recipe: Recipe, split: Split, inventory: Inventory, fold: 
             drawn[alias] = (
                 split.classifiers[alias]
                 if alias in split.classifiers
-                else draw_for_classifier(split, labels, spec, fold.seed, what)
+                else draw_for_classifier(split, labels, spec, fold.seed, what, groups.of if groups else None)
             )
             if len({labels[image] for image in drawn[alias]}) < 2:  # from a file
                 raise DataError(f"{what}: needs good and bad images to learn from", "Correct the file.")
-            few = len({inventory.facts[i].pixels for i in drawn[alias] if labels[i] == 1}) < 2
-            if few and recipe.skeleton.classifiers[alias].out_of_fold:
-                raise DataError(
-                    f"{what}: has one bad image to learn from, and out_of_fold leaves some out each time",
-                    "Remove out_of_fold from the recipe, or give the category more bad images.",
-                )
+            if recipe.skeleton.classifiers[alias].out_of_fold:
+                _check_folds(drawn[alias], labels, inventory, groups, what)
     return replace(split, classifiers=drawn)
+
+
+def _check_folds(
+    images: Sequence[str],
+    labels: Mapping[str, int | None],
+    inventory: Inventory,
+    groups: Groups | None,
+    what: str,
+) -> None:
+    """Checks that images of both labels remain whatever fold is left out."""
+    for label, word in ((0, "good"), (1, "bad")) if groups else ((1, "bad"),):
+        own = [i for i in images if labels[i] == label]
+        if len({groups.of[i] if groups else inventory.facts[i].pixels for i in own}) < 2:
+            one = f"{word} images of one group" if groups and len(own) > 1 else f"one {word} image"
+            raise DataError(
+                f"{what}: has {one} to learn from, and out_of_fold leaves some out each time",
+                f"Remove out_of_fold from the recipe, or give the category more {word} images.",
+            )
 
 
 _BEFORE = {

@@ -7,11 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 from segad_core.contracts import Sample
 from segad_core.errors import DataError, RecipeError
 from segad_core.recipe.split_spec import Amount, ClassifierSplit, SplitSpec
+from segad_core.split.shuffle import draw, take
 
 Purpose = Literal["detectors", "final", "test", "doubtful", "unused"]
 
@@ -65,21 +64,6 @@ class Split:
         return {image: name for name in names for image in getattr(self, name)}
 
 
-def draw(ids: Sequence[str], held_out: int, seed: int) -> tuple[list[str], list[str]]:
-    """Splits ids into those held out and the rest, as scikit-learn's `train_test_split` does.
-
-    Published protocols are defined by NumPy's legacy generator, so the permutation uses it: its first
-    `held_out` ids are the test part of `train_test_split(ids, test_size=held_out, random_state=seed)`, the
-    others its training part.
-
-    Returns:
-        The held-out ids and the others, each in the order given.
-    """
-    chosen = set(np.random.RandomState(seed).permutation(len(ids))[:held_out].tolist())
-    held = [one for i, one in enumerate(ids) if i in chosen]
-    return held, [one for i, one in enumerate(ids) if i not in chosen]
-
-
 def make_split(
     samples: Sequence[Sample],
     spec: SplitSpec,
@@ -89,6 +73,7 @@ def make_split(
     held_out: str = "",
     amount: str = "",
     subset: Collection[str] | None = None,
+    groups: Mapping[str, int] | None = None,
     detectors_train: bool = True,
 ) -> Split:
     """Draws the split of a category for a seed.
@@ -96,6 +81,11 @@ def make_split(
     The test images come first: the official ones, or as `test` says. Then come the detectors' good images,
     then the final classifier's good images from what is left. Its bad images come from the training part or,
     as in the paper's VisA benchmark, are moved over from the test part.
+
+    No group is divided: none has images in both training and test, unless an official split has it so, and
+    the good images of none are divided between detectors and final classifier. Bad training images are too
+    few to leave out, so the final classifier learns from all of them; groups that have some give good images
+    to the detectors only if the others do not suffice.
 
     Args:
         samples: of the category, in the order in which the data set lists them.
@@ -107,6 +97,7 @@ def make_split(
         amount: which of the spec's amounts of bad images to learn from, if it has several. A smaller one's
             images are among a larger one's, and the test is the same for all.
         subset: ids of the bad training images to learn from; None for all.
+        groups: the group of each good and bad image; None to draw single images.
         detectors_train: whether any detector learns from images.
 
     Raises:
@@ -120,26 +111,33 @@ def make_split(
                 f"category '{category}' has no {label} image",
                 f"Add {label} images, or remove the category from the recipe's categories.",
             )
-    train_good, test_good, train_bad, test_bad = _parts(samples, spec, seed, category, good, bad)
+    train_good, test_good, train_bad, test_bad = _parts(samples, spec, seed, category, good, bad, groups)
 
     detectors_seed = seed if spec.detectors.seed is None else spec.detectors.seed
     count = _count(spec.detectors.good, len(train_good), f"{category}: good images for detectors")
-    left, detectors = draw(train_good, len(train_good) - count, detectors_seed)
+    learnt_bad = train_bad if spec.final.bad.origin in ("train", "subsets") else []
+    with_bad = {groups[i] for i in learnt_bad} if groups else set()
+    without = {groups[i] for i in train_good} - with_bad if groups else set()
+    [(left, detectors)] = take([train_good], [len(train_good) - count], detectors_seed, groups, without)
 
     count = _count(spec.final.good, len(left), f"{category}: good images for the final classifier")
-    _, final_good = draw(left, len(left) - count, seed)
+    [(_, final_good)] = take([left], [len(left) - count], seed, groups, with_bad)
 
     unseen = {s.id for s in samples if s.unseen or held_out in s.defects()}  # not to be learnt from
     origins = {"train": train_bad, "test": test_bad, "subsets": train_bad, "generated": []}
     pool = [i for i in origins[spec.final.bad.origin] if i not in unseen and (subset is None or i in subset)]
     amounts, what = spec.final.bad.amounts(), f"{category}: bad images for the final classifier"
     count = _count(amounts[amount or [*amounts][-1]], len(pool), what)
-    _, final_bad = draw(pool, len(pool) - count, seed)
     if spec.final.bad.origin == "test":
         possible = [one for one in amounts.values() if not isinstance(one, int) or one <= len(pool)]
         most = _count(possible[-1], len(pool), what)
-        kept, _ = draw(pool, len(pool) - most, seed)
-        test_bad = [*kept, *unseen.intersection(test_bad)]
+        if groups:
+            pool, test_good, test_bad = _groups_from_test(pool, most, seed, test_good, test_bad, groups)
+            count = min(count, len(pool))
+        else:
+            kept, _ = draw(pool, len(pool) - most, seed)
+            test_bad = [*kept, *unseen.intersection(test_bad)]
+    _, final_bad = draw(pool, len(pool) - count, seed)
     if held_out:  # the held-out type is then the only unseen one
         official = {s.id for s in samples if s.unseen}
         test_bad = [i for i in test_bad if i not in official]
@@ -159,6 +157,25 @@ def make_split(
     labels = {sample.id: sample.label for sample in samples}
     check_parts(split, labels, f"category '{category}', seed {seed}", detectors_train=detectors_train)
     return split
+
+
+def _groups_from_test(
+    pool: Sequence[str],
+    count: int,
+    seed: int,
+    test_good: Sequence[str],
+    test_bad: Sequence[str],
+    groups: Mapping[str, int],
+) -> tuple[list[str], list[str], list[str]]:
+    """The bad images of the groups that leave the test, and the good and bad images of those that stay.
+
+    Groups of which all images can be learnt from go first: the others take images out of use.
+    """
+    needed = {groups[i] for i in {*test_good, *test_bad}.difference(pool)}
+    [(_, moved)] = take([pool], [len(pool) - count], seed, groups, {groups[i] for i in pool} - needed)
+    gone = {groups[i] for i in moved}
+    good, bad = ([i for i in ids if groups[i] not in gone] for ids in (test_good, test_bad))
+    return moved, good, bad
 
 
 def check_parts(
@@ -181,7 +198,12 @@ def check_parts(
 
 
 def draw_for_classifier(
-    split: Split, labels: Mapping[str, int | None], spec: ClassifierSplit, seed: int, what: str
+    split: Split,
+    labels: Mapping[str, int | None],
+    spec: ClassifierSplit,
+    seed: int,
+    what: str,
+    groups: Mapping[str, int] | None = None,
 ) -> tuple[str, ...]:
     """The images that a classifier trains on, sorted.
 
@@ -191,15 +213,18 @@ def draw_for_classifier(
         spec: how many.
         seed: as in `make_split`.
         what: names the category, the seed and the classifier in messages.
+        groups: as in `make_split`.
 
     Raises:
         DataError: there is no good or no bad image, or there are fewer than requested.
     """
-    chosen = []
-    for label, word, amount in ((0, "good", spec.good), (1, "bad", spec.bad)):
-        pool = sorted(i for i in (*split.detectors, *split.final) if labels[i] == label)
-        count = _count(amount, len(pool), f"{what}: {word} images")
-        if not count:
+    pools = [sorted(i for i in (*split.detectors, *split.final) if labels[i] == label) for label in (0, 1)]
+    given = ((pools[0], "good", spec.good), (pools[1], "bad", spec.bad))
+    counts = [_count(amount, len(pool), f"{what}: {word} images") for pool, word, amount in given]
+    held_out = [len(pool) - count for pool, count in zip(pools, counts, strict=True)]
+    chosen = [own for _, own in take(pools, held_out, seed, groups)]
+    for own, (pool, word, _) in zip(chosen, given, strict=True):
+        if not own:
             raise DataError(
                 f"{what}: the split leaves no {word} image to learn from, out of {len(pool)} for training",
                 f"Raise {word} in split.classifiers or in the classifier's own split, or give the category "
@@ -207,31 +232,23 @@ def draw_for_classifier(
                 if pool
                 else f"Lower split.test.{word}, or give the category more {word} images.",
             )
-        chosen += draw(pool, len(pool) - count, seed)[1]
-    return tuple(sorted(chosen))
-
-
-def stratified_folds(labels: Mapping[str, int], count: int, seed: int) -> list[frozenset[str]]:
-    """Folds of labelled ids, each with the same share of each label as far as possible; none is empty."""
-    parts: list[set[str]] = [set() for _ in range(count)]
-    place = 0
-    for label in (0, 1):
-        pool = [one for one, given in labels.items() if given == label]
-        for i in np.random.RandomState(seed).permutation(len(pool)):
-            parts[place % count].add(pool[i])
-            place += 1
-    return [frozenset(part) for part in parts if part]
+    return tuple(sorted(i for own in chosen for i in own))
 
 
 def _parts(
-    samples: Sequence[Sample], spec: SplitSpec, seed: int, category: str, good: list[str], bad: list[str]
+    samples: Sequence[Sample],
+    spec: SplitSpec,
+    seed: int,
+    category: str,
+    good: list[str],
+    bad: list[str],
+    groups: Mapping[str, int] | None,
 ) -> tuple[list[str], list[str], list[str], list[str]]:
     """Good training images, good test images, bad training images and bad test images."""
     if spec.test is not None:
         n_good = _count(spec.test.good, len(good), f"{category}: good images for the test", up=True)
         n_bad = _count(spec.test.bad, len(bad), f"{category}: bad images for the test", up=True)
-        test_good, train_good = draw(good, n_good, seed)
-        test_bad, train_bad = draw(bad, n_bad, seed)
+        (test_good, train_good), (test_bad, train_bad) = take([good, bad], [n_good, n_bad], seed, groups)
         return train_good, test_good, train_bad, test_bad
     parts = {s.id: s.split for s in samples if s.label is not None}
     if None in parts.values():

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from segad_core.base.connected import connected
 from segad_core.base.notes import Notes
 from segad_core.contracts import Sample
-from segad_core.errors import RecipeError
+from segad_core.errors import DataError, RecipeError
 from segad_core.images import Inventory
 from segad_core.recipe.split_spec import Group
+from segad_core.split.draw import Split
 
 
 @dataclass(frozen=True)
@@ -100,3 +101,42 @@ def _names(sample: Sample, with_lot: bool) -> Iterator[tuple[str, str]]:
         yield "lot", sample.group
     if sample.serial:
         yield "serial", sample.serial
+
+
+def explained(error: DataError, groups: Groups) -> DataError:
+    """An error of a draw, with what groups may have to do with it."""
+    more = f"Groups are kept together ({groups}); split.group: false draws single images."
+    return DataError(error.what, f"{error.remedy} {more}" if error.remedy else more)
+
+
+def report_divided(
+    category: str, groups: Groups, splits: Iterable[Split], from_test: bool, notes: Notes
+) -> None:
+    """Notes groups that serve two purposes, and images that serve none so that their group does not.
+
+    Args:
+        category: for messages.
+        groups: of its images.
+        splits: of the category. Official ones and files are as they are.
+        from_test: whether bad images are taken out of the test.
+        notes: for the reader of the results.
+    """
+    leaking, shared, left = dict[int, None](), dict[int, None](), 0
+    for split in splits:
+        test, detectors, final = (
+            dict.fromkeys(groups.of[i] for i in ids) for ids in (split.test, split.detectors, split.final)
+        )
+        leaking |= dict.fromkeys(g for g in test if g in detectors or g in final)
+        shared |= dict.fromkeys(g for g in detectors if g in final)
+        left = max(left, sum(from_test and groups.of.get(i) in final for i in split.unused))
+    for found, where, so in (
+        (leaking, "both training and test, as the split is given", ", so results may be optimistic"),
+        (shared, "the training of both the detectors and the final classifier", ""),
+    ):
+        if found:
+            count = f"{len(found)} groups have" if len(found) > 1 else "1 group has"
+            sentence = f"{count} images in {where} (the first: {groups.name(next(iter(found)))}){so}"
+            (notes.warn if so else notes.tell)(f"category '{category}': {sentence}")
+    if left:
+        count = f"{left} images are" if left > 1 else "1 image is"
+        notes.tell(f"category '{category}': {count} not tested, because others of the group are learnt from")

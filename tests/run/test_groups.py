@@ -9,11 +9,17 @@ from typing import Any
 import fakes
 import numpy as np
 import pytest
+import yaml
+from builders import run_command, said
 from numpy.typing import NDArray
 from small_runs import done, prepared, workplace, write
 
 from segad_core.contracts import Run
+from segad_core.errors import DataError, RecipeError
 from segad_core.operate.image_table import Image, ImageTable
+from segad_core.run.cells import ScoresTask
+from segad_core.split.draw import Fold
+from segad_core.split.file import splits_json
 
 LOT = r"([0-9])\.png"
 """The last digit of a name: ten lots of good and bad images."""
@@ -102,7 +108,85 @@ def test_keys_change_only_where_groups_are_known(home: Path) -> None:
     plain = keys(recipe(home, split=split))
     assert keys(recipe(home, LOT, split={**split, "group": False})) == plain
     assert keys(recipe(home, "(no such lot)", split=split)) == plain
-    assert not {*keys(recipe(home, LOT, split=split))} & {*plain}
+    own = keys(recipe(home, "(.*)", split=split))  # each image its own lot: the same draws
+    assert len(own) == len(plain) and not {*own} & {*plain}
+
+
+def test_what_the_final_classifier_is_given_is_in_its_rows_key(home: Path) -> None:
+    split = {"seeds": [0], "test": {"good": 4, "bad": 3}, "detectors": {"good": 8}}
+    rows = [{"name": "alone", "score": "spotty"}, {"name": "SegAD", "detectors": ["spotty"]}]
+    (home / "splits.json").write_text(splits_json(prepared(recipe(home, split=split, rows=rows)).splits))
+    own, shared = (
+        keys(recipe(home, lot, split={"file": "splits.json"}, rows=rows))
+        for lot in ("(.*)", "(bad/..|good.*)")
+    )
+    assert [a == b for a, b in zip(own, shared, strict=True)] == [True] * (len(own) - 1) + [False]
+
+
+def told(home: Path, **changes: Any) -> tuple[str, Any, list[str]]:
+    """A run's line on groups, what its resolved recipe says, and its notes on groups."""
+    result = run_command(recipe(home, rows=ROWS[:1], **changes))
+    assert result.exit_code == 0, said(result)
+    folder = home / "runs" / "tiny" / "latest"
+    table = (folder / "table.md").read_text()
+    (line,) = [line for line in table.splitlines() if line.startswith("Groups")]
+    resolved = yaml.safe_load((folder / "recipe.resolved.yaml").read_text())["split"]["group"]
+    return line, resolved, [line for line in table.splitlines() if line.startswith("- ") and "group" in line]
+
+
+def test_a_run_says_what_was_kept_together(home: Path) -> None:
+    split = {"seeds": [0], "test": {"good": 8, "bad": 4}, "detectors": {"good": 8}}
+    mixed = "near-identical images may be in both training and test"
+    assert told(home, lot=LOT, split=split)[:2] == ("Groups: 10 lots, kept together.", True)
+    assert told(home, split=split) == (f"Groups: not known; {mixed}.", False, [])
+    lone = told(home, lot=LOT, split={**split, "group": False})
+    assert lone == (f"Groups: not kept together; {mixed}.", False, [])
+    line, resolved, notes = told(home, lot=LOT, split={**split, "group": "lot"})
+    assert (line, resolved) == ("Groups: 10 lots, kept together.", "lot")
+    assert len(notes) == 1 and "detectors and the final classifier" in notes[0]  # all lots have bad images
+
+
+def test_without_groups_true_is_an_error(home: Path) -> None:
+    split = {"seeds": [0], "test": {"good": 8, "bad": 4}, "group": True}
+    with pytest.raises(RecipeError, match="names neither lots nor serials"):
+        prepared(recipe(home, split=split))
+
+
+def test_no_test_image_is_of_a_lot_that_anything_learns_from(home: Path) -> None:
+    split = {"seeds": [0, 1, 2], "test": {"good": 8, "bad": 4}, "detectors": {"good": 8}}
+    found = prepared(recipe(home, LOT, split=split))
+    lots = {image: sample.group for image, sample in found.samples["a"].items()}
+    for own in found.splits["a"].values():
+        learnt = {*own.detectors, *own.final, *own.classifiers["memory"]}
+        assert not {lots[i] for i in own.test} & {lots[i] for i in learnt}
+        assert len(own.test) > 5 and {*own.classifiers["memory"]} < learnt
+    plan, by_key = found.plans[0], {c.key: t for t in found.plans[0].tasks for c in t.cells}
+    for task in plan.tasks:
+        if isinstance(task, ScoresTask):  # out of fold: by a training without the lot
+            for cell, scored in task.parts:
+                seen = {s.group for s in by_key[cell.key].samples}  # type: ignore[union-attr]
+                final = {i for t in plan.rows() if task.cells[0].key in t.needs for i in t.train}
+                assert not seen & {task.samples[i].group for i in scored if i in final}
+
+
+def test_a_draw_that_groups_make_impossible_says_so(home: Path) -> None:
+    """All bad images are of one lot: it is tested, or learnt from."""
+    split = {"seeds": [0], "test": {"good": 4, "bad": 3}, "detectors": {"good": 8}}
+    with pytest.raises(DataError, match="no bad image") as caught:
+        prepared(recipe(home, "^(bad|good/00)", split=split))
+    assert "2 lots, kept together" in caught.value.remedy and "split.group: false" in caught.value.remedy
+
+
+def test_files_of_splits_are_used_as_they_are_and_divided_groups_are_told(home: Path) -> None:
+    split = {"seeds": [0], "test": {"good": 4, "bad": 3}, "detectors": {"good": 8}}
+    single = prepared(recipe(home, split=split))
+    (home / "splits.json").write_text(splits_json(single.splits))
+    again = prepared(recipe(home, LOT, split={"file": "splits.json"}))
+    assert again.splits["a"][Fold(0)].test == single.splits["a"][Fold(0)].test
+    (leak,) = [note for note in again.notes if "training and test" in note]
+    assert "category 'a'" in leak and "lot '" in leak
+    quiet = prepared(recipe(home, LOT, split={"file": "splits.json", "group": False}))
+    assert not [note for note in quiet.notes if "group" in note]
 
 
 def test_a_bundles_table_knows_its_groups() -> None:

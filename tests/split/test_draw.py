@@ -13,7 +13,8 @@ from sklearn.model_selection import train_test_split
 from segad_core.contracts import Sample
 from segad_core.errors import DataError, RecipeError
 from segad_core.recipe.split_spec import SplitSpec
-from segad_core.split.draw import draw, make_split
+from segad_core.split.draw import make_split
+from segad_core.split.shuffle import draw
 
 
 def _samples(good: int, bad: int, doubtful: int = 0, split: str | None = None) -> list[Sample]:

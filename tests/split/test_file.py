@@ -122,7 +122,7 @@ def test_a_run_folders_file_through_the_command_line(home: Path) -> None:
             home / "runs/first/latest" / name
         ).read_text()
     own = yaml.safe_load((home / "runs/second/latest/recipe.resolved.yaml").read_text())["split"]
-    assert own == {"file": str(home / "runs/first/latest/splits.json")}
+    assert own == {"file": str(home / "runs/first/latest/splits.json"), "group": False}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from segad_core.contracts import Sample
 from segad_core.errors import RecipeError
 from segad_core.images import Facts, Inventory
 from segad_core.recipe.split_spec import Group, SplitSpec
-from segad_core.split.groups import Groups, find_groups
+from segad_core.split.draw import Split
+from segad_core.split.groups import Groups, find_groups, report_divided
 
 PARTS = {"a": ("1", "x"), "b": ("1", ""), "c": ("2", "x"), "d": ("2", ""), "e": ("", "y"), "f": ("", "")}
 """Lot and serial of each image: part x was seen in two lots."""
@@ -109,3 +110,29 @@ def test_the_recipe_takes_it(wanted: Group) -> None:
 def test_the_recipe_takes_nothing_else(wanted: object) -> None:
     with pytest.raises(ValueError, match="group"):
         SplitSpec.model_validate({"group": wanted})
+
+
+def split_of(detectors: str = "", final: str = "", test: str = "", unused: str = "") -> Split:
+    return Split(tuple(detectors), tuple(final), tuple(test), (), tuple(unused))
+
+
+def test_groups_that_serve_two_purposes_are_told() -> None:
+    lots = {"a": ("1", ""), "b": ("1", ""), "c": ("2", ""), "d": ("2", ""), "e": ("3", ""), "f": ("3", "")}
+    groups = found("lot", inventory(lots))
+    assert groups is not None
+
+    def told(*splits: Split, from_test: bool = False) -> list[str]:
+        notes = Notes()
+        report_divided("nuts", groups, splits, from_test, notes)
+        return notes.sentences
+
+    assert told(split_of("ab", "cd", "ef")) == []
+    (leak,) = told(split_of("a", "cd", "bef"), split_of("ab", "c", "def"))
+    assert "category 'nuts': 2 groups" in leak and "training and test" in leak and "lot '1'" in leak
+    (leak,) = told(split_of("", "abc", "def"))
+    assert "1 group has" in leak and "lot '2'" in leak
+    (shared,) = told(split_of("ac", "bd", "ef"))
+    assert "2 groups" in shared and "detectors and the final classifier" in shared
+    assert told(split_of("ab", "c", "ef", unused="d")) == []
+    (left,) = told(split_of("ab", "c", "ef", unused="d"), from_test=True)
+    assert "1 image is not tested" in left
