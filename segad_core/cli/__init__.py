@@ -45,7 +45,7 @@ def main() -> None:
     segad predict BUNDLE FOLDER           inspect images with it
 
     Exit codes: 0 success, 1 failure, 2 invalid recipe or command line, 3 success, but some images could not
-    be read.
+    be read, 4 `learn` succeeded, but the new bundle is worse.
     """
 
 

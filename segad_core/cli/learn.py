@@ -1,4 +1,4 @@
-"""`segad learn`: retrains a bundle's final classifier with more images and reports which verdicts changed."""
+"""`segad learn`: teaches a bundle more images and reports which verdicts changed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from segad_core.cli.common import DEBUG, DEVICE, JSON, NO_PLUGINS, outside, repo
 from segad_core.cli.out import say, say_json
 
 if TYPE_CHECKING:
-    from segad_core.bundle.runtime.learning import Change, Learnt
+    from segad_core.bundle.runtime.learnt import Change, Learnt
 
 _SHOWN = 20
+_WORSE = 4
+"""The exit code if the new bundle is worse than the old one on images that neither was taught."""
 
 
 def _is_option(word: str) -> bool:
@@ -72,8 +74,10 @@ def learn(
 ) -> int:
     """Teach BUNDLE bad parts that it missed and good parts that it rejected.
 
-    Only the final classifier is retrained; the detectors stay as they are. The threshold is set again by the
-    bundle's rule. Verdicts that changed on the bundle's test images are listed, for better and for worse.
+    The final classifier is retrained, and so is a linear probe; the detectors stay as they are. The threshold
+    is set again by the bundle's rule. Verdicts that changed on the bundle's test images are listed, for
+    better and for worse. The exit code is 4 if more than one in a hundred of them was lost: the new bundle is
+    written, but keep using BUNDLE.
     """
     outside(bundle, "-o", out)
     bad_paths, good_paths = _images("--bad", bad), _images("--good", good)
@@ -86,8 +90,8 @@ def learn(
     if as_json:
         _print_json(result, out)
     else:
-        _print(result, out)
-    return 0
+        _print(result, bundle, out)
+    return _WORSE if result.worse else 0
 
 
 def _images(option: str, names: Sequence[str]) -> list[str]:
@@ -105,7 +109,7 @@ def _images(option: str, names: Sequence[str]) -> list[str]:
     return list(listing.images)
 
 
-def _print(result: Learnt, out: Path) -> None:
+def _print(result: Learnt, bundle: Path, out: Path) -> None:
     from segad_core.operate.description import describe, warnings
 
     before, after = result.before, result.after
@@ -119,6 +123,7 @@ def _print(result: Learnt, out: Path) -> None:
             f"  {len(wrong)} of {len(result.taught)} are still wrong: teach more images like them, or count "
             "them more often (--times)"
         )
+    say(f"trained again: {', '.join(result.refitted)}")
     say(f"verdicts changed on {len(result.regression):,} test images that were never trained on:")
     for kind, changes in _flips(result.regression):
         say(f"  {kind}: {len(changes)}")
@@ -133,6 +138,12 @@ def _print(result: Learnt, out: Path) -> None:
         say(f"note: {note}", err=True)
     for message in warnings(after):
         say(f"warning: {message}", err=True)
+    if result.worse:
+        say(
+            f"warning: {out} is wrong on {result.lost} more of the {len(result.regression):,} test images "
+            f"than {bundle}, more than one in a hundred: keep using {bundle}",
+            err=True,
+        )
 
 
 def _flips(changes: Sequence[Change]) -> list[tuple[str, list[Change]]]:
@@ -160,9 +171,12 @@ def _print_json(result: Learnt, out: Path) -> None:
     say_json(
         {
             "bundle": str(out),
+            "refitted": list(result.refitted),
+            "worse": result.worse,
             "taught": [asdict(change) for change in result.taught],
             "regression": {
                 "images": len(result.regression),
+                "lost": result.lost,
                 "flipped": [asdict(change) for change in result.regression if change.flipped],
             },
             "before": plain(result.before),

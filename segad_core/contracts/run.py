@@ -120,6 +120,17 @@ class Run:
         raise LookupError("this run cannot read folders of images")
 
 
+def training_entropy(seed: int, category: str, plugin: str) -> tuple[int, int]:
+    """Seeds a learner's training: results are paired across recipes, as nothing else of a recipe counts.
+
+    Args:
+        seed: of the recipe.
+        category: what it learns to inspect.
+        plugin: its full name.
+    """
+    return seed, int(digest_of([category, plugin])[:16], 16)
+
+
 def artifact_seed(name: str, inputs: Mapping[str, Any]) -> np.random.SeedSequence:
     """The seed of an artifact, which depends on its name and inputs only, so that runs can share it."""
     return np.random.SeedSequence(int(digest_of([name, dict(inputs)])[:32], 16))

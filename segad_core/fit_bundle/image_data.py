@@ -69,6 +69,10 @@ class ImageData:
         contents[GOLDEN] = golden_json(listed)
         return contents
 
+    def has_label(self, name: str) -> bool:
+        """Whether an image is labelled as good or bad."""
+        return self.samples[name].label is not None
+
     def image(self, name: str) -> Image:
         """The facts of a labelled image that go into a table."""
         sample = self.samples[name]

@@ -27,6 +27,7 @@ from segad_core.contracts import Executor, optional
 from segad_core.errors import ImageError, RecipeError, UsageError
 from segad_core.fit_bundle.image_data import ImageData
 from segad_core.fit_bundle.pipeline import cannot_be_bundled, pipeline_of
+from segad_core.fit_bundle.vectors import vectors_of
 from segad_core.operate.operating_point import operating_point
 from segad_core.operate.thresholds import Rule
 from segad_core.plugins.registry import suggest
@@ -123,6 +124,7 @@ def _gathered(
         contents |= final_files(state) | _feature_states(task, store)
         contents |= table_files(data.training(task, split), "training")
     contents |= table_files(calibration, "calibration") | data.golden(task, calibration)
+    contents |= vectors_of(task, tasks, data, store)
     contents[OPERATING] = operating_json(operating_point(calibration, Rule(kind="catch", catch=0.95)))
     pipeline, files = pipeline_of(recipe, task, segments, names)
     try:

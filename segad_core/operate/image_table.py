@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -61,9 +61,9 @@ class ImageTable:
         """The table with these lines alone."""
         return ImageTable([self.images[i] for i in lines], self.features[lines], self.scores[lines])
 
-    def without(self, other: ImageTable) -> ImageTable:
-        """The table without the images of another one, compared by digest."""
-        known = {image.digest for image in other.images}
+    def without(self, images: Iterable[Image]) -> ImageTable:
+        """The table without some images, compared by digest."""
+        known = {image.digest for image in images}
         return self.only([i for i, image in enumerate(self.images) if image.digest not in known])
 
     def groups(self) -> NDArray[np.int64] | None:

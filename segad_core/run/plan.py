@@ -13,6 +13,7 @@ from typing import Any
 
 from segad_core.base.digest import digest_of
 from segad_core.contracts import LearningSegmenter, Sample
+from segad_core.contracts.run import training_entropy
 from segad_core.images import Inventory
 from segad_core.images.image_set import Preprocessing
 from segad_core.recipe import Choice, Recipe, Row
@@ -150,8 +151,7 @@ class _Planner:
     def fit_cell(
         self, alias: str, choice: Choice, train: Sequence[Sample], seed: int, labels: Sequence[int] = ()
     ) -> FitCell:
-        # results are paired across recipes: the seed does not depend on the rest of the recipe
-        entropy = (seed, int(digest_of([self.category, choice.provider.qualified])[:16], 16))
+        entropy = training_entropy(seed, self.category, choice.provider.qualified)
         kind = "segmenter" if issubclass(choice.component, LearningSegmenter) else "detector"
         inputs = {
             "cell": ["fit", SCHEMA],

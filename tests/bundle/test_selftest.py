@@ -177,7 +177,7 @@ def other_split(parts: Parts) -> None:
         (other_label, "golden/0.png: has another label in the tables"),
         (other_digest, "golden/0.png: is not one of the calibration images"),
         (exchanged, "golden/0.png: is another image than"),
-        (learnt, "says that 7 images were taught, but the training table has 0"),
+        (learnt, "says that 7 images were taught, but its tables have 0"),
         (other_split, "is not that of 'splits.json'"),
     ],
 )

@@ -8,6 +8,8 @@ MOST_GOLDEN = 100
 """Limit on the images of a self-test."""
 MOST_IMAGE = 64 << 20
 """Limit on an image of the self-test."""
+MOST_VECTORS = 1 << 30
+"""Limit on what describes images to a classifier."""
 
 _MIB = 1 << 20
 _MOST = {
@@ -20,6 +22,7 @@ _MOST = {
     "calibration.safetensors": 256 * _MIB,
     "training.safetensors": 256 * _MIB,
     "golden/": MOST_IMAGE,
+    "vectors/": MOST_VECTORS,
     "features/": 256 * _MIB,
     "image_features/": 256 * _MIB,
     "segmenter/": 256 * _MIB,

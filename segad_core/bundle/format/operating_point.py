@@ -11,6 +11,7 @@ from segad_core.base.checked import first_of
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.names import REMEDY
 from segad_core.bundle.format.tables import read_table
+from segad_core.bundle.format.vectors import images_learnt_from
 from segad_core.bundle.format.writing import Content, replace_bundle
 from segad_core.errors import BundleError
 from segad_core.operate.image_table import ImageTable
@@ -33,15 +34,13 @@ class Calibration:
 
 
 def calibration_table(container: Container) -> Calibration:
-    """A bundle's calibration images, without those that its final classifier has learnt from since.
+    """A bundle's calibration images, without those that it has learnt from since.
 
     Raises:
         BundleError: a table is missing or not valid.
     """
     tested = read_table(container, "calibration")
-    if "training.json" not in container.manifest.files:  # a learner alone has nothing to learn with
-        return Calibration(tested, 0)
-    table = tested.without(read_table(container, "training"))
+    table = tested.without(images_learnt_from(container))
     return Calibration(table, len(tested.images) - len(table.images))
 
 

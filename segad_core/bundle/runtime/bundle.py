@@ -22,6 +22,7 @@ from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import Manifest
 from segad_core.bundle.format.operating_point import read_operating_point
 from segad_core.bundle.format.tables import read_table
+from segad_core.bundle.format.vectors import lines_of
 from segad_core.bundle.runtime.ahead import in_background
 from segad_core.bundle.runtime.opening import Picture, check_several, full_size, whole
 from segad_core.bundle.runtime.pipeline import Scored, TrainedPipeline, open_pipeline
@@ -234,6 +235,7 @@ class Bundle:
             None if segments is None else segments[i if len(segments) > 1 else 0],
             scored.features[i],
             doubt,
+            {alias: lines_of(vectors, [i]) for alias, vectors in scored.vectors.items()},
         )
 
     def _contributions(self, features: NDArray[np.float64]) -> tuple[Contribution, ...] | None:

@@ -1,18 +1,18 @@
-"""Teaching a bundle: refits the final classifier with more images and compares the verdicts."""
+"""Teaching a bundle: refits what learns quickly with more images, and compares the verdicts."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.checked import shown
 from segad_core.base.digest import array_digest
+from segad_core.base.formats import arrays_to_bytes
 from segad_core.base.locks import held
 from segad_core.base.resources import guarded
 from segad_core.base.text import in_one_line
@@ -20,66 +20,17 @@ from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.operating_point import FILE, operating_json
 from segad_core.bundle.format.states import FINAL, final_files
 from segad_core.bundle.format.tables import GOLDEN, golden_json, read_golden, read_table, table_files
+from segad_core.bundle.format.vectors import MOST_TIMES, images_learnt_from, vector_files
 from segad_core.bundle.format.writing import Content, write_bundle
 from segad_core.bundle.runtime.building import Builder, scores_of
 from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.learnt import BAD, GOOD, Learnt, change_of
 from segad_core.bundle.runtime.opening import check_several, whole
-from segad_core.bundle.runtime.prediction import Verdict, side
-from segad_core.contracts import FinalClassifier, Run
+from segad_core.bundle.runtime.relearning import Relearnt, relearnt, vectors_kept
+from segad_core.contracts import FinalClassifier, Run, Vectors
 from segad_core.errors import BundleError, ImageError, SegadError, UsageError
 from segad_core.operate.image_table import Image, ImageTable
-from segad_core.operate.operating_point import OperatingPoint, measure, operating_point
-
-GOOD: Final = 0
-BAD: Final = 1
-MOST_TIMES = 1000
-
-
-@dataclass(frozen=True)
-class Change:
-    """The scores and verdicts of an image before and after teaching.
-
-    Attributes:
-        image: its path as it was passed, or its id among the calibration images.
-        label: 0 good, 1 bad.
-        before, after: scores; higher is worse.
-        was, now: verdicts at the thresholds before and after, whether or not the segmentation is doubtful.
-    """
-
-    image: str
-    label: int
-    before: float
-    after: float
-    was: Verdict
-    now: Verdict
-
-    @property
-    def flipped(self) -> bool:
-        """Whether the verdict changed."""
-        return self.was != self.now
-
-    @property
-    def right(self) -> bool:
-        """Whether the verdict now agrees with the label."""
-        return (self.now == "NG") == (self.label == BAD)
-
-
-@dataclass(frozen=True)
-class Learnt:
-    """The result of teaching a bundle.
-
-    Attributes:
-        taught: the images that it was taught.
-        regression: the calibration images that nothing was ever trained on: which other verdicts changed.
-        before, after: the operating points before and after, by the bundle's rule, both on those images.
-        notes: what the user should know.
-    """
-
-    taught: Sequence[Change]
-    regression: Sequence[Change]
-    before: OperatingPoint
-    after: OperatingPoint
-    notes: Sequence[str]
+from segad_core.operate.operating_point import measure, operating_point
 
 
 @dataclass(frozen=True)
@@ -91,6 +42,7 @@ class _Lesson:
     score: float
     features: NDArray[np.float64]
     doubt: str
+    vectors: Mapping[str, Vectors] = field(default_factory=dict)
 
 
 def learn(
@@ -102,8 +54,9 @@ def learn(
 ) -> Learnt:
     """Refits the final classifier with more images and writes a new bundle.
 
-    Detectors, classifiers and segmenter stay as they are. The threshold is set again by the bundle's rule, on
-    the calibration images that are not taught.
+    A classifier that learns from vectors is refitted too, if the bundle keeps its vectors; the final
+    classifier then learns from its new scores. Detectors, other classifiers and the segmenter stay as they
+    are. The threshold is set again by the bundle's rule, on the calibration images that are not taught.
 
     Args:
         bundle: is not changed.
@@ -128,40 +81,84 @@ def learn(
 def _learn(
     bundle: Bundle, out: Path, bad: Sequence[str | Path], good: Sequence[str | Path], times: int
 ) -> Learnt:
-    container = bundle.container
+    container, kept = bundle.container, vectors_kept(bundle)
+    if kept is None and bundle.manifest.pipeline.final is None:
+        raise BundleError(
+            f"{container.path}: its row has no final classifier, so there is nothing to teach",
+            "Make the bundle from a row with SegAD, or with a classifier that learns from vectors.",
+        )
     lessons = _lessons(bundle, [Path(one) for one in bad], [Path(one) for one in good])
-    known = read_table(container, "training")
+    known = _learnt_from(container)
     training, notes = _with_lessons(known, lessons, times)
-    final = _refitted(bundle, training)
     tested = read_table(container, "calibration")
-    fresh = ImageTable(tested.images, tested.features, scores_of(container, final, tested.features))
-    old, new, point = tested.without(training), fresh.without(training), bundle.operating_point
+    features, told = tested.features, np.stack([one.features for one in lessons])
+    written: dict[str, Content] = {}
+    refitted: list[str] = []
+    scores = tested.scores, np.array([one.score for one in lessons])
+    if kept is not None:
+        alias, vectors = kept
+        taught = [(lesson.image, lesson.vectors[alias]) for lesson in lessons]
+        again = relearnt(bundle, alias, vectors, taught, times)
+        own = np.stack([again.taught[lesson.image.digest] for lesson in lessons])
+        scores = again.calibration[:, 0], own[:, 0]
+        if bundle.pipeline.segad is not None:
+            training = _rescored(container, training, again)
+            features, told = _with_scores(features, again.calibration), _with_scores(told, own)
+        state = f"classifiers/{alias}.safetensors"
+        written |= {state: arrays_to_bytes(again.classifier.state()), **vector_files(alias, again.table)}
+        refitted.append(f"classifier '{alias}'")
+    if bundle.manifest.pipeline.final is not None:
+        final = _refitted(bundle, training)
+        scores = scores_of(container, final, features), scores_of(container, final, told)
+        written |= final_files(final.state()) | table_files(training, "training")
+        refitted.append("final classifier")
+    fresh = ImageTable(tested.images, features, scores[0])
+    old, new, point = tested.without(training.images), fresh.without(training.images), bundle.operating_point
     before, after = measure(old, point.rule, point.threshold), operating_point(new, point.rule)
     thresholds = (before.threshold, after.threshold)
     pairs = np.stack([old.scores, new.scores], axis=1).tolist()
-    changes = [_change(i.id, i.label, p, thresholds) for i, p in zip(new.images, pairs, strict=True)]
-    scores = scores_of(container, final, np.stack([one.features for one in lessons]))
-    taught = [
-        _change(lesson.path, lesson.image.label, (lesson.score, float(score)), thresholds)
-        for lesson, score in zip(lessons, scores, strict=True)
+    changes = [change_of(i.id, i.label, p, thresholds) for i, p in zip(new.images, pairs, strict=True)]
+    taught_changes = [
+        change_of(lesson.path, lesson.image.label, (lesson.score, float(score)), thresholds)
+        for lesson, score in zip(lessons, scores[1], strict=True)
     ]
-    written = table_files(training, "training") | table_files(fresh, "calibration")
+    written |= table_files(fresh, "calibration")
     written |= {FILE: operating_json(after), GOLDEN: _golden(container, fresh, lessons)}
-    _write(bundle, out, training, final_files(final.state()) | written)
-    if left_out := len(tested.without(known).images) - len(new.images):
+    _write(bundle, out, training, written)
+    if left_out := len(tested.without(known.images).images) - len(new.images):
         notes.append(
             f"{left_out} of the test images were used for teaching and are no longer test images. They were "
             "not chosen at random, so the figures for the rest may be optimistic"
         )
-    return Learnt(taught, changes, before, after, notes)
+    return Learnt(taught_changes, changes, before, after, notes, refitted)
+
+
+def _learnt_from(container: Container) -> ImageTable:
+    """The images that the final classifier, or a classifier alone, learnt from before."""
+    if container.manifest.pipeline.final is not None:
+        return read_table(container, "training")
+    images = images_learnt_from(container)
+    return ImageTable(images, np.empty((len(images), 0)), np.zeros(len(images)))
+
+
+def _rescored(container: Container, training: ImageTable, again: Relearnt) -> ImageTable:
+    """The training table with the classifier's new scores, out of fold where the bundle has folds."""
+    missing = [one.digest for one in training.images if one.digest not in again.training]
+    if missing:
+        raise BundleError(
+            f"{container.path}: the vectors of its classifier '{again.alias}' lack images of 'training.json'",
+            "Make the bundle again.",
+        )
+    scores = np.stack([again.training[one.digest] for one in training.images])
+    return replace(training, features=_with_scores(training.features, scores))
+
+
+def _with_scores(features: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Feature vectors with other scores of the classifier, which come last."""
+    return np.concatenate([features[:, : features.shape[1] - scores.shape[1]], scores], axis=1)
 
 
 def _check(bundle: Bundle, out: Path, times: int) -> None:
-    if bundle.manifest.pipeline.final is None:
-        raise BundleError(
-            f"{bundle.container.path}: its row has no final classifier, so there is nothing to teach",
-            "Make the bundle from a row with SegAD.",
-        )
     if os.path.lexists(out):
         raise UsageError(f"{out}: already exists", "Choose another place with -o, or move it away.")
     if not 1 <= times <= MOST_TIMES:
@@ -192,7 +189,7 @@ def _refitted(bundle: Bundle, training: ImageTable) -> FinalClassifier:
 
 
 def _write(bundle: Bundle, out: Path, training: ImageTable, changed: Mapping[str, Content]) -> None:
-    """Writes a bundle that differs in its final classifier, its tables and its operating point."""
+    """Writes a bundle that differs in what learnt, in its tables and in its operating point."""
     container, manifest = bundle.container, bundle.manifest
     contents: dict[str, Content] = {
         name: container.member(name) for name in manifest.files if not name.startswith(FINAL)
@@ -222,7 +219,7 @@ def _lessons(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path]) -> list[
         if one.prediction.score is None or one.features is None:
             raise ImageError(f"{name}: {one.prediction.reason}", "Nothing was learnt.")
         image = Image(id=in_one_line(name), digest=digest, label=BAD if label else GOOD, taught=True)
-        lessons.append(_Lesson(name, image, one.prediction.score, one.features, one.doubt))
+        lessons.append(_Lesson(name, image, one.prediction.score, one.features, one.doubt, one.vectors))
     return lessons
 
 
@@ -248,11 +245,6 @@ def _with_lessons(known: ImageTable, lessons: Sequence[_Lesson], times: int) -> 
     ]
     images = [*kept.images, *(lesson.image for lesson in added)]
     return ImageTable(images, np.concatenate([kept.features, features]), np.zeros(len(images))), notes
-
-
-def _change(image: str, label: int, scores: Sequence[float], thresholds: Sequence[float]) -> Change:
-    was, now = (side(s, t) for s, t in zip(scores, thresholds, strict=True))
-    return Change(image, label, scores[0], scores[1], was, now)
 
 
 def _golden(container: Container, tested: ImageTable, lessons: Sequence[_Lesson]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ from segad_core.contracts import (
     LearningSegmenter,
     Sample,
     Segmenter,
+    VectorClassifier,
+    Vectors,
     optional,
 )
 from segad_core.errors import BundleError, PluginError, ResourceError, SegadError, StoreError, UsageError
@@ -33,7 +35,7 @@ from segad_core.scoring.layout import FeatureLayout
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.shapes import layer_shapes
 from segad_core.scoring.statistics import MapStatistics
-from segad_core.scoring.supervised import checked_outputs, checked_scores
+from segad_core.scoring.supervised import checked_outputs, checked_scores, checked_vectors, judged
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Scored:
         maps: (n, H, W) by detector.
         segments: (n or 1, H, W) labels; None without SegAD.
         doubts: what is wrong with the segmentation of each image; empty where nothing is.
+        vectors: by classifier that learns from vectors.
     """
 
     scores: NDArray[np.float64]
@@ -53,6 +56,7 @@ class Scored:
     maps: Mapping[str, NDArray[np.float32]]
     segments: NDArray[np.uint8] | None
     doubts: list[str]
+    vectors: Mapping[str, Vectors] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,18 +109,25 @@ class TrainedPipeline:
             SegadError: naming the image and the plugin; nothing of the batch is scored.
         """
         count = len(batch)
-        given = [checked_scores(c, batch, name) for name, c in self.classifiers.items()]
+        vectors: dict[str, Vectors] = {}
+        given: list[NDArray[np.float64]] = []
+        for name, classifier in self.classifiers.items():
+            if isinstance(classifier, VectorClassifier):
+                vectors[name] = checked_vectors(classifier, batch, name)
+                given.append(judged(classifier, vectors[name], batch.samples, name))
+            else:
+                given.append(checked_scores(classifier, batch, name))
         scored = self.scoring.score(batch)
         if self.segad is None:
             alone = given or scored.values
-            return Scored(alone[0][:, 0], np.empty((count, 0)), scored.maps, None, [""] * count)
+            return Scored(alone[0][:, 0], np.empty((count, 0)), scored.maps, None, [""] * count, vectors)
         features = self.segad.features(scored, given)
         scores = np.asarray(self.segad.final.margins(features), np.float64)
         if scores.shape != (count,) or not np.isfinite(scores).all():
             what = f"the final classifier returned {scores.shape} scores for {count} images"
             raise PluginError(f"{what}, or some that are not finite")
         segments = scored.segments[self.segad.segmenter]
-        return Scored(scores, features, scored.maps, segments.maps, segments.doubts(count))
+        return Scored(scores, features, scored.maps, segments.maps, segments.doubts(count), vectors)
 
 
 def open_pipeline(container: Container, registry: Registry, device: str) -> TrainedPipeline:

@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.contracts import Vectors
+
 Verdict = Literal["OK", "NG", "UNKNOWN"]
 
 REASONS = 3
@@ -73,6 +75,7 @@ class Inspection:
         segments: (H, W) labels, or None.
         features: (d,) its feature vector.
         doubt: why the score may be meaningless; empty if nothing is doubtful.
+        vectors: what describes it to each classifier that learns from vectors, each (1, D).
     """
 
     prediction: Prediction
@@ -81,6 +84,7 @@ class Inspection:
     segments: NDArray[np.uint8] | None = None
     features: NDArray[np.float64] | None = None
     doubt: str = ""
+    vectors: dict[str, Vectors] = field(default_factory=dict)
 
 
 def side(score: float, threshold: float) -> Verdict:

@@ -10,11 +10,15 @@ import numpy as np
 from segad_core.base.digest import array_digest, digest_of
 from segad_core.bundle.format.operating_point import calibration_table
 from segad_core.bundle.format.tables import Golden, read_golden, read_table
+from segad_core.bundle.format.vectors import VectorTable
 from segad_core.bundle.runtime.building import scores_of
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.opening import whole
 from segad_core.bundle.runtime.prediction import Verdict, side
+from segad_core.bundle.runtime.relearning import scores_of_vectors, vectors_kept
+from segad_core.contracts import VectorClassifier
 from segad_core.errors import BundleError, DataError, ImageError
+from segad_core.operate.image_table import ImageTable
 from segad_core.operate.operating_point import operating_point
 
 TOLERANCE = 0.01
@@ -126,21 +130,28 @@ def _point_problems(bundle: Bundle) -> list[str]:
 def _claim_problems(bundle: Bundle, listed: Sequence[Golden]) -> list[str]:
     """What the bundle says of itself, and is not so."""
     container, manifest = bundle.container, bundle.manifest
-    tables = [read_table(container, "calibration")]
+    kept, tables = vectors_kept(bundle), [read_table(container, "calibration")]
     if manifest.pipeline.final is not None:
         tables.append(read_table(container, "training"))
-    taught = {one.digest for table in tables[1:] for one in table.images if one.taught}
+    images = [image for table in tables for image in table.images]
+    learnt = [image for table in tables[1:] for image in table.images]
     problems = []
+    if kept is not None:
+        problems += _vector_problems(bundle, *kept, tables)
+        described = [one.image for one in kept[1].images]
+        images += described
+        learnt += [] if len(tables) > 1 else described
+    taught = {one.digest for one in learnt if one.taught}
     splits = manifest.provenance.splits
     if splits and splits != digest_of(container.text("splits.json")):
         problems.append("the digest of the split in the manifest is not that of 'splits.json'")
     if len(taught) != manifest.provenance.learnt:
         problems.append(
-            f"the manifest says that {manifest.provenance.learnt} images were taught, but the training table "
-            f"has {len(taught)}"
+            f"the manifest says that {manifest.provenance.learnt} images were taught, but its tables "
+            f"have {len(taught)}"
         )
     tested = {one.digest for one in tables[0].images}
-    labels = {(one.digest, one.label) for table in tables for one in table.images if not one.artificial}
+    labels = {(one.digest, one.label) for one in images if not one.artificial}
     for one in listed:
         if one.digest not in tested:
             problems.append(f"{one.file}: is not one of the calibration images")
@@ -148,6 +159,42 @@ def _claim_problems(bundle: Bundle, listed: Sequence[Golden]) -> list[str]:
             problems.append(f"{one.file}: has another label in the tables")
         elif not _has_digest(bundle, one):
             problems.append(f"{one.file}: is another image than the calibration image that it stands for")
+    return problems
+
+
+def _vector_problems(
+    bundle: Bundle, alias: str, kept: VectorTable, tables: Sequence[ImageTable]
+) -> list[str]:
+    """What is wrong with the vectors of a classifier: they are scored again, and compared with the tables.
+
+    Args:
+        bundle: restored.
+        alias: names the classifier.
+        kept: its vectors.
+        tables: of the calibration images and, with a final classifier, of its training images.
+    """
+    classifier, calibration = bundle.pipeline.classifiers[alias], tables[0]
+    assert isinstance(classifier, VectorClassifier)
+    found = scores_of_vectors(bundle, classifier, kept.calibration, alias)
+    stored = calibration.features[:, -found.shape[1] :] if len(tables) > 1 else calibration.scores[:, None]
+    found = found[:, : stored.shape[1]]
+    problems = []
+    off, room = np.abs(found - stored).max(initial=0.0), TOLERANCE * np.ptp(stored, axis=0).max(initial=0.0)
+    if off > room:
+        problems.append(
+            f"the scores of classifier '{alias}' from its vectors differ from the calibration table by up to "
+            f"{off:.3g}; the tolerance is {room:.3g}"
+        )
+    labels = {one.image.digest: one.image.label for one in kept.images}
+    learnt = {one.image.digest for one in kept.images if one.learns and not one.image.taught}
+    if secret := learnt.intersection(one.digest for one in calibration.images):
+        problems.append(f"the classifier '{alias}' learnt from {len(secret)} of the calibration images")
+    training = [one for table in tables[1:] for one in table.images if not one.artificial]
+    if strays := [one for one in training if labels.get(one.digest) != one.label]:
+        problems.append(
+            f"the vectors of classifier '{alias}' lack {len(strays)} of the images in the training table, or "
+            "label them otherwise"
+        )
     return problems
 
 
