@@ -133,7 +133,7 @@ def images_learnt_from(container: Container) -> list[Image]:
     Raises:
         BundleError: the record is not valid.
     """
-    if container.manifest.pipeline.final is not None:
+    if "training.json" in container.manifest.files:
         return list(read_table(container, "training").images)
     names = [_name(alias, "json") for alias in container.manifest.pipeline.classifiers]
     lists = [_read_list(container, name) for name in names if name in container.manifest.files]
