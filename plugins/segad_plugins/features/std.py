@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from segad_core.api import Feature, SegmentValues
 from segad_plugins.features.moments import _moments
 
-_ROUNDING = float(np.finfo(np.float64).eps)
-
 
 class Std(Feature):
     """Population standard deviation of each segment; 0.0 if it is empty, constant or one pixel."""
@@ -18,6 +16,4 @@ class Std(Feature):
         return ("std",)
 
     def compute(self, values: SegmentValues) -> NDArray[np.float64]:
-        mean, variance = _moments(values)[:, 0], _moments(values)[:, 1]
-        constant = variance <= (_ROUNDING * mean) ** 2  # as for `skew` and `kurtosis`
-        return np.where(constant, 0.0, np.sqrt(variance))[:, None]
+        return np.sqrt(_moments(values)[:, 1:2])  # sums of equal float32 values are exact in float64
