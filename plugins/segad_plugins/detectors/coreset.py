@@ -13,7 +13,8 @@ covers 3: the picks equal those of the same float32 arithmetic without any short
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -74,20 +75,27 @@ def select(
     tally = np.zeros((-(-n // BLOCK), 2), np.int64)
     bounds = _bounds(d, radius) if prune else np.array([1, np.inf, 1, np.inf], np.float32)
     batch = -(-count // 100)
+    with numba_threads(1 + len(tally) // BLOCKS_PER_THREAD):
+        for first in range(0, count, batch):
+            last = min(first + batch, count)
+            _extend(points, sketch, picks, nearest, owner, gate, tally, bounds, first, last)
+            if progress is not None:
+                progress(last, count)
+    return Selection(picks, int(tally[:, 0].sum()), int(tally[:, 1].sum()), count * (count - 1) // 2)
+
+
+@contextmanager
+def numba_threads(most: int) -> Iterator[None]:
+    """Lets numba use up to `most` threads, alone; torch's number of threads stays what it is."""
     with _SELECTING:
         torch_threads = torch.get_num_threads()  # before numba is asked: asking starts it
         threads = get_num_threads()
         try:
-            set_num_threads(min(threads, 1 + len(tally) // BLOCKS_PER_THREAD))
-            for first in range(0, count, batch):
-                last = min(first + batch, count)
-                _extend(points, sketch, picks, nearest, owner, gate, tally, bounds, first, last)
-                if progress is not None:
-                    progress(last, count)
+            set_num_threads(min(threads, most))
+            yield
         finally:
             set_num_threads(threads)
             torch.set_num_threads(torch_threads)  # starting numba sets OpenMP's number, on which sums depend
-    return Selection(picks, int(tally[:, 0].sum()), int(tally[:, 1].sum()), count * (count - 1) // 2)
 
 
 def projected_dimension(n: int, d: int, eps: float) -> int:

@@ -69,12 +69,16 @@ def patchcore(detector: PatchCore, images: int, size: tuple[int, int], shapes: S
     # embedding an image needs about four times its vectors; its distances then need three times and the map
     block = 4 * min(images, _BLOCK) * image
     sketching = 8 * projected * (min(patches, _SAMPLE) + 3 * projected)
+    work = f"{picks:,} picks out of {patches:,} patches of {dimension} values, "
+    evaluations = cost.distance_evaluations
+    if detector.params.outliers:
+        work += "twice, to leave out outlying images, "
+        evaluations = 2 * evaluations + picks * patches
     return Estimate(
         state,
         memory + block + state + sketching,
         per_image=5 * image + 16 * size[0] * size[1],
-        work=f"{picks:,} picks out of {patches:,} patches of {dimension} values, "
-        f"at most {cost.distance_evaluations:.1e} distances of {projected} values",
+        work=f"{work}at most {evaluations:.1e} distances of {projected} values",
     )
 
 

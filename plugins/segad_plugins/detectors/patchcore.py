@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -23,10 +25,12 @@ from segad_core.api import (
     estimated_by,
     to_numpy,
 )
-from segad_plugins.detectors import coreset
+from segad_plugins.detectors import coreset, outliers
 from segad_plugins.detectors.maps import Border, check_blur, gaussian_blur, upsample
 from segad_plugins.detectors.nearest import nearest, squared_distances
 from segad_plugins.torch_tools import check_version, entry, tensor, torch_device
+
+log = logging.getLogger("segad.plugins")
 
 _VERSION = 1
 _BLOCK = 64  # training images embedded at a time
@@ -42,6 +46,10 @@ class PatchCore(Detector):
     memory bank here, and no epsilon is added to differences.
 
     The number of neighbours affects the image score only, never the map.
+
+    `outliers` leaves out the training images that look least like the others, should there be bad parts
+    among them: those whose ten most unusual patches are farthest from the patches of all other images. The
+    memory bank is then that of a training without them. The log names them.
     """
 
     class Params(Parameters):
@@ -59,6 +67,12 @@ class PatchCore(Detector):
         blur_sigma: float = Field(4.0, ge=0, description="0 for none; radius 4 sigma")
         blur_border: Border = Field("reflect", description="symmetric repeats the edge pixels, as scipy does")
         image_score: Literal["reweighted", "maximum"] = "reweighted"
+        outliers: float = Field(
+            0.0,
+            ge=0,
+            le=0.3,
+            description="share of training images, least like the others, left out",
+        )
 
     params: Params
 
@@ -79,14 +93,9 @@ class PatchCore(Detector):
     def fit(self, images: ImageSet, run: Run) -> None:
         device = torch_device(self.device)
         patches = self._training_patches(images, device)
-        projection_seed, start_seed = run.seed.generate_state(2)
-        points = coreset.project(patches, self.params.projection_eps, int(projection_seed))
-        picks = coreset.greedy_coreset(
-            points,
-            self.picks(len(points)),
-            int(start_seed) % len(points),
-            lambda done, total: run.progress("coreset picks", done, total),
-        )
+        if count := int(self.params.outliers * len(images)):
+            patches = self._without_outliers(patches, images, count, run)
+        _, picks = self._coreset(patches, run, "coreset picks")
         self._bank = torch.from_numpy(patches[picks]).to(device)
 
     def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
@@ -126,6 +135,37 @@ class PatchCore(Detector):
             patches[start : start + _BLOCK] = block
         assert patches is not None  # the engine passes at least one image
         return patches.reshape(-1, patches.shape[-1])
+
+    def _coreset(
+        self, patches: NDArray[np.float32], run: Run, what: str
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The points (n, d) to which the patches are projected, and the indices of those picked."""
+        projection_seed, start_seed = run.seed.generate_state(2)
+        points = coreset.project(patches, self.params.projection_eps, int(projection_seed))
+        picks = coreset.greedy_coreset(
+            points, self.picks(len(points)), int(start_seed) % len(points), partial(run.progress, what)
+        )
+        return points, picks
+
+    def _without_outliers(
+        self, patches: NDArray[np.float32], images: ImageSet, count: int, run: Run
+    ) -> NDArray[np.float32]:
+        """The patches of all training images but `count`, in the same memory."""
+        points, picks = self._coreset(patches, run, "coreset picks to find outliers")
+        progress = partial(run.progress, "picks compared with other images")
+        unlike = outliers.least_alike(points, picks, len(images), count, progress)
+        log.info(
+            "patchcore: left out %d of %d training images, which look least like the others: %s",
+            count,
+            len(images),
+            ", ".join(images.samples[i].id for i in unlike),
+            extra={"notice": True},
+        )
+        by_image = patches.reshape(len(images), -1, patches.shape[-1])
+        kept = np.delete(np.arange(len(images)), unlike)
+        for place, image in enumerate(kept):
+            by_image[place] = by_image[image]
+        return by_image[: len(kept)].reshape(-1, patches.shape[-1])
 
     def picks(self, patches: int) -> int:
         return max(1, int(self.params.coreset_ratio * patches))

@@ -10,6 +10,11 @@ class TestPatchCoreOnTinyEncoder(DetectorSuite):
         return PatchCore(PatchCore.Params(coreset_ratio=0.1))
 
 
+class TestPatchCoreWithoutOutliers(DetectorSuite):
+    def make(self):
+        return PatchCore(PatchCore.Params(coreset_ratio=0.1, outliers=0.3))
+
+
 class TestPatchCoreOnEfficientNetLite0(DetectorSuite):
     def make(self):
         return PatchCore(PatchCore.Params(coreset_ratio=0.1))
