@@ -54,6 +54,7 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
                 f"  seed {fold}: images for detectors {len(split.detectors)}, "
                 f"final classifier {len(split.final)}, test {len(split.test)}, "
                 f"doubtful {len(split.doubtful)}, unused {len(split.unused)}"
+                + (f", detectors in {len(split.detector_folds)} folds" if split.detector_folds else "")
                 + (f", published subset '{split.subset}'" if split.subset else "")
                 + "".join(f", classifier {name} {len(chosen)}" for name, chosen in split.classifiers.items())
             )

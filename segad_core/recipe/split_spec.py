@@ -62,10 +62,22 @@ class TestSpec(Strict):
 
 
 class DetectorSplit(Strict):
-    """The good images that detectors train on; with a seed of their own, one training serves all seeds."""
+    """The good images that detectors train on; with a seed of their own, one training serves all seeds.
+
+    With folds, the final classifier learns from the same good images: each is described by detectors that
+    train on the other folds. Then they are all good training images unless `good` says otherwise.
+    """
 
     good: Amount = 0.5
     seed: Seed | None = None
+    folds: Annotated[int, Field(ge=2, le=10)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_serve_both(cls, value: object) -> object:
+        if isinstance(value, dict) and value.get("folds") is not None:
+            return {"good": "rest", **value}
+        return value
 
 
 class BadSpec(Strict):
@@ -145,6 +157,12 @@ class SplitSpec(Strict):
         drawn = sorted(self.model_fields_set - {"file", "seeds", "leave_out", "group"})
         if self.file is not None and drawn:
             raise PydanticCustomError("row", f"'file' replaces drawing a split: remove {', '.join(drawn)}")
+        if self.detectors.folds and self.final.good != "rest":
+            raise PydanticCustomError(
+                "row",
+                "with 'detectors.folds', the final classifier learns from the detectors' good images: remove "
+                "'final.good'",
+            )
         if self.test is not None and self.final.bad.origin == "subsets":
             raise PydanticCustomError(
                 "row",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from segad_core.contracts import LearningSegmenter, Sample, optional
@@ -79,6 +79,7 @@ class StatisticsCell:
     Attributes:
         fitted: which good parts the features learn from; None if none of them learns.
         segmenter_fit: the training of the segmenter; None if it does not learn.
+        folds: the detector's trainings on folds, if it is cross-fitted.
     """
 
     key: str
@@ -87,6 +88,11 @@ class StatisticsCell:
     features: tuple[Choice, ...]
     fitted: FittedOn | None = None
     segmenter_fit: FitCell | None = None
+    folds: tuple[FitCell, ...] = ()
+
+    def part(self, number: int) -> StatisticsCell:
+        """The cell with the training that describes a part of the task's lines."""
+        return replace(self, fit=self.folds[number - 1]) if number else self
 
 
 @dataclass(frozen=True)
@@ -177,6 +183,7 @@ class StatisticsTask:
 
     Attributes:
         defects: put on each image before detectors see it, if any; images are segmented without them.
+        by_fold: the lines of `samples` that each fold of cross-fitted detectors describes.
     """
 
     name: str
@@ -187,6 +194,16 @@ class StatisticsTask:
     cells: tuple[StatisticsCell, ...]
     needs: tuple[str, ...]
     defects: Defects | None = None
+    by_fold: tuple[tuple[int, ...], ...] = ()
+
+    def parts(self) -> tuple[tuple[int, ...], ...]:
+        """The lines of each pass: those that detectors describe that are in no fold, then those of folds."""
+        folded = {line for part in self.by_fold for line in part}
+        return (tuple(i for i in range(len(self.samples)) if i not in folded), *self.by_fold)
+
+    def of(self, lines: Sequence[int]) -> StatisticsTask:
+        """The task with these lines alone."""
+        return replace(self, samples=tuple(self.samples[line] for line in lines), by_fold=())
 
 
 @dataclass(frozen=True)

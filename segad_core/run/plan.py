@@ -12,13 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from segad_core.base.digest import digest_of
-from segad_core.contracts import LearningSegmenter, Sample
-from segad_core.contracts.run import training_entropy
+from segad_core.contracts import Sample
 from segad_core.images import Inventory
-from segad_core.images.image_set import Preprocessing
-from segad_core.recipe import Choice, Recipe, Row
+from segad_core.recipe import Recipe, Row
 from segad_core.run.cells import (
-    SCHEMA,
     SCORING,
     Defects,
     FeatureTable,
@@ -32,8 +29,9 @@ from segad_core.run.cells import (
     Task,
     names_for,
 )
-from segad_core.run.described import Described
+from segad_core.run.lines import lines_of
 from segad_core.run.statistics_pass import StatisticsPass
+from segad_core.run.trainings import Trainings
 from segad_core.split.draw import Fold, Split
 from segad_core.split.folds import out_of_fold
 from segad_core.split.groups import Groups
@@ -74,33 +72,27 @@ def plan_category(
     return CategoryPlan(category, tuple(tasks))
 
 
-class _Planner:
-    def __init__(self, recipe: Recipe, category: str, inventory: Inventory, groups: Groups | None) -> None:
-        self.recipe = recipe
-        self.groups = groups
-        self.category = category
-        self.inventory = inventory
-        self.by_id = {sample.id: sample for sample in inventory.samples}
-        skeleton = recipe.skeleton
-        self.preprocessing = Preprocessing(skeleton.image.size, skeleton.image.white, skeleton.batch_size)
-        self.described = Described(recipe, category, inventory, self.preprocessing)
-
+class _Planner(Trainings):
     def group(self, fit_seed: int, splits: Mapping[Fold, Split]) -> list[Task]:
         """The tasks of the folds that share one training of each detector."""
-        train_ids = list(dict.fromkeys(split.detectors for split in splits.values()))
+        parts: dict[Any, dict[Fold, Split]] = {}
+        for fold, split in splits.items():
+            parts.setdefault(split.trainings(), {})[fold] = split
         # with a fixed detector seed, the images still differ by fold where the test set is drawn
-        if len(train_ids) > 1:
-            parts = [{fold: s for fold, s in splits.items() if s.detectors == ids} for ids in train_ids]
-            return [task for part in parts for task in self.group(fit_seed, part)]
-        train = self.samples(train_ids[0])
-        others = self.samples(sorted(self.by_id.keys() - {s.id for s in train}))
-        lines = {sample.id: i for i, sample in enumerate(others)}
+        if len(parts) > 1:
+            return [task for part in parts.values() for task in self.group(fit_seed, part)]
+        train, *folds = map(self.samples, next(iter(parts)))
+        table = lines_of(self.by_id, splits)
+        others = self.samples(table.images)
         learners = self.recipe.learners()
-        fits = {
-            alias: self.fit_cell(alias, choice, train, fit_seed)
-            for alias, choice in self.recipe.detectors.items()
-            if alias in learners
-        }
+        fits, *fold_fits = (
+            {
+                alias: self.fit_cell(alias, choice, images, fit_seed)
+                for alias, choice in self.recipe.detectors.items()
+                if alias in learners
+            }
+            for images in (train, *folds)
+        )
         segmenter_fits = {
             choice.digest(self.category): self.fit_cell(
                 f"segmenter {choice.provider.name}", choice, train, fit_seed
@@ -108,10 +100,19 @@ class _Planner:
             for choice in self.recipe.learning_segmenters()
         }
         label = f"{self.category}, seed {', '.join(str(seed) for seed in {fold.seed: 0 for fold in splits})}"
-        real = StatisticsPass(self.common(), others, self.content(others), fits, segmenter_fits)
+        real = StatisticsPass(
+            self.common(),
+            others,
+            self.content(others),
+            fits,
+            segmenter_fits,
+            fold_fits=fold_fits,
+            by_fold=table.by_fold,
+        )
         tasks: list[Task] = []
         rows: list[Task] = []
         for fold, split in splits.items():
+            lines = table.of[fold]
             scores: dict[str, str] = {}
             for alias in [alias for alias in self.recipe.classifiers if alias in learners]:
                 own, scores[alias] = self.classifier_tasks(alias, fold, split, others, lines)
@@ -120,52 +121,13 @@ class _Planner:
             rows += [self.row_task(r, fold, split, lines, real, generated, scores) for r in self.recipe.rows]
             tasks += [p.task(f"{self.category}, seed {fold}: generated defects") for p in generated.values()]
         if fits:
-            trained = [*fits.values(), *segmenter_fits.values()]
-            different = {cell.key: cell for cell in trained}.values()  # equal detectors share one
-            fit = {"samples": train, "groups": self.groups_of(train), **self.common()}
-            tasks = [
-                FitTask(f"{label}: fit", cells=tuple(different), **fit),
-                real.task(f"{label}: statistics"),
-                *tasks,
+            trainings = [self.fit_task(f"{label}: fit", train, [*fits.values(), *segmenter_fits.values()])]
+            trainings += [
+                self.fit_task(f"{label}: fit, fold {i + 1} of {len(folds)}", images, list(own.values()))
+                for i, (images, own) in enumerate(zip(folds, fold_fits, strict=True))
             ]
+            tasks = [*trainings, real.task(f"{label}: statistics"), *tasks]
         return [*tasks, *rows]
-
-    def common(self) -> dict[str, Any]:
-        """What all tasks that read images have in common."""
-        return {
-            "category": self.category,
-            "encoder": self.recipe.encoder,
-            "preprocessing": self.preprocessing,
-        }
-
-    def samples(self, ids: Sequence[str]) -> tuple[Sample, ...]:
-        return tuple(self.by_id[i] for i in ids)
-
-    def content(self, samples: Sequence[Sample]) -> list[str]:
-        return [self.inventory.facts[sample.id].file for sample in samples]
-
-    def groups_of(self, samples: Sequence[Sample]) -> tuple[int, ...]:
-        """The group of each of these images; empty where groups are not known."""
-        return self.groups.numbers(sample.id for sample in samples) if self.groups else ()
-
-    def fit_cell(
-        self, alias: str, choice: Choice, train: Sequence[Sample], seed: int, labels: Sequence[int] = ()
-    ) -> FitCell:
-        entropy = training_entropy(seed, self.category, choice.provider.qualified)
-        kind = "segmenter" if issubclass(choice.component, LearningSegmenter) else "detector"
-        inputs = {
-            "cell": ["fit", SCHEMA],
-            kind if not labels else "classifier": choice.identity(self.category),
-            **self.described.given_to(alias, choice),
-            "images": self.content(train),
-            "seed": entropy,
-            **names_for(train, choice),
-        }
-        if labels:
-            inputs["labels"] = list(labels)
-        if groups := self.groups_of(train):
-            inputs["groups"] = list(groups)
-        return FitCell(digest_of(inputs), alias, choice, entropy)
 
     def classifier_tasks(
         self, alias: str, fold: Fold, split: Split, others: Sequence[Sample], lines: Mapping[str, int]
@@ -237,7 +199,7 @@ class _Planner:
             table = replace(real.table(row, fitted), scores_key=scores.get(row.classifier, ""))
             if row.defects:
                 train = good
-                damaged = self.defective(row, fold.seed, good, real, generated)
+                damaged = self.defective(row, fold.seed, good, split, real, generated)
                 defective = damaged.table(row, fitted, real)
         labels = tuple(int(self.by_id[i].label or 0) for i in train)
         scored = (*split.test, *split.doubtful)
@@ -277,6 +239,7 @@ class _Planner:
         row: Row,
         seed: int,
         good: Sequence[str],
+        split: Split,
         real: StatisticsPass,
         generated: dict[str, StatisticsPass],
     ) -> StatisticsPass:
@@ -293,7 +256,15 @@ class _Planner:
         name = digest_of(defects.identity(self.category))
         if name not in generated:
             samples = self.samples(good)
+            folds = [{*fold} for fold in split.detector_folds]
             generated[name] = StatisticsPass(
-                self.common(), samples, self.content(samples), real.fits, real.segmenter_fits, defects
+                self.common(),
+                samples,
+                self.content(samples),
+                real.fits,
+                real.segmenter_fits,
+                defects,
+                real.fold_fits,
+                tuple(tuple(i for i, image in enumerate(good) if image in fold) for fold in folds),
             )
         return generated[name]

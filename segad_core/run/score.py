@@ -21,7 +21,7 @@ from segad_core.contracts import (
 from segad_core.run.cells import FitCell, FittedOn, ScoresTask, StatisticsCell, StatisticsTask, distributions
 from segad_core.run.fit import open_images, reads_encoder, restored
 from segad_core.run.vectors import scores_from_vectors
-from segad_core.scoring.batch import GeneratedDefects, NamedDetector, ScoringPass
+from segad_core.scoring.batch import GeneratedDefects, NamedDetector, ScoredBatch, ScoringPass
 from segad_core.scoring.fitted import KeptMaps, fit_features, is_fitted, maps_of, restore_features, states_of
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.statistics import MapStatistics
@@ -34,37 +34,61 @@ Segmenters = Mapping[str, NamedSegmenter]
 
 
 def score_with_detectors(task: StatisticsTask, store: Store, device: str, progress: Progress) -> None:
-    """Fills those of a task's cells that the store lacks: statistics of maps, or detectors' image scores."""
+    """Fills those of a task's cells that the store lacks: statistics of maps, or detectors' image scores.
+
+    With cross-fitted detectors, there is a pass for each fold, over the images that its detectors describe.
+    """
     missing = [cell for cell in task.cells if not store.has(cell.key)]
-    detectors = detectors_of([cell.fit for cell in missing], store, task.category, device)
     segmenters = _segmenters(task, missing, store, device)
-    learnt = [s.segmenter for s in segmenters.values() if isinstance(s.segmenter, LearningSegmenter)]
     statistics = [_statistics(cell, task, segmenters, device) for cell in missing]
-    _fit_features(task, missing, statistics, detectors, store, device, progress)
-    scoring = ScoringPass(detectors, statistics, _defects(task, segmenters, device))
-    learners = [*(d.detector for d in detectors.values()), *learnt]
-    images = open_images(task, learners, store, device, progress)
     values: list[list[NDArray[np.float64]]] = [[] for _ in missing]
     quality: dict[NamedSegmenter, list[tuple[float | None, str]]] = {s: [] for s in segmenters.values()}
-    done = 0
-    for batch in images.batches():
-        scored = scoring.score(batch)
-        for rows, some in zip(values, scored.values, strict=True):
-            rows.append(some)
-        for segmenter, segments in scored.segments.items():
-            quality[segmenter] += [(one.fit, one.doubt) for one in segments.quality]
-        done += len(batch)
-        progress("images scored", done, len(task.samples))
+    order: list[int] = []
+    for number, lines in enumerate(task.parts()):
+        cells, done = [cell.part(number) for cell in missing], len(order)
+        for scored in _scored(task.of(lines), cells, statistics, segmenters, store, device, progress):
+            for rows, some in zip(values, scored.values, strict=True):
+                rows.append(some)
+            for segmenter, segments in scored.segments.items():
+                quality[segmenter] += [(one.fit, one.doubt) for one in segments.quality]
+            done += len(scored.values[0])
+            progress("images scored", done, len(task.samples))
+        order += lines
+    places = np.argsort(order)  # of each line
+    learnt = [s.segmenter for s in segmenters.values() if isinstance(s.segmenter, LearningSegmenter)]
     for cell, asked, rows in zip(missing, statistics, values, strict=True):
-        files = values_files(asked.columns(), np.concatenate(rows))
-        files[QUALITY] = json_bytes(quality[asked.segmenter] if asked.segmenter else [])
+        files = values_files(asked.columns(), np.concatenate(rows)[places])
+        found = quality[asked.segmenter] if asked.segmenter else []
+        files[QUALITY] = json_bytes([found[place] for place in places] if found else [])
         if is_fitted(asked.features):
             files[FEATURES] = arrays_to_bytes(states_of(asked.features))
-        readers = [detectors[cell.fit.key].detector, *learnt]
+        readers = [cell.fit.learner.build(task.category), *learnt]
         encoder = task.encoder if any(reads_encoder(one, task) for one in readers) else None
         defects = (*task.defects.generators, task.defects.segmenter) if task.defects else ()
         made_by = distributions(cell.fit.learner, encoder, cell.segmenter, *cell.features, *defects)
         store.put(cell.key, "statistics", files, made_by, store.used)
+
+
+def _scored(
+    task: StatisticsTask,
+    cells: Sequence[StatisticsCell],
+    statistics: Sequence[MapStatistics],
+    segmenters: Segmenters,
+    store: Store,
+    device: str,
+    progress: Progress,
+) -> Iterator[ScoredBatch]:
+    """A pass over a task's images with the detectors of these cells, which are released at its end."""
+    if not task.samples:
+        return
+    statistics = [replace(s, detector=cell.fit.key) for s, cell in zip(statistics, cells, strict=True)]
+    detectors = detectors_of([cell.fit for cell in cells], store, task.category, device)
+    _fit_features(task, cells, statistics, detectors, store, device, progress)
+    scoring = ScoringPass(detectors, statistics, _defects(task, segmenters, device))
+    learners: list[Learner] = [d.detector for d in detectors.values()]
+    learners += [s.segmenter for s in segmenters.values() if isinstance(s.segmenter, LearningSegmenter)]
+    for batch in open_images(task, learners, store, device, progress).batches():
+        yield scoring.score(batch)
 
 
 def score_with_classifier(task: ScoresTask, store: Store, device: str, progress: Progress) -> None:

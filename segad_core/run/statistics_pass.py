@@ -30,6 +30,8 @@ class StatisticsPass:
         fits: the trained detectors, by name.
         segmenter_fits: the trained segmenters, by the digest of their choice.
         defects: what is put onto the images, if anything.
+        fold_fits: with cross-fitted detectors, those that are trained for each fold, by name.
+        by_fold: the lines of the images that the detectors of each fold describe.
     """
 
     def __init__(
@@ -40,11 +42,14 @@ class StatisticsPass:
         fits: Mapping[str, FitCell],
         segmenter_fits: Mapping[str, FitCell],
         defects: Defects | None = None,
+        fold_fits: Sequence[Mapping[str, FitCell]] = (),
+        by_fold: tuple[tuple[int, ...], ...] = (),
     ) -> None:
         self.category: str = common["category"]
         self.fits = fits
+        self.fold_fits = fold_fits
         self.segmenter_fits = segmenter_fits
-        self._task = {**common, "samples": tuple(samples), "defects": defects}
+        self._task = {**common, "samples": tuple(samples), "defects": defects, "by_fold": by_fold}
         self._images: dict[str, Any] = {"images": list(content)}
         if defects:
             self._images["defects"] = defects.identity(self.category)
@@ -74,7 +79,7 @@ class StatisticsPass:
     def task(self, name: str) -> StatisticsTask:
         """What makes all cells that were asked for."""
         cells = tuple(self._cells.values())
-        needs = [cell.fit.key for cell in cells]
+        needs = [fit.key for cell in cells for fit in (cell.fit, *cell.folds)]
         needs += [cell.fitted.key for cell in cells if cell.fitted and cell.fitted.key]
         needs += [cell.segmenter_fit.key for cell in cells if cell.segmenter_fit]
         if self._defects and self._defects.segmenter_fit:
@@ -101,6 +106,10 @@ class StatisticsPass:
         segmenter_fit = self.segmenter_fits.get(segmenter.digest(self.category)) if segmenter else None
         if segmenter_fit is not None:
             inputs["segmenter fit"] = segmenter_fit.key
+        folds = tuple(fits[fit.alias] for fits in self.fold_fits)
+        if folds:
+            lines = self._task["by_fold"]
+            inputs["folds"] = [[one.key, list(part)] for one, part in zip(folds, lines, strict=True)]
         if fitted is None or not any(issubclass(f.component, FittedFeature) for f in features):
             fitted = None
         else:
@@ -108,6 +117,6 @@ class StatisticsPass:
                 fitted = replace(fitted, good=(), key=source._cell(fit, segmenter, features, fitted))
             inputs["fitted on"] = asdict(fitted)
         key = digest_of(inputs)
-        cell = StatisticsCell(key, fit, segmenter, features, fitted, segmenter_fit)
+        cell = StatisticsCell(key, fit, segmenter, features, fitted, segmenter_fit, folds)
         self._cells.setdefault(key, cell)
         return key

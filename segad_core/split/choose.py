@@ -10,8 +10,10 @@ from segad_core.contracts import Sample, optional
 from segad_core.errors import DataError, LeakageError
 from segad_core.images import Inventory, audit
 from segad_core.recipe import Recipe
-from segad_core.split.draw import Fold, Split, draw_for_classifier, make_split
+from segad_core.split.crossfit import check_features, with_folds
+from segad_core.split.draw import Fold, Split, make_split
 from segad_core.split.file import Splits
+from segad_core.split.for_classifiers import draw_for_classifier
 from segad_core.split.from_file import fit_to_images, report_unlisted, splits_from_file
 from segad_core.split.groups import Groups, explained, report_divided
 from segad_core.split.subsets import Subsets, report_unused, subset_of_seed
@@ -63,6 +65,8 @@ def make_splits(
                     split = _drawn(recipe, category, listed, inventory, subsets, fold, groups)
                 _check_kept_out(split, inventory, fold.held_out, context)
                 _check_final(recipe, split, inventory, context)
+                if (count := recipe.skeleton.split.detectors.folds) and not given:
+                    split = with_folds(split, inventory, count, fold.seed, context, groups)
                 split = _with_classifiers(recipe, split, inventory, fold, context, groups)
             except DataError as error:
                 optional_fold = fold.held_out or (fold.amount and not isinstance(error, LeakageError))
@@ -81,6 +85,7 @@ def make_splits(
             splits[fold] = split
         _report_skipped(category, skipped, len(folds), notes)
     _report_sizes(category, splits, inventory, notes)
+    check_features(recipe, list(splits.values()))
     if groups:
         from_test = not given and recipe.skeleton.split.final.bad.origin == "test"
         report_divided(category, groups, splits.values(), from_test, notes)

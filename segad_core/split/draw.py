@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from segad_core.contracts import Sample
 from segad_core.errors import DataError, RecipeError
-from segad_core.recipe.split_spec import Amount, ClassifierSplit, SplitSpec
-from segad_core.split.shuffle import draw, take
+from segad_core.recipe.split_spec import SplitSpec
+from segad_core.split.shuffle import count_of, draw, take
 
 Purpose = Literal["detectors", "final", "test", "doubtful", "unused"]
 
@@ -47,6 +46,9 @@ class Split:
             and `final` (paper section 4.1), never from `test`.
         subset: the published subset of bad images in `final`, if any.
         detectors_seed: seeds the detectors' training; folds with the same seed and images share it.
+        detector_folds: with cross-fitted detectors, the images of `final` in each of their folds, which
+            detectors describe that train on the good images of the other folds; empty without. The good
+            images of `final` are then those of `detectors`.
     """
 
     detectors: tuple[str, ...]
@@ -57,9 +59,19 @@ class Split:
     classifiers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     subset: str = ""
     detectors_seed: int = 0
+    detector_folds: tuple[tuple[str, ...], ...] = ()
+
+    def trainings(self) -> tuple[tuple[str, ...], ...]:
+        """The good images of each training of a detector: all of them, then those of each fold's."""
+        return (self.detectors, *map(self.trained_on, range(len(self.detector_folds))))
+
+    def trained_on(self, number: int) -> tuple[str, ...]:
+        """The good images that the detectors of a fold train on."""
+        left_out = {*self.detector_folds[number]}
+        return tuple(image for image in self.detectors if image not in left_out)
 
     def purposes(self) -> dict[str, Purpose]:
-        """The purpose of each image that serves one."""
+        """The purpose of each image that serves one; that of images of cross-fitted detectors is `final`."""
         names: tuple[Purpose, ...] = ("detectors", "final", "test", "doubtful")
         return {image: name for name in names for image in getattr(self, name)}
 
@@ -79,8 +91,9 @@ def make_split(
     """Draws the split of a category for a seed.
 
     The test images come first: the official ones, or as `test` says. Then come the detectors' good images,
-    then the final classifier's good images from what is left. Its bad images come from the training part or,
-    as in the paper's VisA benchmark, are moved over from the test part.
+    then the final classifier's good images from what is left; with cross-fitted detectors, they are the same.
+    Its bad images come from the training part or, as in the paper's VisA benchmark, are moved over from the
+    test part.
 
     No group is divided: none has images in both training and test, unless an official split has it so, and
     the good images of none are divided between detectors and final classifier. Bad training images are too
@@ -114,23 +127,24 @@ def make_split(
     train_good, test_good, train_bad, test_bad = _parts(samples, spec, seed, category, good, bad, groups)
 
     detectors_seed = seed if spec.detectors.seed is None else spec.detectors.seed
-    count = _count(spec.detectors.good, len(train_good), f"{category}: good images for detectors")
+    count = count_of(spec.detectors.good, len(train_good), f"{category}: good images for detectors")
     learnt_bad = train_bad if spec.final.bad.origin in ("train", "subsets") else []
     with_bad = {groups[i] for i in learnt_bad} if groups else set()
     without = {groups[i] for i in train_good} - with_bad if groups else set()
     [(left, detectors)] = take([train_good], [len(train_good) - count], detectors_seed, groups, without)
 
-    count = _count(spec.final.good, len(left), f"{category}: good images for the final classifier")
+    count = count_of(spec.final.good, len(left), f"{category}: good images for the final classifier")
     [(_, final_good)] = take([left], [len(left) - count], seed, groups, with_bad)
+    final_good = detectors if spec.detectors.folds else final_good
 
     unseen = {s.id for s in samples if s.unseen or held_out in s.defects()}  # not to be learnt from
     origins = {"train": train_bad, "test": test_bad, "subsets": train_bad, "generated": []}
     pool = [i for i in origins[spec.final.bad.origin] if i not in unseen and (subset is None or i in subset)]
     amounts, what = spec.final.bad.amounts(), f"{category}: bad images for the final classifier"
-    count = _count(amounts[amount or [*amounts][-1]], len(pool), what)
+    count = count_of(amounts[amount or [*amounts][-1]], len(pool), what)
     if spec.final.bad.origin == "test":
         possible = [one for one in amounts.values() if not isinstance(one, int) or one <= len(pool)]
-        most = _count(possible[-1], len(pool), what)
+        most = count_of(possible[-1], len(pool), what)
         if groups:
             pool, test_good, test_bad = _groups_from_test(pool, most, seed, test_good, test_bad, groups)
             count = min(count, len(pool))
@@ -197,44 +211,6 @@ def check_parts(
             raise DataError(f"{context}: the split leaves no {word} image for the {purpose}", remedy)
 
 
-def draw_for_classifier(
-    split: Split,
-    labels: Mapping[str, int | None],
-    spec: ClassifierSplit,
-    seed: int,
-    what: str,
-    groups: Mapping[str, int] | None = None,
-) -> tuple[str, ...]:
-    """The images that a classifier trains on, sorted.
-
-    Args:
-        split: of the category and the seed.
-        labels: by image.
-        spec: how many.
-        seed: as in `make_split`.
-        what: names the category, the seed and the classifier in messages.
-        groups: as in `make_split`.
-
-    Raises:
-        DataError: there is no good or no bad image, or there are fewer than requested.
-    """
-    pools = [sorted(i for i in (*split.detectors, *split.final) if labels[i] == label) for label in (0, 1)]
-    given = ((pools[0], "good", spec.good), (pools[1], "bad", spec.bad))
-    counts = [_count(amount, len(pool), f"{what}: {word} images") for pool, word, amount in given]
-    held_out = [len(pool) - count for pool, count in zip(pools, counts, strict=True)]
-    chosen = [own for _, own in take(pools, held_out, seed, groups)]
-    for own, (pool, word, _) in zip(chosen, given, strict=True):
-        if not own:
-            raise DataError(
-                f"{what}: the split leaves no {word} image to learn from, out of {len(pool)} for training",
-                f"Raise {word} in split.classifiers or in the classifier's own split, or give the category "
-                f"more {word} images."
-                if pool
-                else f"Lower split.test.{word}, or give the category more {word} images.",
-            )
-    return tuple(sorted(i for own in chosen for i in own))
-
-
 def _parts(
     samples: Sequence[Sample],
     spec: SplitSpec,
@@ -246,8 +222,8 @@ def _parts(
 ) -> tuple[list[str], list[str], list[str], list[str]]:
     """Good training images, good test images, bad training images and bad test images."""
     if spec.test is not None:
-        n_good = _count(spec.test.good, len(good), f"{category}: good images for the test", up=True)
-        n_bad = _count(spec.test.bad, len(bad), f"{category}: bad images for the test", up=True)
+        n_good = count_of(spec.test.good, len(good), f"{category}: good images for the test", up=True)
+        n_bad = count_of(spec.test.bad, len(bad), f"{category}: bad images for the test", up=True)
         (test_good, train_good), (test_bad, train_bad) = take([good, bad], [n_good, n_bad], seed, groups)
         return train_good, test_good, train_bad, test_bad
     parts = {s.id: s.split for s in samples if s.label is not None}
@@ -262,20 +238,3 @@ def _parts(
         [i for i in bad if parts[i] == "train"],
         [i for i in bad if parts[i] == "test"],
     )
-
-
-def _count(amount: Amount, available: int, what: str, up: bool = False) -> int:
-    """How many images an amount means; shares are rounded up for a test and down for training.
-
-    This is scikit-learn's rule, except that a decimal share is exact: 0.29 of 100 is 29, not 28 as in floats.
-    """
-    if amount == "rest":
-        return available
-    if isinstance(amount, float):
-        return math.ceil(amount * available) if up else math.floor(round(amount * available, 9))
-    if int(amount) > available:
-        raise DataError(
-            f"{what}: {amount} are requested, and only {available} are available",
-            "Request fewer in the recipe's split, or a share.",
-        )
-    return int(amount)

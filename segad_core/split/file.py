@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AliasChoices, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -38,6 +38,7 @@ class _Entry(StrictTypes):
     doubtful: tuple[str, ...] = Field(default=(), validation_alias=AliasChoices("doubtful", "apart"))
     unused: tuple[str, ...] = ()
     classifiers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    detector_folds: tuple[tuple[str, ...], ...] = ()
 
 
 _FILE = TypeAdapter(dict[str, dict[str, _Entry]])
@@ -47,15 +48,17 @@ _LARGEST = 1 << 28  # bytes; 10,000 images in a hundred folds take 60 million
 def splits_json(splits: Splits) -> str:
     """The splits as JSON: the ids for each purpose, by category and fold."""
     plain = {
-        category: {str(fold): {**_plain(fold), **asdict(split)} for fold, split in folds.items()}
+        category: {str(fold): _plain(fold, split) for fold, split in folds.items()}
         for category, folds in splits.items()
     }
     return json.dumps(plain, indent=1) + "\n"
 
 
-def _plain(fold: Fold) -> dict[str, int | str]:
-    plain = fold._asdict()
-    return plain if fold.amount else {key: plain[key] for key in ("seed", "held_out")}
+def _plain(fold: Fold, split: Split) -> dict[str, Any]:
+    """A split without what it does not have."""
+    plain = {**fold._asdict(), **asdict(split)}
+    absent = [key for key in ("amount", "detector_folds") if not plain[key]]
+    return {key: value for key, value in plain.items() if key not in absent}
 
 
 def read_splits(path: Path) -> dict[str, dict[Fold, Split]]:
@@ -81,8 +84,10 @@ def read_splits(path: Path) -> dict[str, dict[Fold, Split]]:
             parts = entry.model_dump(exclude={*Fold._fields, "detectors_seed"})
             detectors_seed = entry.seed if entry.detectors_seed is None else entry.detectors_seed
             split = Split(**parts, detectors_seed=detectors_seed)
-            purposes = (*split.detectors, *split.final, *split.test, *split.doubtful)
-            twice = next((i for ids in (purposes, *split.classifiers.values()) for i in _twice(ids)), "")
+            detectors = () if split.detector_folds else split.detectors  # which are in `final`, too
+            purposes = (*detectors, *split.final, *split.test, *split.doubtful)
+            listed = (purposes, split.detectors, *split.classifiers.values())
+            twice = next((i for ids in listed for i in _twice(ids)), "")
             if fold in folds or twice:
                 what = f"lists the image '{twice}' twice" if twice else f"is listed twice, as seed {fold}"
                 raise RecipeError(

@@ -9,6 +9,7 @@ from segad_core.base.notes import Notes
 from segad_core.errors import DataError, RecipeError
 from segad_core.images import Inventory
 from segad_core.recipe import Recipe
+from segad_core.split.crossfit import check_folds
 from segad_core.split.draw import Fold, Split, check_parts
 from segad_core.split.file import Splits
 
@@ -103,7 +104,9 @@ def fit_to_images(
             )
     used = {image for images in kept.values() for image in images}
     unused = tuple(image for image in labels if image not in used)
-    fitted = replace(split, **kept, unused=unused, classifiers=classifiers)  # type: ignore[arg-type]
+    folds = tuple(readable(images) for images in split.detector_folds)
+    fitted = replace(split, **kept, unused=unused, classifiers=classifiers, detector_folds=folds)  # type: ignore[arg-type]
+    check_folds(fitted, labels, inventory.facts, context)
     check_parts(fitted, labels, context, detectors_train=detectors_train, remedy="Correct the file.")
     return fitted
 

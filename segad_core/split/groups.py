@@ -127,7 +127,10 @@ def report_divided(
             dict.fromkeys(groups.of[i] for i in ids) for ids in (split.test, split.detectors, split.final)
         )
         leaking |= dict.fromkeys(g for g in test if g in detectors or g in final)
-        shared |= dict.fromkeys(g for g in detectors if g in final)
+        folds = [{groups.of[i] for i in fold} for fold in split.detector_folds]
+        shared |= dict.fromkeys(
+            g for g in detectors if (sum(g in own for own in folds) > 1 if folds else g in final)
+        )
         left = max(left, sum(from_test and groups.of.get(i) in final for i in split.unused))
     for found, where, so in (
         (leaking, "both training and test, as the split is given", ", so results may be optimistic"),

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.errors import DataError
+from segad_core.recipe.split_spec import Amount
+
 _EMPTY = 10.0
 """The cost of a side without any image of a label, above that of any difference in numbers."""
+
+
+def count_of(amount: Amount, available: int, what: str, up: bool = False) -> int:
+    """How many images an amount means; shares are rounded up for a test and down for training.
+
+    This is scikit-learn's rule, except that a decimal share is exact: 0.29 of 100 is 29, not 28 as in floats.
+    """
+    if amount == "rest":
+        return available
+    if isinstance(amount, float):
+        return math.ceil(amount * available) if up else math.floor(round(amount * available, 9))
+    if int(amount) > available:
+        raise DataError(
+            f"{what}: {amount} are requested, and only {available} are available",
+            "Request fewer in the recipe's split, or a share.",
+        )
+    return int(amount)
 
 
 def draw(ids: Sequence[str], held_out: int, seed: int) -> tuple[list[str], list[str]]:

@@ -46,7 +46,7 @@ SPOILT = "bad/000.png"
 PLUGINS = {
     "datasets": ["Twice"],
     "encoders": ["TinyEncoder", "Blocks"],
-    "detectors": ["Bright", "Spotty", "Choosy", "Steps", "Stairs"],
+    "detectors": ["Bright", "Spotty", "Choosy", "Steps", "Stairs", "Known"],
     "classifiers": ["Memory", "Recall"],
     "segmenters": ["Stray", "Halves", "Levels"],
     "features": ["Above", "Endless"],
@@ -218,6 +218,27 @@ class Steps(Detector):
 
 class Stairs(Steps):
     """The same by another name."""
+
+
+class Known(Detector):
+    """Sound: how many images it was trained on, in tens, and one more where it looks at one of them."""
+
+    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
+        super().__init__(params, device)
+        self._known: list[int] = []
+
+    def fit(self, images: ImageSet, run: Run) -> None:
+        self._known = [_mark(image) for image in images.pixels()]
+
+    def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
+        values = [10 * len(self._known) + (_mark(image) in self._known) for image in batch.pixels]
+        return np.broadcast_to(np.float32(values)[:, None, None], batch.pixels.shape[:3]).copy()
+
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
+        return {"known": np.array(self._known, np.int64)}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        self._known = state["known"].tolist()
 
 
 def walk(run: Run, what: str, steps: int) -> NDArray[np.float64]:

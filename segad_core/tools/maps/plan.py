@@ -13,7 +13,7 @@ from segad_core.base.files import is_folder
 from segad_core.base.leftovers import sweep_once
 from segad_core.base.text import size_words
 from segad_core.contracts import Sample
-from segad_core.errors import DataError, StoreError
+from segad_core.errors import DataError, StoreError, UsageError
 from segad_core.run.cells import RowTask, StatisticsTask
 from segad_core.run.plan import CategoryPlan
 from segad_core.split.draw import Fold
@@ -71,12 +71,20 @@ def plan_maps(
 
     Raises:
         DataError: two images would have the same file, or a name would leave its folder.
+        UsageError: all images are wanted of cross-fitted detectors.
     """
     home = out / _inside(plan.category, f"category '{plan.category}'")
     passes = []
     for task in plan.tasks:
         if not isinstance(task, StatisticsTask):
             continue
+        if task.by_fold and images == "all":
+            raise UsageError(
+                "with cross-fitted detectors (split.detectors.folds), no map of an image serves both "
+                "training and test",
+                "Write the maps of the test images alone: leave out --images all.",
+            )
+        task = task.of(task.parts()[0])
         fits = {cell.key: cell.fit for cell in task.cells}
         rows = [row for row in plan.rows() if any(key in fits for _, key in _read(row))]
         folds = tuple(dict.fromkeys(row.fold._replace(amount="") for row in rows))

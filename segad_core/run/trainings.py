@@ -1,0 +1,72 @@
+"""The trainings of a category: a cell for each learner on given images, and tasks that share images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from segad_core.base.digest import digest_of
+from segad_core.contracts import LearningSegmenter, Sample
+from segad_core.contracts.run import training_entropy
+from segad_core.images import Inventory
+from segad_core.images.image_set import Preprocessing
+from segad_core.recipe import Choice, Recipe
+from segad_core.run.cells import SCHEMA, FitCell, FitTask, names_for
+from segad_core.run.described import Described
+from segad_core.split.groups import Groups
+
+
+class Trainings:
+    """The trainings of a category's learners, and what all its tasks have in common."""
+
+    def __init__(self, recipe: Recipe, category: str, inventory: Inventory, groups: Groups | None) -> None:
+        self.recipe = recipe
+        self.groups = groups
+        self.category = category
+        self.inventory = inventory
+        self.by_id = {sample.id: sample for sample in inventory.samples}
+        skeleton = recipe.skeleton
+        self.preprocessing = Preprocessing(skeleton.image.size, skeleton.image.white, skeleton.batch_size)
+        self.described = Described(recipe, category, inventory, self.preprocessing)
+
+    def fit_task(self, name: str, images: tuple[Sample, ...], cells: Sequence[FitCell]) -> FitTask:
+        """Trains detectors and segmenters on good images; equal ones are trained once."""
+        different = tuple({cell.key: cell for cell in cells}.values())
+        return FitTask(name, samples=images, cells=different, groups=self.groups_of(images), **self.common())
+
+    def common(self) -> dict[str, Any]:
+        """What all tasks that read images have in common."""
+        return {
+            "category": self.category,
+            "encoder": self.recipe.encoder,
+            "preprocessing": self.preprocessing,
+        }
+
+    def samples(self, ids: Sequence[str]) -> tuple[Sample, ...]:
+        return tuple(self.by_id[i] for i in ids)
+
+    def content(self, samples: Sequence[Sample]) -> list[str]:
+        return [self.inventory.facts[sample.id].file for sample in samples]
+
+    def groups_of(self, samples: Sequence[Sample]) -> tuple[int, ...]:
+        """The group of each of these images; empty where groups are not known."""
+        return self.groups.numbers(sample.id for sample in samples) if self.groups else ()
+
+    def fit_cell(
+        self, alias: str, choice: Choice, train: Sequence[Sample], seed: int, labels: Sequence[int] = ()
+    ) -> FitCell:
+        entropy = training_entropy(seed, self.category, choice.provider.qualified)
+        kind = "segmenter" if issubclass(choice.component, LearningSegmenter) else "detector"
+        inputs = {
+            "cell": ["fit", SCHEMA],
+            kind if not labels else "classifier": choice.identity(self.category),
+            **self.described.given_to(alias, choice),
+            "images": self.content(train),
+            "seed": entropy,
+            **names_for(train, choice),
+        }
+        if labels:
+            inputs["labels"] = list(labels)
+        if groups := self.groups_of(train):
+            inputs["groups"] = list(groups)
+        return FitCell(digest_of(inputs), alias, choice, entropy)
