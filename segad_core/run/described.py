@@ -12,15 +12,8 @@ from segad_core.contracts import Encoder, Sample, VectorClassifier, optional
 from segad_core.images import Inventory
 from segad_core.images.image_set import Preprocessing
 from segad_core.recipe import Choice, Recipe, encoder_identity
-from segad_core.run.cells import (
-    SCHEMA,
-    Task,
-    VectorLines,
-    VectorsCell,
-    VectorsTask,
-    names_for,
-    plain_preprocessing,
-)
+from segad_core.run.cells import Task, VectorLines, VectorsCell, VectorsTask
+from segad_core.run.keys import SCHEMA, names_for, plain_preprocessing
 
 
 @dataclass(frozen=True)

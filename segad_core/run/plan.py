@@ -16,7 +16,6 @@ from segad_core.contracts import Sample
 from segad_core.images import Inventory
 from segad_core.recipe import Recipe, Row
 from segad_core.run.cells import (
-    SCORING,
     Defects,
     FeatureTable,
     FitCell,
@@ -27,8 +26,8 @@ from segad_core.run.cells import (
     ScoresCell,
     ScoresTask,
     Task,
-    names_for,
 )
+from segad_core.run.keys import SCORING, names_for
 from segad_core.run.lines import lines_of
 from segad_core.run.statistics_pass import StatisticsPass
 from segad_core.run.trainings import Trainings

@@ -9,16 +9,8 @@ from typing import Any
 from segad_core.base.digest import digest_of
 from segad_core.contracts import FittedFeature, Sample
 from segad_core.recipe import Choice, Row
-from segad_core.run.cells import (
-    SCORING,
-    Defects,
-    FeatureTable,
-    FitCell,
-    FittedOn,
-    StatisticsCell,
-    StatisticsTask,
-    names_for,
-)
+from segad_core.run.cells import Defects, FeatureTable, FitCell, FittedOn, StatisticsCell, StatisticsTask
+from segad_core.run.keys import SCORING, names_for
 
 
 class StatisticsPass:

@@ -11,8 +11,9 @@ from segad_core.contracts.run import training_entropy
 from segad_core.images import Inventory
 from segad_core.images.image_set import Preprocessing
 from segad_core.recipe import Choice, Recipe
-from segad_core.run.cells import SCHEMA, FitCell, FitTask, names_for
+from segad_core.run.cells import FitCell, FitTask
 from segad_core.run.described import Described
+from segad_core.run.keys import SCHEMA, names_for
 from segad_core.split.groups import Groups
 
 
