@@ -34,6 +34,7 @@ from segad_core.split.draw import Fold, Split
 from segad_core.split.file import splits_json
 from segad_core.split.groups import Groups
 from segad_core.store.values import read_values
+from segad_core.tools.maps.plan import plan_maps
 
 DETECTORS: dict[str, Any] = {"known": "known"}
 ROWS_: list[dict[str, Any]] = [
@@ -410,3 +411,34 @@ def test_the_bundle_holds_the_detector_that_trained_on_all(home: Path) -> None:
 def _described(bundle: Path, values: list[float]) -> None:
     features = load_file(bundle / "training.safetensors")["features"]
     assert sorted({*features[:, 0].tolist()}) == values
+
+
+def test_statistics_of_other_folds_have_other_keys_also_where_the_lines_are_the_same(home: Path) -> None:
+    data(home)
+    good, bad = ([f"train/{word}/{i}.png" for i in range(n)] for word, n in (("good", 9), ("bad", 6)))
+    found = []
+    for border in (4, 5):
+        folds = [[*bad, *good[:border]], good[border:]]
+        plan = again(home, edited(home, detector_folds=lambda _, f=folds: f)).plans[0]
+        (task,) = [task for task in plan.tasks if isinstance(task, StatisticsTask)]
+        found.append(([s.id for s in task.samples], {cell.key for cell in task.cells}))
+    assert found[0][0] == found[1][0]
+    assert not found[0][1] & found[1][1]
+
+
+def test_a_classifier_counts_each_image_once(home: Path) -> None:
+    data(home)
+    rows = [{"name": "g", "score": "memory"}]
+    split = prepared(recipe(home, classifiers={"memory": "memory"}, rows=rows)).splits["a"][Fold(0)]
+    chosen = split.classifiers["memory"]
+    assert len(chosen) == len({*chosen}) == 7 + 4  # four fifths of 9 and of 6
+
+
+def test_maps_are_written_in_the_batches_of_the_last_detectors(home: Path) -> None:
+    data(home, unseen=("hole",))
+    plan = prepared(recipe(home)).plans[0]
+    (part,) = plan_maps(plan, home / "maps", ["known"], [0])
+    (statistics,) = [task for task in plan.tasks if isinstance(task, StatisticsTask)]
+    last = statistics.of(statistics.parts()[0]).samples
+    assert [s.id for s in last[12:]] == ["train/bad/5.png", "unseen/0.png"]
+    assert part.task.samples == (*last[:8], *last[12:])  # three batches, the last one is short
