@@ -408,6 +408,29 @@ def test_the_bundle_holds_the_detector_that_trained_on_all(home: Path) -> None:
     _described(home / "y", [40.0, 50.0, 90.0])  # taught images are described by the last detectors
 
 
+def test_a_bundle_with_a_classifier_from_vectors_can_be_taught(home: Path) -> None:
+    data(home)
+    own = {"recall": {"use": "recall", "split": {"good": 0.99, "bad": 0.99}, "out_of_fold": 2}}
+    rows = [{"name": "SegAD + g", "detectors": ["known"], "classifier": "recall"}]
+    path = recipe(home, classifiers=own, rows=rows)
+    result = segad(
+        "fit", path, "--category", "a", "--row", "SegAD + g", "-o", home / "x", "--store", home / "s"
+    )
+    assert result.exit_code == 0, said(result)
+    features = load_file(home / "x/training.safetensors")["features"]
+    assert len(features) == 15
+    assert not features[:, -1].any()  # recall's second score: none was scored by a training that knew it
+    new = home / "new.png"
+    described.save(new, Image.fromarray(picture(99_999, True)))
+    result = segad("learn", home / "x", "--bad", new, "-o", home / "y")
+    assert result.exit_code == 0, said(result)
+    features = load_file(home / "y/training.safetensors")["features"]
+    assert len(features) == 16
+    assert not features[:, -1].any()
+    with Bundle.load(home / "y", "cpu") as bundle:
+        assert not verify(bundle).problems
+
+
 def _described(bundle: Path, values: list[float]) -> None:
     features = load_file(bundle / "training.safetensors")["features"]
     assert sorted({*features[:, 0].tolist()}) == values

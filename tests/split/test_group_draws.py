@@ -17,8 +17,9 @@ from sklearn.model_selection import StratifiedGroupKFold
 from segad_core.contracts import Sample
 from segad_core.errors import DataError
 from segad_core.recipe.split_spec import ClassifierSplit, SplitSpec
-from segad_core.split.draw import Split, draw_for_classifier, make_split
+from segad_core.split.draw import Split, make_split
 from segad_core.split.folds import out_of_fold, stratified_folds
+from segad_core.split.for_classifiers import draw_for_classifier
 from segad_core.split.shuffle import draw_groups, take
 
 Lots = list[tuple[int, int]]
