@@ -29,7 +29,8 @@ from segad_plugins.training import seeded
 
 LEARNERS = ("patchcore", "fastflow", "rd4ad", "efficientad", "precomputed")
 LEARNERS += ("wide_resnet", "devnet", "dra", "dra-upstream", "linear_probe")
-SEGMENTERS = ("foreground", "precomputed", "sam", "sam-prompts", "static_mask", "whole_image")
+SEGMENTERS = ("clusters", "clusters-still", "foreground", "precomputed", "sam", "sam-prompts")
+SEGMENTERS += ("static_mask", "whole_image")
 
 TOLERANCE = 1e-4
 """By how much float32 results of an image may differ between batches, as a share of the largest value."""

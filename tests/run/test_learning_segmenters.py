@@ -141,6 +141,26 @@ def test_what_decides_a_training_is_in_its_key(home: Path) -> None:
     assert whole == before[2] and not segments & before[1]
 
 
+def test_another_training_of_the_segmenter_changes_the_statistics_of_segments_alone(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The detector does not read the encoder, whose weights change: only learnt segments depend on them."""
+    path = recipe(home, rows=[{**ROWS[0], "bad": DOT}])
+
+    def keys() -> list[set[str]]:
+        (task,) = prepared(path).plans[0].rows()
+        assert task.generated is not None
+        tables = (task.table, task.generated)
+        return [set(table.segment_keys) for table in tables] + [set(table.image_keys) for table in tables]
+
+    before = keys()
+    monkeypatch.setattr(TinyEncoder, "digest", lambda self: "tiny 2")
+    segments, damaged, whole, whole_damaged = keys()
+    assert not segments & before[0] and not damaged & before[1]
+    assert whole == before[2]
+    assert not whole_damaged & before[3]  # the defects lie on learnt segments
+
+
 def test_two_rows_with_different_parameters_have_their_own(home: Path) -> None:
     over = {"use": "levels", "params": {"above": "over"}}
     path = recipe(home, rows=[*ROWS, {**ROWS[0], "name": "over", "segmenter": over}])

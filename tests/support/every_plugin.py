@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from plain import random_pdn
 from trainings import seed_run
 
-from segad_core.contracts import Classifier, Detector, ImageBatch, Learner, Sample, Segmenter
+from segad_core.contracts import (
+    Classifier,
+    Detector,
+    ImageBatch,
+    Learner,
+    LearningSegmenter,
+    Sample,
+    Segmenter,
+)
 from segad_core.testing import ArrayImageSet, TinyEncoder, bad_images, good_images, image_batch
 from segad_plugins.classifiers.devnet import DevNet
 from segad_plugins.classifiers.dra import DRA
@@ -25,6 +33,7 @@ from segad_plugins.detectors.fastflow import FastFlow
 from segad_plugins.detectors.patchcore import PatchCore
 from segad_plugins.detectors.precomputed import Precomputed as PrecomputedDetector
 from segad_plugins.detectors.rd4ad import RD4AD
+from segad_plugins.segmenters.clusters import Clusters
 from segad_plugins.segmenters.foreground import Foreground
 from segad_plugins.segmenters.precomputed import Precomputed as PrecomputedSegmenter
 from segad_plugins.segmenters.sam import Sam
@@ -95,6 +104,8 @@ def segmenters(folder: Path) -> dict[str, Callable[[], Segmenter]]:
     checkpoint = tiny_sam.checkpoint(folder)
     published = {"segmentations": folder / "labels", "segments": ["dark", "grey"]}
     made: dict[str, tuple[type[Segmenter], dict[str, Any]]] = {
+        "clusters": (Clusters, {"layers": LAYERS, "k": 4}),
+        "clusters-still": (Clusters, {"layers": LAYERS, "k": 4, "still": True}),
         "foreground": (Foreground, on_top),
         "precomputed": (PrecomputedSegmenter, published),
         "sam": (Sam, {"model": tiny_sam.NAME, "checkpoint": checkpoint, "automatic": quick}),
@@ -106,9 +117,16 @@ def segmenters(folder: Path) -> dict[str, Callable[[], Segmenter]]:
         "whole_image": (WholeImage, {}),
     }
     return {
-        name: lambda kind=kind, params=params: kind(kind.Params.model_validate(params))
+        name: lambda kind=kind, params=params: _ready(kind(kind.Params.model_validate(params)))
         for name, (kind, params) in made.items()
     }
+
+
+def _ready(segmenter: Segmenter) -> Segmenter:
+    """The segmenter; fitted, if it learns."""
+    if isinstance(segmenter, LearningSegmenter):
+        segmenter.fit(ArrayImageSet(good_images(6, *SIZE), TinyEncoder(), segmenter.layers()), seed_run())
+    return segmenter
 
 
 def copy_of(learner: Learner) -> Learner:
@@ -129,7 +147,7 @@ def scorer(plugin: Learner | Segmenter) -> Scorer:
             maps = plugin.anomaly_maps(batch)
             return [maps, plugin.image_scores(batch, maps)]
         assert isinstance(plugin, Segmenter)
-        batch = batch_of(places)
+        batch = batch_of(places, LAYERS)
         maps, quality = plugin.segment(batch), plugin.quality(batch)
         fits = [0.0 if q.fit is None else q.fit for q in quality or ()] or [0.0] * len(places)
         doubts = [bool(q.doubt) for q in quality or ()] or [False] * len(places)

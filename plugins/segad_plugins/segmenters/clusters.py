@@ -28,8 +28,8 @@ from segad_plugins.segmenters.clustering import kmeans, place_name, stable_count
 from segad_plugins.torch_tools import check_version, entry, state_mismatch, tensor, torch_device
 
 _WHO, _VERSION = "clusters", 1
-_POINTS = 20_000  # feature vectors that are clustered
-_BLOCK = 16  # images at a time
+POINTS = 20_000  # feature vectors that are clustered
+BLOCK = 16  # images at a time
 
 
 def _odd(value: int) -> int:
@@ -186,8 +186,8 @@ class Clusters(LearningSegmenter):
     def _blocks(self, features: Mapping[str, Array], count: int) -> Iterator[tuple[int, list[Tensor]]]:
         """Where blocks of images begin, and their layers (n, C, h, w), averaged over neighbours."""
         device = torch_device(self.device)
-        for start in range(0, count, _BLOCK):
-            layers = [tensor(features[name], device)[start : start + _BLOCK] for name in self.params.layers]
+        for start in range(0, count, BLOCK):
+            layers = [tensor(features[name], device)[start : start + BLOCK] for name in self.params.layers]
             yield start, [_pooled(layer, self.params.pooling) for layer in layers]
 
     def _standardisation(
@@ -221,12 +221,12 @@ class Clusters(LearningSegmenter):
         """Standardised vectors (n, D) at some of all positions, and the image of each."""
         places = int(np.prod(features[self.params.layers[0]].shape[2:]))
         total = count * places
-        chosen = np.sort(rng.choice(total, min(_POINTS, total), replace=False))
+        chosen = np.sort(rng.choice(total, min(POINTS, total), replace=False))
         owners, found = chosen // places, []
         for start, layers in self._blocks(features, count):
             size = layers[0].shape[-2:]
             vectors = torch.cat([_resized(layer, size) for layer in layers], dim=1).permute(0, 2, 3, 1)
-            here = chosen[(owners >= start) & (owners < start + _BLOCK)] - start * places
+            here = chosen[(owners >= start) & (owners < start + BLOCK)] - start * places
             found.append(vectors.flatten(0, 2)[torch.from_numpy(here).to(vectors.device)].cpu().numpy())
         points = (np.concatenate(found) - mean) * scale
         return points.astype(np.float32), owners
@@ -236,8 +236,8 @@ class Clusters(LearningSegmenter):
         features, k, cpu = images.features(), len(self._bias), torch.device("cpu")
         size = images.pick([0]).pixels.shape[1:3]
         counts = np.zeros((k, *size))
-        for start in range(0, len(images), _BLOCK):
-            end = min(start + _BLOCK, len(images))
+        for start in range(0, len(images), BLOCK):
+            end = min(start + BLOCK, len(images))
             part = {name: tensor(features[name], cpu)[start:end] for name in self.params.layers}
             labels = self._labels(part, size)
             for label in range(k):
