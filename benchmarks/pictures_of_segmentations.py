@@ -1,17 +1,19 @@
-"""Draws `docs/pictures/static_segmentation.jpg` and `docs/pictures/registered_components.jpg`.
+"""Draws `static_segmentation.jpg`, `registered_components.jpg` and `clusters.jpg` in `docs/pictures`.
 
     python benchmarks/pictures_of_segmentations.py [FOLDER]
 
 Static: good solar cells of ELPV with the mask of their category in the recipe `elpv`; licensed under
 CC BY-NC-SA 4.0, like the data. Registered: drawn boards in a different position in each image. `foreground`
 computes the object mask, and the components, drawn once over the first board, are registered onto it, just as
-onto the masks of `sam`.
+onto the masks of `sam`. Clusters: good solar cells with the segments that `clusters` learnt from 100 others;
+licensed like the first picture.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +21,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from segad_core.contracts import Sample
-from segad_core.images import decode
+from segad_core.contracts import ImageBatch, Run, Sample
+from segad_core.images import FileImageSet, decode, decode_resized
+from segad_core.images.image_set import Preprocessing
 from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
 from segad_core.testing import image_batch
 from segad_plugins.datasets.elpv import Elpv
+from segad_plugins.segmenters.clusters import Clusters
 from segad_plugins.segmenters.foreground import Foreground
 
 SIDE, GAP, LINE = 300, 8, 18
@@ -33,6 +37,8 @@ PARTS = {"connector": (60, 70, 40, 120), "chip": (140, 90, 60, 60), "coil": (230
 """x, y, width and height on an unrotated board."""
 MOTIONS = [(0.0, 1.0, 0, 0), (14.0, 0.92, 12, -10), (-25.0, 1.05, -8, 6), (41.0, 0.85, 5, 14)]
 """Rotation in degrees, scale, and shift in pixels."""
+CELLS = {"mono": [37, 400], "poly": [37, 200]}
+"""Places of the cells that are shown among the good ones."""
 
 Pixels = NDArray[np.uint8]
 
@@ -46,15 +52,15 @@ def overlay(image: Pixels, labels: Pixels) -> Image.Image:
     return Image.fromarray(mixed.round().astype(np.uint8))
 
 
-def sheet(tiles: list[Image.Image], names: list[list[str]]) -> Image.Image:
-    """Tiles side by side, each above a legend of its segments."""
-    height = SIDE + LINE * (max(map(len, names)) + 1) // 2 + GAP
+def sheet(tiles: list[Image.Image], names: list[list[str]], columns: int = 2) -> Image.Image:
+    """Tiles side by side, each above a legend of its segments in columns."""
+    height = SIDE + LINE * -(-max(map(len, names)) // columns) + GAP
     picture = Image.new("RGB", ((SIDE + GAP) * len(tiles) - GAP, height), "white")
     draw = ImageDraw.Draw(picture)
     for i, (tile, legend) in enumerate(zip(tiles, names, strict=True)):
         picture.paste(tile.resize((SIDE, SIDE)), (i * (SIDE + GAP), 0))
         for n, name in enumerate(legend):
-            corner = (i * (SIDE + GAP) + (n % 2) * SIDE // 2, SIDE + GAP + n // 2 * LINE)
+            corner = (i * (SIDE + GAP) + (n % columns) * SIDE // columns, SIDE + GAP + n // columns * LINE)
             draw.rectangle((*corner, corner[0] + 10, corner[1] + 10), fill=COLOURS[n])
             draw.text((corner[0] + 15, corner[1]), name, fill="black")
     return picture
@@ -71,6 +77,29 @@ def static() -> Image.Image:
         tiles += [Image.fromarray(pixels), overlay(pixels, segmenter.segment(image_batch(pixels[None]))[0])]
         names += [[], list(segmenter.segments())]
     return sheet(tiles, names)
+
+
+def clusters() -> Image.Image:
+    """Two good cells of each category, and the segments that were learnt from 100 others."""
+    recipe = load_recipe("elpv", Registry())
+    assert recipe.encoder is not None
+    encoder, segmenter = recipe.encoder.build(), Clusters()
+    encode = partial(encoder.encode, layers=segmenter.layers())
+    shown: list[list[Image.Image]] = [[], []]
+    names: list[list[str]] = []
+    for category, places in CELLS.items():
+        good = [s for s in Elpv().samples(category) if s.label == 0]
+        chosen = np.random.default_rng(0).permutation([i for i in range(len(good)) if i not in places])[:100]
+        preprocessing = Preprocessing(recipe.skeleton.image.size)
+        images = FileImageSet([good[i] for i in chosen], preprocessing, encoder, segmenter.layers())
+        segmenter.fit(images, Run(np.random.SeedSequence(0)))
+        for place in places:
+            pixels = decode_resized(good[place].path, preprocessing.size).pixels
+            labels = segmenter.segment(ImageBatch([good[place]], pixels[None], encode))[0]
+            shown[0].append(Image.fromarray(pixels))
+            shown[1].append(overlay(pixels, labels))
+        names += [list(segmenter.segments()), *[[] for _ in places[1:]]]
+    return stacked(sheet(shown[0], [[] for _ in names]), sheet(shown[1], names, columns=1))
 
 
 def board(degrees: float, scale: float, x: int, y: int) -> tuple[Pixels, Pixels]:
@@ -117,7 +146,11 @@ def registered() -> Image.Image:
             print(f"fit {quality.fit:.3f}; {100 * right:.1f} % of the parts' pixels have the correct label")
             plain.append(Image.fromarray(pixels))
             tiles.append(overlay(pixels, labels))
-    above, below = sheet(plain, [[] for _ in plain]), sheet(tiles, [names, *[[] for _ in tiles[1:]]])
+    return stacked(sheet(plain, [[] for _ in plain]), sheet(tiles, [names, *[[] for _ in tiles[1:]]]))
+
+
+def stacked(above: Image.Image, below: Image.Image) -> Image.Image:
+    """Two pictures of the same width, one above the other."""
     both = Image.new("RGB", (above.width, above.height + below.height), "white")
     both.paste(above, (0, 0))
     both.paste(below, (0, above.height))
@@ -130,8 +163,12 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=default)
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
-    for name, picture in (("static_segmentation", static()), ("registered_components", registered())):
-        picture.save(folder / f"{name}.jpg", quality=90)
+    for name, draw in (
+        ("static_segmentation", static),
+        ("registered_components", registered),
+        ("clusters", clusters),
+    ):
+        draw().save(folder / f"{name}.jpg", quality=90)
 
 
 if __name__ == "__main__":
