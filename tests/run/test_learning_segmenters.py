@@ -267,6 +267,15 @@ def test_a_bundle_takes_along_what_the_segmenter_learnt(home: Path, bundle: Path
     assert result.exit_code == 0, said(result)
 
 
+def test_a_bundle_that_learns_keeps_the_segments(home: Path, bundle: Path) -> None:
+    out = home / "taught.segad"
+    result = segad("learn", bundle, "--bad", home / "data/a/bad/000.png", "-o", out)
+    assert result.exit_code == 0, said(result)
+    assert (out / STATE).read_bytes() == (bundle / STATE).read_bytes()
+    with Bundle.load(out, "cpu") as taught, Bundle.load(bundle, "cpu") as before:
+        assert taught.manifest.pipeline.segments == before.manifest.pipeline.segments
+
+
 def changed(bundle: Path, **state: NDArray[Any]) -> Path:
     """A bundle whose segmenter has another state, with right digests."""
     from bundles import Parts
