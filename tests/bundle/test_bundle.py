@@ -189,8 +189,13 @@ def test_an_ng_says_what_drove_it(bundle: Bundle) -> None:
     for one in found:
         largest = [c for c in one.contributions[:3] if c.amount > 0]
         assert one.reason == "; ".join(str(c) for c in largest)
-        assert re.match(r"(left|right|whole image), patchcore (q99\.5|mean|max), \+\d+\.\d\d", one.reason)
+        assert re.match(
+            r"(left|right|whole image \(peak in (left|right)\)), patchcore (q99\.5|mean|max), \+\d+\.\d\d",
+            one.reason,
+        )
     assert str(Contribution("wires", "patchcore", "q995", 7.5, 2.104)) == "wires, patchcore q99.5, +2.10"
+    said = str(Contribution("image", "patchcore", "max", 7.5, 2.104, "wires"))
+    assert said == "whole image (peak in wires), patchcore max, +2.10"
 
 
 def test_reasons_do_not_need_contributions(bundle: Bundle) -> None:
@@ -577,7 +582,7 @@ def test_the_documented_example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     exec(compile(example, "docs/predict.md", "exec"), {})
     said = capsys.readouterr().out
     assert "part1.png OK" in said
-    assert re.search(r"part2\.png NG (left|right|whole image), patchcore ", said)
+    assert re.search(r"part2\.png NG (left|right|whole image \(peak in (left|right)\)), patchcore ", said)
 
 
 def test_importing_the_package_is_cheap() -> None:

@@ -35,6 +35,7 @@ from segad_core.bundle.runtime.prediction import (
     parted,
     side,
 )
+from segad_core.bundle.runtime.reasons import contributions_of, peaks_of
 from segad_core.contracts import Array, Encoder, ImageBatch, Sample
 from segad_core.errors import ImageError, ResourceError, SegadError
 from segad_core.images import resize
@@ -218,7 +219,7 @@ class Bundle:
         found: tuple[Contribution, ...] = ()
         if self.pipeline.segad is not None and (reject or explain):
             try:
-                contributions = self._contributions(scored.features[i])
+                contributions = self._contributions(scored, i)
                 found = contributions or ()
                 if contributions is None:
                     unexplained = "the final classifier does not provide contributions"
@@ -238,20 +239,13 @@ class Bundle:
             {alias: lines_of(vectors, [i]) for alias, vectors in scored.vectors.items()},
         )
 
-    def _contributions(self, features: NDArray[np.float64]) -> tuple[Contribution, ...] | None:
-        """What each feature added to the score; None if the final classifier cannot tell."""
-        assert self.pipeline.segad is not None
-        found = self.pipeline.segad.final.contributions(features[None])
-        if found is None:
-            return None
-        amounts = np.asarray(found, np.float64)
-        if amounts.shape != (1, len(features) + 1) or not np.isfinite(amounts).all():
-            raise ValueError(f"contributions of shape {amounts.shape}, or some that are not finite")
-        contributions = [
-            Contribution(*name, float(value), float(amount))
-            for name, value, amount in zip(self._features, features, amounts[0, :-1], strict=True)
-        ]
-        return tuple(sorted(contributions, key=lambda one: -one.amount))
+    def _contributions(self, scored: Scored, i: int) -> tuple[Contribution, ...] | None:
+        segad, segments = self.pipeline.segad, scored.segments
+        assert segad is not None
+        assert segments is not None
+        labels = segments[i if len(segments) > 1 else 0]
+        peaks = peaks_of({d: maps[i] for d, maps in scored.maps.items()}, labels, segad.segmenter.segments)
+        return contributions_of(segad.final, scored.features[i], self._features, peaks)
 
 
 def _compare_threads(container: Container) -> None:

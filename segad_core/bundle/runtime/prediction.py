@@ -28,6 +28,7 @@ class Contribution:
         statistic: the statistic of its map, or `score`.
         value: the feature's value.
         amount: what it added to the margin; positive values favour NG.
+        peak: for a statistic of the whole map, the segment in which the map is highest; otherwise empty.
     """
 
     segment: str
@@ -35,6 +36,7 @@ class Contribution:
     statistic: str
     value: float
     amount: float
+    peak: str = ""
 
     def __str__(self) -> str:
         return f"{self.where}, {self.source} {readable(self.statistic)}, {self.amount:+.2f}"
@@ -42,7 +44,8 @@ class Contribution:
     @property
     def where(self) -> str:
         """The segment in words."""
-        return "whole image" if self.segment == "image" else self.segment
+        whole = f"whole image (peak in {self.peak})" if self.peak else "whole image"
+        return whole if self.segment == "image" else self.segment
 
 
 @dataclass(frozen=True)
