@@ -104,8 +104,13 @@ def thirds(occupancy: NDArray[np.float64]) -> NDArray[np.float64]:
 def place_name(shares: NDArray[np.float64]) -> str:
     """Where a cluster lies, in words, by the share of it in each third of the image (3, 3)."""
     rows, columns = _along(shares.sum(axis=1)), _along(shares.sum(axis=0))
-    if rows == columns == "ends":
-        return "corners" if shares[::2, ::2].sum() >= _CORNERS else "border"
+    if shares[::2, ::2].sum() < _CORNERS:
+        if rows == columns == "ends":
+            return "border"
+        rows, columns = (
+            "all" if one == "ends" and other in ("first", "last") else one
+            for one, other in ((rows, columns), (columns, rows))
+        )
     return _PLACES[rows][columns]
 
 
@@ -142,6 +147,7 @@ _PLACES = {
         "first": "left_corners",
         "middle": "top_and_bottom",
         "last": "right_corners",
+        "ends": "corners",
         "all": "top_and_bottom",
     },
     "all": {

@@ -176,6 +176,8 @@ def test_without_a_stable_number_the_best_is_taken() -> None:
         ("x.x ... x.x", "corners"),
         ("xxx x.x xxx", "border"),
         ("x.x ... ...", "upper_corners"),
+        ("xxx x.x ...", "top"),
+        (".xx ..x .xx", "right"),
         ("... ... x.x", "lower_corners"),
         ("x.. ... x..", "left_corners"),
         ("..x ... ..x", "right_corners"),
