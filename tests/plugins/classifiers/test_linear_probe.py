@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -18,13 +17,12 @@ from segad_core.contracts import ImageBatch, Run, optional, to_numpy
 from segad_core.errors import DataError, PluginError
 from segad_core.testing import ArrayImageSet, TinyEncoder, bad_images, good_images, image_batch
 from segad_core.testing.trial_run import Told
-from segad_plugins.classifiers.linear_probe import LinearProbe, pool
+from segad_plugins.classifiers.linear_probe import LinearProbe
 from segad_plugins.detectors.patchcore import PatchCore
 
 SIZE = (48, 64)
 LAYERS = ("layer1", "layer2", "layer3")
 """Those of the usual layers that the tiny encoder has."""
-CPU = torch.device("cpu")
 
 
 def images(good: int = 9, bad: int = 6, layers: tuple[str, ...] = LAYERS) -> ArrayImageSet:
@@ -53,21 +51,6 @@ def plainly(features: Mapping[str, Any], layers: tuple[str, ...] = LAYERS) -> np
 
 
 # ---- what it pools ----
-
-
-@pytest.mark.parametrize("channels_last", [False, True])
-def test_pooled_values_are_those_of_numpy(channels_last: bool) -> None:
-    layer = torch.from_numpy(np.random.default_rng(0).normal(3, 2, (2, 5, 7, 4)).astype(np.float32))
-    given = layer.contiguous(memory_format=torch.channels_last) if channels_last else layer
-    found = pool(given, ("mean", "max", "std"), CPU).numpy()
-    np.testing.assert_allclose(found, plainly({"a": layer}, ("a",)), rtol=1e-5)
-    turned = pool(given, ("std", "mean"), CPU).numpy()
-    np.testing.assert_array_equal(turned, np.concatenate([found[:, 10:], found[:, :5]], axis=1))
-
-
-def test_a_layer_of_one_pixel_has_no_spread() -> None:
-    layer = np.full((1, 2, 1, 1), 3, np.float32)
-    assert pool(layer, ("mean", "max", "std"), CPU).tolist() == [[3, 3, 3, 3, 0, 0]]
 
 
 def test_layers_and_statistics_can_be_chosen() -> None:
