@@ -67,6 +67,16 @@ def test_shipped_recipes_resolve_by_name(name: str) -> None:
     optional.check_size(recipe.encoder.build(), recipe.skeleton.image.size)
 
 
+def test_elpv_dinov2_differs_from_elpv_in_its_encoder_only() -> None:
+    ours, elpv = (
+        yaml.safe_load(locate(name).read_text(encoding="utf-8")) for name in ("elpv_dinov2", "elpv")
+    )
+    assert {key for key in elpv if ours[key] != elpv[key]} == {
+        *("title", "image", "encoder", "detectors", "classifiers")
+    }
+    assert ours.keys() == elpv.keys()
+
+
 def test_the_masks_are_those_of_their_script_and_the_names_those_of_the_recipe(tmp_path: Path) -> None:
     script = runpy.run_path(str(_ROOT / "recipes" / "masks" / "make_elpv_masks.py"))
     script["main"](tmp_path)
