@@ -189,6 +189,14 @@ SPLITS = {
             "unused": ["\u00e9.png"],
             "classifiers": {"g": ["bad/2.png"]},
         },
+        "2": {
+            "seed": 2,
+            "amount": "1",
+            "detectors": ["good/1.png", "good/2.png"],
+            "final": ["good/1.png", "good/2.png", "bad/2.png"],
+            "test": ["bad/1.png"],
+            "detector_folds": [["good/1.png"], ["good/2.png", "bad/2.png"]],
+        },
     }
 }
 
@@ -422,7 +430,7 @@ TARGETS: dict[str, Target] = {
         lambda: {"splits.json": json.dumps(SPLITS).encode()},
         _file("splits.json", read_splits),
         (RecipeError,),
-        (*_JSON, b'"seed"', b'"detectors"', b'"held_out"'),
+        (*_JSON, b'"seed"', b'"detectors"', b'"held_out"', b'"amount"', b'"rest"', b'"detector_folds"'),
     ),
     "manifest": Target(
         lambda: {"manifest.json": _bundle_files()[MANIFEST]},
