@@ -7,7 +7,7 @@ For each number of good training images, three recipes on the same test images: 
 the detectors and half for the final classifier, then all of them for both, with 2 and with 5 folds. The final
 classifier learns from 10 bad images, and from all. Mean ± sample standard deviation over seeds of the AUROC,
 and the mean of FPR@95TPR in brackets. The runs are those of `segad run` with these settings, but images are
- encoded once for all of them. SEGAD_DATA is the folder that holds CATEGORY/good and CATEGORY/bad.
+encoded once for all of them. SEGAD_DATA is the folder that holds CATEGORY/good and CATEGORY/bad.
 """
 
 from __future__ import annotations
