@@ -4,7 +4,7 @@
     SEGAD_DATA=... python benchmarks/cross_fitted.py benchmarks/cross_fitted_folder.yaml --category NAME
 
 For each number of good training images, three recipes on the same test images: half of the good images for
-the detectors and half for the final classifier, then all of them for both, with 2 and with 5 folds. The final
+the detectors and half for the final classifier, then all of them for both, in 2, 5 and 10 folds. The final
 classifier learns from 10 bad images, and from all. Mean ± sample standard deviation over seeds of the AUROC,
 and the mean of FPR@95TPR in brackets. The runs are those of `segad run` with these settings, but images are
 encoded once for all of them. SEGAD_DATA is the folder that holds CATEGORY/good and CATEGORY/bad.
@@ -59,13 +59,13 @@ def remember() -> None:
     EfficientNetLite0.encode = remembered  # type: ignore[method-assign, assignment]
 
 
-def settings(good: int | None) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+def settings(good: int | None, folds: Sequence[int]) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
     """`split.detectors` and `split.final` of each recipe; all good images if their number is None."""
     both: Any = "rest" if good is None else good
     detectors: Any = 0.5 if good is None else good // 2
     rest: Any = "rest" if good is None else good - good // 2
     found = {"divided": ({"good": detectors}, {"good": rest})}
-    return found | {f"{folds} folds": ({"good": both, "folds": folds}, {}) for folds in (2, 5)}
+    return found | {f"{count} folds": ({"good": both, "folds": count}, {}) for count in folds}
 
 
 def overrides(detectors: dict[str, Any], final: dict[str, Any], seeds: int, category: str) -> list[str]:
@@ -89,22 +89,24 @@ def main() -> None:
     parser.add_argument("recipe")
     parser.add_argument("--category", default="")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--good", type=int, nargs="*", default=[30, 60, 120])
+    parser.add_argument("--good", nargs="*", default=["30", "60", "120", "all"])
+    parser.add_argument("--folds", type=int, nargs="*", default=[2, 5, 10])
     options = parser.parse_args()
     remember()
     registry, hook = Registry(), hooks.manager().hook
     print(HEADER)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for good in (*options.good, None):
-            for what, (detectors, final) in settings(good).items():
+        for good in options.good:
+            number = None if good == "all" else int(good)
+            for what, (detectors, final) in settings(number, options.folds).items():
                 begun = time.monotonic()
                 words = overrides(detectors, final, options.seeds, options.category)
                 recipe = load_recipe(options.recipe, registry, words)
                 found = engine.run(recipe, Store(folder / "store"), folder / "runs", "cpu", hook).figures
                 cells = [cell(found, "PatchCore", "rest")]
                 cells += [cell(found, "PatchCore + SegAD", amount) for amount in ("10", "rest")]
-                line = [str(good or "all"), what, *cells, f"{time.monotonic() - begun:.0f}"]
+                line = [good, what, *cells, f"{time.monotonic() - begun:.0f}"]
                 print(f"| {' | '.join(line)} |", flush=True)
 
 
