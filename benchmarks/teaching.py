@@ -2,8 +2,8 @@
 
     python benchmarks/teaching.py RECIPE CATEGORY ROW --amount 20 [--store DIR] [--teach 1 3 10]
 
-For each seed of the recipe: a bundle that learnt from `amount` bad images, a budget of 5 false rejects in 100, and
-lessons from bad images of the training part that it has not learnt from, the ones with the lowest scores first.
+For each seed of the recipe: a bundle that learnt from `amount` bad images, a budget of 5 false rejects in
+100, and lessons from bad images of the training part that it has not learnt from, the lowest scores first.
 Prints, for each number of lessons, the verdicts won and lost on the test images, and the share lost in all.
 """
 
@@ -58,17 +58,7 @@ def main() -> None:
     for seed in seeds:
         with tempfile.TemporaryDirectory() as name:
             made = Path(name) / "made.segad"
-            which = (
-                "--category",
-                given.category,
-                "--row",
-                given.row,
-                "--seed",
-                seed,
-                "--amount",
-                given.amount,
-            )
-            segad("fit", given.recipe, *which, "--store", given.store, "-o", made)
+            segad("fit", given.recipe, *common, "--seed", seed, "--store", given.store, "-o", made)
             segad("operate", made, "--false-rejects", "5/100")
             bundle = Bundle.load(made)
             candidates = lessons(bundle, given.recipe, given.category)
