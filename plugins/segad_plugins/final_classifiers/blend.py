@@ -10,7 +10,7 @@ from pydantic import Field
 
 from segad_core.api import FinalClassifier, Parameters, PluginError, Run, estimated_by
 from segad_plugins.final_classifiers.blend_parts import Linear, columns_of, moments
-from segad_plugins.final_classifiers.blend_weights import fit_weights, prior_weights
+from segad_plugins.final_classifiers.blend_weights import counts_of, fit_weights, prior_weights
 from segad_plugins.final_classifiers.brf import BoostedRandomForest
 from segad_plugins.logistic_regression import check_labels, folds_of
 from segad_plugins.torch_tools import check_version, entry, state_mismatch
@@ -26,8 +26,8 @@ class Blend(FinalClassifier):
 
     Up to three parts, each standardised on the good training images:
 
-    - detectors: the mean of the detectors' highest values (`image.DETECTOR.max`), each standardised and
-      compressed by sign(z) log(1 + |z|);
+    - detectors: the mean of the highest values of their maps (`image.DETECTOR.max`), each standardised and
+      compressed by sign(z) log(1 + |z|). PatchCore's own image score is this value, re-weighted;
     - classifier: its score (`image.CLASSIFIER.score`), if the row has one;
     - forest: the margin of a boosted random forest on all features.
 
@@ -36,6 +36,8 @@ class Blend(FinalClassifier):
     the detectors, which need no bad image: in it, a learnt part has n / (n + `halfway`) of their weight for
     n bad images. If there are few, the prior decides, so that what was learnt from three parts cannot
     outvote the detectors; if there are many, the images do.
+
+    Images of one group that have the same label count as one.
 
     Margins are log-odds for equally frequent classes. Contributions sum to them; a feature contributes
     through every part that it is in, compared with an average good image.
@@ -69,15 +71,17 @@ class Blend(FinalClassifier):
     def fit(self, features: Values, names: Sequence[str], labels: Labels, run: Run) -> None:
         check_labels(_WHO, labels, "Change split.final in the recipe.")
         detectors, classifiers = columns_of(names)
-        good, bad = labels == 0, int((labels == 1).sum())
+        good, counts = labels == 0, counts_of(labels, run.groups)
         linear = Linear.of_goods(features[good], detectors, classifiers)
         left_out = self._left_out(features, names, labels, run)
         values = np.column_stack([linear.parts(features), *left_out])
         seen = np.isfinite(values).all(axis=1)
         means, scales = moments(values[good & seen])
-        prior = prior_weights(values.shape[1], bad, self.params.halfway)
+        prior = prior_weights(values.shape[1], float(counts[~good].sum()), self.params.halfway)
         standardised = (values - means) / scales
-        weights, constant = fit_weights(standardised[seen], labels[seen], prior, self.params.spread)
+        weights, constant = fit_weights(
+            standardised[seen], labels[seen], prior, self.params.spread, counts[seen]
+        )
         forest = self._new_forest()
         forest.fit(features, names, labels, run)
         self._linear, self._forest = linear.weighed(weights / scales, means, constant), forest

@@ -14,7 +14,7 @@ _PLAIN_SPREAD = 3.0  # of the scale and the constant while nothing else is known
 _BOUND = 1e3
 
 
-def prior_weights(parts: int, bad: int, halfway: float) -> Values:
+def prior_weights(parts: int, bad: float, halfway: float) -> Values:
     """The weights (parts,) before any image is seen; they sum to 1.
 
     The first part, the detectors', has the weight 1; those that were learnt from bad images have
@@ -25,12 +25,20 @@ def prior_weights(parts: int, bad: int, halfway: float) -> Values:
     return weights / weights.sum()
 
 
+def counts_of(labels: NDArray[np.int64], groups: NDArray[np.int64] | None) -> Values:
+    """How much each image counts (n,): the images of a group that have one label count as one image."""
+    if groups is None:
+        return np.ones(len(labels))
+    _, members, sizes = np.unique(2 * groups + labels, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / sizes[members], np.float64)
+
+
 def fit_weights(
-    values: Values, labels: NDArray[np.int64], prior: Values, spread: float
+    values: Values, labels: NDArray[np.int64], prior: Values, spread: float, counts: Values
 ) -> tuple[Values, float]:
     """The most probable coefficients (parts,), none below 0, and the constant of a logistic regression.
 
-    Both classes have the same weight in all, and each bad image counts once. The prior of the coefficients is
+    Both classes have the same weight in all, that of the bad images. The prior of the coefficients is
     normal around a multiple of `prior`: the one that describes the labels best. Its standard deviation is
     `spread` times that multiple, so it decides if there are few bad images and the images if there are many.
 
@@ -39,17 +47,19 @@ def fit_weights(
         labels: (n,) 0 for good and 1 for bad, both of which occur.
         prior: (parts,) what `prior_weights` gave.
         spread: how far coefficients may stray from it.
+        counts: (n,) what `counts_of` gave.
     """
-    one = (values @ prior)[:, None]
-    scale = max(float(_most_probable(one, labels, np.ones(1), _PLAIN_SPREAD)[0]), _LEAST_SCALE)
-    found = _most_probable(values, labels, scale * prior, spread * scale)
+    one, bad = (values @ prior)[:, None], labels == 1
+    weights = np.where(bad, counts, counts * counts[bad].sum() / counts[~bad].sum())
+    scale = max(float(_most_probable(one, bad, weights, np.ones(1), _PLAIN_SPREAD)[0]), _LEAST_SCALE)
+    found = _most_probable(values, bad, weights, scale * prior, spread * scale)
     return found[:-1], float(found[-1])
 
 
-def _most_probable(values: Values, labels: NDArray[np.int64], centre: Values, spread: float) -> Values:
+def _most_probable(
+    values: Values, bad: NDArray[np.bool_], weights: Values, centre: Values, spread: float
+) -> Values:
     """Coefficients and constant (parts + 1,) of the least penalised log loss; a convex problem."""
-    bad = labels == 1
-    weights = np.where(bad, 1.0, bad.sum() / (~bad).sum())
     signs = np.where(bad, 1.0, -1.0)
 
     def loss(point: Values) -> tuple[float, Values]:

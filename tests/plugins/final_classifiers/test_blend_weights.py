@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from segad_plugins.final_classifiers.blend_weights import fit_weights, prior_weights
+from segad_plugins.final_classifiers.blend_weights import counts_of, fit_weights, prior_weights
 
 
 def drawn(good: int, bad: int, shifts: list[float], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -15,6 +15,12 @@ def drawn(good: int, bad: int, shifts: list[float], seed: int = 0) -> tuple[np.n
     rng = np.random.default_rng([seed, good, bad])
     labels = np.repeat([0, 1], [good, bad])
     return rng.normal(size=(good + bad, len(shifts))) + labels[:, None] * np.array(shifts), labels
+
+
+def fitted(
+    values: np.ndarray, labels: np.ndarray, prior: np.ndarray, spread: float
+) -> tuple[np.ndarray, float]:
+    return fit_weights(values, labels, prior, spread, np.ones(len(labels)))
 
 
 def test_the_prior_by_hand() -> None:
@@ -34,7 +40,7 @@ def test_a_learnt_part_gains_weight_with_each_bad_image() -> None:
 def test_a_wide_prior_gives_scikit_learns_regression() -> None:
     values, labels = drawn(80, 40, [1.0, 0.7])
     reference = LogisticRegression(C=1e6, tol=1e-10, class_weight={0: 40 / 80, 1: 1.0}).fit(values, labels)
-    weights, constant = fit_weights(values, labels, np.array([0.5, 0.5]), 1e4)
+    weights, constant = fitted(values, labels, np.array([0.5, 0.5]), 1e4)
     np.testing.assert_allclose(weights, reference.coef_[0], rtol=1e-2)
     assert constant == pytest.approx(reference.intercept_[0], rel=2e-2)
 
@@ -42,7 +48,7 @@ def test_a_wide_prior_gives_scikit_learns_regression() -> None:
 def test_the_weights_are_the_most_probable_ones() -> None:
     values, labels = drawn(50, 10, [1.5, 1.0, 0.5])
     prior, spread = prior_weights(3, 10, 5.0), 0.1
-    weights, constant = fit_weights(values, labels, prior, spread)
+    weights, constant = fitted(values, labels, prior, spread)
     x, y = torch.from_numpy(values), torch.from_numpy(labels).double()
     each = torch.where(y == 1, 1.0, 10 / 50)
 
@@ -70,7 +76,7 @@ def test_the_weights_are_the_most_probable_ones() -> None:
 
 def test_no_weight_is_negative() -> None:
     values, labels = drawn(200, 200, [2.0, -2.0])
-    weights, _ = fit_weights(values, labels, np.array([0.5, 0.5]), 10.0)
+    weights, _ = fitted(values, labels, np.array([0.5, 0.5]), 10.0)
     assert weights[1] == 0.0
     assert weights[0] > 0.5
 
@@ -79,12 +85,29 @@ def test_no_weight_is_negative() -> None:
 def test_few_images_leave_the_prior_and_many_move_it(bad: int, least: float, most: float) -> None:
     """The first part is noise: with three bad images it keeps its weight, with hundreds it loses it."""
     values, labels = drawn(100, bad, [0.0, 1.5])
-    weights, _ = fit_weights(values, labels, np.array([0.5, 0.5]), 0.3)
+    weights, _ = fitted(values, labels, np.array([0.5, 0.5]), 0.3)
     assert least < weights[0] / weights.sum() < most
 
 
 def test_separated_classes_give_finite_weights() -> None:
     values, labels = drawn(30, 3, [1e4, 1e4])
-    weights, constant = fit_weights(values, labels, np.array([0.5, 0.5]), 0.1)
+    weights, constant = fitted(values, labels, np.array([0.5, 0.5]), 0.1)
     assert np.isfinite([*weights, constant]).all()
     assert (weights > 0).all()
+
+
+def test_images_of_a_group_count_as_one() -> None:
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    np.testing.assert_allclose(counts_of(labels, np.array([3, 3, 4, 3, 5, 5])), [0.5, 0.5, 1, 1, 0.5, 0.5])
+    np.testing.assert_allclose(counts_of(labels, None), np.ones(6))
+
+
+def test_a_burst_weighs_what_one_of_its_images_weighs() -> None:
+    values, labels = drawn(30, 4, [1.0, 2.0])
+    burst = np.r_[np.arange(33), np.repeat(33, 25)]
+    prior = prior_weights(2, 4, 5.0)
+    counts = counts_of(labels[burst], burst)
+    once = fitted(values, labels, prior, 0.5)
+    np.testing.assert_allclose(
+        fit_weights(values[burst], labels[burst], prior, 0.5, counts)[0], once[0], rtol=1e-5
+    )
