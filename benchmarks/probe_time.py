@@ -7,11 +7,12 @@ layers, and a score per layer) its scores. Predictions with and without the prob
 first alternates. The probe is also timed by itself. Processor time is what counts on a machine that is busy
 with other work.
 
-    OMP_NUM_THREADS=1 python benchmarks/probe_time.py
+    OMP_NUM_THREADS=1 python benchmarks/probe_time.py [LAYER ...]
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -44,7 +45,10 @@ def main() -> None:
         return component(component.Params.model_validate(params), "cpu")
 
     encoder = build("encoders", "efficientnet_lite0")
-    detector, probe = build("detectors", "patchcore"), build("classifiers", "linear_probe", per_layer=True)
+    detector, probe = (
+        build("detectors", "patchcore"),
+        build("classifiers", "linear_probe", per_layer=True, layers=sys.argv[1:] or None),
+    )
     layers = {
         "without": layers_read(detector, encoder),
         "with": tuple(dict.fromkeys([*layers_read(detector, encoder), *layers_read(probe, encoder)])),
