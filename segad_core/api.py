@@ -8,7 +8,8 @@
 - Parameters: `Parameters`, `InputFile`, `InputFolder`, `SegmentNames`, `DecidesNothing`.
 - Optional knowledge of plugins: `HasNotes`, `HasPlainFiles`, `KnowsImagesByName`, `Trains`, `HasDownload`,
   `ReadsOptionalLayers`, `HasEstimate`, `HasFinalEstimate`, `HasPublishedCategories`, `HasPublishedCounts`,
-  `HasBadSubsets`, `HasContradictions`, `HasSizeCheck`.
+  `HasBadSubsets`, `HasContradictions`, `HasSizeCheck`, `KnowsOutputs`,
+  `NeedsUnseenScores`.
 - What plugins are given and return: `Sample`, `ImageBatch`, `ImageSet`, `Run`, `Checkpoint`, `Progress`,
   `no_progress`, `Array`, `Arrays`, `Vectors`, `Layer`, `Shapes`, `Estimate`, `SegmentValues`, `Region`,
   `GoodMaps`, `MapQuality`, `IGNORED`, `Work`, `Outcome`.
@@ -65,10 +66,12 @@ from segad_core.contracts import (
     InputFile,
     InputFolder,
     KnowsImagesByName,
+    KnowsOutputs,
     Layer,
     Learner,
     LearningSegmenter,
     MapQuality,
+    NeedsUnseenScores,
     Outcome,
     Parameters,
     Progress,
@@ -141,10 +144,12 @@ __all__ = [
     "InputFile",
     "InputFolder",
     "KnowsImagesByName",
+    "KnowsOutputs",
     "Layer",
     "Learner",
     "LearningSegmenter",
     "MapQuality",
+    "NeedsUnseenScores",
     "NonFiniteError",
     "Observer",
     "Outcome",

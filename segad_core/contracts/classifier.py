@@ -106,7 +106,9 @@ class Classifier(Learner):
     def outputs(self) -> Sequence[str]:
         """The names of its scores, once it has learnt; the first is its score as a row of the table.
 
-        In a SegAD row each of them is a feature, such as `image.probe.score`. Letters, digits, `_` and `-`.
+        In a SegAD row each of them is a feature, such as `image.probe.layer1`; the first is always
+        `image.probe.score`. Letters, digits, `_` and `-`; not the name of a statistic of the row. If the
+        names are known before the training, `KnowsOutputs` tells them then.
         """
         return ("score",)
 

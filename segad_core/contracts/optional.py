@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol, cast
 
+from segad_core.contracts.classifier import Classifier
 from segad_core.contracts.component import Component
 from segad_core.contracts.dataset import Dataset, Sample
 from segad_core.contracts.encoder import Encoder
@@ -84,6 +85,27 @@ class ReadsOptionalLayers(Protocol):
 
         A recipe is refused if the encoder has none of them and `layers()` is empty.
         """
+
+
+class KnowsOutputs(Protocol):
+    """A classifier that defines `outputs` and can name its scores before it has learnt.
+
+    Parameters of final classifiers are then checked against these names before anything is trained.
+    """
+
+    def planned_outputs(self, layers: Sequence[str]) -> Sequence[str]:
+        """What `outputs` will return, given the encoder's layers that it reads, optional ones included."""
+
+
+class NeedsUnseenScores(Protocol):
+    """A final classifier that takes a classifier's scores of training images for those of new images.
+
+    If the classifier trains on images that the final classifier learns from, and does not score these out
+    of fold, the results say so.
+    """
+
+    needs_unseen_scores: ClassVar[bool]
+    """True if scores of images that the classifier trained on mislead it."""
 
 
 class HasEstimate(Protocol):
@@ -195,6 +217,18 @@ def layers_read(learner: Learner, encoder: Encoder | None) -> tuple[str, ...]:
     wanted = optional_layers(learner)
     known = encoder.layers() if encoder and wanted else {}
     return tuple(dict.fromkeys([*learner.layers(), *(name for name in wanted if name in known)]))
+
+
+def planned_outputs(classifier: Classifier, encoder: Encoder | None) -> Sequence[str] | None:
+    """The names of a classifier's scores before it has learnt; None if only its training tells them."""
+    if hasattr(classifier, "planned_outputs"):
+        return cast(KnowsOutputs, classifier).planned_outputs(layers_read(classifier, encoder))
+    return classifier.outputs() if type(classifier).outputs is Classifier.outputs else None
+
+
+def needs_unseen_scores(final: type[Component]) -> bool:
+    """Whether it needs scores of images that the classifier has not seen; False by default."""
+    return bool(getattr(final, "needs_unseen_scores", False))
 
 
 def estimate(learner: Learner, images: int, size: tuple[int, int], shapes: Shapes) -> Estimate | None:

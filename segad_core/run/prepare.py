@@ -12,8 +12,8 @@ from segad_core.contracts import Learner, Progress, Sample, no_progress, optiona
 from segad_core.errors import DataError, ImageError, RecipeError
 from segad_core.images import Facts, Inventory, check_labels, take_inventory
 from segad_core.recipe import Recipe
+from segad_core.run.final_checks import check_finals, note_seen_scores
 from segad_core.run.plan import CategoryPlan, plan_category
-from segad_core.run.rows import feature_names
 from segad_core.scoring.shapes import layer_shapes
 from segad_core.split.choose import make_splits
 from segad_core.split.draw import Fold, Split
@@ -64,9 +64,16 @@ class Prepared:
 
     def groups_in_words(self, recipe: Recipe) -> dict[str, str]:
         """What was kept together in each category, or that nothing was."""
-        none = "not kept together" if recipe.skeleton.split.group is False else "not known"
-        none += "; near-identical images may be in both training and test"
-        return {category: str(groups or none) for category, groups in self.groups.items()}
+        return {c: str(groups) if groups else self._no_groups(recipe, c) for c, groups in self.groups.items()}
+
+    def _no_groups(self, recipe: Recipe, category: str) -> str:
+        if recipe.skeleton.split.group is False:
+            why = "not kept together"
+        elif any(s.group or s.serial for s in self.samples[category].values() if s.label is not None):
+            why = "all images are of one group, so nothing could be kept apart"
+        else:
+            why = "not known"
+        return f"{why}; near-identical images may be in both training and test"
 
 
 def prepare(
@@ -87,7 +94,7 @@ def prepare(
         for segmenter in recipe.segmenters():  # raises an error early if it cannot work
             segmenter.build(category).segments()
         _check_generators(recipe, category)
-        _check_finals(recipe, category)
+        check_finals(recipe, category)
     notes = Notes()
     for sentence in recipe.notes(categories):
         notes.warn(sentence)
@@ -127,6 +134,7 @@ def prepare(
         result.unreadable[category] = inventory.unreadable
         result.groups[category] = groups
         plans.append(plan_category(recipe, category, inventory, splits, groups))
+    note_seen_scores(recipe, (s for own in result.splits.values() for s in own.values()), notes)
     return replace(result, plans=tuple(plans), notes=tuple(notes.sentences))
 
 
@@ -167,21 +175,6 @@ def _check_generators(recipe: Recipe, category: str) -> None:
         for choice in row.defects:
             assert segmenter is not None  # a row that learns from anything has one
             choice.build(category).check(segmenter.build(category).segments())
-
-
-def _check_finals(recipe: Recipe, category: str) -> None:
-    """Checks that final classifiers can use the features of their rows."""
-    places = {row.name: ("rows", i, "final") for i, row in enumerate(recipe.skeleton.rows)}
-    problems, remedy = [], ""
-    for row in recipe.rows:
-        if row.final is not None:
-            try:
-                row.final.build(category).check(feature_names(row, category))
-            except RecipeError as error:
-                problems += [recipe.document.problem(places[row.name], what) for what in error.problems]
-                remedy = error.remedy
-    if problems:
-        raise RecipeError(problems, remedy)
 
 
 def _in_category(progress: Progress, category: str, what: str, done: int, total: int, note: str = "") -> None:

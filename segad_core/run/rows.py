@@ -9,7 +9,6 @@ from safetensors.numpy import load
 from segad_core.base.formats import arrays_to_bytes, from_npy, json_bytes, npy
 from segad_core.contracts import Arrays, FinalClassifier, Progress, Run
 from segad_core.errors import NonFiniteError, PluginError
-from segad_core.recipe import Row
 from segad_core.run.cells import FeatureTable, RowTask, distributions
 from segad_core.scoring.layout import FeatureLayout
 from segad_core.store.checkpoints import FolderCheckpoint
@@ -73,19 +72,6 @@ def feature_table(task: RowTask, table: FeatureTable, store: Store) -> tuple[NDA
     )
     vectors = layout.vectors([v for v, _ in segment_tables], [v for v, _ in image_tables], scores)
     return vectors, layout.names()
-
-
-def feature_names(row: Row, category: str) -> list[str]:
-    """The names of a SegAD row's features, before anything is computed."""
-    assert row.segmenter is not None
-    layout = FeatureLayout(
-        segments=row.segmenter.build(category).segments(),
-        detectors=row.detectors,
-        statistics=[name for choice in row.features for name in choice.build(category).statistics()],
-        image_statistics=[n for choice in row.image_features for n in choice.build(category).statistics()],
-        classifier=row.classifier,
-    )
-    return layout.names()
 
 
 def segments_of(table: FeatureTable, store: Store) -> list[str]:

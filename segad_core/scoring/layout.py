@@ -12,8 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.errors import PluginError
+
 IMAGE = "image"
 """Stands for the whole map in feature names."""
+
+SCORE = "score"
+"""What a classifier's first output is called in feature names, whatever the classifier calls it."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,11 @@ class FeatureLayout:
         statistics: of each segment.
         image_statistics: of whole maps.
         classifier: whose scores come last; empty for none.
-        outputs: the names of its scores.
+        outputs: the names of its scores; the first is the one that counts alone.
+
+    Raises:
+        PluginError: a score has the name of another one or of a statistic of whole maps, so that the features
+            of detectors and of the classifier cannot be told apart.
     """
 
     segments: Sequence[str]
@@ -33,15 +42,30 @@ class FeatureLayout:
     statistics: Sequence[str]
     image_statistics: Sequence[str] = ()
     classifier: str = ""
-    outputs: Sequence[str] = ("score",)
+    outputs: Sequence[str] = (SCORE,)
+
+    def __post_init__(self) -> None:
+        scores = self._scores()
+        for output in scores:
+            if output in self.image_statistics or scores.count(output) > 1:
+                other = "another of its scores" if scores.count(output) > 1 else "a statistic of the row"
+                raise PluginError(
+                    f"classifier '{self.classifier}': its score '{output}' has, as a feature, the name of "
+                    f"{other}",
+                    "Rename it in the classifier's outputs().",
+                )
 
     def names(self) -> list[str]:
         """The d names, such as `wires.patchcore.q995`, `image.patchcore.max` and `image.wrn.score`."""
         return [
             *(f"{s}.{d}.{name}" for s in self.segments for d in self.detectors for name in self.statistics),
             *(f"{IMAGE}.{d}.{name}" for d in self.detectors for name in self.image_statistics),
-            *(f"{IMAGE}.{self.classifier}.{name}" for name in (self.outputs if self.classifier else ())),
+            *(f"{IMAGE}.{self.classifier}.{name}" for name in self._scores()),
         ]
+
+    def _scores(self) -> list[str]:
+        """The last parts of the names of the classifier's features."""
+        return [SCORE, *self.outputs[1:]] if self.classifier else []
 
     def vectors(
         self,

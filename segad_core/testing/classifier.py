@@ -9,7 +9,7 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.contracts import Classifier, ImageBatch, Run, VectorClassifier
+from segad_core.contracts import Classifier, ImageBatch, Run, VectorClassifier, optional
 from segad_core.errors import SegadError
 from segad_core.evaluate import auroc
 from segad_core.testing.checks import ROUNDING, is_array, refused, same, unwritten, works
@@ -76,6 +76,15 @@ class ClassifierSuite(ScoringLearnerSuite[Classifier]):
                 f"outputs() returns the name {name!r}: use letters, digits, '_' and '-'"
             )
         assert len(set(outputs)) == len(outputs), f"outputs() lists a name twice: {', '.join(outputs)}"
+
+    def test_planned_outputs_are_those_of_the_training(self) -> None:
+        """`planned_outputs`, if there is one, names before the training what `outputs` names after it."""
+        new, trained = self.make(), self._trained()
+        if hasattr(new, "planned_outputs"):
+            planned, outputs = optional.planned_outputs(new, self._encoder), trained.outputs()
+            assert list(planned or ()) == list(outputs), (
+                f"planned_outputs() returns {planned!r}, but outputs() after the training {outputs!r}"
+            )
 
     def test_labels_say_what_is_bad(self) -> None:
         """Dark stains score above bright ones if they were labelled bad, and below if bright ones were."""

@@ -123,10 +123,12 @@ def test_one_that_says_no_is_believed() -> None:
 
 def test_base_classes_answer_no_optional_question() -> None:
     protocols = [
-        value for name, value in vars(optional).items() if name.startswith(("Has", "Knows", "Trains"))
+        value
+        for name, value in vars(optional).items()
+        if name.startswith(("Has", "Knows", "Needs", "Trains"))
     ]
     members = {name for p in protocols for name in [*vars(p), *p.__annotations__] if not name.startswith("_")}
-    assert len(protocols) == 12
-    assert len(members) == 11  # learners and final classifiers both have `estimate`
+    assert len(protocols) == 14
+    assert len(members) == 13  # learners and final classifiers both have `estimate`
     for base in (Dataset, Encoder, Detector):
         assert not members & set(dir(base))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, TypeVar
 
@@ -87,6 +87,9 @@ class LinearProbe(VectorClassifier):
 
     def outputs(self) -> tuple[str, ...]:
         return ("score", *(self._channels if self.params.per_layer else ()))
+
+    def planned_outputs(self, layers: Sequence[str]) -> tuple[str, ...]:
+        return ("score", *(layers if self.params.per_layer else ()))
 
     def check(self, size: tuple[int, int], shapes: Shapes) -> None:
         torch_device(self.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,8 @@ class Blend(FinalClassifier):
     - forest: the margin of a boosted random forest on all features.
 
     The weights are the most probable ones of a logistic regression without negative coefficients, on values
-    from images that the parts have not learnt from: the forest's are out of fold. The prior leans towards
+    from images that the parts have not learnt from: the forest's are out of fold, and the classifier's should
+    be (`out_of_fold` in the recipe; the results say if they are not). The prior leans towards
     the detectors, which need no bad image: in it, a learnt part has n / (n + `halfway`) of their weight for
     n bad images. If there are few, the prior decides, so that what was learnt from three parts cannot
     outvote the detectors; if there are many, the images do.
@@ -58,6 +60,7 @@ class Blend(FinalClassifier):
         )
 
     params: Params
+    needs_unseen_scores: ClassVar[bool] = True
 
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         super().__init__(params, device)

@@ -1,0 +1,69 @@
+"""What can be said about rows' final classifiers before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from segad_core.base.notes import Notes
+from segad_core.contracts import optional
+from segad_core.errors import RecipeError
+from segad_core.recipe import Recipe, Row
+from segad_core.scoring.layout import FeatureLayout
+from segad_core.split.draw import Split
+
+
+def check_finals(recipe: Recipe, category: str) -> None:
+    """Checks that final classifiers can use the features of their rows, as far as these are known.
+
+    Raises:
+        RecipeError: one cannot.
+        PluginError: two features of a row would have the same name.
+    """
+    places = {row.name: ("rows", i, "final") for i, row in enumerate(recipe.skeleton.rows)}
+    problems, remedy = [], ""
+    for row in recipe.rows:
+        names = feature_names(recipe, row, category)
+        if row.final is not None and names is not None:
+            try:
+                row.final.build(category).check(names)
+            except RecipeError as error:
+                problems += [recipe.document.problem(places[row.name], what) for what in error.problems]
+                remedy = error.remedy
+    if problems:
+        raise RecipeError(problems, remedy)
+
+
+def feature_names(recipe: Recipe, row: Row, category: str) -> list[str] | None:
+    """The names of a SegAD row's features; None if only the trained classifier knows its outputs."""
+    if row.segmenter is None:
+        return None
+    outputs: Iterable[str] | None = ()
+    if row.classifier:
+        encoder = recipe.encoder.build() if recipe.encoder else None
+        outputs = optional.planned_outputs(recipe.classifiers[row.classifier].build(category), encoder)
+    if outputs is None:
+        return None
+    layout = FeatureLayout(
+        segments=row.segmenter.build(category).segments(),
+        detectors=row.detectors,
+        statistics=[name for choice in row.features for name in choice.build(category).statistics()],
+        image_statistics=[n for choice in row.image_features for n in choice.build(category).statistics()],
+        classifier=row.classifier,
+        outputs=list(outputs),
+    )
+    return layout.names()
+
+
+def note_seen_scores(recipe: Recipe, splits: Iterable[Split], notes: Notes) -> None:
+    """Notes rows whose final classifier needs scores of unseen images, but learns from seen ones."""
+    given = list(splits)
+    for row in recipe.rows:
+        if not row.classifier or row.final is None or not optional.needs_unseen_scores(row.final.component):
+            continue
+        seen = any({*split.classifiers[row.classifier]} & {*split.final} for split in given)
+        if seen and not recipe.skeleton.classifiers[row.classifier].out_of_fold:
+            notes.warn(
+                f"row '{row.name}': its final classifier '{row.final.provider.name}' needs scores of images "
+                f"that the classifier '{row.classifier}' has not seen, but learns from images that it trains "
+                f"on, and so relies on it too much: set out_of_fold: 5 for '{row.classifier}'"
+            )
