@@ -17,6 +17,7 @@ from segad_core.operate.image_table import Image, ImageTable
 from segad_core.run.cells import RowTask
 from segad_core.run.rows import feature_table, read_scores, training_table
 from segad_core.split.draw import Split
+from segad_core.split.groups import Groups
 from segad_core.store.store import Store
 
 _GOLDEN = 3
@@ -25,11 +26,15 @@ _GOLDEN = 3
 
 @dataclass(frozen=True)
 class ImageData:
-    """The images of a category, by id, and what a bundle keeps of them."""
+    """The images of a category, by id, and what a bundle keeps of them.
+
+    `groups` are those that the run kept together; None if it kept none together.
+    """
 
     samples: Mapping[str, Sample]
     facts: Mapping[str, Facts]
     store: Store
+    groups: Groups | None = None
 
     def calibration(self, task: RowTask) -> ImageTable:
         """The labelled test images, which nothing was trained on: thresholds are set on them."""
@@ -85,4 +90,5 @@ class ImageData:
             unseen=sample.unseen,
             group=in_one_line(sample.group),
             serial=in_one_line(sample.serial),
+            group_number=self.groups.of[name] if self.groups else None,
         )

@@ -107,7 +107,7 @@ def _gathered(
     """The manifest, without its list of files, and the files."""
     category, fold = task.category, task.fold
     split, facts = prepared.splits[category][fold], prepared.facts[category]
-    data = ImageData(prepared.samples[category], facts, store)
+    data = ImageData(prepared.samples[category], facts, store, prepared.groups[category])
     splits = splits_json({category: {fold: split}})
     contents: dict[str, Content] = {
         "recipe.yaml": prepared.resolved(recipe).encode(),

@@ -34,12 +34,22 @@ def vectors_of(task: RowTask, tasks: Iterable[Task], data: ImageData, store: Sto
     whole, places = score.parts[0][0].key, score.vectors.lines
     fit = next(t for t in needed if isinstance(t, FitTask) and t.cells[0].key == whole)
     assert fit.vectors is not None
+    scored = {score.samples[line].id for line in task.train}
     folds = {score.samples[line].id: fold for fold, (_, part) in enumerate(score.parts[1:]) for line in part}
+    trainings = {t.cells[0].key: t for t in needed if isinstance(t, FitTask)}
+    for fold, (cell, _) in enumerate(score.parts[1:]):
+        rest = {sample.id for sample in trainings[cell.key].samples}
+        folds |= {sample.id: fold for sample in fit.samples if sample.id not in rest}
     lines = {sample.id: line for sample, line in zip(fit.samples, fit.vectors.lines, strict=True)}
     learns = set(lines)
     lines |= {score.samples[line].id: places[line] for line in task.train}
     images = [
-        Described(image=data.image(name), learns=name in learns, fold=folds.get(name, NO_FOLD))
+        Described(
+            image=data.image(name),
+            learns=name in learns,
+            fold=folds.get(name, NO_FOLD),
+            scored=name in scored,
+        )
         for name in lines
     ]
     labelled = [i for i, name in zip(task.scored, task.scored_ids, strict=True) if data.has_label(name)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -17,6 +18,9 @@ Label = Annotated[int, Field(ge=0, le=1)]
 """0 good, 1 bad; a strict whole number, which a literal would not be: to pydantic, `true` equals 1."""
 
 
+MOST_GROUPS = 1 << 40
+
+
 class Image(Strict):
     """One image of a table.
 
@@ -27,6 +31,7 @@ class Image(Strict):
         defect, unseen, group, serial: as in `Sample`.
         taught: whether the bundle learnt from it after it was made.
         artificial: whether it is a good image with a generated defect.
+        group_number: of the images that the run, or teaching, kept together with it; None if it stands alone.
     """
 
     id: Printable
@@ -38,9 +43,7 @@ class Image(Strict):
     serial: Printable = ""
     taught: bool = False
     artificial: bool = False
-
-
-_NAMELESS = {("lot", ""), ("serial", "")}
+    group_number: Annotated[int, Field(ge=0, lt=MOST_GROUPS)] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,14 +70,20 @@ class ImageTable:
         return self.only([i for i, image in enumerate(self.images) if image.digest not in known])
 
     def groups(self) -> NDArray[np.int64] | None:
-        """(n,) the group of each image: those of one lot or part, and lines of one image, have the same.
+        """(n,) the group of each line, from 0 in the order of their first lines; None if none are known.
 
-        None if no image has a lot or a serial.
+        Lines with one group number, and lines of one image, have the same. Without any number they are
+        known only where a taught image is there several times: copies within the run's own images had no
+        group in the run either.
         """
-        if not any(image.group or image.serial for image in self.images):
+        lines = Counter(image.digest for image in self.images)
+        several = any(image.taught and lines[image.digest] > 1 for image in self.images)
+        if not several and all(image.group_number is None for image in self.images):
             return None
-        known = [{("lot", i.group), ("serial", i.serial)} - _NAMELESS for i in self.images]
-        names = [[*own, ("pixels", i.digest)] for own, i in zip(known, self.images, strict=True)]
+        names: list[list[tuple[str, int | str]]] = [[("pixels", image.digest)] for image in self.images]
+        for own, image in zip(names, self.images, strict=True):
+            if image.group_number is not None:
+                own.append(("group", image.group_number))
         return np.array(connected(names), np.int64)
 
     def labels(self) -> NDArray[np.int64]:

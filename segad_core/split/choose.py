@@ -230,7 +230,7 @@ def _check_folds(
             one = f"{word} images of one group" if groups and len(own) > 1 else f"one {word} image"
             raise DataError(
                 f"{what}: has {one} to learn from, and out_of_fold leaves some out each time",
-                f"Remove out_of_fold from the recipe, or give the category more {word} images.",
+                f"Set out_of_fold: 0 for the classifier, or give the category more {word} images.",
             )
 
 

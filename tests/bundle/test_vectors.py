@@ -19,8 +19,10 @@ from safetensors.numpy import load, save
 from small_runs import write
 from trainings import same_bits
 
+from segad_core.bundle.format import vectors
 from segad_core.bundle.format.tables import read_arrays, read_table
 from segad_core.bundle.format.vectors import NO_FOLD, VectorTable, read_vector_table
+from segad_core.bundle.runtime import relearning
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.learning import learn
 from segad_core.bundle.runtime.learnt import Change, Learnt
@@ -28,7 +30,7 @@ from segad_core.bundle.runtime.relearning import scores_of_vectors, trained
 from segad_core.bundle.runtime.selftest import verify
 from segad_core.contracts import Run
 from segad_core.contracts.run import training_entropy
-from segad_core.errors import BundleError, PluginError
+from segad_core.errors import BundleError, PluginError, UsageError
 from segad_plugins.classifiers.linear_probe import LinearProbe
 
 FILES = ("vectors/probe.json", "vectors/probe.safetensors")
@@ -117,6 +119,8 @@ def test_all_images_that_were_learnt_from_and_their_folds_are_kept() -> None:
         folds = {one.image.id: one.fold for one in table.images}
         assert {folds[image] for image in split["detectors"]} == {NO_FOLD}
         assert {folds[image] for image in split["final"]} == {0, 1, 2, 3, 4} and table.folds() == 5
+        assert {one.image.id for one in table.images if one.scored} == set(split["final"])
+        assert b"group_number" not in b"".join(parts_of("SegAD").files.values())  # the run had no groups
         assert list(table.vectors) == LAYERS and len(table.calibration["layer1"]) == len(split["test"])
 
 
@@ -168,7 +172,8 @@ def plainly(table: VectorTable, chosen: Sequence[int], seed: int = 3) -> LinearP
     """A probe trained on some of a table's images."""
     probe = LinearProbe(LinearProbe.Params(per_layer=True))
     labels = np.array([table.images[i].image.label for i in chosen])
-    run = Run(np.random.SeedSequence(training_entropy(seed, "a", PLUGIN)))
+    groups = np.array(chosen) if len({*chosen}) < len(chosen) else None  # copies of an image stay together
+    run = Run(np.random.SeedSequence(training_entropy(seed, "a", PLUGIN)), groups=groups)
     probe.learn(table.lines(chosen), labels, run)
     return probe
 
@@ -207,7 +212,8 @@ def test_a_taught_image_enters_the_probe_and_its_scores_enter_the_final_classifi
         assert new.manifest.provenance.learnt == 2
 
 
-def test_a_known_image_keeps_its_fold_and_new_ones_join_the_smallest(tmp_path: Path) -> None:
+def test_a_known_image_keeps_its_fold_and_new_ones_join_the_smallest_together(tmp_path: Path) -> None:
+    """They may be crops of one part, so those of one label are one group in one fold."""
     known = path_of(next(i for i in split_of("SegAD")["final"] if i.startswith("good")))
     fresh = shown_to_nobody(1)[:3]
     with opened(bundle_of("SegAD")) as bundle:
@@ -219,9 +225,11 @@ def test_a_known_image_keeps_its_fold_and_new_ones_join_the_smallest(tmp_path: P
         assert first.fold == before[known.relative_to(home() / "data" / "a").as_posix()]
         assert len(kept) == len(before) - 1 and first.image.label == 1
         bads[first.fold] += 1
-        for image in (one, two, three):
-            assert bads[image.fold] == min(bads)
-            bads[image.fold] += 1
+        assert bads[one.fold] == min(bads) and {one.fold, two.fold, three.fold} == {one.fold}
+        assert [i.image.group_number for i in (first, one, two, three)] == [None, 0, 0, 0]
+        groups = read_table(new.container, "training").groups()
+        assert groups is not None and len({*groups[-3:]}) == 1
+        assert len({*groups}) == len(groups) - 2
         assert verify(new).problems == []
 
 
@@ -351,6 +359,7 @@ LAYER = "training/layer1"
         lambda parts: arrays_changed(parts, lambda a: a.__setitem__(LAYER, a[LAYER].astype(np.float64))),
         lambda parts: arrays_changed(parts, lambda a: a.__setitem__(LAYER, a[LAYER] * np.float32("nan"))),
         lambda parts: arrays_changed(parts, lambda a: a.__setitem__(LAYER, a[LAYER][:, 0])),
+        lambda parts: arrays_changed(parts, lambda a: a.__setitem__(LAYER, a[LAYER][0, 0])),
         lambda parts: arrays_changed(parts, put("training/layer9", np.zeros((33, 1), np.float32))),
         lambda parts: list_changed(parts, lambda a: a["blocks"].append("layer1")),
         lambda parts: list_changed(parts, lambda a: a["blocks"].clear()),
@@ -358,6 +367,9 @@ LAYER = "training/layer1"
         lambda parts: list_changed(parts, lambda a: a["images"][0].__setitem__("fold", 100)),
         lambda parts: list_changed(parts, lambda a: a["images"][0].__setitem__("times", 0)),
         lambda parts: list_changed(parts, lambda a: a["images"][0].__setitem__("learns", 1)),
+        lambda parts: list_changed(parts, lambda a: a["images"][0].__setitem__("scored", None)),
+        lambda parts: list_changed(parts, lambda a: a["images"][0]["image"].__setitem__("group_number", -1)),
+        lambda parts: list_changed(parts, lambda a: a["images"][0]["image"].__setitem__("group_number", 0.0)),
         lambda parts: list_changed(parts, lambda a: a["images"][0]["image"].__setitem__("label", 2)),
         lambda parts: list_changed(parts, lambda a: a["images"][0]["image"].__setitem__("digest", "..")),
         lambda parts: list_changed(
@@ -420,6 +432,27 @@ def test_vectors_too_large_for_their_kind_are_refused(
     monkeypatch.setitem(limits._MOST, "vectors/", 1000)
     with pytest.raises(BundleError, match="'vectors/probe"):
         opened(path)
+
+
+def test_images_that_count_too_often_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of the vectors for each time would not fit into memory."""
+    parts = parts_of("SegAD")
+    with opened(bundle_of("SegAD")) as bundle:
+        table = table_of(bundle)
+        once = sum(block.nbytes for block in table.vectors.values())
+        assert table.size() == once
+        line = once // len(table.images)
+        monkeypatch.setattr(vectors, "MOST_VECTORS", once)
+        monkeypatch.setattr(relearning, "MOST_VECTORS", once + 4 * line)
+        with pytest.raises(UsageError, match="--times 5"):
+            learn(bundle, tmp_path / "new", shown_to_nobody(1)[:1], times=5)
+    list_changed(parts, lambda a: a["images"][0].__setitem__("times", 2))
+    with opened(parts.write(tmp_path, "folder")) as bundle:
+        with pytest.raises(BundleError, match=r"vectors/probe.*so often"):
+            read_vector_table(bundle.container, "probe")
+        monkeypatch.setattr(vectors, "MOST_VECTORS", once + line)
+        assert table_of(bundle).size() == once + line
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("width", [1, 40])

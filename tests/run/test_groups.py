@@ -190,10 +190,19 @@ def test_files_of_splits_are_used_as_they_are_and_divided_groups_are_told(home: 
 
 
 def test_a_bundles_table_knows_its_groups() -> None:
-    """Lots and serials join lines, and so does the image itself, taught twice or with a generated defect."""
-    lines = [("a", "1", ""), ("b", "1", "x"), ("c", "2", "x"), ("d", "", ""), ("d", "", ""), ("e", "", "")]
-    images = [Image(id=d, digest=d * 64, label=0, group=lot, serial=s) for d, lot, s in lines]
-    table = ImageTable(images, np.zeros((6, 1)), np.zeros(6))
-    groups = table.groups()
-    assert groups is not None and groups.tolist() == [0, 0, 0, 1, 1, 2]
-    assert table.only([3, 4, 5]).groups() is None
+    """The run's groups join lines, and so does the image itself; lots that the run did not use do not."""
+    lines = [("a", 7, False), ("b", 3, False), ("c", 7, False), ("d", None, False), ("d", None, True)]
+    lines += [("e", None, False), ("e", None, False), ("f", None, True)]
+    images = [
+        Image(id=d, digest=d * 64, label=0, group="lot", serial="s", taught=taught, group_number=number)
+        for d, number, taught in lines
+    ]
+    table = ImageTable(images, np.zeros((8, 1)), np.zeros(8))
+    for kept, expected in (
+        (range(8), [0, 1, 0, 2, 2, 3, 3, 4]),
+        ([1], [0]),
+        ([3, 4, 5, 6, 7], [0, 0, 1, 1, 2]),
+        ([5, 6, 7], None),  # the run's own copies, and an image taught once
+    ):
+        groups = table.only([*kept]).groups()
+        assert (groups if groups is None else groups.tolist()) == expected

@@ -353,6 +353,7 @@ def test_one_bad_image_cannot_be_left_out_of_folds(home: Path) -> None:
     result = run_command(recipe(home, classifiers=own, rows=ROWS[:1]))
     assert result.exit_code == 1
     assert "has one bad image to learn from, and out_of_fold leaves some out each time" in said(result)
+    assert "Set out_of_fold: 0" in said(result)  # removing it would leave a linear_probe its default
 
 
 def test_ten_bad_images_of_which_three_are_tested_give_a_table(home: Path) -> None:

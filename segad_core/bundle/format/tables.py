@@ -47,7 +47,7 @@ _GOLDEN = TypeAdapter(Annotated[list[Golden], FailFast(), Field(max_length=MOST_
 
 def table_files(table: ImageTable, name: str) -> dict[str, bytes]:
     """A table as two files of a bundle."""
-    plain = [image.model_dump() for image in table.images]
+    plain = [image.model_dump(exclude_none=True) for image in table.images]
     return {
         f"{name}.safetensors": arrays_to_bytes({"features": table.features, "scores": table.scores}),
         f"{name}.json": json.dumps(plain, indent=0).encode(),

@@ -16,7 +16,9 @@ from pydantic import FailFast, Field, ValidationError
 
 from segad_core.base.checked import Strict, Text, first_of
 from segad_core.base.formats import arrays_to_bytes
+from segad_core.base.text import size_words
 from segad_core.bundle.format.container import Container
+from segad_core.bundle.format.limits import MOST_VECTORS
 from segad_core.bundle.format.names import REMEDY
 from segad_core.bundle.format.tables import read_arrays, read_table
 from segad_core.contracts import Vectors
@@ -35,14 +37,17 @@ class Described(Strict):
     Attributes:
         image: as in the tables.
         learns: whether the classifier learns from it.
-        fold: for the final classifier's table, it is scored by a training without the images of this fold;
-            -1: by the training on all.
+        fold: a training leaves out the images of this fold, and scores those of the final classifier's table;
+            -1: none does, and the training on all scores it.
+        scored: whether it is in the final classifier's table; bundles without this field have folds for such
+            images only.
         times: how often it counts.
     """
 
     image: Image
     learns: bool
     fold: Annotated[int, Field(ge=NO_FOLD, lt=MOST_FOLDS)] = NO_FOLD
+    scored: bool = True
     times: Annotated[int, Field(ge=1, le=MOST_TIMES)] = 1
 
 
@@ -69,6 +74,11 @@ class VectorTable:
         """The number of folds; 0 if the final classifier's table is not made out of fold."""
         return 1 + max((one.fold for one in self.images), default=NO_FOLD)
 
+    def size(self) -> int:
+        """The bytes of all vectors to learn from, each as often as it counts."""
+        times = sum(one.times for one in self.images)
+        return times * sum(4 * int(block.shape[1]) for block in self.vectors.values())
+
     def lines(self, chosen: Iterable[int]) -> Vectors:
         """The vectors of some of the images."""
         return lines_of(self.vectors, chosen)
@@ -89,7 +99,7 @@ def vector_files(alias: str, table: VectorTable) -> dict[str, bytes]:
         for name, block in blocks.items()
     }
     return {
-        _name(alias, "json"): json.dumps(listed.model_dump(), indent=0).encode(),
+        _name(alias, "json"): json.dumps(listed.model_dump(exclude_none=True), indent=0).encode(),
         _name(alias, "safetensors"): arrays_to_bytes(arrays),
     }
 
@@ -110,7 +120,7 @@ def read_vector_table(container: Container, alias: str) -> VectorTable | None:
     for part, count in zip(_PARTS, counts, strict=True):
         blocks = {name: arrays.pop(f"{part}/{name}", np.empty(0)) for name in listed.blocks}
         for name, block in blocks.items():
-            width = found[0][name].shape[1] if found else block.shape[-1]
+            width = found[0][name].shape[1] if found else block.shape[-1] if block.ndim else 0
             if block.dtype != np.float32 or block.shape != (count, width):
                 raise BundleError(
                     f"{container.path}: '{files[1]}' has {block.shape} {block.dtype} in {part}/{name!a:.150} "
@@ -124,7 +134,14 @@ def read_vector_table(container: Container, alias: str) -> VectorTable | None:
     folds = {digest: one.fold for digest, one in zip(digests, listed.images, strict=True)}
     if any(one.fold != folds[digest] for digest, one in zip(digests, listed.images, strict=True)):
         raise BundleError(f"{container.path}: '{files[0]}' has an image in two folds", REMEDY)
-    return VectorTable(listed.images, *found)
+    table = VectorTable(listed.images, *found)
+    if table.size() > MOST_VECTORS:
+        raise BundleError(
+            f"{container.path}: '{files[0]}' counts images so often that they take more than "
+            f"{size_words(MOST_VECTORS)}",
+            REMEDY,
+        )
+    return table
 
 
 def images_learnt_from(container: Container) -> list[Image]:
@@ -137,7 +154,7 @@ def images_learnt_from(container: Container) -> list[Image]:
         return list(read_table(container, "training").images)
     names = [_name(alias, "json") for alias in container.manifest.pipeline.classifiers]
     lists = [_read_list(container, name) for name in names if name in container.manifest.files]
-    return [one.image for listed in lists for one in listed.images for _ in range(one.times)]
+    return [one.image for listed in lists for one in listed.images]
 
 
 def _read_list(container: Container, name: str) -> _List:

@@ -27,6 +27,7 @@ from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.learnt import BAD, GOOD, Learnt, change_of
 from segad_core.bundle.runtime.opening import check_several, whole
 from segad_core.bundle.runtime.relearning import Relearnt, relearnt, vectors_kept
+from segad_core.bundle.runtime.together import with_groups
 from segad_core.contracts import FinalClassifier, Run, Vectors
 from segad_core.errors import BundleError, ImageError, SegadError, UsageError
 from segad_core.operate.image_table import Image, ImageTable
@@ -58,6 +59,8 @@ def learn(
     classifier then learns from its new scores. Detectors, other classifiers and the segmenter stay as they
     are. The threshold is set again by the bundle's rule, on the calibration images that are not taught.
 
+    New images of one label are one group, as of one lot: cross-validation does not divide them.
+
     Args:
         bundle: is not changed.
         out: must not exist yet.
@@ -66,7 +69,7 @@ def learn(
         times: how often each image counts.
 
     Raises:
-        UsageError: there is nothing to learn, or an image is passed as both good and bad.
+        UsageError: there is nothing to learn, an image is both good and bad, or `times` is too high.
         ImageError: an image cannot be scored.
         BundleError: the bundle has nothing that learns, or the new one cannot be written.
     """
@@ -88,9 +91,11 @@ def _learn(
             "Make the bundle from a row with SegAD, or with a classifier that learns from vectors.",
         )
     lessons = _lessons(bundle, [Path(one) for one in bad], [Path(one) for one in good])
-    known = _learnt_from(container)
+    known, tested = _learnt_from(container), read_table(container, "calibration")
+    learnt = [*known.images, *([one.image for one in kept[1].images] if kept else [])]
+    images = with_groups([lesson.image for lesson in lessons], learnt, tested.images)
+    lessons = [replace(one, image=image) for one, image in zip(lessons, images, strict=True)]
     training, notes = _with_lessons(known, lessons, times)
-    tested = read_table(container, "calibration")
     features, told = tested.features, np.stack([one.features for one in lessons])
     written: dict[str, Content] = {}
     refitted: list[str] = []

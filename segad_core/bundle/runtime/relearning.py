@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from segad_core.base.checked import shown
 from segad_core.base.resources import guarded
+from segad_core.base.text import size_words
+from segad_core.bundle.format.limits import MOST_VECTORS
 from segad_core.bundle.format.vectors import NO_FOLD, Described, VectorTable, lines_of, read_vector_table
 from segad_core.bundle.runtime.building import Builder
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.contracts import Run, Sample, VectorClassifier, Vectors
 from segad_core.contracts.run import training_entropy
-from segad_core.errors import BundleError, SegadError
+from segad_core.errors import BundleError, SegadError, UsageError
 from segad_core.operate.image_table import Image, ImageTable
 from segad_core.scoring.supervised import JUDGED, judged
 
@@ -80,12 +82,17 @@ def relearnt(
                 bundle, alias, ValueError(f"of sizes {widths}, where it describes images by {found}")
             )
     table = _with_taught(known, taught, times)
+    if table.size() > MOST_VECTORS:
+        raise UsageError(
+            f"--times {times}: the vectors to learn from would take more than {size_words(MOST_VECTORS)}",
+            "Choose a lower number, or teach fewer images.",
+        )
     whole = trained(bundle, alias, table)
     folds = _folds(table) if bundle.pipeline.segad else []  # alone, it needs no scores out of fold
     parts = {fold: trained(bundle, alias, table, without=fold) for fold in folds}
     training: dict[str, Scores] = {}
     for fold, classifier in {NO_FOLD: whole, **parts}.items():
-        lines = [i for i, one in enumerate(table.images) if one.fold == fold]
+        lines = [i for i, one in enumerate(table.images) if one.scored and one.fold == fold]
         if lines:
             scores = scores_of_vectors(bundle, classifier, table.lines(lines), alias)
             digests = [table.images[i].image.digest for i in lines]
@@ -172,17 +179,22 @@ def _folds(table: VectorTable) -> list[int]:
 def _with_taught(known: VectorTable, taught: Sequence[tuple[Image, Vectors]], times: int) -> VectorTable:
     """The table with the images that are taught: each replaces what the same image was labelled before.
 
-    A known image stays in its fold. Others join the fold with the fewest images of their label.
+    A known image stays in its fold. Others join the fold of their group or, if it has none, the fold with
+    the fewest images of their label.
     """
     own = {image.digest for image, _ in taught}
     folds = {one.image.digest: one.fold for one in known.images if one.image.digest in own}
     kept = [i for i, one in enumerate(known.images) if one.image.digest not in own]
     images = [known.images[i] for i in kept]
-    sizes = Counter((one.image.label, one.fold) for one in images)
+    sizes = Counter((one.image.label, one.fold) for one in images if one.scored)
+    of_group = {one.image.group_number: one.fold for one in known.images if one.fold != NO_FOLD}
     for image, _ in taught:
         fold = folds.get(image.digest, NO_FOLD)
+        if fold == NO_FOLD and image.group_number is not None:
+            fold = of_group.get(image.group_number, NO_FOLD)
         if fold == NO_FOLD and known.folds():
             fold = min(range(known.folds()), key=lambda place: sizes[image.label, place])
+        of_group[image.group_number] = fold
         sizes[image.label, fold] += 1
         images.append(Described(image=image, learns=True, fold=fold, times=times))
     old = lines_of(known.vectors, kept)
