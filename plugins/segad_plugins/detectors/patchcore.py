@@ -93,7 +93,7 @@ class PatchCore(Detector):
     def fit(self, images: ImageSet, run: Run) -> None:
         device = torch_device(self.device)
         patches = self._training_patches(images, device)
-        if count := int(self.params.outliers * len(images)):
+        if count := outliers.number_of(self.params.outliers, len(images)):
             patches = self._without_outliers(patches, images, count, run)
         _, picks = self._coreset(patches, run, "coreset picks")
         self._bank = torch.from_numpy(patches[picks]).to(device)
@@ -153,7 +153,7 @@ class PatchCore(Detector):
         """The patches of all training images but `count`, in the same memory."""
         points, picks = self._coreset(patches, run, "coreset picks to find outliers")
         progress = partial(run.progress, "picks compared with other images")
-        unlike = outliers.least_alike(points, picks, len(images), count, progress)
+        unlike = outliers.least_alike(points, picks, len(images), count, progress, run.groups)
         log.info(
             "patchcore: left out %d of %d training images, which look least like the others: %s",
             count,

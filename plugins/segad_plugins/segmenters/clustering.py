@@ -46,7 +46,7 @@ def stable_count(
     rng: np.random.Generator,
     report: Callable[[int, int], None],
 ) -> int:
-    """The largest number of clusters that two halves of the images agree on.
+    """The largest number of clusters that two halves of the images, or of their groups, agree on.
 
     Each half is clustered. A cluster of one half is found again in the other as far as the two have the same
     points: their Jaccard similarity, after the best one-to-one assignment (Hennig, "Cluster-wise assessment
@@ -55,7 +55,7 @@ def stable_count(
 
     Args:
         points: (n, D).
-        owners: the image of each point (n,); at least two images.
+        owners: the image of each point (n,), or its group; at least two.
         most: the largest number to try.
         rng: of the halvings.
         report: receives how many numbers have been tried, and how many there are at most.

@@ -172,6 +172,8 @@ class Clusters(LearningSegmenter):
             )
         if wanted != "stable":
             return wanted
+        if run.groups is not None and len(np.unique(run.groups[owners])) > 1:
+            owners = run.groups[owners]  # halves that share a part would agree too easily
         if len(np.unique(owners)) < 2:
             raise DataError(
                 f"{_WHO}: one good image cannot tell which segments are stable",

@@ -11,7 +11,7 @@ from trainings import FeatureImages, seed_run
 
 from segad_core.contracts import Sample
 from segad_core.testing.trial_run import Told
-from segad_plugins.detectors.outliers import least_alike, to_other_images
+from segad_plugins.detectors.outliers import least_alike, number_of, to_other_images
 from segad_plugins.detectors.patchcore import PatchCore
 
 SHAPE = (6, 8, 8)
@@ -81,6 +81,27 @@ def test_an_image_without_picks_is_usual_and_the_first_of_equals_is_found() -> N
     assert least_alike(points, np.array([0, 11]), 4, 2).tolist() == [0, 3]
 
 
+def test_images_of_one_group_do_not_support_each_other() -> None:
+    """Two photographs of one bad part are alike, and unlike all others."""
+    rng = np.random.default_rng(2)
+    points = rng.normal(size=(6 * 20, 3)).astype(np.float32)
+    points[40:60] = points[100:120] = 30 + points[:20]
+    groups, picks = np.array([0, 1, 2, 0, 1, 2]), np.arange(120)
+    owners, wide = np.repeat(groups, 20), points.astype(np.float64)
+    expected = [np.linalg.norm(wide[owners != owners[p]] - wide[p], axis=1).min() for p in picks]
+    np.testing.assert_allclose(to_other_images(points, picks, 6, None, groups), expected, rtol=1e-5)
+    assert least_alike(points, picks, 6, 2, None, groups).tolist() == [2, 5]
+    assert least_alike(points, picks, 6, 2).tolist() != [2, 5]
+    alone = to_other_images(points, picks, 6)
+    np.testing.assert_array_equal(to_other_images(points, picks, 6, None, np.zeros(6, np.int64)), alone)
+
+
+def test_a_share_is_counted_as_written() -> None:
+    for hundredths in range(31):
+        assert number_of(hundredths / 100, 100) == hundredths
+    assert [number_of(0.1, n) for n in (9, 10, 19, 20)] == [0, 1, 1, 2]
+
+
 def test_progress_counts_the_picks() -> None:
     told: list[tuple[int, int]] = []
     points = np.random.default_rng(0).normal(size=(600, 3)).astype(np.float32)
@@ -116,6 +137,16 @@ def test_off_it_changes_nothing_and_looks_at_nothing(monkeypatch: pytest.MonkeyP
     fitted(values, told)
     assert {call[0] for call in told.calls} == {"coreset picks"}
     np.testing.assert_array_equal(bank(values, outliers=0.08), bank(values))  # less than one of 12 images
+
+
+def test_two_images_of_a_bad_part_are_left_out_together() -> None:
+    values = layer(odd=[3])
+    values[8] = values[3]
+    groups = np.array([0, 1, 2, 3, 4, 5, 6, 7, 3, 9, 10, 11])
+    detector = PatchCore(PatchCore.Params(layers=["layer2"], coreset_ratio=0.25, outliers=0.17))  # type: ignore[arg-type]
+    detector.fit(Images(values), seed_run(5, groups=groups))  # type: ignore[arg-type]
+    expected = bank(np.delete(values, ODD, axis=0))
+    np.testing.assert_array_equal(np.asarray(detector.state()["bank"]), expected)
 
 
 def test_the_log_names_the_images(caplog: pytest.LogCaptureFixture) -> None:

@@ -160,6 +160,28 @@ def test_without_a_stable_number_the_best_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
+    ("groups", "halved"),
+    [(None, range(6)), ([0, 0, 1, 1, 2, 2], range(3)), ([4] * 6, range(6))],
+)
+def test_halves_have_no_group_in_common(
+    monkeypatch: pytest.MonkeyPatch, groups: list[int] | None, halved: range
+) -> None:
+    """One group cannot be halved, so its images are."""
+    given: list[Any] = []
+
+    def stable(points: Any, owners: Any, *_: Any) -> int:
+        given.append(owners)
+        return 2
+
+    monkeypatch.setattr("segad_plugins.segmenters.clusters.stable_count", stable)
+    run = Run(np.random.SeedSequence(1), groups=None if groups is None else np.array(groups))
+    points, owners = np.random.default_rng(0).normal(size=(60, 2)), np.repeat(np.arange(6), 10)
+    segmenter = Clusters(Clusters.Params(layers=("layer1",), k="stable"))
+    assert segmenter._count(points.astype(np.float32), owners, np.random.default_rng(0), run) == 2
+    assert {*given[0].tolist()} == {*halved}
+
+
+@pytest.mark.parametrize(
     ("rows", "name"),
     [
         ("x.. ... ...", "upper_left"),
