@@ -77,6 +77,20 @@ def test_elpv_dinov2_differs_from_elpv_in_its_encoder_only() -> None:
     assert ours.keys() == elpv.keys()
 
 
+def test_recipes_for_solar_cells_agree_on_split_masks_and_features() -> None:
+    names = ("elpv", "elpv_few_bad", "elpv_dinov2")
+    elpv, few_bad, dinov2 = (yaml.safe_load(locate(name).read_text(encoding="utf-8")) for name in names)
+    shared = ("dataset", "categories", "segmenter", "features", "image_features", "final")
+    for other in (few_bad, dinov2):
+        assert {key: other[key] for key in shared} == {key: elpv[key] for key in shared}
+    assert dinov2["split"] == elpv["split"]
+    amounts = few_bad["split"]["final"]["bad"].pop("amount")
+    assert amounts[-1] == elpv["split"]["final"]["bad"].pop("amount") == "rest"
+    assert few_bad["split"] == elpv["split"]
+    for key in ("image", "encoder", "detectors"):
+        assert few_bad[key] == elpv[key]
+
+
 def test_the_masks_are_those_of_their_script_and_the_names_those_of_the_recipe(tmp_path: Path) -> None:
     script = runpy.run_path(str(_ROOT / "recipes" / "masks" / "make_elpv_masks.py"))
     script["main"](tmp_path)

@@ -17,6 +17,8 @@ from small_runs import done, prepared, workplace, write
 from segad_core.contracts import Run
 from segad_core.errors import DataError, RecipeError
 from segad_core.operate.image_table import Image, ImageTable
+from segad_core.plugins.registry import Registry
+from segad_core.recipe import load_recipe
 from segad_core.run.cells import ScoresTask
 from segad_core.split.draw import Fold
 from segad_core.split.file import splits_json
@@ -144,6 +146,13 @@ def test_a_run_says_what_was_kept_together(home: Path) -> None:
     line, resolved, notes = told(home, lot=LOT, split={**split, "group": "lot"})
     assert (line, resolved) == ("Groups: 10 lots, kept together.", "lot")
     assert len(notes) == 1 and "detectors and the final classifier" in notes[0]  # all lots have bad images
+
+
+def test_one_group_alone_is_known_but_of_no_use(home: Path) -> None:
+    split = {"seeds": [0], "test": {"good": 8, "bad": 4}, "detectors": {"good": 8}}
+    path = recipe(home, r"(\.png)", split=split)
+    words = prepared(path).groups_in_words(load_recipe(str(path), Registry()))
+    assert "one group" in words["a"] and "not known" not in words["a"] and "both training" in words["a"]
 
 
 def test_without_groups_true_is_an_error(home: Path) -> None:
