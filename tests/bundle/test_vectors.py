@@ -330,7 +330,7 @@ def test_a_bundle_that_got_worse_is_written_but_told_not_to_be_used(tmp_path: Pa
 def arrays_changed(parts: Parts, edit: Callable[[dict[str, np.ndarray]], object]) -> None:
     arrays = dict(load(parts.files[FILES[1]]))
     edit(arrays)
-    parts.files[FILES[1]] = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    parts.files[FILES[1]] = save({name: np.array(array, order="C") for name, array in arrays.items()})
 
 
 def list_changed(parts: Parts, edit: Callable[[dict[str, Any]], object]) -> None:
