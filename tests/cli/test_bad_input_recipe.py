@@ -164,7 +164,7 @@ MISTAKES: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
         [("seeds", "sed")],
         [
             "8: split: | 'sed' | did you mean 'seeds'? known: seeds, order, hold_out, file, "
-            "leave_out, test, detectors, final, classifiers"
+            "leave_out, group, test, detectors, final, classifiers"
         ],
     ),
     "number": (
