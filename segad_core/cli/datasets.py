@@ -131,8 +131,9 @@ def check(
     Reads every image and every mask. Problems are missing categories, image counts that differ from the
     published ones, unreadable images or masks, contradictory lists, the same image in training and test or
     with two labels, masks that do not match their images or labels, and published subsets that list missing
-    images. Notes are not problems: an image twice in the same part, bad images without a mask if others have
-    one, and missing published counts.
+    images. Notes are not problems: an image twice in the same part, near-identical images (in training and
+    test, or anywhere if there is no official test), bad images without a mask if others have one, and missing
+    published counts.
 
     Exit codes: 0 no problems, 1 problems, 2 invalid command line or folder, 3 no problems except unreadable
     images.

@@ -3,6 +3,7 @@
 Decodes, finds and remembers images; must not know about recipes, splits or training.
 """
 
+from segad_core.images.alike import Pair, near_duplicates
 from segad_core.images.arrays import read_array
 from segad_core.images.decode import Decoded, at_full_size, decode, decode_resized, resize
 from segad_core.images.folder import folder_samples, image_files
@@ -16,6 +17,7 @@ __all__ = [
     "Facts",
     "FileImageSet",
     "Inventory",
+    "Pair",
     "at_full_size",
     "audit",
     "check_labels",
@@ -23,6 +25,7 @@ __all__ = [
     "decode_resized",
     "folder_samples",
     "image_files",
+    "near_duplicates",
     "read_array",
     "read_labels",
     "read_mask",

@@ -14,18 +14,19 @@ from segad_core.contracts import Progress, Sample, no_progress
 from segad_core.errors import DataError, ImageError, LeakageError
 from segad_core.images.decode import at_full_size
 from segad_core.images.faults import image_digest
+from segad_core.images.thumbnail import thumbnail
 from segad_core.store.records import Records
 from segad_core.store.store import Store
 
-_SCHEMA = 3
+_SCHEMA = 4
 _SECONDS = 30.0
 """The most decoding work that a killed inventory loses."""
 
 _LABELS = {0: "good", 1: "bad", None: "doubtful"}
 
 
-Examined = tuple[str, bool, tuple[int, int]]
-"""The result of decoding an image: the digest of its pixels, whether it was scaled, its size."""
+Examined = tuple[str, bool, tuple[int, int], str]
+"""The result of decoding an image: digest of its pixels, whether it was scaled, size, thumbnail."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,14 @@ class Facts:
         pixels: digest of its decoded pixels.
         scaled: whether it was scaled from 16 bits to 8.
         size: (height, width) on disk.
+        thumbnail: as `thumbnail` gives it.
     """
 
     file: str
     pixels: str
     scaled: bool
     size: tuple[int, int]
+    thumbnail: str = ""
 
 
 @dataclass
@@ -91,9 +94,9 @@ def take_inventory(
         if isinstance(outcome, ImageError):
             result.unreadable[sample.id] = outcome
         else:
-            pixels, scaled, (height, width) = outcome
+            pixels, scaled, (height, width), small = outcome
             result.samples.append(sample)
-            result.facts[sample.id] = Facts(digests[sample.id], pixels, scaled, (height, width))
+            result.facts[sample.id] = Facts(digests[sample.id], pixels, scaled, (height, width), small)
     return result
 
 
@@ -184,6 +187,6 @@ def _examine(sample: Sample, white: int) -> Examined | ImageError:
     try:
         with at_full_size(sample.path, white) as decoded:
             height, width = decoded.pixels.shape[:2]
-            return array_digest(decoded.pixels), decoded.scaled, (height, width)
+            return array_digest(decoded.pixels), decoded.scaled, (height, width), thumbnail(decoded.pixels)
     except ImageError as error:
         return error

@@ -15,6 +15,7 @@ from segad_core.recipe import Recipe
 from segad_core.run.final_checks import check_finals, note_seen_scores
 from segad_core.run.plan import CategoryPlan, plan_category
 from segad_core.scoring.shapes import layer_shapes
+from segad_core.split.alike import report_alike
 from segad_core.split.choose import make_splits
 from segad_core.split.draw import Fold, Split
 from segad_core.split.file import read_splits
@@ -111,7 +112,8 @@ def prepare(
         left_out = _left_out(recipe, category, samples)
         samples = [sample for sample in samples if sample.id not in left_out]
         white = recipe.skeleton.image.white
-        inventory = take_inventory(samples, white, store, partial(_in_category, progress, category))
+        told = partial(_in_category, progress, category)
+        inventory = take_inventory(samples, white, store, told)
         _report_unreadable(inventory, category)
         _report_scaled(inventory, category, white)
         check_labels(inventory.samples, inventory.facts, f"category '{category}'")
@@ -125,6 +127,7 @@ def prepare(
         if groups:
             log.info("category '%s': %s", category, groups)
         splits = make_splits(recipe, category, listed, inventory, subsets, from_file, notes, groups)
+        report_alike(category, inventory, splits.values(), white, store, notes, told)
         splits = {
             fold: replace(s, unused=tuple(sorted({*s.unused, *left_out}))) for fold, s in splits.items()
         }

@@ -6,11 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from segad_core.base.connected import connected
 from segad_core.base.files import is_file
 from segad_core.base.parallel import in_order
 from segad_core.contracts import Dataset, Progress, Sample, no_progress, optional
 from segad_core.errors import ImageError, SegadError
-from segad_core.images import Facts, Inventory, read_mask, take_inventory
+from segad_core.images import Facts, Inventory, Pair, near_duplicates, read_mask, take_inventory
 from segad_core.recipe.schema import ImageSpec
 from segad_core.store.store import Store
 
@@ -30,11 +31,12 @@ HEADINGS = {
     "mask_good": "good images with a defect in their mask",
     "subsets": "invalid subsets of bad training images",
     "repeated": "duplicate images",
+    "alike": "near-identical images",
     "unmasked": "bad images without a mask, although others have one",
 }
 """The kinds of findings, in the order of the report."""
 
-NOTES = ("repeated", "unmasked")
+NOTES = ("repeated", "alike", "unmasked")
 """The kinds that are not problems."""
 
 _SHOWN = 5
@@ -112,6 +114,7 @@ def check_category(
     findings += [Finding("unreadable", e.what, (image,)) for image, e in inventory.unreadable.items()]
     findings += [Finding("contradictions", text) for text in optional.contradictions(dataset, category)]
     findings += _duplicates(inventory)
+    findings += _alike(inventory, store, progress)
     findings += _masks(ordered, inventory.facts, progress)
     findings += _unmasked(ordered)
     findings += _subsets(dataset, category, samples, result.subsets)
@@ -148,6 +151,27 @@ def _duplicates(inventory: Inventory) -> Iterator[Finding]:
         text = f"identical {'files' if same_bytes else 'pixels'}: {named}"
         for kind in [kind for kind in (labelled, leaked) if kind] or ["repeated"]:
             yield Finding(kind, text, tuple(sample.id for sample in group))
+
+
+def _alike(inventory: Inventory, store: Store, progress: Progress) -> Iterator[Finding]:
+    """Groups of near-identical images; where there is an official test, those in both training and test."""
+    samples = {sample.id: sample for sample in inventory.samples}
+    divided = any(sample.split == "test" for sample in inventory.samples)
+
+    def matters(first: str, second: str) -> bool:
+        return not divided or samples[first].split != samples[second].split
+
+    pairs = near_duplicates(inventory, _WHITE, store, matters, progress)
+    alike: dict[int, list[Pair]] = defaultdict(list)
+    for number, pair in zip(connected([(p.first, p.second) for p in pairs]), pairs, strict=True):
+        alike[number].append(pair)
+    order = {image: place for place, image in enumerate(sorted(samples))}
+    for group in alike.values():
+        images = sorted({image for pair in group for image in (pair.first, pair.second)})
+        named = _listed([f"'{image}' ({samples[image].stratum})" for image in images])
+        consecutive = order[images[-1]] - order[images[0]] == len(images) - 1
+        text = f"{named}: {group[0]}{', consecutive names' * consecutive}"
+        yield Finding("alike", text, tuple(images))
 
 
 def _masks(samples: Sequence[Sample], facts: dict[str, Facts], progress: Progress) -> Iterator[Finding]:

@@ -440,7 +440,9 @@ def test_elpv(tmp_path: Path) -> None:
     assert lines(result)[0::2][:2] == ["mono", "poly"]
     assert lines(result)[1].endswith("bad 313; doubtful 173; good 588")
     assert lines(result)[3].endswith("bad 402; doubtful 228; good 920")
-    assert lines(result)[-1] == "elpv: 2 categories, 2624 images, 0 problems, 0 notes"
+    assert "note: near-identical images" in lines(result)[4]  # wafers cut one after the other; none in mono
+    assert "'images/cell2369.png' (doubtful), 'images/cell2370.png' (good)" in result.output
+    assert lines(result)[-1].startswith("elpv: 2 categories, 2624 images, 0 problems, ")
     assert result.exit_code == 0
 
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from builders import run_command, said
 from numpy.typing import NDArray
+from PIL import Image as Picture
 from small_runs import done, prepared, workplace, write
 
 from segad_core.contracts import Run
@@ -215,3 +216,24 @@ def test_a_bundles_table_knows_its_groups() -> None:
     ):
         groups = table.only([*kept]).groups()
         assert (groups if groups is None else groups.tolist()) == expected
+
+
+def test_near_identical_images_in_training_and_test_are_told(home: Path) -> None:
+    """Once, whatever the seeds; copies within the training, or within the test, do not matter."""
+    for name, copy in (("good/002", "good/900"), ("bad/003", "bad/901")):
+        image = Picture.open(home / "data" / "a" / f"{name}.png")
+        image.save(home / "data" / "a" / f"{copy}.jpg", quality=97)
+    split = {"seeds": [0, 1, 2], "test": {"good": 4, "bad": 3}, "detectors": {"good": 8}}
+    found = prepared(recipe(home, split=split))
+    pairs = [("good/002.png", "good/900.jpg"), ("bad/003.png", "bad/901.jpg")]
+    divided = [any((a in s.test) != (b in s.test) for s in found.splits["a"].values()) for a, b in pairs]
+    notes = [note for note in found.notes if "near-identical" in note]
+    assert any(divided) and len(notes) == 1
+    assert ("2 pairs" in notes[0]) == all(divided)
+    assert all(("'" + pair[1] + "'" in notes[0]) <= told for pair, told in zip(pairs, divided, strict=True))
+    together = prepared(recipe(home, "([0-9][0-9][0-9])", split={**split, "group": False}))
+    assert [note for note in together.notes if "near-identical" in note] == notes
+    for a, b in pairs:  # each pair a lot
+        (home / "data" / "a" / b).rename(home / "data" / "a" / f"{a[:-4]}_copy.jpg")
+    kept = prepared(recipe(home, "/([0-9]+)", split=split))
+    assert not [note for note in kept.notes if "near-identical" in note]

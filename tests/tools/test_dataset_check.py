@@ -260,7 +260,7 @@ def test_each_kind_of_finding_is_tried(tmp_path: Path) -> None:
     for i, fault in enumerate(FAULTS):
         root = tmp_path / str(i)
         kinds |= {kind for kind, *_ in fault(root, sound(root))}
-    assert kinds == set(HEADINGS) - {"absent"}  # of which there is no category to look at
+    assert kinds == set(HEADINGS) - {"absent", "alike"}  # no category to look at; more images than here
 
 
 def test_findings_are_sorted_by_kind(tmp_path: Path) -> None:
@@ -296,3 +296,27 @@ def test_progress_tells_of_images_and_masks(tmp_path: Path) -> None:
         check_category(dataset, "a", Store(tmp_path / "store"), lambda *step: told.append(step))
     masks = [("masks read", i, 4) for i in range(1, 5)]
     assert told == [("images examined", i, 8) for i in range(1, 9)] + masks + masks
+
+
+@pytest.mark.parametrize("divided", [True, False])
+def test_near_identical_images(tmp_path: Path, divided: bool) -> None:
+    """A note on groups of them; where there is an official test, on those in both training and test."""
+    samples, copies = [], {"a/good/20.jpg": 3, "a/good/21.jpg": 3, "a/good/22.jpg": 5, "a/good/04b.jpg": 4}
+    for i in range(20):
+        samples.append({"id": f"a/good/{i:02}.png", "label": 0, "split": "train"})
+        save(tmp_path / f"a/good/{i:02}.png", Image.fromarray(picture(i)))
+    for name, original in copies.items():
+        samples.append({"id": name, "label": 0, "split": "test" if "2" in name else "train"})
+        Image.fromarray(picture(original)).save(tmp_path / name, quality=97 - int(name[-5] == "1"))
+    if not divided:
+        samples = [{**sample, "split": None} for sample in samples]
+    description = {"a": {"samples": samples, "published": {}, "subsets": {}}}
+    checked = look(tmp_path, description)
+    assert {kind for kind, _, _ in found(checked)} == {"alike"} and not checked.findings[0].is_problem
+    groups = {images: text for _, text, images in found(checked)}
+    expected = {("a/good/03.png", "a/good/20.jpg", "a/good/21.jpg"), ("a/good/05.png", "a/good/22.jpg")}
+    near = ("a/good/04.png", "a/good/04b.jpg")
+    assert groups.keys() == expected | (set() if divided else {near})
+    assert all("mean difference" in text and "of 255" in text for text in groups.values())
+    if not divided:
+        assert [images for images, text in groups.items() if "consecutive" in text] == [near]
