@@ -42,7 +42,7 @@ def report_alike(
     pairs = near_duplicates(inventory, white, store, leaks, progress)
     if pairs:
         closest = pairs[0]
-        count = f"{len(pairs)} pairs of near-identical images" if len(pairs) > 1 else "near-identical images"
+        count = f"{len(pairs)} pair{'s' * (len(pairs) > 1)} of near-identical images"
         across = " in at least one of the splits" if len(parts) > 1 else ""
         notes.warn(
             f"category '{category}': {count} in both training and test{across} (the first: '{closest.first}' "
