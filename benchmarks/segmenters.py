@@ -3,8 +3,8 @@
     python benchmarks/segmenters.py HOME [--folder NAME=FOLDER ...]
 
 Runs the recipe `elpv` with a row for each segmenter, and the same rows on folders of images (as the data set
-`folder` reads them), one after the other. Store and runs go to HOME; the tables are printed at the end, and then the
-AUROC of five-fold cross-validation on the final classifier's training images, which no test image enters.
+`folder` reads them), one after the other. Store and runs go to HOME. Prints the tables, then the AUROC of
+five-fold cross-validation on the final classifier's training images, which no test image enters.
 """
 
 from __future__ import annotations
