@@ -38,8 +38,8 @@ class Estimate:
         per_image: memory for each image of a batch: while scoring, or while `fit` goes through batches where
             that needs more than `memory`.
         artifacts: what `Run.artifact` keeps beside the state.
-        vectors: the vectors of one image, for a `VectorClassifier`.
         work: in words, such as `4.1 M parameters, 40,000 image-steps, 1.2 GMAC each`; may be empty.
+        vectors: the vectors of one image, for a `VectorClassifier`.
     """
 
     state: int
@@ -47,8 +47,8 @@ class Estimate:
     temporary: int = 0
     per_image: int = 0
     artifacts: int = 0
-    vectors: int = 0
     work: str = ""
+    vectors: int = 0
 
 
 def estimated_by(function: str) -> Callable[..., Estimate | None]:

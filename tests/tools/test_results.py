@@ -127,8 +127,22 @@ def test_jsonl_lines(tmp_path: Path) -> None:
         "reason": "wires, patchcore q99.5, +2.10",
         "bundle": BUNDLE[:16],
         "contributions": [
-            {"segment": "wires", "source": "patchcore", "statistic": "q995", "value": 3.25, "amount": 2.1},
-            {"segment": "image", "source": "devnet", "statistic": "score", "value": 1.0, "amount": -0.5},
+            {
+                "segment": "wires",
+                "source": "patchcore",
+                "statistic": "q995",
+                "value": 3.25,
+                "amount": 2.1,
+                "peak": "",
+            },
+            {
+                "segment": "image",
+                "source": "devnet",
+                "statistic": "score",
+                "value": 1.0,
+                "amount": -0.5,
+                "peak": "",
+            },
         ],
     }
     assert lines[2]["score"] is None
