@@ -9,10 +9,10 @@
 - Optional knowledge of plugins: `HasNotes`, `HasPlainFiles`, `KnowsImagesByName`, `Trains`, `HasDownload`,
   `ReadsOptionalLayers`, `HasEstimate`, `HasFinalEstimate`, `HasPublishedCategories`, `HasPublishedCounts`,
   `HasBadSubsets`, `HasContradictions`, `HasSizeCheck`, `KnowsOutputs`,
-  `NeedsUnseenScores`.
+  `NeedsUnseenScores`, `FindsPartsInPaths`.
 - What plugins are given and return: `Sample`, `ImageBatch`, `ImageSet`, `Run`, `Checkpoint`, `Progress`,
   `no_progress`, `Array`, `Arrays`, `Vectors`, `Layer`, `Shapes`, `Estimate`, `SegmentValues`, `Region`,
-  `GoodMaps`, `MapQuality`, `IGNORED`, `Work`, `Outcome`.
+  `GoodMaps`, `MapQuality`, `IGNORED`, `Work`, `Outcome`, `PartPattern`, `PartName`.
 - Errors: `SegadError` and its kinds `RecipeError`, `DataError`, `ImageError`, `NonFiniteError`,
   `PluginError`, `StoreError`, `UsageError`; `ResourceError` for faults of the machine, into which `guarded`
   turns what the system raises.
@@ -49,6 +49,7 @@ from segad_core.contracts import (
     Executor,
     Feature,
     FinalClassifier,
+    FindsPartsInPaths,
     FittedFeature,
     GoodMaps,
     HasBadSubsets,
@@ -74,6 +75,8 @@ from segad_core.contracts import (
     NeedsUnseenScores,
     Outcome,
     Parameters,
+    PartName,
+    PartPattern,
     Progress,
     ReadsOptionalLayers,
     Region,
@@ -126,6 +129,7 @@ __all__ = [
     "Executor",
     "Feature",
     "FinalClassifier",
+    "FindsPartsInPaths",
     "FittedFeature",
     "GoodMaps",
     "HasBadSubsets",
@@ -154,6 +158,8 @@ __all__ = [
     "Observer",
     "Outcome",
     "Parameters",
+    "PartName",
+    "PartPattern",
     "PluginError",
     "Progress",
     "ReadsOptionalLayers",

@@ -47,6 +47,7 @@ from segad_core.contracts.optional import (
     ReadsOptionalLayers,
     Trains,
 )
+from segad_core.contracts.part_pattern import FindsPartsInPaths, PartName, PartPattern
 from segad_core.contracts.run import Checkpoint, Progress, Run, no_progress
 from segad_core.contracts.segmenter import IGNORED, LearningSegmenter, MapQuality, Segmenter, SegmentNames
 
@@ -67,6 +68,7 @@ __all__ = [
     "Executor",
     "Feature",
     "FinalClassifier",
+    "FindsPartsInPaths",
     "FittedFeature",
     "GoodMaps",
     "HasBadSubsets",
@@ -92,6 +94,8 @@ __all__ = [
     "NeedsUnseenScores",
     "Outcome",
     "Parameters",
+    "PartName",
+    "PartPattern",
     "Progress",
     "ReadsOptionalLayers",
     "Region",

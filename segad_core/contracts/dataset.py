@@ -51,6 +51,7 @@ class Sample:
         group: the lot, module or shift: images that were made or taken together.
         serial: the part that it shows, where there may be several images of one part. Like a group, it is
             compared within the category.
+        view: which of the part's views it shows: the camera, the face or the exposure.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Sample:
     mask: Path | None = None
     group: str = ""
     serial: str = ""
+    view: str = ""
 
     @property
     def stratum(self) -> str:

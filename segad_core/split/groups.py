@@ -79,6 +79,9 @@ def find_groups(wanted: Group, category: str, inventory: Inventory, notes: Notes
     copies = [("pixels", inventory.facts[sample.id].pixels) for sample in labelled]
     numbers = connected([[*own, copy] for own, copy in zip(named, copies, strict=True)])
     if wanted is None and len(set(numbers)) == 1:
+        if lots and len(serials) > 1:
+            notes.warn(f"category '{category}': lots connect all images, so only parts are kept together")
+            return find_groups("serial", category, inventory, notes)
         notes.warn(
             f"category '{category}': all images belong to one group, so groups cannot be kept apart: "
             "near-identical images may be in both training and test"

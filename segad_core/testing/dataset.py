@@ -98,10 +98,11 @@ class DatasetSuite(ComponentSuite):
                 assert sample.mask is None, f"{where} but has the defect mask {sample.mask}"
                 assert not sample.unseen, f"{where} but is flagged as an unseen defect"
 
-    def test_groups_and_serials_are_text(self) -> None:
-        """The group and the serial are text, empty where they are not known."""
+    def test_groups_serials_and_views_are_text(self) -> None:
+        """The group, the serial and the view are text, empty where they are not known."""
         for category, sample in self._samples():
-            for name, value in (("group", sample.group), ("serial", sample.serial)):
+            for name in ("group", "serial", "view"):
+                value = getattr(sample, name)
                 assert isinstance(value, str), (
                     f"category '{category}', '{sample.id}': the {name} is a {type(value).__name__}, not text"
                 )

@@ -136,3 +136,14 @@ def test_groups_that_serve_two_purposes_are_told() -> None:
     assert told(split_of("ab", "c", "ef", unused="d")) == []
     (left,) = told(split_of("ab", "c", "ef", unused="d"), from_test=True)
     assert "1 image is not tested" in left
+
+
+def test_parts_stay_together_where_one_lot_holds_all() -> None:
+    """Before, nothing was kept together then, and each part stood in training and test."""
+    parts = {"a": ("1", "x"), "b": ("1", "x"), "c": ("1", "y"), "d": ("1", "y")}
+    notes = Notes()
+    groups = find_groups(None, "nuts", inventory(parts), notes)
+    assert together(groups) == {"ab", "cd"}
+    assert groups is not None and (groups.lots, groups.serials) == (0, 2)
+    assert "only parts" in notes.sentences[0]
+    assert found("lot", inventory(parts)) is not None  # as asked

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from segad_core.api import (
     DataError,
     Dataset,
     InputFolder,
     Parameters,
+    PartName,
+    PartPattern,
     RecipeError,
     Sample,
     image_files,
@@ -41,7 +44,8 @@ class Folder(Dataset):
 
     If paths name the production lot (`lot7/`, `2026-03-02_0815.png`) or the part (`part0042_top.png`), set
     `lot` or `serial` to extract it. Images of one lot or part are then kept together, and a threshold can be
-    tested on lots that were not used to set it.
+    tested on lots that were not used to set it. If they name part and view (`SN0042_A.png`), set `part`
+    instead of `serial`; it has to fit every image.
     """
 
     class Params(Parameters):
@@ -60,6 +64,27 @@ class Folder(Dataset):
             description="regular expression whose first group extracts the part's serial from an image's "
             "path within the category, such as 'part([0-9]+)', where there are several images of a part",
         )
+
+        part: str | None = Field(
+            None,
+            description=r"regular expression with the groups `serial` and, if paths name them, `view` and "
+            r"`lot`, such as '(?P<serial>SN\d+)_(?P<view>[A-Z])'; every image has to match it",
+        )
+
+        @field_validator("part")
+        @classmethod
+        def _finds_parts(cls, pattern: str | None) -> str | None:
+            if pattern is not None:
+                PartPattern(pattern)
+            return pattern
+
+        @model_validator(mode="after")
+        def _names_once(self) -> Self:
+            groups = PartPattern(self.part).groups if self.part else ()
+            for name in ("serial", "lot"):
+                if name in groups and getattr(self, name) is not None:
+                    raise ValueError(f"'part' finds the {name} already: remove '{name}'")
+            return self
 
         @field_validator("lot", "serial")
         @classmethod
@@ -97,7 +122,12 @@ class Folder(Dataset):
     def samples(self, category: str) -> Sequence[Sample]:
         root = self.params.root
         home = root if self._parts(root) else root / category
-        return [sample for part in self._parts(home) for sample in self._part(home, part)]
+        samples = [sample for part in self._parts(home) for sample in self._part(home, part)]
+        return _with_parts(samples, self.params.part, category) if self.params.part else samples
+
+    def part_pattern(self) -> str:
+        """How paths name the parts."""
+        return self.params.part or ""
 
     def _parts(self, home: Path) -> list[Literal["train", "test"] | None]:
         """The official parts of a category: train and test, or None if it is undivided."""
@@ -121,6 +151,31 @@ class Folder(Dataset):
                 image_id = path.relative_to(home).as_posix()
                 lot, serial = (_first(p, image_id) for p in (self.params.lot, self.params.serial))
                 yield Sample(image_id, path, label, split=part, defect=defect, group=lot, serial=serial)
+
+
+def _with_parts(samples: Sequence[Sample], text: str, category: str) -> list[Sample]:
+    """The samples with the serial, the view and the lot that a pattern finds in each path.
+
+    Raises:
+        DataError: it finds none in some of them.
+    """
+    pattern = PartPattern(text)
+    found = [(sample, pattern.find(sample.id)) for sample in samples]
+    if lost := [sample.id for sample, name in found if name is None]:
+        named = ", ".join(f"'{image}'" for image in lost[:5]) + ", ..." * (len(lost) > 5)
+        raise DataError(
+            f"data set folder: in category '{category}', the pattern part: '{text}' does not fit "
+            f"{len(lost)} of {len(samples)} images: {named}",
+            "Correct the pattern so that it finds a serial"
+            + " and a view" * ("view" in pattern.groups)
+            + " in every path, or move images elsewhere that show no part.",
+        )
+    return [_named(sample, name, "lot" in pattern.groups) for sample, name in found if name]
+
+
+def _named(sample: Sample, name: PartName, with_lot: bool) -> Sample:
+    lot = name.lot if with_lot else sample.group
+    return replace(sample, group=lot, serial=name.serial, view=name.view)
 
 
 def _first(pattern: str | None, name: str) -> str:

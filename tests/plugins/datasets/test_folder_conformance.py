@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from segad_core.api import DataError
 from segad_core.testing import DatasetSuite, good_images
 from segad_plugins.datasets.folder import Folder
 
@@ -72,3 +73,58 @@ def test_serials_are_found_beside_lots(tmp_path):
 def test_an_expression_that_finds_nothing_is_told(tmp_path, name, given, words):
     with pytest.raises(ValidationError, match=words):
         Folder.Params(root=tmp_path, **{name: given})
+
+
+def images(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(good_images(1, 8, 8)[0]).save(root / name)
+
+
+def test_one_pattern_finds_serial_view_and_lot(tmp_path):
+    images(tmp_path, "good/L7/SN1_A.png", "good/L7/SN1_B.png", "bad/dent/L8/SN2_A.png")
+    pattern = r"(?P<lot>L\d)/(?P<serial>SN\d+)_(?P<view>[A-Z])"
+    folder = Folder(Folder.Params(root=tmp_path, part=pattern))
+    found = {s.id: (s.serial, s.view, s.group) for s in folder.samples(tmp_path.name)}
+    assert found == {
+        "good/L7/SN1_A.png": ("SN1", "A", "L7"),
+        "good/L7/SN1_B.png": ("SN1", "B", "L7"),
+        "bad/dent/L8/SN2_A.png": ("SN2", "A", "L8"),
+    }
+    assert folder.part_pattern() == pattern
+    assert Folder(Folder.Params(root=tmp_path)).part_pattern() == ""
+
+
+@pytest.mark.parametrize("view", ["_(?P<view>[A-Z])", "(_(?P<view>[A-Z]))?"])
+def test_a_pattern_that_does_not_fit_all_images_is_refused(tmp_path, view):
+    """With the number of images and the first names: also where it finds the part and not the view."""
+    images(tmp_path, *(f"good/SN{i}_A.png" for i in range(4)), *(f"good/SN{i}.png" for i in range(7)))
+    folder = Folder(Folder.Params(root=tmp_path, part=rf"(?P<serial>SN\d+){view}"))
+    with pytest.raises(DataError) as caught:
+        folder.samples(tmp_path.name)
+    assert "7 of 11 images: 'good/SN0.png'" in caught.value.what
+    assert "'good/SN4.png', ..." in caught.value.what and "SN5" not in caught.value.what
+    assert "view" in caught.value.remedy
+
+
+def test_a_lot_beside_the_pattern_and_not_in_it(tmp_path):
+    images(tmp_path, "good/L7_SN1_A.png")
+    params = {"root": tmp_path, "part": r"(?P<serial>SN\d+)_(?P<view>[A-Z])"}
+    (sample,) = Folder(Folder.Params(**params, lot=r"(L\d)")).samples(tmp_path.name)
+    assert (sample.group, sample.serial, sample.view) == ("L7", "SN1", "A")
+
+
+@pytest.mark.parametrize(
+    ("params", "word"),
+    [
+        ({"part": r"SN(\d+)"}, "serial"),
+        ({"part": r"(?P<serial>SN\d+"}, "regular expression"),
+        ({"part": r"(?P<serial>SN\d+)", "serial": "(x)"}, "remove 'serial'"),
+        ({"part": r"(?P<lot>L)(?P<serial>SN\d+)", "lot": "(x)"}, "remove 'lot'"),
+    ],
+)
+def test_patterns_that_name_no_part_or_two(tmp_path, params, word):
+    images(tmp_path, "good/a.png")
+    with pytest.raises(ValidationError) as caught:
+        Folder.Params(root=tmp_path, **params)
+    assert word in str(caught.value)
