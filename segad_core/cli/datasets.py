@@ -222,6 +222,8 @@ def _print(checked: CategoryCheck, everything: bool) -> None:
     for what, counts in numbers.items():
         if counts:
             say_lines(_wrapped(f"{what}: {'; '.join(f'{name} {count}' for name, count in counts.items())}"))
+    if checked.sizes:
+        say_lines(_wrapped(f"sizes, width x height: {_sizes(checked.sizes)}"))
     for kind, heading in HEADINGS.items():
         found = [finding for finding in checked.findings if finding.kind == kind]
         if found:
@@ -232,6 +234,15 @@ def _print(checked: CategoryCheck, everything: bool) -> None:
             say(f"    {finding.text}")
         if len(found) > len(shown):
             say(f"    and {len(found) - len(shown)} more (use --all to show them)")
+
+
+def _sizes(sizes: dict[str, int]) -> str:
+    """The most frequent sizes, each with its number of images."""
+    frequent = list(sizes.items())[:_SHOWN]
+    words = [f"{size} ({count})" for size, count in frequent]
+    if others := sum(sizes.values()) - sum(count for _, count in frequent):
+        words.append(f"{len(sizes) - len(frequent)} others ({others})")
+    return "; ".join(words)
 
 
 def _categories(dataset: Dataset, name: str, wanted: Sequence[str]) -> list[str]:

@@ -7,9 +7,20 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from segad_core.contracts.frame import LONGEST_SIDE
 from segad_core.recipe.document import Place
 from segad_core.recipe.split_spec import BadSpec, ClassifierSplit, SplitSpec
 from segad_core.recipe.use import Strict, Use, distinct
+
+_MOST_PIXELS = 1 << 26
+
+_Side = Annotated[int, Field(ge=16, le=LONGEST_SIDE)]
+
+
+def _not_too_large(size: tuple[int, int]) -> tuple[int, int]:
+    if size[0] * size[1] > _MOST_PIXELS:
+        raise PydanticCustomError("size", f"has {size[0] * size[1]} pixels; the limit is {_MOST_PIXELS}")
+    return size
 
 
 class ImageSpec(Strict):
@@ -21,7 +32,7 @@ class ImageSpec(Strict):
         white: the value of white in 16-bit images, which are scaled to 8 bits.
     """
 
-    size: tuple[Annotated[int, Field(ge=16, le=4096)], Annotated[int, Field(ge=16, le=4096)]] = (256, 256)
+    size: Annotated[tuple[_Side, _Side], AfterValidator(_not_too_large)] = (256, 256)
     resize: Literal["pil_bilinear"] = "pil_bilinear"
     white: Annotated[int, Field(ge=255, le=65535)] = 65535
 

@@ -14,6 +14,7 @@ from segad_core.images import Facts, Inventory, check_labels, take_inventory
 from segad_core.recipe import Recipe
 from segad_core.run.final_checks import check_finals, note_seen_scores
 from segad_core.run.plan import CategoryPlan, plan_category
+from segad_core.run.report_sizes import report_sizes
 from segad_core.scoring.shapes import layer_shapes
 from segad_core.split.alike import report_alike
 from segad_core.split.choose import make_splits
@@ -116,6 +117,7 @@ def prepare(
         inventory = take_inventory(samples, white, store, told)
         _report_unreadable(inventory, category)
         _report_scaled(inventory, category, white)
+        report_sizes(category, inventory, recipe.skeleton.image)
         check_labels(inventory.samples, inventory.facts, f"category '{category}'")
         sizes = {facts.size for facts in inventory.facts.values()}
         for segmenter in recipe.segmenters():  # before any detector is trained

@@ -12,6 +12,7 @@ from segad_core.base.parallel import in_order
 from segad_core.contracts import Dataset, Progress, Sample, no_progress, optional
 from segad_core.errors import ImageError, SegadError
 from segad_core.images import Facts, Inventory, Pair, near_duplicates, read_mask, take_inventory
+from segad_core.images.geometry import counted, in_words, shapes
 from segad_core.recipe.schema import ImageSpec
 from segad_core.store.store import Store
 
@@ -33,10 +34,11 @@ HEADINGS = {
     "repeated": "duplicate images",
     "alike": "near-identical images",
     "unmasked": "bad images without a mask, although others have one",
+    "shapes": "images of another shape than most",
 }
 """The kinds of findings, in the order of the report."""
 
-NOTES = ("repeated", "alike", "unmasked")
+NOTES = ("repeated", "alike", "unmasked", "shapes")
 """The kinds that are not problems."""
 
 _SHOWN = 5
@@ -75,6 +77,7 @@ class CategoryCheck:
         published: how many it had when it was published; empty if unknown.
         defects: how many bad images show each defect type.
         subsets: the size of each published subset of bad training images.
+        sizes: how many readable images have each size, `width x height` in pixels, the most frequent first.
         findings: in the order of `HEADINGS`.
     """
 
@@ -83,6 +86,7 @@ class CategoryCheck:
     published: dict[str, int] = field(default_factory=dict)
     defects: dict[str, int] = field(default_factory=dict)
     subsets: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -105,6 +109,7 @@ def check_category(
     result.defects = dict(sorted(Counter(name for s in given for name in s.defects()).items()))
     samples = {sample.id: sample for sample in reversed(given)}
     inventory = take_inventory(list(samples.values()), _WHITE, store, progress)
+    result.sizes = counted([facts.size for facts in inventory.facts.values()])
     ordered = [samples[image] for image in sorted(samples)]
     findings = result.findings
     if not given:
@@ -117,6 +122,7 @@ def check_category(
     findings += _alike(inventory, store, progress)
     findings += _masks(ordered, inventory.facts, progress)
     findings += _unmasked(ordered)
+    findings += _shapes(inventory)
     findings += _subsets(dataset, category, samples, result.subsets)
     findings.sort(key=lambda finding: list(HEADINGS).index(finding.kind))
     return result
@@ -225,6 +231,15 @@ def _unmasked(samples: Sequence[Sample]) -> Iterator[Finding]:
             count = f"{len(without)} of {len(members)}"
             named = _listed([f"'{image}'" for image in without])
             yield Finding("unmasked", f"{stratum}: {count}: {named}", tuple(without))
+
+
+def _shapes(inventory: Inventory) -> Iterator[Finding]:
+    """One finding for each aspect ratio but the most frequent one, unless the images have all kinds."""
+    found = shapes({sample.id: inventory.facts[sample.id].size for sample in inventory.samples})
+    if found and 2 * len(found[0].images) > len(inventory.samples):
+        for shape in found[1:]:
+            named = _listed([f"'{image}'" for image in shape.images])
+            yield Finding("shapes", f"{in_words(shape.size)}: {named}", shape.images)
 
 
 def _subsets(

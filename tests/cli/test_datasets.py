@@ -6,14 +6,17 @@ import json
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import described
+import numpy as np
 import pytest
 from builders import data_set, said, segad
 from click.testing import Result
+from PIL import Image
 from published_trees import MVTEC, VAD, VAD_KEYS, mvtec_tree, vad_tree, visa_tree
 
 from segad_core.plugins.registry import Provider, Registry
@@ -108,8 +111,10 @@ def test_a_sound_folder(tmp_path: Path) -> None:
     assert lines(result) == [
         "a",
         "  images: bad 1; good 3",
+        "  sizes, width x height: 48 x 48 (4)",
         "b",
         "  images: bad 1; good 3",
+        "  sizes, width x height: 48 x 48 (4)",
         "folder: 2 categories, 8 images, 0 problems, 0 notes",
     ]
     assert result.exit_code == 0
@@ -202,7 +207,7 @@ def test_faults_in_a_folder(name: str, tmp_path: Path) -> None:
         fault(good)
     result = check(tmp_path / "data")
     home = (tmp_path / "data").as_posix()
-    assert lines(result)[2:] == [
+    assert [line for line in lines(result)[2:] if not line.startswith("  sizes")] == [
         line.replace("GOOD/../..", home).replace("GOOD", good.as_posix()) for line in expected
     ]
     assert result.exit_code == code
@@ -221,10 +226,12 @@ def test_what_a_report_tells(tmp_path: Path) -> None:
         "  images, as published: test bad 2; test good 2; train bad 2; train good 2",
         "  defect types: crack 2; dent 4",
         "  subsets of bad training images: 'first' 2",
+        "  sizes, width x height: 48 x 48 (8)",
         "b",
         "  images: test bad 2; test good 2; train bad 2; train good 2",
         "  defect types: crack 2; dent 4",
         "  subsets of bad training images: 'first' 2",
+        "  sizes, width x height: 48 x 48 (8)",
         "  problem: image counts differ from the published ones (1):",
         "    train good: 2 instead of 2000",
         "  problem: missing masks (1):",
@@ -233,7 +240,7 @@ def test_what_a_report_tells(tmp_path: Path) -> None:
     ]
     assert result.exit_code == 1
     one = check(root, "--category", "a", name="described")
-    assert lines(one) == [*lines(result)[:4], "described: 1 category, 8 images, 0 problems, 0 notes"]
+    assert lines(one) == [*lines(result)[:5], "described: 1 category, 8 images, 0 problems, 0 notes"]
     assert one.exit_code == 0
 
 
@@ -269,8 +276,8 @@ def test_long_lists_are_cut_unless_all_is_wanted(tmp_path: Path) -> None:
     heading = "  problem: unreadable images (13):"
     last = "folder: 1 category, 15 images, 13 problems, 0 notes"
     more = "    and 3 more (use --all to show them)"
-    assert lines(check(tmp_path / "data"))[2:] == [heading, *every[:10], more, last]
-    assert lines(check(tmp_path / "data", "--all"))[2:] == [heading, *every, last]
+    assert lines(check(tmp_path / "data"))[3:] == [heading, *every[:10], more, last]
+    assert lines(check(tmp_path / "data", "--all"))[3:] == [heading, *every, last]
     findings = json.loads(check(tmp_path / "data", "--json").output)["categories"][0]["findings"]
     assert [finding["images"] for finding in findings] == [[f"good/{path.name}"] for path in files]
 
@@ -279,8 +286,24 @@ def test_ten_of_a_kind_are_all_shown(tmp_path: Path) -> None:
     data_set(tmp_path / "data", good=10, bad=1)
     for path in (tmp_path / "data" / "a" / "good").iterdir():
         path.write_bytes(b"")
-    assert len(lines(check(tmp_path / "data"))) == 14
+    assert len(lines(check(tmp_path / "data"))) == 15
     assert "--all" not in check(tmp_path / "data").output
+
+
+def test_sizes_are_listed_with_counts_and_other_shapes_are_notes(tmp_path: Path) -> None:
+    data_set(tmp_path / "data", good=20, bad=3)
+    good = tmp_path / "data" / "a" / "good"
+    for side in range(10):  # 10 sizes, of one shape with the others
+        Image.fromarray(np.full((24 + side, 24 + side, 3), side, np.uint8)).save(good / f"{side:03}.png")
+    Image.fromarray(np.full((20, 50, 3), 99, np.uint8)).save(good / "wide.png")
+    result = check(tmp_path / "data")
+    sizes = "; ".join(["48 x 48 (13)", "50 x 20 (1)", *(f"{side} x {side} (1)" for side in range(24, 32))])
+    assert [" ".join(line.split()) for line in result.output.splitlines()][2:-1] == [
+        *textwrap.fill(f"sizes, width x height: {sizes}; 2 others (2)", 96).splitlines(),
+        "note: images of another shape than most (1):",
+        "50 x 20: 'good/wide.png'",
+    ]
+    assert result.exit_code == 0
 
 
 @pytest.mark.usefixtures("described_installed")
@@ -306,6 +329,7 @@ def test_the_report_as_json(tmp_path: Path) -> None:
                 "published": {"train good": 2, "train bad": 2, "test good": 2, "test bad": 2},
                 "defects": {"crack": 2, "dent": 4},
                 "subsets": {"first": 2},
+                "sizes": {"48 x 48": 7},
                 "findings": [
                     {
                         "kind": "unreadable",
@@ -437,10 +461,11 @@ def test_parameters_and_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.slow
 def test_elpv(tmp_path: Path) -> None:
     result = segad("datasets", "check", "elpv", "--store", tmp_path / "store")
-    assert lines(result)[0::2][:2] == ["mono", "poly"]
+    assert lines(result)[0::3][:2] == ["mono", "poly"]
     assert lines(result)[1].endswith("bad 313; doubtful 173; good 588")
-    assert lines(result)[3].endswith("bad 402; doubtful 228; good 920")
-    assert "note: near-identical images" in lines(result)[4]  # wafers cut one after the other; none in mono
+    assert lines(result)[4].endswith("bad 402; doubtful 228; good 920")
+    assert lines(result)[5] == "  sizes, width x height: 300 x 300 (1550)"
+    assert "note: near-identical images" in lines(result)[6]  # wafers cut one after the other; none in mono
     assert "'images/cell2369.png' (doubtful), 'images/cell2370.png' (good)" in result.output
     assert lines(result)[-1].startswith("elpv: 2 categories, 2624 images, 0 problems, ")
     assert result.exit_code == 0
@@ -532,9 +557,11 @@ def test_an_mvtec_that_lacks_categories(tmp_path: Path) -> None:
         "bottle",
         "  images, as published: test bad 63; test good 20; train good 209",
         "  defect types: broken_large 20; broken_small 22; contamination 21",
+        "  sizes, width x height: 8 x 8 (292)",
         "grid",
         "  images, as published: test bad 57; test good 21; train good 264",
         "  defect types: bent 12; broken 12; glue 11; metal_contamination 11; thread 11",
+        "  sizes, width x height: 8 x 8 (342)",
         *(line for one in missing for line in one),
         "mvtec: 2 categories, 634 images, 13 problems, 0 notes",
     ]

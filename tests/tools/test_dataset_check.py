@@ -45,6 +45,7 @@ def test_a_sound_data_set(tmp_path: Path) -> None:
         published={"train good": 2, "train bad": 2, "test good": 2, "test bad": 2},
         defects={"crack": 2, "dent": 4},
         subsets={"first": 2},
+        sizes={"48 x 48": 8},
     )
 
 
@@ -221,6 +222,13 @@ def _contradictions(root: Path, a: Facts) -> Found:
     return [("contradictions", text, ()) for text in a["a"]["contradictions"]]
 
 
+def _another_shape(root: Path, a: Facts) -> Found:
+    save(root / "a/good/0.png", Image.fromarray(picture(9)[:40]))
+    save(root / "a/good/3.png", Image.fromarray(picture(8)[:, :40]))
+    wide, high = ("shapes", "48 x 40: 'a/good/0.png'", ("a/good/0.png",)), ("a/good/3.png",)
+    return [wide, ("shapes", "40 x 48: 'a/good/3.png'", high)]
+
+
 FAULTS: list[Callable[[Path, Facts], Found]] = [
     _fewer,
     _unpublished_part,
@@ -245,6 +253,7 @@ FAULTS: list[Callable[[Path, Facts], Found]] = [
     _subset,
     _subsets_unlisted,
     _contradictions,
+    _another_shape,
 ]
 
 

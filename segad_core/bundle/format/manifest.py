@@ -17,6 +17,7 @@ from pydantic import (
 from segad_core.base.checked import Digest, Strict, Text, first_of, printable, shown
 from segad_core.base.json_file import parse_json
 from segad_core.bundle.format.names import REMEDY
+from segad_core.contracts.frame import LONGEST_SIDE
 from segad_core.errors import BundleError
 from segad_core.images.formats import SUFFIXES
 
@@ -46,7 +47,7 @@ Plugin = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0
 """A distribution and the name of a plugin in it, never a module."""
 Plain = Annotated[dict[str, Any], AfterValidator(_shallow)]
 
-_Side = Annotated[int, Field(ge=16, le=4096)]
+_Side = Annotated[int, Field(ge=16, le=LONGEST_SIDE)]
 
 
 class FileFacts(Strict):

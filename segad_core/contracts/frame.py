@@ -1,0 +1,90 @@
+"""Where an image lies in what plugins see of it: stretched, padded, or cropped to the recipe's size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Fit = Literal["stretch", "pad", "crop"]
+"""How an image is brought to a size: stretched, or in its own ratio, with padding or with parts cut off."""
+
+LONGEST_SIDE = 16384
+"""Of the size that images are brought to, in pixels."""
+
+Value = TypeVar("Value", bound=np.generic)
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How one image was brought to the recipe's size.
+
+    Attributes:
+        original: (height, width) of the image on disk.
+        size: (height, width) that plugins see.
+        shown: the part of the original that they see: all of it, unless it is cropped.
+        image: where that lies in what they see; the rest is padding, which repeats the image's edge.
+    """
+
+    original: tuple[int, int]
+    size: tuple[int, int]
+    shown: Box
+    image: Box
+
+    @property
+    def padded(self) -> bool:
+        """Whether some of what plugins see is padding."""
+        return self.image[2:] != self.size
+
+    def placed(self, whole: NDArray[Value], around: int) -> NDArray[Value]:
+        """A map (h, w) of the whole original, at any resolution, as a map (H, W) of what plugins see.
+
+        Takes the nearest pixel, so that it suits labels.
+
+        Args:
+            whole: the map.
+            around: its value in the padding.
+        """
+        result: NDArray[Value] = np.full(self.size, around, whole.dtype)
+        starts, shown, sides = self.shown[:2], self.shown[2:], zip(whole.shape, self.original, strict=True)
+        rows, columns = (
+            ((start + (np.arange(new) + 0.5) * old / new) * have / full).astype(np.intp).clip(max=have - 1)
+            for start, old, new, (have, full) in zip(starts, shown, self.image[2:], sides, strict=True)
+        )
+        result[self.image.slices()] = whole[rows[:, None], columns]
+        return result
+
+
+def frame_of(original: tuple[int, int], size: tuple[int, int], fit: Fit) -> Frame:
+    """Where an image of a size lies in a frame of another; in the middle, where it is padded or cropped.
+
+    Args:
+        original: (height, width) of the image.
+        size: (height, width) of the frame.
+        fit: how it is brought there.
+    """
+    height, width = original
+    shown, image = Box(0, 0, height, width), Box(0, 0, *size)
+    scales = size[0] / height, size[1] / width
+    if fit == "pad":
+        inner = [max(1, min(s, round(o * min(scales)))) for s, o in zip(size, original, strict=True)]
+        image = Box((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2, *inner)
+    elif fit == "crop":
+        kept = [max(1, min(o, round(s / max(scales)))) for s, o in zip(size, original, strict=True)]
+        shown = Box((height - kept[0]) // 2, (width - kept[1]) // 2, *kept)
+    return Frame(original, size, shown, image)

@@ -1,0 +1,104 @@
+"""How images of a size suit the size of a recipe: squeezes, sizes that would fit, and shapes among images."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+Size = tuple[int, int]
+"""Height and width in pixels."""
+
+MOST_SQUEEZE = 1.25
+"""How many times more one side may be shrunk than the other before it is told."""
+RATIO_TOLERANCE = 0.01
+"""Relative, of aspect ratios: images of one camera may differ by a line."""
+
+_GRID = 32
+"""Suggested sides are multiples of it: encoders halve an image up to five times."""
+_LISTED = 6
+
+
+def ratio(size: Size) -> float:
+    """Width by height."""
+    return size[1] / size[0]
+
+
+def squeeze(original: Size, size: Size) -> float:
+    """How many times more one side is shrunk than the other; 1 where the aspect ratio is kept."""
+    factor = ratio(original) / ratio(size)
+    return max(factor, 1 / factor)
+
+
+def enlargement(original: Size, size: Size) -> float:
+    """How many times the side that is enlarged most is enlarged; below 1 where both are shrunk."""
+    return max(size[0] / original[0], size[1] / original[1])
+
+
+def same_ratio(first: Size, second: Size) -> bool:
+    """Whether two sizes have the same aspect ratio, within a hundredth."""
+    return squeeze(first, second) <= 1 + RATIO_TOLERANCE
+
+
+def size_that_fits(original: Size, size: Size, most: int) -> Size:
+    """A size of about as many pixels as `size`, in multiples of 32, with the aspect ratio of images.
+
+    Args:
+        original: of the images.
+        size: of the recipe.
+        most: the longest side that a recipe may have.
+    """
+    long, short = max(original), min(original)
+    longest = most // _GRID * _GRID
+    shorter = max(_GRID, _rounded((size[0] * size[1] * short / long) ** 0.5))
+    longer = max(shorter, min(longest, _rounded(shorter * long / short)))
+    return (longer, shorter) if original[0] == long else (shorter, longer)
+
+
+def _rounded(side: float) -> int:
+    return round(side / _GRID) * _GRID
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Images of about the same aspect ratio.
+
+    Attributes:
+        size: the most frequent one among them.
+        images: their ids, in order.
+    """
+
+    size: Size
+    images: tuple[str, ...]
+
+
+def shapes(sizes: Mapping[str, Size]) -> list[Shape]:
+    """The images by shape, the most frequent shape first.
+
+    Args:
+        sizes: of each image, by id.
+    """
+    counts = Counter(sizes.values())
+    frequent = sorted(counts, key=lambda size: (-counts[size], size))
+    of: dict[Size, Size] = {}
+    heads: list[Size] = []
+    for size in frequent:
+        of[size] = next((head for head in heads if same_ratio(head, size)), size)
+        if of[size] == size:
+            heads.append(size)
+    members: dict[Size, list[str]] = {head: [] for head in heads}
+    for image, size in sizes.items():
+        members[of[size]].append(image)
+    found = [Shape(head, tuple(images)) for head, images in members.items()]
+    return sorted(found, key=lambda shape: -len(shape.images))
+
+
+def in_words(size: Size) -> str:
+    """A size as people say it: width x height."""
+    return f"{size[1]} x {size[0]}"
+
+
+def counted(sizes: Sequence[Size]) -> dict[str, int]:
+    """How many images have each size, `width x height`, the most frequent first."""
+    counts = Counter(sizes)
+    return {in_words(size): counts[size] for size in sorted(counts, key=lambda s: (-counts[s], s))}

@@ -1,0 +1,93 @@
+"""Warns of images that the recipe's size does not suit, and of images that differ in shape."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+
+from segad_core.base.text import in_one_line
+from segad_core.contracts.frame import LONGEST_SIDE
+from segad_core.images import Inventory
+from segad_core.images.geometry import (
+    MOST_SQUEEZE,
+    Size,
+    enlargement,
+    in_words,
+    ratio,
+    shapes,
+    size_that_fits,
+    squeeze,
+)
+from segad_core.recipe.schema import ImageSpec
+
+log = logging.getLogger("segad.prepare")
+
+_FEW = 3
+"""How many images or shapes a warning names at most."""
+
+
+def report_sizes(category: str, inventory: Inventory, spec: ImageSpec) -> None:
+    """Warns of what the sizes of a category's images mean for its results."""
+    sizes = {sample.id: inventory.facts[sample.id].size for sample in inventory.samples}
+    for sentence in (*_squeezed(sizes, spec), *_of_other_shapes(sizes), *_enlarged(sizes, spec)):
+        log.warning("category '%s': %s", category, sentence)
+
+
+def _squeezed(sizes: Mapping[str, Size], spec: ImageSpec) -> Iterator[str]:
+    """Images whose aspect ratio is changed by more than a quarter."""
+    squeezed = {image: size for image, size in sizes.items() if squeeze(size, spec.size) > MOST_SQUEEZE}
+    if squeezed:
+        usual = shapes(squeezed)[0].size
+        fitting = size_that_fits(usual, spec.size, LONGEST_SIDE)
+        yield (
+            f"{_of(len(squeezed), len(sizes))} squeezed by image.size {[*spec.size]}, those of "
+            f"{in_words(usual)} pixels (width x height) {squeeze(usual, spec.size):.3g} to 1: "
+            f"{[*fitting]} would keep the ratio"
+        )
+
+
+def _of_other_shapes(sizes: Mapping[str, Size]) -> Iterator[str]:
+    """Images of another aspect ratio than most; or that the images have all kinds of them."""
+    usual, *others = shapes(sizes) if sizes else (None,)
+    if usual is None or not others:
+        return
+    count = sum(len(shape.images) for shape in others)
+    if 2 * len(usual.images) > len(sizes):
+        named = ", ".join(
+            f"{in_words(shape.size)} ({len(shape.images)}: {_named(shape.images)})" for shape in others[:_FEW]
+        )
+        more = f" and {len(others) - _FEW} more" if len(others) > _FEW else ""
+        yield (
+            f"{_of(count, len(sizes))} of another shape than {in_words(usual.size)} pixels (width x height): "
+            f"{named}{more}; leave out with split.leave_out what is not the same view"
+        )
+    else:
+        narrow, wide = (best(sizes.values(), key=ratio) for best in (min, max))
+        yield (
+            f"the {len(sizes)} images have {len(others) + 1} shapes, from {in_words(narrow)} to "
+            f"{in_words(wide)} pixels (width x height): segments, and detectors that know positions, suit "
+            "parts that are all seen alike"
+        )
+
+
+def _enlarged(sizes: Mapping[str, Size], spec: ImageSpec) -> Iterator[str]:
+    """Images that are enlarged although most are not: thumbnails among photographs."""
+    factors = {image: enlargement(size, spec.size) for image, size in sizes.items()}
+    small = [image for image, factor in factors.items() if factor > MOST_SQUEEZE]
+    if 0 < 2 * len(small) < len(sizes):
+        smallest = max(small, key=lambda image: factors[image])
+        others = f" and {len(small) - 1} more" if len(small) > 1 else ""
+        yield (
+            f"{_of(len(small), len(sizes))} blurred, as image.size {[*spec.size]} enlarges "
+            f"them up to {factors[smallest]:.3g} times, unlike most: '{in_one_line(smallest)}' with "
+            f"{in_words(sizes[smallest])} pixels{others}"
+        )
+
+
+def _of(count: int, total: int) -> str:
+    return f"{count} of {total} images {'is' if count == 1 else 'are'}"
+
+
+def _named(images: Sequence[str]) -> str:
+    more = f" and {len(images) - _FEW} more" if len(images) > _FEW else ""
+    return ", ".join(f"'{in_one_line(image)}'" for image in images[:_FEW]) + more
