@@ -8,7 +8,7 @@
 - Parameters: `Parameters`, `InputFile`, `InputFolder`, `SegmentNames`, `DecidesNothing`.
 - Optional knowledge of plugins: `HasNotes`, `HasPlainFiles`, `KnowsImagesByName`, `Trains`, `HasDownload`,
   `ReadsOptionalLayers`, `HasEstimate`, `HasFinalEstimate`, `HasPublishedCategories`, `HasPublishedCounts`,
-  `HasBadSubsets`, `HasContradictions`, `HasSizeCheck`, `KnowsOutputs`,
+  `HasBadSubsets`, `HasContradictions`, `HasUnread`, `HasSizeCheck`, `KnowsOutputs`,
   `NeedsUnseenScores`, `FindsPartsInPaths`.
 - What plugins are given and return: `Sample`, `ImageBatch`, `ImageSet`, `Run`, `Checkpoint`, `Progress`,
   `no_progress`, `Array`, `Arrays`, `Vectors`, `Layer`, `Shapes`, `Estimate`, `SegmentValues`, `Region`,
@@ -62,6 +62,7 @@ from segad_core.contracts import (
     HasPublishedCategories,
     HasPublishedCounts,
     HasSizeCheck,
+    HasUnread,
     ImageBatch,
     ImageSet,
     InputFile,
@@ -142,6 +143,7 @@ __all__ = [
     "HasPublishedCategories",
     "HasPublishedCounts",
     "HasSizeCheck",
+    "HasUnread",
     "ImageBatch",
     "ImageError",
     "ImageSet",

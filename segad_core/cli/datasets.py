@@ -132,8 +132,8 @@ def check(
     published ones, unreadable images or masks, contradictory lists, the same image in training and test or
     with two labels, masks that do not match their images or labels, and published subsets that list missing
     images. Notes are not problems: an image twice in the same part, near-identical images (in training and
-    test, or anywhere if there is no official test), bad images without a mask if others have one, and missing
-    published counts.
+    test, or anywhere if there is no official test), bad images without a mask if others have one, images in
+    folders that are not read, and missing published counts.
 
     Exit codes: 0 no problems, 1 problems, 2 invalid command line or folder, 3 no problems except unreadable
     images.
@@ -145,7 +145,7 @@ def check(
     from segad_core.cli.progress import Progress
     from segad_core.contracts import optional
     from segad_core.store.store import Store
-    from segad_core.tools.dataset_check import absent, check_category
+    from segad_core.tools.dataset_check import absent, beside, check_category
 
     with Progress():  # prints the data set's warnings
         categories = _categories(dataset, name, wanted)
@@ -158,6 +158,8 @@ def check(
             _print(checks[-1], everything)
     published = optional.published_categories(dataset)
     lacking = [absent(c) for c in published if not wanted and c not in categories]
+    if not wanted and (other := beside(dataset)):
+        lacking.append(other)
     for one in [] if as_json else lacking:
         _print(one, everything)
     checks += lacking

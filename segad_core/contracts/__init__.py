@@ -31,21 +31,24 @@ from segad_core.contracts.final_classifier import FinalClassifier
 from segad_core.contracts.images import Arrays, ImageBatch, ImageSet
 from segad_core.contracts.learner import Learner
 from segad_core.contracts.optional import (
-    HasBadSubsets,
-    HasContradictions,
     HasDownload,
     HasEstimate,
     HasFinalEstimate,
     HasNotes,
     HasPlainFiles,
-    HasPublishedCategories,
-    HasPublishedCounts,
     HasSizeCheck,
     KnowsImagesByName,
     KnowsOutputs,
     NeedsUnseenScores,
     ReadsOptionalLayers,
     Trains,
+)
+from segad_core.contracts.optional_datasets import (
+    HasBadSubsets,
+    HasContradictions,
+    HasPublishedCategories,
+    HasPublishedCounts,
+    HasUnread,
 )
 from segad_core.contracts.part_pattern import FindsPartsInPaths, PartName, PartPattern
 from segad_core.contracts.run import Checkpoint, Progress, Run, no_progress
@@ -81,6 +84,7 @@ __all__ = [
     "HasPublishedCategories",
     "HasPublishedCounts",
     "HasSizeCheck",
+    "HasUnread",
     "ImageBatch",
     "ImageSet",
     "InputFile",

@@ -81,7 +81,7 @@ class Dataset(Component):
     """A data set (entry-point group `segad.datasets`).
 
     It may also answer questions of `segad_core.api` that are optional: `HasPublishedCategories`,
-    `HasPublishedCounts`, `HasBadSubsets`, `HasContradictions`.
+    `HasPublishedCounts`, `HasBadSubsets`, `HasContradictions`, `HasUnread`.
     """
 
     licence: str = ""

@@ -21,18 +21,28 @@ segmenter with a note:
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol, cast
 
 from segad_core.contracts.classifier import Classifier
 from segad_core.contracts.component import Component
-from segad_core.contracts.dataset import Dataset, Sample
 from segad_core.contracts.encoder import Encoder
 from segad_core.contracts.estimate import Estimate, Shapes
 from segad_core.contracts.final_classifier import FinalClassifier
 from segad_core.contracts.learner import Learner
+from segad_core.contracts.optional_datasets import HasBadSubsets as HasBadSubsets
+from segad_core.contracts.optional_datasets import HasContradictions as HasContradictions
+from segad_core.contracts.optional_datasets import HasPublishedCategories as HasPublishedCategories
+from segad_core.contracts.optional_datasets import HasPublishedCounts as HasPublishedCounts
+from segad_core.contracts.optional_datasets import HasUnread as HasUnread
+from segad_core.contracts.optional_datasets import bad_subsets as bad_subsets
+from segad_core.contracts.optional_datasets import contradictions as contradictions
+from segad_core.contracts.optional_datasets import count_differences as count_differences
+from segad_core.contracts.optional_datasets import knows_published_counts as knows_published_counts
+from segad_core.contracts.optional_datasets import published_categories as published_categories
+from segad_core.contracts.optional_datasets import published_counts as published_counts
+from segad_core.contracts.optional_datasets import unread as unread
 
 
 class HasNotes(Protocol):
@@ -149,41 +159,6 @@ class HasSizeCheck(Protocol):
         """
 
 
-class HasPublishedCategories(Protocol):
-    """A data set that can be used with some of its published categories missing."""
-
-    def published_categories(self) -> Sequence[str]:
-        """The names of all published categories.
-
-        A recipe may have settings for one that is missing. If a recipe asks for one that is missing,
-        `samples` raises a `RecipeError` that says what to download.
-        """
-
-
-class HasPublishedCounts(Protocol):
-    """A data set that knows how many images were published."""
-
-    def published_counts(self, category: str) -> Mapping[str, int]:
-        """The number of images by `Sample.stratum`; empty if unknown for this category.
-
-        Other counts are a warning, not an error: part of a data set can be used too.
-        """
-
-
-class HasBadSubsets(Protocol):
-    """A data set that publishes which bad images to train on, such as VAD's low-shot benchmark."""
-
-    def bad_subsets(self, category: str) -> Mapping[str, Sequence[str]]:
-        """The ids of each subset's bad training images, by the subset's name, in published order."""
-
-
-class HasContradictions(Protocol):
-    """A data set with more than one source of labels."""
-
-    def contradictions(self, category: str) -> Sequence[str]:
-        """A sentence for each contradiction between its sources, for `segad datasets check`."""
-
-
 def notes(component: Component) -> Sequence[str]:
     """Its notes; none by default."""
     return cast(HasNotes, component).notes() if hasattr(component, "notes") else ()
@@ -251,48 +226,3 @@ def check_size(encoder: Encoder, size: tuple[int, int]) -> None:
     """Checks that an encoder can encode images of a size (height, width); it can by default."""
     if hasattr(encoder, "check_size"):
         cast(HasSizeCheck, encoder).check_size(size)
-
-
-def published_categories(dataset: Dataset) -> Sequence[str]:
-    """The published categories of a data set; those that it has by default."""
-    if hasattr(dataset, "published_categories"):
-        return cast(HasPublishedCategories, dataset).published_categories()
-    return dataset.categories()
-
-
-def knows_published_counts(dataset: Dataset) -> bool:
-    """Whether a data set says how many images were published, of any category."""
-    return hasattr(dataset, "published_counts")
-
-
-def published_counts(dataset: Dataset, category: str) -> Mapping[str, int]:
-    """The published number of images by stratum; empty by default."""
-    known = knows_published_counts(dataset)
-    return cast(HasPublishedCounts, dataset).published_counts(category) if known else {}
-
-
-def bad_subsets(dataset: Dataset, category: str) -> Mapping[str, Sequence[str]]:
-    """The published subsets of bad training images; none by default."""
-    known = hasattr(dataset, "bad_subsets")
-    return cast(HasBadSubsets, dataset).bad_subsets(category) if known else {}
-
-
-def contradictions(dataset: Dataset, category: str) -> Sequence[str]:
-    """The contradictions between a data set's sources of labels; none by default."""
-    known = hasattr(dataset, "contradictions")
-    return cast(HasContradictions, dataset).contradictions(category) if known else ()
-
-
-def count_differences(dataset: Dataset, category: str, samples: Sequence[Sample]) -> list[str]:
-    """How a category's counts differ from the published ones, such as `train good: 1990 instead of 2000`.
-
-    A stratum that is not among the published counts is expected to be empty. Without published counts there
-    are no differences.
-    """
-    published = published_counts(dataset, category)
-    if not published:
-        return []
-    counts = Counter(sample.stratum for sample in samples)
-    strata = [*published, *sorted(counts.keys() - published.keys())]
-    wanted = {stratum: published.get(stratum, 0) for stratum in strata}
-    return [f"{s}: {counts[s]} instead of {n}" for s, n in wanted.items() if counts[s] != n]

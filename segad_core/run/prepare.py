@@ -104,6 +104,9 @@ def prepare(
     split = recipe.skeleton.split
     from_file = read_splits(split.file) if split.file else {}
     check_seeds(recipe, categories, from_file)
+    for place in (None, *categories):
+        for sentence in optional.unread(dataset, place):
+            notes.warn(sentence)
     plans = []
     for category in categories:
         samples = dataset.samples(category)

@@ -127,6 +127,8 @@ class DatasetSuite(ComponentSuite):
     def test_published_facts_are_well_formed(self) -> None:
         """What a data set says about its publication, if anything, has the right types."""
         dataset = self.make()
+        for category in (None, *dataset.categories()):
+            is_sentences(optional.unread(dataset, category), f"unread({category!r})")
         published = optional.published_categories(dataset)
         is_sentences(published, "published_categories()")
         assert len(set(published)) == len(published), (

@@ -35,10 +35,11 @@ HEADINGS = {
     "alike": "near-identical images",
     "unmasked": "bad images without a mask, although others have one",
     "shapes": "images of another shape than most",
+    "unread": "images that are not read",
 }
 """The kinds of findings, in the order of the report."""
 
-NOTES = ("repeated", "alike", "unmasked", "shapes")
+NOTES = ("repeated", "alike", "unmasked", "shapes", "unread")
 """The kinds that are not problems."""
 
 _SHOWN = 5
@@ -124,6 +125,7 @@ def check_category(
     findings += _unmasked(ordered)
     findings += _shapes(inventory)
     findings += _subsets(dataset, category, samples, result.subsets)
+    findings += [Finding("unread", text) for text in optional.unread(dataset, category)]
     findings.sort(key=lambda finding: list(HEADINGS).index(finding.kind))
     return result
 
@@ -131,6 +133,12 @@ def check_category(
 def absent(category: str) -> CategoryCheck:
     """The result for a published category that the data set lacks."""
     return CategoryCheck(category, findings=[Finding("absent", f"'{category}'")])
+
+
+def beside(dataset: Dataset) -> CategoryCheck | None:
+    """What lies beside all categories and is not read; None if nothing does."""
+    found = [Finding("unread", text) for text in optional.unread(dataset, None)]
+    return CategoryCheck("beside the categories", findings=found) if found else None
 
 
 def _repeated_ids(samples: Sequence[Sample]) -> Iterator[Finding]:

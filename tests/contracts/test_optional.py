@@ -57,6 +57,9 @@ class TalkingDataset(PlainDataset):
     def bad_subsets(self, category: str) -> Mapping[str, Sequence[str]]:
         return {"first": ["bad/1.png"]}
 
+    def unread(self, category: str | None) -> Sequence[str]:
+        return ["NG: 30 images not read"] if category else []
+
     def contradictions(self, category: str) -> Sequence[str]:
         return [f"{category}/1.png is good and bad"]
 
@@ -87,6 +90,7 @@ class Untrained(Detector):
         (optional.published_categories, ["a", "b", "c"], ["a", "b"]),
         (lambda d: optional.published_counts(d, "a"), {"train good": 2}, {}),
         (lambda d: optional.bad_subsets(d, "a"), {"first": ["bad/1.png"]}, {}),
+        (lambda d: optional.unread(d, "a"), ["NG: 30 images not read"], ()),
         (lambda d: optional.contradictions(d, "a"), ["a/1.png is good and bad"], ()),
     ],
 )
@@ -128,7 +132,7 @@ def test_base_classes_answer_no_optional_question() -> None:
         if name.startswith(("Has", "Knows", "Needs", "Trains"))
     ]
     members = {name for p in protocols for name in [*vars(p), *p.__annotations__] if not name.startswith("_")}
-    assert len(protocols) == 14
-    assert len(members) == 13  # learners and final classifiers both have `estimate`
+    assert len(protocols) == 15
+    assert len(members) == 14  # learners and final classifiers both have `estimate`
     for base in (Dataset, Encoder, Detector):
         assert not members & set(dir(base))

@@ -57,6 +57,10 @@ class Described(Dataset):
         told: list[str] = self._said()[category].get("contradictions", [])
         return told
 
+    def unread(self, category: str | None) -> Sequence[str]:
+        told: list[str] = self._said()[category].get("unread", []) if category else []
+        return told
+
     def _said(self) -> dict[str, Facts]:
         said: dict[str, Facts] = json.loads((self.params.root / "described.json").read_text())
         return said

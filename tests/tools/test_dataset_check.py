@@ -214,6 +214,11 @@ def _subsets_unlisted(root: Path, a: Facts) -> Found:
     return [("subsets", "low_shot.json is not valid JSON. Mend it.", ())]
 
 
+def _unread(root: Path, a: Facts) -> Found:
+    a["a"]["unread"] = ["NG: 30 images not read"]
+    return [("unread", "NG: 30 images not read", ())]
+
+
 def _contradictions(root: Path, a: Facts) -> Found:
     a["a"]["contradictions"] = [
         "list.csv:2: says good of a/bad/0.png",
@@ -254,6 +259,7 @@ FAULTS: list[Callable[[Path, Facts], Found]] = [
     _subsets_unlisted,
     _contradictions,
     _another_shape,
+    _unread,
 ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,11 +19,12 @@ from segad_core.api import (
     PartPattern,
     RecipeError,
     Sample,
+    did_you_mean,
     image_files,
+    is_folder,
     subfolders,
 )
-
-log = logging.getLogger("segad.plugins")
+from segad_plugins.datasets.beside import Unread, guess, images, label_folders, unread_in
 
 _EXPECTED = """\
 Expected layout (names of images and defects are free; parts in [] are optional):
@@ -40,7 +40,8 @@ class Folder(Dataset):
     Sub-folders of the bad folder are defect types; a comma in the name of one becomes a semicolon, since
     commas separate several types. A root that itself contains good/ (or train/ or test/) is one category,
     named after the root. Every file with an image suffix is included, readable or not; unreadable images are
-    reported. Links are followed once; hidden files are skipped.
+    reported. Links are followed once; hidden files are skipped. Images in other folders are not read, and
+    `segad datasets check` and every run say so.
 
     If paths name the production lot (`lot7/`, `2026-03-02_0815.png`) or the part (`part0042_top.png`), set
     `lot` or `serial` to extract it. Images of one lot or part are then kept together, and a threshold can be
@@ -106,17 +107,9 @@ class Folder(Dataset):
         if not names:
             raise RecipeError(
                 f"data set folder: {root} contains no category: neither it nor any of its folders contains "
-                f"'{self.params.good}' or '{self.params.bad}'",
+                f"'{self.params.good}' or '{self.params.bad}'{self._what_is_there()}",
                 _EXPECTED,
             )
-        for folder in subfolders(root):
-            if folder.name not in names and image_files(folder):
-                log.warning(
-                    "data set folder: skipping %s, which contains images but no '%s' or '%s' folder",
-                    folder,
-                    self.params.good,
-                    self.params.bad,
-                )
         return names
 
     def samples(self, category: str) -> Sequence[Sample]:
@@ -128,6 +121,18 @@ class Folder(Dataset):
     def part_pattern(self) -> str:
         """How paths name the parts."""
         return self.params.part or ""
+
+    def unread(self, category: str | None) -> Sequence[str]:
+        root = self.params.root
+        undivided = bool(self._parts(root))
+        if category is None:
+            found = [] if undivided else unread_in(root, (), self.categories())
+            return [self._sentence(root, one, "is not in a category: no") for one in found]
+        home = root if undivided else root / category
+        samples = self.samples(category)
+        found = unread_in(home, [sample.path for sample in samples])
+        labels = {("good", "bad")[sample.label or 0] for sample in samples}
+        return [self._sentence(home, one, self._advice(home, one.folder, labels)) for one in found]
 
     def _parts(self, home: Path) -> list[Literal["train", "test"] | None]:
         """The official parts of a category: train and test, or None if it is undivided."""
@@ -151,6 +156,40 @@ class Folder(Dataset):
                 image_id = path.relative_to(home).as_posix()
                 lot, serial = (_first(p, image_id) for p in (self.params.lot, self.params.serial))
                 yield Sample(image_id, path, label, split=part, defect=defect, group=lot, serial=serial)
+
+    def _sentence(self, home: Path, one: Unread, advice: str) -> str:
+        where = home if one.folder == "." else home / one.folder
+        place = "directly in it, or in folders of no label, " if one.partly else ""
+        return f"{where}: {images(one.images)} {place}not read; {advice}"
+
+    def _advice(self, home: Path, folder: str, read: set[str]) -> str:
+        """What a folder probably is, and what to do about it; `read` holds the labels that are read."""
+        *above, name = folder.split("/")
+        part = guess(above[0]) if above and above[0] not in ("train", "test") else None
+        if part in ("train", "test"):
+            do = f"move its images into '{part}'" if is_folder(home / part) else f"rename it '{part}'"
+            return f"'{above[0]}' looks like the {part} part: {do}"
+        kind = guess(name)
+        for label, wanted in (("good", self.params.good), ("bad", self.params.bad)):
+            alike = name.casefold() == wanted.casefold()
+            if kind != label and not alike:
+                continue
+            why = "differs only in case" if alike else f"its name looks like {label} images"
+            if label in read:
+                return f"{why}: move them into '{wanted}'"
+            return f"{why}: set {label}: '{name}', or rename it '{wanted}'"
+        if kind == "masks":
+            return "its name looks like masks, which this data set does not use"
+        inside = "/".join([*above, self.params.bad, name])
+        hint = did_you_mean(name.casefold(), [self.params.good, self.params.bad])
+        return f"if they show a kind of defect, move them to '{inside}'{hint}"
+
+    def _what_is_there(self) -> str:
+        """Folders that look like those of good and bad images, and the parameters to set for them."""
+        found = label_folders(self.params.root)
+        own = (self.params.good, self.params.bad)  # deeper than a category's
+        words = [f"{kind}: '{name}' ({images(n)})" for (kind, name), n in found.items() if name not in own]
+        return f". It contains folders that look like them: set {', '.join(words)}" if words else ""
 
 
 def _with_parts(samples: Sequence[Sample], text: str, category: str) -> list[Sample]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from segad_core.api import Dataset, InputFolder, Parameters, Sample, image_files, is_folder, subfolders
+from segad_core.api import Dataset, InputFolder, Parameters, Sample, is_folder, subfolders
+from segad_plugins.datasets.beside import unread_sentences
 from segad_plugins.datasets.trees import (
     by_stem,
     categories_in,
@@ -93,9 +94,6 @@ class MVTec(Dataset):
         home = self.params.root / category
         need("mvtec", category, self.params.root, _fault, _EXPECTED)
         samples = samples_in(home, "train/good", 0, "train")
-        for folder in subfolders(home / "train"):
-            if folder.name != "good" and image_files(folder):
-                log.warning("data set mvtec: skipping %s: only train/good is published", folder)
         for folder in subfolders(home / "test"):
             name = folder.name
             if name == "good":
@@ -109,6 +107,12 @@ class MVTec(Dataset):
                 masks, defect = by_stem(home / "ground_truth" / name, "_mask"), name.replace(",", ";")
                 samples += samples_in(home, f"test/{name}", 1, "test", defect=defect, masks=masks)
         return samples
+
+    def unread(self, category: str | None) -> Sequence[str]:
+        if category is None:
+            return ()
+        home = self.params.root / category
+        return unread_sentences(home, self.samples(category), ("ground_truth",))
 
     def published_categories(self) -> Sequence[str]:
         return tuple(_PUBLISHED)

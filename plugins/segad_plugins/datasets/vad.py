@@ -18,8 +18,8 @@ from segad_core.api import (
     image_files,
     is_file,
     is_folder,
-    subfolders,
 )
+from segad_plugins.datasets.beside import unread_sentences
 from segad_plugins.datasets.low_shot import choices_of
 from segad_plugins.datasets.trees import by_stem, elsewhere, log, samples_in
 
@@ -34,7 +34,6 @@ Expected layout, with or without vad/ (parts in [] are optional):
     [ROOT/vad/ground_truth/{bad,bad_unseen_defects}/*.png]"""
 
 _UNSEEN = "bad_unseen_defects"
-_FOLDERS = {"train": ("good", "bad"), "test": ("good", "bad", _UNSEEN)}
 
 
 class Vad(Dataset):
@@ -71,10 +70,6 @@ class Vad(Dataset):
         home = self._home()
         if category != "vad":
             raise RecipeError(f"data set vad: {home} has no category '{category}'", _EXPECTED)
-        for part, names in _FOLDERS.items():
-            for folder in subfolders(home / part):
-                if folder.name not in names and image_files(folder):
-                    log.warning("data set vad: skipping %s, which is not a published folder", folder)
         if not is_folder(home / "train" / "bad"):
             log.warning(
                 "data set vad: %s does not exist, so no bad images are available for training",
@@ -89,6 +84,11 @@ class Vad(Dataset):
             masks = _masks(home / "ground_truth" / name, image_files(home / "test" / name))
             samples += samples_in(home, f"test/{name}", 1, "test", unseen=name == _UNSEEN, masks=masks)
         return samples
+
+    def unread(self, category: str | None) -> Sequence[str]:
+        if category is None:
+            return ()
+        return unread_sentences(self._home(), self.samples(category), ("ground_truth", "low_shot_train"))
 
     def published_counts(self, category: str) -> Mapping[str, int]:
         if category != "vad":

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from segad_core.api import Dataset, InputFolder, Parameters, RecipeError, Sample, is_folder
+from segad_plugins.datasets.beside import unread_sentences
 from segad_plugins.datasets.trees import Part, by_stem, categories_in, elsewhere, need, samples_in
 from segad_plugins.datasets.visa_lists import listed
 from segad_plugins.datasets.visa_raw import contradictions, is_raw, raw_samples
@@ -91,6 +92,12 @@ class VisA(Dataset):
         need("visa", category, home, self._fault_of(raw), _EXPECTED)
         samples = raw_samples(home, category, self.params.setup, _EXPECTED) if raw else self._prepared(place)
         return samples if self.params.lists is None else listed(samples, self.params.lists, category)
+
+    def unread(self, category: str | None) -> Sequence[str]:
+        raw, home = self._home()
+        if category is None or raw or self.params.lists is not None:  # lists say which images count
+            return ()
+        return unread_sentences(home / category, self.samples(category), ("ground_truth",))
 
     def published_categories(self) -> Sequence[str]:
         return tuple(_PUBLISHED)

@@ -103,7 +103,8 @@ class TestOtherTrees:
     def test_bad_images_for_training_are_left_out_with_a_warning(self, small, caplog) -> None:
         shutil.copytree(small / "cable" / "test" / "combined", small / "cable" / "train" / "combined")
         assert all(s.label == 0 for s in samples(small) if s.split == "train")
-        assert f"skipping {small / 'cable' / 'train' / 'combined'}" in caplog.text
+        (note,) = MVTec(MVTec.Params(root=small)).unread("cable")
+        assert str(small / "cable" / "train" / "combined") in note
 
     @pytest.mark.parametrize("break_it", ["empty", "one category", "absent"])
     def test_a_wrong_root_prints_the_expected_tree(self, tmp_path, small, break_it) -> None:
