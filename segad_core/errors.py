@@ -77,6 +77,10 @@ class ImageError(DataError):
     """One image cannot be decoded correctly."""
 
 
+class DamagedImageError(ImageError):
+    """The bytes of a file are no whole image; so are those of one that is still being written."""
+
+
 class BundleError(SegadError):
     """A bundle is not what segad wrote, or does not fit what is installed here."""
 

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +39,12 @@ if TYPE_CHECKING:
     help="Write a picture per image, with anomaly map, segment borders, verdict and reason.",
 )
 @click.option("--explain", is_flag=True, help="Add the contribution of each feature to the score.")
+@click.option(
+    "--max-wait",
+    type=click.FloatRange(min=0, max=3600),
+    metavar="SECONDS",
+    help="How long the first image from - waits for others, to be scored in one batch.  [default: 0.5]",
+)
 @click.option("--null", is_flag=True, help="Paths from - are separated by NUL, as from find -print0.")
 @DEVICE
 @NO_PLUGINS
@@ -53,6 +58,7 @@ def predict(
     force: bool,
     overlays: Path | None,
     explain: bool,
+    max_wait: float | None,
     null: bool,
     device: str,
     no_plugins: bool,
@@ -86,6 +92,7 @@ def predict(
         say(f"note: {note}", err=True)
 
     from segad_core.bundle.runtime.bundle import Bundle
+    from segad_core.bundle.runtime.taking import MAX_WAIT
     from segad_core.cli.progress import Progress
     from segad_core.tools.results import Printed, open_results, summary
 
@@ -104,8 +111,11 @@ def predict(
                 results = open_results(output, opened.digest, explain, mode)
             with results:
                 shown = _Shown(None if lines else progress, sum(results.verdicts.values()), found.count)
-                for count in _scored(opened, results.left(found.images), results, overlays, explain):
-                    shown.more(count)
+                piped = found.count is None
+                wait = (MAX_WAIT if max_wait is None else max_wait) if piped else None
+                for images_left in (results.left(found.images, piped), results.again()):
+                    for count in _scored(opened, images_left, results, overlays, explain, wait):
+                        shown.more(count)
     except KeyboardInterrupt:
         done = f": {summary(results.verdicts)} in {output}; continue with the same command and --resume"
         say(f"interrupted{done if output and results.verdicts else ''}", err=True)
@@ -119,14 +129,18 @@ def predict(
 
 
 def _scored(
-    bundle: Bundle, images: Iterable[str], results: Results | Printed, overlays: Path | None, explain: bool
+    bundle: Bundle,
+    images: Iterable[str],
+    results: Results | Printed,
+    overlays: Path | None,
+    explain: bool,
+    max_wait: float | None,
 ) -> Iterator[int]:
     """Scores images and writes the predictions, batch by batch; yields the size of each batch."""
     from segad_core.tools.drawing import Overlays
 
     pictures = Overlays(bundle, overlays) if overlays is not None else None
-    stream = bundle.inspect(images, explain or pictures is not None)
-    while batch := list(islice(stream, bundle.manifest.pipeline.batch_size)):
+    for batch in bundle.batches(images, explain or pictures is not None, max_wait):
         if pictures is not None:  # pictures first: an image with a line has its picture
             for found in batch:
                 pictures.write(found)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from segad_core.errors import ImageError
+from segad_core.errors import DamagedImageError, ImageError
 from segad_core.images.bands import bands, turned
 from segad_core.images.budget import PIXELS, give_back
 from segad_core.images.faults import reading
@@ -97,7 +97,7 @@ def _header(path: Path) -> Iterator[Image.Image]:
             file.seek(0)
             image: Image.Image = Image.open(file, formats=FORMATS)
         except UnidentifiedImageError as error:
-            raise ImageError(
+            raise DamagedImageError(
                 f"{path}: is not an image that can be read", "Convert it to PNG, or remove it."
             ) from error
         except Image.DecompressionBombError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from segad_core.base.digest import file_digest
 from segad_core.base.resources import is_resource, resource_error
-from segad_core.errors import ImageError, SegadError
+from segad_core.errors import DamagedImageError, ImageError, SegadError
 
 AGAIN = "Copy it again from its source, or remove it."
 
@@ -58,6 +58,6 @@ def _fault(path: Path, error: Exception) -> ImageError:
     return damaged(path, str(error) or type(error).__name__)
 
 
-def damaged(path: Path, how: str) -> ImageError:
+def damaged(path: Path, how: str) -> DamagedImageError:
     """The error for a file that is not what its writer wrote."""
-    return ImageError(f"{path}: is damaged or truncated ({how})", AGAIN)
+    return DamagedImageError(f"{path}: is damaged or truncated ({how})", AGAIN)

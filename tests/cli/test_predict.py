@@ -21,6 +21,7 @@ from PIL import Image
 from pyarrow import parquet
 from trained_bundles import bad, bundle_of, good, run_scores
 
+from segad_core.bundle.runtime import settling
 from segad_core.tools.results import Results
 
 REMEDY = "Copy it again from its source, or remove it."
@@ -30,6 +31,7 @@ REMEDY = "Copy it again from its source, or remove it."
 def lot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """`lot/0.png` to `lot/8.png`, of which 4 is empty and 6 is torn, and a text."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(settling, "QUIET", 0.0)  # no file is still being written
     Path("lot").mkdir()
     for i in range(9):
         Path(f"lot/{i}.png").write_bytes((bad(i) if i % 3 == 0 else good(i)).read_bytes())
@@ -116,22 +118,23 @@ def test_without_standard_input(lot: Path) -> None:
 
 
 def test_a_pipe_that_stays_open(lot: Path) -> None:
-    """A batch has its verdicts although no further name comes; Ctrl-C does not wait for one either.
+    """A full batch and a partial one have their verdicts although no further name comes; Ctrl-C does not wait
+    for one either.
 
     In a real process: its end, too, must not wait for a name.
     """
-    words = ["predict", bundle_of("PatchCore"), "-", "--device", "cpu"]
+    words = ["predict", bundle_of("PatchCore"), "-", "--device", "cpu", "--max-wait", "0.01"]
     with subprocess.Popen(
         [sys.executable, "-m", "segad_core.cli", *words], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True
     ) as process:
         assert process.stdin and process.stdout and process.stderr
-        process.stdin.write("".join(f"lot/{i}.png\n" for i in range(4)))
+        process.stdin.write("".join(f"lot/{i}.png\n" for i in range(6)))
         process.stdin.flush()
-        lines = [process.stdout.readline() for _ in range(4)]
+        lines = [process.stdout.readline() for _ in range(6)]
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 1
         assert process.stderr.read().splitlines()[-1] == "interrupted"
-    assert [line.split()[2] for line in lines] == [f"lot/{i}.png" for i in range(4)]
+    assert [line.split()[2] for line in lines] == [f"lot/{i}.png" for i in range(6)]
 
 
 @pytest.mark.parametrize(
@@ -217,6 +220,59 @@ def test_interrupted_and_gone_on_with(lot: Path, form: str, monkeypatch: pytest.
         assert said(result).count("not scored: lot/4.png") == 2
         assert said(result).splitlines()[1:] == said(whole).replace("whole.", "x.").splitlines()[1:]
     assert not Path("x.parquet.journal").exists()
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("piped", [False, True])
+def test_what_could_not_be_read_is_tried_again(lot: Path, form: str, piped: bool) -> None:
+    """Torn, empty, not there yet; what cannot be read still keeps its line, and images are counted once."""
+    from segad_core.cli import main
+
+    names = [f"lot/{i}.png" for i in range(12)]
+    command = ["predict", str(bundle_of("SegAD")), "--device", "cpu", "-o"]
+
+    def inspected(*words: str) -> Result:
+        if piped:
+            return CliRunner().invoke(main, [*command, *words, "-"], input="\n".join(names))
+        return CliRunner().invoke(main, [*command, *words, *names])
+
+    result = inspected(f"x.{form}")
+    assert result.exit_code == 3
+    assert "12 images: " in said(result) and "5 UNKNOWN (5 not scored)" in said(result)
+    Path("lot/6.png").write_bytes(bad(6).read_bytes())
+    for i in (9, 10):
+        Path(f"lot/{i}.png").write_bytes(good(i).read_bytes())
+    result = inspected(f"x.{form}", "--resume")
+    assert result.exit_code == 3
+    assert said(result).splitlines()[-1].endswith(f"2 UNKNOWN (2 not scored): x.{form}")
+    assert [line.split(":")[1].strip() for line in said(result).splitlines() if "not scored: " in line] == [
+        "lot/4.png",
+        "lot/11.png",
+    ]
+    assert inspected(f"whole.{form}").exit_code == 3
+    found, whole = read(f"x.{form}"), read(f"whole.{form}")
+    assert [(one["image"], one["verdict"]) for one in found] == [(o["image"], o["verdict"]) for o in whole]
+    for one, other in zip(found, whole, strict=True):  # batches had other sizes
+        assert one["score"] == (other["score"] and pytest.approx(other["score"], rel=1e-4, abs=1e-6))
+    Path("lot/4.png").write_bytes(good(4).read_bytes())
+    Path("lot/11.png").write_bytes(good(11).read_bytes())
+    result = inspected(f"x.{form}", "--resume")
+    assert result.exit_code == 0 and "12 images" in said(result) and "not scored" not in said(result)
+    assert len(read(f"x.{form}")) == 12
+
+
+def read(name: str) -> list[dict[str, object]]:
+    """The lines of a file."""
+    path = Path(name)
+    if path.suffix == ".parquet":
+        return parquet.read_table(path).to_pylist()
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    with path.open(encoding="utf-8") as file:
+        return [
+            {**line, "score": float(line["score"]) if line["score"] else None}
+            for line in csv.DictReader(file)
+        ]
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -24,6 +22,7 @@ from segad_core.bundle.format.operating_point import read_operating_point
 from segad_core.bundle.format.tables import read_table
 from segad_core.bundle.format.vectors import lines_of
 from segad_core.bundle.runtime.ahead import in_background
+from segad_core.bundle.runtime.opened import Opened, encode_with, problem_of, sample_of, unknown
 from segad_core.bundle.runtime.opening import Picture, check_several, full_size, whole
 from segad_core.bundle.runtime.pipeline import Scored, TrainedPipeline, open_pipeline
 from segad_core.bundle.runtime.prediction import (
@@ -36,7 +35,9 @@ from segad_core.bundle.runtime.prediction import (
     side,
 )
 from segad_core.bundle.runtime.reasons import contributions_of, peaks_of
-from segad_core.contracts import Array, Encoder, ImageBatch, Sample
+from segad_core.bundle.runtime.settling import once_written
+from segad_core.bundle.runtime.taking import MAX_WAIT, taking
+from segad_core.contracts import ImageBatch, Sample
 from segad_core.errors import ImageError, ResourceError, SegadError
 from segad_core.images import resize
 from segad_core.operate.image_table import ImageTable
@@ -116,17 +117,37 @@ class Bundle:
             UsageError: a single image was passed instead of several.
             ResourceError: the machine failed: no memory, no file handles, a broken disk.
         """
-        return [found.prediction for found in self.inspect(images, explain)]
+        return [found.prediction for found in self.inspect(images, explain, None)]
 
-    def inspect(self, images: Iterable[Picture], explain: bool = True) -> Iterator[Inspection]:
+    def inspect(
+        self, images: Iterable[Picture], explain: bool = True, max_wait: float | None = MAX_WAIT
+    ) -> Iterator[Inspection]:
         """Like `predict`, but as a stream with maps and features; memory does not grow with the images.
 
         The next batch is taken from `images` and decoded in the background while one is scored; no verdict
         waits for images that come after its batch. Images are scored in batches of the size that the bundle
         was trained with, the last one as it comes.
+
+        Args:
+            images: paths, or arrays (H, W, 3) uint8 RGB, from a list or from anything slower.
+            explain: as in `predict`.
+            max_wait: how many seconds the first image of a batch waits for others to come; a batch that is
+                not full by then is scored as it is, and its scores agree within rounding. None: until the
+                batch is full. Lists and other collections are never waited for.
+
+        Raises:
+            UsageError, ResourceError: as for `predict`.
         """
+        for batch in self.batches(images, explain, max_wait):
+            while batch:  # what has been given out is not held here
+                yield batch.pop(0)
+
+    def batches(
+        self, images: Iterable[Picture], explain: bool = True, max_wait: float | None = MAX_WAIT
+    ) -> Iterator[list[Inspection]]:
+        """Like `inspect`, by batches, as soon as each is scored."""
         check_several(images)
-        return self._stream(images, explain)
+        return self._stream(images, explain, None if isinstance(images, Collection) else max_wait)
 
     def close(self) -> None:
         """Closes the bundle's files."""
@@ -138,41 +159,45 @@ class Bundle:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _stream(self, images: Iterable[Picture], explain: bool) -> Iterator[Inspection]:
-        numbered, size = enumerate(images), self.manifest.pipeline.batch_size
-        with ThreadPoolExecutor(threads()) as pool:
+    def _stream(
+        self, images: Iterable[Picture], explain: bool, max_wait: float | None
+    ) -> Iterator[list[Inspection]]:
+        # a camera may reuse the memory of an array
+        own = (np.array(image) if isinstance(image, np.ndarray) else image for image in images)
+        size = self.manifest.pipeline.batch_size
+        with taking(enumerate(own), size, max_wait) as take, ThreadPoolExecutor(threads()) as pool:
 
-            def begin() -> list[Future[_Opened]]:
-                # a camera may reuse the memory of an array
-                taken = [
-                    (n, np.array(i) if isinstance(i, np.ndarray) else i) for n, i in islice(numbered, size)
-                ]
-                return [pool.submit(self._open, n, image) for n, image in taken]
+            def begin() -> list[Future[Opened]]:
+                return [pool.submit(self._open, number, image) for number, image in take()]
 
             pending = begin()
             while pending:
                 opened = [one.result() for one in pending]
                 following = in_background(begin)
                 found = iter(self._inspect([one for one in opened if not one.problem], explain))
-                for one in opened:
-                    yield _unknown(one) if one.problem else next(found)
+                yield [unknown(one) if one.problem else next(found) for one in opened]
                 pending = following()
 
-    def _open(self, number: int, image: Picture) -> _Opened:
+    def _open(self, number: int, image: Picture) -> Opened:
         """An image, decoded and resized, or why that failed."""
-        given, opened = self.manifest.pipeline, _Opened(_sample(number, image), image)
+        opened = Opened(sample_of(number, image), image)
         try:
-            with guarded(f"reading {opened.sample.id}"), full_size(image, given.white) as pixels:
-                self._check_size(pixels.shape[0], pixels.shape[1])
-                return replace(opened, pixels=resize(pixels, given.size))
+            with guarded(f"reading {opened.sample.id}"):
+                return replace(opened, pixels=once_written(partial(self._pixels, image), opened.sample.path))
         except ResourceError:
             raise
         except Exception as error:  # whatever it is, it affects this image alone
             return replace(opened, problem=self._problem(opened.sample, error))
 
+    def _pixels(self, image: Picture) -> NDArray[np.uint8]:
+        given = self.manifest.pipeline
+        with full_size(image, given.white) as pixels:
+            self._check_size(pixels.shape[0], pixels.shape[1])
+            return resize(pixels, given.size)
+
     def _problem(self, sample: Sample, error: Exception) -> str:
         """What went wrong with an image; a file of the bundle has its name there, not that of its copy."""
-        return self.container.named(_problem(sample, error))
+        return self.container.named(problem_of(sample, error))
 
     def _check_size(self, height: int, width: int) -> None:
         """Rejects an image onto which the segments would be stretched."""
@@ -185,7 +210,7 @@ class Bundle:
         except SegadError as error:
             raise ImageError(error.what, "Pass images of the shape that the bundle was made for.") from error
 
-    def _inspect(self, opened: Sequence[_Opened], explain: bool) -> list[Inspection]:
+    def _inspect(self, opened: Sequence[Opened], explain: bool) -> list[Inspection]:
         """Scores images together; if that fails, each alone, so that one cannot spoil the others."""
         if not opened:
             return []
@@ -197,10 +222,10 @@ class Bundle:
                 return [one for single in opened for one in self._inspect([single], explain)]
             if isinstance(error, ResourceError):  # not the image is at fault
                 raise
-            return [_unknown(replace(opened[0], problem=self._problem(opened[0].sample, error)))]
+            return [unknown(replace(opened[0], problem=self._problem(opened[0].sample, error)))]
         return [self._inspection(one, scored, i, explain) for i, one in enumerate(opened)]
 
-    def _batch(self, opened: Sequence[_Opened]) -> ImageBatch:
+    def _batch(self, opened: Sequence[Opened]) -> ImageBatch:
         pixels = np.stack([one.pixels for one in opened if one.pixels is not None])
         images = {one.sample: one.image for one in opened}
 
@@ -208,10 +233,10 @@ class Bundle:
             return whole(images[sample], self.manifest.pipeline.white)
 
         encoder, layers = self.pipeline.encoder, self.pipeline.layers
-        encode = None if encoder is None else partial(_encode, encoder, layers)
+        encode = None if encoder is None else partial(encode_with, encoder, layers)
         return ImageBatch([one.sample for one in opened], pixels, encode, load)
 
-    def _inspection(self, opened: _Opened, scored: Scored, i: int, explain: bool) -> Inspection:
+    def _inspection(self, opened: Opened, scored: Scored, i: int, explain: bool) -> Inspection:
         score, threshold = float(scored.scores[i]), self.operating_point.threshold
         doubt = f"doubtful segmentation: {scored.doubts[i]}" if scored.doubts[i] else ""
         unexplained = ""
@@ -261,34 +286,3 @@ def _compare_threads(container: Container) -> None:
             made,
             extra={"notice": True},
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _Opened:
-    sample: Sample
-    image: Picture
-    pixels: NDArray[np.uint8] | None = None
-    problem: str = ""
-
-
-def _sample(number: int, image: Picture) -> Sample:
-    """The sample that plugins are given; two images share one only if they are the same file."""
-    if isinstance(image, str | os.PathLike):
-        return Sample(os.fspath(image), Path(image), None)
-    return Sample(str(number), Path(f"array {number}"), None)
-
-
-def _unknown(opened: _Opened) -> Inspection:
-    return Inspection(Prediction(opened.sample.id, "UNKNOWN", None, opened.problem), opened.pixels)
-
-
-def _encode(encoder: Encoder, layers: tuple[str, ...], pixels: NDArray[np.uint8]) -> Mapping[str, Array]:
-    return encoder.encode(pixels, layers)
-
-
-def _problem(sample: Sample, error: Exception) -> str:
-    """What went wrong with an image, in one line, with the remedy."""
-    if not isinstance(error, SegadError):
-        return " ".join(f"{type(error).__name__}: {error}. Report it to the plugin's authors.".split())
-    what = error.what.removeprefix(f"{sample.path}: ")
-    return " ".join((f"{what}. {error.remedy}" if error.remedy else what).split())

@@ -6,8 +6,7 @@ import re
 from io import BufferedReader
 from pathlib import Path
 
-from segad_core.errors import ImageError
-from segad_core.images.faults import AGAIN
+from segad_core.images.faults import damaged
 from segad_core.images.limits import MAX_METADATA, too_slow
 from segad_core.images.work import directory
 
@@ -93,7 +92,7 @@ class _Walk:
                 place += max(length, 2)
             if self.markers > _MAX_MARKERS or self.metadata > MAX_METADATA or self.junk > _MAX_JUNK:
                 raise too_slow(path, f"{self.markers} segments, {self.metadata} bytes that are no pixels")
-        raise ImageError(f"{path}: is damaged or truncated (its end is missing)", AGAIN)
+        raise damaged(path, "its end is missing")
 
     def _segment(self, kind: int, content: bytes) -> None:
         if kind == _SCAN:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from segad_core.errors import ImageError
+from segad_core.errors import DamagedImageError, ImageError
 from segad_core.images.budget import FILES
 from segad_core.images.faults import AGAIN
 from segad_core.images.limits import MAX_BYTES, MAX_SECONDS, too_slow
@@ -51,7 +51,7 @@ def metered(path: Path) -> Iterator[io.BufferedReader]:
         file.path, file.started = path, time.thread_time()
         size = os.fstat(file.fileno()).st_size
         if size == 0:
-            raise ImageError(f"{path}: the file is empty", AGAIN)
+            raise DamagedImageError(f"{path}: the file is empty", AGAIN)
         if size > MAX_BYTES:
             raise ImageError(
                 f"{path}: is too large to decode ({size} bytes; the limit is {MAX_BYTES})",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal, Self
 
@@ -17,8 +19,18 @@ from segad_core.bundle.runtime.prediction import Prediction
 from segad_core.errors import HeldError, StoreError, UsageError
 from segad_core.tools.results.errors import foreign, reporting
 from segad_core.tools.results.lines import COLUMNS, CsvLines, Form, JsonLines, Line, image_name, line_of
+from segad_core.tools.results.mending import Lines, mended, rewrite
 from segad_core.tools.results.parquet import read_parquet, require_pyarrow, write_parquet
-from segad_core.tools.results.reading import check_journal, check_line, complete_lines, not_a_file, opened
+from segad_core.tools.results.reading import (
+    check_journal,
+    check_line,
+    complete_lines,
+    cut_incomplete_line,
+    identity,
+    is_at,
+    not_a_file,
+    opened,
+)
 from segad_core.tools.results.tally import Tally
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -32,14 +44,15 @@ class Results(Tally):
     """A file of predictions, one line each, that only ever holds whole lines, and that one process writes.
 
     CSV and JSON lines are written in place. For Parquet, JSON lines go to a journal beside the file, which is
-    converted once, when the file is closed.
+    converted once, when the file is closed. A line of an image that had none with a score is appended like
+    others, and takes the place of the old one when the file is closed.
 
     Attributes:
         path: the file.
         journal: the file that lines are appended to.
         columns: of a line.
         bundle: the beginning of the bundle's digest.
-        written: how many lines each image has from an earlier command.
+        written: how many lines with a score each image has from an earlier command.
     """
 
     def __init__(self, path: Path, columns: tuple[str, ...], bundle: str) -> None:
@@ -50,30 +63,54 @@ class Results(Tally):
         self._file: io.FileIO | None = None
         self._until_closed = ExitStack()
         self._found: tuple[int, int] | None = None
+        self._unscored: Lines = defaultdict(deque)
+        self._failed: Lines = defaultdict(deque)
+        self._again: list[str] = []
+        self._out_of_order = False
 
-    def left(self, images: Iterable[str]) -> Iterator[str]:
-        """The images without a line; an image that is named twice gets two."""
-        written = self.written.copy()
+    def left(self, images: Iterable[str], at_once: bool = False) -> Iterator[str]:
+        """The images without a line; an image that is named twice gets two.
+
+        With `at_once`, those whose line has no score come among the others, and not from `again`.
+        """
+        written, unscored = self.written.copy(), Counter({k: len(v) for k, v in self._unscored.items()})
         for image in images:
             name = image_name(image)
             if written[name] > 0:
                 written[name] -= 1
+            elif unscored[name] > 0 and not at_once:
+                unscored[name] -= 1
+                self._again.append(image)
             else:
                 yield image
 
+    def again(self) -> Iterator[str]:
+        """The images that `left` met whose line has no score: what was wrong with them may have passed."""
+        yield from self._again
+
     def write(self, predictions: Sequence[Prediction]) -> None:
-        """Appends lines. They are in the file when this returns.
+        """Appends lines. They are in the file when this returns, but for images that failed once more.
 
         Raises:
             StoreError: they cannot be written.
         """
         as_text = self.path.suffix != ".jsonl"
         lines = [line_of(one, self.columns, self.bundle, as_text) for one in predictions]
+        new = [line for line in lines if not self._fails_again(line)]
         with reporting(self.journal):
             assert self._file is not None
-            _write_all(self._file, b"".join(map(self._form.encode, lines)))
+            _write_all(self._file, b"".join(map(self._form.encode, new)))
         for line in lines:
             self._count(line)
+
+    def _fails_again(self, line: Line) -> bool:
+        """Whether an image without a score has been tried again to no avail; its line waits for the end."""
+        if not (old := self._unscored.get(line["image"])):
+            return False
+        self._out_of_order |= old.popleft() != line
+        if line["score"] is None:
+            self._failed[line["image"]].append(line)
+        return line["score"] is None
 
     def __enter__(self) -> Self:
         return self
@@ -94,16 +131,21 @@ class Results(Tally):
             return
         with self._until_closed, reporting(self.path):
             file, self._file = self._file, None
+            for line in chain(*self._unscored.values()):  # nobody has named them this time
+                self._count(line)
             os.fsync(file.fileno())
+            lines = mended(partial(self._lines, file), self._failed)
             if self.journal != self.path:
-                if _identity(self.path) != self._found:
+                if identity(self.path) != self._found:
                     raise StoreError(
                         f"{self.path}: another program has written it meanwhile",
                         f"Move it away, then run the same command with --resume: {self.journal} has it all.",
                     )
-                write_parquet(self._lines(file), self.columns, self.path)
+                write_parquet(lines, self.columns, self.path)
                 if complete:
                     self.journal.unlink()
+            elif self._out_of_order and is_at(file, self.path):
+                rewrite(self.path, file, self._form, lines)
             sync_folder(self.path.parent)
 
     def open(self, mode: Mode) -> None:
@@ -129,19 +171,28 @@ class Results(Tally):
                     self._make_room()
                 elif self.journal != self.path and kind_of(self.path):
                     self._recognise_parquet()
-                self._found = _identity(self.path)
+                self._found = identity(self.path)
                 exists = bool(kind_of(self.journal))
                 flags = os.O_RDWR | os.O_APPEND | (0 if exists else os.O_CREAT | os.O_EXCL)
                 file = undo.enter_context(opened(self.journal, flags))
                 if not hold_alone(file.fileno()):  # through a hard link
                     raise HeldError(f"{self.path} is held by another process, under another name", _HELD)
-                for line in self._lines(file):
-                    self.written[line["image"]] += 1
-                    self._count(line)
-                _cut_incomplete_line(file)
+                self._take_stock(file)
+                cut_incomplete_line(file)
                 if self._form.header and file.seek(0, os.SEEK_END) == 0:
                     _write_all(file, self._form.header)
             self._file, self._until_closed = file, undo.pop_all()
+
+    def _take_stock(self, file: io.FileIO) -> None:
+        """Reads the lines that are there, and counts those with a score."""
+        for line in self._lines(file):
+            if line["score"] is None:
+                self._unscored[line["image"]].append(line)
+                continue
+            if old := self._unscored.get(line["image"]):  # of a command that was killed
+                self._out_of_order = bool(old.popleft())
+            self.written[line["image"]] += 1
+            self._count(line)
 
     def _make_room(self) -> None:
         """Deletes a file or a link in the place of the file, and a journal that is one.
@@ -246,26 +297,3 @@ def _write_all(file: io.FileIO, data: bytes) -> None:
     view = memoryview(data)
     while len(view):
         view = view[file.write(view) :]
-
-
-def _cut_incomplete_line(file: io.FileIO) -> None:
-    """Removes what follows the last line end."""
-    size = end = file.seek(0, os.SEEK_END)
-    while end:
-        begin = max(0, end - (1 << 16))
-        file.seek(begin)
-        if (place := file.read(end - begin).rfind(b"\n")) >= 0:
-            end = begin + place + 1
-            break
-        end = begin
-    if end < size:
-        file.truncate(end)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file has a path; None if none has."""
-    try:
-        status = path.lstat()
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino

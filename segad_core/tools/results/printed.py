@@ -19,9 +19,13 @@ class Printed(Tally):
         super().__init__()
         self._stream, self._as_line = stream, explained_line if explain else readable_line
 
-    def left(self, images: Iterable[str]) -> Iterable[str]:
+    def left(self, images: Iterable[str], at_once: bool = False) -> Iterable[str]:
         """The images still to be scored: all of them."""
         return images
+
+    def again(self) -> Iterable[str]:
+        """The images to be tried again: none."""
+        return ()
 
     def write(self, predictions: Sequence[Prediction]) -> None:
         """Prints a line for each prediction."""

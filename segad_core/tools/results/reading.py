@@ -103,6 +103,35 @@ def opened(path: Path, flags: int) -> io.FileIO:
     return file
 
 
+def cut_incomplete_line(file: io.FileIO) -> None:
+    """Removes what follows the last line end."""
+    size = end = file.seek(0, os.SEEK_END)
+    while end:
+        begin = max(0, end - (1 << 16))
+        file.seek(begin)
+        if (place := file.read(end - begin).rfind(b"\n")) >= 0:
+            end = begin + place + 1
+            break
+        end = begin
+    if end < size:
+        file.truncate(end)
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file has a path; None if none has."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def is_at(file: io.FileIO, path: Path) -> bool:
+    """Whether an open file still has its path."""
+    status = os.fstat(file.fileno())
+    return identity(path) == (status.st_dev, status.st_ino)
+
+
 def not_a_file(path: Path, kind: str) -> UsageError:
     """The error for an output in whose place something else is."""
     return UsageError(f"{path}: is {kind}, not a file", "Choose another file, or move it away.")

@@ -1,0 +1,47 @@
+"""Images on their way through a bundle: opened, or why not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segad_core.bundle.runtime.opening import Picture
+from segad_core.bundle.runtime.prediction import Inspection, Prediction
+from segad_core.contracts import Array, Encoder, Sample
+from segad_core.errors import SegadError
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    sample: Sample
+    image: Picture
+    pixels: NDArray[np.uint8] | None = None
+    problem: str = ""
+
+
+def sample_of(number: int, image: Picture) -> Sample:
+    """The sample that plugins are given; two images share one only if they are the same file."""
+    if isinstance(image, str | os.PathLike):
+        return Sample(os.fspath(image), Path(image), None)
+    return Sample(str(number), Path(f"array {number}"), None)
+
+
+def unknown(opened: Opened) -> Inspection:
+    return Inspection(Prediction(opened.sample.id, "UNKNOWN", None, opened.problem), opened.pixels)
+
+
+def encode_with(encoder: Encoder, layers: tuple[str, ...], pixels: NDArray[np.uint8]) -> Mapping[str, Array]:
+    return encoder.encode(pixels, layers)
+
+
+def problem_of(sample: Sample, error: Exception) -> str:
+    """What went wrong with an image, in one line, with the remedy."""
+    if not isinstance(error, SegadError):
+        return " ".join(f"{type(error).__name__}: {error}. Report it to the plugin's authors.".split())
+    what = error.what.removeprefix(f"{sample.path}: ")
+    return " ".join((f"{what}. {error.remedy}" if error.remedy else what).split())
