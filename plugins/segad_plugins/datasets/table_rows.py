@@ -1,0 +1,183 @@
+"""The rows of a table that people keep: CSV as Excel and others write it, TSV, JSON lines or Parquet."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import datetime
+import decimal
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segad_core.api import DataError, guarded, parse_json
+
+ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
+_LARGEST = 256 * 2**20
+"""Bytes of a file, and of the columns of a Parquet file that are read, uncompressed."""
+_MOST_ROWS = 5_000_000
+_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        path: the file.
+        columns: their names, in order.
+        rows: for each row its place in the file, in words, and its values by column; an absent one is empty.
+    """
+
+    path: Path
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, dict[str, str]]]
+
+    def look(self) -> str:
+        """What it holds, for messages: its columns and its first row."""
+        more = f" and {len(self.columns) - _SHOWN} more" if len(self.columns) > _SHOWN else ""
+        names = ", ".join(f"'{name}'" for name in self.columns[:_SHOWN])
+        first = ", ".join(f"{name}={value!r:.40}" for name, value in [*self.rows[0][1].items()][:_SHOWN])
+        return f"{self.path} has the columns {names}{more}; its first row is {first}"
+
+
+def read_table(path: Path, needed: str, encoding: str) -> Table:
+    """Reads a table.
+
+    Args:
+        path: a file with one of `ENDINGS`.
+        needed: a column that it must have, by which the separator of a CSV file is recognised.
+        encoding: of CSV and TSV without a byte order mark.
+
+    Raises:
+        DataError: it cannot be read as what its ending says, or has no row.
+        ResourceError: the machine failed.
+    """
+    ending = path.suffix.lower()
+    if ending not in ENDINGS:
+        raise DataError(f"{path}: is no table", f"Save it with one of the endings {', '.join(ENDINGS)}.")
+    try:
+        with guarded(f"reading {path}"):
+            if (size := path.stat().st_size) > _LARGEST:
+                raise DataError(f"{path} has {size} bytes, more than {_LARGEST // 2**20} MiB", "Divide it.")
+            if ending == ".parquet":
+                table = _parquet(path)
+            elif ending in (".jsonl", ".ndjson"):
+                table = _json_lines(path)
+            else:
+                table = _csv(path, needed, encoding, "\t" if ending == ".tsv" else ",;\t|")
+    except (OSError, ValueError) as error:  # not UTF-8, not CSV, not JSON
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise DataError(f"{path} cannot be read ({reason})", _remedy(error)) from error
+    if not table.rows:
+        raise DataError(f"{path} has no rows", "List the images in it, a row each.")
+    return table
+
+
+def _remedy(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "Save it as UTF-8 (Excel: 'CSV UTF-8'), or name its encoding, such as encoding: cp1252."
+    return "Correct it, or save it again."
+
+
+def _csv(path: Path, needed: str, encoding: str, separators: str) -> Table:
+    text = _decoded(path.read_bytes(), encoding)
+    skipped = 0
+    if text[:4].casefold() == "sep=":  # Excel's first line
+        first, _, text = text.partition("\n")
+        separators, skipped = first.strip()[4:] or "\t", 1
+    if "\0" in text:
+        raise ValueError("it holds NUL characters")
+    header = {one: next(_parsed(text, one), (0, []))[1] for one in separators}
+    separator = max(separators, key=lambda one: (needed in header[one], len(header[one])))
+    lines = _parsed(text, separator)
+    _, columns = next(lines, (0, list[str]()))
+    _check_columns(columns)
+    rows = []
+    for number, values in lines:
+        if not any(values):
+            continue  # a spreadsheet ends with such lines
+        if len(values) != len(columns):
+            raise ValueError(
+                f"line {number + skipped} has {len(values)} values, and there are {len(columns)} columns"
+            )
+        rows.append((f"line {number + skipped}", dict(zip(columns, values, strict=True))))
+    return Table(path, columns, rows)
+
+
+def _parsed(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The line on which each row ends, and its values without white space around them."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        for values in reader:
+            yield reader.line_num, [value.strip() for value in values]
+    except csv.Error as error:
+        raise ValueError(f"line {reader.line_num}: {error}") from error
+
+
+def _decoded(data: bytes, encoding: str) -> str:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    if data.startswith(codecs.BOM_UTF8):
+        return data.decode("utf-8-sig")
+    return data.decode(encoding)
+
+
+def _check_columns(columns: Sequence[str]) -> None:
+    for place, name in enumerate(columns):
+        if name and name in columns[:place]:
+            raise ValueError(f"two columns are called '{name}'")
+
+
+def _json_lines(path: Path) -> Table:
+    rows: list[tuple[str, dict[str, str]]] = []
+    columns: dict[str, None] = {}
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            if not raw.strip():
+                continue
+            try:
+                value = parse_json(raw.strip())
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from error
+            if not isinstance(value, dict):
+                raise ValueError(f"line {number} is not a JSON object")
+            columns |= dict.fromkeys(value)
+            rows.append((f"line {number}", {name: _text(one, number) for name, one in value.items()}))
+    return Table(path, [*columns], [(n, {**dict.fromkeys(columns, ""), **row}) for n, row in rows])
+
+
+def _parquet(path: Path) -> Table:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise DataError(f"{path}: reading Parquet needs pyarrow", "pip install 'segad[parquet]'") from error
+    try:
+        with parquet.ParquetFile(path) as file:
+            size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
+            if file.metadata.num_rows > _MOST_ROWS or size > _LARGEST:
+                raise DataError(f"{path} has {file.metadata.num_rows} rows of {size} bytes", "Divide it.")
+            columns, listed = list(file.schema_arrow.names), file.read().to_pylist()
+    except pa.ArrowException as error:
+        raise ValueError(str(error)) from error
+    rows = [
+        (f"row {number}", {str(name): _text(value, number) for name, value in row.items()})
+        for number, row in enumerate(listed, start=1)
+    ]
+    return Table(path, columns, rows)
+
+
+def _text(value: Any, number: int) -> str:
+    """A single value as text: whole numbers without a fraction, truth as `true` and `false`."""
+    if value is None or (isinstance(value, float) and value != value):
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, str | int | float | decimal.Decimal | datetime.date):
+        return str(value).strip()
+    raise ValueError(f"row {number} holds a {type(value).__name__} where a text or a number is expected")
