@@ -11,7 +11,7 @@ from segad_core.cli.common import DEBUG, DEVICE, JSON, NO_PLUGINS, reports_error
 from segad_core.cli.out import say, say_json
 
 if TYPE_CHECKING:
-    from segad_core.bundle.format.manifest import Manifest, PluginUse
+    from segad_core.bundle.format.manifest import Manifest, PluginUse, SizeFacts
     from segad_core.bundle.runtime.selftest import Verification
     from segad_core.operate.operating_point import OperatingPoint
 
@@ -84,6 +84,7 @@ def _print_manifest(bundle: Path, manifest: Manifest, point: OperatingPoint) -> 
     lines = [
         ("setup", f"row '{pipeline.row}' of category '{pipeline.category}', seed {pipeline.seed}"),
         ("images", f"{pipeline.size[0]} x {pipeline.size[1]} pixels, batches of {pipeline.batch_size}"),
+        ("made from", _sizes(pipeline.sizes)),
         *_parts(manifest),
         ("segments", ", ".join(pipeline.segments)),
         ("features", str(len(pipeline.names)) if pipeline.names else ""),
@@ -106,6 +107,14 @@ def _print_manifest(bundle: Path, manifest: Manifest, point: OperatingPoint) -> 
             say(f"  {name:<13}{value}")
     for sentence in describe(point):
         say(f"{'':15}{sentence}")
+
+
+def _sizes(sizes: SizeFacts | None) -> str:
+    """The shapes of the images that the bundle was made from, width x height."""
+    if sizes is None:
+        return ""
+    words = [f"{shape.in_words()} ({shape.images})" for shape in sizes.known()]
+    return f"images of {', '.join(words[:5])}" + f" and {len(words) - 5} other shapes" * (len(words) > 5)
 
 
 def _parts(manifest: Manifest) -> list[tuple[str, str]]:

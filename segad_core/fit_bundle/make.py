@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from segad_core.base.digest import digest_of
 from segad_core.base.locks import held
 from segad_core.base.text import as_text
-from segad_core.bundle.format.manifest import FORMAT, Manifest, Provenance
+from segad_core.bundle.format.manifest import FORMAT, Manifest, Provenance, SizeFacts
 from segad_core.bundle.format.operating_point import FILE as OPERATING
 from segad_core.bundle.format.operating_point import operating_json
 from segad_core.bundle.format.states import SEGMENTER, feature_files, final_files
@@ -127,6 +127,9 @@ def _gathered(
     contents |= vectors_of(task, tasks, data, store)
     contents[OPERATING] = operating_json(operating_point(calibration, Rule(kind="catch", catch=0.95)))
     pipeline, files = pipeline_of(recipe, task, segments, names)
+    unasked = {*split.unused, *split.doubtful}
+    sizes = [fact.size for image, fact in facts.items() if image not in unasked]
+    pipeline = pipeline.model_copy(update={"sizes": SizeFacts.of(sizes, pipeline.size)})
     try:
         provenance = Provenance(
             segad=importlib.metadata.version("segad"),

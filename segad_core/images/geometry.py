@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 Size = tuple[int, int]
 """Height and width in pixels."""
@@ -14,9 +15,10 @@ MOST_SQUEEZE = 1.25
 RATIO_TOLERANCE = 0.01
 """Relative, of aspect ratios: images of one camera may differ by a line."""
 
-_GRID = 32
-"""Suggested sides are multiples of it: encoders halve an image up to five times."""
-_LISTED = 6
+_GRIDS = (32, 16, 8)
+"""Suggested sides are multiples of the first that suits: encoders halve an image up to five times."""
+_KEPT = 1.1
+"""How much of a squeeze a suggested size may leave."""
 
 
 def ratio(size: Size) -> float:
@@ -31,8 +33,8 @@ def squeeze(original: Size, size: Size) -> float:
 
 
 def enlargement(original: Size, size: Size) -> float:
-    """How many times the side that is enlarged most is enlarged; below 1 where both are shrunk."""
-    return max(size[0] / original[0], size[1] / original[1])
+    """How many times an image is enlarged, as the mean of both sides' factors; below 1 if it is shrunk."""
+    return float(sqrt(size[0] * size[1] / (original[0] * original[1])))
 
 
 def same_ratio(first: Size, second: Size) -> bool:
@@ -41,22 +43,25 @@ def same_ratio(first: Size, second: Size) -> bool:
 
 
 def size_that_fits(original: Size, size: Size, most: int) -> Size:
-    """A size of about as many pixels as `size`, in multiples of 32, with the aspect ratio of images.
+    """A size of about as many pixels as `size` that hardly changes the aspect ratio of images.
+
+    Its sides are multiples of 32, or of less where images or sizes are so small that none keeps the ratio.
 
     Args:
         original: of the images.
         size: of the recipe.
         most: the longest side that a recipe may have.
     """
+    fitting = [_fitting(original, size, most, grid) for grid in _GRIDS]
+    best = min(fitting, key=lambda one: squeeze(original, one))
+    return next((one for one in fitting if squeeze(original, one) <= _KEPT), best)
+
+
+def _fitting(original: Size, size: Size, most: int, grid: int) -> Size:
     long, short = max(original), min(original)
-    longest = most // _GRID * _GRID
-    shorter = max(_GRID, _rounded((size[0] * size[1] * short / long) ** 0.5))
-    longer = max(shorter, min(longest, _rounded(shorter * long / short)))
+    shorter = max(grid, 16, round(sqrt(size[0] * size[1] * short / long) / grid) * grid)
+    longer = max(shorter, min(most // grid * grid, round(shorter * long / short / grid) * grid))
     return (longer, shorter) if original[0] == long else (shorter, longer)
-
-
-def _rounded(side: float) -> int:
-    return round(side / _GRID) * _GRID
 
 
 @dataclass(frozen=True)

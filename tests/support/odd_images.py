@@ -111,7 +111,6 @@ def readable() -> dict[str, tuple[bytes, Pixels]]:
             encoded(Image.fromarray(RGB.repeat(2, 0).repeat(2, 1)), "PNG"),
             RGB.repeat(2, 0).repeat(2, 1),
         ),
-        "one pixel.png": (encoded(Image.fromarray(RGB[:1, :1]), "PNG"), RGB[:1, :1]),
         "tiff as.png": (encoded(rgb, "TIFF"), RGB),
         "png as.jpg": (encoded(rgb, "PNG"), RGB),
         "png as.txt": (encoded(rgb, "PNG"), RGB),
@@ -197,6 +196,11 @@ def unreadable() -> dict[str, tuple[bytes, str, str]]:
         "bomb.png": (_promise(60_000, 60_000), "is too large to decode", SMALLER),
         "bomb.bmp": (_bmp_header(50_000, 40_000), "is too large to decode", SMALLER),
         "large.png": (_promise(12_000, 10_000), "is too large to decode (12000 x 10000 pixels", SMALLER),
+        "one pixel.png": (
+            encoded(Image.fromarray(RGB[:1, :1]), "PNG"),
+            "has 1 x 1 pixels (width x height), too few: the bundle was made from images of 48 x 48",
+            "Pass images as they were taken, not thumbnails: at least 39 x 39 pixels.",
+        ),
         "wide.png": (
             encoded(Image.fromarray(RGB[:24]), "PNG"),
             "another aspect ratio than images of 24 x 48",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
@@ -9,8 +10,10 @@ from pydantic import (
     AfterValidator,
     FailFast,
     Field,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
@@ -20,6 +23,8 @@ from segad_core.bundle.format.names import REMEDY
 from segad_core.contracts.frame import LONGEST_SIDE
 from segad_core.errors import BundleError
 from segad_core.images.formats import SUFFIXES
+from segad_core.images.geometry import Size, enlargement
+from segad_core.images.known_sizes import KnownShape, known_shapes
 
 FORMAT: Final = 1
 """The format of bundles that this segad writes and reads."""
@@ -27,6 +32,8 @@ FORMAT: Final = 1
 PLAIN_ENDINGS = (*SUFFIXES, ".safetensors", ".npy")
 """Suffixes of files that a parameter may name: formats that hold numbers and no code."""
 
+_OPTIONAL = ("sizes",)
+"""Entries of a pipeline that are only written where they say something."""
 _MOST_PIXELS = 1 << 27
 _DEEPEST = 10
 
@@ -48,6 +55,8 @@ Plugin = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0
 Plain = Annotated[dict[str, Any], AfterValidator(_shallow)]
 
 _Side = Annotated[int, Field(ge=16, le=LONGEST_SIDE)]
+_Pixels = Annotated[int, Field(ge=1, le=1 << 20)]
+_Original = tuple[_Pixels, _Pixels]
 
 
 class FileFacts(Strict):
@@ -70,6 +79,38 @@ class PluginUse(Strict):
     files: dict[str, Annotated[list[str], Field(min_length=1), FailFast()]] = Field(default_factory=dict)
 
 
+class ShapeFacts(Strict):
+    """Images whose aspect ratios lie in one range: its ends, the most frequent size, and their number."""
+
+    narrowest: _Original
+    widest: _Original
+    usual: _Original
+    images: Annotated[int, Field(ge=1)]
+
+
+class SizeFacts(Strict):
+    """The sizes of the images that a bundle was made from, (height, width) on disk.
+
+    Attributes:
+        smallest: the one that is enlarged most.
+        shapes: the most frequent first.
+    """
+
+    smallest: _Original
+    shapes: Annotated[list[ShapeFacts], FailFast(), Field(min_length=1, max_length=1000)]
+
+    @classmethod
+    def of(cls, sizes: Collection[Size], frame: Size) -> SizeFacts:
+        """What to keep of the sizes of images, one for each, which are brought to the size `frame`."""
+        smallest = max(sorted(sizes), key=lambda size: enlargement(size, frame))
+        shapes = [ShapeFacts.model_validate(vars(shape)) for shape in known_shapes(sizes)]
+        return cls(smallest=smallest, shapes=shapes)
+
+    def known(self) -> list[KnownShape]:
+        """The shapes, to compare others with."""
+        return [KnownShape(**dict(shape)) for shape in self.shapes]
+
+
 class Pipeline(Strict):
     """Everything that leads from an image to a score.
 
@@ -80,6 +121,7 @@ class Pipeline(Strict):
         features, image_features: the statistics, as in the recipe's row.
         segments: the names of the segments.
         names: the names of the features, in order; empty with `score`.
+        sizes: of the images that it was made from; None in bundles that do not know.
     """
 
     category: Text
@@ -99,6 +141,13 @@ class Pipeline(Strict):
     final: PluginUse | None = None
     segments: Annotated[list[Text], FailFast()] = Field(default_factory=list)
     names: Annotated[list[Text], FailFast()] = Field(default_factory=list)
+    sizes: SizeFacts | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Bundles without something optional are what they were before there was such a thing."""
+        plain: dict[str, Any] = handler(self)
+        return {name: value for name, value in plain.items() if value is not None or name not in _OPTIONAL}
 
     @model_validator(mode="after")
     def _fits_in_memory(self) -> Self:

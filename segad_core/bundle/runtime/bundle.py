@@ -40,6 +40,7 @@ from segad_core.bundle.runtime.taking import MAX_WAIT, taking
 from segad_core.contracts import ImageBatch, Sample
 from segad_core.errors import ImageError, ResourceError, SegadError
 from segad_core.images import resize
+from segad_core.images.known_sizes import check_like
 from segad_core.operate.image_table import ImageTable
 from segad_core.operate.operating_point import OperatingPoint
 from segad_core.plugins.registry import Registry
@@ -200,15 +201,16 @@ class Bundle:
         return self.container.named(problem_of(sample, error))
 
     def _check_size(self, height: int, width: int) -> None:
-        """Rejects an image onto which the segments would be stretched."""
-        if self.pipeline.segad is None:
-            return
-        try:
-            self.pipeline.segad.segmenter.segmenter.check_sizes(
-                {(height, width)}, self.manifest.pipeline.size
-            )
-        except SegadError as error:
-            raise ImageError(error.what, "Pass images of the shape that the bundle was made for.") from error
+        """Rejects an image onto which the segments would be stretched, or of a shape that was not learnt."""
+        given = self.manifest.pipeline
+        if self.pipeline.segad is not None:
+            try:
+                self.pipeline.segad.segmenter.segmenter.check_sizes({(height, width)}, given.size)
+            except SegadError as error:
+                remedy = "Pass images of the shape that the bundle was made for."
+                raise ImageError(error.what, remedy) from error
+        if given.sizes is not None:
+            check_like((height, width), given.sizes.known(), given.sizes.smallest, given.size)
 
     def _inspect(self, opened: Sequence[Opened], explain: bool) -> list[Inspection]:
         """Scores images together; if that fails, each alone, so that one cannot spoil the others."""
