@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from segad_core.run.cells import Task
     from segad_core.run.estimates import Needs
     from segad_core.run.plan import CategoryPlan
+    from segad_core.split.parts import Parts
     from segad_core.store.store import Store
 
 
@@ -48,15 +50,22 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
     stored = total = 0
     for plan in prepared.plans:
         say(plan.category)
+        if parts := prepared.parts.get(plan.category):
+            say(f"  parts: {parts}; verdict: {parts.verdict}")
+            if lacking := parts.lacking():
+                say(f"  missing views: {lacking}")
         say(f"  groups: {prepared.groups_in_words(checked)[plan.category]}")
         for fold, split in prepared.splits[plan.category].items():
+            count = partial(_count, parts)
             say(
-                f"  seed {fold}: images for detectors {len(split.detectors)}, "
-                f"final classifier {len(split.final)}, test {len(split.test)}, "
-                f"doubtful {len(split.doubtful)}, unused {len(split.unused)}"
+                f"  seed {fold}: images for detectors {count(split.detectors)}, "
+                f"final classifier {count(split.final)}, test {count(split.test)}, "
+                f"doubtful {count(split.doubtful)}, unused {count(split.unused)}"
                 + (f", detectors in {len(split.detector_folds)} folds" if split.detector_folds else "")
                 + (f", published subset '{split.subset}'" if split.subset else "")
-                + "".join(f", classifier {name} {len(chosen)}" for name, chosen in split.classifiers.items())
+                + "".join(
+                    f", classifier {name} {count(chosen)}" for name, chosen in split.classifiers.items()
+                )
             )
         for kind, cells, found, cost in _summary(plan, opened):
             say_lines(f"  {kind}: {cells} cells, {found} in the store, {cells - found} to compute{cost}")
@@ -68,6 +77,14 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
         for line in short_of_room(wanted, store):
             say(f"warning: {line}", err=True)
     return not_read(prepared.lost())
+
+
+def _count(parts: Parts | None, images: Sequence[str]) -> str:
+    """How many images there are, and of how many parts, where parts are judged."""
+    if parts is None or not images:
+        return str(len(images))
+    number = len({parts.serials[image] for image in images if image in parts.serials})
+    return f"{len(images)} ({number} part{'s' * (number != 1)})"
 
 
 def short_of_room(needed: Needs, store: Path) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import pandas as pd
@@ -26,6 +26,7 @@ def results_text(
     notes: Sequence[str] = (),
     unreadable: int = 0,
     licence: str = "",
+    of_parts: bool = False,
 ) -> str:
     """The results: every table that has figures, each followed by what the figures mean.
 
@@ -38,21 +39,27 @@ def results_text(
         notes: sentences about the plugins and the data.
         unreadable: how many images could not be read.
         licence: of the data.
+        of_parts: whether figures count parts instead of images.
     """
+
+    def told(text: str) -> str:
+        return text.replace("image", "part").replace("Image", "Part") if of_parts else text
+
     curves, figures = learning_curves(figures), last_amounts(figures)
     frame = without_held_out(figures)
     parts = [f"# {markdown(title)}\n", *(markdown_table(figures, metric) for metric in METRICS)]
-    parts.append(_basis(frame) + _groups(groups))
+    counts = f"{told('Test images')}: {'; '.join(_counts(frame))}.\n"
+    parts.append(told(_basis(frame)) + (_PARTS * of_parts) + counts + _groups(groups))
     if curves:
-        parts.append(f"## Learning curves\n\n{curves}\n{_CURVES}")
+        parts.append(f"## Learning curves\n\n{curves}\n{told(_CURVES)}")
     if frame["n_doubtful"].any():
-        parts.append(f"## Doubtful images\n\n{_doubtful_table(frame)}\n{_DOUBTFUL}")
+        parts.append(f"## {told('Doubtful images')}\n\n{_doubtful_table(frame)}\n{told(_DOUBTFUL)}")
     if unreadable:
         plural = "s" * (unreadable > 1)
         parts.append(f"{unreadable} unreadable image{plural} excluded: see unreadable.csv.\n")
     if published is not None:
         parts.append(comparison_text(figures, published))
-    parts += _unseen(figures)
+    parts += _unseen(figures, told)
     if notes:
         parts.append("## Notes\n\n" + "".join(f"- {markdown(note)}\n" for note in notes))
     if licence:
@@ -73,8 +80,7 @@ def _basis(frame: pd.DataFrame) -> str:
             * known
         )
         text += ".\n"
-    text += "FPR@95TPR is computed as in the paper's official code; (ROC) is read off the ROC curve.\n"
-    return text + "Test images: " + "; ".join(_counts(frame)) + ".\n"
+    return text + "FPR@95TPR is computed as in the paper's official code; (ROC) is read off the ROC curve.\n"
 
 
 def _groups(groups: Mapping[str, str]) -> str:
@@ -85,19 +91,22 @@ def _groups(groups: Mapping[str, str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _unseen(figures: Sequence[Figures]) -> list[str]:
+def _unseen(figures: Sequence[Figures], told: Callable[[str], str]) -> list[str]:
     parts = []
     if table := unseen_table(figures):
-        parts.append(f"## Seen and unseen defects\n\n{table}\n{_SEEN}{_MISSED}")
+        parts.append(f"## Seen and unseen defects\n\n{table}\n{told(_SEEN + _MISSED)}")
     if table := held_out_table(figures):
         types = held_out_types(figures)
-        parts.append(
-            f"## Held-out defect types ({types})\n\n{table}\n"
+        said = (
             "For each type, everything is trained again without it; its images are the unseen defects.\n"
             "Means over types, then over categories, then over seeds.\n"
             f"{_MISSED}A seen image counts once per held-out type. results.csv lists each type.\n"
         )
+        parts.append(f"## Held-out defect types ({types})\n\n{table}\n{told(said)}")
     return parts
+
+
+_PARTS = "A part is judged by all its views; parts.csv lists each, scores.csv each image.\n"
 
 
 _CURVES = (

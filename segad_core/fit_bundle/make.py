@@ -76,6 +76,8 @@ def make_bundle(
     """
     if os.path.lexists(out):
         raise UsageError(f"{out}: already exists", "Choose another place with -o, or move it away.")
+    if recipe.skeleton.parts:
+        raise RecipeError("bundles do not judge parts yet", "Fit without 'parts': --set parts=null.")
     recipe = _one_row(recipe, row)
     prepared = prepare(recipe, store, partial(report, hook, ""), device)
     (plan,) = prepared.plans

@@ -34,6 +34,7 @@ def name_problems(skeleton: Skeleton, registry: Registry, base: Path) -> Iterato
     split = skeleton.split.file
     if split is not None and not is_file(base / split):
         yield missing(("split", "file"), "file", base / split)
+    yield from _parts(skeleton)
     names = [row.name for row in skeleton.rows]
     for i, row in enumerate(skeleton.rows):
         if row.name in names[:i]:
@@ -78,6 +79,30 @@ def _aliases(skeleton: Skeleton) -> Iterator[Problem]:
     for alias in skeleton.classifiers:
         if alias in skeleton.detectors:
             yield ("classifiers", alias), f"a detector is called '{alias}' too"
+
+
+def _parts(skeleton: Skeleton) -> Iterator[Problem]:
+    """What cannot be done with several images of a part."""
+    spec, bad = skeleton.parts, skeleton.split.final.bad
+    if spec is None:
+        return
+    if skeleton.split.group is False:
+        yield ("split", "group"), "false would divide the images of a part: remove it, or 'parts'"
+    if bad.origin == "subsets":
+        yield ("split", "final", "bad"), "published subsets list images, not parts: remove 'parts'"
+    if spec.verdict != "together":
+        return
+    if spec.missing == "allow":
+        yield (
+            ("parts", "missing"),
+            "a missing view leaves a gap in the features of all views together: use 'unknown', or "
+            "'verdict: worst'",
+        )
+    if bad.origin == "generated" or any(row.bad for row in skeleton.rows):
+        yield (
+            ("parts", "verdict"),
+            "generated defects are of single images, and 'together' learns from parts: use 'worst'",
+        )
 
 
 def _row(skeleton: Skeleton, row: RowSpec, place: Place) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from segad_core.contracts.frame import LONGEST_SIDE
 from segad_core.recipe.document import Place
+from segad_core.recipe.parts_spec import PartsSpec
 from segad_core.recipe.split_spec import BadSpec, ClassifierSplit, SplitSpec
 from segad_core.recipe.use import Strict, Use, distinct
 
@@ -101,6 +102,7 @@ class Skeleton(Strict):
     """A whole recipe.
 
     Attributes:
+        parts: how several images of a part make one verdict; None to judge each image.
         compare_with: published figures to compare with: a shipped name such as `paper/vad_highshot`, or a
             file.
     """
@@ -112,6 +114,7 @@ class Skeleton(Strict):
     image: ImageSpec = ImageSpec()
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
     encoder: Use | None = None
+    parts: PartsSpec | None = None
     split: SplitSpec = SplitSpec()
     detectors: dict[str, Use] = {}
     classifiers: dict[str, ClassifierUse] = {}

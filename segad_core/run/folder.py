@@ -11,20 +11,17 @@ import logging
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
-from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from types import TracebackType
 
-from segad_core.base.csv_text import Cell, csv_text
+from segad_core.base.csv_text import csv_text
 from segad_core.base.digest import digest_of
 from segad_core.base.files import kind_of, sync_folder, write_atomic
 from segad_core.base.leftovers import sweep_once, temporary_folder
 from segad_core.base.locks import held
 from segad_core.base.resources import is_resource, remedy_of
 from segad_core.base.text import as_text
-from segad_core.contracts import Sample
 from segad_core.errors import StoreError
 from segad_core.evaluate import (
     Figures,
@@ -38,7 +35,14 @@ from segad_core.recipe import Recipe
 from segad_core.run.environment import environment
 from segad_core.run.log import RunLog
 from segad_core.run.prepare import Prepared
-from segad_core.split.draw import Fold
+from segad_core.run.scored import (
+    ScoredImage,
+    ScoredPart,
+    SegmentedImage,
+    parts_csv,
+    scores_csv,
+    segmentations_csv,
+)
 from segad_core.split.file import splits_json
 
 log = logging.getLogger("segad.run")
@@ -49,47 +53,8 @@ _RUN = re.compile(r"[0-9a-f]{8}\n?")
 """The name of a run's folder, to which `latest` links, as `run_digest` gives it."""
 
 _TABLE = "table.md"  # written last: a run that has it is finished
-_FIGURES, _SCORES = "results.csv", "scores.csv"
-_OPTIONAL = ("comparison.csv", "segmentations.csv", "unreadable.csv")
-_MAP_COLUMNS = ("category", "segmenter", "image", "fit", "doubt")
-_SCORE_COLUMNS = (
-    *("category", "seed", "held_out", "amount", "row"),
-    *("image", "label", "defect", "unseen", "score"),
-)
-
-
-@dataclass(frozen=True)
-class ScoredImage:
-    """One line of `scores.csv`; an amount of bad images has a cell only where the recipe compares several."""
-
-    category: str
-    fold: Fold
-    row: str
-    sample: Sample
-    score: float
-
-    def cells(self) -> tuple[Cell, ...]:
-        """The line's cells; the label of a doubtful image is empty, the score keeps every digit."""
-        sample = self.sample
-        fold = self.fold if self.fold.amount else self.fold[:2]
-        known = (self.category, *fold, self.row, sample.id)
-        return (*known, sample.label, sample.defect, int(sample.unseen), self.score)
-
-
-@dataclass(frozen=True)
-class SegmentedImage:
-    """One line of `segmentations.csv`: how well a segmentation map fits its image, and what is wrong."""
-
-    category: str
-    segmenter: str
-    image: str
-    fit: float | None
-    doubt: str
-
-    def cells(self) -> tuple[Cell, ...]:
-        """The line's cells."""
-        fit = None if self.fit is None else Decimal(f"{self.fit:.4f}")
-        return (self.category, self.segmenter, self.image, fit, self.doubt)
+_FIGURES, _SCORES, _PARTS = "results.csv", "scores.csv", "parts.csv"
+_OPTIONAL = (_PARTS, "comparison.csv", "segmentations.csv", "unreadable.csv")
 
 
 def run_digest(recipe: Recipe, prepared: Prepared) -> str:
@@ -113,6 +78,8 @@ def run_digest(recipe: Recipe, prepared: Prepared) -> str:
         "unreadable": {category: sorted(errors) for category, errors in prepared.unreadable.items()},
         "published": recipe.published.model_dump(mode="json") if recipe.published else None,
     }
+    if recipe.skeleton.parts:
+        plain["parts"] = {c: parts.plain() for c, parts in prepared.parts.items() if parts}
     return digest_of(plain)[:8]
 
 
@@ -167,12 +134,14 @@ class RunFolder:
         if lost:
             self._write("unreadable.csv", csv_text([("category", "image", "reason"), *lost]))
 
-    def write_results(self, figures: Sequence[Figures], scores: Sequence[ScoredImage]) -> None:
-        """Writes the figures and scores of the rows finished so far."""
+    def write_results(
+        self, figures: Sequence[Figures], scores: Sequence[ScoredImage], parts: Sequence[ScoredPart] = ()
+    ) -> None:
+        """Writes the figures and scores of the rows finished so far; and of parts, where these are judged."""
         self._write(_FIGURES, results_csv(figures))
-        several = any(image.fold.amount for image in scores)
-        columns = [name for name in _SCORE_COLUMNS if several or name != "amount"]
-        self._write(_SCORES, csv_text([columns, *(image.cells() for image in scores)]))
+        self._write(_SCORES, scores_csv(scores))
+        if parts:
+            self._write(_PARTS, parts_csv(parts))
 
     def finish(
         self,
@@ -187,7 +156,7 @@ class RunFolder:
             The tables.
         """
         if maps:
-            self._write("segmentations.csv", csv_text([_MAP_COLUMNS, *(image.cells() for image in maps)]))
+            self._write("segmentations.csv", segmentations_csv(maps))
         if recipe.published is not None:
             self._write("comparison.csv", comparison_csv(compare(last_amounts(figures), recipe.published)))
         text = results_text(
@@ -198,6 +167,7 @@ class RunFolder:
             notes=prepared.notes,
             unreadable=sum(map(len, prepared.unreadable.values())),
             licence=prepared.licence,
+            of_parts=recipe.skeleton.parts is not None,
         )
         if doubtful := [image for image in maps if image.doubt]:
             log.warning(
@@ -219,7 +189,7 @@ class RunFolder:
     def _replace(self) -> None:
         """Puts the results that were held in place of the earlier ones, which are kept if they differ."""
         try:
-            if any(self._differs(name) for name in (_FIGURES, _SCORES)):
+            if any(self._differs(name) for name in (_FIGURES, _SCORES, _PARTS)):
                 kept = self._keep_earlier()
                 log.warning(
                     "the results differ from those of an earlier run of this recipe, which are kept in %s: "

@@ -13,9 +13,10 @@ from segad_core.contracts import Sample
 from segad_core.evaluate import Figures, measure, with_means
 from segad_core.recipe import Recipe
 from segad_core.run.cells import RowTask, StatisticsTask, Task
-from segad_core.run.folder import RunFolder, ScoredImage, SegmentedImage
+from segad_core.run.folder import RunFolder
 from segad_core.run.prepare import Prepared
 from segad_core.run.rows import read_scores
+from segad_core.run.scored import ScoredImage, ScoredPart, SegmentedImage, scored_parts
 from segad_core.split.draw import Fold
 from segad_core.store.store import Store
 from segad_core.store.values import read_quality
@@ -35,25 +36,30 @@ class Ledger:
     store: Store
     folder: RunFolder
     hook: pluggy.HookRelay
-    _finished: dict[tuple[str, Fold, str], tuple[Figures, list[ScoredImage]]] = field(default_factory=dict)
+    _finished: dict[tuple[str, Fold, str], tuple[Figures, list[ScoredImage], list[ScoredPart]]] = field(
+        default_factory=dict
+    )
     _next_write: float = 0.0
 
     def enter(self, task: RowTask) -> None:
         """Measures a finished row, and writes the results so far unless they were written just before."""
-        images = self._scored_images(task)
+        images, parts = self._scored_images(task), list[ScoredPart]()
+        if (known := self.prepared.parts.get(task.category)) is not None:
+            parts = scored_parts(images, known)
+        units: Sequence[ScoredImage] = parts or images
         figures = measure(
             task.category,
             task.seed,
             task.row.name,
-            labels=[image.sample.label for image in images],
-            scores=[image.score for image in images],
-            unseen=[image.sample.unseen for image in images],
+            labels=[unit.sample.label for unit in units],
+            scores=[unit.score for unit in units],
+            unseen=[unit.sample.unseen for unit in units],
             held_out=task.held_out,
             amount=task.amount,
         )
         if len({image.score for image in images}) == 1:
             log.warning("%s: all images have the same score; nothing was learnt", task.name)
-        self._finished[_place(task)] = (figures, images)
+        self._finished[_place(task)] = (figures, images, parts)
         log.info("%s: AUROC %.4f, FPR@95TPR %.4f", task.name, figures.auroc, figures.fpr95)
         self.hook.row_finished(
             category=task.category,
@@ -73,9 +79,10 @@ class Ledger:
         rows = [row for plan in self.prepared.plans for row in plan.rows()]
         ordered = [self._finished[place] for row in rows if (place := _place(row)) in self._finished]
         names = [row.name for row in self.recipe.skeleton.rows]
-        figures = tuple(with_means([f for f, _ in ordered], self.recipe.means, names))
+        figures = tuple(with_means([f for f, _, _ in ordered], self.recipe.means, names))
         if ordered:
-            self.folder.write_results(figures, [image for _, images in ordered for image in images])
+            images = [image for _, own, _ in ordered for image in own]
+            self.folder.write_results(figures, images, [part for _, _, own in ordered for part in own])
         return figures
 
     def _scored_images(self, task: RowTask) -> list[ScoredImage]:

@@ -137,7 +137,8 @@ class _Planner(Trainings):
         """
         choice, count = self.recipe.classifiers[alias], self.recipe.skeleton.classifiers[alias].out_of_fold
         name, seed = f"{self.category}, seed {fold}: {alias}", fold.seed
-        labels = {i: int(self.by_id[i].label or 0) for i in split.classifiers[alias]}
+        learnt = [i for i in split.classifiers[alias] if self.by_id[i].label is not None]
+        labels = {i: int(self.by_id[i].label or 0) for i in learnt}
         pixels = {i: self.inventory.facts[i].pixels for i in (*labels, *split.final)}
         groups = self.groups.of if self.groups else None
         parts = out_of_fold(labels, split.final, pixels, count, seed, groups) if count else []
@@ -192,7 +193,8 @@ class _Planner(Trainings):
         elif row.score:
             table = FeatureTable((), scores_key=real.score_key(row.detectors[0]))
         else:
-            train = split.final
+            # a doubtful image may show a bad part
+            train = tuple(i for i in split.final if self.by_id[i].label is not None)
             good = tuple(i for i in train if self.by_id[i].label == 0)
             fitted = FittedOn(tuple(lines[i] for i in good), fold.seed)
             table = replace(real.table(row, fitted), scores_key=scores.get(row.classifier, ""))

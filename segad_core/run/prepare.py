@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from segad_core.base.notes import Notes
@@ -22,6 +22,8 @@ from segad_core.split.draw import Fold, Split
 from segad_core.split.file import read_splits
 from segad_core.split.from_file import check_seeds
 from segad_core.split.groups import Groups, find_groups
+from segad_core.split.part_splits import make_part_splits
+from segad_core.split.parts import Parts, find_parts, note_uncounted, with_views
 from segad_core.split.subsets import Subsets
 from segad_core.store.store import Store
 
@@ -40,6 +42,7 @@ class Prepared:
         splits: by category and fold.
         unreadable: the images that cannot be read, by category and id.
         groups: the images that are kept together, by category; None where none are.
+        parts: the parts that are judged, by category; None where images are.
         notes: sentences that readers of the results should know.
     """
 
@@ -50,6 +53,7 @@ class Prepared:
     splits: dict[str, dict[Fold, Split]]
     unreadable: dict[str, dict[str, ImageError]]
     groups: dict[str, Groups | None]
+    parts: dict[str, Parts | None] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def lost(self) -> tuple[ImageError, ...]:
@@ -115,6 +119,9 @@ def prepare(
             notes.warn(f"category '{category}' differs from the published one: {'; '.join(differences)}")
         left_out = _left_out(recipe, category, samples)
         samples = [sample for sample in samples if sample.id not in left_out]
+        views: tuple[str, ...] = ()
+        if recipe.skeleton.parts:
+            samples, views = with_views(recipe.skeleton.parts, category, samples, notes)
         white = recipe.skeleton.image.white
         told = partial(_in_category, progress, category)
         inventory = take_inventory(samples, white, store, told)
@@ -128,10 +135,15 @@ def prepare(
         listed = [sample for sample in samples if sample.id in inventory.facts]
         wanted = split.final.bad.origin == "subsets"
         subsets = _without(left_out, optional.bad_subsets(dataset, category)) if wanted else {}
-        groups = find_groups(split.group, category, inventory, notes)
+        parts = _parts(recipe, category, samples, views, inventory, notes)
+        labelled = replace(inventory, samples=parts.labelled(inventory.samples)) if parts else inventory
+        groups = find_groups(split.group, category, labelled, notes)
         if groups:
             log.info("category '%s': %s", category, groups)
-        splits = make_splits(recipe, category, listed, inventory, subsets, from_file, notes, groups)
+        if parts:
+            splits = make_part_splits(recipe, category, listed, inventory, parts, from_file, notes, groups)
+        else:
+            splits = make_splits(recipe, category, listed, inventory, subsets, from_file, notes, groups)
         report_alike(category, inventory, splits.values(), white, store, notes, told)
         splits = {
             fold: replace(s, unused=tuple(sorted({*s.unused, *left_out}))) for fold, s in splits.items()
@@ -141,9 +153,27 @@ def prepare(
         result.splits[category] = splits
         result.unreadable[category] = inventory.unreadable
         result.groups[category] = groups
+        result.parts[category] = parts
         plans.append(plan_category(recipe, category, inventory, splits, groups))
     note_seen_scores(recipe, (s for own in result.splits.values() for s in own.values()), notes)
     return replace(result, plans=tuple(plans), notes=tuple(notes.sentences))
+
+
+def _parts(
+    recipe: Recipe,
+    category: str,
+    samples: Sequence[Sample],
+    views: tuple[str, ...],
+    inventory: Inventory,
+    notes: Notes,
+) -> Parts | None:
+    """The parts that the recipe judges; without any, a warning where images show the same part."""
+    spec, split = recipe.skeleton.parts, recipe.skeleton.split
+    if spec is None:
+        note_uncounted(category, inventory.samples, notes)
+        return None
+    official = split.test is None and split.file is None
+    return find_parts(spec, category, samples, views, inventory, official, notes)
 
 
 def _announce_download(recipe: Recipe, category: str) -> None:

@@ -10,6 +10,9 @@ from segad_core.images import Inventory, near_duplicates
 from segad_core.split.draw import Split
 from segad_core.store.store import Store
 
+_SHOWN = 5
+"""Pairs that a warning names at most, the most similar first."""
+
 
 def report_alike(
     category: str,
@@ -41,11 +44,11 @@ def report_alike(
 
     pairs = near_duplicates(inventory, white, store, leaks, progress)
     if pairs:
-        closest = pairs[0]
+        named = "; ".join(f"'{pair.first}' and '{pair.second}' ({pair})" for pair in pairs[:_SHOWN])
+        more = f"; and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
         count = f"{len(pairs)} pair{'s' * (len(pairs) > 1)} of near-identical images"
         across = " in at least one of the splits" if len(parts) > 1 else ""
         notes.warn(
-            f"category '{category}': {count} in both training and test{across} (the first: '{closest.first}' "
-            f"and '{closest.second}', {closest}), so results may be optimistic: name lots or parts, "
-            "or leave images out with split.leave_out"
+            f"category '{category}': {count} in both training and test{across}, so results may be "
+            f"optimistic: {named}{more}. Name lots or parts, or leave images out with split.leave_out"
         )

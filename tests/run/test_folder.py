@@ -19,6 +19,7 @@ from segad_core.contracts import ImageBatch, Sample
 from segad_core.errors import StoreError
 from segad_core.run import engine, folder, ledger
 from segad_core.run.cells import RowTask
+from segad_core.run.scored import ScoredImage, SegmentedImage
 from segad_core.split.draw import Fold
 
 ROWS: list[dict[str, Any]] = [
@@ -248,8 +249,8 @@ def test_a_link_that_cannot_be_put_in_place_leaves_nothing(
 
 def test_names_in_csv_run_as_no_formula() -> None:
     sample = Sample("=1+1.png", Path("x"), None, defect="@SUM(A1)")
-    scored = folder.ScoredImage("-a", Fold(3, "+b"), "=row", sample, -1e-7)
-    fitted = folder.SegmentedImage("-a", "=s", "+i", -0.1, "@d")
+    scored = ScoredImage("-a", Fold(3, "+b"), "=row", sample, -1e-7)
+    fitted = SegmentedImage("-a", "=s", "+i", -0.1, "@d")
     assert csv_text([scored.cells(), fitted.cells()]) == (
         "'-a,3,'+b,'=row,'=1+1.png,,'@SUM(A1),0,-1e-07\n'-a,'=s,'+i,-0.1000,'@d\n"
     )
