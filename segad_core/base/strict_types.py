@@ -1,4 +1,4 @@
-"""Models that convert no value: `true` is no number, `"20"` is text, `4.0` is not whole.
+"""Models that do not convert values: `true` and `"20"` are not numbers, and `4.0` is not an integer.
 
 Lists still become tuples and text still becomes a path, as YAML and JSON have neither; a whole number is a
 valid float.

@@ -60,6 +60,11 @@ class ImageTable:
     features: NDArray[np.float64]
     scores: NDArray[np.float64]
 
+    @classmethod
+    def of(cls, images: Sequence[Image]) -> ImageTable:
+        """Images without features or scores."""
+        return cls(images, np.empty((len(images), 0)), np.zeros(len(images)))
+
     def only(self, lines: Sequence[int]) -> ImageTable:
         """The table with these lines alone."""
         return ImageTable([self.images[i] for i in lines], self.features[lines], self.scores[lines])

@@ -121,7 +121,18 @@ class Defects:
 
 
 @dataclass(frozen=True)
-class FitTask:
+class ImageTask:
+    """What tasks on images have in common; `encoder` is the recipe's, whether or not a plugin reads it."""
+
+    name: str
+    category: str
+    samples: tuple[Sample, ...]
+    encoder: Choice | None
+    preprocessing: Preprocessing
+
+
+@dataclass(frozen=True)
+class FitTask(ImageTask):
     """Trains learners on the same images: the encoder sees each image once.
 
     Attributes:
@@ -130,11 +141,6 @@ class FitTask:
         vectors: what a classifier learns from, if that is vectors; no image is then read.
     """
 
-    name: str
-    category: str
-    samples: tuple[Sample, ...]
-    encoder: Choice | None
-    preprocessing: Preprocessing
     cells: tuple[FitCell, ...]
     labels: tuple[int, ...] = ()
     groups: tuple[int, ...] = ()
@@ -143,20 +149,15 @@ class FitTask:
 
 
 @dataclass(frozen=True)
-class VectorsTask:
+class VectorsTask(ImageTask):
     """Describes images to classifiers: one decoding and one encoder pass, whatever is learnt from it."""
 
-    name: str
-    category: str
-    samples: tuple[Sample, ...]
-    encoder: Choice | None
-    preprocessing: Preprocessing
     cells: tuple[VectorsCell, ...]
     needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class StatisticsTask:
+class StatisticsTask(ImageTask):
     """Scores the same images with detectors: one decoding, one encoder pass, one map per detector.
 
     Attributes:
@@ -164,11 +165,6 @@ class StatisticsTask:
         by_fold: the lines of `samples` that each fold of cross-fitted detectors describes.
     """
 
-    name: str
-    category: str
-    samples: tuple[Sample, ...]
-    encoder: Choice | None
-    preprocessing: Preprocessing
     cells: tuple[StatisticsCell, ...]
     needs: tuple[str, ...]
     defects: Defects | None = None
@@ -185,7 +181,7 @@ class StatisticsTask:
 
 
 @dataclass(frozen=True)
-class ScoresTask:
+class ScoresTask(ImageTask):
     """Scores images with a classifier, or out of fold: each with the training that it had no part in.
 
     Attributes:
@@ -193,11 +189,6 @@ class ScoresTask:
         vectors: what is scored, for classifiers that learn from vectors; no image is then read.
     """
 
-    name: str
-    category: str
-    samples: tuple[Sample, ...]
-    encoder: Choice | None
-    preprocessing: Preprocessing
     cells: tuple[ScoresCell]
     parts: tuple[tuple[FitCell, tuple[int, ...]], ...]
     needs: tuple[str, ...]
@@ -267,7 +258,6 @@ class RowTask:
 
 
 Task = FitTask | VectorsTask | StatisticsTask | ScoresTask | RowTask
-ImageTask = FitTask | VectorsTask | StatisticsTask | ScoresTask
 
 
 def images_read(task: Task) -> int:

@@ -249,10 +249,10 @@ def _score(
 
 
 def _outputs(task: ScoresTask) -> int:
-    """How many scores a classifier may give: as many as it says, or one and one more for each layer."""
+    """How many scores a classifier gives, as far as it knows before its training."""
     classifier: Classifier = task.parts[0][0].learner.build(task.category)
-    layers = optional.layers_read(classifier, task.encoder.build() if task.encoder else None)
-    return max(len(classifier.outputs()), 1 + len(layers))
+    planned = optional.planned_outputs(classifier, task.encoder.build() if task.encoder else None)
+    return len(classifier.outputs() if planned is None else planned)
 
 
 def _layers(task: ImageTask, learners: Sequence[Learner]) -> list[int]:

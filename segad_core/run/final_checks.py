@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from segad_core.base.notes import Notes
-from segad_core.contracts import optional
+from segad_core.contracts import Encoder, optional
 from segad_core.errors import RecipeError
 from segad_core.recipe import Recipe, Row
 from segad_core.scoring.layout import FeatureLayout
@@ -20,9 +20,10 @@ def check_finals(recipe: Recipe, category: str) -> None:
         PluginError: two features of a row would have the same name.
     """
     places = {row.name: ("rows", i, "final") for i, row in enumerate(recipe.skeleton.rows)}
+    encoder: Encoder | None = recipe.encoder.build() if recipe.encoder else None
     problems, remedy = [], ""
     for row in recipe.rows:
-        names = feature_names(recipe, row, category)
+        names = feature_names(recipe, row, category, encoder)
         if row.final is not None and names is not None:
             try:
                 row.final.build(category).check(names)
@@ -33,13 +34,12 @@ def check_finals(recipe: Recipe, category: str) -> None:
         raise RecipeError(problems, remedy)
 
 
-def feature_names(recipe: Recipe, row: Row, category: str) -> list[str] | None:
+def feature_names(recipe: Recipe, row: Row, category: str, encoder: Encoder | None) -> list[str] | None:
     """The names of a SegAD row's features; None if only the trained classifier knows its outputs."""
     if row.segmenter is None:
         return None
     outputs: Iterable[str] | None = ()
     if row.classifier:
-        encoder = recipe.encoder.build() if recipe.encoder else None
         outputs = optional.planned_outputs(recipe.classifiers[row.classifier].build(category), encoder)
     if outputs is None:
         return None

@@ -30,7 +30,15 @@ from segad_core.errors import PluginError
 from segad_core.images import FileImageSet, folder_samples
 from segad_core.images.artifacts import keeper
 from segad_core.recipe import Choice, encoder_identity
-from segad_core.run.cells import FitCell, FitTask, ImageTask, ScoresTask, VectorsTask, distributions
+from segad_core.run.cells import (
+    FitCell,
+    FitTask,
+    ImageTask,
+    ScoresTask,
+    StatisticsTask,
+    VectorsTask,
+    distributions,
+)
 from segad_core.run.estimates import estimate_fit
 from segad_core.store.arrays import kept
 from segad_core.store.checkpoints import FolderCheckpoint
@@ -171,7 +179,7 @@ def _image_plugins(task: ImageTask) -> Iterator[Choice]:
         yield from (cell.learner for cell, _ in task.parts)
     elif isinstance(task, FitTask | VectorsTask):
         yield from (cell.learner for cell in task.cells)
-    else:
+    elif isinstance(task, StatisticsTask):
         for cell in task.cells:
             yield from (cell.fit.learner, *([cell.segmenter] if cell.segmenter else []))
         yield from [task.defects.segmenter] if task.defects else []

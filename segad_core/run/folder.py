@@ -66,10 +66,7 @@ def run_digest(recipe: Recipe, prepared: Prepared) -> str:
     rows = [row for plan in prepared.plans for row in plan.rows()]
     plain = {
         "title": recipe.skeleton.title,
-        "rows": [
-            [row.category, *(row.fold if row.amount else row.fold[:2]), row.row.name, row.cells[0].key]
-            for row in rows
-        ],
+        "rows": [[row.category, *row.fold.cells(), row.row.name, row.cells[0].key] for row in rows],
         "means": {name: list(parts) for name, parts in recipe.means.items()},
         "samples": {
             category: [[s.id, s.label, s.defect, s.unseen] for s in samples.values()]

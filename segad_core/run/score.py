@@ -20,12 +20,11 @@ from segad_core.contracts import (
 )
 from segad_core.run.cells import FitCell, FittedOn, ScoresTask, StatisticsCell, StatisticsTask, distributions
 from segad_core.run.fit import open_images, reads_encoder, restored
-from segad_core.run.vectors import scores_from_vectors
 from segad_core.scoring.batch import GeneratedDefects, NamedDetector, ScoredBatch, ScoringPass
 from segad_core.scoring.fitted import KeptMaps, fit_features, is_fitted, maps_of, restore_features, states_of
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.statistics import MapStatistics
-from segad_core.scoring.supervised import checked_outputs, checked_scores
+from segad_core.scoring.supervised import checked_outputs, checked_scores, judged_in_parts
 from segad_core.store.store import Store
 from segad_core.store.values import FEATURES, QUALITY, read_states, read_vectors, values_files
 
@@ -55,14 +54,13 @@ def score_with_detectors(task: StatisticsTask, store: Store, device: str, progre
             progress("images scored", done, len(task.samples))
         order += lines
     places = np.argsort(order)  # of each line
-    learnt = [s.segmenter for s in segmenters.values() if isinstance(s.segmenter, LearningSegmenter)]
     for cell, asked, rows in zip(missing, statistics, values, strict=True):
         files = values_files(asked.columns(), np.concatenate(rows)[places])
         found = quality[asked.segmenter] if asked.segmenter else []
         files[QUALITY] = json_bytes([found[place] for place in places] if found else [])
         if is_fitted(asked.features):
             files[FEATURES] = arrays_to_bytes(states_of(asked.features))
-        readers = [cell.fit.learner.build(task.category), *learnt]
+        readers = [cell.fit.learner.build(task.category), *_learning(segmenters.values())]
         encoder = task.encoder if any(reads_encoder(one, task) for one in readers) else None
         defects = (*task.defects.generators, task.defects.segmenter) if task.defects else ()
         made_by = distributions(cell.fit.learner, encoder, cell.segmenter, *cell.features, *defects)
@@ -85,8 +83,7 @@ def _scored(
     detectors = detectors_of([cell.fit for cell in cells], store, task.category, device)
     _fit_features(task, cells, statistics, detectors, store, device, progress)
     scoring = ScoringPass(detectors, statistics, _defects(task, segmenters, device))
-    learners: list[Learner] = [d.detector for d in detectors.values()]
-    learners += [s.segmenter for s in segmenters.values() if isinstance(s.segmenter, LearningSegmenter)]
+    learners = [d.detector for d in detectors.values()] + _learning(segmenters.values())
     for batch in open_images(task, learners, store, device, progress).batches():
         yield scoring.score(batch)
 
@@ -104,7 +101,8 @@ def score_with_classifier(task: ScoresTask, store: Store, device: str, progress:
             scores = np.full((len(task.samples), len(outputs)), np.nan)
         begin = 0
         if isinstance(classifier, VectorClassifier) and given:
-            scored = scores_from_vectors(task, classifier, cell.alias, lines, vectors)
+            samples = [task.samples[line] for line in lines]
+            scored = judged_in_parts(classifier, vectors, lines, samples, cell.alias)
         else:
             scored = _scores_of(task, classifier, cell.alias, lines, store, device, progress)
         for some in scored:
@@ -140,6 +138,11 @@ def detectors_of(
     """Trained detectors, each once, by the key of its training."""
     different = {fit.key: fit for fit in fits}.values()
     return {fit.key: NamedDetector(fit.alias, restored(fit, store, category, device)) for fit in different}
+
+
+def _learning(segmenters: Iterable[NamedSegmenter]) -> list[Learner]:
+    """Those of the segmenters that learn, and so may read layers of the encoder."""
+    return [s.segmenter for s in segmenters if isinstance(s.segmenter, LearningSegmenter)]
 
 
 def _segmenters(
@@ -197,11 +200,10 @@ def _fit_features(
         elif cell.fitted is not None:
             groups.setdefault(cell.fitted.good, []).append((cell.fitted, asked))
     for good, members in groups.items():
-        part = replace(task, samples=tuple(task.samples[line] for line in good))
+        part = task.of(good)
         used = {asked.detector: detectors[asked.detector] for _, asked in members}
         segmenters = list(dict.fromkeys(asked.segmenter for _, asked in members if asked.segmenter))
-        learners: list[Learner] = [d.detector for d in used.values()]
-        learners += [s.segmenter for s in segmenters if isinstance(s.segmenter, LearningSegmenter)]
+        learners = [d.detector for d in used.values()] + _learning(segmenters)
         batches = open_images(part, learners, store, device, progress).batches()
         maps, labels = maps_of(batches, len(good), used, segmenters, progress)
         for fitted, asked in members:

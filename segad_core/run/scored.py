@@ -31,8 +31,7 @@ class ScoredImage:
     def cells(self) -> tuple[Cell, ...]:
         """The line's cells; the label of a doubtful image is empty, the score keeps every digit."""
         sample = self.sample
-        fold = self.fold if self.fold.amount else self.fold[:2]
-        known = (self.category, *fold, self.row, sample.id)
+        known = (self.category, *self.fold.cells(), self.row, sample.id)
         return (*known, sample.label, sample.defect, int(sample.unseen), self.score)
 
 

@@ -1,17 +1,15 @@
-"""Classifiers that learn from vectors: images are described once, for all trainings and all scores."""
+"""Classifiers that learn from vectors: images are described once, for all trainings and scores."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.scratch import scratch_array
-from segad_core.contracts import Progress, VectorClassifier, Vectors
-from segad_core.run.cells import ScoresTask, VectorsTask, distributions
+from segad_core.contracts import Progress, VectorClassifier
+from segad_core.run.cells import VectorsTask, distributions
 from segad_core.run.fit import open_images, reads_encoder
-from segad_core.scoring.supervised import JUDGED, checked_vectors, judged
+from segad_core.scoring.supervised import checked_vectors
 from segad_core.store.store import Store
 from segad_core.store.values import vectors_files
 
@@ -33,13 +31,3 @@ def describe(task: VectorsTask, store: Store, device: str, progress: Progress) -
     for cell, classifier in zip(missing, classifiers, strict=True):
         made_by = distributions(cell.learner, task.encoder if reads_encoder(classifier, task) else None)
         store.put(cell.key, "vectors", vectors_files(found.pop(0)), made_by, store.used)
-
-
-def scores_from_vectors(
-    task: ScoresTask, classifier: VectorClassifier, name: str, lines: Sequence[int], vectors: Vectors
-) -> Iterator[NDArray[np.float64]]:
-    """The scores of some of a task's images, some at a time; `vectors` are those of all of them."""
-    for begin in range(0, len(lines), JUDGED):
-        some = list(lines[begin : begin + JUDGED])
-        own = {block: values[some] for block, values in vectors.items()}
-        yield judged(classifier, own, [task.samples[line] for line in some], name)

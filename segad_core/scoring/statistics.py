@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from segad_core.base.parallel import in_order
 from segad_core.contracts import Detector, Feature, ImageBatch, SegmentValues
-from segad_core.errors import NonFiniteError, PluginError
+from segad_core.errors import PluginError
+from segad_core.scoring.finite import check_finite
 from segad_core.scoring.layout import IMAGE
 from segad_core.scoring.segmentation import NamedSegmenter, SegmentedBatch
 from segad_core.scoring.segments import SegmentOrder
@@ -33,7 +34,7 @@ def checked_maps(detector: Detector, batch: ImageBatch, name: str) -> NDArray[np
         raise PluginError(
             f"detector '{name}': returned maps {maps.shape} of {maps.dtype} instead of {expected} of float32"
         )
-    _check_finite(maps.reshape(len(batch), -1), batch, f"the anomaly map of detector '{name}'")
+    check_finite(maps.reshape(len(batch), -1), batch.samples, f"the anomaly map of detector '{name}'")
     return maps
 
 
@@ -89,7 +90,7 @@ class MapStatistics:
         for column, (segment, name) in enumerate(columns):
             feature = f"the feature '{segment}.{self.name}.{name}'"
             what = feature if self.features else f"the image score of detector '{self.name}'"
-            _check_finite(rows[:, column : column + 1], batch, what)
+            check_finite(rows[:, column : column + 1], batch.samples, what)
         return rows
 
     def _row(self, maps: NDArray[np.float32], segments: SegmentedBatch | None, i: int) -> NDArray[np.float64]:
@@ -107,13 +108,3 @@ class MapStatistics:
                 "Report this to the plugin's authors.",
             )
         return found
-
-
-def _check_finite(values: NDArray[np.floating], batch: ImageBatch, what: str) -> None:
-    finite = np.isfinite(values).all(axis=1)
-    if not finite.all():
-        image = batch.samples[int(np.flatnonzero(~finite)[0])].id
-        raise NonFiniteError(
-            f"{what} is not finite for image '{image}'",
-            "Check the image. If it looks fine, report this to the plugin's authors.",
-        )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.contracts import Classifier, ImageBatch, Sample, VectorClassifier, Vectors
-from segad_core.errors import NonFiniteError, PluginError
+from segad_core.errors import PluginError
+from segad_core.scoring.finite import check_finite
 
 JUDGED = 1024
 """Images that are scored from vectors at a time, as a classifier may copy these."""
@@ -48,6 +49,21 @@ def judged(
     return _columns(classifier, classifier.judge(vectors), samples, name)
 
 
+def judged_in_parts(
+    classifier: VectorClassifier, vectors: Vectors, lines: Sequence[int], samples: Sequence[Sample], name: str
+) -> Iterator[NDArray[np.float64]]:
+    """The scores of some lines of vectors, `JUDGED` images at a time; `samples` are those of the lines."""
+    for begin in range(0, len(lines), JUDGED):
+        some = slice(begin, begin + JUDGED)
+        yield judged(classifier, lines_of(vectors, lines[some]), samples[some], name)
+
+
+def lines_of(vectors: Vectors, chosen: Iterable[int]) -> dict[str, NDArray[np.float32]]:
+    """Some lines of vectors."""
+    lines = np.array(list(chosen), np.intp)
+    return {name: block[lines] for name, block in vectors.items()}
+
+
 def checked_vectors(classifier: VectorClassifier, batch: ImageBatch, name: str) -> Vectors:
     """What describes a batch.
 
@@ -61,7 +77,7 @@ def checked_vectors(classifier: VectorClassifier, batch: ImageBatch, name: str) 
             break
         if block.ndim != 2:
             break
-        _check_finite(block, batch.samples, f"a vector of classifier '{name}'")
+        check_finite(block, batch.samples, f"a vector of classifier '{name}'")
     else:
         if vectors:
             return vectors
@@ -86,15 +102,5 @@ def _columns(
             f"{several}",
             _REPORT,
         )
-    _check_finite(scores, samples, f"the score of classifier '{name}'")
+    check_finite(scores, samples, f"the score of classifier '{name}'")
     return scores
-
-
-def _check_finite(values: NDArray[np.floating], samples: Sequence[Sample], what: str) -> None:
-    finite = np.isfinite(values).all(axis=1)
-    if not finite.all():
-        image = samples[int(np.flatnonzero(~finite)[0])].id
-        raise NonFiniteError(
-            f"{what} is not finite for image '{image}'",
-            "Check the image. If it looks fine, report this to the plugin's authors.",
-        )

@@ -27,6 +27,10 @@ class Fold(NamedTuple):
     held_out: str = ""
     amount: str = ""
 
+    def cells(self) -> tuple[int | str, ...]:
+        """Its cells of a table; without the amount where the recipe compares none, as before there were amounts."""
+        return tuple(self) if self.amount else self[:2]
+
     def __str__(self) -> str:
         without = f" without {self.held_out}" if self.held_out else ""
         return f"{self.seed}{without}" + (f", amount {self.amount}" if self.amount else "")

@@ -90,7 +90,8 @@ class Doubled(Clashing):
 
 def names_of(path: Path) -> dict[str, list[str] | None]:
     recipe = load_recipe(str(path), Registry())
-    return {row.name: feature_names(recipe, row, "a") for row in recipe.rows}
+    encoder = recipe.encoder.build() if recipe.encoder else None
+    return {row.name: feature_names(recipe, row, "a", encoder) for row in recipe.rows}
 
 
 def told_and_made(path: Path) -> list[tuple[list[str] | None, list[str]]]:

@@ -24,6 +24,7 @@ from segad_core.bundle.format.tables import read_arrays, read_table
 from segad_core.contracts import Vectors
 from segad_core.errors import BundleError
 from segad_core.operate.image_table import Image
+from segad_core.scoring.supervised import lines_of
 
 NO_FOLD = -1
 MOST_FOLDS = 100
@@ -82,12 +83,6 @@ class VectorTable:
     def lines(self, chosen: Iterable[int]) -> Vectors:
         """The vectors of some of the images."""
         return lines_of(self.vectors, chosen)
-
-
-def lines_of(vectors: Vectors, chosen: Iterable[int]) -> dict[str, NDArray[np.float32]]:
-    """Some lines of vectors."""
-    lines = np.array(list(chosen), np.intp)
-    return {name: block[lines] for name, block in vectors.items()}
 
 
 def vector_files(alias: str, table: VectorTable) -> dict[str, bytes]:

@@ -20,7 +20,6 @@ from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import Manifest
 from segad_core.bundle.format.operating_point import read_operating_point
 from segad_core.bundle.format.tables import read_table
-from segad_core.bundle.format.vectors import lines_of
 from segad_core.bundle.runtime.ahead import in_background
 from segad_core.bundle.runtime.opened import Opened, encode_with, problem_of, sample_of, unknown
 from segad_core.bundle.runtime.opening import Picture, check_several, full_size, whole
@@ -44,6 +43,7 @@ from segad_core.images.known_sizes import check_like
 from segad_core.operate.image_table import ImageTable
 from segad_core.operate.operating_point import OperatingPoint
 from segad_core.plugins.registry import Registry
+from segad_core.scoring.supervised import lines_of
 
 log = logging.getLogger("segad.bundle")
 

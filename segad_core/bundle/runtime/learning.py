@@ -142,8 +142,7 @@ def _learnt_from(container: Container) -> ImageTable:
     """The images that the final classifier, or a classifier alone, learnt from before."""
     if container.manifest.pipeline.final is not None:
         return read_table(container, "training")
-    images = images_learnt_from(container)
-    return ImageTable(images, np.empty((len(images), 0)), np.zeros(len(images)))
+    return ImageTable.of(images_learnt_from(container))
 
 
 def _rescored(container: Container, training: ImageTable, again: Relearnt) -> ImageTable:

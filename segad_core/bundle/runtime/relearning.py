@@ -13,14 +13,14 @@ from segad_core.base.checked import shown
 from segad_core.base.resources import guarded
 from segad_core.base.text import size_words
 from segad_core.bundle.format.limits import MOST_VECTORS
-from segad_core.bundle.format.vectors import NO_FOLD, Described, VectorTable, lines_of, read_vector_table
+from segad_core.bundle.format.vectors import NO_FOLD, Described, VectorTable, read_vector_table
 from segad_core.bundle.runtime.building import Builder
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.contracts import Run, Sample, VectorClassifier, Vectors
 from segad_core.contracts.run import training_entropy
 from segad_core.errors import BundleError, SegadError, UsageError
 from segad_core.operate.image_table import Image, ImageTable
-from segad_core.scoring.supervised import JUDGED, judged
+from segad_core.scoring.supervised import judged_in_parts, lines_of
 
 Scores = NDArray[np.float64]
 
@@ -127,14 +127,14 @@ def trained(bundle: Bundle, alias: str, table: VectorTable, without: int = NO_FO
         for _ in range(one.times)
     ]
     images = [table.images[i].image for i in chosen]
-    labels = ImageTable(images, np.empty((len(images), 0)), np.zeros(len(images)))
+    learnt = ImageTable.of(images)
     seed = np.random.SeedSequence(training_entropy(pipeline.seed, pipeline.category, use.use))
     classifier: VectorClassifier = Builder(container, bundle.registry, bundle.device).component(
         "classifiers", use
     )
     try:
         with guarded(f"teaching the classifier '{alias}' of {container.path}"):
-            classifier.learn(table.lines(chosen), labels.labels(), Run(seed, groups=labels.groups()))
+            classifier.learn(table.lines(chosen), learnt.labels(), Run(seed, groups=learnt.groups()))
     except SegadError:
         raise
     except Exception as error:  # numbers that are not its own can make a plugin raise anything
@@ -152,11 +152,7 @@ def scores_of_vectors(bundle: Bundle, classifier: VectorClassifier, vectors: Vec
     names = [Sample(f"line {i}", bundle.container.path, None) for i in range(count)]
     try:
         with guarded(f"scoring the tables of {bundle.container.path}"):
-            parts = [
-                judged(classifier, lines_of(vectors, range(begin, min(begin + JUDGED, count))), some, alias)
-                for begin in range(0, count, JUDGED)
-                if (some := names[begin : begin + JUDGED])
-            ]
+            parts = list(judged_in_parts(classifier, vectors, range(count), names, alias))
             return np.concatenate(parts) if parts else np.empty((0, len(classifier.outputs())))
     except SegadError:
         raise
