@@ -28,7 +28,7 @@ class Fold(NamedTuple):
     amount: str = ""
 
     def cells(self) -> tuple[int | str, ...]:
-        """Its cells of a table; without the amount where the recipe compares none, as before there were amounts."""
+        """Its cells of a table; without the amount where the recipe compares none."""
         return tuple(self) if self.amount else self[:2]
 
     def __str__(self) -> str:
