@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from segad_core.contracts.dataset import Sample
 from segad_core.contracts.encoder import Array
 
+GREY = 128
+"""The level of red, green and blue that learners see in pixels that are never inspected."""
+
 Arrays = Mapping[str, NDArray[np.generic]]
 """Named arrays, as safetensors holds them."""
 
@@ -25,6 +28,8 @@ class ImageBatch:
         samples: what is known about each image.
         pixels: (N, H, W, 3) uint8 RGB at the recipe's size.
         memo: a place for results that plugins share about this batch.
+        ignored: bool (N, H, W), or (1, H, W) where it holds for every image: what is never inspected, which
+            is grey in `pixels`; None where everything is inspected.
     """
 
     def __init__(
@@ -34,10 +39,12 @@ class ImageBatch:
         encode: Callable[[NDArray[np.uint8]], Mapping[str, Array]] | None = None,
         load: Callable[[Sample], NDArray[np.uint8]] | None = None,
         keep: Keep | None = None,
+        ignored: NDArray[np.bool_] | None = None,
     ) -> None:
         self.samples = samples
         self.pixels = pixels
         self.memo: dict[Any, Any] = {}
+        self.ignored = ignored
         self._encode = encode
         self._load = load
         self._keep = keep
@@ -63,7 +70,19 @@ class ImageBatch:
 
         They do not exist on disk: they have no full size, and results derived from them are not kept.
         """
-        return ImageBatch(self.samples, pixels, self._encode)
+        same = self.ignored if pixels.shape == self.pixels.shape else None
+        return ImageBatch(self.samples, pixels, self._encode).ignoring(same)
+
+    def ignoring(self, ignored: NDArray[np.bool_] | None) -> ImageBatch:
+        """The same images with grey where they are never inspected, so that no learner sees what is there.
+
+        Args:
+            ignored: as the attribute.
+        """
+        if ignored is None:
+            return self
+        pixels = np.where(ignored[..., None], np.uint8(GREY), self.pixels)
+        return ImageBatch(self.samples, pixels, self._encode, self._load, self._keep, ignored)
 
     def full_size(self, index: int) -> NDArray[np.uint8]:
         """One image as it is on disk, (H, W, 3) uint8 RGB, decoded at each call."""
@@ -107,6 +126,9 @@ class ImageSet(Protocol):
 
     def digest(self) -> str:
         """Identifies the images: content, order, size, and the batch size, which decides rounding."""
+
+    def ignored(self) -> NDArray[np.bool_] | None:
+        """What is never inspected in each image, as `ImageBatch.ignored` gives it for a batch."""
 
     def pixels(self) -> NDArray[np.uint8]:
         """All images (N, H, W, 3) RGB, decoded once and kept for later calls; not to be written to."""

@@ -70,6 +70,9 @@ from segad_core.contracts.run import Run
 IGNORED = 255
 """The label of pixels that belong to no segment; statistics leave them out."""
 
+IGNORE = "ignore"
+"""The name of a segment that is never inspected: its pixels are ignored in all rows of a recipe."""
+
 _SEGMENT_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -87,6 +90,11 @@ def check_segment_names(names: list[str]) -> list[str]:
             "which stands for the whole image"
         )
     return names
+
+
+def inspected(names: Sequence[str]) -> list[str]:
+    """The names of the segments that statistics are taken of: all but `IGNORE`."""
+    return [name for name in names if name != IGNORE]
 
 
 SegmentNames = Annotated[
@@ -113,7 +121,10 @@ class Segmenter(Component):
 
     @abstractmethod
     def segments(self) -> Sequence[str]:
-        """The names of the segments; label l of a segmentation map stands for the l-th name."""
+        """The names of the segments; label l of a segmentation map stands for the l-th name.
+
+        What is called `ignore` is never inspected.
+        """
 
     def check_sizes(self, originals: Collection[tuple[int, int]], size: tuple[int, int]) -> None:
         """Called before training; does nothing by default.

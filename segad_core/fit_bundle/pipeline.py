@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pydantic import ValidationError
 
 from segad_core.base.checked import first_of
-from segad_core.bundle.format.manifest import PLAIN_ENDINGS, Pipeline, PluginUse
+from segad_core.bundle.format.manifest import PLAIN_ENDINGS, Ignore, Pipeline, PluginUse
 from segad_core.bundle.format.writing import Content
 from segad_core.contracts import optional
 from segad_core.contracts.component import DecidesNothing, IsInputFile, IsInputFolder, has_mark
@@ -15,6 +15,7 @@ from segad_core.errors import RecipeError
 from segad_core.recipe import Choice, Recipe
 from segad_core.recipe.choice import paths_in
 from segad_core.run.cells import RowTask
+from segad_core.run.ignored import ignoring_of
 
 
 def pipeline_of(
@@ -57,10 +58,33 @@ def pipeline_of(
             final=use(row.final, "final") if row.final else None,
             segments=list(segments),
             names=list(names),
+            ignore=_ignore(recipe, category, use, files),
         )
     except ValidationError as error:
         raise cannot_be_bundled(task, error) from None
     return pipeline, files
+
+
+def _ignore(
+    recipe: Recipe,
+    category: str,
+    use: Callable[[Choice, str], PluginUse],
+    files: dict[str, Content],
+) -> Ignore | None:
+    """What is never inspected; its mask joins the files."""
+    given = ignoring_of(recipe, category)
+    if given is None:
+        return None
+    mask = ""
+    if given.mask:
+        mask = f"files/ignore{given.mask.suffix.lower()}"
+        files[mask] = given.mask
+    own = {row.segmenter.digest(category) for row in recipe.rows if row.segmenter}  # the one row's
+    places = [
+        "segmenter" if c.digest(category) in own else f"ignore-{i}" for i, c in enumerate(given.segmenters)
+    ]
+    segmenters = [use(choice, place) for choice, place in zip(given.segmenters, places, strict=True)]
+    return Ignore(mask=mask, segmenters=segmenters)
 
 
 def cannot_be_bundled(task: RowTask, error: ValidationError) -> RecipeError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 
@@ -38,6 +38,8 @@ class FileImageSet:
         layers: the layers to compute.
         progress: reports how many images an encoder pass has processed.
         keep: keeps results that plugins derive from single images; without it, nothing is kept.
+        ignoring: says of a batch what is never inspected, as `ImageBatch.ignored`; None if all is inspected.
+        origin: identifies `ignoring`.
     """
 
     samples: Sequence[Sample]
@@ -46,6 +48,8 @@ class FileImageSet:
     layers: tuple[str, ...] = ()
     progress: Progress = no_progress
     keep: Keep | None = None
+    ignoring: Callable[[ImageBatch], NDArray[np.bool_]] | None = None
+    origin: str = ""
     _features: dict[str, NDArray[np.float32]] | None = field(default=None, repr=False)
     _pixels: NDArray[np.uint8] | None = field(default=None, repr=False)
 
@@ -104,10 +108,20 @@ class FileImageSet:
     def digest(self) -> str:
         """As in `ImageSet`; reads every file completely."""
         files = list(in_order(image_digest, [sample.path for sample in self.samples]))
-        return digest_of([files, asdict(self.preprocessing)])
+        return digest_of([files, asdict(self.preprocessing), *([self.origin] if self.origin else [])])
+
+    def ignored(self) -> NDArray[np.bool_] | None:
+        """What is never inspected in each image, (N, H, W) or (1, H, W); None if all is inspected."""
+        if self.ignoring is None:
+            return None
+        some = self.pick([0, min(1, len(self) - 1)]).ignored
+        if some is None or len(some) == 1:
+            return some
+        return np.concatenate([batch.ignored for batch in self.batches() if batch.ignored is not None])
 
     def _batch(self, group: Sequence[Sample], pixels: NDArray[np.uint8]) -> ImageBatch:
-        return ImageBatch(group, pixels, self._encode if self.layers else None, self._load, self.keep)
+        batch = ImageBatch(group, pixels, self._encode if self.layers else None, self._load, self.keep)
+        return batch.ignoring(self.ignoring(batch)) if self.ignoring else batch
 
     def _decode(self, sample: Sample) -> NDArray[np.uint8]:
         given = self.preprocessing

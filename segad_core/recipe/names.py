@@ -10,7 +10,7 @@ from segad_core.base.files import is_file
 from segad_core.errors import PluginError
 from segad_core.plugins.registry import Registry, suggest
 from segad_core.recipe.document import Place
-from segad_core.recipe.schema import RowSpec, Skeleton, uses_in
+from segad_core.recipe.schema import RowSpec, Skeleton, ignore_masks, uses_in
 
 Problem = tuple[Place, str]
 """Where something is wrong, and what."""
@@ -35,6 +35,9 @@ def name_problems(skeleton: Skeleton, registry: Registry, base: Path) -> Iterato
     if split is not None and not is_file(base / split):
         yield missing(("split", "file"), "file", base / split)
     yield from _parts(skeleton)
+    for place, mask in ignore_masks(skeleton).items():
+        if not is_file(base / mask):
+            yield missing(place, "file", base / mask)
     names = [row.name for row in skeleton.rows]
     for i, row in enumerate(skeleton.rows):
         if row.name in names[:i]:

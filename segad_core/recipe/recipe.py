@@ -72,7 +72,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe whose plugins are imported and whose parameters are checked."""
+    """A recipe whose plugins are imported and whose parameters are checked.
+
+    Attributes:
+        named_segmenters: all that it names, whether or not a row reads them.
+    """
 
     name: str
     skeleton: Skeleton
@@ -87,6 +91,7 @@ class Recipe:
     rows: tuple[Row, ...]
     means: dict[str, tuple[str, ...]] = field(default_factory=dict)
     published: Published | None = None
+    named_segmenters: tuple[Choice, ...] = ()
 
     def open_dataset(self) -> tuple[Dataset, list[str]]:
         """The data set and the categories to work on; by default, all that were published.
@@ -109,6 +114,8 @@ class Recipe:
             for name in use.per_category
         ]
         tolerated += [(("split", "leave_out", name), name) for name in self.skeleton.split.leave_out]
+        if isinstance(self.skeleton.ignore, dict):
+            tolerated += [(("ignore", name), name) for name in self.skeleton.ignore]
         named += [(place, name, name in known or name in published) for place, name in tolerated]
         problems = [
             self.document.problem(place, f"there is no category '{name}'{suggest(name, known)}")

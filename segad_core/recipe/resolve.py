@@ -99,6 +99,7 @@ class _Resolver:
             rows=tuple(self._row(i) for i, row in enumerate(skeleton.rows) if not row.mean_of),
             means={row.name: tuple(row.mean_of) for row in skeleton.rows if row.mean_of},
             published=self._published(),
+            named_segmenters=tuple(c for (kind, _), c in self.choices.items() if c and kind == "segmenters"),
         )
         self._stop_if_problems()
         return result
@@ -128,7 +129,13 @@ class _Resolver:
             split = split.model_copy(update={"file": self.base / split.file})
         if compared is not None and is_file(self.base / compared):
             compared = str(self.base / compared)
-        return self.skeleton.model_copy(update={"split": split, "compare_with": compared})
+        changes: dict[str, object] = {"split": split, "compare_with": compared}
+        ignore = self.skeleton.ignore
+        if isinstance(ignore, dict):
+            changes["ignore"] = {category: str(self.base / mask) for category, mask in ignore.items()}
+        elif ignore is not None:
+            changes["ignore"] = str(self.base / ignore)
+        return self.skeleton.model_copy(update=changes)
 
     def _row(self, i: int) -> Row:
         spec, skeleton = self.skeleton.rows[i], self.skeleton

@@ -103,6 +103,7 @@ class Skeleton(Strict):
 
     Attributes:
         parts: how several images of a part make one verdict; None to judge each image.
+        ignore: a mask of what is never inspected, white on black: for all categories, or by category.
         compare_with: published figures to compare with: a shipped name such as `paper/vad_highshot`, or a
             file.
     """
@@ -119,6 +120,7 @@ class Skeleton(Strict):
     detectors: dict[str, Use] = {}
     classifiers: dict[str, ClassifierUse] = {}
     segmenter: Use | None = None
+    ignore: str | dict[str, str] | None = None
     features: list[Use] = []
     image_features: list[Use] = []
     final: Use | None = None
@@ -132,6 +134,14 @@ class Skeleton(Strict):
         if isinstance(value, dict) and value.get("categories") == "all":
             return {key: v for key, v in value.items() if key != "categories"}
         return value
+
+
+def ignore_masks(skeleton: Skeleton) -> dict[Place, str]:
+    """The masks of what is never inspected, by their places in a recipe."""
+    given = skeleton.ignore
+    if isinstance(given, dict):
+        return {("ignore", category): mask for category, mask in given.items()}
+    return {} if given is None else {("ignore",): given}
 
 
 def uses_in(skeleton: Skeleton) -> list[tuple[str, Place, Use]]:

@@ -9,6 +9,7 @@ from typing import Any
 from segad_core.contracts import LearningSegmenter, Sample
 from segad_core.images.image_set import Preprocessing
 from segad_core.recipe import Choice, Row
+from segad_core.run.ignored import Ignoring
 from segad_core.split.draw import Fold
 
 
@@ -146,6 +147,7 @@ class FitTask(ImageTask):
     groups: tuple[int, ...] = ()
     needs: tuple[str, ...] = ()
     vectors: VectorLines | None = None
+    ignore: Ignoring | None = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,7 @@ class VectorsTask(ImageTask):
 
     cells: tuple[VectorsCell, ...]
     needs: tuple[str, ...] = ()
+    ignore: Ignoring | None = None
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,7 @@ class StatisticsTask(ImageTask):
     needs: tuple[str, ...]
     defects: Defects | None = None
     by_fold: tuple[tuple[int, ...], ...] = ()
+    ignore: Ignoring | None = None
 
     def parts(self) -> tuple[tuple[int, ...], ...]:
         """The lines of each pass: those that detectors describe that are in no fold, then those of folds."""
@@ -193,6 +197,7 @@ class ScoresTask(ImageTask):
     parts: tuple[tuple[FitCell, tuple[int, ...]], ...]
     needs: tuple[str, ...]
     vectors: VectorLines | None = None
+    ignore: Ignoring | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from segad_core.images import Inventory
 from segad_core.images.image_set import Preprocessing
 from segad_core.recipe import Choice, Recipe, encoder_identity
 from segad_core.run.cells import Task, VectorLines, VectorsCell, VectorsTask
+from segad_core.run.ignored import Ignoring
 from segad_core.run.keys import SCHEMA, names_for, plain_preprocessing
 
 
@@ -21,7 +22,7 @@ class Described:
     """The images of a category as learners see them.
 
     Attributes:
-        recipe, category, inventory, preprocessing: as planned.
+        recipe, category, inventory, preprocessing, ignore: as planned.
         cells: the vectors of all images, by the classifier that reads them.
     """
 
@@ -29,6 +30,7 @@ class Described:
     category: str
     inventory: Inventory
     preprocessing: Preprocessing
+    ignore: Ignoring | None = None
     cells: dict[str, VectorsCell] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -48,7 +50,7 @@ class Described:
         reads = bool(optional.layers_read(choice.build(self.category), self._encoder))
         return {
             "encoder": self._encoder_identity if reads else None,
-            "preprocessing": plain_preprocessing(self.preprocessing),
+            "preprocessing": plain_preprocessing(self.preprocessing, self.ignore),
         }
 
     def tasks(self) -> list[Task]:
@@ -61,7 +63,8 @@ class Described:
             tuple(self.inventory.samples),
             self.recipe.encoder,
         )
-        return [VectorsTask(name, self.category, samples, encoder, self.preprocessing, cells)]
+        task = VectorsTask(name, self.category, samples, encoder, self.preprocessing, cells)
+        return [replace(task, ignore=self.ignore)]
 
     def of(self, alias: str, samples: Sequence[Sample]) -> dict[str, Any]:
         """Where a classifier's task finds the vectors of its images; nothing if it reads images."""

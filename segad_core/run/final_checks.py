@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from segad_core.base.notes import Notes
 from segad_core.contracts import Encoder, optional
+from segad_core.contracts.segmenter import inspected
 from segad_core.errors import RecipeError
 from segad_core.recipe import Recipe, Row
 from segad_core.scoring.layout import FeatureLayout
@@ -44,7 +45,7 @@ def feature_names(recipe: Recipe, row: Row, category: str, encoder: Encoder | No
     if outputs is None:
         return None
     layout = FeatureLayout(
-        segments=row.segmenter.build(category).segments(),
+        segments=inspected(row.segmenter.build(category).segments()),
         detectors=row.detectors,
         statistics=[name for choice in row.features for name in choice.build(category).statistics()],
         image_statistics=[n for choice in row.image_features for n in choice.build(category).statistics()],

@@ -165,7 +165,10 @@ def open_images(
     packages = {choice.component.__module__.partition(".")[0]: choice for choice in _image_plugins(task)}
     plugins = {package: distributions(choice) for package, choice in packages.items()}
     keep = keeper(store, task.preprocessing.white, plugins)
-    return FileImageSet(task.samples, task.preprocessing, encoder, layers, progress, keep)
+    images = FileImageSet(task.samples, task.preprocessing, encoder, layers, progress, keep)
+    if task.ignore is None:
+        return images
+    return replace(images, ignoring=task.ignore.build(device), origin=digest_of(task.ignore.identity()))
 
 
 def reads_encoder(learner: Learner, task: ImageTask) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from segad_core.contracts import Sample, optional
 from segad_core.images.image_set import Preprocessing
 from segad_core.recipe import Choice
+from segad_core.run.ignored import Ignoring
 
 SCHEMA = 1
 """Part of every key; raised when the engine itself computes other results from the same inputs."""
@@ -22,11 +23,12 @@ def names_for(samples: Iterable[Sample], *choices: Choice | None) -> dict[str, A
     return {"names": [[sample.id, sample.label] for sample in samples]} if by_name else {}
 
 
-def plain_preprocessing(preprocessing: Preprocessing) -> dict[str, Any]:
+def plain_preprocessing(preprocessing: Preprocessing, ignore: Ignoring | None = None) -> dict[str, Any]:
     """How images reach a training, which amplifies the rounding of the batch size (decision 0015)."""
     return {
         "size": list(preprocessing.size),
         "resize": "pil_bilinear",
         "white": preprocessing.white,
         "batch_size": preprocessing.batch_size,
+        **({"ignore": ignore.identity()} if ignore else {}),
     }

@@ -9,10 +9,12 @@ from functools import partial
 
 from segad_core.base.notes import Notes
 from segad_core.contracts import Learner, Progress, Sample, no_progress, optional
+from segad_core.contracts.segmenter import inspected
 from segad_core.errors import DataError, ImageError, RecipeError
 from segad_core.images import Facts, Inventory, check_labels, take_inventory
 from segad_core.recipe import Recipe
 from segad_core.run.final_checks import check_finals, note_seen_scores
+from segad_core.run.ignored import ignoring_of
 from segad_core.run.plan import CategoryPlan, plan_category
 from segad_core.run.report_sizes import report_sizes
 from segad_core.scoring.shapes import layer_shapes
@@ -132,6 +134,8 @@ def prepare(
         sizes = {facts.size for facts in inventory.facts.values()}
         for segmenter in recipe.segmenters():  # before any detector is trained
             segmenter.build(category).check_sizes(sizes, recipe.skeleton.image.size)
+        if ignore := ignoring_of(recipe, category):
+            ignore.check_sizes(sizes, recipe.skeleton.image.size)
         listed = [sample for sample in samples if sample.id in inventory.facts]
         wanted = split.final.bad.origin == "subsets"
         subsets = _without(left_out, optional.bad_subsets(dataset, category)) if wanted else {}
@@ -212,7 +216,7 @@ def _check_generators(recipe: Recipe, category: str) -> None:
         segmenter = recipe.segmenter or row.segmenter
         for choice in row.defects:
             assert segmenter is not None  # a row that learns from anything has one
-            choice.build(category).check(segmenter.build(category).segments())
+            choice.build(category).check(inspected(segmenter.build(category).segments()))
 
 
 def _in_category(progress: Progress, category: str, what: str, done: int, total: int, note: str = "") -> None:

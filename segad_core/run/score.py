@@ -208,7 +208,9 @@ def _fit_features(
         maps, labels = maps_of(batches, len(good), used, segmenters, progress)
         for fitted, asked in members:
             regions = (
-                (labels[asked.segmenter], len(asked.segmenter.segments)) if asked.segmenter else (None, 1)
+                (labels[asked.segmenter], len(asked.segmenter.segments))
+                if asked.segmenter
+                else (labels.get(None), 1)
             )
             run = Run(np.random.SeedSequence(fitted.seed), progress)
             fit_features(asked.features, KeptMaps(maps[asked.detector], *regions), run)

@@ -13,6 +13,7 @@ from segad_core.images.image_set import Preprocessing
 from segad_core.recipe import Choice, Recipe
 from segad_core.run.cells import FitCell, FitTask
 from segad_core.run.described import Described
+from segad_core.run.ignored import ignoring_of
 from segad_core.run.keys import SCHEMA, names_for
 from segad_core.split.groups import Groups
 
@@ -28,7 +29,8 @@ class Trainings:
         self.by_id = {sample.id: sample for sample in inventory.samples}
         skeleton = recipe.skeleton
         self.preprocessing = Preprocessing(skeleton.image.size, skeleton.image.white, skeleton.batch_size)
-        self.described = Described(recipe, category, inventory, self.preprocessing)
+        self.ignore = ignoring_of(recipe, category)
+        self.described = Described(recipe, category, inventory, self.preprocessing, self.ignore)
 
     def fit_task(self, name: str, images: tuple[Sample, ...], cells: Sequence[FitCell]) -> FitTask:
         """Trains detectors and segmenters on good images; equal ones are trained once."""
@@ -41,6 +43,7 @@ class Trainings:
             "category": self.category,
             "encoder": self.recipe.encoder,
             "preprocessing": self.preprocessing,
+            "ignore": self.ignore,
         }
 
     def samples(self, ids: Sequence[str]) -> tuple[Sample, ...]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from segad_core.contracts import DefectGenerator, Detector, ImageBatch
 from segad_core.scoring.defects import with_defects
+from segad_core.scoring.ignored import levelled
 from segad_core.scoring.segmentation import NamedSegmenter, SegmentedBatch
 from segad_core.scoring.statistics import MapStatistics, checked_maps
 
@@ -42,7 +43,7 @@ class ScoredBatch:
     """What a batch comes to.
 
     Attributes:
-        maps: (N, H, W) by detector.
+        maps: (N, H, W) by detector; what is ignored has the lowest value of the rest.
         values: (N, columns) for each of the pass's statistics, in their order.
         segments: by segmenter.
     """
@@ -82,7 +83,10 @@ class ScoringPass:
         if self.defects:
             labels = segments[self.defects.segmenter].maps
             shown = with_defects(batch, labels, self.defects.generators, self.defects.seed)
-        maps = {key: checked_maps(d.detector, shown, d.name) for key, d in self.detectors.items()}
+        maps = {
+            key: levelled(checked_maps(d.detector, shown, d.name), batch.ignored)
+            for key, d in self.detectors.items()
+        }
         values = [
             s.compute(
                 self.detectors[s.detector].detector,

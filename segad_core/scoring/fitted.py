@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from segad_core.base.scratch import scratch_array
 from segad_core.contracts import Feature, FittedFeature, ImageBatch, Progress, Run, SegmentValues
 from segad_core.scoring.batch import NamedDetector, ScoringPass
+from segad_core.scoring.ignored import as_labels
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.segments import SegmentOrder
 
@@ -51,10 +52,13 @@ def maps_of(
     detectors: Mapping[str, NamedDetector],
     segmenters: Sequence[NamedSegmenter],
     progress: Progress,
-) -> tuple[dict[str, NDArray[np.float32]], dict[NamedSegmenter, NDArray[np.uint8]]]:
-    """The anomaly maps by detector, and the labels by segmenter, of `count` good images: one pass."""
+) -> tuple[dict[str, NDArray[np.float32]], dict[NamedSegmenter | None, NDArray[np.uint8]]]:
+    """The anomaly maps by detector, and the labels by segmenter, of `count` good images: one pass.
+
+    Labels without a segmenter are those of the whole map, where part of it is ignored.
+    """
     maps: dict[str, NDArray[np.float32]] = {}
-    labels: dict[NamedSegmenter, NDArray[np.uint8]] = {}
+    labels: dict[NamedSegmenter | None, NDArray[np.uint8]] = {}
     scoring, done = ScoringPass(detectors), 0
     for batch in batches:
         here = slice(done, done + len(batch))
@@ -63,10 +67,13 @@ def maps_of(
             if key not in maps:
                 maps[key] = scratch_array(shape, np.float32, "anomaly maps of good images")
             maps[key][here] = scored
-        for segmenter in segmenters:
-            if segmenter not in labels:
-                labels[segmenter] = scratch_array(shape, np.uint8, "segmentation maps of good images")
-            labels[segmenter][here] = segmenter.segment(batch).maps
+        found: dict[NamedSegmenter | None, NDArray[np.uint8]] = {s: s.segment(batch).maps for s in segmenters}
+        if batch.ignored is not None:
+            found[None] = as_labels(batch.ignored)
+        for place, own in found.items():
+            if place not in labels:
+                labels[place] = scratch_array(shape, np.uint8, "segmentation maps of good images")
+            labels[place][here] = own
         done += len(batch)
         progress("good images seen by features", done, count)
     return maps, labels

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.parallel import in_order
-from segad_core.contracts import ImageBatch, LearningSegmenter, MapQuality, Segmenter
-from segad_core.contracts.segmenter import check_segment_names
+from segad_core.contracts import IGNORED, ImageBatch, LearningSegmenter, MapQuality, Segmenter
+from segad_core.contracts.segmenter import IGNORE, check_segment_names, inspected
 from segad_core.errors import PluginError
 from segad_core.scoring.layout import IMAGE
 from segad_core.scoring.segments import SegmentOrder
@@ -47,15 +47,18 @@ class SegmentedBatch:
 class NamedSegmenter:
     """A segmenter with its name in messages and the names of its segments; safe to share between threads.
 
+    What it calls `ignore`, and what a batch ignores, is in none of these segments.
+
     Raises:
         PluginError: two segments have the same name, or one has the name that stands for the whole map, or
-            what a segmenter learnt suits no name of a feature.
+            what a segmenter learnt suits no name of a feature, or there is nothing but `ignore`.
     """
 
     def __init__(self, segmenter: Segmenter, name: str) -> None:
         self.segmenter = segmenter
         self.name = name
         self.segments = tuple(segmenter.segments())
+        self._labels = _labels_without_ignored(self.segments)
         if isinstance(segmenter, LearningSegmenter):  # what it learnt may come from a file
             try:
                 check_segment_names(list(self.segments))
@@ -66,6 +69,9 @@ class NamedSegmenter:
                 f"segmenter '{name}': its segments are {', '.join(self.segments)}; names must be unique, and "
                 f"'{IMAGE}' is reserved for features of the whole map"
             )
+        self.segments = tuple(inspected(self.segments))
+        if not self.segments:
+            raise PluginError(f"segmenter '{name}': has no segment but '{IGNORE}'", "Name another one.")
         # a static map is the same for every batch: replaced as a whole, never changed in place
         self._latest: tuple[NDArray[np.uint8], SegmentOrder] | None = None
 
@@ -82,6 +88,19 @@ class NamedSegmenter:
         orders = list(in_order(lambda i: self._order(maps[i], batch, i), range(len(maps))))
         return SegmentedBatch(maps, orders, quality)
 
+    def ignored(self, batch: ImageBatch) -> NDArray[np.bool_]:
+        """Where the maps of a batch say `ignore`, (N, H, W) or (1, H, W).
+
+        Raises:
+            PluginError: the segmenter breaks its contract.
+        """
+        given = self._given(batch)
+        names = tuple(self.segmenter.segments())
+        found: NDArray[np.bool_] = (
+            given == names.index(IGNORE) if IGNORE in names else np.zeros(given.shape, np.bool_)
+        )
+        return found
+
     def _static_order(self, maps: NDArray[np.uint8], batch: ImageBatch) -> SegmentOrder:
         latest = self._latest
         if latest is not None and np.array_equal(latest[0], maps):
@@ -97,6 +116,13 @@ class NamedSegmenter:
             raise PluginError(f"segmenter '{self.name}', image '{batch.samples[i].id}': {error}") from error
 
     def _checked(self, batch: ImageBatch) -> NDArray[np.uint8]:
+        """The maps of a batch, with `IGNORED` wherever nothing is inspected."""
+        maps = self._given(batch)
+        if self._labels is not None:
+            maps = self._labels[maps]
+        return maps if batch.ignored is None else np.where(batch.ignored, np.uint8(IGNORED), maps)
+
+    def _given(self, batch: ImageBatch) -> NDArray[np.uint8]:
         maps = np.asarray(self.segmenter.segment(batch))
         size = batch.pixels.shape[1:3]
         if maps.dtype != np.uint8 or maps.shape not in ((len(batch), *size), (1, *size)):
@@ -120,3 +146,13 @@ class NamedSegmenter:
                 raise PluginError(f"{what}, not between 0 and 1")
         # plain numbers, whatever NumPy's or torch's a plugin returns: they are written as JSON
         return [MapQuality(None if q.fit is None else float(q.fit), str(q.doubt)) for q in quality]
+
+
+def _labels_without_ignored(names: Sequence[str]) -> NDArray[np.uint8] | None:
+    """(256,) the label, among the segments that are inspected, of each label; None if all are inspected."""
+    if IGNORE not in names:
+        return None
+    labels, place = np.arange(256, dtype=np.uint8), names.index(IGNORE)
+    labels[place + 1 : len(names)] -= 1
+    labels[place] = IGNORED
+    return labels

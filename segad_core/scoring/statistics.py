@@ -13,9 +13,9 @@ from segad_core.base.parallel import in_order
 from segad_core.contracts import Detector, Feature, ImageBatch, SegmentValues
 from segad_core.errors import PluginError
 from segad_core.scoring.finite import check_finite
+from segad_core.scoring.ignored import whole_order
 from segad_core.scoring.layout import IMAGE
 from segad_core.scoring.segmentation import NamedSegmenter, SegmentedBatch
-from segad_core.scoring.segments import SegmentOrder
 
 Columns = list[tuple[str, str]]
 """The segment and the statistic of each column."""
@@ -83,7 +83,7 @@ class MapStatistics:
             NonFiniteError: a value is not finite; names the feature and the image.
         """
         if self.features:
-            rows = np.stack(list(in_order(partial(self._row, maps, segments), range(len(maps)))))
+            rows = np.stack(list(in_order(partial(self._row, maps, batch, segments), range(len(maps)))))
         else:
             rows = np.asarray(detector.image_scores(batch, maps), np.float64).reshape(len(batch), 1)
         columns = self.columns()
@@ -93,8 +93,10 @@ class MapStatistics:
             check_finite(rows[:, column : column + 1], batch.samples, what)
         return rows
 
-    def _row(self, maps: NDArray[np.float32], segments: SegmentedBatch | None, i: int) -> NDArray[np.float64]:
-        order = SegmentOrder.whole(maps[i].size) if segments is None else segments.order_of(i)
+    def _row(
+        self, maps: NDArray[np.float32], batch: ImageBatch, segments: SegmentedBatch | None, i: int
+    ) -> NDArray[np.float64]:
+        order = whole_order(batch, i) if segments is None else segments.order_of(i)
         values = order.group(maps[i])
         return np.concatenate([self._computed(f, values) for f in self.features], axis=1).reshape(-1)
 

@@ -32,6 +32,7 @@ from segad_core.images.overlay import Entry, enlarged, overlay, sheet
 from segad_core.plugins.registry import suggest
 from segad_core.recipe import Choice, Recipe
 from segad_core.recipe.schema import ImageSpec
+from segad_core.run.ignored import ignoring_of
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.shapes import layer_shapes
 from segad_core.store.store import Store
@@ -111,15 +112,19 @@ def preview(
 
     notes = list(optional.notes(segmenter))
     images = FileImageSet([sample], Preprocessing(spec.size, spec.white), keep=keeper(store, spec.white))
+    if ignore := ignoring_of(recipe, category):
+        ignore.check_sizes(mean.sizes, spec.size)
+        images = replace(images, ignoring=ignore.build(device))
     if isinstance(segmenter, LearningSegmenter):
         images = _fitted(segmenter, images, mean, recipe, device, progress)
         notes.append(
             f"The segments were learnt from {mean.count} good images. A run learns them from the images on "
             "which it trains its detectors."
         )
-    names = tuple(segmenter.segments())
+    named = NamedSegmenter(segmenter, choice.provider.name)
+    names = named.segments
     batch = images.pick([0])
-    segments = NamedSegmenter(segmenter, choice.provider.name).segment(batch)
+    segments = named.segment(batch)
     pixels, labels = batch.pixels[0], segments.maps[0]
     shares = _shares(labels, names)
     factor = -(-_LEAST_PANEL // max(spec.size))

@@ -26,6 +26,7 @@ from segad_core.api import (
     to_numpy,
 )
 from segad_plugins.detectors import coreset, outliers
+from segad_plugins.detectors.inspected_patches import inspected_cells, smoothed, without_ignored
 from segad_plugins.detectors.maps import Border, check_blur, gaussian_blur, upsample
 from segad_plugins.detectors.nearest import nearest, squared_distances
 from segad_plugins.torch_tools import check_version, entry, tensor, torch_device
@@ -92,9 +93,13 @@ class PatchCore(Detector):
 
     def fit(self, images: ImageSet, run: Run) -> None:
         device = torch_device(self.device)
-        patches = self._training_patches(images, device)
+        patches, kept = self._training_patches(images, device), np.arange(len(images))
         if count := outliers.number_of(self.params.outliers, len(images)):
-            patches = self._without_outliers(patches, images, count, run)
+            patches, kept = self._without_outliers(patches, images, count, run)
+        if (ignored := images.ignored()) is not None:
+            grid = np.shape(images.features()[self.layers()[0]])[-2:]
+            ignored = ignored[kept] if len(ignored) > 1 else ignored
+            patches = without_ignored(patches, ignored, grid, "patchcore")
         _, picks = self._coreset(patches, run, "coreset picks")
         self._bank = torch.from_numpy(patches[picks]).to(device)
 
@@ -102,6 +107,8 @@ class PatchCore(Detector):
         with torch.inference_mode():
             squared, _ = self._patch_distances(batch)
             distances = squared if self.params.distance == "squared" else squared.sqrt()
+            if batch.ignored is not None:
+                return self._inspected_maps(distances, batch)
             maps = upsample(distances, batch.pixels.shape[1:3], self.params.upsampling)
             if self.params.blur_sigma:
                 maps = gaussian_blur(maps, self.params.blur_sigma, self.params.blur_border)
@@ -112,9 +119,23 @@ class PatchCore(Detector):
             return super().image_scores(batch, maps)
         with torch.inference_mode():
             squared, neighbours = self._patch_distances(batch)
+            if batch.ignored is not None:
+                squared = squared * self._inspected(batch, squared)
             patches = self._patches(batch)
             scores = [self._reweighted(*image) for image in zip(patches, squared, neighbours, strict=True)]
             return np.array(scores, np.float64)
+
+    def _inspected_maps(self, distances: Tensor, batch: ImageBatch) -> NDArray[np.float32]:
+        p, cells = self.params, self._inspected(batch, distances)
+        size = (batch.pixels.shape[1], batch.pixels.shape[2])
+        maps = smoothed(distances, cells, size, p.upsampling, p.blur_sigma, p.blur_border)
+        return maps.cpu().numpy()
+
+    def _inspected(self, batch: ImageBatch, like: Tensor) -> Tensor:
+        """1 for each patch (N, h, w) that shows anything that is inspected, otherwise 0."""
+        assert batch.ignored is not None
+        cells = inspected_cells(batch.ignored, (like.shape[1], like.shape[2]))
+        return torch.from_numpy(cells).to(like).expand_as(like)
 
     def state(self) -> Mapping[str, NDArray[np.generic]]:
         return {"version": np.array(_VERSION), "bank": self._fitted().cpu().numpy()}
@@ -149,8 +170,8 @@ class PatchCore(Detector):
 
     def _without_outliers(
         self, patches: NDArray[np.float32], images: ImageSet, count: int, run: Run
-    ) -> NDArray[np.float32]:
-        """The patches of all training images but `count`, in the same memory."""
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The patches of all training images but `count`, in the same memory; and which these are."""
         points, picks = self._coreset(patches, run, "coreset picks to find outliers")
         progress = partial(run.progress, "picks compared with other images")
         unlike = outliers.least_alike(points, picks, len(images), count, progress, run.groups)
@@ -165,7 +186,7 @@ class PatchCore(Detector):
         kept = np.delete(np.arange(len(images)), unlike)
         for place, image in enumerate(kept):
             by_image[place] = by_image[image]
-        return by_image[: len(kept)].reshape(-1, patches.shape[-1])
+        return by_image[: len(kept)].reshape(-1, patches.shape[-1]), kept
 
     def picks(self, patches: int) -> int:
         return max(1, int(self.params.coreset_ratio * patches))

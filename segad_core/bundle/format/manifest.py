@@ -32,7 +32,7 @@ FORMAT: Final = 1
 PLAIN_ENDINGS = (*SUFFIXES, ".safetensors", ".npy")
 """Suffixes of files that a parameter may name: formats that hold numbers and no code."""
 
-_OPTIONAL = ("sizes",)
+_OPTIONAL = ("sizes", "ignore")
 """Entries of a pipeline that are only written where they say something."""
 _MOST_PIXELS = 1 << 27
 _DEEPEST = 10
@@ -111,6 +111,18 @@ class SizeFacts(Strict):
         return [KnownShape(**dict(shape)) for shape in self.shapes]
 
 
+class Ignore(Strict):
+    """What is never inspected.
+
+    Attributes:
+        mask: the name of a file, white where nothing is inspected; empty for none.
+        segmenters: those whose segment `ignore` is not inspected; the pipeline's own may be among them.
+    """
+
+    mask: Text = ""
+    segmenters: Annotated[list[PluginUse], FailFast()] = Field(default_factory=list)
+
+
 class Pipeline(Strict):
     """Everything that leads from an image to a score.
 
@@ -120,6 +132,7 @@ class Pipeline(Strict):
         score: whether the row is one learner alone, without SegAD.
         features, image_features: the statistics, as in the recipe's row.
         segments: the names of the segments.
+        ignore: what is never inspected; None if everything is.
         names: the names of the features, in order; empty with `score`.
         sizes: of the images that it was made from; None in bundles that do not know.
     """
@@ -142,6 +155,7 @@ class Pipeline(Strict):
     segments: Annotated[list[Text], FailFast()] = Field(default_factory=list)
     names: Annotated[list[Text], FailFast()] = Field(default_factory=list)
     sizes: SizeFacts | None = None
+    ignore: Ignore | None = None
 
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

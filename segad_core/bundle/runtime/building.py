@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from segad_core.base.checked import first_of, shown
 from segad_core.base.resources import guarded
 from segad_core.bundle.format.container import Container
-from segad_core.bundle.format.manifest import PLAIN_ENDINGS, PluginUse
+from segad_core.bundle.format.manifest import PLAIN_ENDINGS, Ignore, PluginUse
 from segad_core.bundle.format.states import FINAL, SEGMENTER, read_feature_states, read_final_state
 from segad_core.bundle.format.tables import read_arrays
 from segad_core.contracts import (
@@ -30,8 +30,11 @@ from segad_core.contracts import (
 )
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import BundleError, PluginError, ResourceError, StoreError, UsageError
+from segad_core.images.ignored import read_ignored
 from segad_core.plugins.registry import Registry
 from segad_core.scoring.fitted import is_fitted, restore_features
+from segad_core.scoring.ignored import Ignored
+from segad_core.scoring.segmentation import NamedSegmenter
 
 log = logging.getLogger("segad.bundle")
 
@@ -140,6 +143,24 @@ class Builder:
         if isinstance(segmenter, LearningSegmenter):
             self._restore(segmenter, read_arrays(self.container, SEGMENTER), SEGMENTER)
         return segmenter
+
+    def ignored(self, given: Ignore, known: Mapping[str, Segmenter]) -> Ignored:
+        """What is never inspected.
+
+        Args:
+            given: as the manifest says it.
+            known: segmenters that are built already, by what the manifest says of them.
+        """
+        mask = None
+        if given.mask:
+            if PurePosixPath(given.mask).suffix not in PLAIN_ENDINGS:
+                raise BundleError(
+                    f"{self.container.path}: the mask 'ignore' is a file that could hold code",
+                    "Do not use this bundle.",
+                )
+            mask = read_ignored(self.container.file(given.mask))
+        built = [(known.get(str(use)) or self.component("segmenters", use), use) for use in given.segmenters]
+        return Ignored(mask, [NamedSegmenter(segmenter, use.use) for segmenter, use in built])
 
     def features(
         self, kind: str, uses: Sequence[PluginUse], detectors: Sequence[str]

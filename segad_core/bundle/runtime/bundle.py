@@ -258,7 +258,7 @@ class Bundle:
         reason = "; ".join(filter(None, [*said, doubt, unexplained]))
         return Inspection(
             Prediction(opened.sample.id, verdict, score, reason, found if explain else ()),
-            opened.pixels,
+            scored.pixels[i],
             {alias: maps[i] for alias, maps in scored.maps.items()},
             None if segments is None else segments[i if len(segments) > 1 else 0],
             scored.features[i],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ from segad_core.errors import BundleError, PluginError, ResourceError, SegadErro
 from segad_core.images import decode, decode_resized
 from segad_core.plugins.registry import Registry
 from segad_core.scoring.batch import NamedDetector, ScoredBatch, ScoringPass
+from segad_core.scoring.ignored import Ignored
 from segad_core.scoring.layout import FeatureLayout
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.shapes import layer_shapes
@@ -49,6 +50,8 @@ class Scored:
         segments: (n or 1, H, W) labels; None without SegAD.
         doubts: what is wrong with the segmentation of each image; empty where nothing is.
         vectors: by classifier that learns from vectors.
+        pixels: (n, H, W, 3) what was looked at: grey where nothing is inspected.
+        ignored: (n or 1, H, W) where that is; None if everything is inspected.
     """
 
     scores: NDArray[np.float64]
@@ -56,7 +59,9 @@ class Scored:
     maps: Mapping[str, NDArray[np.float32]]
     segments: NDArray[np.uint8] | None
     doubts: list[str]
-    vectors: Mapping[str, Vectors] = field(default_factory=dict)
+    vectors: Mapping[str, Vectors]
+    pixels: NDArray[np.uint8]
+    ignored: NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ class TrainedPipeline:
         scoring: the detectors, and what is computed from their maps.
         classifiers: by name.
         segad: None for a learner alone.
+        ignored: says what is never inspected; None if everything is.
     """
 
     encoder: Encoder | None
@@ -91,6 +97,7 @@ class TrainedPipeline:
     scoring: ScoringPass
     classifiers: Mapping[str, Classifier]
     segad: SegAD | None
+    ignored: Ignored | None = None
 
     @property
     def names(self) -> list[str]:
@@ -109,7 +116,10 @@ class TrainedPipeline:
             SegadError: naming the image and the plugin; nothing of the batch is scored.
         """
         count = len(batch)
+        if self.ignored is not None:
+            batch = batch.ignoring(self.ignored(batch))
         vectors: dict[str, Vectors] = {}
+        seen = (vectors, batch.pixels, batch.ignored)
         given: list[NDArray[np.float64]] = []
         for name, classifier in self.classifiers.items():
             if isinstance(classifier, VectorClassifier):
@@ -120,14 +130,14 @@ class TrainedPipeline:
         scored = self.scoring.score(batch)
         if self.segad is None:
             alone = given or scored.values
-            return Scored(alone[0][:, 0], np.empty((count, 0)), scored.maps, None, [""] * count, vectors)
+            return Scored(alone[0][:, 0], np.empty((count, 0)), scored.maps, None, [""] * count, *seen)
         features = self.segad.features(scored, given)
         scores = np.asarray(self.segad.final.margins(features), np.float64)
         if scores.shape != (count,) or not np.isfinite(scores).all():
             what = f"the final classifier returned {scores.shape} scores for {count} images"
             raise PluginError(f"{what}, or some that are not finite")
         segments = scored.segments[self.segad.segmenter]
-        return Scored(scores, features, scored.maps, segments.maps, segments.doubts(count), vectors)
+        return Scored(scores, features, scored.maps, segments.maps, segments.doubts(count), *seen)
 
 
 def open_pipeline(container: Container, registry: Registry, device: str) -> TrainedPipeline:
@@ -168,12 +178,14 @@ def _built(container: Container, build: Builder) -> TrainedPipeline:
     for learner in [*detectors.values(), *learnt]:
         learner.check(given.size, layer_shapes(learner, encoder, given.size))
     segad, statistics = _segad(build, given, classifiers, segmenter)
+    known = {str(given.segmenter): segmenter} if segmenter else {}
     pipeline = TrainedPipeline(
         encoder=encoder,
         layers=layers,
         scoring=ScoringPass({alias: NamedDetector(alias, d) for alias, d in detectors.items()}, statistics),
         classifiers=classifiers,
         segad=segad,
+        ignored=build.ignored(given.ignore, known) if given.ignore else None,
     )
     segments = list(segad.segmenter.segments) if segad else []
     if segments != given.segments or pipeline.names != given.names:

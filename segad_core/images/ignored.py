@@ -1,0 +1,70 @@
+"""Masks of what is never inspected, brought to the size of the images."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segad_core.errors import RecipeError
+from segad_core.images.masks import read_mask
+
+_TOLERANCE = 0.01
+"""Of the aspect ratio: images of one camera may differ by a line."""
+
+Mask = NDArray[np.bool_]
+
+
+def read_ignored(path: Path) -> Mask:
+    """The pixels (h, w) that are never inspected: those above 0.
+
+    Raises:
+        ImageError: the file cannot be read, or has colours.
+        RecipeError: it marks nothing, or everything.
+    """
+    mask = read_mask(path)
+    if mask.all() or not mask.any():
+        what = "everything, so that nothing is left to inspect" if mask.all() else "nothing"
+        raise RecipeError(
+            f"ignore mask {path}: marks {what}",
+            "Paint what is never inspected white, and all else black.",
+        )
+    return mask
+
+
+def check_shape(
+    path: Path, mask: Mask, originals: Collection[tuple[int, int]], size: tuple[int, int]
+) -> None:
+    """Checks that a mask was drawn over images of this shape, or at the recipe's image size.
+
+    Args:
+        path: of the mask, for messages.
+        mask: the mask.
+        originals: the (height, width) of the images on disk.
+        size: to which they will be resized.
+
+    Raises:
+        RecipeError: it was not.
+    """
+    height, width = mask.shape
+    for original in sorted(originals):
+        same = abs(height * original[1] - width * original[0]) <= _TOLERANCE * height * original[1]
+        if not same and (height, width) != size:
+            raise RecipeError(
+                f"ignore mask {path}: has {height} x {width} pixels (height x width), another aspect ratio "
+                f"than images of {original[0]} x {original[1]}",
+                f"Draw it over an image of the data set, or at the recipe's image.size of {size[0]} x "
+                f"{size[1]}.",
+            )
+
+
+def touched(mask: Mask, size: tuple[int, int]) -> Mask:
+    """The pixels, at another size, into which the filter of `resize` mixes any pixel of a mask."""
+    if mask.shape == size:
+        return mask
+    shares = Image.fromarray(mask.astype(np.float32)).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    found: Mask = np.asarray(shares) > 0
+    return found
