@@ -45,3 +45,8 @@ def size_words(size: float) -> str:
             return f"{size:.{digits}f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"
+
+
+def percent(share: float) -> str:
+    """A share in words; a share above 0 is never shown as 0."""
+    return "< 0.1%" if 0 < share < 0.0005 else f"{share:.1%}"

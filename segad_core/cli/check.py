@@ -55,6 +55,8 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
             if lacking := parts.lacking():
                 say(f"  missing views: {lacking}")
         say(f"  groups: {prepared.groups_in_words(checked)[plan.category]}")
+        if ignored := plan.ignored():
+            say(f"  ignored: {ignored}")
         for fold, split in prepared.splits[plan.category].items():
             count = partial(_count, parts)
             say(

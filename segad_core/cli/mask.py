@@ -261,7 +261,7 @@ def _yaml(path: Path, names: list[str]) -> str:
 
 def _about(made: Preview, path: Path) -> list[str]:
     """A description of the preview, in lines."""
-    from segad_core.tools.mask_preview import percent
+    from segad_core.base.text import percent
 
     width = max(len(name) for _, name, _ in made.shares)
     lines = [

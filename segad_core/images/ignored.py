@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segad_core.errors import RecipeError
-from segad_core.images.masks import read_mask
+from segad_core.images.decode import at_full_size
+from segad_core.images.labels import read_labels
+from segad_core.images.palette import is_grey
 
 _TOLERANCE = 0.01
 """Of the aspect ratio: images of one camera may differ by a line."""
@@ -19,13 +21,17 @@ Mask = NDArray[np.bool_]
 
 
 def read_ignored(path: Path) -> Mask:
-    """The pixels (h, w) that are never inspected: those above 0.
+    """The pixels (h, w) that are never inspected: those that are not black, or not in the first colour.
 
     Raises:
-        ImageError: the file cannot be read, or has colours.
+        ImageError: the file cannot be read, or holds anything but labels, as with `read_labels`.
         RecipeError: it marks nothing, or everything.
     """
-    mask = read_mask(path)
+    mask = read_labels(path) > 0
+    if path.suffix.lower() != ".npy":
+        with at_full_size(path) as decoded:
+            if is_grey(decoded.pixels).all():  # whatever the order of a palette
+                mask = decoded.pixels[..., 0] > 0
     if mask.all() or not mask.any():
         what = "everything, so that nothing is left to inspect" if mask.all() else "nothing"
         raise RecipeError(

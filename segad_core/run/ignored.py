@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from segad_core.base.digest import file_digest
+from segad_core.base.text import percent
 from segad_core.contracts import LearningSegmenter, optional
 from segad_core.contracts.segmenter import IGNORE
 from segad_core.errors import RecipeError
@@ -40,6 +41,14 @@ class Ignoring:
             "mask": file_digest(self.mask) if self.mask else None,
             "segmenters": [choice.identity(self.category) for choice in self.segmenters],
         }
+
+    def __str__(self) -> str:
+        """What is ignored, in words."""
+        parts = [f"the segment '{IGNORE}' of {choice.provider.name}" for choice in self.segmenters]
+        if self.mask:
+            share = float(read_ignored(self.mask).mean())
+            parts.insert(0, f"{percent(share)} of each image ({self.mask.name})")
+        return ", ".join(parts)
 
     def build(self, device: str = "cpu") -> Ignored:
         """What says of a batch which pixels are ignored.

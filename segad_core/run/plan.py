@@ -27,6 +27,7 @@ from segad_core.run.cells import (
     ScoresTask,
     Task,
 )
+from segad_core.run.ignored import Ignoring
 from segad_core.run.keys import SCORING, names_for
 from segad_core.run.lines import lines_of
 from segad_core.run.statistics_pass import StatisticsPass
@@ -46,6 +47,10 @@ class CategoryPlan:
     def rows(self) -> list[RowTask]:
         """The tasks that fill rows of the table."""
         return [task for task in self.tasks if isinstance(task, RowTask)]
+
+    def ignored(self) -> Ignoring | None:
+        """What is never inspected; None if everything is."""
+        return next((task.ignore for task in self.tasks if not isinstance(task, RowTask)), None)
 
 
 def plan_category(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segad_core.base.parallel import in_order
-from segad_core.base.text import as_text
+from segad_core.base.text import as_text, percent
 from segad_core.contracts import (
     IGNORED,
     Encoder,
@@ -165,11 +165,6 @@ def _fitted(
     good = replace(images, samples=mean.samples, progress=progress)
     segmenter.fit(good, Run(np.random.SeedSequence(recipe.skeleton.split.seeds[0]), progress))
     return images
-
-
-def percent(share: float) -> str:
-    """A share in words; a share above 0 is never shown as 0."""
-    return "< 0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
 
 
 @dataclass(frozen=True)

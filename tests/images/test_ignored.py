@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segad_core.contracts import ImageBatch, Sample
-from segad_core.errors import RecipeError
+from segad_core.errors import ImageError, RecipeError
 from segad_core.images import FileImageSet, resize
 from segad_core.images.ignored import check_shape, read_ignored, touched
 from segad_core.images.image_set import Preprocessing
+from segad_core.images.palette import PALETTE
 
 
 def mask_file(path: Path, mask: np.ndarray) -> Path:
@@ -26,6 +27,21 @@ def test_a_mask_marks_what_is_not_black(tmp_path: Path) -> None:
     mask = np.zeros((4, 6), bool)
     mask[1, 2:4] = True
     assert np.array_equal(read_ignored(mask_file(tmp_path / "m.png", mask)), mask)
+
+
+def test_a_mask_may_have_any_palette_or_segad_s_colours(tmp_path: Path) -> None:
+    mask = np.zeros((4, 6), bool)
+    mask[1, 2:4] = True
+    reversed_ = Image.fromarray((~mask).astype(np.uint8))
+    reversed_.putpalette([255, 255, 255, 0, 0, 0])
+    reversed_.save(tmp_path / "palette.png")
+    Image.fromarray(PALETTE[mask.astype(np.uint8)]).save(tmp_path / "colours.png")
+    np.save(tmp_path / "array.npy", mask.astype(np.uint8))
+    for name in ("palette.png", "colours.png", "array.npy"):
+        assert np.array_equal(read_ignored(tmp_path / name), mask), name
+    Image.fromarray(mask).convert("L").save(tmp_path / "lossy.jpg")
+    with pytest.raises(ImageError, match="lossy"):
+        read_ignored(tmp_path / "lossy.jpg")
 
 
 @pytest.mark.parametrize("value", [False, True])

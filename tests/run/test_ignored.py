@@ -11,6 +11,7 @@ from builders import data_set, run_command, said, segad
 from PIL import Image
 from small_runs import done, prepared, row, workplace, write
 
+from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.errors import RecipeError, SegadError
 from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
@@ -183,3 +184,46 @@ def test_patchcore_runs_and_predicts_the_same_whatever_is_there(tmp_path: Path) 
         latest = (tmp_path / "runs" / "tiny" / "latest" / "scores.csv").read_text()
         tables.append(latest)
     assert tables[0] == tables[1]
+
+
+def test_a_segment_called_ignore_may_lie_elsewhere_in_each_image(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of `halves`, whose border is at a height of its own in each image."""
+    monkeypatch.setattr("fakes.Halves.segments", lambda _: ("top", "ignore"))
+    path = write(home, rows=ROWS, segmenter="halves")
+    plan, store = done(path)
+    task, alone = row(plan, "SegAD"), row(plan, "Spotty")
+    features, names = feature_table(task, task.table, store)
+    assert names == ["top.spotty.mean", "image.spotty.max"]
+    scores = dict(zip(alone.scored_ids, read_scores(alone, store), strict=True))
+    words = ("--category", "a", "--row", "Spotty", "--device", "cpu", "--store", home / "store")
+    result = segad("fit", path, *words, "-o", home / "p")
+    assert result.exit_code == 0, said(result)
+    with Bundle.load(home / "p", "cpu") as bundle:
+        for line, image in zip(task.scored, task.scored_ids, strict=True):
+            place = home / "data" / "a" / image
+            pixels = np.array(Image.open(place))[..., 0].astype(np.float64)
+            top = pixels[: 10 + int(pixels[0, 0]) % 5]
+            assert features[line] == pytest.approx([top.mean(), top.max()], rel=1e-6)
+            assert scores[image] == top.max() == bundle.predict([place])[0].score
+
+
+def test_check_says_what_is_ignored_and_preview_shows_it(home: Path) -> None:
+    path = write(home, rows=ROWS, ignore="ignore.png")
+    checked = segad("check", path, "--store", home / "store")
+    assert "9.7% of each image (ignore.png)" in said(checked)  # 14 x 16 of 48 x 48 pixels
+    assert "segment 'ignore' of static_mask" in said(segad("check", labelled(home), "--store", home / "s"))
+    assert "ignored" not in said(segad("check", write(home, rows=ROWS), "--store", home / "s"))
+    words = ("--store", home / "store", "-o", home / "preview.png")
+    path = write(home, rows=ROWS, ignore="ignore.png")
+    assert "9.7%" in said(segad("mask", "preview", path, *words))
+
+
+def test_maps_of_known_images_cannot_say_what_detectors_ignore(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fakes.Halves.segments", lambda _: ("top", "ignore"))
+    monkeypatch.setattr("fakes.Halves.knows_images_by_name", True, raising=False)
+    with pytest.raises(RecipeError, match="halves"):
+        prepared(write(home, rows=ROWS, segmenter="halves"))

@@ -58,6 +58,9 @@ class FeatureImages:
     def features(self) -> Features:
         return self._features
 
+    def ignored(self) -> None:
+        """Everything is inspected."""
+
 
 class Recorded(np.ndarray):
     """A layer of a training set that records which images are requested."""
