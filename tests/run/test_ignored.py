@@ -58,16 +58,17 @@ def expected(home: Path, image: str) -> tuple[float, float]:
 @pytest.mark.parametrize("how", ["mask", "label"])
 def test_statistics_and_scores_are_those_of_the_rest(home: Path, how: str) -> None:
     number_everything(home, 1)
-    path = write(home, rows=ROWS, ignore="ignore.png") if how == "mask" else labelled(home)
+    whole = {"image_features": ["max", "mean"]}
+    path = write(home, rows=ROWS, ignore="ignore.png", **whole) if how == "mask" else labelled(home, **whole)
     plan, store = done(path)
     task = row(plan, "SegAD")
     features, names = feature_table(task, task.table, store)
     segment = "whole" if how == "mask" else "part"
-    assert names == [f"{segment}.spotty.mean", "image.spotty.max"]
+    assert names == [f"{segment}.spotty.mean", "image.spotty.max", "image.spotty.mean"]
     alone = row(plan, "Spotty")
     for line, image, score in zip(alone.scored, alone.scored_ids, read_scores(alone, store), strict=True):
         mean, highest = expected(home, image)
-        assert features[line] == pytest.approx([mean, highest], rel=1e-6)
+        assert features[line] == pytest.approx([mean, highest, mean], rel=1e-6)
         assert score == highest
 
 
