@@ -123,13 +123,19 @@ class Defects:
 
 @dataclass(frozen=True)
 class ImageTask:
-    """What tasks on images have in common; `encoder` is the recipe's, whether or not a plugin reads it."""
+    """What tasks on images have in common.
+
+    Attributes:
+        encoder: the recipe's, whether or not a plugin reads it.
+        ignore: what is never inspected; None if everything is.
+    """
 
     name: str
     category: str
     samples: tuple[Sample, ...]
     encoder: Choice | None
     preprocessing: Preprocessing
+    ignore: Ignoring | None
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,6 @@ class FitTask(ImageTask):
     groups: tuple[int, ...] = ()
     needs: tuple[str, ...] = ()
     vectors: VectorLines | None = None
-    ignore: Ignoring | None = None
 
 
 @dataclass(frozen=True)
@@ -156,7 +161,6 @@ class VectorsTask(ImageTask):
 
     cells: tuple[VectorsCell, ...]
     needs: tuple[str, ...] = ()
-    ignore: Ignoring | None = None
 
 
 @dataclass(frozen=True)
@@ -172,7 +176,6 @@ class StatisticsTask(ImageTask):
     needs: tuple[str, ...]
     defects: Defects | None = None
     by_fold: tuple[tuple[int, ...], ...] = ()
-    ignore: Ignoring | None = None
 
     def parts(self) -> tuple[tuple[int, ...], ...]:
         """The lines of each pass: those that detectors describe that are in no fold, then those of folds."""
@@ -197,7 +200,6 @@ class ScoresTask(ImageTask):
     parts: tuple[tuple[FitCell, tuple[int, ...]], ...]
     needs: tuple[str, ...]
     vectors: VectorLines | None = None
-    ignore: Ignoring | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -63,8 +63,7 @@ class Described:
             tuple(self.inventory.samples),
             self.recipe.encoder,
         )
-        task = VectorsTask(name, self.category, samples, encoder, self.preprocessing, cells)
-        return [replace(task, ignore=self.ignore)]
+        return [VectorsTask(name, self.category, samples, encoder, self.preprocessing, self.ignore, cells)]
 
     def of(self, alias: str, samples: Sequence[Sample]) -> dict[str, Any]:
         """Where a classifier's task finds the vectors of its images; nothing if it reads images."""
