@@ -18,18 +18,25 @@ class Figures:
     Attributes:
         held_out: the defect type that was held out of training; empty for the setup itself.
         amount: of bad images learnt from, as the recipe says it; empty unless it compares several.
-        auroc, auroc_low, auroc_high: with its 95% bootstrap interval over images; means of rows have none.
+        auroc, auroc_low, auroc_high: with its 95% interval over images; means of rows have none. None if the
+            test has no bad image, or all images have the same score.
         fpr95, fpr95_low, fpr95_high: as the paper's official code computes it, with its interval.
         fpr95_roc: read off the ROC curve.
         n_good, n_bad: test images.
         n_unseen: how many of the bad images have a defect type that nothing was trained on.
         n_doubtful: doubtful images.
-        doubtful_above: how many doubtful images lie at or above the threshold that catches 95% of the bad.
+        doubtful_above: how many doubtful images lie at or above the threshold that catches 95% of the bad;
+            None where there is no such threshold.
         auroc_seen, fpr95_seen: good images against bad images of seen types. This and the following fields
             are None if all bad images are seen, or all unseen.
         auroc_unseen, fpr95_unseen: good images against bad images of unseen types.
         missed_seen, missed_unseen: how many lie below the threshold that catches 95% of the seen: the one
             that would be set if only those were known.
+        good_median, good_q95, good_highest: of the scores of good images, if the test has no bad one, as the
+            following.
+        threshold: the one that a budget of false rejects gives on these images.
+        rejected, rejected_low, rejected_high: good images at or above it, and the exact 95% interval for the
+            share of all good parts.
     """
 
     category: str
@@ -37,10 +44,10 @@ class Figures:
     row: str
     held_out: str = ""
     amount: str = ""
-    auroc: float
+    auroc: float | None
     auroc_low: float | None = None
     auroc_high: float | None = None
-    fpr95: float
+    fpr95: float | None
     fpr95_low: float | None = None
     fpr95_high: float | None = None
     fpr95_roc: float | None = None
@@ -48,17 +55,28 @@ class Figures:
     n_bad: int
     n_unseen: int = 0
     n_doubtful: int
-    doubtful_above: float
+    doubtful_above: float | None
     auroc_seen: float | None = None
     auroc_unseen: float | None = None
     fpr95_seen: float | None = None
     fpr95_unseen: float | None = None
     missed_seen: float | None = None
     missed_unseen: float | None = None
+    good_median: float | None = None
+    good_q95: float | None = None
+    good_highest: float | None = None
+    threshold: float | None = None
+    rejected: int | None = None
+    rejected_low: float | None = None
+    rejected_high: float | None = None
 
 
 _INTERVALS = ("auroc_low", "auroc_high", "fpr95_low", "fpr95_high")
 _COUNTED = ("doubtful_above", "missed_seen", "missed_unseen")
+_GOOD_ONLY = (
+    *("good_median", "good_q95", "good_highest"),
+    *("threshold", "rejected", "rejected_low", "rejected_high"),
+)
 _RATES = (
     *("auroc", "fpr95", "fpr95_roc"),
     *("auroc_seen", "auroc_unseen", "fpr95_seen", "fpr95_unseen"),
@@ -68,9 +86,13 @@ _RATES = (
 def results_frame(figures: Sequence[Figures]) -> pd.DataFrame:
     """One line per category, seed, held-out defect type, amount and row; absent values are missing values.
 
-    Amounts have a column only where several are compared.
+    Amounts have a column only where several are compared, and what good images tell only where a test has no
+    others.
     """
-    columns = [name for name in Figures.__dataclass_fields__ if name != "amount" or _several(figures)]
+    left_out = {"amount"} if not _several(figures) else set()
+    if all(one.threshold is None for one in figures):
+        left_out |= {*_GOOD_ONLY}
+    columns = [name for name in Figures.__dataclass_fields__ if name not in left_out]
     frame = pd.DataFrame([vars(f) for f in figures], columns=columns)
     for column in (*_RATES, *_INTERVALS):
         frame[column] = frame[column].astype("float64")
@@ -125,7 +147,7 @@ def with_means(
 
 
 def _mean(name: str, members: Sequence[Figures]) -> Figures:
-    means: dict[str, float | None] = dict.fromkeys(_INTERVALS)
+    means: dict[str, float | None] = dict.fromkeys((*_INTERVALS, *_GOOD_ONLY))
     for field in (*_RATES, *_COUNTED):
         values = [getattr(member, field) for member in members]
         means[field] = None if None in values else fmean(values)

@@ -12,6 +12,7 @@ from segad_core.evaluate.bootstrap import RESAMPLES
 from segad_core.evaluate.comparison import comparison_text
 from segad_core.evaluate.curve import learning_curves
 from segad_core.evaluate.figures import Figures, last_amounts
+from segad_core.evaluate.good_only import good_only_section
 from segad_core.evaluate.table import METRICS, aligned, markdown_table, plain_cell, without_held_out
 from segad_core.evaluate.unseen import held_out_table, held_out_types, unseen_table
 from segad_core.recipe.published import Published
@@ -27,6 +28,7 @@ def results_text(
     unreadable: int = 0,
     licence: str = "",
     of_parts: bool = False,
+    budget: str = "",
 ) -> str:
     """The results: every table that has figures, each followed by what the figures mean.
 
@@ -40,6 +42,7 @@ def results_text(
         unreadable: how many images could not be read.
         licence: of the data.
         of_parts: whether figures count parts instead of images.
+        budget: the rule of the thresholds of tests without bad images.
     """
 
     def told(text: str) -> str:
@@ -47,12 +50,15 @@ def results_text(
 
     curves, figures = learning_curves(figures), last_amounts(figures)
     frame = without_held_out(figures)
-    parts = [f"# {markdown(title)}\n", *(markdown_table(figures, metric) for metric in METRICS)]
+    measured = [metric for metric in METRICS if frame.empty or frame[metric].notna().any()]
+    parts = [f"# {markdown(title)}\n", *(markdown_table(figures, metric) for metric in measured)]
     counts = f"{told('Test images')}: {'; '.join(_counts(frame))}.\n"
     parts.append(told(_basis(frame)) + (_PARTS * of_parts) + counts + _groups(groups))
+    if section := good_only_section([f for f in figures if not f.held_out], budget):
+        parts.append(told(section))
     if curves:
         parts.append(f"## Learning curves\n\n{curves}\n{told(_CURVES)}")
-    if frame["n_doubtful"].any():
+    if (frame["n_doubtful"] * frame["doubtful_above"].notna()).any():
         parts.append(f"## {told('Doubtful images')}\n\n{_doubtful_table(frame)}\n{told(_DOUBTFUL)}")
     if unreadable:
         plural = "s" * (unreadable > 1)
@@ -80,7 +86,9 @@ def _basis(frame: pd.DataFrame) -> str:
             * known
         )
         text += ".\n"
-    return text + "FPR@95TPR is computed as in the paper's official code; (ROC) is read off the ROC curve.\n"
+    if frame.empty or frame["auroc"].notna().any():
+        text += "FPR@95TPR is computed as in the paper's official code; (ROC) is read off the ROC curve.\n"
+    return text
 
 
 def _groups(groups: Mapping[str, str]) -> str:
@@ -145,7 +153,7 @@ def _range(values: pd.Series) -> str:
 
 def _doubtful_table(frame: pd.DataFrame) -> str:
     lines = [["row", "category", "doubtful", "above"]]
-    doubtful = frame[frame["n_doubtful"] > 0]
+    doubtful = frame[(frame["n_doubtful"] > 0) & frame["doubtful_above"].notna()]
     for (row, category), figures in doubtful.groupby(["row", "category"], sort=False):
         share = 100 * float((figures["doubtful_above"] / figures["n_doubtful"]).mean())
         names = [plain_cell(str(row)), plain_cell(str(category))]

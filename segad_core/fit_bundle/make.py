@@ -28,8 +28,7 @@ from segad_core.errors import ImageError, RecipeError, UsageError
 from segad_core.fit_bundle.image_data import ImageData
 from segad_core.fit_bundle.pipeline import cannot_be_bundled, pipeline_of
 from segad_core.fit_bundle.vectors import vectors_of
-from segad_core.operate.operating_point import operating_point
-from segad_core.operate.thresholds import Rule
+from segad_core.operate.default_point import default_point
 from segad_core.plugins.registry import suggest
 from segad_core.recipe import Recipe
 from segad_core.run.cells import FitCell, FitTask, RowTask, StatisticsTask
@@ -127,7 +126,10 @@ def _gathered(
         contents |= table_files(data.training(task, split), "training")
     contents |= table_files(calibration, "calibration") | data.golden(task, calibration)
     contents |= vectors_of(task, tasks, data, store)
-    contents[OPERATING] = operating_json(operating_point(calibration, Rule(kind="catch", catch=0.95)))
+    point, why = default_point(calibration)
+    if why:
+        log.info("the threshold is set for %s: %s", point.rule, why, extra={"notice": True})
+    contents[OPERATING] = operating_json(point)
     pipeline, files = pipeline_of(recipe, task, segments, names)
     unasked = {*split.unused, *split.doubtful}
     sizes = [fact.size for image, fact in facts.items() if image not in unasked]

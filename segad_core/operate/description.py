@@ -83,11 +83,13 @@ def warnings(point: OperatingPoint) -> list[str]:
             f"none {_failed(needed)}, they only show a rate of at most {percent(upper_bound(0, of))}"
         )
     all_rejected = rejected.count == rejected.of
-    if caught.count + rejected.count == 0:
+    if caught.count + rejected.count == 0 and not caught.of:
+        messages.append("the threshold is above the scores of all good calibration images")
+    elif caught.count + rejected.count == 0:
         messages.append("the threshold is above all calibration scores: hardly any part will be NG")
     elif caught.count == caught.of and all_rejected:
         messages.append("the threshold is below all calibration scores: nearly every part will be NG")
-    elif all_rejected:
+    elif all_rejected and rejected.of:
         messages.append("every good calibration image is rejected")
     for count, kind in ((caught.of, "bad"), (rejected.of, "good")):
         if not count:

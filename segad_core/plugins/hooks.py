@@ -68,7 +68,7 @@ class Observer:
             category, seed, row: which result.
             held_out: the defect type that was held out of training; empty if none was.
             amount: of bad images learnt from, as the recipe says it; empty unless it compares several.
-            auroc, fpr95: the results, as in `results.csv`.
+            auroc, fpr95: the results, as in `results.csv`; NaN where it has none, as without bad images.
         """
 
     @hookspec

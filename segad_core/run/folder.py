@@ -31,6 +31,7 @@ from segad_core.evaluate import (
     results_csv,
     results_text,
 )
+from segad_core.operate.default_point import BUDGET
 from segad_core.recipe import Recipe
 from segad_core.run.environment import environment
 from segad_core.run.log import RunLog
@@ -165,6 +166,7 @@ class RunFolder:
             unreadable=sum(map(len, prepared.unreadable.values())),
             licence=prepared.licence,
             of_parts=recipe.skeleton.parts is not None,
+            budget=str(BUDGET),
         )
         if doubtful := [image for image in maps if image.doubt]:
             log.warning(

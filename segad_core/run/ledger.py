@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pluggy
 
 from segad_core.contracts import Sample
 from segad_core.evaluate import Figures, measure, with_means
+from segad_core.operate.default_point import budget_threshold
 from segad_core.recipe import Recipe
 from segad_core.run.cells import RowTask, StatisticsTask, Task
 from segad_core.run.folder import RunFolder
@@ -47,6 +50,7 @@ class Ledger:
         if (known := self.prepared.parts.get(task.category)) is not None:
             parts = scored_parts(images, known)
         units: Sequence[ScoredImage] = parts or images
+        good = np.array([unit.score for unit in units if unit.sample.label == 0], np.float64)
         figures = measure(
             task.category,
             task.seed,
@@ -56,19 +60,22 @@ class Ledger:
             unseen=[unit.sample.unseen for unit in units],
             held_out=task.held_out,
             amount=task.amount,
+            threshold=budget_threshold(good) if len(good) else None,
         )
         if len({image.score for image in images}) == 1:
             log.warning("%s: all images have the same score; nothing was learnt", task.name)
         self._finished[_place(task)] = (figures, images, parts)
-        log.info("%s: AUROC %.4f, FPR@95TPR %.4f", task.name, figures.auroc, figures.fpr95)
+        auroc, fpr95 = (math.nan if one is None else one for one in (figures.auroc, figures.fpr95))
+        said = "no figures" if figures.auroc is None else f"AUROC {auroc:.4f}, FPR@95TPR {fpr95:.4f}"
+        log.info("%s: %s", task.name, said)
         self.hook.row_finished(
             category=task.category,
             seed=task.seed,
             held_out=task.held_out,
             amount=task.amount,
             row=task.row.name,
-            auroc=figures.auroc,
-            fpr95=figures.fpr95,
+            auroc=auroc,
+            fpr95=fpr95,
         )
         if (started := time.monotonic()) >= self._next_write:
             self.write()

@@ -15,6 +15,7 @@ from segad_core.split.draw import Fold, Split, make_split
 from segad_core.split.file import Splits
 from segad_core.split.for_classifiers import draw_for_classifier
 from segad_core.split.from_file import fit_to_images, report_unlisted, splits_from_file
+from segad_core.split.good_only import check_rows, report_no_bad
 from segad_core.split.groups import Groups, explained, report_divided
 from segad_core.split.subsets import Subsets, report_unused, subset_of_seed
 
@@ -47,6 +48,7 @@ def make_splits(
     Raises:
         SegadError: the recipe and the data do not fit, or an image serves two purposes.
     """
+    check_rows(recipe, category, listed)
     given = splits_from_file(recipe, category, from_file)
     report_unused(recipe, category, subsets, _seeds(recipe), notes)
     turns: dict[tuple[int, str], list[Fold]] = {}
@@ -85,6 +87,7 @@ def make_splits(
             splits[fold] = split
         _report_skipped(category, skipped, len(folds), notes)
     _report_sizes(category, splits, inventory, notes)
+    report_no_bad(category, inventory.samples, splits.values(), notes)
     check_features(recipe, list(splits.values()))
     if groups:
         from_test = not given and recipe.skeleton.split.final.bad.origin == "test"
@@ -134,7 +137,8 @@ def _folds(recipe: Recipe, category: str, samples: Sequence[Sample], notes: Note
         types = {name for sample in samples if not sample.unseen for name in sample.defects()}
         if not types:
             notes.warn(f"category '{category}': no defect type is known, so none is held out")
-    amounts = recipe.skeleton.split.final.bad.amounts()
+    has_bad = any(sample.label == 1 for sample in samples)
+    amounts = [*recipe.skeleton.split.final.bad.amounts()] if has_bad else [""]
     turns = [(seed, name) for seed in _seeds(recipe) for name in ("", *sorted(types))]
     return [Fold(*turn, amount) for turn in turns for amount in amounts]
 

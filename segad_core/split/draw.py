@@ -102,7 +102,8 @@ def make_split(
     No group is divided: none has images in both training and test, unless an official split has it so, and
     the good images of none are divided between detectors and final classifier. Bad training images are too
     few to leave out, so the final classifier learns from all of them; groups that have some give good images
-    to the detectors only if the others do not suffice.
+    to the detectors only if the others do not suffice. A category may have no bad image at all: then
+    whatever the spec says of them means none.
 
     Args:
         samples: of the category, in the order in which the data set lists them.
@@ -122,12 +123,11 @@ def make_split(
     """
     ordered = samples if spec.order == "listed" else sorted(samples, key=lambda sample: sample.id)
     good, bad, doubtful = ([s.id for s in ordered if s.label == label] for label in (0, 1, None))
-    for label, ids in (("good", good), ("bad", bad)):
-        if not ids:
-            raise DataError(
-                f"category '{category}' has no {label} image",
-                f"Add {label} images, or remove the category from the recipe's categories.",
-            )
+    if not good:
+        raise DataError(
+            f"category '{category}' has no good image",
+            "Add good images, or remove the category from the recipe's categories.",
+        )
     train_good, test_good, train_bad, test_bad = _parts(samples, spec, seed, category, good, bad, groups)
 
     detectors_seed = seed if spec.detectors.seed is None else spec.detectors.seed
@@ -145,8 +145,8 @@ def make_split(
     origins = {"train": train_bad, "test": test_bad, "subsets": train_bad, "generated": []}
     pool = [i for i in origins[spec.final.bad.origin] if i not in unseen and (subset is None or i in subset)]
     amounts, what = spec.final.bad.amounts(), f"{category}: bad images for the final classifier"
-    count = count_of(amounts[amount or [*amounts][-1]], len(pool), what)
-    if spec.final.bad.origin == "test":
+    count = count_of(amounts[amount or [*amounts][-1]], len(pool), what) if bad else 0
+    if bad and spec.final.bad.origin == "test":
         possible = [one for one in amounts.values() if not isinstance(one, int) or one <= len(pool)]
         most = count_of(possible[-1], len(pool), what)
         if groups:
@@ -173,7 +173,9 @@ def make_split(
         detectors_seed=detectors_seed if detectors_train else 0,
     )
     labels = {sample.id: sample.label for sample in samples}
-    check_parts(split, labels, f"category '{category}', seed {seed}", detectors_train=detectors_train)
+    tests_bad = bool(bad) and (spec.test is None or spec.test.bad != 0)
+    context = f"category '{category}', seed {seed}"
+    check_parts(split, labels, context, detectors_train=detectors_train, bad_in_test=tests_bad)
     return split
 
 
@@ -202,14 +204,17 @@ def check_parts(
     context: str,
     *,
     detectors_train: bool,
+    bad_in_test: bool = True,
     remedy: str = "Change the recipe's split, or give the category more images.",
 ) -> None:
     """Checks that there are images to test on, and to train detectors on if any detector trains.
 
+    A test without bad images is allowed where there are none, or where the recipe asks for it.
+
     Raises:
         DataError: an image that is needed is missing; the message says which.
     """
-    needed = [("good", "test"), ("bad", "test")]
+    needed = [("good", "test"), *[("bad", "test")] * bad_in_test]
     for word, purpose in [("good", "detectors")] * detectors_train + needed:
         if not any(labels[image] == (word == "bad") for image in getattr(split, purpose)):
             raise DataError(f"{context}: the split leaves no {word} image for the {purpose}", remedy)
@@ -227,7 +232,8 @@ def _parts(
     """Good training images, good test images, bad training images and bad test images."""
     if spec.test is not None:
         n_good = count_of(spec.test.good, len(good), f"{category}: good images for the test", up=True)
-        n_bad = count_of(spec.test.bad, len(bad), f"{category}: bad images for the test", up=True)
+        asked = spec.test.bad if bad else 0
+        n_bad = count_of(asked, len(bad), f"{category}: bad images for the test", up=True)
         (test_good, train_good), (test_bad, train_bad) = take([good, bad], [n_good, n_bad], seed, groups)
         return train_good, test_good, train_bad, test_bad
     parts = {s.id: s.split for s in samples if s.label is not None}

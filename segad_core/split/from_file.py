@@ -107,7 +107,14 @@ def fit_to_images(
     folds = tuple(readable(images) for images in split.detector_folds)
     fitted = replace(split, **kept, unused=unused, classifiers=classifiers, detector_folds=folds)  # type: ignore[arg-type]
     check_folds(fitted, labels, inventory.facts, context)
-    check_parts(fitted, labels, context, detectors_train=detectors_train, remedy="Correct the file.")
+    check_parts(
+        fitted,
+        labels,
+        context,
+        detectors_train=detectors_train,
+        bad_in_test=False,
+        remedy="Correct the file.",
+    )
     return fitted
 
 

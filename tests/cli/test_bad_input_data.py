@@ -17,7 +17,17 @@ ADD = "images, or remove the category from the recipe's categories."
 MORE = "Change the recipe's split, or give the category more images."
 
 SPLITS = {
-    "no bad": ([], "bad", 1, ["category 'a' has no bad image", f"  Add bad {ADD}"]),
+    "no bad": (
+        [],
+        "bad",
+        1,
+        [
+            "category 'a' has no bad image, and the row 'SegAD' learns from bad images",
+            "  Until there are some, use rows that need none: a detector alone (score: DETECTOR), or SegAD "
+            "without a classifier on generated defects (bad: {from: generated, use: [blur, rectangle]}). "
+            "From the first bad images on, use final: blend.",
+        ],
+    ),
     "no good": ([], "good", 1, ["category 'a' has no good image", f"  Add good {ADD}"]),
     "too few for a count": (
         [("good: 4, bad: 3", "good: 400, bad: 3")],
@@ -44,10 +54,10 @@ SPLITS = {
         ["category 'a', seed 0: the split leaves no good image for the detectors", f"  {MORE}"],
     ),
     "none for the test": (
-        [("good: 4, bad: 3", "good: 4, bad: 0")],
+        [("good: 4, bad: 3", "good: 0, bad: 3")],
         "",
         1,
-        ["category 'a', seed 0: the split leaves no bad image for the test", f"  {MORE}"],
+        ["category 'a', seed 0: the split leaves no good image for the test", f"  {MORE}"],
     ),
     "none for the final classifier": (
         [("detectors: {good: 4}", "detectors: {good: rest}")],

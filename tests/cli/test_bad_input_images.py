@@ -165,7 +165,7 @@ def test_no_readable_image_of_a_label(tmp_path: Path) -> None:
     text = said(result)
     first = "category 'a': 7 images cannot be read and are excluded (the first: "
     assert f"warning: {first}{bad}/000.png: the file is empty)\n" in text
-    assert "error: category 'a' has no bad image\n" in text
+    assert "error: category 'a' has no bad image, and the row 'SegAD' learns from bad images\n" in text
     assert result.exit_code == 1
 
 

@@ -71,10 +71,40 @@ def test_only_bad_images_are_unseen() -> None:
     assert found.n_unseen == 1
 
 
-@pytest.mark.parametrize(("labels", "score"), [([1, 1], 1.0), ([0, None], 1.0), ([0, 1], np.nan)])
+@pytest.mark.parametrize(
+    ("labels", "score"), [([1, 1], 1.0), ([None, None], 1.0), ([0, 1], np.nan), ([0, 0], np.inf)]
+)
 def test_what_cannot_be_measured_is_an_error(labels: list[int | None], score: float) -> None:
-    with pytest.raises(ValueError, match=r"both good and bad|finite"):
+    with pytest.raises(ValueError, match=r"good images and finite scores"):
         _measure(labels, [0.0, score], [False, False])
+
+
+def test_good_images_alone_by_hand() -> None:
+    found = measure(
+        "c",
+        0,
+        "X",
+        labels=[0] * 5 + [None],
+        scores=[1.0, 2.0, 3.0, 4.0, 9.0, 8.0],
+        unseen=[False] * 6,
+        threshold=6.5,
+    )
+    assert (found.auroc, found.fpr95, found.fpr95_roc, found.doubtful_above) == (None,) * 4
+    assert (found.n_good, found.n_bad, found.n_doubtful) == (5, 0, 1)
+    assert (found.good_median, found.good_highest, found.threshold, found.rejected) == (3.0, 9.0, 6.5, 1)
+    assert found.good_q95 == pytest.approx(4 + 0.8 * 5)
+    # Clopper and Pearson's for 1 of 5, as in their tables
+    assert (found.rejected_low, found.rejected_high) == (0.005051, 0.716418)
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0], [0, 0, 1]])
+def test_equal_scores_are_no_figure(labels: list[int | None]) -> None:
+    found = measure("c", 0, "X", labels=labels, scores=[0.0] * 3, unseen=[False] * 3)
+    given = {name for name, value in vars(found).items() if value is not None}
+    assert given == {
+        *("category", "seed", "row", "held_out", "amount"),
+        *("n_good", "n_bad", "n_unseen", "n_doubtful"),
+    }
 
 
 def test_who_lies_at_the_threshold_itself_is_rejected_and_not_missed() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import fakes
 import pandas as pd
 import pytest
 import yaml
@@ -50,23 +51,34 @@ def test_the_resolved_recipe_has_means_where_they_stood(home: Path) -> None:
     assert again.resolved() == recipe.resolved()
 
 
-def test_a_mean_has_the_means_of_its_members_figures(home: Path) -> None:
+def test_a_mean_has_the_means_of_its_members_figures(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under each seed, where it stands in the recipe; no image has a score of it."""
     data(home)
-    memory = {"name": "memory", "score": "memory"}  # the same score for every image: 0.5
+    darkest = lambda self, batch: batch.pixels[:, 0].min(axis=(1, 2)).astype(float)  # noqa: E731
+    monkeypatch.setattr(fakes.Memory, "scores", darkest)
+    memory = {"name": "memory", "score": "memory"}
     mean = {"name": "both", "mean_of": ["memory", "alone"]}
     changes: dict[str, Any] = {"classifiers": {"memory": "memory"}, "split": {"seeds": [0, 1]}}
     assert run_command(write(home, **changes, rows=[memory, mean, ROWS[0]])).exit_code == 0
     results = pd.read_csv(home / "runs/tiny/latest/results.csv")
     assert list(results["row"]) == ["memory", "both", "alone"] * 2
     assert list(results["seed"]) == [0] * 3 + [1] * 3
-    assert list(results["auroc"]) == [0.5, 0.75, 1.0] * 2
     for _, own in results.groupby("seed"):
-        one, both, other = own["fpr95"]
-        assert one != other
-        assert both == (one + other) / 2
+        for metric in ("auroc", "fpr95"):
+            one, both, other = own[metric]
+            assert one != other
+            assert both == (one + other) / 2
     assert {*pd.read_csv(home / "runs/tiny/latest/scores.csv")["row"]} == {"memory", "alone"}
     assert "| both " in (home / "runs/tiny/latest/table.md").read_text()
+
+
+def test_a_member_without_figures_leaves_the_mean_without(home: Path) -> None:
+    """It gives every image the same score."""
+    data(home)
+    rows = [{"name": "memory", "score": "memory"}, {"name": "both", "mean_of": ["memory", "alone"]}, ROWS[0]]
+    assert run_command(write(home, classifiers={"memory": "memory"}, rows=rows)).exit_code == 0
+    results = pd.read_csv(home / "runs/tiny/latest/results.csv").set_index("row")
+    assert results["auroc"].isna().to_dict() == {"memory": True, "both": True, "alone": False}
 
 
 MISTAKES: dict[str, tuple[list[dict[str, Any]], str]] = {

@@ -201,15 +201,37 @@ def test_one_detector_seed_keeps_the_training_images_where_the_test_part_is_offi
     assert make_split(samples, spec, 1, "c").detectors != make_split(samples, spec, 2, "c").detectors
 
 
+@pytest.mark.parametrize("bad", [0, 0.5, 3, "rest"])
+@pytest.mark.parametrize("origin", ["train", "test"])
+def test_without_bad_images_their_amounts_mean_none(bad: object, origin: str) -> None:
+    spec = _spec(test={"good": 3, "bad": bad}, final={"bad": {"from": origin, "amount": 2}})
+    split = make_split(_samples(9, 0), spec, 0, "c")
+    same = make_split(_samples(9, 6), _spec(test={"good": 3, "bad": 2}), 0, "c")
+    good = {s.id for s in _samples(9, 0)}
+    assert split.test == tuple(i for i in same.test if i in good) and len(split.test) == 3
+    assert (split.detectors, split.unused) == (same.detectors, ())
+    assert split.final == tuple(i for i in same.final if i in good)
+
+
+def test_a_test_without_bad_images_has_to_be_asked_for() -> None:
+    split = make_split(_samples(9, 5), _spec(test={"good": 2, "bad": 0}), 0, "c")
+    bad = {s.id for s in _samples(9, 5) if s.label == 1}
+    assert len(split.test) == 2 and not bad.intersection(split.test)
+    assert bad <= {*split.final}
+
+
+TESTED = Sample("t", Path("t"), 0, split="test")
+
+
 @pytest.mark.parametrize(
     ("samples", "parts", "error", "words"),
     [
-        (_samples(9, 0), {"test": {"good": 2, "bad": 0}}, DataError, "category 'c' has no bad image"),
         (_samples(0, 9), {"test": {"good": 0, "bad": 2}}, DataError, "category 'c' has no good image"),
         (_samples(9, 9), {}, RecipeError, "no official test .* for category 'c'"),
         (_samples(9, 9), {"test": {"good": 10, "bad": 2}}, DataError, "10 .* 9 "),
         (_samples(9, 9), {"test": {"good": "rest", "bad": 2}}, DataError, "no good image for the detectors"),
-        (_samples(9, 9), {"test": {"good": 2, "bad": 0}}, DataError, "no bad image for the test"),
+        (_samples(9, 9, split="train"), {}, DataError, "no good image for the test"),
+        ([*_samples(9, 9, split="train"), TESTED], {}, DataError, "no bad image for the test"),
     ],
 )
 def test_what_cannot_be_split_is_named(

@@ -363,7 +363,6 @@ MISFITS: dict[str, tuple[Callable[[Plain], None], type[SegadError], str]] = {
     ),
     "nothing for the detectors": (only("detectors"), DataError, "leaves no good image for the detectors"),
     "nothing good to test": (only("test", "test/bad/0.png"), DataError, "leaves no good image for the test"),
-    "nothing bad to test": (only("test", "test/good/0.png"), DataError, "leaves no bad image for the test"),
     "nothing for SegAD": (only("final"), DataError, "leaves no good image for the final classifier"),
 }
 
@@ -381,6 +380,15 @@ def test_what_does_not_fit_the_data_is_refused_by_name(home: Path, misfit: str) 
     assert "category 'a'" in caught.value.what
     if "to test" in misfit:
         assert caught.value.remedy == "Correct the file."
+
+
+def test_a_file_may_list_no_bad_image_to_test(home: Path) -> None:
+    plain = written(home)
+    only("test", "test/good/0.png")(plain["a"]["0"])
+    found = prepared(edited(home, plain))
+    (split,) = found.splits["a"].values()
+    assert split.test == ("test/good/0.png",)
+    assert any("the test has no bad image, so AUROC and FPR@95TPR cannot" in note for note in found.notes)
 
 
 def test_a_fold_that_is_listed_twice(home: Path) -> None:
