@@ -28,6 +28,7 @@ from segad_core.contracts.feature import (
     SegmentValues,
 )
 from segad_core.contracts.final_classifier import FinalClassifier
+from segad_core.contracts.frame import Box, Fit, Frame, frame_of, padding
 from segad_core.contracts.images import Arrays, ImageBatch, ImageSet
 from segad_core.contracts.learner import Learner
 from segad_core.contracts.optional import (
@@ -53,12 +54,14 @@ from segad_core.contracts.optional_datasets import (
 from segad_core.contracts.part_pattern import FindsPartsInPaths, PartName, PartPattern
 from segad_core.contracts.run import Checkpoint, Progress, Run, no_progress
 from segad_core.contracts.segmenter import IGNORED, LearningSegmenter, MapQuality, Segmenter, SegmentNames
+from segad_core.contracts.tiles import Tile, Tiling
 
 __all__ = [
     "IGNORED",
     "KINDS",
     "Array",
     "Arrays",
+    "Box",
     "Checkpoint",
     "Classifier",
     "Component",
@@ -72,7 +75,9 @@ __all__ = [
     "Feature",
     "FinalClassifier",
     "FindsPartsInPaths",
+    "Fit",
     "FittedFeature",
+    "Frame",
     "GoodMaps",
     "HasBadSubsets",
     "HasContradictions",
@@ -111,12 +116,16 @@ __all__ = [
     "Segmenter",
     "Shapes",
     "Stateful",
+    "Tile",
+    "Tiling",
     "Trains",
     "VectorClassifier",
     "Vectors",
     "Work",
     "estimated_by",
+    "frame_of",
     "no_progress",
+    "padding",
     "to_numpy",
 ]
 

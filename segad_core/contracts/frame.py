@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeVar
 
@@ -88,3 +89,14 @@ def frame_of(original: tuple[int, int], size: tuple[int, int], fit: Fit) -> Fram
         kept = [max(1, min(o, round(s / max(scales)))) for s, o in zip(size, original, strict=True)]
         shown = Box((height - kept[0]) // 2, (width - kept[1]) // 2, *kept)
     return Frame(original, size, shown, image)
+
+
+def padding(frames: Sequence[Frame]) -> NDArray[np.bool_] | None:
+    """Where padding is, (N, H, W), or (1, H, W) where it is the same for all; None if there is none."""
+    different = list(dict.fromkeys(frames))
+    if not any(frame.padded for frame in different):
+        return None
+    masks = np.ones((1 if len(different) == 1 else len(frames), *frames[0].size), np.bool_)
+    for mask, frame in zip(masks, frames, strict=False):
+        mask[frame.image.slices()] = False
+    return masks
