@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from segad_core.contracts.dataset import Sample
 from segad_core.contracts.encoder import Array
+from segad_core.contracts.frame import Frame
+from segad_core.contracts.tiles import Tile, Tiling
 
 GREY = 128
 """The level of red, green and blue that learners see in pixels that are never inspected."""
@@ -29,7 +32,11 @@ class ImageBatch:
         pixels: (N, H, W, 3) uint8 RGB at the recipe's size.
         memo: a place for results that plugins share about this batch.
         ignored: bool (N, H, W), or (1, H, W) where it holds for every image: what is never inspected, which
-            is grey in `pixels`; None where everything is inspected.
+            is grey in `pixels`; None where everything is inspected. Padding is ignored.
+        frames: where each image lies in what the batch shows of it; None where images are stretched.
+        tiles: the part of an image that each entry shows, for detectors that know positions; None where the
+            entries are whole images.
+        tiling: how detectors are shown these images: in tiles; None where they see them whole.
     """
 
     def __init__(
@@ -40,11 +47,17 @@ class ImageBatch:
         load: Callable[[Sample], NDArray[np.uint8]] | None = None,
         keep: Keep | None = None,
         ignored: NDArray[np.bool_] | None = None,
+        frames: Sequence[Frame] | None = None,
+        tiles: Sequence[Tile] | None = None,
+        tiling: Tiling | None = None,
     ) -> None:
         self.samples = samples
         self.pixels = pixels
         self.memo: dict[Any, Any] = {}
         self.ignored = ignored
+        self.frames = frames
+        self.tiles = tiles
+        self.tiling = tiling
         self._encode = encode
         self._load = load
         self._keep = keep
@@ -70,8 +83,11 @@ class ImageBatch:
 
         They do not exist on disk: they have no full size, and results derived from them are not kept.
         """
-        same = self.ignored if pixels.shape == self.pixels.shape else None
-        return ImageBatch(self.samples, pixels, self._encode).ignoring(same)
+        other = ImageBatch(self.samples, pixels, self._encode)
+        if pixels.shape == self.pixels.shape:
+            other.frames, other.tiles, other.tiling = self.frames, self.tiles, self.tiling
+            return other.ignoring(self.ignored)
+        return other
 
     def ignoring(self, ignored: NDArray[np.bool_] | None) -> ImageBatch:
         """The same images with grey where they are never inspected, so that no learner sees what is there.
@@ -82,7 +98,42 @@ class ImageBatch:
         if ignored is None:
             return self
         pixels = np.where(ignored[..., None], np.uint8(GREY), self.pixels)
-        return ImageBatch(self.samples, pixels, self._encode, self._load, self._keep, ignored)
+        same = (self._encode, self._load, self._keep)
+        return ImageBatch(self.samples, pixels, *same, ignored, self.frames, self.tiles, self.tiling)
+
+    def seen_as(
+        self,
+        pixels: NDArray[np.uint8],
+        ignored: NDArray[np.bool_] | None,
+        places: Sequence[int] | None = None,
+    ) -> ImageBatch:
+        """The same images whole at another size, with their own features; on disk they are what they were.
+
+        Args:
+            pixels: (n, h, w, 3) of the images.
+            ignored: as the attribute, at that size.
+            places: which of the images these are; all by default.
+        """
+        samples = self.samples if places is None else [self.samples[i] for i in places]
+        return ImageBatch(samples, pixels, self._encode, self._load, self._keep, ignored)
+
+    def cut(self, parts: Sequence[tuple[int, Tile]]) -> ImageBatch:
+        """Tiles as a batch, each with its position and its own features; there is no file of a tile.
+
+        Args:
+            parts: the place of an image in the batch, and the tile of it.
+        """
+        ignored = self.ignored
+        if ignored is not None:
+            of = [(i if len(ignored) > 1 else 0, tile) for i, tile in parts]
+            ignored = np.stack([ignored[i][tile.slices()] for i, tile in of])
+        return ImageBatch(
+            [_tile_of(self.samples[i], tile) for i, tile in parts],
+            np.stack([self.pixels[i][tile.slices()] for i, tile in parts]),
+            self._encode,
+            ignored=ignored,
+            tiles=[tile for _, tile in parts],
+        )
 
     def full_size(self, index: int) -> NDArray[np.uint8]:
         """One image as it is on disk, (H, W, 3) uint8 RGB, decoded at each call."""
@@ -107,8 +158,12 @@ class ImageBatch:
         return self._keep(self.samples[index], inputs, make)
 
 
+def _tile_of(sample: Sample, tile: Tile) -> Sample:
+    return replace(sample, id=f"{sample.id} (tile {tile.number + 1})")
+
+
 class ImageSet(Protocol):
-    """The images that a plugin trains on, always in the same order."""
+    """The images that a plugin trains on, always in the same order; for detectors, they may be tiles."""
 
     @property
     def samples(self) -> Sequence[Sample]: ...

@@ -46,6 +46,7 @@ def pipeline_of(
             seed=task.seed,
             size=skeleton.image.size,
             white=skeleton.image.white,
+            fit=None if skeleton.image.fit == "stretch" else skeleton.image.fit,
             batch_size=skeleton.batch_size,
             encoder=use(encoder, "encoder") if encoder else None,
             encoder_digest=encoder.build(category).digest() if encoder else "",

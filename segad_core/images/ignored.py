@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from segad_core.contracts import Frame
 from segad_core.errors import RecipeError
 from segad_core.images.decode import at_full_size
 from segad_core.images.labels import read_labels
@@ -67,8 +68,23 @@ def check_shape(
             )
 
 
-def touched(mask: Mask, size: tuple[int, int]) -> Mask:
-    """The pixels, at another size, into which the filter of `resize` mixes any pixel of a mask."""
+def touched(mask: Mask, size: tuple[int, int], frame: Frame | None = None) -> Mask:
+    """The pixels, at another size, into which the filter of `resize` mixes any pixel of a mask.
+
+    Args:
+        mask: (h, w) of the whole image.
+        size: of the result.
+        frame: where the image lies in it; None if it fills it, stretched.
+    """
+    if frame is not None:
+        result = np.zeros(size, np.bool_)
+        inner = (frame.image.width, frame.image.height)
+        scales = [have / full for have, full in zip(mask.shape, frame.original, strict=True)]
+        top, left, height, width = (side * scales[i % 2] for i, side in enumerate(frame.shown))
+        box = (left, top, left + width, top + height)
+        shares = Image.fromarray(mask.astype(np.float32)).resize(inner, Image.Resampling.BILINEAR, box)
+        result[frame.image.slices()] = np.asarray(shares) > 0
+        return result
     if mask.shape == size:
         return mask
     shares = Image.fromarray(mask.astype(np.float32)).resize((size[1], size[0]), Image.Resampling.BILINEAR)

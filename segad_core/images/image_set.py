@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,25 @@ from numpy.typing import NDArray
 from segad_core.base.digest import digest_of
 from segad_core.base.parallel import in_order
 from segad_core.base.scratch import scratch_array
-from segad_core.contracts import Array, Encoder, ImageBatch, Progress, Sample, no_progress, to_numpy
+from segad_core.contracts import (
+    Array,
+    Encoder,
+    Fit,
+    Frame,
+    ImageBatch,
+    Progress,
+    Sample,
+    no_progress,
+    padding,
+    to_numpy,
+)
 from segad_core.contracts.images import Keep
-from segad_core.images.decode import decode, decode_resized
+from segad_core.images.decode import at_full_size, decode, decode_resized
 from segad_core.images.faults import image_digest
+from segad_core.images.frames import framed
+
+_Decoded = tuple[NDArray[np.uint8], Frame | None]
+"""An image at its size, and where it lies there; None if it is stretched."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +41,12 @@ class Preprocessing:
     size: tuple[int, int]
     white: int = 65535
     batch_size: int = 16
+    fit: Fit = "stretch"
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the pixels; without what is as it always was."""
+        plain = asdict(self)
+        return {name: value for name, value in plain.items() if (name, value) != ("fit", "stretch")}
 
 
 @dataclass
@@ -62,7 +84,7 @@ class FileImageSet:
         decoded = in_order(self._decode, self.samples, ahead=size)
         for start in range(0, len(self.samples), size):
             group = self.samples[start : start + size]
-            yield self._batch(group, np.stack(list(islice(decoded, len(group)))))
+            yield self._batch(group, list(islice(decoded, len(group))))
 
     def pixels(self) -> NDArray[np.uint8]:
         """Every image, decoded once: in memory, or memory-mapped if large."""
@@ -97,7 +119,7 @@ class FileImageSet:
     def pick(self, indices: Sequence[int]) -> ImageBatch:
         """Some of the images, decoded at each call."""
         group = [self.samples[i] for i in indices]
-        return self._batch(group, np.stack(list(in_order(self._decode, group))))
+        return self._batch(group, list(in_order(self._decode, group)))
 
     def resized(self, size: tuple[int, int]) -> FileImageSet:
         """The same images at another size, without the pixels and features computed so far."""
@@ -108,10 +130,12 @@ class FileImageSet:
     def digest(self) -> str:
         """As in `ImageSet`; reads every file completely."""
         files = list(in_order(image_digest, [sample.path for sample in self.samples]))
-        return digest_of([files, asdict(self.preprocessing), *([self.origin] if self.origin else [])])
+        return digest_of([files, self.preprocessing.identity(), *([self.origin] if self.origin else [])])
 
     def ignored(self) -> NDArray[np.bool_] | None:
         """What is never inspected in each image, (N, H, W) or (1, H, W); None if all is inspected."""
+        if self.preprocessing.fit == "pad":
+            return self._padded()
         if self.ignoring is None:
             return None
         some = self.pick([0, min(1, len(self) - 1)]).ignored
@@ -119,13 +143,37 @@ class FileImageSet:
             return some
         return np.concatenate([batch.ignored for batch in self.batches() if batch.ignored is not None])
 
-    def _batch(self, group: Sequence[Sample], pixels: NDArray[np.uint8]) -> ImageBatch:
-        batch = ImageBatch(group, pixels, self._encode if self.layers else None, self._load, self.keep)
+    def _padded(self) -> NDArray[np.bool_] | None:
+        """As `ignored`, where the padding of images may differ."""
+        masks = np.zeros((len(self), *self.preprocessing.size), np.bool_)
+        done = 0
+        for batch in self.batches():
+            if batch.ignored is not None:
+                masks[done : done + len(batch)] = batch.ignored
+            done += len(batch)
+        if not masks.any():
+            return None
+        return masks[:1] if (masks == masks[0]).all() else masks
+
+    def _batch(self, group: Sequence[Sample], decoded: Sequence[_Decoded]) -> ImageBatch:
+        pixels, frames = np.stack([one for one, _ in decoded]), [f for _, f in decoded if f is not None]
+        batch = ImageBatch(
+            group,
+            pixels,
+            self._encode if self.layers else None,
+            self._load,
+            self.keep,
+            padding(frames) if frames else None,
+            frames or None,
+        )
         return batch.ignoring(self.ignoring(batch)) if self.ignoring else batch
 
-    def _decode(self, sample: Sample) -> NDArray[np.uint8]:
+    def _decode(self, sample: Sample) -> _Decoded:
         given = self.preprocessing
-        return decode_resized(sample.path, given.size, given.white).pixels
+        if given.fit == "stretch":
+            return decode_resized(sample.path, given.size, given.white).pixels, None
+        with at_full_size(sample.path, given.white) as decoded:
+            return framed(decoded.pixels, given.size, given.fit)
 
     def _load(self, sample: Sample) -> NDArray[np.uint8]:
         return decode(sample.path, self.preprocessing.white).pixels

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
-from segad_core.contracts.frame import LONGEST_SIDE
+from segad_core.contracts.frame import LONGEST_SIDE, Fit
 from segad_core.recipe.document import Place
 from segad_core.recipe.parts_spec import PartsSpec
 from segad_core.recipe.split_spec import BadSpec, ClassifierSplit, SplitSpec
 from segad_core.recipe.use import Strict, Use, distinct
 
 _MOST_PIXELS = 1 << 26
+_OPTIONAL = ("fit",)
+"""Entries of `image` that are only written where they are not the default."""
 
 _Side = Annotated[int, Field(ge=16, le=LONGEST_SIDE)]
 
@@ -28,14 +36,23 @@ class ImageSpec(Strict):
     """How images are brought to the detectors' size.
 
     Attributes:
-        size: height and width in pixels; the aspect ratio is not kept (paper section 5).
+        size: height and width in pixels; the aspect ratio is kept (unlike in paper section 5) if `fit` does.
         resize: PIL's bilinear filter, antialiased.
         white: the value of white in 16-bit images, which are scaled to 8 bits.
+        fit: `stretch`; or the ratio is kept: `pad` adds grey that is ignored, `crop` cuts the longer side.
     """
 
     size: Annotated[tuple[_Side, _Side], AfterValidator(_not_too_large)] = (256, 256)
     resize: Literal["pil_bilinear"] = "pil_bilinear"
     white: Annotated[int, Field(ge=255, le=65535)] = 65535
+    fit: Fit = "stretch"
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Resolved recipes without something optional are what they were before there was such a thing."""
+        plain: dict[str, Any] = handler(self)
+        fields = type(self).model_fields
+        return {n: v for n, v in plain.items() if n not in _OPTIONAL or getattr(self, n) != fields[n].default}
 
 
 class ClassifierUse(Use):

@@ -130,7 +130,7 @@ class _StoredRun(Run):
         return arrays
 
     def images(self, folder: Path, size: tuple[int, int], layers: Sequence[str] = ()) -> ImageSet:
-        preprocessing = replace(self._images.preprocessing, size=size)
+        preprocessing = replace(self._images.preprocessing, size=size, fit="stretch")
         encoder = self._images.encoder if layers else None
         if layers and (encoder is None or not set(layers) <= set(self._images.layers)):
             raise PluginError(

@@ -30,5 +30,6 @@ def plain_preprocessing(preprocessing: Preprocessing, ignore: Ignoring | None = 
         "resize": "pil_bilinear",
         "white": preprocessing.white,
         "batch_size": preprocessing.batch_size,
+        **({"fit": preprocessing.fit} if preprocessing.fit != "stretch" else {}),
         **({"ignore": ignore.identity()} if ignore else {}),
     }

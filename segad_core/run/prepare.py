@@ -12,6 +12,7 @@ from segad_core.contracts import Learner, Progress, Sample, no_progress, optiona
 from segad_core.contracts.segmenter import inspected
 from segad_core.errors import DataError, ImageError, RecipeError
 from segad_core.images import Facts, Inventory, check_labels, take_inventory
+from segad_core.images.frames import check_in_frame
 from segad_core.recipe import Recipe
 from segad_core.run.final_checks import check_finals, note_seen_scores
 from segad_core.run.ignored import ignoring_of
@@ -124,18 +125,19 @@ def prepare(
         views: tuple[str, ...] = ()
         if recipe.skeleton.parts:
             samples, views = with_views(recipe.skeleton.parts, category, samples, notes)
-        white = recipe.skeleton.image.white
+        image = recipe.skeleton.image
+        white = image.white
         told = partial(_in_category, progress, category)
         inventory = take_inventory(samples, white, store, told)
         _report_unreadable(inventory, category)
         _report_scaled(inventory, category, white)
-        report_sizes(category, inventory, recipe.skeleton.image)
+        report_sizes(category, inventory, image)
         check_labels(inventory.samples, inventory.facts, f"category '{category}'")
         sizes = {facts.size for facts in inventory.facts.values()}
         for segmenter in recipe.segmenters():  # before any detector is trained
-            segmenter.build(category).check_sizes(sizes, recipe.skeleton.image.size)
+            check_in_frame(segmenter.build(category).check_sizes, sizes, image.size, image.fit)
         if ignore := ignoring_of(recipe, category):
-            ignore.check_sizes(sizes, recipe.skeleton.image.size)
+            check_in_frame(ignore.check_sizes, sizes, image.size, image.fit)
         listed = [sample for sample in samples if sample.id in inventory.facts]
         wanted = split.final.bad.origin == "subsets"
         subsets = _without(left_out, optional.bad_subsets(dataset, category)) if wanted else {}

@@ -22,6 +22,8 @@ from segad_core.recipe.schema import ImageSpec
 
 log = logging.getLogger("segad.prepare")
 
+_MOST_LOST = 1 - 1 / MOST_SQUEEZE
+"""Of an image that is cut off, or of a frame that is padded, before it is told."""
 _FEW = 3
 """How many images or shapes a warning names at most."""
 
@@ -29,21 +31,47 @@ _FEW = 3
 def report_sizes(category: str, inventory: Inventory, spec: ImageSpec) -> None:
     """Warns of what the sizes of a category's images mean for its results."""
     sizes = {sample.id: inventory.facts[sample.id].size for sample in inventory.samples}
-    for sentence in (*_squeezed(sizes, spec), *_of_other_shapes(sizes), *_enlarged(sizes, spec)):
+    for sentence in (
+        *_squeezed(sizes, spec),
+        *_lost(sizes, spec),
+        *_of_other_shapes(sizes),
+        *_enlarged(sizes, spec),
+    ):
         log.warning("category '%s': %s", category, sentence)
 
 
 def _squeezed(sizes: Mapping[str, Size], spec: ImageSpec) -> Iterator[str]:
     """Images whose aspect ratio is changed by more than a quarter."""
     squeezed = {image: size for image, size in sizes.items() if squeeze(size, spec.size) > MOST_SQUEEZE}
-    if squeezed:
+    if squeezed and spec.fit == "stretch":
         usual = shapes(squeezed)[0].size
         fitting = size_that_fits(usual, spec.size, LONGEST_SIDE)
         yield (
             f"{_of(len(squeezed), len(sizes))} squeezed by image.size {[*spec.size]}, those of "
             f"{in_words(usual)} pixels (width x height) {squeeze(usual, spec.size):.3g} to 1: "
-            f"{[*fitting]} would keep the ratio"
+            f"{[*fitting]} would keep the ratio, and so do image.fit pad and crop"
         )
+
+
+def _lost(sizes: Mapping[str, Size], spec: ImageSpec) -> Iterator[str]:
+    """Images of which more than a fifth is cut off, or that leave more than a fifth of their frame empty."""
+    lost = {image: 1 - 1 / squeeze(size, spec.size) for image, size in sizes.items()}
+    much = {image: sizes[image] for image, share in lost.items() if share > _MOST_LOST}
+    if much and spec.fit != "stretch":
+        usual = shapes(much)[0].size
+        share, fitting = 1 - 1 / squeeze(usual, spec.size), size_that_fits(usual, spec.size, LONGEST_SIDE)
+        those = f"those of {in_words(usual)} pixels (width x height)"
+        if spec.fit == "crop":
+            what = (
+                f"cut off by image.fit crop, {those} by {share:.0%} of their area, where no defect is seen: "
+                f"{[*fitting]} would show nearly all"
+            )
+        else:
+            what = (
+                f"padded by image.fit pad, {those} with {share:.0%} of image.size {[*spec.size]}: "
+                f"{[*fitting]} would show them larger"
+            )
+        yield f"{_of(len(much), len(sizes))} {what}"
 
 
 def _of_other_shapes(sizes: Mapping[str, Size]) -> Iterator[str]:

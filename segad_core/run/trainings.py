@@ -28,7 +28,8 @@ class Trainings:
         self.inventory = inventory
         self.by_id = {sample.id: sample for sample in inventory.samples}
         skeleton = recipe.skeleton
-        self.preprocessing = Preprocessing(skeleton.image.size, skeleton.image.white, skeleton.batch_size)
+        image = skeleton.image
+        self.preprocessing = Preprocessing(image.size, image.white, skeleton.batch_size, image.fit)
         self.ignore = ignoring_of(recipe, category)
         self.described = Described(recipe, category, inventory, self.preprocessing, self.ignore)
 

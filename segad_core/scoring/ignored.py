@@ -7,13 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.contracts import IGNORED, ImageBatch
+from segad_core.contracts import IGNORED, Frame, ImageBatch
 from segad_core.errors import DataError
 from segad_core.images.ignored import touched
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.segments import SegmentOrder
 
 Mask = NDArray[np.bool_]
+
+_MOST_FITTED = 64
+"""Masks of different frames that are kept."""
 
 
 class Ignored:
@@ -27,7 +30,7 @@ class Ignored:
     def __init__(self, mask: Mask | None, segmenters: Sequence[NamedSegmenter]) -> None:
         self._mask = mask
         self._segmenters = segmenters
-        self._fitted: dict[tuple[int, ...], Mask] = {}  # the same for each batch of a size
+        self._fitted: dict[object, Mask] = {}  # the same for each batch of a size, and for each frame
 
     def __call__(self, batch: ImageBatch) -> Mask:
         """(N, H, W), or (1, H, W) where it is the same for every image.
@@ -36,11 +39,9 @@ class Ignored:
             DataError: nothing is left of an image.
             PluginError: a segmenter breaks its contract.
         """
-        size = batch.pixels.shape[1:3]
-        if size not in self._fitted:
-            fixed = np.zeros(size, np.bool_) if self._mask is None else touched(self._mask, size)
-            self._fitted[size] = fixed[None]
-        found = self._fitted[size]
+        found = self._masked(batch)
+        if batch.ignored is not None:
+            found = found | batch.ignored
         for segmenter in self._segmenters:
             found = found | segmenter.ignored(batch)
         nothing = found.all(axis=(1, 2))
@@ -51,6 +52,21 @@ class Ignored:
                 "Correct the mask in 'ignore', or the segment 'ignore'.",
             )
         return found
+
+    def _masked(self, batch: ImageBatch) -> Mask:
+        """What the mask marks."""
+        size = (batch.pixels.shape[1], batch.pixels.shape[2])
+        frames: list[Frame | None] = list(dict.fromkeys(batch.frames)) if batch.frames else [None]
+        if len(self._fitted) > _MOST_FITTED:
+            self._fitted.clear()
+        for frame in frames:
+            if (size, frame) not in self._fitted:
+                mask = self._mask
+                fixed = np.zeros(size, np.bool_) if mask is None else touched(mask, size, frame)
+                self._fitted[size, frame] = fixed
+        if len(frames) == 1:
+            return self._fitted[size, frames[0]][None]
+        return np.stack([self._fitted[size, frame] for frame in batch.frames or []])
 
 
 def levelled(maps: NDArray[np.float32], ignored: Mask | None) -> NDArray[np.float32]:

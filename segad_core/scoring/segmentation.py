@@ -12,6 +12,7 @@ from segad_core.base.parallel import in_order
 from segad_core.contracts import IGNORED, ImageBatch, LearningSegmenter, MapQuality, Segmenter
 from segad_core.contracts.segmenter import IGNORE, check_segment_names, inspected
 from segad_core.errors import PluginError
+from segad_core.scoring.framed import maps_in_frames, quality_in_frames
 from segad_core.scoring.layout import IMAGE
 from segad_core.scoring.segments import SegmentOrder
 
@@ -123,7 +124,7 @@ class NamedSegmenter:
         return maps if batch.ignored is None else np.where(batch.ignored, np.uint8(IGNORED), maps)
 
     def _given(self, batch: ImageBatch) -> NDArray[np.uint8]:
-        maps = np.asarray(self.segmenter.segment(batch))
+        maps = np.asarray(self._maps(batch))
         size = batch.pixels.shape[1:3]
         if maps.dtype != np.uint8 or maps.shape not in ((len(batch), *size), (1, *size)):
             raise PluginError(
@@ -132,8 +133,15 @@ class NamedSegmenter:
             )
         return maps
 
+    def _maps(self, batch: ImageBatch) -> NDArray[np.uint8]:
+        """The segmenter's maps; one that learns sees what detectors see, others see the whole image."""
+        if batch.frames is None or isinstance(self.segmenter, LearningSegmenter):
+            return self.segmenter.segment(batch)
+        return maps_in_frames(self.segmenter, batch)
+
     def _quality(self, batch: ImageBatch) -> Sequence[MapQuality]:
-        quality = self.segmenter.quality(batch)
+        framed = batch.frames is not None and not isinstance(self.segmenter, LearningSegmenter)
+        quality = quality_in_frames(self.segmenter, batch) if framed else self.segmenter.quality(batch)
         if quality is None:
             return ()
         if len(quality) != len(batch):

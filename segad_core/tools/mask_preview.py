@@ -25,8 +25,9 @@ from segad_core.contracts import (
     optional,
 )
 from segad_core.errors import DataError, ImageError, RecipeError, UsageError
-from segad_core.images import FileImageSet, at_full_size, resize
+from segad_core.images import FileImageSet, at_full_size
 from segad_core.images.artifacts import keeper
+from segad_core.images.frames import check_in_frame, framed
 from segad_core.images.image_set import Preprocessing
 from segad_core.images.overlay import Entry, enlarged, overlay, sheet
 from segad_core.plugins.registry import suggest
@@ -108,12 +109,13 @@ def preview(
     sample = wanted or mean.samples[0]
     with at_full_size(sample.path, spec.white) as decoded:
         original = decoded.pixels.shape
-    segmenter.check_sizes({*mean.sizes, (original[0], original[1])}, spec.size)
+    check_in_frame(segmenter.check_sizes, {*mean.sizes, (original[0], original[1])}, spec.size, spec.fit)
 
     notes = list(optional.notes(segmenter))
-    images = FileImageSet([sample], Preprocessing(spec.size, spec.white), keep=keeper(store, spec.white))
+    how = Preprocessing(spec.size, spec.white, fit=spec.fit)
+    images = FileImageSet([sample], how, keep=keeper(store, spec.white))
     if ignore := ignoring_of(recipe, category):
-        ignore.check_sizes(mean.sizes, spec.size)
+        check_in_frame(ignore.check_sizes, mean.sizes, spec.size, spec.fit)
         images = replace(images, ignoring=ignore.build(device))
     if isinstance(segmenter, LearningSegmenter):
         images = _fitted(segmenter, images, mean, recipe, device, progress)
@@ -220,7 +222,7 @@ def _resized(sample: Sample, spec: ImageSpec) -> tuple[NDArray[np.uint8], tuple[
     try:
         with at_full_size(sample.path, spec.white) as decoded:
             pixels = decoded.pixels
-            return resize(pixels, spec.size), (pixels.shape[0], pixels.shape[1])
+            return framed(pixels, spec.size, spec.fit)[0], (pixels.shape[0], pixels.shape[1])
     except ImageError as error:
         return error
 

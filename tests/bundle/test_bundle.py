@@ -347,7 +347,7 @@ def test_a_bundle_is_not_to_blame_because_the_machine_failed(
         "segad_plugins.final_classifiers.forest.Forest.restore",
         "segad_plugins.final_classifiers.forest.Forest.contributions",
         "segad_core.bundle.format.tables.load",
-        "segad_core.bundle.runtime.pipeline.decode_resized",
+        "segad_core.bundle.runtime.pipeline.at_full_size",
     ):
         with monkeypatch.context() as patched, pytest.raises(ResourceError) as caught:
             patched.setattr(place, raises(error))

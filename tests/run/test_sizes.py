@@ -37,7 +37,7 @@ def test_a_squeeze_is_told_with_the_size_that_fits(home: Path, caplog: pytest.Lo
         resize(path, 20, 500)
     assert warned(home, caplog, image={"size": [256, 256]}) == [
         "category 'a': 37 of 37 images are squeezed by image.size [256, 256], those of 500 x 20 pixels "
-        "(width x height) 25 to 1: [64, 1600] would keep the ratio"
+        "(width x height) 25 to 1: [64, 1600] would keep the ratio, and so do image.fit pad and crop"
     ]
 
 

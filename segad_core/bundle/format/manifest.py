@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -32,7 +32,7 @@ FORMAT: Final = 1
 PLAIN_ENDINGS = (*SUFFIXES, ".safetensors", ".npy")
 """Suffixes of files that a parameter may name: formats that hold numbers and no code."""
 
-_OPTIONAL = ("sizes", "ignore")
+_OPTIONAL = ("sizes", "ignore", "fit")
 """Entries of a pipeline that are only written where they say something."""
 _MOST_PIXELS = 1 << 27
 _DEEPEST = 10
@@ -135,6 +135,7 @@ class Pipeline(Strict):
         ignore: what is never inspected; None if everything is.
         names: the names of the features, in order; empty with `score`.
         sizes: of the images that it was made from; None in bundles that do not know.
+        fit: how images are brought to their size; None if they are stretched.
     """
 
     category: Text
@@ -155,6 +156,7 @@ class Pipeline(Strict):
     segments: Annotated[list[Text], FailFast()] = Field(default_factory=list)
     names: Annotated[list[Text], FailFast()] = Field(default_factory=list)
     sizes: SizeFacts | None = None
+    fit: Literal["pad", "crop"] | None = None
     ignore: Ignore | None = None
 
     @model_serializer(mode="wrap")

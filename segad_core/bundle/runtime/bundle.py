@@ -21,8 +21,8 @@ from segad_core.bundle.format.manifest import Manifest
 from segad_core.bundle.format.operating_point import read_operating_point
 from segad_core.bundle.format.tables import read_table
 from segad_core.bundle.runtime.ahead import in_background
-from segad_core.bundle.runtime.opened import Opened, encode_with, problem_of, sample_of, unknown
-from segad_core.bundle.runtime.opening import Picture, check_several, full_size, whole
+from segad_core.bundle.runtime.opened import Opened, batch_of, problem_of, sample_of, unknown
+from segad_core.bundle.runtime.opening import Picture, check_several, full_size
 from segad_core.bundle.runtime.pipeline import Scored, TrainedPipeline, open_pipeline
 from segad_core.bundle.runtime.prediction import (
     Contribution,
@@ -36,9 +36,9 @@ from segad_core.bundle.runtime.prediction import (
 from segad_core.bundle.runtime.reasons import contributions_of, peaks_of
 from segad_core.bundle.runtime.settling import once_written
 from segad_core.bundle.runtime.taking import MAX_WAIT, taking
-from segad_core.contracts import ImageBatch, Sample
+from segad_core.contracts import Frame, Sample
 from segad_core.errors import ImageError, ResourceError, SegadError
-from segad_core.images import resize
+from segad_core.images.frames import check_in_frame, framed
 from segad_core.images.known_sizes import check_like
 from segad_core.operate.image_table import ImageTable
 from segad_core.operate.operating_point import OperatingPoint
@@ -184,17 +184,18 @@ class Bundle:
         opened = Opened(sample_of(number, image), image)
         try:
             with guarded(f"reading {opened.sample.id}"):
-                return replace(opened, pixels=once_written(partial(self._pixels, image), opened.sample.path))
+                pixels, frame = once_written(partial(self._pixels, image), opened.sample.path)
+                return replace(opened, pixels=pixels, frame=frame)
         except ResourceError:
             raise
         except Exception as error:  # whatever it is, it affects this image alone
             return replace(opened, problem=self._problem(opened.sample, error))
 
-    def _pixels(self, image: Picture) -> NDArray[np.uint8]:
+    def _pixels(self, image: Picture) -> tuple[NDArray[np.uint8], Frame | None]:
         given = self.manifest.pipeline
         with full_size(image, given.white) as pixels:
             self._check_size(pixels.shape[0], pixels.shape[1])
-            return resize(pixels, given.size)
+            return framed(pixels, given.size, given.fit or "stretch")
 
     def _problem(self, sample: Sample, error: Exception) -> str:
         """What went wrong with an image; a file of the bundle has its name there, not that of its copy."""
@@ -205,7 +206,8 @@ class Bundle:
         given = self.manifest.pipeline
         if self.pipeline.segad is not None:
             try:
-                self.pipeline.segad.segmenter.segmenter.check_sizes({(height, width)}, given.size)
+                check = self.pipeline.segad.segmenter.segmenter.check_sizes
+                check_in_frame(check, {(height, width)}, given.size, given.fit or "stretch")
             except SegadError as error:
                 remedy = "Pass images of the shape that the bundle was made for."
                 raise ImageError(error.what, remedy) from error
@@ -218,7 +220,8 @@ class Bundle:
             return []
         try:
             with guarded(f"scoring {opened[0].sample.id}"):
-                scored = self.pipeline.run(self._batch(opened))
+                given, learnt = self.manifest.pipeline, self.pipeline
+                scored = learnt.run(batch_of(opened, given, learnt.encoder, learnt.layers))
         except Exception as error:  # a plugin may raise anything, and a failure is never OK
             if len(opened) > 1:
                 return [one for single in opened for one in self._inspect([single], explain)]
@@ -226,17 +229,6 @@ class Bundle:
                 raise
             return [unknown(replace(opened[0], problem=self._problem(opened[0].sample, error)))]
         return [self._inspection(one, scored, i, explain) for i, one in enumerate(opened)]
-
-    def _batch(self, opened: Sequence[Opened]) -> ImageBatch:
-        pixels = np.stack([one.pixels for one in opened if one.pixels is not None])
-        images = {one.sample: one.image for one in opened}
-
-        def load(sample: Sample) -> NDArray[np.uint8]:
-            return whole(images[sample], self.manifest.pipeline.white)
-
-        encoder, layers = self.pipeline.encoder, self.pipeline.layers
-        encode = None if encoder is None else partial(encode_with, encoder, layers)
-        return ImageBatch([one.sample for one in opened], pixels, encode, load)
 
     def _inspection(self, opened: Opened, scored: Scored, i: int, explain: bool) -> Inspection:
         score, threshold = float(scored.scores[i]), self.operating_point.threshold

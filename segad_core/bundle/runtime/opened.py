@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.bundle.runtime.opening import Picture
+from segad_core.bundle.format.manifest import Pipeline
+from segad_core.bundle.runtime.opening import Picture, whole
 from segad_core.bundle.runtime.prediction import Inspection, Prediction
-from segad_core.contracts import Array, Encoder, Sample
+from segad_core.contracts import Array, Encoder, Frame, ImageBatch, Sample, padding
 from segad_core.errors import SegadError
 
 
@@ -21,6 +23,7 @@ class Opened:
     sample: Sample
     image: Picture
     pixels: NDArray[np.uint8] | None = None
+    frame: Frame | None = None
     problem: str = ""
 
 
@@ -35,7 +38,34 @@ def unknown(opened: Opened) -> Inspection:
     return Inspection(Prediction(opened.sample.id, "UNKNOWN", None, opened.problem), opened.pixels)
 
 
-def encode_with(encoder: Encoder, layers: tuple[str, ...], pixels: NDArray[np.uint8]) -> Mapping[str, Array]:
+def batch_of(
+    opened: Sequence[Opened], given: Pipeline, encoder: Encoder | None, layers: tuple[str, ...]
+) -> ImageBatch:
+    """Images that could be opened, as a batch.
+
+    Args:
+        opened: the images, at their size.
+        given: how they were brought there.
+        encoder, layers: where features come from; None if nothing reads any.
+    """
+    pixels = np.stack([one.pixels for one in opened if one.pixels is not None])
+    frames = [one.frame for one in opened if one.frame is not None]
+    images = {one.sample: one.image for one in opened}
+
+    def load(sample: Sample) -> NDArray[np.uint8]:
+        return whole(images[sample], given.white)
+
+    return ImageBatch(
+        [one.sample for one in opened],
+        pixels,
+        None if encoder is None else partial(_encode, encoder, layers),
+        load,
+        ignored=padding(frames) if frames else None,
+        frames=frames or None,
+    )
+
+
+def _encode(encoder: Encoder, layers: tuple[str, ...], pixels: NDArray[np.uint8]) -> Mapping[str, Array]:
     return encoder.encode(pixels, layers)
 
 

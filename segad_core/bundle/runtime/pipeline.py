@@ -14,6 +14,7 @@ from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import Pipeline
 from segad_core.bundle.format.tables import read_golden
 from segad_core.bundle.runtime.building import Builder
+from segad_core.bundle.runtime.opened import Opened, batch_of
 from segad_core.contracts import (
     Classifier,
     Encoder,
@@ -28,7 +29,8 @@ from segad_core.contracts import (
     optional,
 )
 from segad_core.errors import BundleError, PluginError, ResourceError, SegadError, StoreError, UsageError
-from segad_core.images import decode, decode_resized
+from segad_core.images import at_full_size
+from segad_core.images.frames import framed
 from segad_core.plugins.registry import Registry
 from segad_core.scoring.batch import NamedDetector, ScoredBatch, ScoringPass
 from segad_core.scoring.ignored import Ignored
@@ -240,11 +242,8 @@ def _try_out(container: Container, pipeline: TrainedPipeline) -> None:
     given, golden = container.manifest.pipeline, read_golden(container)
     if not golden:
         raise BundleError(f"{container.path}: holds no golden image", "Make the bundle again.")
-    path, encoder = container.file(golden[0].file), pipeline.encoder
-    batch = ImageBatch(
-        [Sample(golden[0].file, path, None)],
-        decode_resized(path, given.size, given.white).pixels[None],
-        None if encoder is None else lambda pixels: encoder.encode(pixels, pipeline.layers),
-        lambda _: decode(path, given.white).pixels,
-    )
-    pipeline.run(batch)
+    path = container.file(golden[0].file)
+    with at_full_size(path, given.white) as decoded:
+        pixels, frame = framed(decoded.pixels, given.size, given.fit or "stretch")
+    opened = Opened(Sample(golden[0].file, path, None), path, pixels, frame)
+    pipeline.run(batch_of([opened], given, pipeline.encoder, pipeline.layers))

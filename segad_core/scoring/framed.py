@@ -1,0 +1,66 @@
+"""Segmenters on images that are padded or cropped: they see the whole image alone, as it is drawn on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segad_core.contracts import IGNORED, Frame, ImageBatch, MapQuality, Segmenter
+from segad_core.images import resize
+from segad_core.images.frames import whole_size
+
+Maps = NDArray[np.uint8]
+View = tuple[Frame, list[int], ImageBatch]
+"""A frame, the places of the images that it belongs to, and these images as a segmenter sees them."""
+
+
+def views(batch: ImageBatch) -> list[View]:
+    """The images of a batch whole and without padding, those of one size together; made once for a batch."""
+    if "whole images" not in batch.memo:
+        assert batch.frames is not None
+        places: dict[Frame, list[int]] = {}
+        for place, frame in enumerate(batch.frames):
+            places.setdefault(frame, []).append(place)
+        batch.memo["whole images"] = [(frame, of, _view(batch, frame, of)) for frame, of in places.items()]
+    found: list[View] = batch.memo["whole images"]
+    return found
+
+
+def maps_in_frames(segmenter: Segmenter, batch: ImageBatch) -> Maps:
+    """Segmentation maps (N, H, W) of what the batch shows, or (1, H, W) where one holds for every image.
+
+    Padding is in no segment.
+    """
+    found: dict[int, Maps] = {}
+    placed = views(batch)
+    for frame, places, view in placed:
+        maps = np.asarray(segmenter.segment(view))
+        if maps.dtype != np.uint8 or maps.shape[1:] != view.pixels.shape[1:3] or not len(maps):
+            return maps  # told as what breaks the contract
+        if len(maps) == 1 and len(placed) == 1:
+            return frame.placed(maps[0], IGNORED)[None]
+        if len(maps) not in (1, len(places)):
+            return maps
+        for i, place in enumerate(places):
+            found[place] = frame.placed(maps[i if len(maps) > 1 else 0], IGNORED)
+    return np.stack([found[place] for place in range(len(batch))])
+
+
+def quality_in_frames(segmenter: Segmenter, batch: ImageBatch) -> Sequence[MapQuality] | None:
+    """How well the map of each image fits, as the segmenter says of the whole image."""
+    found: dict[int, MapQuality] = {}
+    for _, places, view in views(batch):
+        quality = segmenter.quality(view)
+        if quality is None or len(quality) != len(places):
+            return quality
+        found |= dict(zip(places, quality, strict=True))
+    return [found[place] for place in range(len(batch))]
+
+
+def _view(batch: ImageBatch, frame: Frame, places: Sequence[int]) -> ImageBatch:
+    if frame.shown == (0, 0, *frame.original):
+        return batch.seen_as(batch.pixels[places][:, *frame.image.slices()], None, places)
+    size = whole_size(frame.original, frame.size, "crop")
+    return batch.seen_as(np.stack([resize(batch.full_size(i), size) for i in places]), None, places)
