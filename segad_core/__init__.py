@@ -1,7 +1,7 @@
 """segad's engine: contracts, registry, recipes, store, plan, execution and metrics. It knows no plugin.
 
-For plugin authors: `segad_core.api` and `segad_core.testing`. To inspect images from Python: `Bundle`, and
-the functions `verify` and `learn`, which take one.
+For plugin authors: `segad_core.api` and `segad_core.testing`. To inspect images from Python: `Bundle`,
+`DriftWatch`, and the functions `verify` and `learn`, which take one.
 """
 
 import importlib
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from segad_core.bundle.runtime.bundle import Contribution as Contribution
     from segad_core.bundle.runtime.bundle import Inspection as Inspection
     from segad_core.bundle.runtime.bundle import Prediction as Prediction
+    from segad_core.bundle.runtime.drift import Drift as Drift
+    from segad_core.bundle.runtime.drift import DriftWatch as DriftWatch
     from segad_core.bundle.runtime.learning import learn as learn
     from segad_core.bundle.runtime.selftest import verify as verify
 
@@ -23,6 +25,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 _HOMES = {
     **dict.fromkeys(("Bundle", "Contribution", "Inspection", "Prediction"), "bundle.runtime.bundle"),
+    **dict.fromkeys(("Drift", "DriftWatch"), "bundle.runtime.drift"),
     "learn": "bundle.runtime.learning",
     "verify": "bundle.runtime.selftest",
 }

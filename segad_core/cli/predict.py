@@ -16,6 +16,7 @@ from segad_core.cli.out import say
 
 if TYPE_CHECKING:
     from segad_core.bundle.runtime.bundle import Bundle
+    from segad_core.bundle.runtime.drift import Drift, DriftWatch
     from segad_core.cli.progress import Progress
     from segad_core.tools.results import Mode, Printed, Results
 
@@ -92,6 +93,7 @@ def predict(
         say(f"note: {note}", err=True)
 
     from segad_core.bundle.runtime.bundle import Bundle
+    from segad_core.bundle.runtime.drift import DriftWatch
     from segad_core.bundle.runtime.taking import MAX_WAIT
     from segad_core.cli.progress import Progress
     from segad_core.tools.results import Printed, open_results, summary
@@ -112,16 +114,20 @@ def predict(
             with results:
                 shown = _Shown(None if lines else progress, sum(results.verdicts.values()), found.count)
                 piped = found.count is None
+                watch = DriftWatch(opened)
                 wait = (MAX_WAIT if max_wait is None else max_wait) if piped else None
                 for images_left in (results.left(found.images, piped), results.again()):
-                    for count in _scored(opened, images_left, results, overlays, explain, wait):
+                    for count in _scored(opened, images_left, results, overlays, explain, wait, watch):
                         shown.more(count)
+                _tell(watch.end())
     except KeyboardInterrupt:
         done = f": {summary(results.verdicts)} in {output}; continue with the same command and --resume"
         say(f"interrupted{done if output and results.verdicts else ''}", err=True)
         return 1
     for image, reason in results.unscored:
         say(f"not scored: {image}: {reason}", err=True)
+    if watch.drifts:
+        say(_summary(watch), err=True)
     unscored = f" ({len(results.unscored):,} not scored)" if results.unscored else ""
     where = f": {output}" if output else ""
     say(f"{summary(results.verdicts)}{unscored}{where}", err=output is None)
@@ -135,6 +141,7 @@ def _scored(
     overlays: Path | None,
     explain: bool,
     max_wait: float | None,
+    watch: DriftWatch,
 ) -> Iterator[int]:
     """Scores images and writes the predictions, batch by batch; yields the size of each batch."""
     from segad_core.tools.drawing import Overlays
@@ -145,7 +152,24 @@ def _scored(
             for found in batch:
                 pictures.write(found)
         results.write([found.prediction for found in batch])
+        for found in batch:
+            _tell(watch.add(found))
         yield len(batch)
+
+
+def _tell(drift: Drift | None) -> None:
+    """Says that images do not look like those that the bundle's threshold was set on."""
+    if drift is not None:
+        say(f"note: drift in {drift}", err=True)
+
+
+def _summary(watch: DriftWatch) -> str:
+    return (
+        f"drift: {watch.drifts:,} of {watch.compared:,} comparisons found that images look different from "
+        "the good ones that the threshold was set on. No verdict was changed, but some may be wrong.\n"
+        "  Check the light, the camera and the parts. If all is as it should be, add such images to the data "
+        "set and make the bundle again."
+    )
 
 
 def _alone(overlays: Path | None) -> AbstractContextManager[None]:

@@ -25,9 +25,11 @@ from segad_core.bundle.format.tables import table_files
 from segad_core.bundle.format.writing import Content, write_bundle
 from segad_core.contracts import Executor, optional
 from segad_core.errors import ImageError, RecipeError, UsageError
+from segad_core.fit_bundle.appearance import appearance_of
 from segad_core.fit_bundle.image_data import ImageData
 from segad_core.fit_bundle.pipeline import cannot_be_bundled, pipeline_of
 from segad_core.fit_bundle.vectors import vectors_of
+from segad_core.images.image_set import Preprocessing
 from segad_core.operate.default_point import default_point
 from segad_core.plugins.registry import suggest
 from segad_core.recipe import Recipe
@@ -126,6 +128,8 @@ def _gathered(
         contents |= table_files(data.training(task, split), "training")
     contents |= table_files(calibration, "calibration") | data.golden(task, calibration)
     contents |= vectors_of(task, tasks, data, store)
+    good = [data.samples[name] for name in task.scored_ids if data.samples[name].label == 0]
+    contents |= appearance_of(good, _preprocessing(tasks))
     point, why = default_point(calibration)
     if why:
         log.info("the threshold is set for %s: %s", point.rule, why, extra={"notice": True})
@@ -147,6 +151,11 @@ def _gathered(
     except ValidationError as error:
         raise cannot_be_bundled(task, error) from None
     return manifest, contents | files
+
+
+def _preprocessing(tasks: Sequence[Any]) -> Preprocessing:
+    """How images are brought to the detectors' size: the same for all tasks of a recipe."""
+    return next(task.preprocessing for task in tasks if isinstance(task, FitTask))
 
 
 def _feature_states(task: RowTask, store: Store) -> dict[str, bytes]:

@@ -51,6 +51,7 @@ def test_the_sound_bundle_loads(form: str, sound: Parts, tmp_path: Path) -> None
 SLOTS = (
     *(DETECTOR, FOREST, MASK, "golden.json", "operating.json", "recipe.yaml", "splits.json"),
     *("calibration.json", "calibration.safetensors", "training.json", "training.safetensors"),
+    "appearance.safetensors",
 )
 
 

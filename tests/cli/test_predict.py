@@ -394,3 +394,19 @@ def test_somebody_elses_file_is_refused_and_keeps_its_bytes(lot: Path) -> None:
         result = predict("lot", "-o", name, "--resume")
         assert result.exit_code == 2 and f"{name}: begins with" in said(result)
         assert Path(name).read_bytes() == before
+
+
+def test_a_drift_is_told_and_changes_nothing(lot: Path) -> None:
+    """Once for each 32 images and at the end, on standard error; what is written has no new column."""
+    Path("dark").mkdir()
+    for i in range(40):
+        pixels = np.asarray(Image.open(good(i % 24))) * 0.7
+        Image.fromarray(pixels.astype(np.uint8)).save(f"dark/{i:02}.png")
+    result = predict("dark", "-o", "x.csv")
+    assert result.exit_code == 0
+    notes = [line for line in result.stderr.splitlines() if line.startswith("note: drift in ")]
+    assert len(notes) == 1 and notes[0].startswith("note: drift in images 1 to 32, since dark/00.png: ")
+    assert "brightness is 7" in result.stderr and "drift: 1 of 1 " in result.stderr
+    assert read("x.csv")[0].keys() == {"image", "verdict", "score", "reason", "bundle"}
+    bright = predict(*(good(i) for i in range(24)))
+    assert "drift" not in said(bright)

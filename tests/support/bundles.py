@@ -19,6 +19,7 @@ from builders import segad, workshop, write_recipe
 from pickles import MakesFolder
 from PIL import Image
 
+from segad_core.bundle.format.appearance import read_appearance
 from segad_core.bundle.format.container import MANIFEST, SEAL, seal_of
 from segad_core.bundle.format.tables import read_golden, read_table
 from segad_core.bundle.runtime.bundle import Bundle
@@ -107,6 +108,7 @@ def take_up(path: Path) -> list[float | None]:
         container = bundle.container
         for name in ("calibration", "training"):
             read_table(container, name)
+        read_appearance(container)
         container.text("recipe.yaml")
         container.json("splits.json")
         places = [container.file(golden.file) for golden in read_golden(container)]

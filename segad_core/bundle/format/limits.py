@@ -16,6 +16,7 @@ _MOST = {
     "operating.json": _MIB,
     "golden.json": _MIB,
     "recipe.yaml": _MIB,
+    "appearance.safetensors": _MIB,
     "splits.json": 64 * _MIB,
     "calibration.json": 64 * _MIB,
     "training.json": 64 * _MIB,

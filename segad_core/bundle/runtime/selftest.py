@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segad_core.base.digest import array_digest, digest_of
+from segad_core.bundle.format.appearance import read_appearance
 from segad_core.bundle.format.operating_point import calibration_table
 from segad_core.bundle.format.tables import Golden, read_golden, read_table
 from segad_core.bundle.format.vectors import VectorTable
@@ -130,6 +131,7 @@ def _point_problems(bundle: Bundle) -> list[str]:
 def _claim_problems(bundle: Bundle, listed: Sequence[Golden]) -> list[str]:
     """What the bundle says of itself, and is not so."""
     container, manifest = bundle.container, bundle.manifest
+    read_appearance(container)
     kept, tables = vectors_kept(bundle), [read_table(container, "calibration")]
     if manifest.pipeline.final is not None:
         tables.append(read_table(container, "training"))
