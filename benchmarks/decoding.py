@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from segad_core.base.decoding import Decoding
 from segad_core.contracts import Sample
 from segad_core.images import FileImageSet, take_inventory
 from segad_core.images.image_set import Preprocessing
@@ -59,12 +60,12 @@ def main() -> None:
         images = FileImageSet(large, Preprocessing((256, 256)))
         timed("decode and resize, 2000 x 2000", given.images, lambda: [len(b) for b in images.batches()])
         store = Store(folder / "store")
-        timed("inventory, 2000 x 2000", given.images, lambda: take_inventory(large, 65535, store))
+        timed("inventory, 2000 x 2000", given.images, lambda: take_inventory(large, Decoding(), store))
         tiny = pictures(folder / "tiny", given.tiny + 1, 32, ".png")
         most = tiny[: given.tiny]
-        timed("inventory, tiny, cold", given.tiny, lambda: take_inventory(most, 65535, store))
-        timed("inventory, tiny, warm", given.tiny, lambda: take_inventory(most, 65535, store))
-        timed("inventory, tiny, one image more", given.tiny, lambda: take_inventory(tiny, 65535, store))
+        timed("inventory, tiny, cold", given.tiny, lambda: take_inventory(most, Decoding(), store))
+        timed("inventory, tiny, warm", given.tiny, lambda: take_inventory(most, Decoding(), store))
+        timed("inventory, tiny, one image more", given.tiny, lambda: take_inventory(tiny, Decoding(), store))
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def encoded(recipe: Recipe, samples: Sequence[Sample]) -> tuple[Kept, dict[str, 
     """The images with the detector's layers, and the vectors of the probe."""
     encoder, image = recipe.encoder.build(), recipe.skeleton.image
     names = PatchCore().layers()
-    preprocessing = Preprocessing(image.size, image.white, recipe.skeleton.batch_size)
+    preprocessing = Preprocessing(image.size, image.decoding(), recipe.skeleton.batch_size)
     images = FileImageSet(samples, preprocessing, encoder, tuple(encoder.layers()))
     probe, pixels, layers, vectors = LinearProbe(), [], {n: [] for n in names}, {}
     for batch in images.batches():

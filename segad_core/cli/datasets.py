@@ -110,6 +110,13 @@ def _wrapped(text: str) -> str:
 @click.option(
     "--category", "wanted", multiple=True, metavar="NAME", help="Check only this category. Repeatable."
 )
+@click.option(
+    "--image",
+    "decoding",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="How images are read, as `image` of a recipe: white, window, bayer or page. Repeatable.",
+)
 @click.option("--all", "everything", is_flag=True, help=f"Show all findings, not just {_SHOWN} of each kind.")
 @JSON
 @STORE
@@ -121,6 +128,7 @@ def check(
     root: str | None,
     words: tuple[str, ...],
     wanted: tuple[str, ...],
+    decoding: tuple[str, ...],
     everything: bool,
     as_json: bool,
     store: Path,
@@ -133,27 +141,33 @@ def check(
     with two labels, masks that do not match their images or labels, and published subsets that list missing
     images. Notes are not problems: an image twice in the same part, near-identical images (in training and
     test, or anywhere if there is no official test), bad images without a mask if others have one, images in
-    folders that are not read, and missing published counts.
+    folders that are not read, images of 16 bits, and missing published counts.
 
     Exit codes: 0 no problems, 1 problems, 2 invalid command line or folder, 3 no problems except unreadable
     images.
     """
+    from segad_core.cli.dataset_choice import chosen_categories, open_dataset
     from segad_core.plugins.registry import Registry
 
-    dataset = _open(name, root, words, Registry(third_parties=not no_plugins))
+    dataset = open_dataset(name, root, words, Registry(third_parties=not no_plugins))
 
+    from segad_core.cli.params import image_spec
     from segad_core.cli.progress import Progress
     from segad_core.contracts import optional
     from segad_core.store.store import Store
     from segad_core.tools.dataset_check import absent, beside, check_category
 
     with Progress():  # prints the data set's warnings
-        categories = _categories(dataset, name, wanted)
-    opened = Store(store)
+        categories = chosen_categories(dataset, name, wanted)
+    opened, image = Store(store), image_spec(decoding)
     checks: list[CategoryCheck] = []
     for category in categories:
         with Progress() as progress:
-            checks.append(check_category(dataset, category, opened, partial(_told, progress, category)))
+            checks.append(
+                check_category(
+                    dataset, category, opened, partial(_told, progress, category), image.decoding()
+                )
+            )
         if not as_json:
             _print(checks[-1], everything)
     published = optional.published_categories(dataset)
@@ -212,7 +226,7 @@ def _plain(checked: CategoryCheck) -> dict[str, Any]:
 
 def _print(checked: CategoryCheck, everything: bool) -> None:
     """A category's report: a line for each kind of finding, followed by a line for each finding."""
-    from segad_core.tools.dataset_check import HEADINGS
+    from segad_core.tools.findings import HEADINGS
 
     say(checked.category)
     differ = not checked.published or any(finding.kind == "counts" for finding in checked.findings)
@@ -245,44 +259,3 @@ def _sizes(sizes: dict[str, int]) -> str:
     if others := sum(sizes.values()) - sum(count for _, count in frequent):
         words.append(f"{len(sizes) - len(frequent)} others ({others})")
     return "; ".join(words)
-
-
-def _categories(dataset: Dataset, name: str, wanted: Sequence[str]) -> list[str]:
-    """The categories to check.
-
-    Raises:
-        SegadError: one does not exist.
-    """
-    from segad_core.contracts import optional
-    from segad_core.errors import UsageError
-    from segad_core.plugins.registry import suggest
-
-    known = list(dataset.categories())
-    published = set(optional.published_categories(dataset))
-    for category in wanted:
-        if category not in known:
-            if category in published:
-                dataset.samples(category)  # explains what its folder lacks
-            raise UsageError(
-                f"--category {category}: data set {name} has no such category{suggest(category, known)}"
-            )
-    return [category for category in known if not wanted or category in wanted]
-
-
-def _open(name: str, root: str | None, words: Sequence[str], registry: Registry) -> Dataset:
-    """The data set with the parameters from the command line.
-
-    Raises:
-        UsageError: there is no such data set, or a parameter is unknown, missing or wrong.
-        PluginError: its plugin is broken.
-    """
-    from segad_core.cli.params import checked_params
-    from segad_core.errors import PluginError, UsageError
-
-    try:
-        provider = registry.find("datasets", name)
-    except PluginError as error:
-        raise UsageError(error.what, error.remedy) from error
-    component: Any = registry.component(provider)
-    dataset: Dataset = component(checked_params(component.Params, root, words, f"data set {name}"))
-    return dataset

@@ -63,6 +63,7 @@ def new(image: Path, output: Path | None, segments: str, size: str | None, white
     import numpy as np
     from PIL import Image
 
+    from segad_core.base.decoding import Decoding
     from segad_core.images import decode, resize, write_labels
     from segad_core.images.overlay import Entry, legend
     from segad_core.images.palette import PALETTE, hex_of
@@ -71,7 +72,7 @@ def new(image: Path, output: Path | None, segments: str, size: str | None, white
     output = Path(f"{image.stem}_mask.png") if output is None else output
     layer, colours = (output.with_name(f"{output.stem}_{what}.png") for what in ("image", "colours"))
     _check_free((output, layer, colours), image, force)
-    pixels = decode(image, white).pixels
+    pixels = decode(image, Decoding(white)).pixels
     if wanted is not None:
         pixels = resize(pixels, wanted)
     entries = [Entry(label, (str(label), name, hex_of(PALETTE[label]))) for label, name in enumerate(names)]

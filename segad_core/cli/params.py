@@ -12,6 +12,7 @@ from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import UsageError
 from segad_core.recipe.choice import paths_in
 from segad_core.recipe.document import Document, read_value
+from segad_core.recipe.schema import ImageSpec
 from segad_core.recipe.validation import check
 
 
@@ -64,14 +65,32 @@ def checked_params(
     return result
 
 
+def image_spec(words: Sequence[str]) -> ImageSpec:
+    """How images are read, from `--image KEY=VALUE`.
+
+    Raises:
+        UsageError: with every unknown or wrong key.
+    """
+    given = _Words("--image", {})
+    for word in words:
+        name, value = _parsed(word, "--image")
+        _give(given, name, value, f"--image {word}")
+    spec = check(ImageSpec, given.data, given)
+    if isinstance(spec, list):
+        raise UsageError(spec)
+    result: ImageSpec = spec
+    return result
+
+
 def _give(given: _Words, name: str, value: Any, word: str) -> None:
     if name in given.data:
         raise UsageError(f"{word}: '{name}' is also given by {given.overrides[name,]}", "Remove one of them.")
     given.data[name], given.overrides[name,] = value, word
 
 
-def _parsed(word: str) -> tuple[str, Any]:
+def _parsed(word: str, option: str = "--param") -> tuple[str, Any]:
     name, equals, text = word.partition("=")
     if not equals or not name:
-        raise UsageError(f"--param {word}: must be of the form name=value", "For example: --param good=ok")
-    return name, read_value(text, f"--param {word}")
+        example = "--param good=ok" if option == "--param" else "--image white=4095"
+        raise UsageError(f"{option} {word}: must be of the form name=value", f"For example: {example}")
+    return name, read_value(text, f"{option} {word}")

@@ -60,6 +60,9 @@ def pipeline_of(
             segments=list(segments),
             names=list(names),
             ignore=_ignore(recipe, category, use, files),
+            window=skeleton.image.window,
+            bayer=skeleton.image.bayer,
+            page=skeleton.image.page,
         )
     except ValidationError as error:
         raise cannot_be_bundled(task, error) from None

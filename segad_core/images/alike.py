@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.base.decoding import Decoding
 from segad_core.base.parallel import in_order
 from segad_core.contracts import Progress, Sample, no_progress
 from segad_core.images.alignment import compare
@@ -74,7 +75,7 @@ class _Neighbours:
 
 def near_duplicates(
     inventory: Inventory,
-    white: int,
+    decoding: Decoding,
     store: Store,
     matters: Callable[[str, str], bool],
     progress: Progress = no_progress,
@@ -88,7 +89,7 @@ def near_duplicates(
 
     Args:
         inventory: the images.
-        white: as in `decode`.
+        decoding: as in `decode`.
         store: remembers comparisons, by the content of the images.
         matters: whether a pair of ids is of interest.
         progress: reports how many comparisons are done.
@@ -112,7 +113,7 @@ def near_duplicates(
         *(p for c in candidates for p in c),
     }
     usual = {place: (place, int(near.usual[place])) for place in sorted(places)}
-    compared = _compared([*candidates, *usual.values()], samples, inventory, white, store, progress)
+    compared = _compared([*candidates, *usual.values()], samples, inventory, decoding, store, progress)
     typical = float(np.median([compared[pair][0] for pair in usual.values()]))
     found = []
     for pair in candidates:
@@ -154,17 +155,17 @@ def _compared(
     pairs: Iterable[tuple[int, int]],
     samples: Sequence[Sample],
     inventory: Inventory,
-    white: int,
+    decoding: Decoding,
     store: Store,
     progress: Progress,
 ) -> dict[tuple[int, int], tuple[float, float]]:
     """The differences of pairs, as `compare` gives them; each is computed once for all runs."""
-    records = Records(store, f"pairs-{_SCHEMA}-white-{white}")
+    records = Records(store, f"pairs-{_SCHEMA}-{decoding.name()}")
     known, files = records.read(), [inventory.facts[sample.id].file for sample in samples]
     keys = {pair: " ".join(sorted(files[place] for place in pair)) for pair in pairs}
     missing = [pair for pair, key in keys.items() if key not in known]
     new = {}
-    results = in_order(partial(_differ, samples=samples, white=white), missing)
+    results = in_order(partial(_differ, samples=samples, decoding=decoding), missing)
     for done, (pair, result) in enumerate(zip(missing, results, strict=True), start=1):
         new[keys[pair]] = result
         progress("similar images compared", done, len(missing))
@@ -173,11 +174,11 @@ def _compared(
     return {pair: tuple({**known, **new}[key]) for pair, key in keys.items()}
 
 
-def _differ(pair: tuple[int, int], samples: Sequence[Sample], white: int) -> tuple[float, float]:
-    first, second = (_grey(samples[place], white) for place in pair)
+def _differ(pair: tuple[int, int], samples: Sequence[Sample], decoding: Decoding) -> tuple[float, float]:
+    first, second = (_grey(samples[place], decoding) for place in pair)
     return compare(first, second)
 
 
-def _grey(sample: Sample, white: int) -> NDArray[np.float32]:
-    with at_full_size(sample.path, white) as decoded:
+def _grey(sample: Sample, decoding: Decoding) -> NDArray[np.float32]:
+    with at_full_size(sample.path, decoding) as decoded:
         return grey(decoded.pixels, _SIDE)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.code_digest import modules_digest
+from segad_core.base.decoding import Decoding
 from segad_core.base.digest import digest_of
 from segad_core.contracts import Arrays, Sample
 from segad_core.contracts.images import Keep
@@ -21,12 +22,14 @@ from segad_core.store.store import Store
 _SCHEMA = 1
 
 
-def keeper(store: Store, white: int, plugins: Mapping[str, Mapping[str, str]] = MappingProxyType({})) -> Keep:
+def keeper(
+    store: Store, decoding: Decoding, plugins: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+) -> Keep:
     """Keeps results for an image, keyed by its bytes, the code that derives them and the stated inputs.
 
     Args:
         store: where results are kept.
-        white: as in `decode`.
+        decoding: as in `decode`.
         plugins: for each package whose plugins may derive results, the version of its distribution by name.
     """
 
@@ -37,13 +40,13 @@ def keeper(store: Store, white: int, plugins: Mapping[str, Mapping[str, str]] = 
         key = digest_of(
             {
                 "cell": ["image artifact", _SCHEMA],
-                "image": [image_digest(sample.path), white],
+                "image": [image_digest(sample.path), decoding.key()],
                 "maker": maker.__qualname__,
                 "code": modules_digest([maker.__module__]),
                 "inputs": dict(inputs),
             }
         )
         made_by = plugins.get(maker.__module__.partition(".")[0], {})
-        return kept(store, key, "image artifact", lambda: make(decode(sample.path, white).pixels), made_by)
+        return kept(store, key, "image artifact", lambda: make(decode(sample.path, decoding).pixels), made_by)
 
     return keep

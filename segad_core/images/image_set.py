@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.base.decoding import Decoding
 from segad_core.base.digest import digest_of
 from segad_core.base.parallel import in_order
 from segad_core.base.scratch import scratch_array
@@ -26,7 +27,7 @@ from segad_core.contracts import (
     to_numpy,
 )
 from segad_core.contracts.images import Keep
-from segad_core.images.decode import at_full_size, decode, decode_resized
+from segad_core.images.decode import PLAIN, at_full_size, decode, decode_resized
 from segad_core.images.faults import image_digest
 from segad_core.images.frames import framed
 
@@ -39,14 +40,14 @@ class Preprocessing:
     """How an image is brought to the detectors' size."""
 
     size: tuple[int, int]
-    white: int = 65535
+    decoding: Decoding = PLAIN
     batch_size: int = 16
     fit: Fit = "stretch"
 
     def identity(self) -> dict[str, Any]:
         """What decides the pixels; without what is as it always was."""
-        plain = asdict(self)
-        return {name: value for name, value in plain.items() if (name, value) != ("fit", "stretch")}
+        plain = {"size": self.size, **self.decoding.plain(), "batch_size": self.batch_size}
+        return plain if self.fit == "stretch" else {**plain, "fit": self.fit}
 
 
 @dataclass
@@ -55,7 +56,7 @@ class FileImageSet:
 
     Attributes:
         samples: the images, in order.
-        preprocessing: size, 16-bit white and batch size.
+        preprocessing: decoding, size and batch size.
         encoder: where features come from, if anything wants them.
         layers: the layers to compute.
         progress: reports how many images an encoder pass has processed.
@@ -171,12 +172,12 @@ class FileImageSet:
     def _decode(self, sample: Sample) -> _Decoded:
         given = self.preprocessing
         if given.fit == "stretch":
-            return decode_resized(sample.path, given.size, given.white).pixels, None
-        with at_full_size(sample.path, given.white) as decoded:
+            return decode_resized(sample.path, given.size, given.decoding).pixels, None
+        with at_full_size(sample.path, given.decoding) as decoded:
             return framed(decoded.pixels, given.size, given.fit)
 
     def _load(self, sample: Sample) -> NDArray[np.uint8]:
-        return decode(sample.path, self.preprocessing.white).pixels
+        return decode(sample.path, self.preprocessing.decoding).pixels
 
     def _encode(self, pixels: NDArray[np.uint8]) -> Mapping[str, Array]:
         assert self.encoder is not None

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from segad_core.base.decoding import Decoding
 from segad_core.base.digest import array_digest
 from segad_core.base.parallel import in_order
 from segad_core.contracts import Progress, Sample, no_progress
@@ -25,8 +26,8 @@ _SECONDS = 30.0
 _LABELS = {0: "good", 1: "bad", None: "doubtful"}
 
 
-Examined = tuple[str, bool, tuple[int, int], str]
-"""The result of decoding an image: digest of its pixels, whether it was scaled, size, thumbnail."""
+Examined = tuple[str, bool, tuple[int, int], str, int | None]
+"""Of a decoded image: the digest of its pixels, whether it was scaled, size, thumbnail, highest value."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Facts:
         scaled: whether it was scaled from 16 bits to 8.
         size: (height, width) on disk.
         thumbnail: as `thumbnail` gives it.
+        highest: the highest value in the file, if it was scaled.
     """
 
     file: str
@@ -46,6 +48,7 @@ class Facts:
     scaled: bool
     size: tuple[int, int]
     thumbnail: str = ""
+    highest: int | None = None
 
 
 @dataclass
@@ -65,7 +68,7 @@ class Inventory:
 
 def take_inventory(
     samples: Sequence[Sample],
-    white: int,
+    decoding: Decoding,
     store: Store,
     progress: Progress = no_progress,
 ) -> Inventory:
@@ -73,7 +76,7 @@ def take_inventory(
 
     Args:
         samples: the images of a category.
-        white: as in `decode`.
+        decoding: as in `decode`.
         store: remembers the content of each image, whatever set it is in.
         progress: reports how many images are decoded.
 
@@ -84,19 +87,19 @@ def take_inventory(
     read = dict(zip([s.id for s in ordered], in_order(_file_digest, ordered), strict=True))
     digests = {image: digest for image, digest in read.items() if isinstance(digest, str)}
     errors = {image: error for image, error in read.items() if isinstance(error, ImageError)}
-    records = Records(store, f"images-{_SCHEMA}-white-{white}")
-    known = records.read()
+    records = Records(store, f"images-{_SCHEMA}-{decoding.name()}")
+    known = {digest: one for digest, one in records.read().items() if len(one) == 5 or not one[1]}
     missing = [s for s in ordered if s.id in digests and digests[s.id] not in known]
-    examined = _examine_all(missing, white, digests, records, progress)
+    examined = _examine_all(missing, decoding, digests, records, progress)
     result = Inventory()
     for sample in ordered:
         outcome = errors.get(sample.id) or examined.get(sample.id) or known[digests[sample.id]]
         if isinstance(outcome, ImageError):
             result.unreadable[sample.id] = outcome
         else:
-            pixels, scaled, (height, width), small = outcome
+            pixels, scaled, (height, width), small, *more = outcome
             result.samples.append(sample)
-            result.facts[sample.id] = Facts(digests[sample.id], pixels, scaled, (height, width), small)
+            result.facts[sample.id] = Facts(digests[sample.id], pixels, scaled, (height, width), small, *more)
     return result
 
 
@@ -158,7 +161,7 @@ def _file_digest(sample: Sample) -> str | ImageError:
 
 def _examine_all(
     samples: Sequence[Sample],
-    white: int,
+    decoding: Decoding,
     digests: Mapping[str, str],
     records: Records,
     progress: Progress,
@@ -170,7 +173,7 @@ def _examine_all(
     outcomes: dict[str, Examined | ImageError] = {}
     new: dict[str, Examined] = {}
     saved = time.monotonic()
-    for sample, outcome in zip(samples, in_order(partial(_examine, white=white), samples), strict=True):
+    for sample, outcome in zip(samples, in_order(partial(_examine, decoding=decoding), samples), strict=True):
         outcomes[sample.id] = outcome
         if not isinstance(outcome, ImageError):
             new[digests[sample.id]] = outcome
@@ -183,10 +186,11 @@ def _examine_all(
     return outcomes
 
 
-def _examine(sample: Sample, white: int) -> Examined | ImageError:
+def _examine(sample: Sample, decoding: Decoding) -> Examined | ImageError:
     try:
-        with at_full_size(sample.path, white) as decoded:
+        with at_full_size(sample.path, decoding) as decoded:
             height, width = decoded.pixels.shape[:2]
-            return array_digest(decoded.pixels), decoded.scaled, (height, width), thumbnail(decoded.pixels)
+            small = thumbnail(decoded.pixels)
+            return array_digest(decoded.pixels), decoded.scaled, (height, width), small, decoded.highest
     except ImageError as error:
         return error

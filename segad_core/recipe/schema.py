@@ -13,6 +13,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from segad_core.base.decoding import WHITE, Bayer, Decoding, Page, Value
 from segad_core.contracts.frame import LONGEST_SIDE, Fit
 from segad_core.recipe.document import Place
 from segad_core.recipe.parts_spec import PartsSpec
@@ -40,12 +41,18 @@ class ImageSpec(Strict):
         resize: PIL's bilinear filter, antialiased.
         white: the value of white in 16-bit images, which are scaled to 8 bits.
         fit: `stretch`; or the ratio is kept: `pad` adds grey that is ignored, `crop` cuts the longer side.
+        window: the values that become black and white, instead of 0 and white; others are cut off.
+        bayer: the pattern of raw images.
+        page: of TIFF files with several, from 1.
     """
 
     size: Annotated[tuple[_Side, _Side], AfterValidator(_not_too_large)] = (256, 256)
     resize: Literal["pil_bilinear"] = "pil_bilinear"
     white: Annotated[int, Field(ge=255, le=65535)] = 65535
     fit: Fit = "stretch"
+    window: tuple[Value, Value] | None = None
+    bayer: Bayer | None = None
+    page: Page | None = None
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -53,6 +60,20 @@ class ImageSpec(Strict):
         plain: dict[str, Any] = handler(self)
         fields = type(self).model_fields
         return {n: v for n, v in plain.items() if n not in _OPTIONAL or getattr(self, n) != fields[n].default}
+
+    @model_validator(mode="after")
+    def _one_range(self) -> ImageSpec:
+        if self.window is not None and self.window[0] >= self.window[1]:
+            raise PydanticCustomError("row", "window: must be two values, the lower one first")
+        if self.window is not None and "white" in self.model_fields_set and self.white != WHITE:
+            raise PydanticCustomError(
+                "row", "window: says what is white, so 'white' does not apply: remove one"
+            )
+        return self
+
+    def decoding(self) -> Decoding:
+        """How images are read."""
+        return Decoding(self.white, self.window, self.bayer, self.page)
 
 
 class ClassifierUse(Use):

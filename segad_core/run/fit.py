@@ -164,7 +164,7 @@ def open_images(
     encoder = encoder if layers else None
     packages = {choice.component.__module__.partition(".")[0]: choice for choice in _image_plugins(task)}
     plugins = {package: distributions(choice) for package, choice in packages.items()}
-    keep = keeper(store, task.preprocessing.white, plugins)
+    keep = keeper(store, task.preprocessing.decoding, plugins)
     images = FileImageSet(task.samples, task.preprocessing, encoder, layers, progress, keep)
     if task.ignore is None:
         return images

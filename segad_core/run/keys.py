@@ -28,7 +28,7 @@ def plain_preprocessing(preprocessing: Preprocessing, ignore: Ignoring | None = 
     return {
         "size": list(preprocessing.size),
         "resize": "pil_bilinear",
-        "white": preprocessing.white,
+        **preprocessing.decoding.plain(),
         "batch_size": preprocessing.batch_size,
         **({"fit": preprocessing.fit} if preprocessing.fit != "stretch" else {}),
         **({"ignore": ignore.identity()} if ignore else {}),

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from segad_core.base.decoding import Decoding
 from segad_core.base.notes import Notes
 from segad_core.contracts import Learner, Progress, Sample, no_progress, optional
 from segad_core.contracts.segmenter import inspected
 from segad_core.errors import DataError, ImageError, RecipeError
 from segad_core.images import Facts, Inventory, check_labels, take_inventory
 from segad_core.images.frames import check_in_frame
+from segad_core.images.levels import unused
 from segad_core.recipe import Recipe
 from segad_core.run.final_checks import check_finals, note_seen_scores
 from segad_core.run.ignored import ignoring_of
@@ -126,11 +128,11 @@ def prepare(
         if recipe.skeleton.parts:
             samples, views = with_views(recipe.skeleton.parts, category, samples, notes)
         image = recipe.skeleton.image
-        white = image.white
+        decoding = image.decoding()
         told = partial(_in_category, progress, category)
-        inventory = take_inventory(samples, white, store, told)
+        inventory = take_inventory(samples, decoding, store, told)
         _report_unreadable(inventory, category)
-        _report_scaled(inventory, category, white)
+        _report_scaled(inventory, category, decoding)
         report_sizes(category, inventory, image)
         check_labels(inventory.samples, inventory.facts, f"category '{category}'")
         sizes = {facts.size for facts in inventory.facts.values()}
@@ -150,7 +152,7 @@ def prepare(
             splits = make_part_splits(recipe, category, listed, inventory, parts, from_file, notes, groups)
         else:
             splits = make_splits(recipe, category, listed, inventory, subsets, from_file, notes, groups)
-        report_alike(category, inventory, splits.values(), white, store, notes, told)
+        report_alike(category, inventory, splits.values(), decoding, store, notes, told)
         splits = {
             fold: replace(s, unused=tuple(sorted({*s.unused, *left_out}))) for fold, s in splits.items()
         }
@@ -269,15 +271,20 @@ def _report_unreadable(inventory: Inventory, category: str) -> None:
         )
 
 
-def _report_scaled(inventory: Inventory, category: str, white: int) -> None:
-    scaled = [image for image, facts in inventory.facts.items() if facts.scaled]
-    if scaled:
-        log.warning(
-            "category '%s': %d image%s of 16 bits (the first: '%s') scaled to 8 bits with %d as white; "
-            "if white has another value in these images, set image.white in the recipe",
-            category,
-            len(scaled),
-            "s" * (len(scaled) > 1),
-            scaled[0],
-            white,
-        )
+def _report_scaled(inventory: Inventory, category: str, decoding: Decoding) -> None:
+    scaled = {image: facts.highest or 0 for image, facts in inventory.facts.items() if facts.scaled}
+    if not scaled:
+        return
+    how = f"{decoding.white} as white" if decoding.window is None else "the recipe's window"
+    highest = max(scaled.values())
+    log.warning(
+        "category '%s': %d image%s of 16 bits (the first: '%s') scaled to 8 bits with %s; %s",
+        category,
+        len(scaled),
+        "s" * (len(scaled) > 1),
+        next(iter(scaled)),
+        how,
+        unused(highest, decoding)
+        or f"the highest value found is {highest}; if white has another value in these images, set "
+        "image.white in the recipe",
+    )

@@ -29,7 +29,7 @@ class Trainings:
         self.by_id = {sample.id: sample for sample in inventory.samples}
         skeleton = recipe.skeleton
         image = skeleton.image
-        self.preprocessing = Preprocessing(image.size, image.white, skeleton.batch_size, image.fit)
+        self.preprocessing = Preprocessing(image.size, image.decoding(), skeleton.batch_size, image.fit)
         self.ignore = ignoring_of(recipe, category)
         self.described = Described(recipe, category, inventory, self.preprocessing, self.ignore)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from segad_core.base.decoding import Decoding
 from segad_core.base.notes import Notes
 from segad_core.contracts import Progress
 from segad_core.images import Inventory, near_duplicates
@@ -18,7 +19,7 @@ def report_alike(
     category: str,
     inventory: Inventory,
     splits: Collection[Split],
-    white: int,
+    decoding: Decoding,
     store: Store,
     notes: Notes,
     progress: Progress,
@@ -29,7 +30,7 @@ def report_alike(
         category: for messages.
         inventory: the images of the category.
         splits: of the category.
-        white: as in `decode`.
+        decoding: as in `decode`.
         store: remembers comparisons.
         notes: for the reader of the results.
         progress: reports comparisons.
@@ -42,7 +43,7 @@ def report_alike(
             for test, learnt in parts
         )
 
-    pairs = near_duplicates(inventory, white, store, leaks, progress)
+    pairs = near_duplicates(inventory, decoding, store, leaks, progress)
     if pairs:
         named = "; ".join(f"'{pair.first}' and '{pair.second}' ({pair})" for pair in pairs[:_SHOWN])
         more = f"; and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""

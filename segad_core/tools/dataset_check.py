@@ -7,65 +7,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from segad_core.base.connected import connected
+from segad_core.base.decoding import Decoding
 from segad_core.base.files import is_file
 from segad_core.base.parallel import in_order
 from segad_core.contracts import Dataset, Progress, Sample, no_progress, optional
 from segad_core.errors import ImageError, SegadError
 from segad_core.images import Facts, Inventory, Pair, near_duplicates, read_mask, take_inventory
 from segad_core.images.geometry import counted, in_words, shapes
-from segad_core.recipe.schema import ImageSpec
+from segad_core.images.levels import unused
 from segad_core.store.store import Store
+from segad_core.tools.findings import HEADINGS, Finding, listed
 
-HEADINGS = {
-    "absent": "missing categories",
-    "unlisted": "category cannot be listed",
-    "counts": "image counts differ from the published ones",
-    "ids": "duplicate ids",
-    "unreadable": "unreadable images",
-    "contradictions": "contradictory lists",
-    "labels": "identical images with different labels",
-    "leaks": "images in both training and test",
-    "mask_absent": "missing masks",
-    "mask_unreadable": "unreadable masks",
-    "mask_size": "masks that differ in size from their images",
-    "mask_empty": "bad images with an empty mask",
-    "mask_good": "good images with a defect in their mask",
-    "subsets": "invalid subsets of bad training images",
-    "repeated": "duplicate images",
-    "alike": "near-identical images",
-    "unmasked": "bad images without a mask, although others have one",
-    "shapes": "images of another shape than most",
-    "unread": "images that are not read",
-}
-"""The kinds of findings, in the order of the report."""
-
-NOTES = ("repeated", "alike", "unmasked", "shapes", "unread")
-"""The kinds that are not problems."""
-
-_SHOWN = 5
-"""How many images one finding names at most."""
-
-_WHITE = ImageSpec().white
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A problem or a note.
-
-    Attributes:
-        kind: a key of `HEADINGS`.
-        text: what and where.
-        images: ids of the images concerned.
-    """
-
-    kind: str
-    text: str
-    images: tuple[str, ...] = ()
-
-    @property
-    def is_problem(self) -> bool:
-        """Whether it is a problem; otherwise it is a note."""
-        return self.kind not in NOTES
+_DECODING = Decoding()
 
 
 @dataclass
@@ -92,11 +45,21 @@ class CategoryCheck:
 
 
 def check_category(
-    dataset: Dataset, category: str, store: Store, progress: Progress = no_progress
+    dataset: Dataset,
+    category: str,
+    store: Store,
+    progress: Progress = no_progress,
+    decoding: Decoding = _DECODING,
 ) -> CategoryCheck:
     """Reads every image and every mask of a category, and reports what it holds and what is wrong.
 
     A category that the data set cannot list is a finding, so that the other categories are still checked.
+
+    Args:
+        dataset, category: what to check.
+        store: remembers the content of images.
+        progress: reports images and masks.
+        decoding: as a recipe would have it.
     """
     result = CategoryCheck(category)
     try:
@@ -109,7 +72,7 @@ def check_category(
     result.images = dict(sorted(Counter(sample.stratum for sample in given).items()))
     result.defects = dict(sorted(Counter(name for s in given for name in s.defects()).items()))
     samples = {sample.id: sample for sample in reversed(given)}
-    inventory = take_inventory(list(samples.values()), _WHITE, store, progress)
+    inventory = take_inventory(list(samples.values()), decoding, store, progress)
     result.sizes = counted([facts.size for facts in inventory.facts.values()])
     ordered = [samples[image] for image in sorted(samples)]
     findings = result.findings
@@ -120,7 +83,8 @@ def check_category(
     findings += [Finding("unreadable", e.what, (image,)) for image, e in inventory.unreadable.items()]
     findings += [Finding("contradictions", text) for text in optional.contradictions(dataset, category)]
     findings += _duplicates(inventory)
-    findings += _alike(inventory, store, progress)
+    findings += _alike(inventory, decoding, store, progress)
+    findings += _levels(inventory, decoding)
     findings += _masks(ordered, inventory.facts, progress)
     findings += _unmasked(ordered)
     findings += _shapes(inventory)
@@ -147,7 +111,7 @@ def _repeated_ids(samples: Sequence[Sample]) -> Iterator[Finding]:
         paths[sample.id].append(str(sample.path))
     for image, files in paths.items():
         if len(files) > 1:
-            yield Finding("ids", f"'{image}': {_listed(files)}", (image,))
+            yield Finding("ids", f"'{image}': {listed(files)}", (image,))
 
 
 def _duplicates(inventory: Inventory) -> Iterator[Finding]:
@@ -161,13 +125,13 @@ def _duplicates(inventory: Inventory) -> Iterator[Finding]:
         labelled = "labels" if len({sample.label for sample in group}) > 1 else ""
         leaked = "leaks" if {"train", "test"} <= {sample.split for sample in group} else ""
         same_bytes = len({inventory.facts[sample.id].file for sample in group}) == 1
-        named = _listed([f"'{sample.id}' ({sample.stratum})" for sample in group])
+        named = listed([f"'{sample.id}' ({sample.stratum})" for sample in group])
         text = f"identical {'files' if same_bytes else 'pixels'}: {named}"
         for kind in [kind for kind in (labelled, leaked) if kind] or ["repeated"]:
             yield Finding(kind, text, tuple(sample.id for sample in group))
 
 
-def _alike(inventory: Inventory, store: Store, progress: Progress) -> Iterator[Finding]:
+def _alike(inventory: Inventory, decoding: Decoding, store: Store, progress: Progress) -> Iterator[Finding]:
     """Groups of near-identical images; where there is an official test, those in both training and test."""
     samples = {sample.id: sample for sample in inventory.samples}
     divided = any(sample.split == "test" for sample in inventory.samples)
@@ -175,17 +139,27 @@ def _alike(inventory: Inventory, store: Store, progress: Progress) -> Iterator[F
     def matters(first: str, second: str) -> bool:
         return not divided or samples[first].split != samples[second].split
 
-    pairs = near_duplicates(inventory, _WHITE, store, matters, progress)
+    pairs = near_duplicates(inventory, decoding, store, matters, progress)
     alike: dict[int, list[Pair]] = defaultdict(list)
     for number, pair in zip(connected([(p.first, p.second) for p in pairs]), pairs, strict=True):
         alike[number].append(pair)
     order = {image: place for place, image in enumerate(sorted(samples))}
     for group in alike.values():
         images = sorted({image for pair in group for image in (pair.first, pair.second)})
-        named = _listed([f"'{image}' ({samples[image].stratum})" for image in images])
+        named = listed([f"'{image}' ({samples[image].stratum})" for image in images])
         consecutive = order[images[-1]] - order[images[0]] == len(images) - 1
         text = f"{named}: {group[0]}{', consecutive names' * consecutive}"
         yield Finding("alike", text, tuple(images))
+
+
+def _levels(inventory: Inventory, decoding: Decoding) -> Iterator[Finding]:
+    """The images of 16 bits, with their highest value, as nothing else says where white is."""
+    highest = {image: facts.highest or 0 for image, facts in inventory.facts.items() if facts.scaled}
+    if highest:
+        most = max(highest.values())
+        text = f"{len(highest)} of {len(inventory.facts)} (the first: '{next(iter(highest))}'): "
+        told = unused(most, decoding) or f"the highest value found is {most}"
+        yield Finding("levels", text + told, tuple(highest))
 
 
 def _masks(samples: Sequence[Sample], facts: dict[str, Facts], progress: Progress) -> Iterator[Finding]:
@@ -237,7 +211,7 @@ def _unmasked(samples: Sequence[Sample]) -> Iterator[Finding]:
         without = [sample.id for sample in members if sample.mask is None]
         if without:
             count = f"{len(without)} of {len(members)}"
-            named = _listed([f"'{image}'" for image in without])
+            named = listed([f"'{image}'" for image in without])
             yield Finding("unmasked", f"{stratum}: {count}: {named}", tuple(without))
 
 
@@ -246,7 +220,7 @@ def _shapes(inventory: Inventory) -> Iterator[Finding]:
     found = shapes({sample.id: inventory.facts[sample.id].size for sample in inventory.samples})
     if found and 2 * len(found[0].images) > len(inventory.samples):
         for shape in found[1:]:
-            named = _listed([f"'{image}'" for image in shape.images])
+            named = listed([f"'{image}'" for image in shape.images])
             yield Finding("shapes", f"{in_words(shape.size)}: {named}", shape.images)
 
 
@@ -272,8 +246,3 @@ def _subsets(
             else:
                 continue
             yield Finding("subsets", f"'{name}': '{image}' {fault}", (image,))
-
-
-def _listed(words: Sequence[str]) -> str:
-    more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
-    return ", ".join(words[:_SHOWN]) + more

@@ -107,13 +107,13 @@ def preview(
     spec = recipe.skeleton.image
     mean = _mean_of(good, spec, category, progress)
     sample = wanted or mean.samples[0]
-    with at_full_size(sample.path, spec.white) as decoded:
+    with at_full_size(sample.path, spec.decoding()) as decoded:
         original = decoded.pixels.shape
     check_in_frame(segmenter.check_sizes, {*mean.sizes, (original[0], original[1])}, spec.size, spec.fit)
 
     notes = list(optional.notes(segmenter))
-    how = Preprocessing(spec.size, spec.white, fit=spec.fit)
-    images = FileImageSet([sample], how, keep=keeper(store, spec.white))
+    how = Preprocessing(spec.size, spec.decoding(), fit=spec.fit)
+    images = FileImageSet([sample], how, keep=keeper(store, spec.decoding()))
     if ignore := ignoring_of(recipe, category):
         check_in_frame(ignore.check_sizes, mean.sizes, spec.size, spec.fit)
         images = replace(images, ignoring=ignore.build(device))
@@ -220,7 +220,7 @@ def _mean_of(good: Sequence[Sample], spec: ImageSpec, category: str, progress: P
 def _resized(sample: Sample, spec: ImageSpec) -> tuple[NDArray[np.uint8], tuple[int, int]] | ImageError:
     """An image at the recipe's size, and its original size."""
     try:
-        with at_full_size(sample.path, spec.white) as decoded:
+        with at_full_size(sample.path, spec.decoding()) as decoded:
             pixels = decoded.pixels
             return framed(pixels, spec.size, spec.fit)[0], (pixels.shape[0], pixels.shape[1])
     except ImageError as error:

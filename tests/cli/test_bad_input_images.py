@@ -24,6 +24,7 @@ from builders import (
 )
 from PIL import Image
 
+from segad_core.base.decoding import Decoding
 from segad_core.errors import ImageError
 from segad_core.images import decode
 
@@ -32,6 +33,7 @@ ANIMATED = {"save_all": True, "append_images": FRAMES[1:]}
 AGAIN = "Copy it again from its source, or remove it."
 CONVERT = "Convert it to PNG, or remove it."
 ONE = "Save the frame that counts as a single image."
+PAGE = f"{ONE} Or choose a page with image.page in the recipe; 1 is the first."
 SMALLER = "Crop or shrink it, or remove it."
 
 
@@ -59,7 +61,7 @@ UNREADABLE: dict[str, tuple[bytes, str, str]] = {
     "animated.webp": (encoded(FRAMES[0], "WEBP", **ANIMATED), "holds several frames", ONE),
     "animated gif.webp": (encoded(FRAMES[0], "GIF", **ANIMATED), "holds several frames", ONE),
     "animated.png": (encoded(FRAMES[0], "PNG", **ANIMATED), "holds several frames", ONE),
-    "pages.tif": (encoded(FRAMES[0], "TIFF", **ANIMATED), "holds several frames", ONE),
+    "pages.tif": (encoded(FRAMES[0], "TIFF", **ANIMATED), "holds several frames", PAGE),
     "float.tif": (
         encoded(Image.fromarray(picture(79)[:, :, 0].astype(np.float32)), "TIFF"),
         "holds 'F' pixels, whose black and white levels are unknown",
@@ -186,13 +188,14 @@ def test_grey_of_16_bits_is_scaled_and_said(tmp_path: Path) -> None:
     result = run_command(write_recipe(tmp_path, ("size: [48, 48]", "size: [48, 48], white: 4095")))
     warning = (
         "category 'a': 1 image of 16 bits (the first: 'good/wide.png') scaled to 8 bits with 4095 as white; "
-        "if white has another value in these images, set image.white in the recipe"
+        f"the highest value found is {wide.max()}; if white has another value in these images, set "
+        "image.white in the recipe"
     )
     assert f"warning: {warning}\n" in said(result)
     assert warning in (tmp_path / "runs" / "tiny" / "latest" / "run.log").read_text()
     assert result.exit_code == 0
 
-    decoded = decode(tmp_path / "data" / "a" / "good" / "wide.png", 4095)
+    decoded = decode(tmp_path / "data" / "a" / "good" / "wide.png", Decoding(4095))
     assert decoded.scaled
     np.testing.assert_array_equal(decoded.pixels[:, :, 0], np.rint(wide * (255 / 4095)))
 

@@ -20,6 +20,7 @@ from PIL import Image
 from scenario import Scenario, Trial
 
 from segad_core.base import files
+from segad_core.base.decoding import Decoding
 from segad_core.base.leftovers import scratch_folder, temporary_folder
 from segad_core.base.locks import held
 from segad_core.bundle.format.container import Container
@@ -152,7 +153,7 @@ def _read_texts(home: Path) -> object:
 
 def _inventory(home: Path) -> object:
     samples = [Sample(path.name, path, 0) for path in sorted((home / "data").rglob("*.png"))]
-    found = take_inventory(samples, 65535, Store(home / "store"))
+    found = take_inventory(samples, Decoding(), Store(home / "store"))
     return found.samples, found.facts, {name: str(error) for name, error in found.unreadable.items()}
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import segad_core.images.artifacts
+from segad_core.base.decoding import Decoding
 from segad_core.contracts import Arrays, ImageBatch, Sample
 from segad_core.images.artifacts import keeper
 from segad_core.store.store import Store
@@ -34,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 
 def artifact(path: Path, store: Path, inputs: dict[str, Any] | None = None, name: str = "a") -> Arrays:
     sample, pixels = Sample(name, path, 0), np.zeros((1, 8, 8, 3), np.uint8)
-    return ImageBatch([sample], pixels, keep=keeper(Store(store), 65535)).artifact(0, inputs or {}, make)
+    return ImageBatch([sample], pixels, keep=keeper(Store(store), Decoding())).artifact(0, inputs or {}, make)
 
 
 def test_it_is_made_once_of_the_image_as_it_is_on_disk(path: Path, tmp_path: Path) -> None:
@@ -70,7 +71,7 @@ def other(image: NDArray[np.uint8]) -> Arrays:
 
 
 def test_two_makers_of_one_module_do_not_meet(path: Path, tmp_path: Path) -> None:
-    sample, keep = Sample("a", path, 0), keeper(Store(tmp_path / "store"), 65535)
+    sample, keep = Sample("a", path, 0), keeper(Store(tmp_path / "store"), Decoding())
     images = ImageBatch([sample], np.zeros((1, 8, 8, 3), np.uint8), keep=keep)
     first = images.artifact(0, {}, make)
     second = images.artifact(0, {}, partial(other))

@@ -12,6 +12,7 @@ import hostile_images as hostile
 import numpy as np
 import pytest
 
+from segad_core.base.decoding import Decoding
 from segad_core.bundle.runtime import opening
 from segad_core.contracts import Sample
 from segad_core.errors import ImageError
@@ -76,7 +77,7 @@ def test_the_whole_image_is_held_only_until_it_is_resized(
     images = FileImageSet(samples, Preprocessing((8, 8)))
     assert sum(len(batch) for batch in images.batches()) == 9
     decode_resized(samples[0].path, (8, 8))
-    with opening.full_size(samples[0].path, 65535) as pixels:
+    with opening.full_size(samples[0].path, Decoding()) as pixels:
         assert one._free == 0
         assert pixels.shape == (30, 40, 3)
     assert held == [0] * 10

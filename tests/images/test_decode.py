@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segad_core.base.decoding import Decoding
 from segad_core.errors import ImageError
 from segad_core.images import decode, resize
 
@@ -71,9 +72,9 @@ def test_sixteen_bits_are_scaled_never_clipped(tmp_path: Path, suffix: str) -> N
 
 def test_sixteen_bits_with_a_white_of_their_own(tmp_path: Path) -> None:
     path = _saved(tmp_path / "x.png", Image.fromarray(np.array([[0, 2048, 4095]], np.uint16)))
-    assert decode(path, white=4095).pixels[0, :, 0].tolist() == [0, 128, 255]
+    assert decode(path, Decoding(4095)).pixels[0, :, 0].tolist() == [0, 128, 255]
     with pytest.raises(ImageError, match=r"has the value 4095, above the recipe's white of 4094"):
-        decode(path, white=4094)
+        decode(path, Decoding(4094))
 
 
 def test_floating_point_is_refused(tmp_path: Path) -> None:

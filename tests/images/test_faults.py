@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from segad_core.base.decoding import Decoding
 from segad_core.bundle.runtime import opening
 from segad_core.contracts import Sample
 from segad_core.errors import ImageError, ResourceError
@@ -35,13 +36,13 @@ OWN = [errno.ENOENT, errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG
 
 
 def _inventory(path: Path) -> None:
-    found = take_inventory([Sample("a", path, 0)], 65535, Store(path.parent / "store"))
+    found = take_inventory([Sample("a", path, 0)], Decoding(), Store(path.parent / "store"))
     for error in found.unreadable.values():
         raise error
 
 
 def _kept(path: Path) -> None:
-    keeper(Store(path.parent / "store"), 65535)(Sample("a", path, 0), {}, lambda pixels: {"a": pixels})
+    keeper(Store(path.parent / "store"), Decoding())(Sample("a", path, 0), {}, lambda pixels: {"a": pixels})
 
 
 READERS: dict[str, Callable[[Path], object]] = {
@@ -57,7 +58,7 @@ READERS: dict[str, Callable[[Path], object]] = {
         [Sample("a", path, 0)], Preprocessing((2, 2))
     ).digest(),
     "artifact": _kept,
-    "bundle": lambda path: opening.whole(path, 65535),
+    "bundle": lambda path: opening.whole(path, Decoding()),
 }
 
 
@@ -162,7 +163,7 @@ def test_a_path_that_cannot_be_looked_at(image: Path, monkeypatch: pytest.Monkey
 
             patched.setattr(Path, "stat", fails)
             with pytest.raises(kind) as caught:
-                opening.whole(image, 65535)
+                opening.whole(image, Decoding())
         assert str(image) in caught.value.what
 
 

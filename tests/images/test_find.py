@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from segad_core.base.decoding import Decoding
 from segad_core.bundle.runtime.opening import whole
 from segad_core.errors import ImageError, ResourceError, UsageError
 from segad_core.images.find import ImagePaths, find_images
@@ -190,10 +191,10 @@ def test_a_folder_that_may_not_be_read_says_so(lots: Path, monkeypatch: pytest.M
         raise PermissionError(13, "Permission denied", path)
 
     with pytest.raises(ImageError, match="is a folder"):
-        whole("lot2", 255)
+        whole("lot2", Decoding(255))
     monkeypatch.setattr(os, "scandir", forbidden)
     with pytest.raises(ImageError, match=r"cannot be read \(Permission denied\)"):
-        whole("lot2", 255)
+        whole("lot2", Decoding(255))
 
 
 @pytest.mark.parametrize(

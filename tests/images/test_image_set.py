@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segad_core.base import parallel, scratch
+from segad_core.base.decoding import Decoding
 from segad_core.contracts import ImageBatch, Sample
 from segad_core.errors import ImageError
 from segad_core.images import Decoded, FileImageSet, image_set
@@ -83,11 +84,11 @@ def test_the_images_of_a_batch_are_decoded_at_once_and_the_next_batch_ahead(
     together, decoded = threading.Barrier(2, timeout=20), []
     decode = image_set.decode_resized
 
-    def met(path: Path, size: tuple[int, int], white: int) -> Decoded:
+    def met(path: Path, size: tuple[int, int], decoding: Decoding) -> Decoded:
         if path.name in ("0.png", "1.png"):
             together.wait()
         decoded.append(path.name)
-        return decode(path, size, white)
+        return decode(path, size, decoding)
 
     monkeypatch.setattr(image_set, "decode_resized", met)
     batches = images.batches()
@@ -158,7 +159,7 @@ def test_a_digest_is_of_content_order_and_size(images: FileImageSet, tmp_path: P
         "twice": replace(images, samples=[*images.samples, images.samples[0]]),
         "size": images.resized((16, 24)),
         "turned": images.resized((48, 32)),
-        "white": replace(images, preprocessing=replace(images.preprocessing, white=4095)),
+        "white": replace(images, preprocessing=replace(images.preprocessing, decoding=Decoding(4095))),
         "batch size": replace(images, preprocessing=replace(images.preprocessing, batch_size=3)),
     }
     digests = {name: other.digest() for name, other in changed.items()}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter, shift
 
+from segad_core.base.decoding import Decoding
 from segad_core.contracts import Sample
 from segad_core.images import Pair, near_duplicates, take_inventory
 from segad_core.images.alignment import compare
@@ -55,8 +56,8 @@ def found(
         Image.fromarray(pixels).save(home / f"{name}.png", compress_level=1)
         samples.append(Sample(name, home / f"{name}.png", 0))
     store = Store(home / "store")
-    inventory = take_inventory(samples, 65535, store)
-    return near_duplicates(inventory, 65535, store, matters or (lambda *_: True))
+    inventory = take_inventory(samples, Decoding(), store)
+    return near_duplicates(inventory, Decoding(), store, matters or (lambda *_: True))
 
 
 def names(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
@@ -159,7 +160,9 @@ def test_thumbnails_ignore_light_and_survive_the_store(tmp_path: Path) -> None:
     assert thumbnail(np.zeros((1, 1, 3), np.uint8)) == ""
     Image.fromarray(plain).save(tmp_path / "a.png")
     samples = [Sample("a", tmp_path / "a.png", 0)]
-    first, again = (take_inventory(samples, 65535, Store(tmp_path / "store")).facts["a"] for _ in range(2))
+    first, again = (
+        take_inventory(samples, Decoding(), Store(tmp_path / "store")).facts["a"] for _ in range(2)
+    )
     assert first == again and first.thumbnail == thumbnail(plain)
 
 

@@ -20,6 +20,7 @@ from safetensors.numpy import load
 
 import segad_core.run.prepare
 import segad_core.store.store
+from segad_core.base.decoding import Decoding
 from segad_core.contracts import Arrays, ImageSet, Run
 from segad_core.contracts.run import artifact_seed
 from segad_core.errors import DataError, StoreError
@@ -354,7 +355,7 @@ def test_a_folder_of_images_comes_as_the_training_images_do(home: Home, tmp_path
     told = home.train([task])
     state = home.state(task)
     paths = [tmp_path / "aux" / name for name in ("b.png", "c.png", "d.png", "deep/a.png", "e.png")]
-    pixels = np.stack([resize(decode(path, 4095).pixels, (24, 40)) for path in paths])
+    pixels = np.stack([resize(decode(path, Decoding(4095)).pixels, (24, 40)) for path in paths])
     assert pixels.max() > 200
     np.testing.assert_array_equal(state["folder"], pixels[:1])
     for layer, values in TinyEncoder().encode(pixels, ["layer1", "layer3"]).items():

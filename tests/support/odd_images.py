@@ -20,6 +20,7 @@ Pixels = NDArray[np.uint8]
 AGAIN = "Copy it again from its source, or remove it."
 CONVERT = "Convert it to PNG, or remove it."
 ONE = "Save the frame that counts as a single image."
+PAGE = f"{ONE} Or choose a page with image.page in the recipe; 1 is the first."
 EIGHT = "Save it with 8 or 16 bits per channel."
 ALPHA = "Save it without an alpha channel."
 SMALLER = "Crop or shrink it, or remove it."
@@ -191,7 +192,7 @@ def unreadable() -> dict[str, tuple[bytes, str, str]]:
         "animated.gif": (encoded(frames[0], "GIF", **animated), several, ONE),
         "animated.png": (encoded(frames[0], "PNG", **animated), several, ONE),
         "animated.webp": (encoded(frames[0], "WEBP", **animated), several, ONE),
-        "pages.tif": (encoded(frames[0], "TIFF", **animated), several, ONE),
+        "pages.tif": (encoded(frames[0], "TIFF", **animated), several, PAGE),
         "stereo.jpg": (encoded(frames[0], "MPO", **animated), several, ONE),
         "bomb.png": (_promise(60_000, 60_000), "is too large to decode", SMALLER),
         "bomb.bmp": (_bmp_header(50_000, 40_000), "is too large to decode", SMALLER),

@@ -15,7 +15,8 @@ from described import Described, describe, mask_image, save, sound
 from PIL import Image
 
 from segad_core.store.store import Store
-from segad_core.tools.dataset_check import HEADINGS, CategoryCheck, check_category
+from segad_core.tools.dataset_check import CategoryCheck, check_category
+from segad_core.tools.findings import HEADINGS
 
 Facts = dict[str, Any]
 Found = list[tuple[str, str, tuple[str, ...]]]
@@ -214,6 +215,13 @@ def _subsets_unlisted(root: Path, a: Facts) -> Found:
     return [("subsets", "low_shot.json is not valid JSON. Mend it.", ())]
 
 
+def _levels(root: Path, a: Facts) -> Found:
+    Image.fromarray(np.full((48, 48), 1000, np.uint16)).save(root / "a/good/1.png")
+    text = "1 of 8 (the first: 'a/good/1.png'): the highest value found is 1000, as in images of 10 bits, so "
+    text += "they are nearly black with 65535 as white: set image.white: 1023 in the recipe"
+    return [("levels", text, ("a/good/1.png",))]
+
+
 def _unread(root: Path, a: Facts) -> Found:
     a["a"]["unread"] = ["NG: 30 images not read"]
     return [("unread", "NG: 30 images not read", ())]
@@ -260,6 +268,7 @@ FAULTS: list[Callable[[Path, Facts], Found]] = [
     _contradictions,
     _another_shape,
     _unread,
+    _levels,
 ]
 
 

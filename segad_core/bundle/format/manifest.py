@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from segad_core.base.checked import Digest, Strict, Text, first_of, printable, shown
+from segad_core.base.decoding import Bayer, Decoding, Page, Value
 from segad_core.base.json_file import parse_json
 from segad_core.bundle.format.names import REMEDY
 from segad_core.contracts.frame import LONGEST_SIDE
@@ -32,7 +33,7 @@ FORMAT: Final = 1
 PLAIN_ENDINGS = (*SUFFIXES, ".safetensors", ".npy")
 """Suffixes of files that a parameter may name: formats that hold numbers and no code."""
 
-_OPTIONAL = ("sizes", "ignore", "fit")
+_OPTIONAL = ("sizes", "ignore", "fit", "window", "bayer", "page")
 """Entries of a pipeline that are only written where they say something."""
 _MOST_PIXELS = 1 << 27
 _DEEPEST = 10
@@ -128,6 +129,7 @@ class Pipeline(Strict):
 
     Attributes:
         size, white, batch_size: how images are decoded and batched.
+        window, bayer, page: as in `Decoding`; absent where the recipe does not set them.
         encoder_digest: digest of the encoder's weights, which are in the bundle if the recipe names a file.
         score: whether the row is one learner alone, without SegAD.
         features, image_features: the statistics, as in the recipe's row.
@@ -158,6 +160,9 @@ class Pipeline(Strict):
     sizes: SizeFacts | None = None
     fit: Literal["pad", "crop"] | None = None
     ignore: Ignore | None = None
+    window: tuple[Value, Value] | None = None
+    bayer: Bayer | None = None
+    page: Page | None = None
 
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -165,10 +170,17 @@ class Pipeline(Strict):
         plain: dict[str, Any] = handler(self)
         return {name: value for name, value in plain.items() if value is not None or name not in _OPTIONAL}
 
+    @property
+    def decoding(self) -> Decoding:
+        """How images are read."""
+        return Decoding(self.white, self.window, self.bayer, self.page)
+
     @model_validator(mode="after")
     def _fits_in_memory(self) -> Self:
         if self.batch_size * self.size[0] * self.size[1] > _MOST_PIXELS:
             raise ValueError(f"a batch has more than {_MOST_PIXELS} pixels")
+        if self.window is not None and self.window[0] >= self.window[1]:
+            raise ValueError("the window ends before it begins")
         return self
 
 

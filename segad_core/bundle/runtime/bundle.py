@@ -21,6 +21,7 @@ from segad_core.bundle.format.manifest import Manifest
 from segad_core.bundle.format.operating_point import read_operating_point
 from segad_core.bundle.format.tables import read_table
 from segad_core.bundle.runtime.ahead import in_background
+from segad_core.bundle.runtime.levels import Levels
 from segad_core.bundle.runtime.opened import Opened, batch_of, problem_of, sample_of, unknown
 from segad_core.bundle.runtime.opening import Picture, check_several, full_size
 from segad_core.bundle.runtime.pipeline import Scored, TrainedPipeline, open_pipeline
@@ -70,6 +71,7 @@ class Bundle:
         self.operating_point: OperatingPoint = read_operating_point(container)
         segments = self.manifest.pipeline.segments
         _compare_threads(container)
+        self._levels = Levels(self.manifest.pipeline.decoding)
         self._features = [parted(name, segments, pipeline.learners) for name in pipeline.names]
 
     @classmethod
@@ -193,7 +195,7 @@ class Bundle:
 
     def _pixels(self, image: Picture) -> tuple[NDArray[np.uint8], Frame | None]:
         given = self.manifest.pipeline
-        with full_size(image, given.white) as pixels:
+        with full_size(image, given.decoding, self._levels.see) as pixels:
             self._check_size(pixels.shape[0], pixels.shape[1])
             return framed(pixels, given.size, given.fit or "stretch")
 

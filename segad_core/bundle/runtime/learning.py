@@ -209,7 +209,7 @@ def _lessons(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path]) -> list[
     labels: dict[str, tuple[str, int]] = {}
     for label, paths in ((BAD, bad), (GOOD, good)):
         for path in paths:
-            digest = array_digest(whole(path, bundle.manifest.pipeline.white))
+            digest = array_digest(whole(path, bundle.manifest.pipeline.decoding))
             other, known = labels.setdefault(digest, (str(path), label))
             if known != label:
                 raise UsageError(

@@ -53,7 +53,7 @@ def batch_of(
     images = {one.sample: one.image for one in opened}
 
     def load(sample: Sample) -> NDArray[np.uint8]:
-        return whole(images[sample], given.white)
+        return whole(images[sample], given.decoding)
 
     return ImageBatch(
         [one.sample for one in opened],

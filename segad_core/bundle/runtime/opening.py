@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.base.decoding import Decoding
 from segad_core.base.resources import is_resource, resource_error
 from segad_core.errors import ImageError, UsageError
 from segad_core.images import at_full_size
@@ -19,24 +20,33 @@ Picture = str | Path | NDArray[np.uint8]
 """An image file, or an image (H, W, 3) uint8 RGB."""
 
 
-def whole(image: Picture, white: int) -> NDArray[np.uint8]:
+def whole(image: Picture, decoding: Decoding) -> NDArray[np.uint8]:
     """An image (H, W, 3) as it is on disk, or as it was passed.
 
     Raises:
         ImageError: it cannot be read, or is not an image.
         ResourceError: the machine failed while it was read.
     """
-    with full_size(image, white) as pixels:
+    with full_size(image, decoding) as pixels:
         return pixels
 
 
 @contextmanager
-def full_size(image: Picture, white: int) -> Iterator[NDArray[np.uint8]]:
-    """As `whole`, for a block that only looks at the image and resizes it, as in `at_full_size`."""
+def full_size(
+    image: Picture, decoding: Decoding, see: Callable[[Path, int | None], None] | None = None
+) -> Iterator[NDArray[np.uint8]]:
+    """As `whole`, for a block that only looks at the image and resizes it, as in `at_full_size`.
+
+    Args:
+        image, decoding: as of `whole`.
+        see: called with the path of a file and its highest value of 16 bits.
+    """
     if isinstance(image, str | os.PathLike):
         path = Path(image)
         _check_file(path)
-        with at_full_size(path, white) as decoded:
+        with at_full_size(path, decoding) as decoded:
+            if see is not None:
+                see(path, decoded.highest)
             yield decoded.pixels
     else:
         yield _array(image)

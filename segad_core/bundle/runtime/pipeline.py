@@ -243,7 +243,7 @@ def _try_out(container: Container, pipeline: TrainedPipeline) -> None:
     if not golden:
         raise BundleError(f"{container.path}: holds no golden image", "Make the bundle again.")
     path = container.file(golden[0].file)
-    with at_full_size(path, given.white) as decoded:
+    with at_full_size(path, given.decoding) as decoded:
         pixels, frame = framed(decoded.pixels, given.size, given.fit or "stretch")
     opened = Opened(Sample(golden[0].file, path, None), path, pixels, frame)
     pipeline.run(batch_of([opened], given, pipeline.encoder, pipeline.layers))

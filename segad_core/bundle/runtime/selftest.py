@@ -203,7 +203,7 @@ def _vector_problems(
 def _has_digest(bundle: Bundle, golden: Golden) -> bool:
     """Whether a golden image has the pixels of its digest; one that cannot be read is reported elsewhere."""
     try:
-        pixels = whole(bundle.container.file(golden.file), bundle.manifest.pipeline.white)
+        pixels = whole(bundle.container.file(golden.file), bundle.manifest.pipeline.decoding)
     except ImageError:
         return True
     return array_digest(pixels) == golden.digest

@@ -6,5 +6,6 @@ is counted and bounded here; `metered` stops what nobody foresaw.
 
 from segad_core.images.work.check import check_exif, check_file, check_header
 from segad_core.images.work.meter import metered
+from segad_core.images.work.tiff import silence
 
-__all__ = ["check_exif", "check_file", "check_header", "metered"]
+__all__ = ["check_exif", "check_file", "check_header", "metered", "silence"]

@@ -27,8 +27,8 @@ _MAX_COMMENTS = 1000
 _MAX_TILES = 200_000
 
 
-def check_file(path: Path, file: BufferedReader) -> None:
-    """Checks the structure of a file before Pillow parses it.
+def check_file(path: Path, file: BufferedReader, page: int = 1) -> None:
+    """Checks the structure of a file before Pillow parses it; of a TIFF, of the pages up to one.
 
     Raises:
         ImageError: it asks for more work than an image may.
@@ -37,7 +37,10 @@ def check_file(path: Path, file: BufferedReader) -> None:
     size = os.fstat(file.fileno()).st_size
     for magic, check in _CHECKS.items():
         if head.startswith(magic):
-            check(path, file, size)
+            if check is tiff.check:
+                tiff.check(path, file, size, page)
+            else:
+                check(path, file, size)
 
 
 def check_header(path: Path, image: Image.Image, file: BufferedReader) -> None:

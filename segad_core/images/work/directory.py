@@ -80,13 +80,16 @@ class Directory:
         return values
 
 
-def read(path: Path, file: IO[bytes], size: int) -> Directory | None:
-    """The first directory; None if there is none. Those that EXIF tags lead to are checked as well.
+def read(path: Path, file: IO[bytes], size: int, page: int = 1) -> Directory | None:
+    """The directory of a page; None if there is none. All that are read on the way to it are checked.
+
+    Those that EXIF tags lead to are checked as well.
 
     Args:
         path: for messages.
         file: that begins with the header of a TIFF file.
         size: of the file.
+        page: from 1; of a file with fewer pages, the last one.
 
     Raises:
         ImageError: the tags hold more than Pillow should turn into values.
@@ -99,7 +102,14 @@ def read(path: Path, file: IO[bytes], size: int) -> Directory | None:
     big = head[2] == 43 or head[3] == 43
     start = int.from_bytes(head[8:16] if big else head[4:8], order)
     first = _tags(path, file, start, order, big)
-    every = list(first)
+    every, seen = list(first), {start}
+    for _ in range(page - 1):
+        start = _next(file, start, order, big)
+        if not start or start in seen:
+            break
+        seen.add(start)
+        first = _tags(path, file, start, order, big)
+        every += first
     for tag in _BELOW:
         places = {place for found, (_, _, place) in every if found == tag}
         if len(places) > _MAX_BELOW:
@@ -145,6 +155,16 @@ def _tags(path: Path, file: IO[bytes], start: int, order: Order, big: bool) -> l
         here = start + (8 if big else 2) + (i + 1) * width - inline
         tags.append((tag, (kind, values, here if held else int.from_bytes(entry[-inline:], order))))
     return tags
+
+
+def _next(file: IO[bytes], start: int, order: Order, big: bool) -> int:
+    """Where the directory after one begins; 0 if there is none."""
+    if start >= 1 << 63:
+        return 0
+    file.seek(start)
+    count = int.from_bytes(file.read(8 if big else 2), order)
+    file.seek(start + (8 + 20 * count if big else 2 + 12 * count))
+    return int.from_bytes(file.read(8 if big else 4), order)
 
 
 def _check(path: Path, tags: list[tuple[int, _Held]], size: int) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+from contextlib import suppress
 from io import BufferedReader
 from math import ceil
 from pathlib import Path
+
+from PIL import _imaging
 
 from segad_core.errors import ImageError
 from segad_core.images.limits import MAX_PIXELS, too_slow
@@ -24,13 +28,26 @@ _MAX_STREAM = {8: _DEFLATE, 32946: _DEFLATE, 34925: _SLOWER, 50000: _SLOWER, 500
 45 ns a byte, and libtiff unpacks without looking at the clock."""
 
 
-def check(path: Path, file: BufferedReader, size: int) -> None:
-    """Reads the tags of the first page.
+def silence() -> None:
+    """Keeps libtiff from writing to standard error, where it calls every file `tempfile.tif`.
+
+    What it says of damage, Pillow raises as an error. Where libtiff is out of reach, it still writes.
+    """
+    with suppress(OSError, AttributeError):  # linked into Pillow, or other names
+        library = ctypes.CDLL(_imaging.__file__)
+        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+            handler = getattr(library, name)
+            handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            handler(None)
+
+
+def check(path: Path, file: BufferedReader, size: int, page: int = 1) -> None:
+    """Reads the tags of a page, from 1, and of those before it.
 
     Raises:
         ImageError: they hold too much, or the pixels take too much work or hide damage.
     """
-    found = directory.read(path, file, size)
+    found = directory.read(path, file, size, page)
     if found is None:
         return
     width, height, tile_width, tile_height, compression = (

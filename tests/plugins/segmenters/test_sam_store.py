@@ -14,6 +14,7 @@ from segment_anything import sam_model_registry
 from segment_anything.modeling import ImageEncoderViT
 
 from segad_core.base import code_digest
+from segad_core.base.decoding import Decoding
 from segad_core.contracts import Arrays, Sample
 from segad_core.contracts.images import Keep
 from segad_core.errors import DataError
@@ -38,7 +39,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> tiny_sam.Calls:
 
 @pytest.fixture
 def keep(tmp_path: Path) -> Keep:
-    return keeper(Store(tmp_path / "store"), 65535)
+    return keeper(Store(tmp_path / "store"), Decoding())
 
 
 def _segment(folder: Path, keep: Keep, size: tuple[int, int] = (24, 40), **params: Any) -> NDArray[np.uint8]:

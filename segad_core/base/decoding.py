@@ -1,0 +1,53 @@
+"""How pixels are read from image files, beyond what a file says itself: part of keys, and of bundles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+WHITE = 65535
+"""The highest value of 16 bits."""
+MOST_PAGES = 1000
+
+Bayer = Literal["RGGB", "BGGR", "GRBG", "GBRG"]
+"""The colours of the first two pixels of the first two rows of a camera's sensor."""
+Value = Annotated[int, Field(ge=0, le=WHITE)]
+Page = Annotated[int, Field(ge=1, le=MOST_PAGES)]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How files become 8-bit RGB.
+
+    Attributes:
+        white: the value that is white in images of 16 bits.
+        window: the values that become black and white, in images of 8 and of 16 bits, instead of 0 and white;
+            what lies outside is cut off.
+        bayer: the pattern of raw images; None for images that are no mosaics.
+        page: of TIFF files, from 1; None for files with a single page.
+    """
+
+    white: int = WHITE
+    window: tuple[int, int] | None = None
+    bayer: Bayer | None = None
+    page: int | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data for keys: `white`, and whatever else is set."""
+        more = {"window": self.window and list(self.window), "bayer": self.bayer, "page": self.page}
+        return {"white": self.white, **{name: value for name, value in more.items() if value is not None}}
+
+    def key(self) -> Any:
+        """The white alone if nothing else is set, so that what was kept under it is still found."""
+        plain = self.plain()
+        return plain if len(plain) > 1 else self.white
+
+    def name(self) -> str:
+        """As part of the name of a file: `white-65535`, `white-65535-window-100-900-page-2`."""
+        words = [
+            f"{name}-{'-'.join(map(str, value)) if isinstance(value, list) else value}"
+            for name, value in self.plain().items()
+        ]
+        return "-".join(words)
