@@ -1,7 +1,7 @@
 """segad's engine: contracts, registry, recipes, store, plan, execution and metrics. It knows no plugin.
 
 For plugin authors: `segad_core.api` and `segad_core.testing`. To inspect images from Python: `Bundle`,
-`DriftWatch`, and the functions `verify` and `learn`, which take one.
+`DriftWatch`, and the functions `predict_parts`, `verify` and `learn`, which take one.
 """
 
 import importlib
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from segad_core.bundle.runtime.drift import Drift as Drift
     from segad_core.bundle.runtime.drift import DriftWatch as DriftWatch
     from segad_core.bundle.runtime.learning import learn as learn
+    from segad_core.bundle.runtime.parts import predict_parts as predict_parts
     from segad_core.bundle.runtime.selftest import verify as verify
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 _HOMES = {
     **dict.fromkeys(("Bundle", "Contribution", "Inspection", "Prediction"), "bundle.runtime.bundle"),
     **dict.fromkeys(("Drift", "DriftWatch"), "bundle.runtime.drift"),
+    "predict_parts": "bundle.runtime.parts",
     "learn": "bundle.runtime.learning",
     "verify": "bundle.runtime.selftest",
 }

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from segad_core.bundle.format.manifest import Manifest, PluginUse, SizeFacts
     from segad_core.bundle.runtime.selftest import Verification
     from segad_core.operate.operating_point import OperatingPoint
+    from segad_core.operate.parts import PartRule
 
 BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
 
@@ -86,6 +87,7 @@ def _print_manifest(bundle: Path, manifest: Manifest, point: OperatingPoint) -> 
         ("images", f"{pipeline.size[0]} x {pipeline.size[1]} pixels, batches of {pipeline.batch_size}"),
         ("made from", _sizes(pipeline.sizes)),
         *_parts(manifest),
+        ("parts", _parts_judged(pipeline.parts) if pipeline.parts else ""),
         ("segments", ", ".join(pipeline.segments)),
         ("features", str(len(pipeline.names)) if pipeline.names else ""),
         ("taught", f"{provenance.learnt} images since it was made" if provenance.learnt else ""),
@@ -115,6 +117,13 @@ def _sizes(sizes: SizeFacts | None) -> str:
         return ""
     words = [f"{shape.in_words()} ({shape.images})" for shape in sizes.known()]
     return f"images of {', '.join(words[:5])}" + f" and {len(words) - 5} other shapes" * (len(words) > 5)
+
+
+def _parts_judged(rule: PartRule) -> str:
+    views = f"views {', '.join(rule.views)}" if rule.views else "views without names"
+    how = {"worst": "the worst view counts", "together": "judged together"}[rule.verdict]
+    missing = "; UNKNOWN if one is missing" if rule.views and rule.missing == "unknown" else ""
+    return f"{views}: {how}{missing}; found by '{rule.pattern}'"
 
 
 def _parts(manifest: Manifest) -> list[tuple[str, str]]:

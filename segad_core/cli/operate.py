@@ -73,13 +73,14 @@ def operate(
             container.close()
 
     from segad_core.operate.candidates import candidates
-    from segad_core.operate.description import candidate_table, certification, warnings
+    from segad_core.operate.description import candidate_table, certification, in_units, warnings
     from segad_core.operate.operating_point import plain
 
     lines = candidates(calibration.table, point) if show else []
     messages = warnings(point)
     if calibration.learnt:
-        messages.append(f"{calibration.learnt} test images are excluded: they have been taught since")
+        excluded = f"{calibration.learnt} test images are excluded: they have been taught since"
+        messages.append(in_units(point, excluded))
     if as_json:
         needed = certification(point)
         result: dict[str, Any] = {"bundle": str(bundle), "changed": changed, "point": plain(point)}
@@ -149,7 +150,7 @@ def _first_problem(error: ValueError) -> str:
 
 
 def _print_point(bundle: Path, point: OperatingPoint, before: OperatingPoint | None) -> None:
-    from segad_core.operate.description import describe
+    from segad_core.operate.description import describe, in_units
 
     previous = ""
     if before is not None:
@@ -157,6 +158,6 @@ def _print_point(bundle: Path, point: OperatingPoint, before: OperatingPoint | N
         previous = "; threshold unchanged" if same else f"; before: {before.threshold:.6g} ({before.rule})"
     say(f"{bundle}: NG at or above {point.threshold:.6g} ({point.rule}){previous}")
     images = point.caught.of + point.rejected.of
-    say(f"on {images:,} test images that were never trained on, it")
+    say(f"on {images:,} {in_units(point, 'test images')} that were never trained on, it")
     for sentence in describe(point):
         say(f"  {sentence}")

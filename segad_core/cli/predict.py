@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, outside, reports_er
 from segad_core.cli.out import say
 
 if TYPE_CHECKING:
-    from segad_core.bundle.runtime.bundle import Bundle
+    from segad_core.bundle.runtime.bundle import Bundle, Inspection
     from segad_core.bundle.runtime.drift import Drift, DriftWatch
     from segad_core.cli.progress import Progress
     from segad_core.tools.results import Mode, Printed, Results
@@ -68,7 +69,8 @@ def predict(
 
     Images are files, folders (including subfolders), quoted patterns, or - for paths from a pipe, one per
     line. Images that cannot be read or scored are UNKNOWN, are listed at the end, and make the exit code 3.
-    NG does not affect the exit code.
+    NG does not affect the exit code. A bundle that judges parts gives one verdict per serial; a part that
+    lacks a view is UNKNOWN.
     """
     from segad_core.errors import UsageError
     from segad_core.images.find import find_images
@@ -101,6 +103,7 @@ def predict(
     printed = sys.stdout  # progress bars replace sys.stdout
     lines = output is None and printed.isatty()  # these lines show the progress, and bars would garble them
     results: Results | Printed = Printed(printed, explain)
+    unit = "image"
     try:
         with (
             _alone(overlays),
@@ -111,17 +114,18 @@ def predict(
                 progress.bars.stop()
             if output is not None:
                 results = open_results(output, opened.digest, explain, mode)
+            unit = "part" if opened.manifest.pipeline.parts else "image"
             with results:
                 shown = _Shown(None if lines else progress, sum(results.verdicts.values()), found.count)
                 piped = found.count is None
                 watch = DriftWatch(opened)
                 wait = (MAX_WAIT if max_wait is None else max_wait) if piped else None
-                for images_left in (results.left(found.images, piped), results.again()):
-                    for count in _scored(opened, images_left, results, overlays, explain, wait, watch):
+                for images_left, expected in _passes(opened, found.images, piped, results):
+                    for count in _scored(opened, images_left, expected, results, overlays, explain, wait, watch):
                         shown.more(count)
                 _tell(watch.end())
     except KeyboardInterrupt:
-        done = f": {summary(results.verdicts)} in {output}; continue with the same command and --resume"
+        done = f": {summary(results.verdicts, unit)} in {output}; continue with the same command and --resume"
         say(f"interrupted{done if output and results.verdicts else ''}", err=True)
         return 1
     for image, reason in results.unscored:
@@ -130,13 +134,35 @@ def predict(
         say(_summary(watch), err=True)
     unscored = f" ({len(results.unscored):,} not scored)" if results.unscored else ""
     where = f": {output}" if output else ""
-    say(f"{summary(results.verdicts)}{unscored}{where}", err=output is None)
+    say(f"{summary(results.verdicts, unit)}{unscored}{where}", err=output is None)
     return 3 if results.unscored else 0
+
+
+def _passes(
+    bundle: Bundle, images: Iterable[str], piped: bool, results: Results | Printed
+) -> Iterator[tuple[Iterable[str], Mapping[str, int] | None]]:
+    """The images to score, then those to try again; where parts are judged, how many images each has."""
+    from segad_core.bundle.runtime.part_names import PartNames
+
+    rule = bundle.manifest.pipeline.parts
+    if rule is None:
+        yield results.left(images, piped), None
+        yield results.again(), None
+        return
+    names = PartNames(rule)
+    if piped:
+        yield (image for image in images if not results.has(names.of(image).unit)), None
+        return
+    parts = names.grouped(images)
+    expected = {serial: len(paths) for serial, paths in parts.items()}
+    for serials in (results.left(parts), results.again()):
+        yield chain.from_iterable(parts[serial] for serial in serials), expected
 
 
 def _scored(
     bundle: Bundle,
     images: Iterable[str],
+    expected: Mapping[str, int] | None,
     results: Results | Printed,
     overlays: Path | None,
     explain: bool,
@@ -144,10 +170,25 @@ def _scored(
     watch: DriftWatch,
 ) -> Iterator[int]:
     """Scores images and writes the predictions, batch by batch; yields the size of each batch."""
+    from segad_core.bundle.runtime.parts import inspect_parts
     from segad_core.tools.drawing import Overlays
 
     pictures = Overlays(bundle, overlays) if overlays is not None else None
-    for batch in bundle.batches(images, explain or pictures is not None, max_wait):
+    explained = explain or pictures is not None
+    if bundle.manifest.pipeline.parts:
+        keep = pictures is not None
+
+        def look(found: Inspection) -> None:
+            _tell(watch.add(found))
+
+        for parts in inspect_parts(bundle, images, explained, max_wait, expected, keep, look):
+            if pictures is not None:
+                for one in chain.from_iterable(part.pictures() for part in parts):
+                    pictures.write(one)
+            results.write([part.prediction for part in parts])
+            yield sum(len(part.images) for part in parts)
+        return
+    for batch in bundle.batches(images, explained, max_wait):
         if pictures is not None:  # pictures first: an image with a line has its picture
             for found in batch:
                 pictures.write(found)

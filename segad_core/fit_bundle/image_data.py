@@ -18,6 +18,7 @@ from segad_core.run.cells import RowTask
 from segad_core.run.rows import feature_table, read_scores, training_table
 from segad_core.split.draw import Split
 from segad_core.split.groups import Groups
+from segad_core.split.parts import Parts
 from segad_core.store.store import Store
 
 _GOLDEN = 3
@@ -28,36 +29,42 @@ _GOLDEN = 3
 class ImageData:
     """The images of a category, by id, and what a bundle keeps of them.
 
-    `groups` are those that the run kept together; None if it kept none together.
+    Attributes:
+        samples, facts: of the images.
+        store: where the results are.
+        groups: those that the run kept together; None if it kept none together.
+        parts: what the images show, where parts are judged; test images then have the labels of their parts.
     """
 
     samples: Mapping[str, Sample]
     facts: Mapping[str, Facts]
     store: Store
     groups: Groups | None = None
+    parts: Parts | None = None
 
     def calibration(self, task: RowTask) -> ImageTable:
         """The labelled test images, which nothing was trained on: thresholds are set on them."""
-        kept = [i for i, image in enumerate(task.scored_ids) if self.samples[image].label is not None]
+        kept = [i for i, image in enumerate(task.scored_ids) if self.has_label(image)]
         lines = [task.scored[i] for i in kept]
         features = np.empty((len(lines), 0))
         if not task.row.score:
             table = feature_table(task, task.table, self.store)[0]
             features = table[lines]
-        images = [self.image(task.scored_ids[i]) for i in kept]
+        images = [self._image(self._tested(task.scored_ids[i])) for i in kept]
         return ImageTable(images, features, read_scores(task, self.store)[kept])
 
     def training(self, task: RowTask, split: Split) -> ImageTable:
         """The final classifier's training images; generated defects list good images a second time."""
         features, labels = training_table(task, self.store)
-        images = [self.image(i) for i in split.final if not (task.generated and self.samples[i].label)]
+        learnt = [i for i in split.final if self.samples[i].label is not None]  # but for doubtful views
+        images = [self.image(i) for i in learnt if not (task.generated and self.samples[i].label)]
         damaged = [image.model_copy(update={"label": 1, "artificial": True}) for image in images]
         images += damaged[: len(labels) - len(images)]
         return ImageTable(images, features, np.zeros(len(images)))
 
     def golden(self, task: RowTask, calibration: ImageTable) -> dict[str, Content]:
         """A few test images of each label, from the lowest to the highest score, with their scores."""
-        ids = [image for image in task.scored_ids if self.samples[image].label is not None]
+        ids = [image for image in task.scored_ids if self.has_label(image)]
         small = np.array([self.samples[image].path.stat().st_size <= MOST_IMAGE for image in ids], bool)
         contents: dict[str, Content] = {}
         listed: list[Golden] = []
@@ -75,12 +82,20 @@ class ImageData:
         return contents
 
     def has_label(self, name: str) -> bool:
-        """Whether an image is labelled as good or bad."""
-        return self.samples[name].label is not None
+        """Whether a test image is good or bad, or of a part that is."""
+        return self._tested(name).label is not None
+
+    def _tested(self, name: str) -> Sample:
+        """A test image with the label that counts."""
+        sample = self.samples[name]
+        return self.parts.labelled([sample])[0] if self.parts else sample
 
     def image(self, name: str) -> Image:
         """The facts of a labelled image that go into a table."""
-        sample = self.samples[name]
+        return self._image(self.samples[name])
+
+    def _image(self, sample: Sample) -> Image:
+        name = sample.id
         assert sample.label is not None
         return Image(
             id=in_one_line(sample.id),
@@ -90,5 +105,6 @@ class ImageData:
             unseen=sample.unseen,
             group=in_one_line(sample.group),
             serial=in_one_line(sample.serial),
+            view=in_one_line(sample.view) or None,
             group_number=self.groups.of[name] if self.groups else None,
         )

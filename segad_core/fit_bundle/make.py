@@ -27,10 +27,12 @@ from segad_core.contracts import Executor, optional
 from segad_core.errors import ImageError, RecipeError, UsageError
 from segad_core.fit_bundle.appearance import appearance_of
 from segad_core.fit_bundle.image_data import ImageData
+from segad_core.fit_bundle.part_rule import part_rule
 from segad_core.fit_bundle.pipeline import cannot_be_bundled, pipeline_of
 from segad_core.fit_bundle.vectors import vectors_of
 from segad_core.images.image_set import Preprocessing
 from segad_core.operate.default_point import default_point
+from segad_core.operate.parts import by_part
 from segad_core.plugins.registry import suggest
 from segad_core.recipe import Recipe
 from segad_core.run.cells import FitCell, FitTask, RowTask, StatisticsTask
@@ -77,8 +79,6 @@ def make_bundle(
     """
     if os.path.lexists(out):
         raise UsageError(f"{out}: already exists", "Choose another place with -o, or move it away.")
-    if recipe.skeleton.parts:
-        raise RecipeError("bundles do not judge parts yet", "Fit without 'parts': --set parts=null.")
     recipe = _one_row(recipe, row)
     prepared = prepare(recipe, store, partial(report, hook, ""), device)
     (plan,) = prepared.plans
@@ -87,6 +87,7 @@ def make_bundle(
         what = "learns from the amount %s of bad images" + ", the largest" * (amount is None)
         log.info(f"{what} of split.final.bad.amount", fold.amount, extra={"notice": True})
     task = next(task for task in plan.rows() if task.fold == fold)
+    part_rule(recipe, task, prepared.parts[category])
     pipeline_of(recipe, task, [], [])  # rows that cannot be bundled are rejected before training
     needed = _needed(plan, task)
     work = [work_left(one, store) for one in needed]
@@ -110,7 +111,8 @@ def _gathered(
     """The manifest, without its list of files, and the files."""
     category, fold = task.category, task.fold
     split, facts = prepared.splits[category][fold], prepared.facts[category]
-    data = ImageData(prepared.samples[category], facts, store, prepared.groups[category])
+    parts = prepared.parts[category]
+    data = ImageData(prepared.samples[category], facts, store, prepared.groups[category], parts)
     splits = splits_json({category: {fold: split}})
     contents: dict[str, Content] = {
         "recipe.yaml": prepared.resolved(recipe).encode(),
@@ -130,7 +132,7 @@ def _gathered(
     contents |= vectors_of(task, tasks, data, store)
     good = [data.samples[name] for name in task.scored_ids if data.samples[name].label == 0]
     contents |= appearance_of(good, _preprocessing(tasks))
-    point, why = default_point(calibration)
+    point, why = default_point(by_part(calibration) if parts else calibration)
     if why:
         log.info("the threshold is set for %s: %s", point.rule, why, extra={"notice": True})
     contents[OPERATING] = operating_json(point)
@@ -138,6 +140,7 @@ def _gathered(
     unasked = {*split.unused, *split.doubtful}
     sizes = [fact.size for image, fact in facts.items() if image not in unasked]
     pipeline = pipeline.model_copy(update={"sizes": SizeFacts.of(sizes, pipeline.size)})
+    pipeline = pipeline.model_copy(update={"parts": part_rule(recipe, task, parts)})
     try:
         provenance = Provenance(
             segad=importlib.metadata.version("segad"),

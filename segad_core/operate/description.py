@@ -14,6 +14,9 @@ from segad_core.operate.operating_point import Lot, OperatingPoint
 FEW = 20
 """With fewer images of a kind, a rate is hardly known."""
 
+_NAMED = ("  lot ", "  not measured")
+"""How lines begin that have names in them."""
+
 _LOTS = 5
 """Limit on the lots that are listed, worst first."""
 
@@ -63,7 +66,7 @@ def certification(point: OperatingPoint) -> Certification | None:
 
 def describe(point: OperatingPoint) -> list[str]:
     """What a threshold does, in sentences without a subject: caught, rejected, certification, lots."""
-    return [
+    lines = [
         f"catches {_parts(point.caught, 'bad')}",
         *(f"  {kind} defects: {_parts(share, 'bad')}" for kind, share in _defects(point)),
         f"rejects {_parts(point.rejected, 'good')}",
@@ -71,6 +74,12 @@ def describe(point: OperatingPoint) -> list[str]:
         *_certification(point),
         *_between_lots(point),
     ]
+    return [line if line.startswith(_NAMED) else in_units(point, line) for line in lines]
+
+
+def in_units(point: OperatingPoint, text: str) -> str:
+    """Text about images that, where parts are judged, is about parts."""
+    return text.replace("image", "part") if point.unit else text
 
 
 def warnings(point: OperatingPoint) -> list[str]:
@@ -103,7 +112,7 @@ def warnings(point: OperatingPoint) -> list[str]:
             f"the expected cost assumes {percent(point.bad)} bad parts, as among the calibration images, "
             "more than most lines have: give your share, as in bad=0.01"
         )
-    return messages
+    return [in_units(point, message) for message in messages]
 
 
 def candidate_table(lines: Sequence[Candidate]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ class Image(Strict):
         defect, unseen, group, serial: as in `Sample`.
         taught: whether the bundle learnt from it after it was made.
         artificial: whether it is a good image with a generated defect.
+        view: as in `Sample`; None if there is none.
         group_number: of the images that the run, or teaching, kept together with it; None if it stands alone.
     """
 
@@ -43,6 +44,7 @@ class Image(Strict):
     serial: Printable = ""
     taught: bool = False
     artificial: bool = False
+    view: Printable | None = None
     group_number: Annotated[int, Field(ge=0, lt=MOST_GROUPS)] | None = None
 
 
@@ -54,11 +56,13 @@ class ImageTable:
         images: the n images.
         features: (n, d), or (n, 0) if the row has no features.
         scores: (n,).
+        unit: `part` where each line is a part, of one or several images.
     """
 
     images: Sequence[Image]
     features: NDArray[np.float64]
     scores: NDArray[np.float64]
+    unit: Literal["part"] | None = None
 
     @classmethod
     def of(cls, images: Sequence[Image]) -> ImageTable:
@@ -67,7 +71,8 @@ class ImageTable:
 
     def only(self, lines: Sequence[int]) -> ImageTable:
         """The table with these lines alone."""
-        return ImageTable([self.images[i] for i in lines], self.features[lines], self.scores[lines])
+        images = [self.images[i] for i in lines]
+        return ImageTable(images, self.features[lines], self.scores[lines], self.unit)
 
     def without(self, images: Iterable[Image]) -> ImageTable:
         """The table without some images, compared by digest."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,7 @@ class OperatingPoint(Strict):
         seen, unseen: bad images caught, with defect types that were in training and that were not; None if
             there are no unseen ones.
         lots: variation between lots.
+        unit: `part` where several images make one; None where each image counts.
         bad: for a cost, the share of bad parts that it assumes.
         cost: the expected cost per part.
     """
@@ -69,6 +70,7 @@ class OperatingPoint(Strict):
     seen: Proportion | None = None
     unseen: Proportion | None = None
     lots: Lots
+    unit: Literal["part"] | None = None
     bad: Annotated[float, Field(gt=0, lt=1)] | None = None
     cost: Annotated[float, Field(ge=0)] | None = None
 
@@ -107,6 +109,7 @@ def measure(calibration: ImageTable, rule: Rule, threshold: float) -> OperatingP
         seen=_share(reject, bad & ~unseen) if unseen.any() and (bad & ~unseen).any() else None,
         unseen=_share(reject, unseen) if unseen.any() else None,
         lots=_lots(calibration, labels, rule.model_copy(update={"bad": share})),
+        unit=calibration.unit,
         bad=share,
         cost=expected,
     )

@@ -95,6 +95,7 @@ def _parts(skeleton: Skeleton) -> Iterator[Problem]:
         yield ("split", "final", "bad"), "published subsets list images, not parts: remove 'parts'"
     if spec.verdict != "together":
         return
+    yield ("parts", "verdict"), "'together' is not supported yet: use 'worst'"
     if spec.missing == "allow":
         yield (
             ("parts", "missing"),

@@ -26,6 +26,7 @@ from segad_core.errors import BundleError
 from segad_core.images.formats import SUFFIXES
 from segad_core.images.geometry import Size, enlargement
 from segad_core.images.known_sizes import KnownShape, known_shapes
+from segad_core.operate.parts import PartRule
 
 FORMAT: Final = 1
 """The format of bundles that this segad writes and reads."""
@@ -33,7 +34,7 @@ FORMAT: Final = 1
 PLAIN_ENDINGS = (*SUFFIXES, ".safetensors", ".npy")
 """Suffixes of files that a parameter may name: formats that hold numbers and no code."""
 
-_OPTIONAL = ("sizes", "ignore", "fit", "window", "bayer", "page")
+_OPTIONAL = ("sizes", "ignore", "fit", "window", "bayer", "page", "parts")
 """Entries of a pipeline that are only written where they say something."""
 _MOST_PIXELS = 1 << 27
 _DEEPEST = 10
@@ -138,6 +139,7 @@ class Pipeline(Strict):
         names: the names of the features, in order; empty with `score`.
         sizes: of the images that it was made from; None in bundles that do not know.
         fit: how images are brought to their size; None if they are stretched.
+        parts: how the images of a part make one verdict; None where each image is judged.
     """
 
     category: Text
@@ -163,6 +165,7 @@ class Pipeline(Strict):
     window: tuple[Value, Value] | None = None
     bayer: Bayer | None = None
     page: Page | None = None
+    parts: PartRule | None = None
 
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

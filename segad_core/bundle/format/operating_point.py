@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -14,19 +15,20 @@ from segad_core.bundle.format.tables import read_table
 from segad_core.bundle.format.vectors import images_learnt_from
 from segad_core.bundle.format.writing import Content, replace_bundle
 from segad_core.errors import BundleError
-from segad_core.operate.image_table import ImageTable
+from segad_core.operate.image_table import Image, ImageTable
 from segad_core.operate.operating_point import OperatingPoint, plain
+from segad_core.operate.parts import by_part, without_parts
 
 FILE = "operating.json"
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The images that a bundle's threshold is set on.
+    """The images, or the parts, that a bundle's threshold is set on.
 
     Attributes:
-        table: images that nothing was trained on.
-        learnt: how many calibration images are left out because the bundle has learnt from them since.
+        table: those that nothing was trained on.
+        learnt: how many are left out because the bundle has learnt from them since.
     """
 
     table: ImageTable
@@ -39,9 +41,21 @@ def calibration_table(container: Container) -> Calibration:
     Raises:
         BundleError: a table is missing or not valid.
     """
-    tested = read_table(container, "calibration")
-    table = tested.without(images_learnt_from(container))
+    tested = in_units(container, read_table(container, "calibration"))
+    table = untaught(container, read_table(container, "calibration"), images_learnt_from(container))
     return Calibration(table, len(tested.images) - len(table.images))
+
+
+def in_units(container: Container, table: ImageTable) -> ImageTable:
+    """A table of images as one of what the bundle judges: images or parts."""
+    return by_part(table) if container.manifest.pipeline.parts else table
+
+
+def untaught(container: Container, table: ImageTable, images: Iterable[Image]) -> ImageTable:
+    """The units of a table of images without those that some images show."""
+    if container.manifest.pipeline.parts:
+        return by_part(without_parts(table, images))
+    return table.without(images)
 
 
 def operating_json(point: OperatingPoint) -> bytes:

@@ -17,7 +17,7 @@ from segad_core.base.locks import held
 from segad_core.base.resources import guarded
 from segad_core.base.text import in_one_line
 from segad_core.bundle.format.container import Container
-from segad_core.bundle.format.operating_point import FILE, operating_json
+from segad_core.bundle.format.operating_point import FILE, in_units, operating_json, untaught
 from segad_core.bundle.format.states import FINAL, final_files
 from segad_core.bundle.format.tables import GOLDEN, golden_json, read_golden, read_table, table_files
 from segad_core.bundle.format.vectors import MOST_TIMES, images_learnt_from, vector_files
@@ -26,10 +26,12 @@ from segad_core.bundle.runtime.building import Builder, scores_of
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.learnt import BAD, GOOD, Learnt, change_of
 from segad_core.bundle.runtime.opening import check_several, whole
+from segad_core.bundle.runtime.part_names import Named, PartNames
 from segad_core.bundle.runtime.relearning import Relearnt, relearnt, vectors_kept
 from segad_core.bundle.runtime.together import with_groups
 from segad_core.contracts import FinalClassifier, Run, Vectors
 from segad_core.errors import BundleError, ImageError, SegadError, UsageError
+from segad_core.operate.description import in_units as in_words
 from segad_core.operate.image_table import Image, ImageTable
 from segad_core.operate.operating_point import measure, operating_point
 
@@ -119,23 +121,30 @@ def _learn(
         written |= final_files(final.state()) | table_files(training, "training")
         refitted.append("final classifier")
     fresh = ImageTable(tested.images, features, scores[0])
-    old, new, point = tested.without(training.images), fresh.without(training.images), bundle.operating_point
+    old, new = (untaught(container, table, training.images) for table in (tested, fresh))
+    point = bundle.operating_point
     before, after = measure(old, point.rule, point.threshold), operating_point(new, point.rule)
     thresholds = (before.threshold, after.threshold)
     pairs = np.stack([old.scores, new.scores], axis=1).tolist()
     changes = [change_of(i.id, i.label, p, thresholds) for i, p in zip(new.images, pairs, strict=True)]
+    given = [lesson.image.model_copy(update={"id": in_one_line(lesson.path)}) for lesson in lessons]
+    shown = [
+        in_units(container, ImageTable(given, told, np.asarray(own, np.float64)))
+        for own in ([lesson.score for lesson in lessons], scores[1])
+    ]
     taught_changes = [
-        change_of(lesson.path, lesson.image.label, (lesson.score, float(score)), thresholds)
-        for lesson, score in zip(lessons, scores[1], strict=True)
+        change_of(image.id, image.label, (shown[0].scores[i], shown[1].scores[i]), thresholds)
+        for i, image in enumerate(shown[0].images)
     ]
     written |= table_files(fresh, "calibration")
     written |= {FILE: operating_json(after), GOLDEN: _golden(container, fresh, lessons)}
     _write(bundle, out, training, written)
-    if left_out := len(tested.without(known.images).images) - len(new.images):
-        notes.append(
+    if left_out := len(untaught(container, tested, known.images).images) - len(new.images):
+        sentence = (
             f"{left_out} of the test images were used for teaching and are no longer test images. They were "
             "not chosen at random, so the figures for the rest may be optimistic"
         )
+        notes.append(in_words(after, sentence))
     return Learnt(taught_changes, changes, before, after, notes, refitted)
 
 
@@ -219,11 +228,22 @@ def _lessons(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path]) -> list[
     if not labels:
         raise UsageError("there is nothing to learn", "Name images with --bad or --good.")
     inspections = bundle.inspect([name for name, _ in labels.values()], explain=False)
+    names = PartNames(rule) if (rule := bundle.manifest.pipeline.parts) else None
     lessons = []
     for (digest, (name, label)), one in zip(labels.items(), inspections, strict=True):
         if one.prediction.score is None or one.features is None:
             raise ImageError(f"{name}: {one.prediction.reason}", "Nothing was learnt.")
-        image = Image(id=in_one_line(name), digest=digest, label=BAD if label else GOOD, taught=True)
+        part = names.of(name) if names else Named("")
+        if part.strange:
+            raise UsageError(f"{name}: {part.strange}", "Nothing was learnt.")
+        image = Image(
+            id=in_one_line(name),
+            digest=digest,
+            label=BAD if label else GOOD,
+            taught=True,
+            serial=in_one_line(part.unit),
+            view=in_one_line(part.view) or None,
+        )
         lessons.append(_Lesson(name, image, one.prediction.score, one.features, one.doubt, one.vectors))
     return lessons
 

@@ -29,6 +29,7 @@ class Contribution:
         value: the feature's value.
         amount: what it added to the margin; positive values favour NG.
         peak: for a statistic of the whole map, the segment in which the map is highest; otherwise empty.
+        view: of the part; empty where an image is judged alone.
     """
 
     segment: str
@@ -37,9 +38,11 @@ class Contribution:
     value: float
     amount: float
     peak: str = ""
+    view: str = ""
 
     def __str__(self) -> str:
-        return f"{self.where}, {self.source} {readable(self.statistic)}, {self.amount:+.2f}"
+        view = f"view {self.view}, " if self.view else ""
+        return f"{view}{self.where}, {self.source} {readable(self.statistic)}, {self.amount:+.2f}"
 
     @property
     def where(self) -> str:

@@ -84,6 +84,10 @@ class Results(Tally):
             else:
                 yield image
 
+    def has(self, name: str) -> bool:
+        """Whether an image, or a part, has a line with a score from an earlier command."""
+        return self.written[image_name(name)] > 0
+
     def again(self) -> Iterator[str]:
         """The images that `left` met whose line has no score: what was wrong with them may have passed."""
         yield from self._again

@@ -101,9 +101,15 @@ def line_of(prediction: Prediction, columns: Sequence[str], bundle: str, as_text
     if "contributions" in columns:
         given = prediction.contributions
         line["contributions"] = (
-            "; ".join(map(str, largest(given))) if as_text else [asdict(one) for one in given]
+            "; ".join(map(str, largest(given))) if as_text else [_plain(one) for one in given]
         )
     return line
+
+
+def _plain(contribution: Contribution) -> Line:
+    """A contribution as plain data; it has a view only where parts are judged."""
+    plain = asdict(contribution)
+    return plain if contribution.view else {key: value for key, value in plain.items() if key != "view"}
 
 
 def image_name(image: str) -> str:

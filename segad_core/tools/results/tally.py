@@ -25,8 +25,8 @@ class Tally:
             self.unscored.append((image, reason))
 
 
-def summary(verdicts: Counter[str]) -> str:
-    """The number of images, and of each verdict."""
+def summary(verdicts: Counter[str], unit: str = "image") -> str:
+    """The number of images, or of what else is judged, and of each verdict."""
     total = sum(verdicts.values())
     counts = ", ".join(f"{verdicts[verdict]:,} {verdict}" for verdict in ("OK", "NG", "UNKNOWN"))
-    return f"{total:,} image{'s' * (total != 1)}: {counts}"
+    return f"{total:,} {unit}{'s' * (total != 1)}: {counts}"

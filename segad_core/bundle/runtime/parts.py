@@ -1,0 +1,203 @@
+"""Verdicts on parts: their images come one by one, each inspected alone, and make one verdict together."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.opening import check_several
+from segad_core.bundle.runtime.part_names import PartNames
+from segad_core.bundle.runtime.prediction import Inspection, Prediction, Verdict, side
+from segad_core.errors import UsageError
+from segad_core.operate.parts import PartRule
+
+
+@dataclass(frozen=True)
+class PartInspection:
+    """The verdict on a part.
+
+    Attributes:
+        prediction: with the serial in place of an image.
+        images: the inspections of its images, as they came.
+        views: of these images.
+    """
+
+    prediction: Prediction
+    images: Sequence[Inspection] = ()
+    views: Sequence[str] = ()
+
+    def pictures(self) -> Iterator[Inspection]:
+        """The inspections of its images, each with the verdict on the part and its own contributions."""
+        for one, view in zip(self.images, self.views, strict=True):
+            own = tuple(c for c in self.prediction.contributions if c.view == view)
+            told = replace(self.prediction, image=one.prediction.image, contributions=own)
+            yield replace(one, prediction=told)
+
+
+@dataclass
+class _Pending:
+    images: list[Inspection] = field(default_factory=list)
+    views: list[str] = field(default_factory=list)
+
+
+class PartJudge:
+    """Collects inspections of images until a part is complete.
+
+    A part is complete once as many images as expected have come or, where it is not known how many will, once
+    all views have.
+
+    Args:
+        rule: of the bundle.
+        threshold: scores at or above it are NG.
+        expected: how many images each part has; None if they come through a pipe.
+        keep: whether pixels and maps are kept until then.
+    """
+
+    def __init__(
+        self,
+        rule: PartRule,
+        threshold: float,
+        expected: Mapping[str, int] | None = None,
+        keep: bool = False,
+    ) -> None:
+        self._rule, self._threshold, self._expected, self._keep = rule, threshold, expected, keep
+        self._names = PartNames(rule)
+        self._pending: dict[str, _Pending] = {}
+
+    def take(self, inspection: Inspection) -> Iterator[PartInspection]:
+        """One more image; yields its part if that is complete now."""
+        path = inspection.prediction.image
+        named = self._names.of(path)
+        if named.strange:
+            failed = Prediction(path, "UNKNOWN", None, named.strange)
+            yield PartInspection(failed, [replace(inspection, prediction=failed)], [""])
+            return
+        part = self._pending.setdefault(named.unit, _Pending())
+        part.images.append(inspection if self._keep else _small(inspection))
+        part.views.append(named.view)
+        if self._complete(named.unit, part):
+            yield self._judged(named.unit, self._pending.pop(named.unit))
+
+    def rest(self) -> Iterator[PartInspection]:
+        """The parts that are not complete when no more images come."""
+        while self._pending:
+            serial = next(iter(self._pending))
+            yield self._judged(serial, self._pending.pop(serial))
+
+    def _complete(self, serial: str, part: _Pending) -> bool:
+        if self._expected is not None:
+            return len(part.images) >= self._expected.get(serial, 1)
+        return bool(self._rule.views) and set(self._rule.views) <= set(part.views)
+
+    def _judged(self, serial: str, part: _Pending) -> PartInspection:
+        missing = [view for view in self._rule.views if view not in part.views]
+        lacking = f"{_views(missing)} missing" if missing and self._rule.missing == "unknown" else ""
+        return PartInspection(self._worst(serial, part, lacking), part.images, part.views)
+
+    def _worst(self, serial: str, part: _Pending, lacking: str) -> Prediction:
+        """The verdict of the worst view: an NG stands whatever other views are; else none may be lacking."""
+        shown = Counter(part.views)
+        names = [
+            f"view {view}" if view and shown[view] == 1 else one.prediction.image
+            for view, one in zip(part.views, part.images, strict=True)
+        ]
+        problems = [lacking] if lacking else []
+        inspected = list(zip(names, part.images, strict=True))
+        problems += [f"{n}: {one.prediction.reason}" for n, one in inspected if one.prediction.score is None]
+        unscored = bool(problems)
+        scores = [-math.inf if (s := one.prediction.score) is None else s for one in part.images]
+        place = max(range(len(scores)), key=scores.__getitem__)  # of equal ones, the first
+        score, worst = scores[place], part.images[place].prediction
+        reject = side(score, self._threshold) == "NG"
+        said = [f"{names[place]}: {worst.reason}"] if reject else []  # which tells its doubt
+        problems += [
+            f"{n}: {one.doubt}"
+            for i, (n, one) in enumerate(inspected)
+            if one.doubt and not (reject and i == place)
+        ]
+        verdict: Verdict = "NG" if reject else "UNKNOWN" if problems else "OK"
+        return Prediction(
+            serial,
+            verdict,
+            None if unscored and not reject else score,
+            "; ".join([*said, *problems]),
+            tuple(replace(one, view=part.views[place]) for one in worst.contributions),
+        )
+
+
+def _small(inspection: Inspection) -> Inspection:
+    return replace(inspection, pixels=None, maps={}, segments=None, vectors={})
+
+
+def _views(names: Sequence[str]) -> str:
+    return f"view{'s' * (len(names) > 1)} {', '.join(names)} {'are' if len(names) > 1 else 'is'}"
+
+
+def inspect_parts(
+    bundle: Bundle,
+    images: Iterable[str],
+    explain: bool = True,
+    max_wait: float | None = None,
+    expected: Mapping[str, int] | None = None,
+    keep: bool = False,
+    look: Callable[[Inspection], None] = lambda _: None,
+) -> Iterator[list[PartInspection]]:
+    """The verdicts on parts, as they are complete, in batches; those that never are come last.
+
+    Args:
+        bundle: one that judges parts.
+        images: paths, which name the parts.
+        explain, max_wait: as in `Bundle.batches`.
+        expected, keep: as in `PartJudge`.
+        look: is given the inspection of each image, with pixels and maps, as it comes.
+
+    Raises:
+        UsageError: the bundle judges images.
+    """
+    judge = PartJudge(rule_of(bundle), bundle.operating_point.threshold, expected, keep)
+    for batch in bundle.batches(images, explain, max_wait):
+        for one in batch:
+            look(one)
+        yield [part for one in batch for part in judge.take(one)]
+    yield list(judge.rest())
+
+
+def rule_of(bundle: Bundle) -> PartRule:
+    """How a bundle judges parts.
+
+    Raises:
+        UsageError: it judges images.
+    """
+    rule = bundle.manifest.pipeline.parts
+    if rule is None:
+        raise UsageError(
+            f"{bundle.container.path}: judges images, not parts", "Use predict, or fit a recipe with 'parts'."
+        )
+    return rule
+
+
+def predict_parts(bundle: Bundle, images: Iterable[str | Path], explain: bool = True) -> list[Prediction]:
+    """The verdicts on the parts that images show, in the order of their first images.
+
+    A part that lacks a view is UNKNOWN, unless the recipe allows it; so is an image whose path names no part.
+
+    Args:
+        bundle: one that judges parts.
+        images: paths, which name the parts.
+        explain: as in `Bundle.predict`.
+
+    Raises:
+        UsageError: a single image was passed, or the bundle judges images.
+        ResourceError: the machine failed.
+    """
+    check_several(images)
+    parts = PartNames(rule_of(bundle)).grouped(os.fspath(image) for image in images)
+    expected = {serial: len(paths) for serial, paths in parts.items()}
+    paths = [path for own in parts.values() for path in own]
+    found = inspect_parts(bundle, paths, explain, expected=expected)
+    return [part.prediction for batch in found for part in batch]

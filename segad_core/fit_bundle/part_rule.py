@@ -1,0 +1,50 @@
+"""How a bundle finds and judges parts, checked against the parts that the data set names."""
+
+from __future__ import annotations
+
+from segad_core.contracts import Dataset, PartPattern
+from segad_core.contracts.part_pattern import part_pattern
+from segad_core.errors import RecipeError
+from segad_core.operate.parts import PartRule
+from segad_core.recipe import Recipe
+from segad_core.run.cells import RowTask
+from segad_core.split.parts import Parts
+
+
+def part_rule(recipe: Recipe, task: RowTask, parts: Parts | None) -> PartRule | None:
+    """How the bundle of a row judges parts; None where images are judged.
+
+    Raises:
+        RecipeError: nothing says how paths name parts, or the pattern finds others than the data set names.
+    """
+    spec = recipe.skeleton.parts
+    if spec is None or parts is None:
+        return None
+    dataset: Dataset = recipe.dataset.build()
+    text = spec.pattern or part_pattern(dataset)
+    if not text:
+        raise RecipeError(
+            f"the row '{task.row.name}': nothing says how the paths of new images name their parts",
+            r"Set parts.pattern in the recipe, such as '(?P<serial>SN\d+)_(?P<view>[A-Z])'.",
+        )
+    _check(text, parts)
+    verdict = "worst" if task.row.score else parts.verdict
+    return PartRule(pattern=text, views=list(parts.views), verdict=verdict, missing=parts.missing)
+
+
+def _check(text: str, parts: Parts) -> None:
+    pattern = PartPattern(text)
+    wrong = []
+    images = [sample for part in parts.by_serial.values() for sample in part.images]
+    for sample in images:
+        found = pattern.find_at_end(sample.path.as_posix())
+        named = (sample.serial, sample.view if parts.views else "")
+        if found is None or (found.serial, found.view if parts.views else "") != named:
+            what = "nothing" if found is None else " ".join(filter(None, found[:2]))
+            wrong.append(f"'{sample.path}': {what}, not {' '.join(filter(None, named))}")
+    if wrong:
+        raise RecipeError(
+            f"the pattern '{text}' finds other parts in {len(wrong)} of {len(images)} paths than the data "
+            f"set names (the first: {wrong[0]})",
+            "Set parts.pattern in the recipe: `segad predict` finds parts with it, in the end of each path.",
+        )

@@ -1,0 +1,191 @@
+"""Bundles that judge parts: made, read, set, taught, verified, and hostile ones."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import fakes
+import pytest
+import views
+from builders import run_command, said, segad
+from small_runs import prepared
+from views import recipe, serial
+
+from segad_core import Bundle, learn, predict_parts, verify
+from segad_core.bundle.format.container import MANIFEST, SEAL, seal_of
+from segad_core.errors import BundleError, RecipeError, UsageError
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    fakes.install(monkeypatch)
+    return tmp_path
+
+
+def fitted(path: Path, row: str = "SegAD") -> Path:
+    out = path.parent / f"{row}.segad"
+    words = ("--category", "a", "--row", row, "--store", path.parent / "store", "--device", "cpu")
+    result = segad("fit", path, *words, "-o", out)
+    assert result.exit_code in (0, 3), said(result)
+    return out
+
+
+@pytest.mark.parametrize("row", ["SegAD", "alone"])
+def test_a_bundle_gives_the_scores_of_the_run(home: Path, row: str) -> None:
+    views.views(home / "data", missing={"SN001_A"})
+    path = recipe(home)
+    said(run_command(path))
+    with (home / "runs/tiny/latest/parts.csv").open(newline="") as file:
+        lines = [line for line in csv.DictReader(file) if line["row"] == row]
+    with Bundle.load(fitted(path, row), "cpu") as bundle:
+        rule = bundle.manifest.pipeline.parts
+        assert rule is not None and rule.views == ["A", "B"] and rule.pattern == views.PATTERN
+        found = {one.image: one for one in predict_parts(bundle, sorted((home / "data").rglob("*.png")))}
+        assert len(found) == 19 and found["SN001"].reason == "view A is missing"
+        for line in lines:
+            prediction = found[line["part"]]
+            assert prediction.score == float(line["score"])
+            if prediction.verdict == "NG":
+                assert prediction.reason.startswith(f"view {line['view']}: ")
+        point = bundle.operating_point
+        assert (point.caught.of, point.rejected.of, point.unit) == (3, 4, "part")
+        worst = {line["part"]: float(line["score"]) for line in lines}
+        good = max(score for name, score in worst.items() if int(name[2:]) < 12)
+        bad = sorted(score for name, score in worst.items() if int(name[2:]) >= 12)
+        assert point.threshold == (good + bad[0]) / 2
+        assert not verify(bundle).problems
+
+
+def test_predict_writes_a_line_for_each_part_and_resumes(home: Path) -> None:
+    views.views(home / "data", missing={"SN001_A", "SN013_B"})
+    bundle, out = fitted(recipe(home)), home / "verdicts.csv"
+    late = home / "data/a/good/SN005_B.png"
+    kept = late.read_bytes()
+    late.unlink()
+    result = segad("predict", bundle, home / "data", "-o", out, "--device", "cpu")
+    assert result.exit_code == 3
+    assert "19 parts: 11 OK, 5 NG, 3 UNKNOWN (3 not scored)" in said(result)
+    lines = list(csv.DictReader(out.open()))
+    assert [line["image"] for line in lines][:3] == ["SN012", "SN013", "SN014"]
+    assert {line["image"]: line["reason"] for line in lines if line["verdict"] == "UNKNOWN"} == {
+        "SN001": "view A is missing",
+        "SN005": "view B is missing",
+        "SN013": "view B is missing",
+    }
+    late.write_bytes(kept)
+    again = segad("predict", bundle, home / "data", "-o", out, "--device", "cpu", "--resume")
+    assert "19 parts: 12 OK, 5 NG, 2 UNKNOWN (2 not scored)" in said(again)
+    fresh = home / "fresh.csv"
+    segad("predict", bundle, home / "data", "-o", fresh, "--device", "cpu")
+    assert fresh.read_bytes() == out.read_bytes()
+
+
+def test_pictures_are_drawn_for_each_image(home: Path) -> None:
+    views.views(home / "data")
+    bundle = fitted(recipe(home))
+    images = sorted((home / "data/a/bad").glob("SN01[23]*.png"))
+    result = segad("predict", bundle, *images, "--overlays", home / "seen", "--device", "cpu")
+    assert "2 parts: 0 OK, 2 NG" in said(result)
+    assert len(list((home / "seen").rglob("*.jpg"))) == 4
+
+
+def test_thresholds_count_parts(home: Path) -> None:
+    views.views(home / "data", good=20, bad=12)
+    split = {**views.SPLIT, "test": {"good": 8, "bad": 6}}
+    bundle = fitted(recipe(home, split=split))
+    result = segad("operate", bundle, "--false-rejects", "1/8", "--json")
+    point = json.loads(result.stdout)["point"]
+    assert (point["rejected"]["count"], point["rejected"]["of"], point["caught"]["of"]) == (1, 8, 6)
+    shown = said(segad("operate", bundle, "--show"))
+    assert "on 14 test parts" in shown and "image" not in shown.replace("images have", "")
+    assert "the worst view counts; UNKNOWN if one is missing" in said(segad("bundle", "show", bundle))
+
+
+def test_a_part_that_is_taught_leaves_the_test_with_all_its_views(home: Path) -> None:
+    views.views(home / "data")
+    with Bundle.load(fitted(recipe(home)), "cpu") as bundle:
+        tested = sorted({image.serial for image in bundle.calibration().images})
+        bad = [name for name in tested if int(name[2:]) >= 12]
+        one = sorted((home / "data/a/bad").glob(f"{bad[0]}_*.png"))
+        result = learn(bundle, home / "new.segad", bad=one[:1])
+    assert [(change.image, change.label) for change in result.taught] == [(bad[0], 1)]
+    assert sorted(change.image for change in result.regression) == [n for n in tested if n != bad[0]]
+    assert (result.after.caught.of, result.after.rejected.of, result.after.unit) == (2, 4, "part")
+    assert "1 of the test parts were used" in result.notes[-1]
+    with Bundle.load(home / "new.segad", "cpu") as taught:
+        assert not verify(taught).problems
+        assert taught.manifest.pipeline.parts is not None
+    excluded = segad("operate", home / "new.segad", "--show")
+    assert "1 test parts are excluded" in said(excluded)
+
+
+def test_what_shows_no_part_is_not_taught(home: Path) -> None:
+    views.views(home / "data")
+    stray = home / "scan.png"
+    stray.write_bytes((home / "data/a/good/SN000_A.png").read_bytes())
+    with Bundle.load(fitted(recipe(home)), "cpu") as bundle, pytest.raises(UsageError) as caught:
+        learn(bundle, home / "new.segad", good=[stray])
+    assert "scan.png" in caught.value.what and "names no part" in caught.value.what
+    assert not (home / "new.segad").exists()
+
+
+def test_a_pattern_has_to_find_what_the_data_names(home: Path) -> None:
+    views.views(home / "data")
+    with pytest.raises(AssertionError) as caught:
+        fitted(recipe(home, parts={"pattern": r"(?P<serial>N\d+)_(?P<view>[A-Z])"}))
+    assert "38 of 38 paths" in str(caught.value) and "N000 A, not SN000 A" in str(caught.value)
+    dataset = {"use": "folder", "params": {"root": "data", "serial": r"(SN\d+)"}}
+    with pytest.raises(AssertionError) as caught:
+        fitted(recipe(home, dataset=dataset))
+    assert "parts.pattern" in str(caught.value)
+    with Bundle.load(fitted(recipe(home, dataset=dataset, parts={"pattern": views.PATTERN})), "cpu") as made:
+        rule = made.manifest.pipeline.parts
+        assert rule is not None and rule.views == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pattern": "(?P<serial>"},
+        {"pattern": "SN"},
+        {"pattern": "(?P<serial>" + "a" * 1000 + ")"},
+        {"views": ["A"] * 101},
+        {"views": ["A", "A"]},
+        {"verdict": "best"},
+        {"missing": True},
+        {"more": 1},
+    ],
+)
+def test_hostile_rules_are_rejected(home: Path, change: dict[str, Any]) -> None:
+    views.views(home / "data")
+    bundle = fitted(recipe(home))
+    manifest = json.loads((bundle / MANIFEST).read_text())
+    manifest["pipeline"]["parts"] |= change
+    head = json.dumps(manifest).encode()
+    (bundle / MANIFEST).write_bytes(head)
+    (bundle / SEAL).write_bytes(seal_of(head))
+    with pytest.raises(BundleError):
+        Bundle.load(bundle, "cpu")
+
+
+def test_images_are_judged_one_by_one_on_request(home: Path) -> None:
+    drawn = views.views(home / "data")
+    with Bundle.load(fitted(recipe(home, parts=None)), "cpu") as bundle:
+        assert bundle.manifest.pipeline.parts is None
+        assert "parts" not in bundle.manifest.pipeline.model_dump()
+        with pytest.raises(UsageError, match="judges images"):
+            predict_parts(bundle, ["a.png"])
+        paths = sorted((home / "data/a/bad").glob("*.png"))
+        for path, one in zip(paths, bundle.predict(paths), strict=True):
+            assert one.score == drawn[f"bad/{path.name}"]
+            assert serial(f"bad/{path.name}") in one.image
+
+
+def test_hostile_rules_need_no_recipe(home: Path) -> None:
+    """A recipe is checked in the same way."""
+    views.views(home / "data")
+    with pytest.raises(RecipeError, match="serial"):
+        prepared(recipe(home, parts={"pattern": "SN"}))
