@@ -31,6 +31,7 @@ from segad_core.tools.results.reading import (
     not_a_file,
     opened,
 )
+from segad_core.tools.results.reading import write_all as _write_all
 from segad_core.tools.results.tally import Tally
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -295,9 +296,3 @@ def check_output(path: Path, mode: Mode) -> None:
 def journal_of(path: Path) -> Path:
     """The file that lines are appended to."""
     return path.with_name(f"{path.name}.journal") if path.suffix == ".parquet" else path
-
-
-def _write_all(file: io.FileIO, data: bytes) -> None:
-    view = memoryview(data)
-    while len(view):
-        view = view[file.write(view) :]

@@ -117,6 +117,13 @@ def cut_incomplete_line(file: io.FileIO) -> None:
         file.truncate(end)
 
 
+def write_all(file: io.FileIO, data: bytes) -> None:
+    """Appends all bytes, however many writes that takes."""
+    view = memoryview(data)
+    while len(view):
+        view = view[file.write(view) :]
+
+
 def identity(path: Path) -> tuple[int, int] | None:
     """Which file has a path; None if none has."""
     try:
