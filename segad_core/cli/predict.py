@@ -121,7 +121,9 @@ def predict(
                 watch = DriftWatch(opened)
                 wait = (MAX_WAIT if max_wait is None else max_wait) if piped else None
                 for images_left, expected in _passes(opened, found.images, piped, results):
-                    for count in _scored(opened, images_left, expected, results, overlays, explain, wait, watch):
+                    for count in _scored(
+                        opened, images_left, expected, results, overlays, explain, wait, watch
+                    ):
                         shown.more(count)
                 _tell(watch.end())
     except KeyboardInterrupt:
