@@ -113,7 +113,7 @@ def predict(
             if lines:
                 progress.bars.stop()
             if output is not None:
-                results = open_results(output, opened.digest, explain, mode)
+                results = open_results(output, opened.digest, explain, mode, opened.limits is not None)
             unit = "part" if opened.manifest.pipeline.parts else "image"
             with results:
                 shown = _Shown(None if lines else progress, sum(results.verdicts.values()), found.count)

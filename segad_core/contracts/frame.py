@@ -52,6 +52,21 @@ class Frame:
         """Whether some of what plugins see is padding."""
         return self.image[2:] != self.size
 
+    def box_on_disk(self, box: Box) -> Box:
+        """The smallest box of whole pixels of the original that covers a box of what plugins see."""
+        ends = []
+        for axis in (0, 1):
+            seen, shown, start = self.image[axis + 2], self.shown[axis + 2], box[axis] - self.image[axis]
+            begin = min(max(start * shown // seen, 0), shown - 1)
+            end = min(max(-(-(start + box[axis + 2]) * shown // seen), begin + 1), shown)
+            ends.append((self.shown[axis] + begin, self.shown[axis] + end))
+        (top, bottom), (left, right) = ends
+        return Box(top, left, bottom - top, right - left)
+
+    def pixels_on_disk(self) -> float:
+        """How many pixels of the original a pixel of what plugins see stands for."""
+        return self.shown.height * self.shown.width / (self.image.height * self.image.width)
+
     def placed(self, whole: NDArray[Value], around: int) -> NDArray[Value]:
         """A map (h, w) of the whole original, at any resolution, as a map (H, W) of what plugins see.
 

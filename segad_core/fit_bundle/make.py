@@ -23,12 +23,13 @@ from segad_core.bundle.format.operating_point import operating_json
 from segad_core.bundle.format.states import SEGMENTER, feature_files, final_files
 from segad_core.bundle.format.tables import table_files
 from segad_core.bundle.format.writing import Content, write_bundle
-from segad_core.contracts import Executor, optional
+from segad_core.contracts import Executor, Progress, optional
 from segad_core.errors import ImageError, RecipeError, UsageError
 from segad_core.fit_bundle.appearance import appearance_of
 from segad_core.fit_bundle.image_data import ImageData
 from segad_core.fit_bundle.part_rule import part_rule
 from segad_core.fit_bundle.pipeline import cannot_be_bundled, pipeline_of
+from segad_core.fit_bundle.regions import region_files
 from segad_core.fit_bundle.vectors import vectors_of
 from segad_core.images.image_set import Preprocessing
 from segad_core.operate.default_point import default_point
@@ -100,13 +101,20 @@ def make_bundle(
             run_tasks(needed, work, executor, store, device, hook, lambda _: None)
         finally:
             executor.close()
-        write_bundle(out, *_gathered(recipe, prepared, task, needed, store, device))
+        told = partial(report, hook, task.name)
+        write_bundle(out, *_gathered(recipe, prepared, task, needed, store, device, told))
     hook.run_finished(folder=out)
     return prepared.lost()
 
 
 def _gathered(
-    recipe: Recipe, prepared: Prepared, task: RowTask, tasks: Sequence[Any], store: Store, device: str
+    recipe: Recipe,
+    prepared: Prepared,
+    task: RowTask,
+    tasks: Sequence[Any],
+    store: Store,
+    device: str,
+    progress: Progress,
 ) -> tuple[Manifest, dict[str, Content]]:
     """The manifest, without its list of files, and the files."""
     category, fold = task.category, task.fold
@@ -136,6 +144,7 @@ def _gathered(
     if why:
         log.info("the threshold is set for %s: %s", point.rule, why, extra={"notice": True})
     contents[OPERATING] = operating_json(point)
+    contents |= region_files(recipe, task, tasks, segments, store, device, progress)
     pipeline, files = pipeline_of(recipe, task, segments, names)
     unasked = {*split.unused, *split.doubtful}
     sizes = [fact.size for image, fact in facts.items() if image not in unasked]

@@ -35,6 +35,8 @@ def name_problems(skeleton: Skeleton, registry: Registry, base: Path) -> Iterato
     if split is not None and not is_file(base / split):
         yield missing(("split", "file"), "file", base / split)
     yield from _parts(skeleton)
+    if skeleton.image.scale is not None and skeleton.regions is None:
+        yield ("image", "scale"), "is for the areas of regions, but none are wanted: add 'regions: true'"
     for place, mask in ignore_masks(skeleton).items():
         if not is_file(base / mask):
             yield missing(place, "file", base / mask)

@@ -44,11 +44,13 @@ class ImageSpec(Strict):
         window: the values that become black and white, instead of 0 and white; others are cut off.
         bayer: the pattern of raw images.
         page: of TIFF files with several, from 1.
+        scale: mm per pixel of the images as they are on disk, for the areas of regions.
     """
 
     size: Annotated[tuple[_Side, _Side], AfterValidator(_not_too_large)] = (256, 256)
     resize: Literal["pil_bilinear"] = "pil_bilinear"
     white: Annotated[int, Field(ge=255, le=65535)] = 65535
+    scale: Annotated[float, Field(gt=0, le=1e6)] | None = None
     fit: Fit = "stretch"
     window: tuple[Value, Value] | None = None
     bayer: Bayer | None = None
@@ -74,6 +76,21 @@ class ImageSpec(Strict):
     def decoding(self) -> Decoding:
         """How images are read."""
         return Decoding(self.white, self.window, self.bayer, self.page)
+
+
+class RegionsSpec(Strict):
+    """Boxes and areas in the predictions of bundles; `true` is short for the defaults.
+
+    Attributes:
+        good: the share of good images that shows nothing above the limits in a segment.
+    """
+
+    good: Annotated[float, Field(ge=0.5, le=1)] = 0.99
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: object) -> object:
+        return {} if value is True else value
 
 
 class ClassifierUse(Use):
@@ -142,6 +159,7 @@ class Skeleton(Strict):
     Attributes:
         parts: how several images of a part make one verdict; None to judge each image.
         ignore: a mask of what is never inspected, white on black: for all categories, or by category.
+        regions: what bundles learn about regions of defects; None for nothing.
         compare_with: published figures to compare with: a shipped name such as `paper/vad_highshot`, or a
             file.
     """
@@ -159,6 +177,7 @@ class Skeleton(Strict):
     classifiers: dict[str, ClassifierUse] = {}
     segmenter: Use | None = None
     ignore: str | dict[str, str] | None = None
+    regions: RegionsSpec | None = None
     features: list[Use] = []
     image_features: list[Use] = []
     final: Use | None = None

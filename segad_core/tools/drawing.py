@@ -20,6 +20,7 @@ from segad_core.base.text import in_one_line
 from segad_core.bundle.format.tables import read_golden
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.prediction import Inspection, Prediction
+from segad_core.contracts.frame import Box
 from segad_core.errors import StoreError
 from segad_core.images.overlay import Entry, enlarged, overlay, sheet
 from segad_core.operate.image_table import ImageTable
@@ -85,7 +86,7 @@ def draw(inspection: Inspection, bundle: Bundle, scales: Mapping[str, Heat]) -> 
     if inspection.pixels is None:
         return None
     factor = max(1, -(-_SIDE // min(inspection.pixels.shape[:2])))
-    panels = [("image", enlarged(inspection.pixels, factor))]
+    panels = [("image", _boxed(enlarged(inspection.pixels, factor), inspection.boxes, factor))]
     if inspection.maps:
         alias = _most_anomalous(inspection, scales)
         scale = scales[alias]
@@ -206,6 +207,19 @@ def _bordered(
     pixels: NDArray[np.uint8], segments: NDArray[np.uint8] | None, factor: int
 ) -> NDArray[np.uint8]:
     return pixels if segments is None else overlay(pixels, enlarged(segments, factor), 0.0)
+
+
+def _boxed(pixels: NDArray[np.uint8], boxes: Sequence[Box], factor: int) -> NDArray[np.uint8]:
+    """An image with a line around each region, outside of it where there is room."""
+    if not boxes:
+        return pixels
+    picture = Image.fromarray(pixels)
+    drawing = ImageDraw.Draw(picture)
+    for box in boxes:
+        top, left = box.top * factor - 2, box.left * factor - 2
+        bottom, right = (box.top + box.height) * factor + 1, (box.left + box.width) * factor + 1
+        drawing.rectangle((left, top, right, bottom), outline=_COLOURS["NG"], width=2)
+    return np.asarray(picture)
 
 
 def _headed(below: Image.Image, prediction: Prediction, threshold: float) -> Image.Image:

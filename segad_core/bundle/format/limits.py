@@ -15,6 +15,7 @@ _MIB = 1 << 20
 _MOST = {
     "operating.json": _MIB,
     "golden.json": _MIB,
+    "regions.json": _MIB,
     "recipe.yaml": _MIB,
     "appearance.safetensors": _MIB,
     "splits.json": 64 * _MIB,

@@ -19,6 +19,7 @@ from segad_core.base.resources import guarded
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import Manifest
 from segad_core.bundle.format.operating_point import read_operating_point
+from segad_core.bundle.format.regions import read_limits
 from segad_core.bundle.format.tables import read_table
 from segad_core.bundle.runtime.ahead import in_background
 from segad_core.bundle.runtime.levels import Levels
@@ -35,6 +36,7 @@ from segad_core.bundle.runtime.prediction import (
     side,
 )
 from segad_core.bundle.runtime.reasons import contributions_of, peaks_of
+from segad_core.bundle.runtime.regions import Located, located
 from segad_core.bundle.runtime.settling import once_written
 from segad_core.bundle.runtime.taking import MAX_WAIT, taking
 from segad_core.contracts import Frame, Sample
@@ -69,6 +71,7 @@ class Bundle:
         self.registry = registry
         self.device = device
         self.operating_point: OperatingPoint = read_operating_point(container)
+        self.limits = read_limits(container)
         segments = self.manifest.pipeline.segments
         _compare_threads(container)
         self._levels = Levels(self.manifest.pipeline.decoding)
@@ -186,18 +189,18 @@ class Bundle:
         opened = Opened(sample_of(number, image), image)
         try:
             with guarded(f"reading {opened.sample.id}"):
-                pixels, frame = once_written(partial(self._pixels, image), opened.sample.path)
-                return replace(opened, pixels=pixels, frame=frame)
+                pixels, frame, original = once_written(partial(self._pixels, image), opened.sample.path)
+                return replace(opened, pixels=pixels, frame=frame, original=original)
         except ResourceError:
             raise
         except Exception as error:  # whatever it is, it affects this image alone
             return replace(opened, problem=self._problem(opened.sample, error))
 
-    def _pixels(self, image: Picture) -> tuple[NDArray[np.uint8], Frame | None]:
+    def _pixels(self, image: Picture) -> tuple[NDArray[np.uint8], Frame | None, tuple[int, int]]:
         given = self.manifest.pipeline
         with full_size(image, given.decoding, self._levels.see) as pixels:
-            self._check_size(pixels.shape[0], pixels.shape[1])
-            return framed(pixels, given.size, given.fit or "stretch")
+            self._check_size(*(original := (pixels.shape[0], pixels.shape[1])))
+            return *framed(pixels, given.size, given.fit or "stretch"), original
 
     def _problem(self, sample: Sample, error: Exception) -> str:
         """What went wrong with an image; a file of the bundle has its name there, not that of its copy."""
@@ -248,16 +251,22 @@ class Bundle:
                 unexplained = f"no explanation: {self._problem(opened.sample, error)}"
         verdict: Verdict = "NG" if reject else "UNKNOWN" if doubt else "OK"
         said = [in_short(found) or f"score {score:.4g}, NG from {threshold:.4g}"] if reject else []
-        segments = scored.segments
-        reason = "; ".join(filter(None, [*said, doubt, unexplained]))
+        segments, where = scored.segments, Located()
+        maps = {alias: own[i] for alias, own in scored.maps.items()}
+        labels = None if segments is None else segments[i if len(segments) > 1 else 0]
+        if reject and self.limits is not None:
+            words = partial(self._problem, opened.sample)
+            where = located(maps, labels, self.manifest.pipeline, self.limits, opened.original, words)
+        reason = "; ".join(filter(None, [*said, where.missing, doubt, unexplained]))
         return Inspection(
-            Prediction(opened.sample.id, verdict, score, reason, found if explain else ()),
+            Prediction(opened.sample.id, verdict, score, reason, found if explain else (), where.regions),
             scored.pixels[i],
-            {alias: maps[i] for alias, maps in scored.maps.items()},
-            None if segments is None else segments[i if len(segments) > 1 else 0],
+            maps,
+            labels,
             scored.features[i],
             doubt,
             {alias: lines_of(vectors, [i]) for alias, vectors in scored.vectors.items()},
+            where.boxes,
         )
 
     def _contributions(self, scored: Scored, i: int) -> tuple[Contribution, ...] | None:

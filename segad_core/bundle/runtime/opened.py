@@ -24,6 +24,7 @@ class Opened:
     image: Picture
     pixels: NDArray[np.uint8] | None = None
     frame: Frame | None = None
+    original: tuple[int, int] = (0, 0)
     problem: str = ""
 
 

@@ -10,7 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.bundle.runtime.regions import DefectRegion
 from segad_core.contracts import Vectors
+from segad_core.contracts.frame import Box
 
 Verdict = Literal["OK", "NG", "UNKNOWN"]
 
@@ -62,6 +64,8 @@ class Prediction:
         reason: what drove an NG, or what failed and the remedy.
         contributions: what each feature added, the largest first; empty for rows without SegAD, for final
             classifiers that give none, and if they were not requested.
+        regions: where an NG passes what good parts show, the largest first; empty for other verdicts, and for
+            bundles without limits of regions.
     """
 
     image: str
@@ -69,6 +73,7 @@ class Prediction:
     score: float | None
     reason: str = ""
     contributions: tuple[Contribution, ...] = ()
+    regions: tuple[DefectRegion, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class Inspection:
         features: (d,) its feature vector.
         doubt: why the score may be meaningless; empty if nothing is doubtful.
         vectors: what describes it to each classifier that learns from vectors, each (1, D).
+        boxes: of the regions, in `pixels`.
     """
 
     prediction: Prediction
@@ -91,6 +97,7 @@ class Inspection:
     features: NDArray[np.float64] | None = None
     doubt: str = ""
     vectors: dict[str, Vectors] = field(default_factory=dict)
+    boxes: tuple[Box, ...] = ()
 
 
 def side(score: float, threshold: float) -> Verdict:

@@ -18,7 +18,7 @@ from segad_core.base.locks import held
 from segad_core.bundle.runtime.prediction import Prediction
 from segad_core.errors import HeldError, StoreError, UsageError
 from segad_core.tools.results.errors import foreign, reporting
-from segad_core.tools.results.lines import COLUMNS, CsvLines, Form, JsonLines, Line, image_name, line_of
+from segad_core.tools.results.lines import CsvLines, Form, JsonLines, Line, columns_of, image_name, line_of
 from segad_core.tools.results.mending import Lines, mended, rewrite
 from segad_core.tools.results.parquet import read_parquet, require_pyarrow, write_parquet
 from segad_core.tools.results.reading import (
@@ -244,7 +244,7 @@ class Results(Tally):
             )
 
 
-def open_results(path: Path, bundle: str, explain: bool, mode: Mode) -> Results:
+def open_results(path: Path, bundle: str, explain: bool, mode: Mode, regions: bool = False) -> Results:
     """Opens a file to write predictions to.
 
     Args:
@@ -252,6 +252,7 @@ def open_results(path: Path, bundle: str, explain: bool, mode: Mode) -> Results:
         bundle: the bundle's digest.
         explain: whether lines have contributions.
         mode: what to do if the file exists.
+        regions: whether lines have regions.
 
     Raises:
         UsageError: the file exists, has another suffix, or holds something else.
@@ -259,7 +260,7 @@ def open_results(path: Path, bundle: str, explain: bool, mode: Mode) -> Results:
         StoreError: it cannot be written.
     """
     check_output(path, mode)
-    results = Results(path, (*COLUMNS, "contributions") if explain else COLUMNS, bundle[:16])
+    results = Results(path, columns_of(regions, explain), bundle[:16])
     results.open(mode)
     return results
 

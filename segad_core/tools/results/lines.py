@@ -24,6 +24,11 @@ _LIKE_AN_ESCAPE = re.compile(r"\\(?=x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 Line = dict[str, Any]
 
 
+def columns_of(regions: bool, explain: bool) -> tuple[str, ...]:
+    """The columns of a file: with regions, and with contributions, or without."""
+    return (*COLUMNS, *(["regions"] if regions else []), *(["contributions"] if explain else []))
+
+
 class Form(Protocol):
     """How lines are encoded.
 
@@ -87,9 +92,9 @@ def line_of(prediction: Prediction, columns: Sequence[str], bundle: str, as_text
 
     Args:
         prediction: what to write.
-        columns: `COLUMNS`, with or without `contributions`.
+        columns: `COLUMNS`, with or without `regions` and `contributions`.
         bundle: the beginning of the bundle's digest.
-        as_text: whether contributions are text, as tables need them, or a list.
+        as_text: whether regions and contributions are text, as tables need them, or lists.
     """
     line: Line = {
         "image": image_name(prediction.image),
@@ -98,6 +103,9 @@ def line_of(prediction: Prediction, columns: Sequence[str], bundle: str, as_text
         "reason": in_one_line(prediction.reason),
         "bundle": bundle,
     }
+    if "regions" in columns:
+        found = prediction.regions
+        line["regions"] = "; ".join(map(str, found)) if as_text else [asdict(one) for one in found]
     if "contributions" in columns:
         given = prediction.contributions
         line["contributions"] = (

@@ -6,7 +6,8 @@ import io
 import math
 import os
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import IO, Any, get_args
 
@@ -14,7 +15,7 @@ from segad_core.base.files import kind_of
 from segad_core.bundle.runtime.prediction import Verdict
 from segad_core.errors import UsageError
 from segad_core.tools.results.errors import foreign
-from segad_core.tools.results.lines import COLUMNS, Form, JsonLines
+from segad_core.tools.results.lines import COLUMNS, Form, JsonLines, columns_of
 
 _TEXTS = ("image", "verdict", "reason", "bundle")
 _VERDICTS = get_args(Verdict)
@@ -145,5 +146,6 @@ def not_a_file(path: Path, kind: str) -> UsageError:
 
 
 def _has_columns(line: Any) -> bool:
-    known: Collection[tuple[str, ...]] = (COLUMNS, (*COLUMNS, "contributions"))
-    return isinstance(line, dict) and tuple(line) in known
+    return isinstance(line, dict) and tuple(line) in [
+        columns_of(*both) for both in product((False, True), repeat=2)
+    ]

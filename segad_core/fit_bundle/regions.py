@@ -1,0 +1,50 @@
+"""The limits of regions that a bundle keeps, if its recipe asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from segad_core.bundle.format.regions import FILE, WHOLE, Limits, limits_json
+from segad_core.contracts import Progress
+from segad_core.recipe import Recipe
+from segad_core.run.cells import RowTask
+from segad_core.run.limits import highest_of_good
+from segad_core.scoring.highest import limits_of
+from segad_core.store.store import Store
+
+
+def region_files(
+    recipe: Recipe,
+    task: RowTask,
+    tasks: Sequence[object],
+    segments: Sequence[str],
+    store: Store,
+    device: str,
+    progress: Progress,
+) -> dict[str, bytes]:
+    """The limits of regions as a file; none if the recipe asks for none, or the row has no maps.
+
+    Args:
+        recipe, task: the row.
+        tasks: those that it depends on, all done.
+        segments: of the row.
+        store, device, progress: as for a run.
+
+    Raises:
+        DataError: there is no good image to learn them from.
+    """
+    spec = recipe.skeleton.regions
+    values = highest_of_good(task, tasks, store, device, progress) if spec else {}
+    if not spec or not values:
+        return {}
+    names = list(segments) or [WHOLE]
+    limits = Limits(
+        good=spec.good,
+        images=len(next(iter(values.values()))),
+        limits={
+            name: dict(zip(names, limits_of(table, spec.good).tolist(), strict=True))
+            for name, table in values.items()
+        },
+        scale=recipe.skeleton.image.scale,
+    )
+    return {FILE: limits_json(limits)}
