@@ -285,3 +285,19 @@ def test_cross_fitted_detectors_do_not_know_the_images(home: Path) -> None:
     stored = json.loads((home / "b" / "regions.json").read_text())
     assert stored["images"] == 20
     assert stored["limits"]["known"]["whole"] == 100  # ten images in each fold, and none of them known
+
+
+@pytest.mark.parametrize("fit", ["pad", "crop"])
+def test_boxes_are_those_of_the_image_without_padding_and_with_what_is_cropped(home: Path, fit: str) -> None:
+    size = [48, 96] if fit == "pad" else [24, 48]
+    bundle = fitted(home, regions={"good": 1.0}, image={"size": size, "fit": fit})
+    with Bundle.load(bundle, "cpu") as opened:
+        for number in range(4):
+            (found,) = opened.predict([home / "data" / "a" / "bad" / f"{number:03}.png"])
+            x, y = spot(number)
+            top, bottom = max(y, 0 if fit == "pad" else 12), min(y + 8, 48 if fit == "pad" else 36)
+            if top < bottom:
+                assert [(r.x, r.y, r.width, r.height) for r in found.regions] == [(x, top, 8, bottom - top)]
+                assert found.regions[0].area == 8 * (bottom - top)
+            else:
+                assert found.regions == ()
