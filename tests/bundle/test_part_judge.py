@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from segad_core.bundle.runtime.part_names import PartNames
 from segad_core.bundle.runtime.parts import PartInspection, PartJudge
 from segad_core.bundle.runtime.prediction import Contribution, Inspection, Prediction
+from segad_core.bundle.runtime.regions import DefectRegion
 from segad_core.operate.image_table import Image, ImageTable
 from segad_core.operate.parts import PartRule, by_part, without_parts
+from segad_core.tools.results.lines import columns_of, line_of
 
 THRESHOLD = 5.0
 
@@ -158,3 +161,19 @@ def test_a_table_of_parts_is_that_of_their_worst_images(lines: list[tuple[int, i
     assert by_part(found).images == found.images
     left = without_parts(table, images[:1])
     assert {i.serial for i in left.images} == set(expected) - {images[0].serial}
+
+
+def test_a_part_has_the_regions_of_all_its_views_that_are_ng() -> None:
+    where = DefectRegion("wires", "d", 1, 2, 3, 4, 12)
+
+    def spotted(path: str, score: float) -> Inspection:
+        one = seen(path, score)
+        return replace(one, prediction=replace(one.prediction, regions=(where,)))
+
+    (part,) = judged([spotted("S1_A.png", 6.0), seen("S1_B.png", 1.0), spotted("S1_C.png", 9.0)], views="ABC")
+    assert part.prediction.regions == (replace(where, view="A"), replace(where, view="C"))
+    assert str(part.prediction.regions[0]) == "view A, wires: 3 x 4 at x 1, y 2, 12 px"
+    ok = line_of(seen("S2_A.png", 1.0).prediction, columns_of(True, False), "", as_text=False)
+    assert ok["regions"] == []
+    line = line_of(part.prediction, columns_of(True, False), "", as_text=False)
+    assert [one["view"] for one in line["regions"]] == ["A", "C"]

@@ -127,6 +127,11 @@ class PartJudge:
             None if unscored and not reject else score,
             "; ".join([*said, *problems]),
             tuple(replace(one, view=part.views[place]) for one in worst.contributions),
+            tuple(
+                replace(region, view=name.removeprefix("view "))
+                for name, one in inspected
+                for region in one.prediction.regions
+            ),
         )
 
 

@@ -32,6 +32,7 @@ class DefectRegion:
         x, y, width, height: the box around it, in pixels of the image as it is on disk, from the top left.
         area: in such pixels.
         mm2: the area in square millimetres; None if the scale is not known.
+        view: the view that shows it, or its image where parts have several of a view; only of parts.
     """
 
     segment: str
@@ -42,10 +43,12 @@ class DefectRegion:
     height: int
     area: int
     mm2: float | None = None
+    view: str = ""
 
     def __str__(self) -> str:
         area = f"{self.area} px" if self.mm2 is None else f"{self.area} px = {self.mm2:.4g} mm2"
-        return f"{self.segment}: {self.width} x {self.height} at x {self.x}, y {self.y}, {area}"
+        where = f"view {self.view}, {self.segment}" if self.view else self.segment
+        return f"{where}: {self.width} x {self.height} at x {self.x}, y {self.y}, {area}"
 
 
 class Located(NamedTuple):

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from segad_core.base.csv_text import csv_text, original
 from segad_core.base.text import in_one_line
 from segad_core.bundle.runtime.prediction import Contribution, Prediction
+from segad_core.bundle.runtime.regions import DefectRegion
 
 COLUMNS = ("image", "verdict", "score", "reason", "bundle")
 _MOST_CONTRIBUTIONS = 10
@@ -105,7 +106,7 @@ def line_of(prediction: Prediction, columns: Sequence[str], bundle: str, as_text
     }
     if "regions" in columns:
         found = prediction.regions
-        line["regions"] = "; ".join(map(str, found)) if as_text else [asdict(one) for one in found]
+        line["regions"] = "; ".join(map(str, found)) if as_text else [_plain(one) for one in found]
     if "contributions" in columns:
         given = prediction.contributions
         line["contributions"] = (
@@ -114,10 +115,10 @@ def line_of(prediction: Prediction, columns: Sequence[str], bundle: str, as_text
     return line
 
 
-def _plain(contribution: Contribution) -> Line:
-    """A contribution as plain data; it has a view only where parts are judged."""
-    plain = asdict(contribution)
-    return plain if contribution.view else {key: value for key, value in plain.items() if key != "view"}
+def _plain(found: Contribution | DefectRegion) -> Line:
+    """A contribution or a region as plain data; it has a view only where parts are judged."""
+    plain = asdict(found)
+    return plain if found.view else {key: value for key, value in plain.items() if key != "view"}
 
 
 def image_name(image: str) -> str:
