@@ -14,6 +14,9 @@ _BEGINS = re.compile(r"(^|;)('*)(?=[=+@\t\r\n＝＋－＠-])")
 Where the comma is the decimal sign, spreadsheets part cells at semicolons, quoted or not.
 """
 
+BOM = "\ufeff"
+"""The byte order mark, by which Excel recognises UTF-8."""
+
 Cell = str | int | float | Decimal | None
 
 

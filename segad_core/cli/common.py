@@ -49,6 +49,7 @@ DEVICE = click.option(
     show_default=True,
     help="Device for neural networks; auto uses a GPU if available.",
 )
+BOM = click.option("--bom", is_flag=True, help="Begin .csv files with a byte order mark, for Excel.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Output JSON.")
 DEBUG = click.option("--debug", is_flag=True, help="Show the traceback if an error occurs.")
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write a .csv, .jsonl or .parquet file instead of printing a line per image.",
 )
+@click.option("--bom", is_flag=True, help="Begin a .csv FILE with a byte order mark, for Excel.")
 @click.option("--resume", is_flag=True, help="Continue FILE, without scoring images that are in it again.")
 @click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
 @click.option(
@@ -56,6 +57,7 @@ def predict(
     bundle: Path,
     images: tuple[str, ...],
     output: Path | None,
+    bom: bool,
     resume: bool,
     force: bool,
     overlays: Path | None,
@@ -80,6 +82,8 @@ def predict(
         raise UsageError("--resume and --force require -o", "Add -o FILE.")
     if resume and force:
         raise UsageError("--resume and --force exclude each other", "Use one of them.")
+    if bom and (output is None or output.suffix != ".csv"):
+        raise UsageError("--bom requires -o with a .csv file", "Add -o FILE.csv, or remove --bom.")
     mode: Mode = "resume" if resume else "force" if force else "new"
     if output is not None:
         check_output(output, mode)
@@ -113,7 +117,8 @@ def predict(
             if lines:
                 progress.bars.stop()
             if output is not None:
-                results = open_results(output, opened.digest, explain, mode, opened.limits is not None)
+                regions = opened.limits is not None
+                results = open_results(output, opened.digest, explain, mode, regions, bom)
             unit = "part" if opened.manifest.pipeline.parts else "image"
             with results:
                 shown = _Shown(None if lines else progress, sum(results.verdicts.values()), found.count)

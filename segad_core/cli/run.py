@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from segad_core.cli.common import (
+    BOM,
     DEBUG,
     DEVICE,
     NO_PLUGINS,
@@ -25,12 +26,13 @@ from segad_core.cli.out import say, say_lines
 @SET
 @STORE
 @RUNS
+@BOM
 @DEVICE
 @NO_PLUGINS
 @DEBUG
 @reports_errors
 def run(
-    recipe: str, overrides: tuple[str, ...], store: Path, runs: Path, device: str, no_plugins: bool
+    recipe: str, overrides: tuple[str, ...], store: Path, runs: Path, bom: bool, device: str, no_plugins: bool
 ) -> int:
     """Run RECIPE, a path or the name of a shipped recipe, and print its table.
 
@@ -47,7 +49,7 @@ def run(
     from segad_core.store.store import Store
 
     with observing(registry) as hook:
-        result = engine.run(checked, Store(store), runs, device, hook)
+        result = engine.run(checked, Store(store), runs, device, hook, bom)
     say_lines(result.table)
     say(f"run folder: {result.folder}")
     return not_read(result.unreadable)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from segad_core.base.csv_text import BOM
 from segad_core.base.files import is_folder
 from segad_core.errors import UsageError
 from segad_core.images.folder import walk
@@ -106,19 +107,21 @@ def find_images(given: Sequence[str], pipe: BinaryIO | None = None, null: bool =
 
 
 def piped(pipe: BinaryIO, end: bytes) -> Iterator[str]:
-    """Paths from a stream of bytes, as they arrive; empty ones are skipped."""
+    """Paths from a stream of bytes, as they arrive; empty ones and a byte order mark are skipped."""
+    mark = BOM.encode()
+    for piece in _pieces(pipe, end):
+        name = piece.removesuffix(b"\r") if end == b"\n" else piece
+        name, mark = name.removeprefix(mark), b""
+        if name:
+            yield os.fsdecode(name)
+
+
+def _pieces(pipe: BinaryIO, end: bytes) -> Iterator[bytes]:
     rest = b""
     while block := (pipe.read1(1 << 16) if hasattr(pipe, "read1") else pipe.read(1 << 16)):
         *whole, rest = (rest + block).split(end)
-        yield from _names(whole, end)
-    yield from _names([rest], end)
-
-
-def _names(pieces: Iterable[bytes], end: bytes) -> Iterator[str]:
-    for piece in pieces:
-        name = piece.removesuffix(b"\r") if end == b"\n" else piece
-        if name:
-            yield os.fsdecode(name)
+        yield from whole
+    yield rest
 
 
 def _search(name: str) -> _Search:

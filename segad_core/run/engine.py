@@ -37,8 +37,12 @@ class Result:
     unreadable: tuple[ImageError, ...]
 
 
-def run(recipe: Recipe, store: Store, runs: Path, device: str, hook: pluggy.HookRelay) -> Result:
+def run(
+    recipe: Recipe, store: Store, runs: Path, device: str, hook: pluggy.HookRelay, bom: bool = False
+) -> Result:
     """Runs a recipe: computes what the store lacks and writes the run folder.
+
+    With `bom`, its CSV files begin with a byte order mark, by which Excel recognises UTF-8.
 
     Raises:
         SegadError: something is wrong; what was finished before is in the store.
@@ -47,7 +51,7 @@ def run(recipe: Recipe, store: Store, runs: Path, device: str, hook: pluggy.Hook
     with RunLog() as run_log:
         make_home(home)
         prepared = prepare(recipe, store, partial(report, hook, ""), device)
-        with RunFolder(home / run_digest(recipe, prepared)) as folder:
+        with RunFolder(home / run_digest(recipe, prepared), bom) as folder:
             folder.begin(recipe, prepared, device, run_log)
             return _run(recipe, prepared, store, folder, device, hook)
 

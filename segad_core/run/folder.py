@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 from types import TracebackType
 
-from segad_core.base.csv_text import csv_text
+from segad_core.base.csv_text import BOM, csv_text
 from segad_core.base.digest import digest_of
 from segad_core.base.files import kind_of, sync_folder, write_atomic
 from segad_core.base.leftovers import sweep_once, temporary_folder
@@ -100,8 +100,8 @@ class RunFolder:
     finished too.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, bom: bool = False) -> None:
+        self.path, self._mark = path, BOM if bom else ""
         make_home(path)
         self._lock = held(path, "Wait until it ends, or name another folder with --runs.")
         self._finished_before = False
@@ -205,7 +205,9 @@ class RunFolder:
 
     def _differs(self, name: str) -> bool:
         earlier, new = self.path / name, self._held.get(name)
-        return new is not None and earlier.exists() and earlier.read_bytes() != as_text(new).encode()
+        if new is None or not earlier.exists():
+            return False
+        return earlier.read_bytes().removeprefix(BOM.encode()) != as_text(new).encode()
 
     def _keep_earlier(self) -> Path:
         """Copies the results that are there to a folder `earlier-1`, `earlier-2`, ... beside them."""
@@ -227,7 +229,7 @@ class RunFolder:
 
     def _put(self, name: str, text: str) -> None:
         try:
-            write_atomic(self.path / name, text)
+            write_atomic(self.path / name, self._mark + text if name.endswith(".csv") else text)
         except OSError as error:
             raise _failure(self.path, error) from error
 

@@ -285,7 +285,7 @@ def test_killed_and_gone_on_with(lot: Path, form: str) -> None:
         "    count[0] += 1\n"
         "    file.write(data if count[0] < 2 else data[:70])\n"
         "    count[0] < 2 or os.kill(os.getpid(), signal.SIGKILL)\n"
-        "r._write_all = torn\n"
+        "r.write_all = torn\n"
         "from segad_core.cli import main\n"
         "main()"
     )
@@ -340,12 +340,12 @@ def test_names_that_are_no_text(lot: Path) -> None:
 
 PAUSED = (
     "import time, pathlib, segad_core.tools.results.file as r\n"
-    "write = r._write_all\n"
+    "write = r.write_all\n"
     "def paused(file, data):\n"
     "    write(file, data)\n"
     "    pathlib.Path('begun').touch()\n"
     "    while not pathlib.Path('go').exists(): time.sleep(0.01)\n"
-    "r._write_all = paused\n"
+    "r.write_all = paused\n"
     "from segad_core.cli import main\n"
     "main()"
 )

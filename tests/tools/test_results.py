@@ -484,7 +484,7 @@ def test_a_full_disk_is_said_and_gone_on_from(tmp_path: Path, monkeypatch: pytes
 
     with opened(path) as results:
         results.write(PREDICTIONS[:2])
-        monkeypatch.setattr("segad_core.tools.results.file._write_all", full)
+        monkeypatch.setattr("segad_core.tools.results.file.write_all", full)
         with pytest.raises(StoreError, match="No space left on device") as caught:
             results.write(PREDICTIONS[2:])
         assert "--resume" in caught.value.remedy

@@ -30,8 +30,8 @@ from segad_core.tools.results.reading import (
     is_at,
     not_a_file,
     opened,
+    write_all,
 )
-from segad_core.tools.results.reading import write_all as _write_all
 from segad_core.tools.results.tally import Tally
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -56,11 +56,11 @@ class Results(Tally):
         written: how many lines with a score each image has from an earlier command.
     """
 
-    def __init__(self, path: Path, columns: tuple[str, ...], bundle: str) -> None:
+    def __init__(self, path: Path, columns: tuple[str, ...], bundle: str, bom: bool = False) -> None:
         super().__init__()
         self.path, self.journal, self.columns, self.bundle = path, journal_of(path), columns, bundle
         self.written: Counter[str] = Counter()
-        self._form: Form = CsvLines(columns) if path.suffix == ".csv" else JsonLines()
+        self._form: Form = CsvLines(columns, bom) if path.suffix == ".csv" else JsonLines()
         self._file: io.FileIO | None = None
         self._until_closed = ExitStack()
         self._found: tuple[int, int] | None = None
@@ -104,7 +104,7 @@ class Results(Tally):
         new = [line for line in lines if not self._fails_again(line)]
         with reporting(self.journal):
             assert self._file is not None
-            _write_all(self._file, b"".join(map(self._form.encode, new)))
+            write_all(self._file, b"".join(map(self._form.encode, new)))
         for line in lines:
             self._count(line)
 
@@ -182,10 +182,11 @@ class Results(Tally):
                 file = undo.enter_context(opened(self.journal, flags))
                 if not hold_alone(file.fileno()):  # through a hard link
                     raise HeldError(f"{self.path} is held by another process, under another name", _HELD)
+                self._form = self._form.of(file)
                 self._take_stock(file)
                 cut_incomplete_line(file)
                 if self._form.header and file.seek(0, os.SEEK_END) == 0:
-                    _write_all(file, self._form.header)
+                    write_all(file, self._form.header)
             self._file, self._until_closed = file, undo.pop_all()
 
     def _take_stock(self, file: io.FileIO) -> None:
@@ -244,7 +245,9 @@ class Results(Tally):
             )
 
 
-def open_results(path: Path, bundle: str, explain: bool, mode: Mode, regions: bool = False) -> Results:
+def open_results(
+    path: Path, bundle: str, explain: bool, mode: Mode, regions: bool = False, bom: bool = False
+) -> Results:
     """Opens a file to write predictions to.
 
     Args:
@@ -253,6 +256,7 @@ def open_results(path: Path, bundle: str, explain: bool, mode: Mode, regions: bo
         explain: whether lines have contributions.
         mode: what to do if the file exists.
         regions: whether lines have regions.
+        bom: whether a new .csv file begins with a byte order mark, as Excel wants it.
 
     Raises:
         UsageError: the file exists, has another suffix, or holds something else.
@@ -260,7 +264,7 @@ def open_results(path: Path, bundle: str, explain: bool, mode: Mode, regions: bo
         StoreError: it cannot be written.
     """
     check_output(path, mode)
-    results = Results(path, columns_of(regions, explain), bundle[:16])
+    results = Results(path, columns_of(regions, explain), bundle[:16], bom)
     results.open(mode)
     return results
 

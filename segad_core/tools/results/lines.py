@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
-from segad_core.base.csv_text import csv_text, original
+from segad_core.base.csv_text import BOM, csv_text, original
 from segad_core.base.text import in_one_line
 from segad_core.bundle.runtime.prediction import Contribution, Prediction
 from segad_core.bundle.runtime.regions import DefectRegion
@@ -21,6 +22,8 @@ _MOST_CONTRIBUTIONS = 10
 
 _LIKE_AN_ESCAPE = re.compile(r"\\(?=x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 """A backslash in a name that reads as if it stood for another character."""
+
+_MARK = BOM.encode()
 
 Line = dict[str, Any]
 
@@ -44,6 +47,9 @@ class Form(Protocol):
     @property
     def start(self) -> bytes: ...
 
+    def of(self, file: io.FileIO) -> Form:
+        """The form that a file has: with a byte order mark if it begins with one."""
+
     def encode(self, line: Line) -> bytes:
         """A line, with its line end."""
 
@@ -61,6 +67,9 @@ class JsonLines:
     header = b""
     start = b'{"image": "'
 
+    def of(self, file: io.FileIO) -> Form:
+        return self
+
     def encode(self, line: Line) -> bytes:
         return (json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
@@ -73,8 +82,13 @@ class CsvLines:
 
     start = b""
 
-    def __init__(self, columns: Sequence[str]) -> None:
-        self.columns, self.header = columns, csv_text([columns]).encode()
+    def __init__(self, columns: Sequence[str], bom: bool = False) -> None:
+        self.columns, self.header = columns, (BOM * bom + csv_text([columns])).encode()
+
+    def of(self, file: io.FileIO) -> Form:
+        file.seek(0)
+        begin = file.read(len(_MARK))
+        return CsvLines(self.columns, begin == _MARK) if len(begin) == len(_MARK) else self
 
     def encode(self, line: Line) -> bytes:
         return csv_text([[line[column] for column in self.columns]]).encode()
