@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from segad_core.base.files import kind_of, replacing, sync_folder
 from segad_core.base.leftovers import hold_alone
@@ -20,7 +20,10 @@ from segad_core.errors import HeldError, StoreError, UsageError
 from segad_core.tools.results.errors import foreign, reporting
 from segad_core.tools.results.lines import CsvLines, Form, JsonLines, Line, columns_of, image_name, line_of
 from segad_core.tools.results.mending import Lines, mended, rewrite
-from segad_core.tools.results.parquet import read_parquet, require_pyarrow, write_parquet
+from segad_core.tools.results.output import Mode as Mode
+from segad_core.tools.results.output import check_output as check_output
+from segad_core.tools.results.output import journal_of as journal_of
+from segad_core.tools.results.parquet import read_parquet, write_parquet
 from segad_core.tools.results.reading import (
     check_journal,
     check_line,
@@ -28,17 +31,12 @@ from segad_core.tools.results.reading import (
     cut_incomplete_line,
     identity,
     is_at,
-    not_a_file,
     opened,
     write_all,
 )
 from segad_core.tools.results.tally import Tally
 
-SUFFIXES = (".csv", ".jsonl", ".parquet")
 _HELD = "Wait until it ends, or choose another file."
-
-Mode = Literal["new", "resume", "force"]
-"""What to do with a file that exists: fail, resume it, or overwrite it."""
 
 
 class Results(Tally):
@@ -267,37 +265,3 @@ def open_results(
     results = Results(path, columns_of(regions, explain), bundle[:16], bom)
     results.open(mode)
     return results
-
-
-def check_output(path: Path, mode: Mode) -> None:
-    """Rejects a file that cannot be written, before anything is computed.
-
-    Raises:
-        UsageError: its suffix is unknown, it needs a library that is not installed, or it exists.
-    """
-    if path.suffix not in SUFFIXES:
-        raise UsageError(
-            f"{path}: results are written as {', '.join(SUFFIXES)}",
-            "Choose a file with one of these suffixes.",
-        )
-    if path.suffix == ".parquet":
-        require_pyarrow(path)
-    for place in dict.fromkeys((path, journal_of(path))):
-        with reporting(place):
-            kind = kind_of(place)
-        if not kind:
-            continue
-        if mode == "new":
-            raise UsageError(
-                f"{place}: already exists",
-                "Resume it with --resume, overwrite it with --force, or choose another."
-                if kind == "a file"
-                else f"It is {kind}: choose another file, or move it away.",
-            )
-        if kind != "a file" and not (mode == "force" and kind == "a symbolic link" and place == path):
-            raise not_a_file(place, kind)
-
-
-def journal_of(path: Path) -> Path:
-    """The file that lines are appended to."""
-    return path.with_name(f"{path.name}.journal") if path.suffix == ".parquet" else path
