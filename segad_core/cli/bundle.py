@@ -11,7 +11,7 @@ from segad_core.cli.common import DEBUG, DEVICE, JSON, NO_PLUGINS, reports_error
 from segad_core.cli.out import say, say_json
 
 if TYPE_CHECKING:
-    from segad_core.bundle.format.manifest import Manifest, PluginUse, SizeFacts
+    from segad_core.bundle.format.manifest import Manifest, Pipeline, PluginUse, SizeFacts
     from segad_core.bundle.runtime.selftest import Verification
     from segad_core.operate.operating_point import OperatingPoint
     from segad_core.operate.parts import PartRule
@@ -85,6 +85,7 @@ def _print_manifest(bundle: Path, manifest: Manifest, point: OperatingPoint) -> 
     lines = [
         ("setup", f"row '{pipeline.row}' of category '{pipeline.category}', seed {pipeline.seed}"),
         ("images", f"{pipeline.size[0]} x {pipeline.size[1]} pixels, batches of {pipeline.batch_size}"),
+        ("tiles", _tiles(pipeline)),
         ("made from", _sizes(pipeline.sizes)),
         *_parts(manifest),
         ("parts", _parts_judged(pipeline.parts) if pipeline.parts else ""),
@@ -109,6 +110,14 @@ def _print_manifest(bundle: Path, manifest: Manifest, point: OperatingPoint) -> 
             say(f"  {name:<13}{value}")
     for sentence in describe(point):
         say(f"{'':15}{sentence}")
+
+
+def _tiles(pipeline: Pipeline) -> str:
+    tiling = pipeline.preprocessing().tiling
+    if tiling is None:
+        return ""
+    rows, columns = tiling.grid
+    return f"{rows} x {columns} of {tiling.size[0]} x {tiling.size[1]} pixels"
 
 
 def _sizes(sizes: SizeFacts | None) -> str:

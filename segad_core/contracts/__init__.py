@@ -54,7 +54,7 @@ from segad_core.contracts.optional_datasets import (
 from segad_core.contracts.part_pattern import FindsPartsInPaths, PartName, PartPattern
 from segad_core.contracts.run import Checkpoint, Progress, Run, no_progress
 from segad_core.contracts.segmenter import IGNORED, LearningSegmenter, MapQuality, Segmenter, SegmentNames
-from segad_core.contracts.tiles import Tile, Tiling
+from segad_core.contracts.tiles import Tile, Tiles, Tiling
 
 __all__ = [
     "IGNORED",
@@ -117,6 +117,7 @@ __all__ = [
     "Shapes",
     "Stateful",
     "Tile",
+    "Tiles",
     "Tiling",
     "Trains",
     "VectorClassifier",

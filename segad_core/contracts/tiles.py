@@ -9,6 +9,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+MOST_TILES = 10_000
+"""Of an image."""
+
 _GRID = 32
 """Tiles begin at multiples of it where they can: encoders halve an image up to five times."""
 
@@ -36,20 +39,40 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Tiles:
+    """What tiles are wanted, whatever the size of the images.
+
+    Attributes:
+        size: (height, width) of a tile.
+        overlap: the least share of a tile's side that it has in common with the next one.
+        train: how many tiles detectors train on at most.
+        whole: (height, width) at which whole images are shown to what does not work on tiles.
+    """
+
+    size: tuple[int, int]
+    overlap: float
+    train: int
+    whole: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Tiling:
-    """How images are divided into tiles that overlap.
+    """How images of a size are divided into tiles that overlap.
 
     Attributes:
         image: (height, width) of the images.
-        size: (height, width) of a tile.
-        overlap: the least share of a tile's side that it has in common with the next one.
+        wanted: what tiles.
         batch: how many tiles go through networks together.
     """
 
     image: tuple[int, int]
-    size: tuple[int, int]
-    overlap: float
+    wanted: Tiles
     batch: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of a tile."""
+        return self.wanted.size
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -78,7 +101,7 @@ class Tiling:
 
     def _starts(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         rows, columns = (
-            tile_starts(length, side, self.overlap)
+            tile_starts(length, side, self.wanted.overlap)
             for length, side in zip(self.image, self.size, strict=True)
         )
         return rows, columns

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 from pydantic import ValidationError
 
 from segad_core.base.checked import first_of
-from segad_core.bundle.format.manifest import PLAIN_ENDINGS, Ignore, Pipeline, PluginUse
+from segad_core.bundle.format.manifest import PLAIN_ENDINGS, Ignore, Pipeline, PluginUse, TileFacts
 from segad_core.bundle.format.writing import Content
 from segad_core.contracts import optional
 from segad_core.contracts.component import DecidesNothing, IsInputFile, IsInputFolder, has_mark
@@ -38,7 +39,7 @@ def pipeline_of(
         files.update(needed)
         return plugin
 
-    encoder, g = recipe.encoder, row.classifier
+    encoder, g, image = recipe.encoder, row.classifier, skeleton.image
     try:
         pipeline = Pipeline(
             category=category,
@@ -46,6 +47,7 @@ def pipeline_of(
             seed=task.seed,
             size=skeleton.image.size,
             white=skeleton.image.white,
+            tiles=TileFacts.model_validate(asdict(image.tiles.plain())) if image.tiles else None,
             fit=None if skeleton.image.fit == "stretch" else skeleton.image.fit,
             batch_size=skeleton.batch_size,
             encoder=use(encoder, "encoder") if encoder else None,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from segad_core.contracts import (
     ImageBatch,
     Progress,
     Sample,
+    Tiles,
+    Tiling,
     no_progress,
     padding,
     to_numpy,
@@ -43,11 +46,24 @@ class Preprocessing:
     decoding: Decoding = PLAIN
     batch_size: int = 16
     fit: Fit = "stretch"
+    tiles: Tiles | None = None
+
+    @property
+    def tiling(self) -> Tiling | None:
+        """How images are divided into tiles; None if they are not."""
+        return Tiling(self.size, self.tiles, self.batch_size) if self.tiles else None
+
+    @property
+    def at_once(self) -> int:
+        """How many images are held at once: a batch, or those with a batch of tiles, but at least one."""
+        tiling = self.tiling
+        return max(1, self.batch_size // prod(tiling.grid)) if tiling else self.batch_size
 
     def identity(self) -> dict[str, Any]:
         """What decides the pixels; without what is as it always was."""
         plain = {"size": self.size, **self.decoding.plain(), "batch_size": self.batch_size}
-        return plain if self.fit == "stretch" else {**plain, "fit": self.fit}
+        fit = {"fit": self.fit} if self.fit != "stretch" else {}
+        return {**plain, **fit, **({"tiles": asdict(self.tiles)} if self.tiles else {})}
 
 
 @dataclass
@@ -81,7 +97,7 @@ class FileImageSet:
 
     def batches(self) -> Iterator[ImageBatch]:
         """The images in order, decoded on all cores: a batch ahead, or one image per thread if more."""
-        size = self.preprocessing.batch_size
+        size = self.preprocessing.at_once
         decoded = in_order(self._decode, self.samples, ahead=size)
         for start in range(0, len(self.samples), size):
             group = self.samples[start : start + size]
@@ -166,6 +182,7 @@ class FileImageSet:
             self.keep,
             padding(frames) if frames else None,
             frames or None,
+            tiling=self.preprocessing.tiling,
         )
         return batch.ignoring(self.ignoring(batch)) if self.ignoring else batch
 

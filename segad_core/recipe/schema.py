@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -14,14 +15,17 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from segad_core.base.decoding import WHITE, Bayer, Decoding, Page, Value
+from segad_core.contracts import Tiling
 from segad_core.contracts.frame import LONGEST_SIDE, Fit
+from segad_core.contracts.tiles import MOST_TILES
 from segad_core.recipe.document import Place
 from segad_core.recipe.parts_spec import PartsSpec
 from segad_core.recipe.split_spec import BadSpec, ClassifierSplit, SplitSpec
+from segad_core.recipe.tiles_spec import TilesSpec
 from segad_core.recipe.use import Strict, Use, distinct
 
 _MOST_PIXELS = 1 << 26
-_OPTIONAL = ("fit",)
+_OPTIONAL = ("fit", "tiles")
 """Entries of `image` that are only written where they are not the default."""
 
 _Side = Annotated[int, Field(ge=16, le=LONGEST_SIDE)]
@@ -40,6 +44,7 @@ class ImageSpec(Strict):
         size: height and width in pixels; the aspect ratio is kept (unlike in paper section 5) if `fit` does.
         resize: PIL's bilinear filter, antialiased.
         white: the value of white in 16-bit images, which are scaled to 8 bits.
+        tiles: detectors see tiles of the image; None: they see it whole.
         fit: `stretch`; or the ratio is kept: `pad` adds grey that is ignored, `crop` cuts the longer side.
         window: the values that become black and white, instead of 0 and white; others are cut off.
         bayer: the pattern of raw images.
@@ -52,9 +57,21 @@ class ImageSpec(Strict):
     white: Annotated[int, Field(ge=255, le=65535)] = 65535
     scale: Annotated[float, Field(gt=0, le=1e6)] | None = None
     fit: Fit = "stretch"
+    tiles: TilesSpec | None = None
     window: tuple[Value, Value] | None = None
     bayer: Bayer | None = None
     page: Page | None = None
+
+    @model_validator(mode="after")
+    def _tiles_fit(self) -> ImageSpec:
+        if self.tiles and any(t > s for t, s in zip(self.tiles.size, self.size, strict=True)):
+            raise PydanticCustomError(
+                "tiles",
+                f"'tiles.size' {[*self.tiles.size]} is larger than 'size' {[*self.size]}, which is divided",
+            )
+        if self.tiles and (count := prod(Tiling(self.size, self.tiles.plain(), 1).grid)) > MOST_TILES:
+            raise PydanticCustomError("tiles", f"there are {count} tiles; the limit is {MOST_TILES}")
+        return self
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
 from segad_core.base.scratch import IN_MEMORY
 from segad_core.base.text import size_words
-from segad_core.contracts import Classifier, Encoder, Estimate, Feature, Layer, Learner, Segmenter, optional
+from segad_core.contracts import Classifier, Encoder, Estimate, Feature, Learner, Segmenter, optional
 from segad_core.run.cells import (
     FitCell,
     FitTask,
-    ImageTask,
     RowTask,
     ScoresTask,
     StatisticsTask,
     VectorsCell,
     VectorsTask,
 )
+from segad_core.run.pass_memory import batch_memory, images_seen, layers_of
 from segad_core.run.plan import CategoryPlan
 from segad_core.scoring.shapes import layer_shapes
 from segad_core.scoring.supervised import JUDGED
+from segad_core.scoring.tiled import size_seen
 from segad_core.store.store import Store
 
 _NUMBER = 8  # bytes of a number in a table
@@ -29,7 +30,6 @@ _OVERHEAD = 1 << 15  # of an artifact: manifest, names, blocks of the file syste
 _HEADER = 1 << 16  # of a state: the names and shapes of its arrays
 _QUALITY = 160  # of a line: how well a segmentation map fits, and what is wrong with it
 _NAME = 160  # of a column
-_PIXEL = 72  # of a map in a pass: the map in its steps, labels, and the order of pixels by segment
 
 
 @dataclass
@@ -78,7 +78,10 @@ class Estimates:
         task, cell = self._fits[key]
         learner: Learner = cell.learner.build(task.category)
         encoder = task.encoder.build() if task.encoder else None
-        return estimate_fit(learner, len(task.samples), encoder, task.preprocessing.size)
+        images, how = images_seen(type(learner), task), task.preprocessing
+        found = estimate_fit(learner, images, encoder, size_seen(type(learner), how))
+        # of each value, the mean and the maximum over the tiles
+        return replace(found, vectors=2 * found.vectors) if found and how.tiles else found
 
     def read(self, task: FitTask | ScoresTask) -> int:
         """What reading a task's vectors takes: those of all images, as bytes and as arrays."""
@@ -149,7 +152,7 @@ def _vectors(task: VectorsTask, keys: Sequence[str], found: Needs, estimates: Es
         found.keep("vectors of images", size + _HEADER + _OVERHEAD)
     work = max((one.per_image for one in estimates.known(keys)), default=0)
     batch = task.preprocessing.batch_size * work
-    batch += _batch(task, [cell.learner.build(task.category) for cell in made])
+    batch += batch_memory(task, [cell.learner.build(task.category) for cell in made])
     found.use(sum(sizes) + max(batch, max(sizes)))
 
 
@@ -174,8 +177,9 @@ def _judge(task: ScoresTask, found: Needs, estimates: Estimates) -> None:
 
 def _fit(task: FitTask, keys: Sequence[str], found: Needs, estimates: Estimates) -> None:
     learners: list[Learner] = [cell.learner.build(task.category) for cell in task.cells if cell.key in keys]
-    images, size, batch = len(task.samples), task.preprocessing.size, task.preprocessing.batch_size
-    arrays = [4 * images * values for values in _layers(task, learners)]
+    images, batch = max(images_seen(type(one), task) for one in learners), task.preprocessing.batch_size
+    size = max((size_seen(type(one), task.preprocessing) for one in learners), key=prod)
+    arrays = [4 * images * values for values in layers_of(task, learners)]
     arrays.append(3 * images * prod(size))  # decoded images, where a learner keeps them
     held = sum(array for array in arrays if array <= IN_MEMORY)
     filed = sum(array for array in arrays if array > IN_MEMORY)
@@ -183,14 +187,14 @@ def _fit(task: FitTask, keys: Sequence[str], found: Needs, estimates: Estimates)
         if cell.key in keys and estimates.of(cell.key) is None:
             found.note_unknown(cell.alias)
     known = [(cell, one) for cell in task.cells if cell.key in keys and (one := estimates.of(cell.key))]
-    found.use(held + _batch(task, learners), filed)
+    found.use(held + batch_memory(task, learners), filed)
     for cell, one in known:
         kind = "classifiers" if task.labels else "segmenters" if cell.segments else "detectors"
         found.keep(f"trained {kind}", one.state + _HEADER + _OVERHEAD + one.artifacts)
         # weights and two moments, beside the last checkpoint until the new one is written
         found.checkpoints = max(found.checkpoints, 2 * 3 * one.state)
         scoring = 4 * one.state + batch * one.per_image
-        found.use(held + max(one.memory, scoring) + _batch(task, []), filed + one.temporary)
+        found.use(held + max(one.memory, scoring) + batch_memory(task, []), filed + one.temporary)
 
 
 def _statistics(task: StatisticsTask, found: Needs, estimates: Estimates) -> None:
@@ -244,7 +248,7 @@ def _score(
     largest = max(states, default=0)  # while it is read: as bytes, as arrays, as weights
     work = max((one.per_image for one in known), default=0)
     learners = [fit.learner.build(task.category) for fit in fits]
-    batch = task.preprocessing.batch_size * work + _batch(task, learners)
+    batch = task.preprocessing.batch_size * work + batch_memory(task, learners)
     found.use((sum(states) if together else largest) + 4 * largest + batch + kept[0], kept[1])
 
 
@@ -253,27 +257,6 @@ def _outputs(task: ScoresTask) -> int:
     classifier: Classifier = task.parts[0][0].learner.build(task.category)
     planned = optional.planned_outputs(classifier, task.encoder.build() if task.encoder else None)
     return len(classifier.outputs() if planned is None else planned)
-
-
-def _layers(task: ImageTask, learners: Sequence[Learner]) -> list[int]:
-    """The values of each of the encoder's layers that learners read, for an image."""
-    encoder = task.encoder.build() if task.encoder else None
-    size = task.preprocessing.size
-    layers = {n: s for one in learners for n, s in layer_shapes(one, encoder, size).items()}
-    return [prod(shape) for shape in layers.values()]
-
-
-def _batch(task: ImageTask, learners: Sequence[Learner]) -> int:
-    """A batch of images, the next one that is decoded meanwhile, its maps, and the encoder's layers.
-
-    An encoder is assumed to hold six times its largest layer.
-    """
-    layers, inside = _layers(task, learners), 0
-    size, batch = task.preprocessing.size, task.preprocessing.batch_size
-    if layers and task.encoder:
-        known: Mapping[str, Layer] = task.encoder.build().layers()
-        inside = 6 * max(int(one.channels * prod(size) / one.stride**2) for one in known.values())
-    return batch * ((3 * 3 + _PIXEL) * prod(size) + 4 * (sum(layers) + inside))
 
 
 def _row(task: RowTask, found: Needs) -> None:

@@ -40,6 +40,8 @@ from segad_core.run.cells import (
     distributions,
 )
 from segad_core.run.estimates import estimate_fit
+from segad_core.run.views import Views
+from segad_core.scoring.tiled import size_seen
 from segad_core.store.arrays import kept
 from segad_core.store.checkpoints import FolderCheckpoint
 from segad_core.store.store import Store
@@ -58,16 +60,18 @@ def fit(task: FitTask, store: Store, device: str, progress: Progress) -> None:
     """
     missing = [cell for cell in task.cells if not store.has(cell.key)]
     learners = (cell.learner.build(task.category, device) for cell in missing)
-    images = open_images(task, learners, store, device, progress)
+    seen = Views(open_images(task, learners, store, device, progress))
     for cell in missing:
-        _fit_cell(cell, task, images, store, device, partial(_with_alias, progress, cell.alias))
+        _fit_cell(cell, task, seen, store, device, partial(_with_alias, progress, cell.alias))
 
 
 def _fit_cell(
-    cell: FitCell, task: FitTask, images: FileImageSet, store: Store, device: str, progress: Progress
+    cell: FitCell, task: FitTask, seen: Views, store: Store, device: str, progress: Progress
 ) -> None:
     learner: Learner = cell.learner.build(task.category, device)
-    estimate = estimate_fit(learner, len(images), images.encoder, task.preprocessing.size)
+    images = seen.of(learner)
+    size = size_seen(type(learner), images.preprocessing)
+    estimate = estimate_fit(learner, len(images), images.encoder, size)
     if estimate is not None and estimate.work:
         log.info("%s %s: %s", task.name, cell.alias, estimate.work)
     checkpoint = FolderCheckpoint(store.checkpoints / cell.key)
@@ -80,7 +84,7 @@ def _fit_cell(
     made_by, artifacts = distributions(cell.learner, encoder), store.recording()
     seed = np.random.SeedSequence(cell.seed)
     run = _StoredRun(seed, progress, checkpoint, artifacts, maker, made_by, images)
-    run.groups = np.array(task.groups, np.int64) if task.groups else None
+    run.groups = seen.groups(images, task.groups)
     if isinstance(learner, VectorClassifier) and task.vectors:
         vectors = read_vectors(store, task.vectors.key, task.vectors.lines)
         learner.learn(vectors, np.array(task.labels, np.int64), run)
@@ -130,7 +134,7 @@ class _StoredRun(Run):
         return arrays
 
     def images(self, folder: Path, size: tuple[int, int], layers: Sequence[str] = ()) -> ImageSet:
-        preprocessing = replace(self._images.preprocessing, size=size, fit="stretch")
+        preprocessing = replace(self._images.preprocessing, size=size, fit="stretch", tiles=None)
         encoder = self._images.encoder if layers else None
         if layers and (encoder is None or not set(layers) <= set(self._images.layers)):
             raise PluginError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from segad_core.contracts import Sample, optional
@@ -30,6 +31,7 @@ def plain_preprocessing(preprocessing: Preprocessing, ignore: Ignoring | None = 
         "resize": "pil_bilinear",
         **preprocessing.decoding.plain(),
         "batch_size": preprocessing.batch_size,
+        **({"tiles": asdict(preprocessing.tiles)} if preprocessing.tiles else {}),
         **({"fit": preprocessing.fit} if preprocessing.fit != "stretch" else {}),
         **({"ignore": ignore.identity()} if ignore else {}),
     }

@@ -20,7 +20,9 @@ from segad_core.run.final_checks import check_finals, note_seen_scores
 from segad_core.run.ignored import ignoring_of
 from segad_core.run.plan import CategoryPlan, plan_category
 from segad_core.run.report_sizes import report_sizes
+from segad_core.run.trainings import preprocessing_of
 from segad_core.scoring.shapes import layer_shapes
+from segad_core.scoring.tiled import size_seen
 from segad_core.split.alike import report_alike
 from segad_core.split.choose import make_splits
 from segad_core.split.draw import Fold, Split
@@ -203,12 +205,13 @@ def _check_learners(recipe: Recipe, category: str, categories: Sequence[str], de
     Learners with the same parameters as in an earlier category have been checked there.
     """
     encoder = recipe.encoder.build() if recipe.encoder else None
-    size = recipe.skeleton.image.size
+    how = preprocessing_of(recipe)
     before = categories[: categories.index(category)]
     for choice in [*recipe.learners().values(), *recipe.learning_segmenters()]:
         if any(choice.params_for(earlier) is choice.params_for(category) for earlier in before):
             continue
         learner: Learner = choice.build(category, device)
+        size = size_seen(choice.component, how)
         if encoder and optional.layers_read(learner, encoder):
             optional.check_size(encoder, size)
         learner.check(size, layer_shapes(learner, encoder, size))

@@ -18,6 +18,13 @@ from segad_core.run.keys import SCHEMA, names_for
 from segad_core.split.groups import Groups
 
 
+def preprocessing_of(recipe: Recipe) -> Preprocessing:
+    """How a recipe's images reach its learners."""
+    image = recipe.skeleton.image
+    tiles = image.tiles.plain() if image.tiles else None
+    return Preprocessing(image.size, image.decoding(), recipe.skeleton.batch_size, image.fit, tiles)
+
+
 class Trainings:
     """The trainings of a category's learners, and what all its tasks have in common."""
 
@@ -27,9 +34,7 @@ class Trainings:
         self.category = category
         self.inventory = inventory
         self.by_id = {sample.id: sample for sample in inventory.samples}
-        skeleton = recipe.skeleton
-        image = skeleton.image
-        self.preprocessing = Preprocessing(image.size, image.decoding(), skeleton.batch_size, image.fit)
+        self.preprocessing = preprocessing_of(recipe)
         self.ignore = ignoring_of(recipe, category)
         self.described = Described(recipe, category, inventory, self.preprocessing, self.ignore)
 

@@ -12,7 +12,7 @@ from segad_core.contracts import DefectGenerator, Detector, ImageBatch
 from segad_core.scoring.defects import with_defects
 from segad_core.scoring.ignored import levelled
 from segad_core.scoring.segmentation import NamedSegmenter, SegmentedBatch
-from segad_core.scoring.statistics import MapStatistics, checked_maps
+from segad_core.scoring.statistics import MapStatistics, checked_maps, maps_of_tiles
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,7 @@ class ScoringPass:
         if self.defects:
             labels = segments[self.defects.segmenter].maps
             shown = with_defects(batch, labels, self.defects.generators, self.defects.seed)
-        maps = {
-            key: levelled(checked_maps(d.detector, shown, d.name), batch.ignored)
-            for key, d in self.detectors.items()
-        }
+        maps = {key: levelled(found, batch.ignored) for key, found in self._maps(shown).items()}
         values = [
             s.compute(
                 self.detectors[s.detector].detector,
@@ -97,3 +94,9 @@ class ScoringPass:
             for s in self.statistics
         ]
         return ScoredBatch(maps, values, segments)
+
+    def _maps(self, batch: ImageBatch) -> dict[str, NDArray[np.float32]]:
+        """The detectors' maps of whole images; in tiles, each pass of the encoder serves all detectors."""
+        if batch.tiling:
+            return maps_of_tiles({key: (d.name, d.detector) for key, d in self.detectors.items()}, batch)
+        return {key: checked_maps(d.detector, batch, d.name) for key, d in self.detectors.items()}

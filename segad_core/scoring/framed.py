@@ -1,4 +1,4 @@
-"""Segmenters on images that are padded or cropped: they see the whole image alone, as it is drawn on."""
+"""Segmenters on images that are padded, cropped or in tiles: they see the whole image."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.contracts import IGNORED, Frame, ImageBatch, MapQuality, Segmenter
+from segad_core.contracts import IGNORED, Frame, ImageBatch, MapQuality, Segmenter, frame_of
 from segad_core.images import resize
 from segad_core.images.frames import whole_size
+from segad_core.images.tiled_set import overview
 
 Maps = NDArray[np.uint8]
 View = tuple[Frame, list[int], ImageBatch]
@@ -46,6 +47,17 @@ def maps_in_frames(segmenter: Segmenter, batch: ImageBatch) -> Maps:
         for i, place in enumerate(places):
             found[place] = frame.placed(maps[i if len(maps) > 1 else 0], IGNORED)
     return np.stack([found[place] for place in range(len(batch))])
+
+
+def maps_of_overview(segmenter: Segmenter, batch: ImageBatch) -> Maps:
+    """Segmentation maps (N, H, W) of images in tiles, which the segmenter sees whole and shrunk."""
+    seen = overview(batch)
+    maps = np.asarray(segmenter.segment(seen))
+    if maps.dtype != np.uint8 or maps.shape[1:] != seen.pixels.shape[1:3]:
+        return maps  # told as what breaks the contract
+    height, width = batch.pixels.shape[1:3]
+    filling = frame_of((height, width), (height, width), "stretch")
+    return np.stack([filling.placed(labels, IGNORED) for labels in maps])
 
 
 def quality_in_frames(segmenter: Segmenter, batch: ImageBatch) -> Sequence[MapQuality] | None:

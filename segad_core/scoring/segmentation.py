@@ -12,7 +12,8 @@ from segad_core.base.parallel import in_order
 from segad_core.contracts import IGNORED, ImageBatch, LearningSegmenter, MapQuality, Segmenter
 from segad_core.contracts.segmenter import IGNORE, check_segment_names, inspected
 from segad_core.errors import PluginError
-from segad_core.scoring.framed import maps_in_frames, quality_in_frames
+from segad_core.images.tiled_set import overview
+from segad_core.scoring.framed import maps_in_frames, maps_of_overview, quality_in_frames
 from segad_core.scoring.layout import IMAGE
 from segad_core.scoring.segments import SegmentOrder
 
@@ -135,13 +136,17 @@ class NamedSegmenter:
 
     def _maps(self, batch: ImageBatch) -> NDArray[np.uint8]:
         """The segmenter's maps; one that learns sees what detectors see, others see the whole image."""
-        if batch.frames is None or isinstance(self.segmenter, LearningSegmenter):
-            return self.segmenter.segment(batch)
-        return maps_in_frames(self.segmenter, batch)
+        if isinstance(self.segmenter, LearningSegmenter):
+            return maps_of_overview(self.segmenter, batch) if batch.tiling else self.segmenter.segment(batch)
+        return maps_in_frames(self.segmenter, batch) if batch.frames else self.segmenter.segment(batch)
 
     def _quality(self, batch: ImageBatch) -> Sequence[MapQuality]:
-        framed = batch.frames is not None and not isinstance(self.segmenter, LearningSegmenter)
-        quality = quality_in_frames(self.segmenter, batch) if framed else self.segmenter.quality(batch)
+        if isinstance(self.segmenter, LearningSegmenter):
+            quality = self.segmenter.quality(overview(batch) if batch.tiling else batch)
+        elif batch.frames:
+            quality = quality_in_frames(self.segmenter, batch)
+        else:
+            quality = self.segmenter.quality(batch)
         if quality is None:
             return ()
         if len(quality) != len(batch):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.parallel import in_order
-from segad_core.contracts import Detector, Feature, ImageBatch, SegmentValues
+from segad_core.contracts import Detector, Feature, ImageBatch, SegmentValues, optional
 from segad_core.errors import PluginError
 from segad_core.scoring.finite import check_finite
 from segad_core.scoring.ignored import whole_order
 from segad_core.scoring.layout import IMAGE
 from segad_core.scoring.segmentation import NamedSegmenter, SegmentedBatch
+from segad_core.scoring.tiled import Maps, blended
 
 Columns = list[tuple[str, str]]
 """The segment and the statistic of each column."""
@@ -36,6 +37,36 @@ def checked_maps(detector: Detector, batch: ImageBatch, name: str) -> NDArray[np
         )
     check_finite(maps.reshape(len(batch), -1), batch.samples, f"the anomaly map of detector '{name}'")
     return maps
+
+
+def maps_of_tiles(detectors: Mapping[str, tuple[str, Detector]], batch: ImageBatch) -> dict[str, Maps]:
+    """Anomaly maps (N, H, W) of images in tiles, by the key of each named detector.
+
+    Detectors that know images by name have maps of whole images. The scores of detectors that have their own
+    idea of one stay with the batch.
+
+    Raises:
+        PluginError, NonFiniteError: as for `checked_maps`.
+    """
+    whole = {key: one for key, one in detectors.items() if optional.knows_images_by_name(type(one[1]))}
+    makers = {key: partial(_of_tiles, *one) for key, one in detectors.items() if key not in whole}
+    maps, scores = blended(batch, makers)
+    batch.memo["scores of tiles"] = {detectors[key][1]: own for key, own in scores.items()}
+    return maps | {key: checked_maps(detector, batch, name) for key, (name, detector) in whole.items()}
+
+
+def _of_tiles(name: str, detector: Detector, tiles: ImageBatch) -> tuple[Maps, NDArray[np.float64] | None]:
+    maps = checked_maps(detector, tiles, name)
+    if type(detector).image_scores is Detector.image_scores:  # the maximum of the whole map will do
+        return maps, None
+    return maps, np.asarray(detector.image_scores(tiles, maps), np.float64)
+
+
+def image_scores(detector: Detector, batch: ImageBatch, maps: Maps) -> NDArray[np.float64]:
+    """A detector's score of each image; of one in tiles, the highest of its tiles."""
+    kept: Mapping[Detector, NDArray[np.float64]] = batch.memo.get("scores of tiles", {})
+    found = kept[detector] if detector in kept else detector.image_scores(batch, maps)
+    return np.asarray(found, np.float64)
 
 
 @dataclass(frozen=True)
@@ -85,7 +116,7 @@ class MapStatistics:
         if self.features:
             rows = np.stack(list(in_order(partial(self._row, maps, batch, segments), range(len(maps)))))
         else:
-            rows = np.asarray(detector.image_scores(batch, maps), np.float64).reshape(len(batch), 1)
+            rows = image_scores(detector, batch, maps).reshape(len(batch), 1)
         columns = self.columns()
         for column, (segment, name) in enumerate(columns):
             feature = f"the feature '{segment}.{self.name}.{name}'"

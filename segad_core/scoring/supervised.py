@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.contracts import Classifier, ImageBatch, Sample, VectorClassifier, Vectors
 from segad_core.errors import PluginError
+from segad_core.images.tiled_set import overview
 from segad_core.scoring.finite import check_finite
+from segad_core.scoring.tiled import pooled
 
 JUDGED = 1024
 """Images that are scored from vectors at a time, as a classifier may copy these."""
@@ -39,7 +42,8 @@ def checked_scores(classifier: Classifier, batch: ImageBatch, name: str) -> NDAr
         PluginError: they have another shape.
         NonFiniteError: a score is not finite; names the image.
     """
-    return _columns(classifier, classifier.scores(batch), batch.samples, name)
+    seen = overview(batch) if batch.tiling else batch
+    return _columns(classifier, classifier.scores(seen), batch.samples, name)
 
 
 def judged(
@@ -65,12 +69,14 @@ def lines_of(vectors: Vectors, chosen: Iterable[int]) -> dict[str, NDArray[np.fl
 
 
 def checked_vectors(classifier: VectorClassifier, batch: ImageBatch, name: str) -> Vectors:
-    """What describes a batch.
+    """What describes a batch; of images in tiles, the mean and the maximum of what describes the tiles.
 
     Raises:
         PluginError: there is nothing, or something of another shape or type.
         NonFiniteError: a value is not finite; names the image.
     """
+    if batch.tiling:
+        return pooled(batch, partial(checked_vectors, classifier, name=name))
     vectors = classifier.vectors(batch)
     for block in vectors.values():
         if not isinstance(block, np.ndarray) or block.dtype != np.float32 or block.shape[:1] != (len(batch),):

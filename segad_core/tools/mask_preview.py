@@ -28,14 +28,16 @@ from segad_core.errors import DataError, ImageError, RecipeError, UsageError
 from segad_core.images import FileImageSet, at_full_size
 from segad_core.images.artifacts import keeper
 from segad_core.images.frames import check_in_frame, framed
-from segad_core.images.image_set import Preprocessing
 from segad_core.images.overlay import Entry, enlarged, overlay, sheet
 from segad_core.plugins.registry import suggest
 from segad_core.recipe import Choice, Recipe
 from segad_core.recipe.schema import ImageSpec
 from segad_core.run.ignored import ignoring_of
+from segad_core.run.trainings import preprocessing_of
+from segad_core.run.views import Views
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.shapes import layer_shapes
+from segad_core.scoring.tiled import size_seen
 from segad_core.store.store import Store
 
 MOST_IMAGES = 200
@@ -112,8 +114,7 @@ def preview(
     check_in_frame(segmenter.check_sizes, {*mean.sizes, (original[0], original[1])}, spec.size, spec.fit)
 
     notes = list(optional.notes(segmenter))
-    how = Preprocessing(spec.size, spec.decoding(), fit=spec.fit)
-    images = FileImageSet([sample], how, keep=keeper(store, spec.decoding()))
+    images = FileImageSet([sample], preprocessing_of(recipe), keep=keeper(store, spec.decoding()))
     if ignore := ignoring_of(recipe, category):
         check_in_frame(ignore.check_sizes, mean.sizes, spec.size, spec.fit)
         images = replace(images, ignoring=ignore.build(device))
@@ -162,10 +163,13 @@ def _fitted(
 ) -> FileImageSet:
     """Fits a segmenter to the averaged images; returns the images with the features that it reads."""
     encoder: Encoder | None = recipe.encoder.build(device=device) if recipe.encoder else None
-    segmenter.check(images.preprocessing.size, layer_shapes(segmenter, encoder, images.preprocessing.size))
+    size = size_seen(type(segmenter), images.preprocessing)
+    segmenter.check(size, layer_shapes(segmenter, encoder, size))
     images = replace(images, encoder=encoder, layers=optional.layers_read(segmenter, encoder))
     good = replace(images, samples=mean.samples, progress=progress)
-    segmenter.fit(good, Run(np.random.SeedSequence(recipe.skeleton.split.seeds[0]), progress))
+    segmenter.fit(
+        Views(good).of(segmenter), Run(np.random.SeedSequence(recipe.skeleton.split.seeds[0]), progress)
+    )
     return images
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from segad_core.contracts import Tiling
+from segad_core.contracts import Tiles, Tiling
 from segad_core.contracts.tiles import tile_starts
 
 
@@ -16,7 +16,11 @@ from segad_core.contracts.tiles import tile_starts
 def tilings(draw: st.DrawFn) -> Tiling:
     size = draw(st.tuples(st.integers(32, 80), st.integers(32, 80)))
     image = tuple(side + draw(st.integers(0, 300)) for side in size)
-    return Tiling(image, size, draw(st.floats(0.1, 0.5)), 4)  # type: ignore[arg-type]
+    return tiling_of(image, size, draw(st.floats(0.1, 0.5)))  # type: ignore[arg-type]
+
+
+def tiling_of(image: tuple[int, int], size: tuple[int, int], overlap: float) -> Tiling:
+    return Tiling(image, Tiles(size, overlap, 100, size), 4)
 
 
 def blended(tiling: Tiling, whole: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -37,14 +41,14 @@ def test_where_tiles_begin_by_hand() -> None:
 
 
 def test_tiles_row_by_row_by_hand() -> None:
-    tiling = Tiling((256, 640), (256, 256), 0.25, 16)
+    tiling = tiling_of((256, 640), (256, 256), 0.25)
     assert tiling.grid == (1, 3)
     assert [(t.number, t.top, t.left) for t in tiling.tiles()] == [(0, 0, 0), (1, 0, 192), (2, 0, 384)]
 
 
 def test_weights_by_hand() -> None:
     """An overlap of 64: 1 for its first 16 columns, 0 for its last 16, and half of each in the middle."""
-    tiling = Tiling((256, 448), (256, 256), 0.25, 16)
+    tiling = tiling_of((256, 448), (256, 256), 0.25)
     left, right = (tiling.weights(tile) for tile in tiling.tiles())
     assert (left[:, :208] == 1).all() and (left[:, 240:] == 0).all()
     assert left[7, 223] == pytest.approx(1 - left[7, 224]) and 0.5 < left[7, 223] < 0.53
@@ -67,10 +71,10 @@ def test_weights_are_a_partition_of_unity(tiling: Tiling) -> None:
 @given(tilings())
 def test_tiles_overlap_and_cover_everything(tiling: Tiling) -> None:
     for axis in (0, 1):
-        starts = tile_starts(tiling.image[axis], tiling.size[axis], tiling.overlap)
+        starts = tile_starts(tiling.image[axis], tiling.size[axis], tiling.wanted.overlap)
         assert starts[0] == 0 and starts[-1] + tiling.size[axis] == tiling.image[axis]
         strides = np.diff(starts)
-        assert (strides > 0).all() and (strides <= tiling.size[axis] * (1 - tiling.overlap)).all()
+        assert (strides > 0).all() and (strides <= tiling.size[axis] * (1 - tiling.wanted.overlap)).all()
 
 
 @given(tilings(), st.integers(0, 2**32 - 1))
@@ -81,7 +85,7 @@ def test_a_map_that_is_cut_and_blended_is_the_same(tiling: Tiling, seed: int) ->
 
 def test_a_smooth_difference_between_tiles_leaves_no_step() -> None:
     """One tile's map is 1, the other's 0: the blend never jumps by more than the steepest of its ramp."""
-    tiling = Tiling((64, 256), (64, 160), 0.4, 4)
+    tiling = tiling_of((64, 256), (64, 160), 0.4)
     (first, _) = tiling.tiles()
     blend = np.zeros(tiling.image, np.float32)
     blend[first.slices()] = tiling.weights(first)

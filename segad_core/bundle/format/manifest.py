@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -21,10 +22,13 @@ from segad_core.base.checked import Digest, Strict, Text, first_of, printable, s
 from segad_core.base.decoding import Bayer, Decoding, Page, Value
 from segad_core.base.json_file import parse_json
 from segad_core.bundle.format.names import REMEDY
+from segad_core.contracts import Tiles
 from segad_core.contracts.frame import LONGEST_SIDE
+from segad_core.contracts.tiles import MOST_TILES
 from segad_core.errors import BundleError
 from segad_core.images.formats import SUFFIXES
 from segad_core.images.geometry import Size, enlargement
+from segad_core.images.image_set import Preprocessing
 from segad_core.images.known_sizes import KnownShape, known_shapes
 from segad_core.operate.parts import PartRule
 
@@ -34,7 +38,7 @@ FORMAT: Final = 1
 PLAIN_ENDINGS = (*SUFFIXES, ".safetensors", ".npy")
 """Suffixes of files that a parameter may name: formats that hold numbers and no code."""
 
-_OPTIONAL = ("sizes", "ignore", "fit", "window", "bayer", "page", "parts")
+_OPTIONAL = ("sizes", "ignore", "fit", "tiles", "window", "bayer", "page", "parts")
 """Entries of a pipeline that are only written where they say something."""
 _MOST_PIXELS = 1 << 27
 _DEEPEST = 10
@@ -125,6 +129,15 @@ class Ignore(Strict):
     segmenters: Annotated[list[PluginUse], FailFast()] = Field(default_factory=list)
 
 
+class TileFacts(Strict):
+    """Tiles, as in `Tiles`."""
+
+    size: tuple[_Side, _Side]
+    overlap: Annotated[float, Field(ge=0.1, le=0.5)]
+    train: Annotated[int, Field(ge=1)]
+    whole: tuple[_Side, _Side]
+
+
 class Pipeline(Strict):
     """Everything that leads from an image to a score.
 
@@ -140,6 +153,7 @@ class Pipeline(Strict):
         sizes: of the images that it was made from; None in bundles that do not know.
         fit: how images are brought to their size; None if they are stretched.
         parts: how the images of a part make one verdict; None where each image is judged.
+        tiles: that detectors see; None if they see whole images.
     """
 
     category: Text
@@ -161,6 +175,7 @@ class Pipeline(Strict):
     names: Annotated[list[Text], FailFast()] = Field(default_factory=list)
     sizes: SizeFacts | None = None
     fit: Literal["pad", "crop"] | None = None
+    tiles: TileFacts | None = None
     ignore: Ignore | None = None
     window: tuple[Value, Value] | None = None
     bayer: Bayer | None = None
@@ -180,11 +195,23 @@ class Pipeline(Strict):
 
     @model_validator(mode="after")
     def _fits_in_memory(self) -> Self:
-        if self.batch_size * self.size[0] * self.size[1] > _MOST_PIXELS:
+        how = self.preprocessing()
+        seen = [self.size, *([self.tiles.size, self.tiles.whole] if self.tiles else [])]
+        if self.tiles and any(t > s for t, s in zip(self.tiles.size, self.size, strict=True)):
+            raise ValueError("tiles are larger than images")
+        if how.tiling and prod(how.tiling.grid) > MOST_TILES:
+            raise ValueError(f"an image has more than {MOST_TILES} tiles")
+        counts = (how.at_once, self.batch_size, self.batch_size)
+        if any(n * height * width > _MOST_PIXELS for n, (height, width) in zip(counts, seen, strict=False)):
             raise ValueError(f"a batch has more than {_MOST_PIXELS} pixels")
         if self.window is not None and self.window[0] >= self.window[1]:
             raise ValueError("the window ends before it begins")
         return self
+
+    def preprocessing(self) -> Preprocessing:
+        """How images are brought to learners."""
+        tiles = Tiles(**dict(self.tiles)) if self.tiles else None
+        return Preprocessing(self.size, self.decoding, self.batch_size, self.fit or "stretch", tiles)
 
 
 class Provenance(Strict):

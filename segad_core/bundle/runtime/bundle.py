@@ -170,7 +170,7 @@ class Bundle:
     ) -> Iterator[list[Inspection]]:
         # a camera may reuse the memory of an array
         own = (np.array(image) if isinstance(image, np.ndarray) else image for image in images)
-        size = self.manifest.pipeline.batch_size
+        size = self.manifest.pipeline.preprocessing().at_once
         with taking(enumerate(own), size, max_wait) as take, ThreadPoolExecutor(threads()) as pool:
 
             def begin() -> list[Future[Opened]]:

@@ -63,6 +63,7 @@ def batch_of(
         load,
         ignored=padding(frames) if frames else None,
         frames=frames or None,
+        tiling=given.preprocessing().tiling,
     )
 
 

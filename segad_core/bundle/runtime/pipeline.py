@@ -39,6 +39,7 @@ from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.shapes import layer_shapes
 from segad_core.scoring.statistics import MapStatistics
 from segad_core.scoring.supervised import checked_outputs, checked_scores, checked_vectors, judged
+from segad_core.scoring.tiled import size_seen
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,8 @@ def _built(container: Container, build: Builder) -> TrainedPipeline:
     encoder = build.encoder() if reads else None
     layers = tuple(dict.fromkeys(n for one in learners for n in optional.layers_read(one, encoder)))
     for learner in [*detectors.values(), *learnt]:
-        learner.check(given.size, layer_shapes(learner, encoder, given.size))
+        size = size_seen(type(learner), given.preprocessing())
+        learner.check(size, layer_shapes(learner, encoder, size))
     segad, statistics = _segad(build, given, classifiers, segmenter)
     known = {str(given.segmenter): segmenter} if segmenter else {}
     pipeline = TrainedPipeline(

@@ -1,0 +1,182 @@
+"""Sets of images as detectors see them in tiles, and as everything else sees them: whole, but small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segad_core.base.digest import digest_of
+from segad_core.contracts import ImageBatch, Tile
+from segad_core.images.decode import resize
+from segad_core.images.ignored import touched
+from segad_core.images.image_set import FileImageSet
+
+Parts = tuple[tuple[int, Tile], ...]
+"""Tiles of images, each by the place of its image in a set; sorted."""
+
+_Cut = tuple[NDArray[np.uint8], NDArray[np.bool_] | None]
+
+
+def overview(batch: ImageBatch) -> ImageBatch:
+    """Images in tiles, shrunk so that a network can see them whole; made once for a batch."""
+    if "overview" not in batch.memo:
+        assert batch.tiling is not None
+        batch.memo["overview"] = _shrunk(batch, batch.tiling.wanted.whole)
+    found: ImageBatch = batch.memo["overview"]
+    return found
+
+
+def _shrunk(batch: ImageBatch, size: tuple[int, int]) -> ImageBatch:
+    ignored = batch.ignored
+    if ignored is not None:
+        ignored = np.stack([touched(one, size) for one in ignored])
+    return batch.seen_as(np.stack([resize(one, size) for one in batch.pixels]), ignored)
+
+
+def chosen_parts(images: int, tiles: Sequence[Tile], most: int) -> Parts:
+    """The tiles to train on: all, or at most so many, of as many images and positions as possible.
+
+    The choice depends on nothing but these numbers.
+    """
+    if images * len(tiles) <= most:
+        return tuple((image, tile) for image in range(images) for tile in tiles)
+    rng = np.random.default_rng([images, len(tiles), most])
+    order = rng.permutation(images)
+    orders = [rng.permutation(len(tiles)) for _ in range(images)]
+    chosen = [(int(order[n % images]), int(orders[n % images][n // images])) for n in range(most)]
+    return tuple((image, tiles[number]) for image, number in sorted(chosen))
+
+
+@dataclass
+class OverviewSet(FileImageSet):
+    """The images of a set, whole and shrunk.
+
+    Attributes:
+        whole: the images at their size.
+    """
+
+    whole: FileImageSet | None = None
+
+    def batches(self) -> Iterator[ImageBatch]:
+        """As the images are scored: those together that are held at once."""
+        assert self.whole is not None
+        for batch in self.whole.batches():
+            yield _shrunk(batch, self.preprocessing.size)
+
+    def pick(self, indices: Sequence[int]) -> ImageBatch:
+        """Some of the images."""
+        assert self.whole is not None
+        return _shrunk(self.whole.pick(indices), self.preprocessing.size)
+
+    def digest(self) -> str:
+        """As in `ImageSet`."""
+        assert self.whole is not None
+        return digest_of([self.whole.digest(), "whole", self.preprocessing.size])
+
+    def ignored(self) -> NDArray[np.bool_] | None:
+        """As in `ImageSet`."""
+        assert self.whole is not None
+        masks = self.whole.ignored()
+        return None if masks is None else np.stack([touched(one, self.preprocessing.size) for one in masks])
+
+
+@dataclass
+class TiledImageSet(FileImageSet):
+    """Tiles of the images of a set.
+
+    Attributes:
+        whole: the images.
+        parts: which tiles of them.
+    """
+
+    whole: FileImageSet | None = None
+    parts: Parts = ()
+
+    def batches(self) -> Iterator[ImageBatch]:
+        """The tiles in order, in batches; of the images, few are in memory at a time."""
+        cut, done = self._each(), 0
+        while some := list(islice(cut, self.preprocessing.batch_size)):
+            yield self._together(range(done, done + len(some)), some)
+            done += len(some)
+
+    def pick(self, indices: Sequence[int]) -> ImageBatch:
+        """Some of the tiles; their images are decoded at each call."""
+        assert self.whole is not None
+        parts = [self.parts[i] for i in indices]
+        images = sorted({image for image, _ in parts})
+        batch = self.whole.pick(images)
+        return self._together(indices, [_cut(batch, images.index(image), tile) for image, tile in parts])
+
+    def digest(self) -> str:
+        """As in `ImageSet`; which tiles there are follows from the images and how they are divided."""
+        assert self.whole is not None
+        return digest_of([self.whole.digest(), "tiles", self.preprocessing.size])
+
+    def ignored(self) -> NDArray[np.bool_] | None:
+        """As in `ImageSet`."""
+        assert self.whole is not None
+        if self.whole.ignoring is None and self.whole.preprocessing.fit != "pad":
+            return None
+        masks = [batch.ignored for batch in self.batches()]
+        return np.concatenate([mask for mask in masks if mask is not None]) if masks[0] is not None else None
+
+    def _each(self) -> Iterator[_Cut]:
+        """The tiles in order, each cut from its image, which is decoded once."""
+        assert self.whole is not None
+        tiles: dict[int, list[Tile]] = {}
+        for image, tile in self.parts:
+            tiles.setdefault(image, []).append(tile)
+        images = list(tiles)
+        done = 0
+        for batch in replace(self.whole, samples=[self.whole.samples[i] for i in images]).batches():
+            for place in range(len(batch)):
+                yield from (_cut(batch, place, tile) for tile in tiles[images[done + place]])
+            done += len(batch)
+
+    def _together(self, places: Sequence[int], cut: Sequence[_Cut]) -> ImageBatch:
+        size = self.preprocessing.size
+        masks = [touched(mask, size) for _, mask in cut if mask is not None]
+        return ImageBatch(
+            [self.samples[i] for i in places],
+            np.stack([resize(pixels, size) for pixels, _ in cut]),
+            self._encode if self.layers else None,
+            ignored=np.stack(masks) if masks else None,
+            tiles=[self.parts[i][1] for i in places],
+        )
+
+
+def _cut(batch: ImageBatch, place: int, tile: Tile) -> _Cut:
+    """A tile's pixels and what is ignored of them; copies, so that the image can be released."""
+    ignored = batch.ignored
+    if ignored is not None:
+        ignored = ignored[place if len(ignored) > 1 else 0][tile.slices()].copy()
+    return batch.pixels[place][tile.slices()].copy(), ignored
+
+
+def shown_whole(images: FileImageSet) -> OverviewSet:
+    """The images of a set that is divided into tiles, whole and shrunk."""
+    tiles = images.preprocessing.tiles
+    assert tiles is not None
+    how = replace(images.preprocessing, size=tiles.whole, fit="stretch", tiles=None)
+    return OverviewSet(
+        images.samples, how, images.encoder, images.layers, images.progress, images.keep, whole=images
+    )
+
+
+def in_tiles(images: FileImageSet) -> TiledImageSet:
+    """The tiles of a set that detectors train on."""
+    tiling = images.preprocessing.tiling
+    assert tiling is not None
+    parts = chosen_parts(len(images), tiling.tiles(), tiling.wanted.train)
+    how = replace(images.preprocessing, size=tiling.size, fit="stretch", tiles=None)
+    samples = [
+        replace(images.samples[image], id=f"{images.samples[image].id} (tile {tile.number + 1})")
+        for image, tile in parts
+    ]
+    return TiledImageSet(
+        samples, how, images.encoder, images.layers, images.progress, whole=images, parts=parts
+    )

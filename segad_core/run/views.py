@@ -1,0 +1,45 @@
+"""What a training sees of its images: all of them, tiles of them, or all of them shrunk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segad_core.contracts import Component, Detector, VectorClassifier
+from segad_core.images import FileImageSet
+from segad_core.images.tiled_set import TiledImageSet, in_tiles, shown_whole
+from segad_core.scoring.tiled import works_on_tiles
+
+
+@dataclass
+class Views:
+    """Images for several trainings; each view is made once, with its features.
+
+    Attributes:
+        images: at their size.
+    """
+
+    images: FileImageSet
+    _tiles: TiledImageSet | None = field(default=None, repr=False)
+    _whole: FileImageSet | None = field(default=None, repr=False)
+
+    def of(self, learner: Component) -> FileImageSet:
+        """What a learner trains on."""
+        if self.images.preprocessing.tiles is None or isinstance(learner, VectorClassifier):
+            return self.images  # it learns from vectors, not from these
+        if not isinstance(learner, Detector):
+            self._whole = self._whole or shown_whole(self.images)
+            return self._whole
+        if works_on_tiles(type(learner)):
+            self._tiles = self._tiles or in_tiles(self.images)
+            return self._tiles
+        return self.images
+
+    def groups(self, view: FileImageSet, groups: Sequence[int]) -> NDArray[np.int64] | None:
+        """The groups of what is trained on; tiles of one image are of one group, in any case."""
+        if isinstance(view, TiledImageSet):
+            return np.array([groups[image] if groups else image for image, _ in view.parts], np.int64)
+        return np.array(groups, np.int64) if groups else None
