@@ -57,6 +57,8 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
         say(f"  groups: {prepared.groups_in_words(checked)[plan.category]}")
         if ignored := plan.ignored():
             say(f"  ignored: {ignored}")
+        for line in plan.tiles_in_words():
+            say(f"  {line}")
         for fold, split in prepared.splits[plan.category].items():
             count = partial(_count, parts)
             say(
@@ -136,7 +138,7 @@ def _summary(plan: CategoryPlan, store: Store) -> Iterator[tuple[str, int, int, 
         cost = ""
         passes = [count for task in unfinished if (count := images_read(task))]
         if passes:
-            cost = f": {len(passes)} passes, {sum(passes)} images in all"
+            cost = f": {len(passes)} passes, {sum(passes)} images in all{plan.tiles_of(unfinished)}"
         trainings = [cell for task in unfinished if isinstance(task, FitTask) for cell in task.cells]
         known = [(c.alias, estimates.of(c.key)) for c in trainings if not store.has(c.key)]
         for alias, work in dict.fromkeys((alias, one.work) for alias, one in known if one and one.work):

@@ -31,6 +31,7 @@ from segad_core.run.ignored import Ignoring
 from segad_core.run.keys import SCORING, names_for
 from segad_core.run.lines import lines_of
 from segad_core.run.statistics_pass import StatisticsPass
+from segad_core.run.tile_costs import tiles_in_words, tiles_seen
 from segad_core.run.trainings import Trainings
 from segad_core.split.draw import Fold, Split
 from segad_core.split.folds import out_of_fold
@@ -51,6 +52,15 @@ class CategoryPlan:
     def ignored(self) -> Ignoring | None:
         """What is never inspected; None if everything is."""
         return next((task.ignore for task in self.tasks if not isinstance(task, RowTask)), None)
+
+    def tiles_in_words(self) -> list[str]:
+        """How images are divided, and what sees which of it; empty without tiles."""
+        return tiles_in_words([task for task in self.tasks if not isinstance(task, RowTask)])
+
+    def tiles_of(self, tasks: Sequence[Task]) -> str:
+        """How many tiles go through networks in these tasks, to be added to the number of images."""
+        count = sum(tiles_seen(task) for task in tasks if not isinstance(task, RowTask))
+        return f" ({count} tiles)" if count else ""
 
 
 def plan_category(

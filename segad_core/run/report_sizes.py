@@ -24,6 +24,7 @@ log = logging.getLogger("segad.prepare")
 
 _MOST_LOST = 1 - 1 / MOST_SQUEEZE
 """Of an image that is cut off, or of a frame that is padded, before it is told."""
+_MUCH_SMALLER = 3
 _FEW = 3
 """How many images or shapes a warning names at most."""
 
@@ -49,8 +50,14 @@ def _squeezed(sizes: Mapping[str, Size], spec: ImageSpec) -> Iterator[str]:
         yield (
             f"{_of(len(squeezed), len(sizes))} squeezed by image.size {[*spec.size]}, those of "
             f"{in_words(usual)} pixels (width x height) {squeeze(usual, spec.size):.3g} to 1: "
-            f"{[*fitting]} would keep the ratio, and so do image.fit pad and crop"
+            f"{[*fitting]} would keep the ratio, and so do image.fit pad and crop{_or_tiles(usual, fitting)}"
         )
+
+
+def _or_tiles(original: Size, size: Size) -> str:
+    """A hint at tiles, where images have many more pixels than the size that fits."""
+    much = enlargement(original, size) < 1 / _MUCH_SMALLER
+    return "; image.tiles would shrink less" if much else ""
 
 
 def _lost(sizes: Mapping[str, Size], spec: ImageSpec) -> Iterator[str]:
