@@ -163,5 +163,5 @@ def test_a_score_of_its_own_is_the_highest_of_the_tiles() -> None:
 
 def test_a_detector_that_breaks_its_contract_is_named_with_the_tile(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Smooth, "anomaly_maps", lambda self, batch: np.zeros((1, 2, 2), np.float32))
-    with pytest.raises(PluginError, match="detector 'd'.*instead of"):
+    with pytest.raises(PluginError, match=r"detector 'd'.*instead of"):
         maps(Smooth(1.0), batch_of(noise(1)))
