@@ -47,7 +47,7 @@ def test_white_noise_has_the_sharpness_one() -> None:
 @pytest.mark.parametrize("across", [-0.1, 0.0, 0.05])
 def test_position_is_the_displacement(down: float, across: float) -> None:
     found = measured(part(down, across))
-    assert found[2:] == pytest.approx([100 * across, 100 * down], abs=1.0)
+    assert found[2:] == pytest.approx([100 * across, 100 * down], abs=0.35)
 
 
 def test_position_does_not_depend_on_light_or_size() -> None:
