@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from segad_core import Bundle
-from segad_core.bundle.runtime.drift import DriftWatch
+from segad_core.bundle.runtime.drift import Drift, DriftWatch
 from segad_core.images import decode
 from segad_core.plugins.registry import Registry
 
@@ -64,19 +64,19 @@ def watched(bundle: Bundle, name: str, images: Sequence[Path | np.ndarray]) -> N
     """Inspects images and prints what is said of them."""
     watch, rejected = DriftWatch(bundle), 0
     spent = looked = 0.0
-    said = []
+    said: list[Drift | None] = []
     begun = time.process_time()
     for found in bundle.inspect(images, explain=False):
         rejected += found.prediction.verdict == "NG"
         before = time.process_time()
         said.append(watch.add(found))
         looked += time.process_time() - before
-    said.append(watch.end())
+    said += watch.end()
     spent = time.process_time() - begun
     first = next((drift for drift in said if drift), None)
     print(
-        f"{name}: {len(images)} images, {rejected} NG, {watch.drifts} of {watch.compared} comparisons "
-        f"({watch.watched} quantities); {1000 * spent / len(images):.1f} ms of processor time an image, of "
+        f"{name}: {len(images)} images, {rejected} NG, {watch.drifts} of {watch.compared} comparisons; "
+        f"{1000 * spent / len(images):.1f} ms of processor time an image, of "
         f"which {1000 * looked / len(images):.2f} for looking"
     )
     if first:

@@ -130,15 +130,15 @@ def predict(
                         opened, images_left, expected, results, overlays, explain, wait, watch
                     ):
                         shown.more(count)
-                _tell(watch.end())
+                for drift in watch.end():
+                    _tell(drift)
     except KeyboardInterrupt:
         done = f": {summary(results.verdicts, unit)} in {output}; continue with the same command and --resume"
         say(f"interrupted{done if output and results.verdicts else ''}", err=True)
         return 1
     for image, reason in results.unscored:
         say(f"not scored: {image}: {reason}", err=True)
-    if watch.drifts:
-        say(_summary(watch), err=True)
+    _sum_up(watch)
     unscored = f" ({len(results.unscored):,} not scored)" if results.unscored else ""
     where = f": {output}" if output else ""
     say(f"{summary(results.verdicts, unit)}{unscored}{where}", err=output is None)
@@ -211,13 +211,18 @@ def _tell(drift: Drift | None) -> None:
         say(f"note: drift in {drift}", err=True)
 
 
-def _summary(watch: DriftWatch) -> str:
-    return (
-        f"drift: {watch.drifts:,} of {watch.compared:,} comparisons found that images look different from "
-        "the good ones that the threshold was set on. No verdict was changed, but some may be wrong.\n"
-        "  Check the light, the camera and the parts. If all is as it should be, add such images to the data "
-        "set and make the bundle again."
-    )
+def _sum_up(watch: DriftWatch) -> None:
+    if watch.drifts:
+        say(
+            f"drift: {watch.drifts:,} of {watch.compared:,} comparisons found that images look different "
+            "from the good ones that the threshold was set on. No verdict was changed, but may be wrong.",
+            err=True,
+        )
+        say(
+            "  Check the light, the camera and the parts. If all is as it should be, add such images to the "
+            "data set and make the bundle again.",
+            err=True,
+        )
 
 
 def _alone(overlays: Path | None) -> AbstractContextManager[None]:

@@ -138,8 +138,6 @@ def _gathered(
         contents |= table_files(data.training(task, split), "training")
     contents |= table_files(calibration, "calibration") | data.golden(task, calibration)
     contents |= vectors_of(task, tasks, data, store)
-    good = [data.samples[name] for name in task.scored_ids if data.samples[name].label == 0]
-    contents |= appearance_of(good, _preprocessing(tasks))
     point, why = default_point(by_part(calibration) if parts else calibration)
     if why:
         log.info("the threshold is set for %s: %s", point.rule, why, extra={"notice": True})
@@ -149,7 +147,10 @@ def _gathered(
     unasked = {*split.unused, *split.doubtful}
     sizes = [fact.size for image, fact in facts.items() if image not in unasked]
     pipeline = pipeline.model_copy(update={"sizes": SizeFacts.of(sizes, pipeline.size)})
-    pipeline = pipeline.model_copy(update={"parts": part_rule(recipe, task, parts)})
+    rule = part_rule(recipe, task, parts)
+    pipeline = pipeline.model_copy(update={"parts": rule})
+    labelled = [data.samples[name] for name in task.scored_ids if data.has_label(name)]
+    files |= appearance_of(calibration, labelled, rule, _preprocessing(tasks))
     try:
         provenance = Provenance(
             segad=importlib.metadata.version("segad"),

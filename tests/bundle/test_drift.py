@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import fakes
 import numpy as np
 import pytest
-from builders import picture
+import views
+from builders import picture, said, segad
 from bundles import Parts, sound_parts
 from numpy.typing import NDArray
-from trained_bundles import bundle_of, good
+from PIL import Image
+from trained_bundles import bad, bundle_of, good
 
 from segad_core.base.formats import arrays_to_bytes
 from segad_core.bundle.format.appearance import FILE, read_appearance
+from segad_core.bundle.format.container import Container
+from segad_core.bundle.format.writing import write_bundle
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.drift import WINDOW, Drift, DriftWatch
+from segad_core.bundle.runtime.learning import learn
+from segad_core.bundle.runtime.selftest import verify
 from segad_core.errors import BundleError
 from segad_core.images import decode
 from segad_core.images.appearance import QUANTITIES, SIDE
@@ -27,7 +34,7 @@ Picture = NDArray[np.uint8]
 def watched(bundle: Bundle, images: list[Picture]) -> tuple[DriftWatch, list[Drift]]:
     watch = DriftWatch(bundle)
     found = [watch.add(one) for one in bundle.inspect(images, explain=False)]
-    return watch, [one for one in (*found, watch.end()) if one]
+    return watch, [one for one in (*found, *watch.end()) if one]
 
 
 def fresh(count: int, change: Callable[[Picture], Picture] = lambda pixels: pixels) -> list[Picture]:
@@ -44,7 +51,6 @@ def test_pictures_like_those_before_are_not_reported() -> None:
         watch, found = watched(bundle, fresh(2 * WINDOW + 12))
     assert found == [] and watch.latest is None
     assert (watch.compared, watch.drifts) == (3, 0)
-    assert watch.watched == 5 + 1 + 4  # features, score, looks
 
 
 def test_a_drift_says_what_moved_how_far_and_since_when() -> None:
@@ -98,17 +104,18 @@ def test_images_without_a_score_are_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("row", "features"), [("PatchCore", 0), ("DevNet", 0), ("All", 11)])
 def test_all_kinds_of_rows_are_watched(row: str, features: int) -> None:
     with Bundle.load(bundle_of(row), "cpu") as bundle:
-        watch, found = watched(bundle, fresh(WINDOW, darker))
-    assert watch.watched == features + 5
+        _, found = watched(bundle, fresh(WINDOW, darker))
+    assert found[0].watched == features + 5
     assert "brightness" in [one.name for one in found[0].moved]
 
 
 def test_names_are_in_words() -> None:
     with Bundle.load(bundle_of("SegAD"), "cpu") as bundle:
-        names = [name for source in DriftWatch(bundle)._sources for name in source.names]
-    assert names == [
+        (view,) = DriftWatch(bundle)._views.values()
+    assert [name for source in view.sources for name in source.names] == [
+        *QUANTITIES,
         *("left, patchcore q99.5", "left, patchcore mean", "right, patchcore q99.5"),
-        *("right, patchcore mean", "whole image, patchcore max", "score", *QUANTITIES),
+        *("right, patchcore mean", "whole image, patchcore max", "score"),
     ]
 
 
@@ -119,40 +126,92 @@ def test_a_bundle_keeps_the_looks_of_its_good_calibration_images() -> None:
     names = [image.id for image in table.images if image.label == 0]
     expected = [decode(good(int(Path(name).stem))).pixels.mean() for name in names]
     np.testing.assert_allclose(looks.values[:, 0], expected, atol=1e-3)  # grey pictures
-    assert looks.values.shape == (10, 4) and looks.profiles.shape == (2, SIDE)
+    assert looks.values.shape == (10, 4) and looks.profiles.shape == (1, 2, SIDE)
+    assert [table.images[row].label for row in looks.rows] == [0] * 10
     assert np.abs(looks.values[:, 1] - 1).max() < 0.1  # noise
 
 
-def test_a_bundle_without_looks_is_watched_by_its_features() -> None:
-    with Bundle.load(FORMAT1, "cpu") as bundle:
-        assert read_appearance(bundle.container) is None
+def test_a_bundle_without_looks_is_watched_by_its_features(tmp_path: Path) -> None:
+    whole = Container(bundle_of("SegAD"))
+    contents = {name: whole.member(name) for name in whole.manifest.files if name != FILE}
+    write_bundle(tmp_path / "old", whole.manifest, contents)
+    whole.close()
+    with Bundle.load(tmp_path / "old", "cpu") as bundle:
+        assert not verify(bundle).problems
+        _, found = watched(bundle, [picture(6000 + n, True) for n in range(WINDOW)])  # all bad
+    assert found and not set(QUANTITIES) & {one.name for one in found[0].moved}
+    with Bundle.load(FORMAT1, "cpu") as bundle:  # it has four good calibration images
+        watch, found = watched(bundle, fresh(12))
+        assert (found, watch.compared) == ([], 0)
+
+
+def test_a_taught_bundle_keeps_them(tmp_path: Path) -> None:
+    with Bundle.load(bundle_of("SegAD"), "cpu") as bundle:
+        before = bundle.container.read(FILE)
+        learn(bundle, tmp_path / "new", bad=[bad(0)])
+    with Bundle.load(tmp_path / "new", "cpu") as bundle:
+        assert bundle.container.read(FILE) == before
+        _, found = watched(bundle, fresh(WINDOW, darker))
+    assert "brightness" in [one.name for one in found[0].moved]
+
+
+def test_each_view_of_a_part_is_compared_with_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One camera of two: among all images, half would have moved, and too little be seen of it."""
+    fakes.install(monkeypatch)
+    views.views(tmp_path / "data", good=40)
+    split = {"seeds": [0], "test": {"good": 20, "bad": 3}, "detectors": {"good": 8}}
+    path = views.recipe(tmp_path, split=split)
+    words = ("--category", "a", "--row", "SegAD", "--store", tmp_path / "store", "--device", "cpu")
+    result = segad("fit", path, *words, "-o", tmp_path / "b")
+    assert result.exit_code == 0, said(result)
+    views.views(tmp_path / "lot", good=WINDOW, bad=0)
+    images = sorted((tmp_path / "lot").rglob("*.png"))
+    for image in images[20:]:
+        if image.stem.endswith("B"):
+            Image.fromarray(darker(decode(image).pixels)).save(image)
+    with Bundle.load(tmp_path / "b", "cpu") as bundle:
+        looks = read_appearance(bundle.container)
+        assert looks is not None and looks.profiles.shape == (2, 2, SIDE) and len(looks.rows) == 40
         watch = DriftWatch(bundle)
-        for one in bundle.inspect(fresh(12)):
-            watch.add(one)
-        watch.end()
-        assert not set(QUANTITIES) & {name for source in watch._sources for name in source.names}
+        found = [drift for one in bundle.inspect(map(str, images)) if (drift := watch.add(one))]
+        assert not watch.end() and watch.compared == 2
+    (drift,) = found
+    assert (drift.view, drift.first, drift.last) == ("B", 2, 2 * WINDOW)
+    assert drift.since in {str(images[19]), str(images[21])} and drift.moved[0].name == "brightness"
+    assert str(drift).startswith("view B, images 2 to 64, since ")
 
 
+SOUND: dict[str, NDArray[np.generic]] = {
+    "profiles": np.zeros((1, 2, SIDE)),
+    "values": np.zeros((3, 4)),
+    "rows": np.array([0, 2, 3]),
+}
 WRONG: dict[str, dict[str, NDArray[np.generic]]] = {
-    "no values": {"profiles": np.zeros((2, SIDE))},
-    "no profiles": {"values": np.zeros((5, 4))},
-    "short profiles": {"profiles": np.zeros((2, 5)), "values": np.zeros((5, 4))},
-    "other values": {"profiles": np.zeros((2, SIDE)), "values": np.zeros((5, 3))},
-    "none": {"profiles": np.zeros((2, SIDE)), "values": np.zeros((0, 4))},
-    "too many": {"profiles": np.zeros((2, SIDE)), "values": np.zeros((501, 4))},
-    "single precision": {"profiles": np.zeros((2, SIDE), np.float32), "values": np.zeros((5, 4))},
-    "more": {"profiles": np.zeros((2, SIDE)), "values": np.zeros((5, 4)), "x": np.zeros(1)},
-    "not finite": {"profiles": np.zeros((2, SIDE)), "values": np.full((5, 4), np.nan)},
+    "no values": {name: SOUND[name] for name in ("profiles", "rows")},
+    "more": {**SOUND, "x": np.zeros(1)},
+    "short profiles": {**SOUND, "profiles": np.zeros((1, 2, 5))},
+    "another view": {**SOUND, "profiles": np.zeros((2, 2, SIDE))},
+    "single precision": {**SOUND, "profiles": np.zeros((1, 2, SIDE), np.float32)},
+    "other values": {**SOUND, "values": np.zeros((3, 3))},
+    "values of fewer": {**SOUND, "values": np.zeros((2, 4))},
+    "not finite": {**SOUND, "values": np.full((3, 4), np.nan)},
+    "rows that are none": {**SOUND, "rows": np.array([0, 2, 999])},
+    "rows from behind": {**SOUND, "rows": np.array([-1, 2, 3])},
+    "rows twice": {**SOUND, "rows": np.array([0, 0, 3])},
+    "rows in a table": {**SOUND, "rows": np.array([[0, 2, 3]])},
+    "no rows": {"profiles": SOUND["profiles"], "values": np.zeros((0, 4)), "rows": np.zeros(0, np.int64)},
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("name", ["sound", *WRONG])
 def test_other_looks_are_refused(name: str, tmp_path: Path) -> None:
     parts: Parts = sound_parts()
     assert FILE in parts.files
-    parts.files[FILE] = arrays_to_bytes(WRONG[name])
-    with (
-        Bundle.load(parts.write(tmp_path, "folder"), "cpu") as bundle,
-        pytest.raises(BundleError, match=FILE),
-    ):
-        DriftWatch(bundle)
+    parts.files[FILE] = arrays_to_bytes(WRONG.get(name, SOUND))
+    container = Container(parts.write(tmp_path, "folder"))
+    if name == "sound":
+        assert read_appearance(container) is not None
+    else:
+        with pytest.raises(BundleError, match=FILE):
+            read_appearance(container)
+    container.close()

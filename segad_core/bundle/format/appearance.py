@@ -14,35 +14,57 @@ from numpy.typing import NDArray
 from segad_core.base.formats import arrays_to_bytes
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.names import REMEDY
-from segad_core.bundle.format.tables import read_arrays
+from segad_core.bundle.format.tables import read_arrays, read_table
 from segad_core.errors import BundleError
 from segad_core.images.appearance import QUANTITIES, SIDE, Look, quantities, usual_profiles
+from segad_core.operate.image_table import Image
+from segad_core.operate.parts import PartRule
 
 FILE = "appearance.safetensors"
 MOST = 500
 """Images that are looked at when a bundle is made."""
 
+_TYPES = {"profiles": np.float64, "values": np.float64, "rows": np.int64}
+
 
 @dataclass(frozen=True)
 class Appearance:
-    """How n good images look.
+    """How n good calibration images look.
 
     Attributes:
-        profiles: (2, SIDE) what positions are measured against.
+        profiles: (v, 2, SIDE) what positions are measured against, for each view in the order of their names.
         values: (n, 4) their `QUANTITIES`.
+        rows: (n,) their lines in the calibration table.
     """
 
     profiles: NDArray[np.float64]
     values: NDArray[np.float64]
+    rows: NDArray[np.int64]
 
 
-def appearance_files(looks: Sequence[Look]) -> dict[str, bytes]:
-    """The looks of images as a file of a bundle; none where there are no images."""
+def views_of(images: Sequence[Image], rule: PartRule | None) -> list[str]:
+    """The view of each image; empty where the views of parts have no names."""
+    named = rule is not None and bool(rule.views)
+    return [image.view or "" if named else "" for image in images]
+
+
+def appearance_files(looks: Sequence[Look], rows: Sequence[int], views: Sequence[str]) -> dict[str, bytes]:
+    """The looks of images as a file of a bundle; none where there are no images.
+
+    Args:
+        looks: of the images.
+        rows: their lines in the calibration table, in ascending order.
+        views: theirs, as `views_of` gives them.
+    """
     if not looks:
         return {}
-    usual = usual_profiles(looks)
-    values = np.array([quantities(one, usual) for one in looks], np.float64)
-    return {FILE: arrays_to_bytes({"profiles": usual, "values": values})}
+    names = sorted(set(views))
+    usual = [
+        usual_profiles([one for one, v in zip(looks, views, strict=True) if v == name]) for name in names
+    ]
+    values = [quantities(one, usual[names.index(v)]) for one, v in zip(looks, views, strict=True)]
+    arrays = {"profiles": np.stack(usual), "values": np.array(values), "rows": np.array(rows, np.int64)}
+    return {FILE: arrays_to_bytes(arrays)}
 
 
 def read_appearance(container: Container) -> Appearance | None:
@@ -53,16 +75,17 @@ def read_appearance(container: Container) -> Appearance | None:
     """
     if FILE not in container.manifest.files:
         return None
-    arrays = read_arrays(container, FILE)
-    profiles, values = (arrays.pop(name, np.empty(0, bool)) for name in ("profiles", "values"))
-    sound = profiles.shape == (2, SIDE) and values.ndim == 2 and values.shape[1:] == (len(QUANTITIES),)
-    if arrays or not sound or not 0 < len(values) <= MOST or {profiles.dtype, values.dtype} != {_FLOAT}:
-        raise BundleError(
-            f"{container.path}: '{FILE}' has profiles {profiles.shape} {profiles.dtype} and values "
-            f"{values.shape} {values.dtype}",
-            REMEDY,
-        )
-    return Appearance(profiles, values)
-
-
-_FLOAT = np.dtype(np.float64)
+    arrays, images = read_arrays(container, FILE), read_table(container, "calibration").images
+    if {name: array.dtype for name, array in arrays.items()} == _TYPES:
+        found = Appearance(**arrays)
+        rows = found.rows
+        ascending = rows.ndim == 1 and 0 < len(rows) <= MOST and bool((np.diff(rows) > 0).all())
+        if ascending and rows[0] >= 0 and rows[-1] < len(images):
+            views = set(views_of([images[row] for row in rows], container.manifest.pipeline.parts))
+            shapes = (len(views), 2, SIDE), (len(rows), len(QUANTITIES))
+            if (found.profiles.shape, found.values.shape) == shapes:
+                return found
+    shown = ", ".join(
+        f"{name[:50]!a} {array.shape} {array.dtype}" for name, array in sorted(arrays.items())[:5]
+    )
+    raise BundleError(f"{container.path}: '{FILE}' has {shown} for {len(images)} calibration images", REMEDY)

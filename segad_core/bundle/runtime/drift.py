@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.bundle.format.appearance import read_appearance
+from segad_core.bundle.format.appearance import read_appearance, views_of
 from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.part_names import PartNames
 from segad_core.bundle.runtime.prediction import Inspection, parted, readable
 from segad_core.images.appearance import QUANTITIES, look, quantities
 from segad_core.operate.drift import FEWEST, Moved, beginning, moved
-from segad_core.operate.image_table import ImageTable
 from segad_core.scoring.layout import IMAGE
 
 WINDOW = 32
@@ -26,13 +26,15 @@ class Drift:
     """Images that do not look like the good calibration images.
 
     Attributes:
-        first, last: which images these are: the numbers of the first and the last, from 1.
+        view: of parts; empty where views have no names.
+        first, last: the numbers of the first and the last of these images, from 1.
         since: the image with which it seems to have begun.
         moved: the quantities that are not what they were: first those of the pictures, which may be the cause
             of the others, and of either kind the farthest first.
         watched: how many quantities were compared.
     """
 
+    view: str
     first: int
     last: int
     since: str
@@ -42,21 +44,8 @@ class Drift:
     def __str__(self) -> str:
         most = "; ".join(map(str, self.moved[:_NAMED]))
         rest = f"; {left} more of {self.watched} quantities" if (left := len(self.moved) - _NAMED) > 0 else ""
-        return f"images {self.first:,} to {self.last:,}, since {self.since}: {most}{rest}"
-
-
-@dataclass
-class _Source:
-    """Quantities of one origin: the good calibration images' values, and those of images since.
-
-    Attributes:
-        names: of the quantities.
-        usual: (n, k) of the calibration images.
-    """
-
-    names: Sequence[str]
-    usual: NDArray[np.float64]
-    values: list[Sequence[float]] = field(default_factory=list)
+        view = f"view {self.view}, " if self.view else ""
+        return f"{view}images {self.first:,} to {self.last:,}, since {self.since}: {most}{rest}"
 
 
 class DriftWatch:
@@ -70,7 +59,8 @@ class DriftWatch:
                 print(drift)
 
     What is compared: each feature, the score, and each picture's brightness, sharpness and position (if the
-    bundle keeps those of its calibration images). Images that have no score are left out.
+    bundle keeps those of its calibration images). Images that have no score are left out. Where parts have
+    named views, each view is compared with its own calibration images.
 
     Attributes:
         drifts: how many comparisons found something.
@@ -79,70 +69,123 @@ class DriftWatch:
     """
 
     def __init__(self, bundle: Bundle) -> None:
-        table, appearance = bundle.calibration(), read_appearance(bundle.container)
-        good = table.only(np.flatnonzero(table.labels() == 0).tolist())
-        self._looks = appearance
-        self._sources = [_Source(_names(bundle, good), np.column_stack([good.features, good.scores]))]
-        if appearance is not None:
-            self._sources.append(_Source(QUANTITIES, appearance.values))
-        self.drifts = self.compared = 0
+        rule = bundle.manifest.pipeline.parts
+        self._names = PartNames(rule) if rule is not None and rule.views else None
+        self._views = _views(bundle)
+        self._count = self.drifts = self.compared = 0
         self.latest: Drift | None = None
-        self._images: list[str] = []
-        self._count = 0
-        self._since = ""
-        self._before: tuple[list[str], list[list[Sequence[float]]]] = ([], [[] for _ in self._sources])
-
-    @property
-    def watched(self) -> int:
-        """How many quantities are compared; those with fewer than ten good calibration images are not."""
-        return sum(len(one.names) for one in self._sources if len(one.usual) >= FEWEST)
 
     def add(self, found: Inspection) -> Drift | None:
-        """Takes an image in; after every 32, what they have drifted by, or None."""
-        score = found.prediction.score
-        if score is None or found.features is None or found.pixels is None:
+        """Takes an image in; after every 32 (of a view), what they have drifted by, or None."""
+        self._count += 1
+        image, score = found.prediction.image, found.prediction.score
+        view = self._views.get(self._names.of(image).view if self._names else "")
+        if view is None or score is None or found.features is None or found.pixels is None:
             return None
-        self._sources[0].values.append([*found.features.tolist(), score])
-        if self._looks is not None:
-            self._sources[1].values.append(quantities(look(found.pixels), self._looks.profiles))
-        self._images.append(found.prediction.image)
-        return self._compare() if len(self._images) == WINDOW else None
+        view.add(image, self._count, [*found.features.tolist(), score], found.pixels)
+        return self._compare(view) if len(view.images) == WINDOW else None
 
-    def end(self) -> Drift | None:
+    def end(self) -> list[Drift]:
         """Compares the images since the last 32, if there are at least ten."""
-        return self._compare() if len(self._images) >= FEWEST else None
+        rest = [view for view in self._views.values() if len(view.images) >= FEWEST]
+        return [drift for view in rest if (drift := self._compare(view))]
 
-    def _compare(self) -> Drift | None:
-        images, values = self._images, [one.values for one in self._sources]
-        found: list[tuple[Moved, int]] = []
-        for place, source in reversed(list(enumerate(self._sources))):
-            now = np.array(source.values, np.float64)
-            found += [(one, place) for one in moved(source.names, source.usual, now, self.watched)]
+    def _compare(self, view: _View) -> Drift | None:
         self.compared += 1
-        drift = None
-        if found:
-            self._since = self._since or self._begun(*max(found, key=lambda pair: abs(pair[0].share - 0.5)))
-            first = self._count + 1
-            drift = Drift(first, self._count + len(images), self._since, [m for m, _ in found], self.watched)
+        drift = view.compare()
+        if drift is not None:
             self.latest, self.drifts = drift, self.drifts + 1
-        else:
-            self._since = ""
-        self._count += len(images)
-        self._before = (images, values)
-        self._images = []
-        for source in self._sources:
-            source.values = []
         return drift
 
-    def _begun(self, most: Moved, place: int) -> str:
+
+@dataclass
+class _Source:
+    """Quantities of one origin: the good calibration images' values, and those of images since.
+
+    Attributes:
+        names: of the quantities.
+        usual: (n, k) of the calibration images.
+        values: of the images since the last comparison.
+        before: of those that it compared.
+    """
+
+    names: Sequence[str]
+    usual: NDArray[np.float64]
+    values: list[Sequence[float]] = field(default_factory=list)
+    before: list[Sequence[float]] = field(default_factory=list)
+
+
+@dataclass
+class _View:
+    """The images of one view, of which `usual` is what positions are measured against."""
+
+    name: str
+    scored: _Source
+    looks: _Source | None = None
+    usual: NDArray[np.float64] | None = None
+    images: list[tuple[str, int]] = field(default_factory=list)
+    _before: list[tuple[str, int]] = field(default_factory=list)
+    _since: str = ""
+
+    @property
+    def sources(self) -> list[_Source]:
+        """What is compared: first the looks of the pictures."""
+        return [self.looks, self.scored] if self.looks else [self.scored]
+
+    def add(self, image: str, number: int, scored: Sequence[float], pixels: NDArray[np.uint8]) -> None:
+        """Takes an image in."""
+        self.images.append((image, number))
+        self.scored.values.append(scored)
+        if self.looks is not None and self.usual is not None:
+            self.looks.values.append(quantities(look(pixels), self.usual))
+
+    def compare(self) -> Drift | None:
+        """Compares the images since the last time."""
+        watched = sum(len(one.names) for one in self.sources)
+        found: list[tuple[Moved, _Source]] = []
+        for source in self.sources:
+            now = np.array(source.values, np.float64)
+            found += [(one, source) for one in moved(source.names, source.usual, now, watched)]
+        drift = None
+        if found:
+            farthest = max(found, key=lambda pair: abs(pair[0].share - 0.5))
+            self._since = self._since or self._begun(*farthest)
+            first, last = self.images[0][1], self.images[-1][1]
+            drift = Drift(self.name, first, last, self._since, [one for one, _ in found], watched)
+        else:
+            self._since = ""
+        self._before, self.images = self.images, []
+        for source in self.sources:
+            source.before, source.values = source.values, []
+        return drift
+
+    def _begun(self, most: Moved, source: _Source) -> str:
         """The image, among these and those compared before, with which a quantity began to move."""
-        source, (images, values) = self._sources[place], self._before
         k = list(source.names).index(most.name)
-        series = np.array([row[k] for row in [*values[place], *source.values]])
-        return [*images, *self._images][beginning(source.usual[:, k], series, most.share)]
+        series = np.array([row[k] for row in [*source.before, *source.values]])
+        return [*self._before, *self.images][beginning(source.usual[:, k], series, most.share)][0]
 
 
-def _names(bundle: Bundle, good: ImageTable) -> list[str]:
+def _views(bundle: Bundle) -> dict[str, _View]:
+    """The views with enough good calibration images, by name; a single one where views have no names."""
+    table, kept = bundle.calibration(), read_appearance(bundle.container)
+    views = np.array(views_of(table.images, bundle.manifest.pipeline.parts))
+    scored = np.column_stack([table.features, table.scores])
+    names, found = _names(bundle), dict[str, _View]()
+    for name in sorted(set(views.tolist())):
+        usual = scored[(views == name) & (table.labels() == 0)]
+        if len(usual) < FEWEST:
+            continue
+        found[name] = view = _View(name, _Source(names, usual))
+        if kept is not None:
+            own = views[kept.rows] == name
+            if own.sum() >= FEWEST:
+                view.looks = _Source(QUANTITIES, kept.values[own])
+                view.usual = kept.profiles[sorted(set(views[kept.rows].tolist())).index(name)]
+    return found
+
+
+def _names(bundle: Bundle) -> list[str]:
     """Features in words, and the score."""
     pipeline = bundle.pipeline
     parts = [parted(name, bundle.manifest.pipeline.segments, pipeline.learners) for name in pipeline.names]
@@ -150,4 +193,4 @@ def _names(bundle: Bundle, good: ImageTable) -> list[str]:
         f"{'whole image' if segment == IMAGE else segment}, {source} {readable(statistic)}"
         for segment, source, statistic in parts
     ]
-    return [*(names if good.features.shape[1] else []), "score"]
+    return [*names, "score"]
