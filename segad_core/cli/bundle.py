@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ def bundle() -> None:
 @reports_errors
 def show(bundle: Path, as_json: bool) -> int:
     """Show the setup, origin and threshold of BUNDLE, without building any plugin."""
+    from segad_core.bundle.format.appearance import good_by_view
     from segad_core.bundle.format.container import Container
     from segad_core.bundle.format.operating_point import read_operating_point
     from segad_core.operate.operating_point import plain
@@ -39,14 +41,14 @@ def show(bundle: Path, as_json: bool) -> int:
     try:
         container.verify()
         manifest, point = container.manifest, read_operating_point(container)
-        recipe = container.text("recipe.yaml")
+        recipe, good = container.text("recipe.yaml"), good_by_view(container)
     finally:
         container.close()
     if as_json:
         shown: dict[str, Any] = {"bundle": str(bundle), **manifest.model_dump(mode="json")}
         say_json(shown | {"operating_point": plain(point), "recipe": recipe})
     else:
-        _print_manifest(bundle, manifest, point)
+        _print_manifest(bundle, manifest, point, good)
     return 0
 
 
@@ -76,7 +78,7 @@ def verify(bundle: Path, as_json: bool, device: str, no_plugins: bool) -> int:
     return 1 if result.problems else 0
 
 
-def _print_manifest(bundle: Path, manifest: Manifest, point: OperatingPoint) -> None:
+def _print_manifest(bundle: Path, manifest: Manifest, point: OperatingPoint, good: Counter[str]) -> None:
     from segad_core.operate.description import describe
 
     pipeline, provenance = manifest.pipeline, manifest.provenance
@@ -98,6 +100,7 @@ def _print_manifest(bundle: Path, manifest: Manifest, point: OperatingPoint) -> 
             "made with",
             ", ".join(f"{name} {value}" for name, value in _versions(provenance.segad, environment)),
         ),
+        ("drift", _drift(manifest, good)),
         ("files", f"{len(manifest.files)}, {size / 2**20:.1f} MiB, all unchanged"),
         (
             "threshold",
@@ -118,6 +121,18 @@ def _tiles(pipeline: Pipeline) -> str:
         return ""
     rows, columns = tiling.grid
     return f"{rows} x {columns} of {tiling.size[0]} x {tiling.size[1]} pixels"
+
+
+def _drift(manifest: Manifest, good: Counter[str]) -> str:
+    """What `predict` compares images with, where there is enough of it."""
+    from segad_core.bundle.format.appearance import FILE
+    from segad_core.operate.drift import FEWEST
+
+    what = "features, scores and looks" if FILE in manifest.files else "features and scores"
+    counts = ", ".join(f"view {view}: {n}" if view else str(n) for view, n in sorted(good.items())) or "0"
+    if min(good.values(), default=0) < FEWEST:
+        return f"good calibration images: {counts}; fewer than {FEWEST} are too few to notice it"
+    return f"{what} are compared with those of the good calibration images ({counts})"
 
 
 def _sizes(sizes: SizeFacts | None) -> str:

@@ -31,7 +31,6 @@ from segad_core.fit_bundle.part_rule import part_rule
 from segad_core.fit_bundle.pipeline import cannot_be_bundled, pipeline_of
 from segad_core.fit_bundle.regions import region_files
 from segad_core.fit_bundle.vectors import vectors_of
-from segad_core.images.image_set import Preprocessing
 from segad_core.operate.default_point import default_point
 from segad_core.operate.parts import by_part
 from segad_core.plugins.registry import suggest
@@ -150,7 +149,7 @@ def _gathered(
     rule = part_rule(recipe, task, parts)
     pipeline = pipeline.model_copy(update={"parts": rule})
     labelled = [data.samples[name] for name in task.scored_ids if data.has_label(name)]
-    files |= appearance_of(calibration, labelled, rule, _preprocessing(tasks))
+    files |= appearance_of(calibration, labelled, rule, pipeline.preprocessing())
     try:
         provenance = Provenance(
             segad=importlib.metadata.version("segad"),
@@ -164,11 +163,6 @@ def _gathered(
     except ValidationError as error:
         raise cannot_be_bundled(task, error) from None
     return manifest, contents | files
-
-
-def _preprocessing(tasks: Sequence[Any]) -> Preprocessing:
-    """How images are brought to the detectors' size: the same for all tasks of a recipe."""
-    return next(task.preprocessing for task in tasks if isinstance(task, FitTask))
 
 
 def _feature_states(task: RowTask, store: Store) -> dict[str, bytes]:

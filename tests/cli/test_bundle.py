@@ -30,6 +30,12 @@ def test_show_prints_setup_and_threshold(row: str) -> None:
     assert ("devnet: segad:devnet" in text) == (row in ("DevNet", "All"))
     assert "NG at or above" in text and "(catch 0.95)" in text and "catches 6 of 6 bad parts" in text
     assert "xgboost" in text and "segad:folder" in text
+    assert "features, scores and looks are compared with those of the good calibration images (10)" in text
+
+
+def test_show_says_where_a_drift_cannot_be_noticed(sound: Parts, tmp_path: Path) -> None:
+    text = said(segad("bundle", "show", sound.write(tmp_path, "zip")))
+    assert "good calibration images: 4; fewer than 10 are too few to notice it" in text
 
 
 def test_show_as_json_is_the_manifest_and_more() -> None:

@@ -5,6 +5,7 @@ An optional part of the format: bundles that were made before have none.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,6 +47,16 @@ def views_of(images: Sequence[Image], rule: PartRule | None) -> list[str]:
     """The view of each image; empty where the views of parts have no names."""
     named = rule is not None and bool(rule.views)
     return [image.view or "" if named else "" for image in images]
+
+
+def good_by_view(container: Container) -> Counter[str]:
+    """How many good calibration images a bundle has of each view, as `views_of` gives them.
+
+    Raises:
+        BundleError: the calibration table is not valid.
+    """
+    images = read_table(container, "calibration").images
+    return Counter(views_of([one for one in images if one.label == 0], container.manifest.pipeline.parts))
 
 
 def appearance_files(looks: Sequence[Look], rows: Sequence[int], views: Sequence[str]) -> dict[str, bytes]:
