@@ -78,6 +78,47 @@ def verify(bundle: Path, as_json: bool, device: str, no_plugins: bool) -> int:
     return 1 if result.problems else 0
 
 
+@bundle.command()
+@BUNDLE
+@JSON
+@DEVICE
+@NO_PLUGINS
+@DEBUG
+@reports_errors
+def segments(bundle: Path, as_json: bool, device: str, no_plugins: bool) -> int:
+    """Say how many catches and false rejects of BUNDLE rest on each segment, on its test images.
+
+    A segment leads an NG if it adds the most to the score, and an NG rests on it if the score would be below
+    the threshold without what it adds. Nothing is learnt again without it.
+    """
+    from segad_core.bundle.runtime.bundle import Bundle
+    from segad_core.bundle.runtime.resting import resting_on
+
+    with Bundle.load(bundle, device, not no_plugins) as opened:
+        table, threshold = resting_on(opened), opened.operating_point.threshold
+    if as_json:
+        from dataclasses import asdict
+
+        say_json({"bundle": str(bundle), "threshold": threshold, **asdict(table)})
+        return 0
+    rows: list[tuple[str, ...]] = [
+        ("segment", "catches led", "lost without", "false rejects led", "gone without")
+    ]
+    rows += [
+        (one.name, *map(str, (one.catches_led, one.catches_lost, one.rejects_led, one.rejects_gone)))
+        for one in table.lines
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    say(
+        f"{bundle}: NG at or above {threshold:.6g} are {table.catches} bad test {table.unit}s (catches) and "
+        f"{table.rejects} good ones (false rejects)"
+    )
+    for first, *rest in rows:
+        numbers = "  ".join(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))
+        say(f"  {first.ljust(widths[0])}  {numbers}")
+    return 0
+
+
 def _print_manifest(bundle: Path, manifest: Manifest, point: OperatingPoint, good: Counter[str]) -> None:
     from segad_core.operate.description import describe
 
@@ -92,6 +133,8 @@ def _print_manifest(bundle: Path, manifest: Manifest, point: OperatingPoint, goo
         *_parts(manifest),
         ("parts", _parts_judged(pipeline.parts) if pipeline.parts else ""),
         ("segments", ", ".join(pipeline.segments)),
+        ("switched off", ", ".join(pipeline.off or [])),
+        ("weights", ", ".join(f"{name} {weight:g}" for name, weight in (pipeline.weights or {}).items())),
         ("features", str(len(pipeline.names)) if pipeline.names else ""),
         ("taught", f"{provenance.learnt} images since it was made" if provenance.learnt else ""),
         ("data", f"{provenance.dataset}, digest {provenance.data[:16]}, split {provenance.splits[:16]}"),

@@ -92,9 +92,9 @@ def check_segment_names(names: list[str]) -> list[str]:
     return names
 
 
-def inspected(names: Sequence[str]) -> list[str]:
-    """The names of the segments that statistics are taken of: all but `IGNORE`."""
-    return [name for name in names if name != IGNORE]
+def inspected(names: Sequence[str], off: Collection[str] = ()) -> list[str]:
+    """The names of the segments that statistics are taken of: all but `IGNORE` and those switched off."""
+    return [name for name in names if name != IGNORE and name not in off]
 
 
 SegmentNames = Annotated[

@@ -61,6 +61,8 @@ def pipeline_of(
             final=use(row.final, "final") if row.final else None,
             segments=list(segments),
             names=list(names),
+            off=list(row.off()) or None,
+            weights=dict(row.weights) or None,
             ignore=_ignore(recipe, category, use, files),
             window=skeleton.image.window,
             bayer=skeleton.image.bayer,

@@ -21,12 +21,17 @@ from segad_core.plugins.registry import Provider
 
 @dataclass(frozen=True)
 class Choice:
-    """A plugin with its checked parameters, for all categories and for single ones."""
+    """A plugin with its checked parameters, for all categories and for single ones.
+
+    Attributes:
+        off: of a segmenter, the segments that a row switches off.
+    """
 
     provider: Provider
     component: type[Component]
     params: Parameters | None
     per_category: dict[str, Parameters] = field(default_factory=dict)
+    off: tuple[str, ...] = ()
 
     def params_for(self, category: str) -> Parameters:
         """The parameters for a category.
@@ -57,6 +62,7 @@ class Choice:
                 "plugin": self.provider.qualified,
                 "code": self.code,
                 "params": _identity_of(self.params_for(category)),
+                **({"off": list(self.off)} if self.off else {}),
             }
         return self._identities[category]
 

@@ -28,6 +28,7 @@ class Row:
         score: whether the row is one learner alone, without SegAD.
         segmenter, features, image_features, final: SegAD's parts.
         defects: the generators of the final classifier's bad images; none if these are real.
+        weights: how much what a segment adds to the score counts; those that are not named count once.
     """
 
     name: str
@@ -39,10 +40,15 @@ class Row:
     image_features: tuple[Choice, ...] = ()
     defects: tuple[Choice, ...] = ()
     final: Choice | None = None
+    weights: tuple[tuple[str, float], ...] = ()
 
     def learners(self) -> tuple[str, ...]:
         """The detectors and the classifier that the row reads."""
         return (*self.detectors, self.classifier) if self.classifier else self.detectors
+
+    def off(self) -> tuple[str, ...]:
+        """The segments that are switched off."""
+        return self.segmenter.off if self.segmenter else ()
 
     def parts(self) -> tuple[Choice, ...]:
         """The generators of defects, the features and the final classifier."""
@@ -67,6 +73,8 @@ class Row:
             plain["classifier"] = self.classifier
         if self.defects:
             plain["bad"] = {"from": "generated", "use": [choice.plain() for choice in self.defects]}
+        if self.segmenter.off or self.weights:
+            plain["segments"] = {**dict.fromkeys(self.segmenter.off, 0.0), **dict(self.weights)}
         return plain
 
 

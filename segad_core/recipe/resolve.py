@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,11 +164,15 @@ class _Resolver:
                     here,
                     f"detector '{alias}' has precomputed maps, but none of generated defects",
                 )
+        segmenter, weights = self._one("segmenters", place("segmenter")), spec.segments or {}
+        if off := tuple(sorted(name for name, weight in weights.items() if weight == 0)):
+            segmenter = replace(segmenter, off=off)
         return Row(
             name=spec.name,
             detectors=detectors,
             classifier=spec.classifier or "",
-            segmenter=self._one("segmenters", place("segmenter")),
+            segmenter=segmenter,
+            weights=tuple((name, weight) for name, weight in weights.items() if weight not in (0, 1)),
             features=many("features"),
             image_features=many("image_features"),
             defects=defects,

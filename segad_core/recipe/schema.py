@@ -122,13 +122,17 @@ class ClassifierUse(Use):
     out_of_fold: Literal[0] | Annotated[int, Field(ge=2, le=100)] | None = None
 
 
-_SEGAD_KEYS = ("segmenter", "features", "image_features", "classifier", "bad", "final")
+_SEGAD_KEYS = ("segmenter", "features", "image_features", "classifier", "bad", "final", "segments")
 
 
 class RowSpec(Strict):
     """A setup to measure: a single score, or detectors + SegAD. Absent keys take the recipe's values.
 
     A row with `mean_of` measures nothing itself: its figures are the means of other rows' figures.
+
+    Attributes:
+        segments: how much what a segment adds to the score counts, by name: 0 switches it off, and the others
+            count once.
     """
 
     name: str
@@ -141,6 +145,7 @@ class RowSpec(Strict):
     features: Annotated[list[Use], Field(min_length=1)] | None = None
     image_features: list[Use] | None = None
     final: Use | None = None
+    segments: dict[str, Annotated[float, Field(ge=0, le=100)]] | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -59,6 +59,7 @@ class StatisticsCell:
         fitted: which good parts the features learn from; None if none of them learns.
         segmenter_fit: the training of the segmenter; None if it does not learn.
         folds: the detector's trainings on folds, if it is cross-fitted.
+        whole: whether features are of the whole map, without what is in no segment of the segmenter.
     """
 
     key: str
@@ -68,6 +69,7 @@ class StatisticsCell:
     fitted: FittedOn | None = None
     segmenter_fit: FitCell | None = None
     folds: tuple[FitCell, ...] = ()
+    whole: bool = False
 
     def part(self, number: int) -> StatisticsCell:
         """The cell with the training that describes a part of the task's lines."""

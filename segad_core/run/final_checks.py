@@ -45,7 +45,7 @@ def feature_names(recipe: Recipe, row: Row, category: str, encoder: Encoder | No
     if outputs is None:
         return None
     layout = FeatureLayout(
-        segments=inspected(row.segmenter.build(category).segments()),
+        segments=inspected(row.segmenter.build(category).segments(), row.segmenter.off),
         detectors=row.detectors,
         statistics=[name for choice in row.features for name in choice.build(category).statistics()],
         image_statistics=[n for choice in row.image_features for n in choice.build(category).statistics()],

@@ -108,4 +108,4 @@ def _segmenter(cell: StatisticsCell, category: str, store: Store, device: str) -
         return None
     fit = cell.segmenter_fit
     built = restored(fit, store, category, device) if fit else cell.segmenter.build(category, device)
-    return NamedSegmenter(built, cell.segmenter.provider.name)
+    return NamedSegmenter(built, cell.segmenter.provider.name, cell.segmenter.off)

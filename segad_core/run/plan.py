@@ -232,6 +232,7 @@ class _Planner(Trainings):
             "names": row.learners() if not row.score else None,
             "scores": table.scores_key,
             "generated": defective.keys() if defective else None,
+            **({"weights": sorted(row.weights)} if row.weights else {}),
             **({"groups": list(groups)} if groups else {}),
         }
         return RowTask(
@@ -266,6 +267,8 @@ class _Planner(Trainings):
         """
         segmenter = self.recipe.segmenter or row.segmenter
         assert segmenter is not None
+        if row.off():
+            segmenter = replace(segmenter, off=row.off())
         # the same for all categories: the defect depends on the content of the image
         segmenter_fit = real.segmenter_fits.get(segmenter.digest(self.category))
         defects = Defects(row.defects, segmenter, seed, segmenter_fit)

@@ -20,6 +20,7 @@ from segad_core.run.final_checks import check_finals, note_seen_scores
 from segad_core.run.ignored import ignoring_of
 from segad_core.run.plan import CategoryPlan, plan_category
 from segad_core.run.report_sizes import report_sizes
+from segad_core.run.segment_checks import check_segments
 from segad_core.run.trainings import preprocessing_of
 from segad_core.scoring.shapes import layer_shapes
 from segad_core.scoring.tiled import size_seen
@@ -108,6 +109,7 @@ def prepare(
             segmenter.build(category).segments()
         _check_generators(recipe, category)
         check_finals(recipe, category)
+    check_segments(recipe, categories)
     notes = Notes()
     for sentence in recipe.notes(categories):
         notes.warn(sentence)
@@ -223,7 +225,8 @@ def _check_generators(recipe: Recipe, category: str) -> None:
         segmenter = recipe.segmenter or row.segmenter
         for choice in row.defects:
             assert segmenter is not None  # a row that learns from anything has one
-            choice.build(category).check(inspected(segmenter.build(category).segments()))
+            names = inspected(segmenter.build(category).segments(), row.off())
+            choice.build(category).check(names)
 
 
 def _in_category(progress: Progress, category: str, what: str, done: int, total: int, note: str = "") -> None:

@@ -11,6 +11,7 @@ from segad_core.contracts import Arrays, FinalClassifier, Progress, Run
 from segad_core.errors import NonFiniteError, PluginError
 from segad_core.run.cells import FeatureTable, RowTask, distributions
 from segad_core.scoring.layout import FeatureLayout
+from segad_core.scoring.weighted import weighted
 from segad_core.store.checkpoints import FolderCheckpoint
 from segad_core.store.store import Store
 from segad_core.store.values import plain, read_values
@@ -29,7 +30,8 @@ def score_row(task: RowTask, store: Store, device: str, progress: Progress) -> N
         features, names = feature_table(task, task.table, store)
         learnt, labels = training_table(task, store)
         assert task.row.final is not None
-        final: FinalClassifier = task.row.final.build(task.category, device)
+        built: FinalClassifier = task.row.final.build(task.category, device)
+        final = weighted(built, names, dict(task.row.weights))
         run = Run(np.random.SeedSequence(task.seed), progress, checkpoint, _groups(task, len(labels)))
         final.fit(learnt, names, labels, run)
         scores = np.asarray(final.margins(features[scored]), np.float64)

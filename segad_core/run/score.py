@@ -21,7 +21,15 @@ from segad_core.contracts import (
 from segad_core.run.cells import FitCell, FittedOn, ScoresTask, StatisticsCell, StatisticsTask, distributions
 from segad_core.run.fit import open_images, reads_encoder, restored
 from segad_core.scoring.batch import GeneratedDefects, NamedDetector, ScoredBatch, ScoringPass
-from segad_core.scoring.fitted import KeptMaps, fit_features, is_fitted, maps_of, restore_features, states_of
+from segad_core.scoring.fitted import (
+    KeptMaps,
+    fit_features,
+    is_fitted,
+    labels_for,
+    maps_of,
+    restore_features,
+    states_of,
+)
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.statistics import MapStatistics
 from segad_core.scoring.supervised import checked_outputs, checked_scores, judged_in_parts
@@ -157,6 +165,7 @@ def _segmenters(
         key: NamedSegmenter(
             restored(fit, store, task.category, device) if fit else choice.build(task.category, device),
             choice.provider.name,
+            choice.off,
         )
         for key, (choice, fit) in different.items()
     }
@@ -167,7 +176,7 @@ def _statistics(
 ) -> MapStatistics:
     features: list[Feature] = [choice.build(task.category, device) for choice in cell.features]
     segmenter = segmenters[cell.segmenter.digest(task.category)] if cell.segmenter else None
-    return MapStatistics(cell.fit.key, cell.fit.alias, segmenter, features)
+    return MapStatistics(cell.fit.key, cell.fit.alias, segmenter, features, cell.whole)
 
 
 def _defects(task: StatisticsTask, segmenters: Segmenters, device: str) -> GeneratedDefects | None:
@@ -207,10 +216,6 @@ def _fit_features(
         batches = open_images(part, learners, store, device, progress).batches()
         maps, labels = maps_of(batches, len(good), used, segmenters, progress)
         for fitted, asked in members:
-            regions = (
-                (labels[asked.segmenter], len(asked.segmenter.segments))
-                if asked.segmenter
-                else (labels.get(None), 1)
-            )
+            regions = labels_for(asked, labels)
             run = Run(np.random.SeedSequence(fitted.seed), progress)
             fit_features(asked.features, KeptMaps(maps[asked.detector], *regions), run)

@@ -57,11 +57,15 @@ class StatisticsPass:
             source: the pass that fits them, where it is not this one.
         """
 
-        def keys(segmenter: Choice | None, features: tuple[Choice, ...]) -> tuple[str, ...]:
+        def keys(
+            segmenter: Choice | None, features: tuple[Choice, ...], whole: bool = False
+        ) -> tuple[str, ...]:
             fits = [self.fits[alias] for alias in row.detectors]
-            return tuple(self._cell(fit, segmenter, features, fitted, source) for fit in fits)
+            return tuple(self._cell(fit, segmenter, features, fitted, source, whole) for fit in fits)
 
-        image_keys = keys(None, row.image_features) if row.image_features else ()
+        # where segments are switched off, the whole map is without them
+        within = row.segmenter if row.segmenter and row.segmenter.off else None
+        image_keys = keys(within, row.image_features, within is not None) if row.image_features else ()
         return FeatureTable(keys(row.segmenter, row.features), image_keys)
 
     def score_key(self, detector: str) -> str:
@@ -85,6 +89,7 @@ class StatisticsPass:
         features: tuple[Choice, ...],
         fitted: FittedOn | None = None,
         source: StatisticsPass | None = None,
+        whole: bool = False,
     ) -> str:
         places = self._defects.segmenter if self._defects else None  # where defects are put
         inputs: dict[str, Any] = {
@@ -96,6 +101,8 @@ class StatisticsPass:
             **names_for(self._task["samples"], fit.learner, segmenter, places),
         }
         segmenter_fit = self.segmenter_fits.get(segmenter.digest(self.category)) if segmenter else None
+        if whole:
+            inputs["whole"] = True
         if segmenter_fit is not None:
             inputs["segmenter fit"] = segmenter_fit.key
         folds = tuple(fits[fit.alias] for fits in self.fold_fits)
@@ -106,9 +113,11 @@ class StatisticsPass:
             fitted = None
         else:
             if source is not None:
-                fitted = replace(fitted, good=(), key=source._cell(fit, segmenter, features, fitted))
+                fitted = replace(
+                    fitted, good=(), key=source._cell(fit, segmenter, features, fitted, whole=whole)
+                )
             inputs["fitted on"] = asdict(fitted)
         key = digest_of(inputs)
-        cell = StatisticsCell(key, fit, segmenter, features, fitted, segmenter_fit, folds)
+        cell = StatisticsCell(key, fit, segmenter, features, fitted, segmenter_fit, folds, whole)
         self._cells.setdefault(key, cell)
         return key

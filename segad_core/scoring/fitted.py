@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.scratch import scratch_array
-from segad_core.contracts import Feature, FittedFeature, ImageBatch, Progress, Run, SegmentValues
+from segad_core.contracts import IGNORED, Feature, FittedFeature, ImageBatch, Progress, Run, SegmentValues
 from segad_core.scoring.batch import NamedDetector, ScoringPass
 from segad_core.scoring.ignored import as_labels
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.segments import SegmentOrder
+from segad_core.scoring.statistics import MapStatistics
 
 
 def is_fitted(features: Iterable[Feature]) -> bool:
@@ -77,6 +78,16 @@ def maps_of(
         done += len(batch)
         progress("good images seen by features", done, count)
     return maps, labels
+
+
+def labels_for(
+    asked: MapStatistics, labels: Mapping[NamedSegmenter | None, NDArray[np.uint8]]
+) -> tuple[NDArray[np.uint8] | None, int]:
+    """What `KeptMaps` needs to know of the segments that statistics are of, from the labels of `maps_of`."""
+    if asked.segmenter is None:
+        return labels.get(None), 1
+    own = labels[asked.segmenter]
+    return (as_labels(own == IGNORED), 1) if asked.whole else (own, len(asked.segmenter.segments))
 
 
 def fit_features(features: Sequence[Feature], good: KeptMaps, run: Run) -> None:

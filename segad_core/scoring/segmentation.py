@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,18 +49,27 @@ class SegmentedBatch:
 class NamedSegmenter:
     """A segmenter with its name in messages and the names of its segments; safe to share between threads.
 
-    What it calls `ignore`, and what a batch ignores, is in none of these segments.
+    What it calls `ignore`, what is switched off, and what a batch ignores, is in none of these segments.
+
+    Args:
+        segmenter: whose maps are checked and ordered.
+        name: in messages.
+        off: segments that are switched off.
+        ignoring: whether `ignore` is none of its segments; in bundles of before there was this, it is.
 
     Raises:
         PluginError: two segments have the same name, or one has the name that stands for the whole map, or
-            what a segmenter learnt suits no name of a feature, or there is nothing but `ignore`.
+            what a segmenter learnt suits no name of a feature, or no segment is left.
     """
 
-    def __init__(self, segmenter: Segmenter, name: str) -> None:
+    def __init__(
+        self, segmenter: Segmenter, name: str, off: Collection[str] = (), ignoring: bool = True
+    ) -> None:
         self.segmenter = segmenter
         self.name = name
         self.segments = tuple(segmenter.segments())
-        self._labels = _labels_without_ignored(self.segments)
+        kept = tuple(inspected(self.segments, off)) if ignoring else self.segments
+        self._labels = _labels_of_inspected(self.segments, kept)
         if isinstance(segmenter, LearningSegmenter):  # what it learnt may come from a file
             try:
                 check_segment_names(list(self.segments))
@@ -71,9 +80,10 @@ class NamedSegmenter:
                 f"segmenter '{name}': its segments are {', '.join(self.segments)}; names must be unique, and "
                 f"'{IMAGE}' is reserved for features of the whole map"
             )
-        self.segments = tuple(inspected(self.segments))
+        self.segments = kept
         if not self.segments:
-            raise PluginError(f"segmenter '{name}': has no segment but '{IGNORE}'", "Name another one.")
+            what = f"has no segment but '{IGNORE}' and those that are switched off"
+            raise PluginError(f"segmenter '{name}': {what}", "Name another one, or switch one on.")
         # a static map is the same for every batch: replaced as a whole, never changed in place
         self._latest: tuple[NDArray[np.uint8], SegmentOrder] | None = None
 
@@ -161,11 +171,10 @@ class NamedSegmenter:
         return [MapQuality(None if q.fit is None else float(q.fit), str(q.doubt)) for q in quality]
 
 
-def _labels_without_ignored(names: Sequence[str]) -> NDArray[np.uint8] | None:
+def _labels_of_inspected(names: Sequence[str], kept: Sequence[str]) -> NDArray[np.uint8] | None:
     """(256,) the label, among the segments that are inspected, of each label; None if all are inspected."""
-    if IGNORE not in names:
+    if len(kept) == len(names):
         return None
-    labels, place = np.arange(256, dtype=np.uint8), names.index(IGNORE)
-    labels[place + 1 : len(names)] -= 1
-    labels[place] = IGNORED
+    labels = np.arange(256, dtype=np.uint8)
+    labels[: len(names)] = [kept.index(name) if name in kept else IGNORED for name in names]
     return labels

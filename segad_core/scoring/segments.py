@@ -42,6 +42,10 @@ class SegmentOrder:
         order = np.argsort(labels, kind="stable")  # a radix sort for bytes
         return cls(_locked(order[: offsets[-1]]), _locked(offsets))
 
+    def as_one(self) -> SegmentOrder:
+        """The order that takes all segments together as one, in reading order."""
+        return SegmentOrder(_locked(np.sort(self.pixels)), _locked(self.offsets[[0, -1]]))
+
     @classmethod
     @cache
     def whole(cls, pixels: int) -> SegmentOrder:

@@ -78,12 +78,14 @@ class MapStatistics:
         name: the detector's name in messages and feature names.
         segmenter: the segments; None for the whole map.
         features: what is computed; none for the detector's own image score.
+        whole: whether it is of the whole map, without what is in no segment.
     """
 
     detector: str
     name: str
     segmenter: NamedSegmenter | None
     features: Sequence[Feature]
+    whole: bool = False
 
     def statistics(self) -> list[str]:
         """The names of a segment's statistics."""
@@ -91,7 +93,7 @@ class MapStatistics:
 
     def columns(self) -> Columns:
         """What the columns are: for each segment, each statistic."""
-        segments = self.segmenter.segments if self.segmenter else (IMAGE,)
+        segments = self.segmenter.segments if self.segmenter and not self.whole else (IMAGE,)
         return [(segment, name) for segment in segments for name in self.statistics()]
 
     def compute(
@@ -127,7 +129,10 @@ class MapStatistics:
     def _row(
         self, maps: NDArray[np.float32], batch: ImageBatch, segments: SegmentedBatch | None, i: int
     ) -> NDArray[np.float64]:
-        order = whole_order(batch, i) if segments is None else segments.order_of(i)
+        if segments is None:
+            order = whole_order(batch, i)
+        else:
+            order = segments.order_of(i).as_one() if self.whole else segments.order_of(i)
         values = order.group(maps[i])
         return np.concatenate([self._computed(f, values) for f in self.features], axis=1).reshape(-1)
 

@@ -124,7 +124,7 @@ def preview(
             f"The segments were learnt from {mean.count} good images. A run learns them from the images on "
             "which it trains its detectors."
         )
-    named = NamedSegmenter(segmenter, choice.provider.name)
+    named = NamedSegmenter(segmenter, choice.provider.name, choice.off)
     names = named.segments
     batch = images.pick([0])
     segments = named.segment(batch)

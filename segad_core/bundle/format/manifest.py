@@ -38,7 +38,7 @@ FORMAT: Final = 1
 PLAIN_ENDINGS = (*SUFFIXES, ".safetensors", ".npy")
 """Suffixes of files that a parameter may name: formats that hold numbers and no code."""
 
-_OPTIONAL = ("sizes", "ignore", "fit", "tiles", "window", "bayer", "page", "parts")
+_OPTIONAL = ("sizes", "ignore", "off", "weights", "fit", "tiles", "window", "bayer", "page", "parts")
 """Entries of a pipeline that are only written where they say something."""
 _MOST_PIXELS = 1 << 27
 _DEEPEST = 10
@@ -149,6 +149,8 @@ class Pipeline(Strict):
         features, image_features: the statistics, as in the recipe's row.
         segments: the names of the segments.
         ignore: what is never inspected; None if everything is.
+        off: the segments that are switched off; None if none is.
+        weights: how much what a segment adds to the score counts, where that is not once.
         names: the names of the features, in order; empty with `score`.
         sizes: of the images that it was made from; None in bundles that do not know.
         fit: how images are brought to their size; None if they are stretched.
@@ -177,6 +179,8 @@ class Pipeline(Strict):
     fit: Literal["pad", "crop"] | None = None
     tiles: TileFacts | None = None
     ignore: Ignore | None = None
+    off: list[Text] | None = Field(None, min_length=1, max_length=255)
+    weights: dict[Text, Annotated[float, Field(gt=0, le=100)]] | None = None
     window: tuple[Value, Value] | None = None
     bayer: Bayer | None = None
     page: Page | None = None

@@ -35,6 +35,7 @@ from segad_core.plugins.registry import Registry
 from segad_core.scoring.fitted import is_fitted, restore_features
 from segad_core.scoring.ignored import Ignored
 from segad_core.scoring.segmentation import NamedSegmenter
+from segad_core.scoring.weighted import weighted
 
 log = logging.getLogger("segad.bundle")
 
@@ -176,9 +177,14 @@ class Builder:
                     restore_features(built[detector], state)
         return built
 
+    def new_final(self, use: PluginUse) -> FinalClassifier:
+        """The final classifier before it learns, with the weights of segments."""
+        given = self.container.manifest.pipeline
+        return weighted(self.component("final_classifiers", use), given.names, given.weights or {})
+
     def final(self, use: PluginUse) -> FinalClassifier:
         """The trained final classifier, tried on a feature vector."""
-        final: FinalClassifier = self.component("final_classifiers", use)
+        final = self.new_final(use)
         self._restore(final, read_final_state(self.container), FINAL)
         width = len(self.container.manifest.pipeline.names)
         with self._restoring(FINAL):

@@ -188,7 +188,7 @@ def _refitted(bundle: Bundle, training: ImageTable) -> FinalClassifier:
     container, pipeline = bundle.container, bundle.manifest.pipeline
     assert pipeline.final is not None
     build = Builder(container, bundle.registry, bundle.device)
-    final: FinalClassifier = build.component("final_classifiers", pipeline.final)
+    final = build.new_final(pipeline.final)
     run = Run(np.random.SeedSequence(pipeline.seed), groups=training.groups())
     try:
         with guarded(f"teaching the final classifier of {container.path}"):

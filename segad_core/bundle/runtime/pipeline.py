@@ -28,6 +28,7 @@ from segad_core.contracts import (
     Vectors,
     optional,
 )
+from segad_core.contracts.segmenter import IGNORE
 from segad_core.errors import BundleError, PluginError, ResourceError, SegadError, StoreError, UsageError
 from segad_core.images import at_full_size
 from segad_core.images.frames import framed
@@ -207,11 +208,13 @@ def _segad(
     detectors = list(given.detectors)
     if not given.segmenter or not built or not given.final:  # a score alone; classifiers have no maps
         return None, [MapStatistics(alias, alias, None, []) for alias in detectors]
-    segmenter = NamedSegmenter(built, given.segmenter.use)
+    ignoring = IGNORE not in given.segments  # it had features in bundles of before
+    segmenter = NamedSegmenter(built, given.segmenter.use, given.off or (), ignoring)
     features = build.features("features", given.features, detectors)
     image_features = build.features("image_features", given.image_features, detectors)
     within = [MapStatistics(alias, alias, segmenter, features[alias]) for alias in detectors]
-    whole = [MapStatistics(alias, alias, None, image_features[alias]) for alias in detectors]
+    inside = segmenter if given.off else None  # the whole map is without what is switched off
+    whole = [MapStatistics(a, a, inside, image_features[a], whole=bool(given.off)) for a in detectors]
     if not given.image_features:
         whole = []
     layout = FeatureLayout(
