@@ -13,6 +13,7 @@ import click
 
 from segad_core.base.text import in_one_line
 from segad_core.cli.common import DEBUG, JSON, NO_PLUGINS, STORE, reports_errors
+from segad_core.cli.doubts import doubts
 from segad_core.cli.out import say, say_json, say_lines
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def datasets(context: click.Context, as_json: bool, no_plugins: bool, debug: boo
 
     \b
     segad datasets check NAME --root DIR        find problems in a copy on disk
+    segad datasets doubts RECIPE                find labels that are probably wrong
     """
     if context.invoked_subcommand is None:
         _list(as_json=as_json, no_plugins=no_plugins, debug=debug)
@@ -95,6 +97,9 @@ def _wrapped(text: str) -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+datasets.add_command(doubts)
 
 
 @datasets.command("check")

@@ -1,0 +1,112 @@
+"""`segad datasets doubts`: the labels that scores of unseen images contradict most, as pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from segad_core.cli.common import (
+    BOM,
+    DEBUG,
+    DEVICE,
+    NO_PLUGINS,
+    RECIPE,
+    SET,
+    STORE,
+    not_read,
+    reports_errors,
+)
+from segad_core.cli.out import say
+
+
+@click.command()
+@RECIPE
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("doubts.html"),
+    show_default=True,
+    metavar="FILE.html",
+    help="The page; the table of all judged images is written beside it as FILE.csv.",
+)
+@click.option("--category", "categories", multiple=True, help="Judge only this category. Repeatable.")
+@click.option("--row", help="The row to judge by.  [default: the last one with a final classifier]")
+@click.option(
+    "--most",
+    type=click.IntRange(1, 10_000),
+    default=60,
+    show_default=True,
+    help="How many images of a category the page shows.",
+)
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
+@BOM
+@SET
+@STORE
+@DEVICE
+@NO_PLUGINS
+@DEBUG
+@reports_errors
+def doubts(
+    recipe: str,
+    output: Path,
+    categories: tuple[str, ...],
+    row: str | None,
+    most: int,
+    force: bool,
+    bom: bool,
+    overrides: tuple[str, ...],
+    store: Path,
+    device: str,
+    no_plugins: bool,
+) -> int:
+    """Find labels of RECIPE's images that are probably wrong.
+
+    Scores each image with models that have not seen it, and writes those whose label the scores contradict
+    most: good images that score like bad ones, and bad images that score like good ones. Nothing is changed:
+    go through the pictures, and correct labels yourself. What a run has left in the store is not computed
+    again.
+    """
+    import json
+    from functools import partial
+
+    from segad_core.base.csv_text import BOM as MARK
+    from segad_core.base.files import write_atomic
+    from segad_core.errors import UsageError
+    from segad_core.plugins.registry import Registry
+    from segad_core.recipe import load_recipe
+    from segad_core.tools.results import reporting
+
+    table = output.with_suffix(".csv")
+    if output.suffix != ".html":
+        raise UsageError(f"-o {output}: the page ends in .html", "For example: -o doubts.html")
+    if taken := [path for path in (output, table) if path.exists() and not force]:
+        raise UsageError(
+            f"{taken[0]}: already exists", "Overwrite it with --force, or choose another with -o."
+        )
+    if categories:
+        overrides = (*overrides, f"categories={json.dumps(categories)}")
+    registry = Registry(third_parties=not no_plugins)
+    checked = load_recipe(recipe, registry, overrides)
+
+    from segad_core.cli.progress import observing
+    from segad_core.run.prepare import prepare
+    from segad_core.run.schedule import report
+    from segad_core.store.store import Store
+    from segad_core.tools.doubts import doubts_csv, doubts_page, judge, only_row
+    from segad_core.tools.doubts.page import About, in_words
+
+    judging, opened = only_row(checked, row), Store(store)
+    with observing(registry) as hook:
+        prepared = prepare(judging, opened, partial(report, hook, ""), device)
+        found = judge(judging, prepared, opened, device, hook)
+    about = About(checked.name, judging.rows[0].name, most)
+    page = doubts_page(found, checked.skeleton.image.decoding(), about)
+    for path, text in ((output, page), (table, MARK * bom + doubts_csv(found))):
+        with reporting(path, "Then run the same command again."):
+            write_atomic(path, text)
+    for judged in found:
+        say(f"{judged.category}: {in_words(judged)}")
+    say(f"page: {output}; table: {table}")
+    return not_read(prepared.lost())
