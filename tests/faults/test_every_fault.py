@@ -197,6 +197,31 @@ def _some_results(name: str) -> Callable[[Path], object]:
     return write
 
 
+def _some_without_score(name: str) -> Callable[[Path], object]:
+    def write(home: Path) -> object:
+        torn = [replace(one, verdict="UNKNOWN", score=None, reason="torn") for one in PREDICTIONS]
+        with open_results(home / name, "0" * 64, False, "new") as results:
+            results.write([torn[0], PREDICTIONS[1], torn[2], torn[3]])
+        return None
+
+    return write
+
+
+def _tried_again(name: str) -> Callable[[Path], object]:
+    """Two of three images can be read now."""
+
+    def write(home: Path) -> object:
+        now = {one.image: one for one in PREDICTIONS[:3]}
+        now["3.png"] = replace(PREDICTIONS[3], verdict="UNKNOWN", score=None, reason="is gone")
+        with open_results(home / name, "0" * 64, False, "resume") as results:
+            assert not list(results.left(now))
+            for image in results.again():
+                results.write([now[image]])
+        return sorted(results.verdicts.items()), results.unscored
+
+    return write
+
+
 def _bundle(home: Path) -> None:
     """A bundle as a folder and as a zip, and two images."""
     shutil.copytree(made() / "b", home / "b")
@@ -304,6 +329,15 @@ RESULTS: dict[str, Scenario] = {
         grows=(name, f"{name}.journal"),
     )
     for mode in ("new", "resume", "force")
+    for name in ("r.csv", "r.jsonl", "r.parquet")
+}
+RESULTS |= {
+    f"try again {name}": Scenario(
+        _some_without_score(name),
+        _tried_again(name),
+        grows=(name, f"{name}.journal") if name == "r.parquet" else (),
+        mends=(name,),
+    )
     for name in ("r.csv", "r.jsonl", "r.parquet")
 }
 BUNDLES: dict[str, Scenario] = {

@@ -51,6 +51,7 @@ class Scenario:
         again: does it after it failed, if that is not `act`.
         varies: patterns of files whose bytes differ from run to run, or that may be there or not.
         grows: patterns of files that may hold some of the new lines, besides all old ones.
+        mends: patterns of files that are added to, and replaced at the end.
         true: words that are no lies here.
         every: whether each operation fails in each way; otherwise in one of them, in turn.
         depth: how many of the lines that lead to an operation tell it from others.
@@ -63,6 +64,7 @@ class Scenario:
     again: Callable[[Path], Any] | None = None
     varies: tuple[str, ...] = ()
     grows: tuple[str, ...] = ()
+    mends: tuple[str, ...] = ()
     true: tuple[str, ...] = ()
     every: bool = True
     depth: int = 9
@@ -232,6 +234,9 @@ class Trial:
             elif self._grows(path):
                 if not _between(content, before.get(path, b""), after.get(path, b"")):
                     wrong.append(f"{path} has other lines: {_brief(content)}")
+            elif any(fnmatch.fnmatch(path, pattern) for pattern in self.scenario.mends):
+                if content != after[path] and not content.startswith(before[path]):  # type: ignore[arg-type]
+                    wrong.append(f"{path} has lost lines: {_brief(content)}")
             elif path not in before and path not in after:
                 wrong.append(f"leaves {path}")
             elif content not in (before.get(path), after.get(path)):
