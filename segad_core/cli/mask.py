@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors
+from segad_core.cli.decoding import DECODING, decoding_of
 from segad_core.cli.out import say, say_lines
 
 if TYPE_CHECKING:
@@ -44,17 +45,18 @@ def mask() -> None:
     help="Segment names in label order, separated by commas.",
 )
 @click.option("--size", metavar="HxW", help="Height and width of the mask. Default: the image's.")
-@click.option(
-    "--white",
-    type=click.IntRange(1, 65535),
-    default=65535,
-    show_default=True,
-    help="White value of 16-bit images, as image.white in recipes.",
-)
+@DECODING
 @click.option("--force", is_flag=True, help="Overwrite existing files, including what was drawn.")
 @DEBUG
 @reports_errors
-def new(image: Path, output: Path | None, segments: str, size: str | None, white: int, force: bool) -> int:
+def new(
+    image: Path,
+    output: Path | None,
+    segments: str,
+    size: str | None,
+    force: bool,
+    **decoding: Any,
+) -> int:
     """Start a mask: a PNG to draw on, in which every pixel has label 0.
 
     Also writes MASK_image.png, the image as a layer to draw over, and MASK_colours.png, the colours of the
@@ -63,7 +65,6 @@ def new(image: Path, output: Path | None, segments: str, size: str | None, white
     import numpy as np
     from PIL import Image
 
-    from segad_core.base.decoding import Decoding
     from segad_core.images import decode, resize, write_labels
     from segad_core.images.overlay import Entry, legend
     from segad_core.images.palette import PALETTE, hex_of
@@ -72,7 +73,7 @@ def new(image: Path, output: Path | None, segments: str, size: str | None, white
     output = Path(f"{image.stem}_mask.png") if output is None else output
     layer, colours = (output.with_name(f"{output.stem}_{what}.png") for what in ("image", "colours"))
     _check_free((output, layer, colours), image, force)
-    pixels = decode(image, Decoding(white)).pixels
+    pixels = decode(image, decoding_of(**decoding)).pixels
     if wanted is not None:
         pixels = resize(pixels, wanted)
     entries = [Entry(label, (str(label), name, hex_of(PALETTE[label]))) for label, name in enumerate(names)]

@@ -117,6 +117,16 @@ def test_an_image_of_16_bits(home: Path) -> None:
     assert np.unique(np.asarray(Image.open("part_image.png"))).tolist() == [128]
 
 
+def test_an_image_as_a_camera_writes_it(home: Path) -> None:
+    """A page, a mosaic and a window, as a recipe would say it."""
+    pages = [Image.fromarray(np.full((4, 4), value, np.uint16)) for value in (9, 2000)]
+    pages[0].save("pages.tif", save_all=True, append_images=pages[1:])
+    words = ["--image", "pages.tif", "--page", "2", "--bayer", "RGGB", "--window"]
+    new(*words, "1000", "3000", "-o", "part.png")
+    assert np.unique(np.asarray(Image.open("part_image.png"))).tolist() == [128]
+    assert "--window 3000 1000" in refused("new", *words, "3000", "1000")
+
+
 def test_a_mask_is_named_after_its_image(home: Path) -> None:
     text = new("--image", IMAGE)
     assert sorted(path.name for path in home.glob("*.png")) == [

@@ -37,7 +37,7 @@ def test_a_reader_withstands(name: str, tmp_path: Path) -> None:
 def test_sound_inputs_are_read(name: str, tmp_path: Path) -> None:
     """Otherwise all the damages would be refused for something else."""
     for file, data in TARGETS[name].seeds().items():
-        if file != "pages.tif":
+        if file != "pages.tif" and name != "camera":
             TARGETS[name].read(data, tmp_path)
 
 

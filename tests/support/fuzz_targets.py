@@ -19,11 +19,13 @@ from bundles import Parts, sealed, take_up
 from light_bundle import made
 from PIL import Image
 
+from segad_core.base.decoding import Decoding
 from segad_core.bundle.format.container import MANIFEST, SEAL
 from segad_core.bundle.format.manifest import parse_manifest
 from segad_core.bundle.runtime.prediction import Prediction
 from segad_core.errors import (
     BundleError,
+    DataError,
     ImageError,
     PluginError,
     RecipeError,
@@ -399,6 +401,53 @@ def _array_seeds() -> Files:
     }
 
 
+def _list_seeds() -> Files:
+    """Lists of images behind a line with the ending of their file."""
+    import pandas as pd
+
+    rows = [
+        {"path": "x.png", "label": "good", "lot": "7"},
+        {"path": "y.png", "label": "NG", "lot": ""},
+    ]
+    frame = pd.DataFrame(rows)
+    binary = io.BytesIO()
+    frame.to_parquet(binary)
+    return {
+        "list.csv": b".csv\n" + frame.to_csv(index=False, sep=";").encode("utf-8-sig"),
+        "list.tsv": b".tsv\n" + frame.to_csv(index=False, sep="\t").encode(),
+        "unicode.txt": b".txt\n" + frame.to_csv(index=False, sep="\t").encode("utf-16"),
+        "list.jsonl": b".jsonl\n" + frame.to_json(orient="records", lines=True).encode(),
+        "list.parquet": b".parquet\n" + binary.getvalue(),
+    }
+
+
+def _read_list(data: bytes, folder: Path) -> None:
+    from segad_plugins.datasets.table import Table
+
+    ending, _, content = data.partition(b"\n")
+    known = {b".csv", b".tsv", b".txt", b".jsonl", b".parquet"}
+    path = folder / f"list{ending.decode() if ending in known else '.csv'}"
+    path.write_bytes(content)
+    for name in ("x.png", "y.png"):
+        (folder / name).touch()
+    table = Table(Table.Params(file=path))
+    for sample in (one for category in table.categories() for one in table.samples(category)):
+        if not sample.path.resolve().is_relative_to(folder.resolve()):
+            raise FoundError(f"{sample.path} is outside the folder")
+
+
+def _decode_as_camera(path: Path) -> None:
+    for decoding in (Decoding(page=2), Decoding(bayer="GBRG", window=(3, 200))):
+        try:
+            decode(path, decoding)
+        except ImageError as error:
+            last = error
+        else:
+            last = None
+    if last is not None:
+        raise last
+
+
 _JSON = (b'"format"', b"\\ud800", b"\\u0000", b"null", b"[[[[", b'{"a":', b"1e5", b'"' + b"x" * 2000 + b'"')
 _IMAGE = (b"\xff\xd9", b"\xff\xda", b"\xff\xc2", b"IDAT", b"IEND", b"acTL", b"II*\0", b"MM\0*", b"\xff" * 4)
 _ZIP = (b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK\6\6", b"../x", b"/etc/x", b"manifest.json", b"A.json")
@@ -452,6 +501,29 @@ TARGETS: dict[str, Target] = {
     ),
     "jsonl": Target(_result_seeds(".jsonl"), _read_results(".jsonl"), (UsageError, StoreError), _JSON),
     "image": Target(_image_seeds, _file("image.png", decode), (ImageError,), _IMAGE),
+    "camera": Target(
+        lambda: {n: d for n, d in _image_seeds().items() if "tif" in n or n == "grey16.png"},
+        _file("image.png", _decode_as_camera),
+        (ImageError,),
+        _IMAGE,
+    ),
+    "list": Target(
+        _list_seeds,
+        _read_list,
+        (DataError,),
+        (
+            b'"',
+            b";",
+            b"\r\n",
+            b"sep=",
+            b"../x",
+            b"/etc/passwd",
+            b"good",
+            b'{"path": 1e400}',
+            b"\0",
+            b"\xff\xfe",
+        ),
+    ),
     "mask": Target(_label_seeds, _file("mask.png", read_mask), (ImageError,), _IMAGE),
     "labels": Target(_label_seeds, _file("labels.png", read_labels), (ImageError,), _IMAGE),
     "array": Target(

@@ -27,6 +27,11 @@ _WORDS: dict[Kind, str] = {
 _KINDS: dict[str, Kind] = {word: kind for kind, words in _WORDS.items() for word in words.split()}
 _FILLERS = {"image", "images", "img", "imgs", "picture", "pictures", "part", "parts", "sample", "samples"}
 
+_OTHER_FORMATS = {
+    *(".jp2", ".j2k", ".jpx", ".heic", ".heif", ".avif", ".jxl", ".jxr", ".exr", ".hdr", ".tga", ".psd"),
+    *(".dng", ".raw", ".nef", ".cr2", ".cr3", ".arw", ".raf", ".orf", ".dcm", ".dicom", ".czi", ".svs"),
+}
+
 
 def guess(name: str) -> Kind | None:
     """What a name says that images are, however it is spelled: `Not_Good`, `n.i.O.`, `OK images`, `NG2`."""
@@ -107,6 +112,20 @@ def _top(parents: tuple[str, ...], used: Collection[tuple[str, ...]]) -> tuple[s
         ):
             return parents[:end]
     return parents
+
+
+def other_formats(home: Path) -> list[str]:
+    """Files that look like images in formats that segad does not read, by folder and ending, in words."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for folder, below, files in os.walk(home):
+        below[:] = [name for name in below if not name.startswith(".")]
+        endings = [Path(name).suffix.lower() for name in files if not name.startswith(".")]
+        counts.update((folder, ending) for ending in endings if ending in _OTHER_FORMATS)
+    remedy = "not read; save them as PNG or TIFF"
+    return [
+        f"{folder}: {count:,} file{'s' * (count > 1)} ending in '{ending}' {remedy}"
+        for (folder, ending), count in sorted(counts.items())
+    ]
 
 
 def images(count: int) -> str:

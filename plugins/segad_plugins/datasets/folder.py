@@ -24,7 +24,7 @@ from segad_core.api import (
     is_folder,
     subfolders,
 )
-from segad_plugins.datasets.beside import Unread, guess, images, label_folders, unread_in
+from segad_plugins.datasets.beside import Unread, guess, images, label_folders, other_formats, unread_in
 
 _EXPECTED = """\
 Expected layout (names of images and defects are free; parts in [] are optional):
@@ -131,8 +131,12 @@ class Folder(Dataset):
         home = root if undivided else root / category
         samples = self.samples(category)
         found = unread_in(home, [sample.path for sample in samples])
+        others = other_formats(home)
         labels = {("good", "bad")[sample.label or 0] for sample in samples}
-        return [self._sentence(home, one, self._advice(home, one.folder, labels)) for one in found]
+        return [
+            *(self._sentence(home, one, self._advice(home, one.folder, labels)) for one in found),
+            *others,
+        ]
 
     def _parts(self, home: Path) -> list[Literal["train", "test"] | None]:
         """The official parts of a category: train and test, or None if it is undivided."""

@@ -15,9 +15,9 @@ from typing import Any
 from segad_core.api import DataError, guarded, parse_json
 
 ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
-_LARGEST = 256 * 2**20
-"""Bytes of a file, and of the columns of a Parquet file that are read, uncompressed."""
-_MOST_ROWS = 5_000_000
+MOST_BYTES = 64 << 20
+"""Bytes of a file, and of a Parquet file's values before they were compressed."""
+MOST_ROWS = 1_000_000
 _SHOWN = 12
 
 
@@ -60,8 +60,8 @@ def read_table(path: Path, needed: str, encoding: str) -> Table:
         raise DataError(f"{path}: is no table", f"Save it with one of the endings {', '.join(ENDINGS)}.")
     try:
         with guarded(f"reading {path}"):
-            if (size := path.stat().st_size) > _LARGEST:
-                raise DataError(f"{path} has {size} bytes, more than {_LARGEST // 2**20} MiB", "Divide it.")
+            if (size := path.stat().st_size) > MOST_BYTES:
+                raise DataError(f"{path} has {size} bytes, more than {MOST_BYTES}", "Divide it.")
             if ending == ".parquet":
                 table = _parquet(path)
             elif ending in (".jsonl", ".ndjson"):
@@ -71,6 +71,8 @@ def read_table(path: Path, needed: str, encoding: str) -> Table:
     except (OSError, ValueError) as error:  # not UTF-8, not CSV, not JSON
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DataError(f"{path} cannot be read ({reason})", _remedy(error)) from error
+    if len(table.rows) > MOST_ROWS:
+        raise DataError(f"{path} has {len(table.rows)} rows, more than {MOST_ROWS}", "Divide it.")
     if not table.rows:
         raise DataError(f"{path} has no rows", "List the images in it, a row each.")
     return table
@@ -158,7 +160,7 @@ def _parquet(path: Path) -> Table:
     try:
         with parquet.ParquetFile(path) as file:
             size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
-            if file.metadata.num_rows > _MOST_ROWS or size > _LARGEST:
+            if file.metadata.num_rows > MOST_ROWS or size > MOST_BYTES:
                 raise DataError(f"{path} has {file.metadata.num_rows} rows of {size} bytes", "Divide it.")
             columns, listed = list(file.schema_arrow.names), file.read().to_pylist()
     except pa.ArrowException as error:

@@ -119,6 +119,17 @@ def test_types_of_defects_beside_good(tmp_path: Path) -> None:
     assert "masks" in masks
 
 
+def test_images_in_other_formats(tmp_path: Path) -> None:
+    """Files that a person sees as images, and segad does not."""
+    tree(tmp_path, **{"good": 2, "bad": 1})
+    for name in ("bad/1.JP2", "bad/2.jp2", "good/a.dng", "good/notes.txt", "good/.x.jp2", ".hidden/x.jp2"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    jp2, dng = notes(tmp_path)
+    assert jp2.startswith(f"{tmp_path / 'bad'}: 2 files ending in '.jp2'")
+    assert dng.startswith(f"{tmp_path / 'good'}: 1 file ending in '.dng'")
+
+
 def test_folders_beside_the_categories(tmp_path: Path) -> None:
     tree(tmp_path, **{"nut/good": 2, "nut/bad": 1, "bolt/pictures": 5})
     dataset = Folder(Folder.Params(root=tmp_path))
