@@ -19,8 +19,10 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from segad_core import Bundle
-from segad_core.bundle.runtime.drift import Drift, DriftWatch
+from segad_core.bundle.format.appearance import read_appearance
+from segad_core.bundle.runtime.drift import WINDOW, Drift, DriftWatch
 from segad_core.images import decode
+from segad_core.operate.drift import moved
 from segad_core.plugins.registry import Registry
 
 RECIPE = """\
@@ -84,6 +86,19 @@ def watched(bundle: Bundle, name: str, images: Sequence[Path | np.ndarray]) -> N
     sys.stdout.flush()
 
 
+def divided(bundle: Bundle, times: int = 5000) -> None:
+    """How often 32 of the good calibration images, at random, are told from the others."""
+    table, kept = bundle.calibration(), read_appearance(bundle.container)
+    assert kept is not None
+    rows = kept.rows
+    values = np.column_stack([table.features[rows], table.scores[rows], kept.values])
+    rng, names, alarms = np.random.default_rng(0), [""] * values.shape[1], 0
+    for _ in range(times):
+        order = rng.permutation(len(values))
+        alarms += bool(moved(names, values[order[WINDOW:]], values[order[:WINDOW]], len(names)))
+    print(f"{len(values)} good calibration images, {WINDOW} of them at random: {alarms} of {times} reported")
+
+
 def elpv(home: Path) -> None:
     """Cells in the order of the list; a random sixth of the first 500 good ones is kept apart."""
     registry = Registry()
@@ -97,6 +112,7 @@ def elpv(home: Path) -> None:
     with Bundle.load(
         fitted(home, [p for p in good if p not in apart], bad, MASK.format(mask=mask))
     ) as bundle:
+        divided(bundle)
         watched(bundle, "good cells of the first 500, kept apart", sorted(apart))
         watched(bundle, "good cells from further down", [one.path for one in later if one.label == 0])
 
@@ -112,19 +128,20 @@ def folder(home: Path, root: Path) -> None:
         def changed(name: str, change: Callable[[Image.Image], Image.Image]) -> None:
             watched(bundle, name, [np.asarray(change(image)) for image in images[:64]])
 
+        divided(bundle)
         watched(bundle, "as they are", [np.asarray(image) for image in images])
         for percent in (97, 95, 90):
             changed(f"{percent} % of the brightness", lambda i, p=percent: i.point(lambda v: v * p / 100))
         for radius in (0.5, 1.0, 2.0):
             changed(f"blurred by {radius} pixels", lambda i, r=radius: i.filter(ImageFilter.GaussianBlur(r)))
         for share in (0.01, 0.02, 0.05):
-            changed(f"moved right by {share:.0%} of the width", lambda i, s=share: moved(i, s))
+            changed(f"moved right by {share:.0%} of the width", lambda i, s=share: shifted(i, s))
         half = [np.asarray(image) for image in images[:48]]
         dark = [np.asarray(image.point(lambda v: v * 0.9)) for image in images[48:96]]
         watched(bundle, "90 % of the brightness from the 49th image on", half + dark)
 
 
-def moved(image: Image.Image, share: float) -> Image.Image:
+def shifted(image: Image.Image, share: float) -> Image.Image:
     """The image moved to the right; what leaves it comes in on the left, where the ground is even, too."""
     pixels = np.asarray(image)
     return Image.fromarray(np.roll(pixels, round(share * pixels.shape[1]), axis=1))

@@ -111,6 +111,30 @@ def test_a_file_that_grows_while_it_is_read_is_read_again_whatever_its_clock_say
     assert once_written(read, path, day.clock) == 3
 
 
+@pytest.mark.parametrize("changes", [1, 2, 1000])
+def test_a_file_that_changes_while_it_is_read_is_not_trusted(tmp_path: Path, changes: int) -> None:
+    """Half a bitmap whose size is right can be read."""
+    path, count = tmp_path / "x", 0
+    path.write_bytes(b"a")
+    day = Day(path, 86_400.0)
+
+    def read() -> bytes:
+        nonlocal count
+        found, count = path.read_bytes(), count + 1
+        if count <= changes:
+            path.write_bytes(b"b" * count)
+            stamp(path, WRITTEN + count)
+        return found
+
+    if changes == 1000:
+        with pytest.raises(DamagedImageError, match="still being written"):
+            once_written(read, path, day.clock)
+        assert day.waited == pytest.approx(MOST)
+    else:
+        assert once_written(read, path, day.clock) == b"b" * changes
+        assert count == changes + 1
+
+
 @pytest.mark.parametrize("error", [ImageError, ValueError])
 def test_what_no_waiting_mends_is_not_waited_for(tmp_path: Path, error: type[Exception]) -> None:
     path = tmp_path / "x"

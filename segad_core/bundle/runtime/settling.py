@@ -38,11 +38,13 @@ CLOCK = Clock()
 
 
 def once_written(read: Callable[[], T], path: str | os.PathLike[str], clock: Clock | None = None) -> T:
-    """What `read` returns; it is called again while the file is no whole image, but changed a moment ago.
+    """What `read` returns; it is called again if the file is no whole image, but changed a moment ago.
 
-    Files that have been the same for half a second are read once.
+    It is also called again if the file changed meanwhile: some formats can be read while half of the pixels
+    are missing. Files that have been the same for half a second are read once.
 
     Raises:
+        DamagedImageError: the file never stops changing.
         Exception: whatever `read` raises at last.
     """
     clock = clock or CLOCK
@@ -50,13 +52,18 @@ def once_written(read: Callable[[], T], path: str | os.PathLike[str], clock: Clo
     while True:
         before = _stamp(path)
         try:
-            return read()
+            found = read()
         except DamagedImageError:
             after = _stamp(path)
             if after is None or clock.passed() - begun >= MOST:
                 raise
             if after == before and abs(clock.now() - after[0]) >= QUIET:
                 raise
+        else:
+            if before == _stamp(path):
+                return found
+            if clock.passed() - begun >= MOST:
+                raise DamagedImageError(f"{path}: is still being written", "Inspect it again afterwards.")
         clock.sleep(_STEP)
 
 
