@@ -97,13 +97,6 @@ def _parts(skeleton: Skeleton) -> Iterator[Problem]:
         yield ("split", "final", "bad"), "published subsets list images, not parts: remove 'parts'"
     if spec.verdict != "together":
         return
-    yield ("parts", "verdict"), "'together' is not supported yet: use 'worst'"
-    if spec.missing == "allow":
-        yield (
-            ("parts", "missing"),
-            "a missing view leaves a gap in the features of all views together: use 'unknown', or "
-            "'verdict: worst'",
-        )
     if bad.origin == "generated" or any(row.bad for row in skeleton.rows):
         yield (
             ("parts", "verdict"),

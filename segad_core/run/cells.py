@@ -241,6 +241,8 @@ class RowTask:
         train_groups: the groups of these lines; empty where they are not known.
         scored: lines of the table to score: the test images, then the doubtful ones.
         table: the statistics; for a learner's score, `scores_key` alone.
+        views: of a part, where the features of all views are one vector; `scored_ids` are then serials, and
+            `train` and `scored` have a line for each view of a part, -1 for one that it lacks.
         generated: statistics of generated defects to train on as bad images, if any.
     """
 
@@ -258,6 +260,7 @@ class RowTask:
     generated: FeatureTable | None
     needs: tuple[str, ...]
     train_groups: tuple[int, ...] = ()
+    views: tuple[str, ...] = ()
     amount: str = ""
 
     @property

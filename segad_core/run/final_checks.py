@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from segad_core.base.notes import Notes
 from segad_core.contracts import Encoder, optional
@@ -10,11 +10,18 @@ from segad_core.contracts.segmenter import inspected
 from segad_core.errors import RecipeError
 from segad_core.recipe import Recipe, Row
 from segad_core.scoring.layout import FeatureLayout
+from segad_core.scoring.views import view_names
 from segad_core.split.draw import Split
 
+_OF_VIEWS = "With parts.verdict: together, names begin with a view, as in '{}/image. ...'."
 
-def check_finals(recipe: Recipe, category: str) -> None:
+
+def check_finals(recipe: Recipe, category: str, views: Sequence[str] = ()) -> None:
     """Checks that final classifiers can use the features of their rows, as far as these are known.
+
+    Args:
+        recipe, category: of the rows.
+        views: of a part, where the features of all views are one vector.
 
     Raises:
         RecipeError: one cannot.
@@ -27,10 +34,10 @@ def check_finals(recipe: Recipe, category: str) -> None:
         names = feature_names(recipe, row, category, encoder)
         if row.final is not None and names is not None:
             try:
-                row.final.build(category).check(names)
+                row.final.build(category).check(view_names(names, views))
             except RecipeError as error:
                 problems += [recipe.document.problem(places[row.name], what) for what in error.problems]
-                remedy = error.remedy
+                remedy = f"{error.remedy} {_OF_VIEWS.format(views[0])}" if views else error.remedy
     if problems:
         raise RecipeError(problems, remedy)
 

@@ -19,7 +19,7 @@ from segad_core.run.cells import RowTask, StatisticsTask, Task
 from segad_core.run.folder import RunFolder
 from segad_core.run.prepare import Prepared
 from segad_core.run.rows import read_scores
-from segad_core.run.scored import ScoredImage, ScoredPart, SegmentedImage, scored_parts
+from segad_core.run.scored import ScoredImage, ScoredPart, SegmentedImage, parts_together, scored_parts
 from segad_core.split.draw import Fold
 from segad_core.store.store import Store
 from segad_core.store.values import read_quality
@@ -46,9 +46,12 @@ class Ledger:
 
     def enter(self, task: RowTask) -> None:
         """Measures a finished row, and writes the results so far unless they were written just before."""
-        images, parts = self._scored_images(task), list[ScoredPart]()
-        if (known := self.prepared.parts.get(task.category)) is not None:
-            parts = scored_parts(images, known)
+        known, images, parts = self.prepared.parts.get(task.category), list[ScoredImage](), list[ScoredPart]()
+        if known is not None and task.views:
+            parts = parts_together(task, known, read_scores(task, self.store))
+        else:
+            images = self._scored_images(task)
+            parts = scored_parts(images, known) if known else []
         units: Sequence[ScoredImage] = parts or images
         good = np.array([unit.score for unit in units if unit.sample.label == 0], np.float64)
         figures = measure(
@@ -62,7 +65,7 @@ class Ledger:
             amount=task.amount,
             threshold=budget_threshold(good) if len(good) else None,
         )
-        if len({image.score for image in images}) == 1:
+        if len({unit.score for unit in units}) == 1:
             log.warning("%s: all images have the same score; nothing was learnt", task.name)
         self._finished[_place(task)] = (figures, images, parts)
         auroc, fpr95 = (math.nan if one is None else one for one in (figures.auroc, figures.fpr95))

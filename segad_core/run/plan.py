@@ -36,6 +36,7 @@ from segad_core.run.trainings import Trainings
 from segad_core.split.draw import Fold, Split
 from segad_core.split.folds import out_of_fold
 from segad_core.split.groups import Groups
+from segad_core.split.parts import Parts
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,10 @@ def plan_category(
     inventory: Inventory,
     splits: Mapping[Fold, Split],
     groups: Groups | None = None,
+    parts: Parts | None = None,
 ) -> CategoryPlan:
     """Plans one category: folds that share a detector training also share its statistics."""
-    planner = _Planner(recipe, category, inventory, groups)
+    planner = _Planner(recipe, category, inventory, groups, parts)
     sharing: dict[int, list[Fold]] = {}
     for fold in splits:
         sharing.setdefault(splits[fold].detectors_seed, []).append(fold)
@@ -217,23 +219,22 @@ class _Planner(Trainings):
                 train = good
                 damaged = self.defective(row, fold.seed, good, split, real, generated)
                 defective = damaged.table(row, fitted, real)
-        labels = tuple(int(self.by_id[i].label or 0) for i in train)
-        scored = (*split.test, *split.doubtful)
-        groups = self.groups_of(self.samples(train))
+        learnt, tested = self.units(row, lines, train, (*split.test, *split.doubtful))
         inputs = {
             "cell": ["row", SCORING],
             "statistics": [table.segment_keys, table.image_keys],
             "final": row.final.identity(self.category) if row.final else None,
-            "train": [lines[i] for i in train],
-            "labels": labels,
-            "scored": [lines[i] for i in scored],
+            "train": list(learnt.lines),
+            "labels": learnt.labels,
+            "scored": list(tested.lines),
             "seed": fold.seed,
             # the final classifier stores the names of the features
             "names": row.learners() if not row.score else None,
             "scores": table.scores_key,
             "generated": defective.keys() if defective else None,
             **({"weights": sorted(row.weights)} if row.weights else {}),
-            **({"groups": list(groups)} if groups else {}),
+            **({"groups": list(learnt.groups)} if learnt.groups else {}),
+            **({"views": list(learnt.views)} if learnt.views else {}),
         }
         return RowTask(
             name=f"{self.category}, seed {fold}: {row.name}",
@@ -241,11 +242,12 @@ class _Planner(Trainings):
             **fold._asdict(),
             row=row,
             cells=(RowCell(digest_of(inputs)),),
-            train=tuple(lines[i] for i in train),
-            train_labels=labels,
-            train_groups=groups,
-            scored=tuple(lines[i] for i in scored),
-            scored_ids=scored,
+            train=learnt.lines,
+            train_labels=learnt.labels,
+            train_groups=learnt.groups,
+            views=learnt.views,
+            scored=tested.lines,
+            scored_ids=tested.names,
             table=table,
             generated=defective,
             needs=(*table.keys(), *(defective.keys() if defective else ())),

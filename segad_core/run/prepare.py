@@ -18,6 +18,7 @@ from segad_core.images.levels import unused
 from segad_core.recipe import Recipe
 from segad_core.run.final_checks import check_finals, note_seen_scores
 from segad_core.run.ignored import ignoring_of
+from segad_core.run.judged_parts import judged_parts, together
 from segad_core.run.plan import CategoryPlan, plan_category
 from segad_core.run.report_sizes import report_sizes
 from segad_core.run.segment_checks import check_segments
@@ -31,7 +32,7 @@ from segad_core.split.file import read_splits
 from segad_core.split.from_file import check_seeds
 from segad_core.split.groups import Groups, find_groups
 from segad_core.split.part_splits import make_part_splits
-from segad_core.split.parts import Parts, find_parts, note_uncounted, with_views
+from segad_core.split.parts import Parts, with_views
 from segad_core.split.subsets import Subsets
 from segad_core.store.store import Store
 
@@ -108,7 +109,8 @@ def prepare(
         for segmenter in recipe.segmenters():  # raises an error early if it cannot work
             segmenter.build(category).segments()
         _check_generators(recipe, category)
-        check_finals(recipe, category)
+        if not together(recipe):
+            check_finals(recipe, category)
     check_segments(recipe, categories)
     notes = Notes()
     for sentence in recipe.notes(categories):
@@ -131,6 +133,8 @@ def prepare(
         views: tuple[str, ...] = ()
         if recipe.skeleton.parts:
             samples, views = with_views(recipe.skeleton.parts, category, samples, notes)
+            if together(recipe):
+                check_finals(recipe, category, views)
         image = recipe.skeleton.image
         decoding = image.decoding()
         told = partial(_in_category, progress, category)
@@ -147,7 +151,7 @@ def prepare(
         listed = [sample for sample in samples if sample.id in inventory.facts]
         wanted = split.final.bad.origin == "subsets"
         subsets = _without(left_out, optional.bad_subsets(dataset, category)) if wanted else {}
-        parts = _parts(recipe, category, samples, views, inventory, notes)
+        parts = judged_parts(recipe, category, samples, views, inventory, notes)
         labelled = replace(inventory, samples=parts.labelled(inventory.samples)) if parts else inventory
         groups = find_groups(split.group, category, labelled, notes)
         if groups:
@@ -166,26 +170,9 @@ def prepare(
         result.unreadable[category] = inventory.unreadable
         result.groups[category] = groups
         result.parts[category] = parts
-        plans.append(plan_category(recipe, category, inventory, splits, groups))
+        plans.append(plan_category(recipe, category, inventory, splits, groups, parts))
     note_seen_scores(recipe, (s for own in result.splits.values() for s in own.values()), notes)
     return replace(result, plans=tuple(plans), notes=tuple(notes.sentences))
-
-
-def _parts(
-    recipe: Recipe,
-    category: str,
-    samples: Sequence[Sample],
-    views: tuple[str, ...],
-    inventory: Inventory,
-    notes: Notes,
-) -> Parts | None:
-    """The parts that the recipe judges; without any, a warning where images show the same part."""
-    spec, split = recipe.skeleton.parts, recipe.skeleton.split
-    if spec is None:
-        note_uncounted(category, inventory.samples, notes)
-        return None
-    official = split.test is None and split.file is None
-    return find_parts(spec, category, samples, views, inventory, official, notes)
 
 
 def _announce_download(recipe: Recipe, category: str) -> None:

@@ -11,6 +11,7 @@ from segad_core.contracts import Arrays, FinalClassifier, Progress, Run
 from segad_core.errors import NonFiniteError, PluginError
 from segad_core.run.cells import FeatureTable, RowTask, distributions
 from segad_core.scoring.layout import FeatureLayout
+from segad_core.scoring.views import filled, side_by_side, usual, view_names
 from segad_core.scoring.weighted import weighted
 from segad_core.store.checkpoints import FolderCheckpoint
 from segad_core.store.store import Store
@@ -27,14 +28,14 @@ def score_row(task: RowTask, store: Store, device: str, progress: Progress) -> N
     if task.row.score:
         scores = read_values(store, task.table.scores_key)[0][scored, 0]
     else:
-        features, names = feature_table(task, task.table, store)
+        names = view_names(feature_table(task, task.table, store)[1], task.views)
         learnt, labels = training_table(task, store)
         assert task.row.final is not None
         built: FinalClassifier = task.row.final.build(task.category, device)
         final = weighted(built, names, dict(task.row.weights))
         run = Run(np.random.SeedSequence(task.seed), progress, checkpoint, _groups(task, len(labels)))
         final.fit(learnt, names, labels, run)
-        scores = np.asarray(final.margins(features[scored]), np.float64)
+        scores = np.asarray(final.margins(scored_table(task, store)), np.float64)
         files = {_FINAL: arrays_to_bytes(final.state()), _NAMES: json_bytes(names)}
     _check(task, scores)
     store.put(key, "row", {_SCORES: npy(scores), **files}, distributions(task.row.final))
@@ -43,13 +44,27 @@ def score_row(task: RowTask, store: Store, device: str, progress: Progress) -> N
 
 def training_table(task: RowTask, store: Store) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The feature vectors (n, d) that a SegAD row's final classifier learns from, and their labels (n,)."""
-    features, _ = feature_table(task, task.table, store)
-    learnt, labels = features[list(task.train)], np.array(task.train_labels, np.int64)
+    features, names = feature_table(task, task.table, store)
+    labels = np.array(task.train_labels, np.int64)
+    learnt = side_by_side(features, task.train, task.views)
+    if task.views:
+        learnt = filled(learnt, usual(learnt, labels, view_names(names, task.views)))
     if task.generated:
         defective, _ = feature_table(task, task.generated, store)
         learnt = np.concatenate([learnt, defective])
         labels = np.concatenate([labels, np.ones(len(defective), np.int64)])
     return learnt, labels
+
+
+def scored_table(task: RowTask, store: Store) -> NDArray[np.float64]:
+    """The feature vectors (n, d) of what a SegAD row scores, in the order of its `scored_ids`."""
+    features, names = feature_table(task, task.table, store)
+    vectors = side_by_side(features, task.scored, task.views)
+    if task.views:
+        labels = np.array(task.train_labels, np.int64)
+        learnt = side_by_side(features, task.train, task.views)
+        vectors = filled(vectors, usual(learnt, labels, view_names(names, task.views)))
+    return vectors
 
 
 def _groups(task: RowTask, count: int) -> NDArray[np.int64] | None:
@@ -95,8 +110,8 @@ def read_final(task: RowTask, store: Store) -> tuple[Arrays, list[str]]:
 
 def _check(task: RowTask, scores: NDArray[np.float64]) -> None:
     """Refuses scores of the wrong shape, and those that are not finite."""
-    if scores.shape != (len(task.scored),):
-        raise PluginError(f"{task.name}: scores of shape {scores.shape} for {len(task.scored)} images")
+    if scores.shape != (len(task.scored_ids),):
+        raise PluginError(f"{task.name}: scores of shape {scores.shape} for {len(task.scored_ids)} images")
     if not np.isfinite(scores).all():
         image = task.scored_ids[int(np.flatnonzero(~np.isfinite(scores))[0])]
         source = task.row.final.provider.name if task.row.final else task.row.learners()[0]

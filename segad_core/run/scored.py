@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from segad_core.base.csv_text import Cell, csv_text
 from segad_core.base.worst import worst_of
 from segad_core.contracts import Sample
+from segad_core.run.cells import RowTask
 from segad_core.split.draw import Fold
 from segad_core.split.parts import Parts
 
@@ -82,6 +86,19 @@ def scored_parts(images: Sequence[ScoredImage], parts: Parts) -> list[ScoredPart
                 view=image.sample.view,
                 images=counts[serial],
             )
+        )
+    return lines
+
+
+def parts_together(task: RowTask, parts: Parts, scores: NDArray[np.float64]) -> list[ScoredPart]:
+    """The parts that a row scores by all their views together."""
+    lines = []
+    for serial, score in zip(task.scored_ids, scores.tolist(), strict=True):
+        part = parts.by_serial[serial]
+        unseen = part.sample.unseen or task.held_out in part.sample.defects()
+        sample = replace(part.sample, unseen=unseen)
+        lines.append(
+            ScoredPart(task.category, task.fold, task.row.name, sample, score, images=len(part.images))
         )
     return lines
 

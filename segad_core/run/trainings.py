@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segad_core.base.digest import digest_of
@@ -10,12 +10,14 @@ from segad_core.contracts import LearningSegmenter, Sample
 from segad_core.contracts.run import training_entropy
 from segad_core.images import Inventory
 from segad_core.images.image_set import Preprocessing
-from segad_core.recipe import Choice, Recipe
+from segad_core.recipe import Choice, Recipe, Row
 from segad_core.run.cells import FitCell, FitTask
 from segad_core.run.described import Described
 from segad_core.run.ignored import ignoring_of
 from segad_core.run.keys import SCHEMA, names_for
+from segad_core.run.units import Units, part_units
 from segad_core.split.groups import Groups
+from segad_core.split.parts import Parts
 
 
 def preprocessing_of(recipe: Recipe) -> Preprocessing:
@@ -28,9 +30,17 @@ def preprocessing_of(recipe: Recipe) -> Preprocessing:
 class Trainings:
     """The trainings of a category's learners, and what all its tasks have in common."""
 
-    def __init__(self, recipe: Recipe, category: str, inventory: Inventory, groups: Groups | None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        category: str,
+        inventory: Inventory,
+        groups: Groups | None,
+        parts: Parts | None = None,
+    ) -> None:
         self.recipe = recipe
         self.groups = groups
+        self.parts = parts
         self.category = category
         self.inventory = inventory
         self.by_id = {sample.id: sample for sample in inventory.samples}
@@ -61,6 +71,20 @@ class Trainings:
     def groups_of(self, samples: Sequence[Sample]) -> tuple[int, ...]:
         """The group of each of these images; empty where groups are not known."""
         return self.groups.numbers(sample.id for sample in samples) if self.groups else ()
+
+    def units(self, row: Row, lines: Mapping[str, int], *several: Sequence[str]) -> list[Units]:
+        """What a row learns from or scores, given some images: these, or the parts that they show."""
+        if self.parts and self.parts.verdict == "together" and not row.score:
+            return [part_units(self.parts, images, lines, self.groups) for images in several]
+        return [
+            Units(
+                tuple(images),
+                tuple(lines[i] for i in images),
+                tuple(int(self.by_id[i].label or 0) for i in images),
+                self.groups_of(self.samples(images)),
+            )
+            for images in several
+        ]
 
     def fit_cell(
         self, alias: str, choice: Choice, train: Sequence[Sample], seed: int, labels: Sequence[int] = ()

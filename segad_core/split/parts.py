@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -61,6 +61,14 @@ class Parts:
     def labelled(self, samples: Sequence[Sample]) -> list[Sample]:
         """Samples that are labelled as their parts are."""
         return [_as_part(sample, self.of(sample.id).sample) for sample in samples]
+
+    def shown(self, images: Iterable[str]) -> list[Part]:
+        """The parts that some images show, in the order of first appearance."""
+        return [self.by_serial[serial] for serial in dict.fromkeys(self.serials[image] for image in images)]
+
+    def by_view(self, part: Part) -> list[str | None]:
+        """The first image of each view of a part; None for a view that it lacks."""
+        return [next((i.id for i in part.images if i.view == view), None) for view in self.views]
 
     def plain(self) -> dict[str, Any]:
         """What decides which parts there are and how they are judged."""
