@@ -21,7 +21,7 @@ from segad_core.split.groups import Groups
 from segad_core.split.parts import Parts
 from segad_core.store.store import Store
 
-_GOLDEN = 3
+GOLDEN_IMAGES = 3
 """Good images, and as many bad ones, in a bundle's self-test."""
 
 
@@ -71,7 +71,7 @@ class ImageData:
         for label in (0, 1):
             places = np.flatnonzero((calibration.labels() == label) & small)
             order = places[np.argsort(calibration.scores[places], kind="stable")]
-            steps = np.linspace(0, len(order) - 1, min(_GOLDEN, len(order))).round().astype(int)
+            steps = np.linspace(0, len(order) - 1, min(GOLDEN_IMAGES, len(order))).round().astype(int)
             for i in order[steps].tolist():
                 path, image = self.samples[ids[i]].path, calibration.images[i]
                 name = f"golden/{len(listed)}{path.suffix.lower()}"

@@ -27,11 +27,13 @@ from segad_core.contracts import Executor, Progress, optional
 from segad_core.errors import ImageError, RecipeError, UsageError
 from segad_core.fit_bundle.appearance import appearance_of
 from segad_core.fit_bundle.image_data import ImageData
+from segad_core.fit_bundle.part_data import PartData
 from segad_core.fit_bundle.part_rule import part_rule
 from segad_core.fit_bundle.pipeline import cannot_be_bundled, pipeline_of
 from segad_core.fit_bundle.regions import region_files
 from segad_core.fit_bundle.vectors import vectors_of
 from segad_core.operate.default_point import default_point
+from segad_core.operate.description import in_units
 from segad_core.operate.parts import by_part
 from segad_core.plugins.registry import suggest
 from segad_core.recipe import Recipe
@@ -119,7 +121,8 @@ def _gathered(
     category, fold = task.category, task.fold
     split, facts = prepared.splits[category][fold], prepared.facts[category]
     parts = prepared.parts[category]
-    data = ImageData(prepared.samples[category], facts, store, prepared.groups[category], parts)
+    kind_of_data = PartData if task.views else ImageData
+    data = kind_of_data(prepared.samples[category], facts, store, prepared.groups[category], parts)
     splits = splits_json({category: {fold: split}})
     contents: dict[str, Content] = {
         "recipe.yaml": prepared.resolved(recipe).encode(),
@@ -139,7 +142,7 @@ def _gathered(
     contents |= vectors_of(task, tasks, data, store)
     point, why = default_point(by_part(calibration) if parts else calibration)
     if why:
-        log.info("the threshold is set for %s: %s", point.rule, why, extra={"notice": True})
+        log.info("the threshold is set for %s: %s", point.rule, in_units(point, why), extra={"notice": True})
     contents[OPERATING] = operating_json(point)
     contents |= region_files(recipe, task, tasks, segments, store, device, progress)
     pipeline, files = pipeline_of(recipe, task, segments, names)
@@ -148,8 +151,9 @@ def _gathered(
     pipeline = pipeline.model_copy(update={"sizes": SizeFacts.of(sizes, pipeline.size)})
     rule = part_rule(recipe, task, parts)
     pipeline = pipeline.model_copy(update={"parts": rule})
-    labelled = [data.samples[name] for name in task.scored_ids if data.has_label(name)]
-    files |= appearance_of(calibration, labelled, rule, pipeline.preprocessing())
+    if not task.views:
+        labelled = [data.samples[name] for name in task.scored_ids if data.has_label(name)]
+        files |= appearance_of(calibration, labelled, rule, pipeline.preprocessing())
     try:
         provenance = Provenance(
             segad=importlib.metadata.version("segad"),

@@ -31,6 +31,13 @@ def vectors_of(task: RowTask, tasks: Iterable[Task], data: ImageData, store: Sto
     )
     if score is None or score.vectors is None:
         return {}
+    if task.views:
+        log.warning(
+            "bundles that judge all views together keep no vectors of classifier '%s': `segad learn` will "
+            "not train it again",
+            task.row.classifier,
+        )
+        return {}
     whole, places = score.parts[0][0].key, score.vectors.lines
     fit = next(t for t in needed if isinstance(t, FitTask) and t.cells[0].key == whole)
     assert fit.vectors is not None

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, FailFast, Field
 
 from segad_core.base.checked import Strict, Text
+from segad_core.base.digest import digest_of
 from segad_core.base.worst import worst_of
 from segad_core.contracts import PartPattern
 from segad_core.operate.image_table import Image, ImageTable
@@ -38,6 +39,11 @@ class PartRule(Strict):
     views: Annotated[list[Text], FailFast(), Field(max_length=100), AfterValidator(_each_once)]
     verdict: Literal["worst", "together"]
     missing: Literal["unknown", "allow"]
+
+
+def part_digest(pixels: Iterable[str]) -> str:
+    """Identifies a part by the digests of its images' pixels, in whatever order."""
+    return digest_of(sorted(pixels))
 
 
 def by_part(table: ImageTable) -> ImageTable:

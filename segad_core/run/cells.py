@@ -243,6 +243,7 @@ class RowTask:
         table: the statistics; for a learner's score, `scores_key` alone.
         views: of a part, where the features of all views are one vector; `scored_ids` are then serials, and
             `train` and `scored` have a line for each view of a part, -1 for one that it lacks.
+        part_images: then the images of the parts that are scored.
         generated: statistics of generated defects to train on as bad images, if any.
     """
 
@@ -261,7 +262,13 @@ class RowTask:
     needs: tuple[str, ...]
     train_groups: tuple[int, ...] = ()
     views: tuple[str, ...] = ()
+    part_images: tuple[str, ...] = ()
     amount: str = ""
+
+    @property
+    def scored_images(self) -> tuple[str, ...]:
+        """The images that are scored, alone or with others of their parts."""
+        return self.part_images or self.scored_ids
 
     @property
     def fold(self) -> Fold:

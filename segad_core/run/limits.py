@@ -18,6 +18,7 @@ from segad_core.scoring.highest import highest
 from segad_core.scoring.ignored import whole_order
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.segments import SegmentOrder
+from segad_core.scoring.views import ABSENT
 from segad_core.store.arrays import kept
 from segad_core.store.store import Store
 
@@ -49,7 +50,8 @@ def highest_of_good(
     if not found:
         return {}  # a classifier alone has no maps
     task = found[0]
-    good = {line for line in (row.train or row.scored) if task.samples[line].label == 0}
+    lines = [line for line in (row.train or row.scored) if line != ABSENT]
+    good = {line for line in lines if task.samples[line].label == 0}
     if not good:
         raise DataError(
             f"{row.name}: there is no good image to learn the limits of regions from",

@@ -246,6 +246,7 @@ class _Planner(Trainings):
             train_labels=learnt.labels,
             train_groups=learnt.groups,
             views=learnt.views,
+            part_images=(*split.test, *split.doubtful) if learnt.views else (),
             scored=tested.lines,
             scored_ids=tested.names,
             table=table,

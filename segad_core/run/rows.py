@@ -11,7 +11,7 @@ from segad_core.contracts import Arrays, FinalClassifier, Progress, Run
 from segad_core.errors import NonFiniteError, PluginError
 from segad_core.run.cells import FeatureTable, RowTask, distributions
 from segad_core.scoring.layout import FeatureLayout
-from segad_core.scoring.views import filled, side_by_side, usual, view_names
+from segad_core.scoring.views import filled, side_by_side, usual, view_names, without_views
 from segad_core.scoring.weighted import weighted
 from segad_core.store.checkpoints import FolderCheckpoint
 from segad_core.store.store import Store
@@ -32,7 +32,7 @@ def score_row(task: RowTask, store: Store, device: str, progress: Progress) -> N
         learnt, labels = training_table(task, store)
         assert task.row.final is not None
         built: FinalClassifier = task.row.final.build(task.category, device)
-        final = weighted(built, names, dict(task.row.weights))
+        final = weighted(built, without_views(names, task.views), dict(task.row.weights))
         run = Run(np.random.SeedSequence(task.seed), progress, checkpoint, _groups(task, len(labels)))
         final.fit(learnt, names, labels, run)
         scores = np.asarray(final.margins(scored_table(task, store)), np.float64)

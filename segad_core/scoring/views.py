@@ -18,6 +18,12 @@ def view_names(names: Sequence[str], views: Sequence[str]) -> list[str]:
     return [f"{view}/{name}" for view in views for name in names] if views else list(names)
 
 
+def without_views(names: Sequence[str], views: Sequence[str]) -> list[str]:
+    """The names of a part's features as they are for an image: the same for each view."""
+    count = len(names) // max(1, len(views))
+    return [name[len(views[i // count]) + 1 :] for i, name in enumerate(names)] if views else list(names)
+
+
 def side_by_side(
     features: NDArray[np.float64], lines: Sequence[int], views: Sequence[str]
 ) -> NDArray[np.float64]:

@@ -186,6 +186,10 @@ class Pipeline(Strict):
     page: Page | None = None
     parts: PartRule | None = None
 
+    def together(self) -> tuple[str, ...]:
+        """The views of a part whose features are one vector; empty where images, or views, are judged."""
+        return tuple(self.parts.views) if self.parts and self.parts.verdict == "together" else ()
+
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Bundles without something optional are what they were before there was such a thing."""

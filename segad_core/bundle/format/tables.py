@@ -28,17 +28,22 @@ _MOST_HEADER = 4 << 20
 
 
 class Golden(Strict):
-    """An image of the self-test: its file in the bundle, its label, and its expected score."""
+    """An image of the self-test: its file in the bundle, its label, and its expected score.
+
+    Of one that is judged together with others, part and view; label and score are then those of the part.
+    """
 
     file: Text
     digest: Digest
     label: Label
     score: float
+    serial: Text | None = None
+    view: Text | None = None
 
 
 def golden_json(images: Sequence[Golden]) -> bytes:
     """The list of self-test images as a file."""
-    return json.dumps([one.model_dump() for one in images], indent=1).encode()
+    return json.dumps([one.model_dump(exclude_none=True) for one in images], indent=1).encode()
 
 
 _IMAGES = TypeAdapter(Annotated[list[Image], FailFast()])

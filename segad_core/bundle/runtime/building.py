@@ -35,6 +35,7 @@ from segad_core.plugins.registry import Registry
 from segad_core.scoring.fitted import is_fitted, restore_features
 from segad_core.scoring.ignored import Ignored
 from segad_core.scoring.segmentation import NamedSegmenter
+from segad_core.scoring.views import without_views
 from segad_core.scoring.weighted import weighted
 
 log = logging.getLogger("segad.bundle")
@@ -180,7 +181,8 @@ class Builder:
     def new_final(self, use: PluginUse) -> FinalClassifier:
         """The final classifier before it learns, with the weights of segments."""
         given = self.container.manifest.pipeline
-        return weighted(self.component("final_classifiers", use), given.names, given.weights or {})
+        names = without_views(given.names, given.together())
+        return weighted(self.component("final_classifiers", use), names, given.weights or {})
 
     def final(self, use: PluginUse) -> FinalClassifier:
         """The trained final classifier, tried on a feature vector."""

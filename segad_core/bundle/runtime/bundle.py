@@ -25,18 +25,19 @@ from segad_core.bundle.runtime.ahead import in_background
 from segad_core.bundle.runtime.levels import Levels
 from segad_core.bundle.runtime.opened import Opened, batch_of, problem_of, sample_of, unknown
 from segad_core.bundle.runtime.opening import Picture, check_several, full_size
-from segad_core.bundle.runtime.pipeline import Scored, TrainedPipeline, open_pipeline
+from segad_core.bundle.runtime.pipeline import TrainedPipeline, open_pipeline
 from segad_core.bundle.runtime.prediction import (
     Contribution,
     Inspection,
     Prediction,
     Verdict,
     in_short,
-    parted,
+    parted_view,
     side,
 )
 from segad_core.bundle.runtime.reasons import contributions_of, peaks_of
 from segad_core.bundle.runtime.regions import Located, located
+from segad_core.bundle.runtime.scored import Scored
 from segad_core.bundle.runtime.settling import once_written
 from segad_core.bundle.runtime.taking import MAX_WAIT, taking
 from segad_core.contracts import Frame, Sample
@@ -46,7 +47,8 @@ from segad_core.images.known_sizes import check_like
 from segad_core.operate.image_table import ImageTable
 from segad_core.operate.operating_point import OperatingPoint
 from segad_core.plugins.registry import Registry
-from segad_core.scoring.supervised import lines_of
+
+ONE_VIEW = "one view alone has no verdict: the bundle judges all views of a part together (predict_parts)"
 
 log = logging.getLogger("segad.bundle")
 
@@ -75,7 +77,8 @@ class Bundle:
         segments = self.manifest.pipeline.segments
         _compare_threads(container)
         self._levels = Levels(self.manifest.pipeline.decoding)
-        self._features = [parted(name, segments, pipeline.learners) for name in pipeline.names]
+        views = pipeline.segad.views if pipeline.segad else ()
+        self.features = [parted_view(name, views, segments, pipeline.learners) for name in pipeline.names]
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto", third_parties: bool = True) -> Bundle:
@@ -236,8 +239,10 @@ class Bundle:
         return [self._inspection(one, scored, i, explain) for i, one in enumerate(opened)]
 
     def _inspection(self, opened: Opened, scored: Scored, i: int, explain: bool) -> Inspection:
-        score, threshold = float(scored.scores[i]), self.operating_point.threshold
         doubt = f"doubtful segmentation: {scored.doubts[i]}" if scored.doubts[i] else ""
+        if scored.scores is None:
+            return self._view(opened, scored, i, doubt)
+        score, threshold = float(scored.scores[i]), self.operating_point.threshold
         unexplained = ""
         reject = side(score, threshold) == "NG"
         found: tuple[Contribution, ...] = ()
@@ -251,31 +256,31 @@ class Bundle:
                 unexplained = f"no explanation: {self._problem(opened.sample, error)}"
         verdict: Verdict = "NG" if reject else "UNKNOWN" if doubt else "OK"
         said = [in_short(found) or f"score {score:.4g}, NG from {threshold:.4g}"] if reject else []
-        segments, where = scored.segments, Located()
-        maps = {alias: own[i] for alias, own in scored.maps.items()}
-        labels = None if segments is None else segments[i if len(segments) > 1 else 0]
-        if reject and self.limits is not None:
-            words = partial(self._problem, opened.sample)
-            where = located(maps, labels, self.manifest.pipeline, self.limits, opened.original, words)
+        where = self._located(opened, scored, i) if reject else Located()
         reason = "; ".join(filter(None, [*said, where.missing, doubt, unexplained]))
-        return Inspection(
-            Prediction(opened.sample.id, verdict, score, reason, found if explain else (), where.regions),
-            scored.pixels[i],
-            maps,
-            labels,
-            scored.features[i],
-            doubt,
-            {alias: lines_of(vectors, [i]) for alias, vectors in scored.vectors.items()},
-            where.boxes,
-        )
+        told = Prediction(opened.sample.id, verdict, score, reason, found if explain else (), where.regions)
+        return scored.inspection(i, told, doubt, where.boxes)
+
+    def _view(self, opened: Opened, scored: Scored, i: int, doubt: str) -> Inspection:
+        """One of the views that are judged together; where an NG would pass what good parts show."""
+        where = self._located(opened, scored, i)
+        told = Prediction(opened.sample.id, "UNKNOWN", None, ONE_VIEW, regions=where.regions)
+        return scored.inspection(i, told, doubt, where.boxes)
+
+    def _located(self, opened: Opened, scored: Scored, i: int) -> Located:
+        if self.limits is None:
+            return Located()
+        maps, words = scored.maps_of(i), partial(self._problem, opened.sample)
+        given = self.manifest.pipeline
+        return located(maps, scored.labels(i), given, self.limits, opened.original, words)
 
     def _contributions(self, scored: Scored, i: int) -> tuple[Contribution, ...] | None:
-        segad, segments = self.pipeline.segad, scored.segments
+        segad, labels = self.pipeline.segad, scored.labels(i)
         assert segad is not None
-        assert segments is not None
-        labels = segments[i if len(segments) > 1 else 0]
-        peaks = peaks_of({d: maps[i] for d, maps in scored.maps.items()}, labels, segad.segmenter.segments)
-        return contributions_of(segad.final, scored.features[i], self._features, peaks)
+        assert labels is not None
+        peaks = peaks_of(scored.maps_of(i), labels, segad.segmenter.segments)
+        known = {("", detector): segment for detector, segment in peaks.items()}
+        return contributions_of(segad.final, scored.features[i], self.features, known)
 
 
 def _compare_threads(container: Container) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from segad_core.bundle.format.appearance import read_appearance, views_of
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.part_names import PartNames
-from segad_core.bundle.runtime.prediction import Inspection, parted, readable
+from segad_core.bundle.runtime.prediction import Inspection, readable
 from segad_core.images.appearance import QUANTITIES, look, quantities
 from segad_core.operate.drift import FEWEST, Moved, beginning, moved
 from segad_core.scoring.layout import IMAGE
@@ -60,7 +60,8 @@ class DriftWatch:
 
     What is compared: each feature, the score, and each picture's brightness, sharpness and position (if the
     bundle keeps those of its calibration images). Images that have no score are left out. Where parts have
-    named views, each view is compared with its own calibration images.
+    named views, each view is compared with its own calibration images; where all views are judged together,
+    the features and scores of parts are compared.
 
     Attributes:
         drifts: how many comparisons found something.
@@ -70,7 +71,8 @@ class DriftWatch:
 
     def __init__(self, bundle: Bundle) -> None:
         rule = bundle.manifest.pipeline.parts
-        self._names = PartNames(rule) if rule is not None and rule.views else None
+        one_by_one = rule is not None and rule.verdict == "worst" and rule.views
+        self._names = PartNames(rule) if rule is not None and one_by_one else None
         self._views = _views(bundle)
         self._count = self.drifts = self.compared = 0
         self.latest: Drift | None = None
@@ -80,7 +82,7 @@ class DriftWatch:
         self._count += 1
         image, score = found.prediction.image, found.prediction.score
         view = self._views.get(self._names.of(image).view if self._names else "")
-        if view is None or score is None or found.features is None or found.pixels is None:
+        if view is None or score is None or found.features is None or (view.looks and found.pixels is None):
             return None
         view.add(image, self._count, [*found.features.tolist(), score], found.pixels)
         return self._compare(view) if len(view.images) == WINDOW else None
@@ -132,11 +134,11 @@ class _View:
         """What is compared: first the looks of the pictures."""
         return [self.looks, self.scored] if self.looks else [self.scored]
 
-    def add(self, image: str, number: int, scored: Sequence[float], pixels: NDArray[np.uint8]) -> None:
+    def add(self, image: str, number: int, scored: Sequence[float], pixels: NDArray[np.uint8] | None) -> None:
         """Takes an image in."""
         self.images.append((image, number))
         self.scored.values.append(scored)
-        if self.looks is not None and self.usual is not None:
+        if self.looks is not None and self.usual is not None and pixels is not None:
             self.looks.values.append(quantities(look(pixels), self.usual))
 
     def compare(self) -> Drift | None:
@@ -187,10 +189,9 @@ def _views(bundle: Bundle) -> dict[str, _View]:
 
 def _names(bundle: Bundle) -> list[str]:
     """Features in words, and the score."""
-    pipeline = bundle.pipeline
-    parts = [parted(name, bundle.manifest.pipeline.segments, pipeline.learners) for name in pipeline.names]
     names = [
-        f"{'whole image' if segment == IMAGE else segment}, {source} {readable(statistic)}"
-        for segment, source, statistic in parts
+        f"{f'view {view}, ' * bool(view)}{'whole image' if segment == IMAGE else segment}, {source} "
+        f"{readable(statistic)}"
+        for segment, source, statistic, view in bundle.features
     ]
     return [*names, "score"]

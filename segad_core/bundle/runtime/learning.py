@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.checked import shown
-from segad_core.base.digest import array_digest
 from segad_core.base.formats import arrays_to_bytes
 from segad_core.base.locks import held
 from segad_core.base.resources import guarded
@@ -24,28 +23,17 @@ from segad_core.bundle.format.vectors import MOST_TIMES, images_learnt_from, vec
 from segad_core.bundle.format.writing import Content, write_bundle
 from segad_core.bundle.runtime.building import Builder, scores_of
 from segad_core.bundle.runtime.bundle import Bundle
-from segad_core.bundle.runtime.learnt import BAD, GOOD, Learnt, change_of
-from segad_core.bundle.runtime.opening import check_several, whole
-from segad_core.bundle.runtime.part_names import Named, PartNames
+from segad_core.bundle.runtime.golden import units_of
+from segad_core.bundle.runtime.learnt import BAD, Learnt, change_of
+from segad_core.bundle.runtime.lessons import Lesson, lessons_of
+from segad_core.bundle.runtime.opening import check_several
 from segad_core.bundle.runtime.relearning import Relearnt, relearnt, vectors_kept
 from segad_core.bundle.runtime.together import with_groups
-from segad_core.contracts import FinalClassifier, Run, Vectors
-from segad_core.errors import BundleError, ImageError, SegadError, UsageError
+from segad_core.contracts import FinalClassifier, Run
+from segad_core.errors import BundleError, SegadError, UsageError
 from segad_core.operate.description import in_units as in_words
-from segad_core.operate.image_table import Image, ImageTable
+from segad_core.operate.image_table import ImageTable
 from segad_core.operate.operating_point import measure, operating_point
-
-
-@dataclass(frozen=True)
-class _Lesson:
-    """An image to be learnt, scored by the bundle as it is."""
-
-    path: str
-    image: Image
-    score: float
-    features: NDArray[np.float64]
-    doubt: str
-    vectors: Mapping[str, Vectors] = field(default_factory=dict)
 
 
 def learn(
@@ -93,7 +81,7 @@ def _learn(
             "Make the bundle from a row with SegAD, or with a classifier that learns from vectors. From the "
             "first bad images on: add the images to the data set, and fit a row with final: blend.",
         )
-    lessons = _lessons(bundle, [Path(one) for one in bad], [Path(one) for one in good])
+    lessons = lessons_of(bundle, [Path(one) for one in bad], [Path(one) for one in good])
     known, tested = _learnt_from(container), read_table(container, "calibration")
     learnt = [*known.images, *([one.image for one in kept[1].images] if kept else [])]
     images = with_groups([lesson.image for lesson in lessons], learnt, tested.images)
@@ -213,42 +201,7 @@ def _write(bundle: Bundle, out: Path, training: ImageTable, changed: Mapping[str
     write_bundle(out, manifest.model_copy(update={"provenance": provenance}), {**contents, **changed})
 
 
-def _lessons(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path]) -> list[_Lesson]:
-    """The images to learn from, scored; each once, whatever names lead to it."""
-    labels: dict[str, tuple[str, int]] = {}
-    for label, paths in ((BAD, bad), (GOOD, good)):
-        for path in paths:
-            digest = array_digest(whole(path, bundle.manifest.pipeline.decoding))
-            other, known = labels.setdefault(digest, (str(path), label))
-            if known != label:
-                raise UsageError(
-                    f"{path}: is passed as good and as bad ({other})",
-                    "Pass it with --good or with --bad, not both.",
-                )
-    if not labels:
-        raise UsageError("there is nothing to learn", "Name images with --bad or --good.")
-    inspections = bundle.inspect([name for name, _ in labels.values()], explain=False)
-    names = PartNames(rule) if (rule := bundle.manifest.pipeline.parts) else None
-    lessons = []
-    for (digest, (name, label)), one in zip(labels.items(), inspections, strict=True):
-        if one.prediction.score is None or one.features is None:
-            raise ImageError(f"{name}: {one.prediction.reason}", "Nothing was learnt.")
-        part = names.of(name) if names else Named("")
-        if part.strange:
-            raise UsageError(f"{name}: {part.strange}", "Nothing was learnt.")
-        image = Image(
-            id=in_one_line(name),
-            digest=digest,
-            label=BAD if label else GOOD,
-            taught=True,
-            serial=in_one_line(part.unit),
-            view=in_one_line(part.view) or None,
-        )
-        lessons.append(_Lesson(name, image, one.prediction.score, one.features, one.doubt, one.vectors))
-    return lessons
-
-
-def _with_lessons(known: ImageTable, lessons: Sequence[_Lesson], times: int) -> tuple[ImageTable, list[str]]:
+def _with_lessons(known: ImageTable, lessons: Sequence[Lesson], times: int) -> tuple[ImageTable, list[str]]:
     """The new training table: a lesson replaces what the same image was labelled before."""
     notes = [f"{one.path}: {one.doubt}; it is used anyway" for one in lessons if one.doubt]
     digests = {lesson.image.digest for lesson in lessons}
@@ -272,17 +225,17 @@ def _with_lessons(known: ImageTable, lessons: Sequence[_Lesson], times: int) -> 
     return ImageTable(images, np.concatenate([kept.features, features]), np.zeros(len(images))), notes
 
 
-def _golden(container: Container, tested: ImageTable, lessons: Sequence[_Lesson]) -> bytes:
+def _golden(container: Container, tested: ImageTable, lessons: Sequence[Lesson]) -> bytes:
     """The golden images with their new scores; they are test images, whose features are known."""
     scores = dict(zip((one.digest for one in tested.images), tested.scores.tolist(), strict=True))
     labels = {lesson.image.digest: lesson.image.label for lesson in lessons}
     listed = []
-    for golden in read_golden(container):
-        if golden.digest not in scores:
+    for unit in units_of(read_golden(container)):
+        if unit.digest not in scores:
             raise BundleError(
-                f"{container.path}: '{golden.file}' is not one of its calibration images",
+                f"{container.path}: '{unit.name}' is not one of its calibration images",
                 "Make the bundle again.",
             )
-        label, score = labels.get(golden.digest, golden.label), scores[golden.digest]
-        listed.append(golden.model_copy(update={"label": label, "score": score}))
+        label, score = labels.get(unit.digest, unit.images[0].label), scores[unit.digest]
+        listed += [golden.model_copy(update={"label": label, "score": score}) for golden in unit.images]
     return golden_json(listed)

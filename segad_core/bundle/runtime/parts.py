@@ -9,9 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from segad_core.bundle.runtime.all_views import View, judged_together, named, view_of
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.opening import check_several
 from segad_core.bundle.runtime.part_names import PartNames
+from segad_core.bundle.runtime.pipeline import SegAD
 from segad_core.bundle.runtime.prediction import Inspection, Prediction, Verdict, side
 from segad_core.errors import UsageError
 from segad_core.operate.parts import PartRule
@@ -25,11 +30,13 @@ class PartInspection:
         prediction: with the serial in place of an image.
         images: the inspections of its images, as they came.
         views: of these images.
+        features: (d,) of all views together, if that is what is judged.
     """
 
     prediction: Prediction
     images: Sequence[Inspection] = ()
     views: Sequence[str] = ()
+    features: NDArray[np.float64] | None = None
 
     def pictures(self) -> Iterator[Inspection]:
         """The inspections of its images, each with the verdict on the part and its own contributions."""
@@ -43,6 +50,30 @@ class PartInspection:
 class _Pending:
     images: list[Inspection] = field(default_factory=list)
     views: list[str] = field(default_factory=list)
+    together: list[View] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Together:
+    """Judges all views of a part together, with a bundle.
+
+    Attributes:
+        bundle: one whose parts have one feature vector.
+        segad: of its pipeline.
+        explain: as in `Bundle.predict`.
+    """
+
+    bundle: Bundle
+    segad: SegAD
+    explain: bool
+
+    def view(self, name: str, inspection: Inspection) -> View:
+        """A view, before its maps are dropped."""
+        return view_of(name, inspection, self.segad)
+
+    def judge(self, serial: str, views: Sequence[View]) -> tuple[Prediction, NDArray[np.float64] | None]:
+        """The prediction on a part, and its feature vector."""
+        return judged_together(self.bundle, self.segad, serial, views, self.explain)
 
 
 class PartJudge:
@@ -56,6 +87,7 @@ class PartJudge:
         threshold: scores at or above it are NG.
         expected: how many images each part has; None if they come through a pipe.
         keep: whether pixels and maps are kept until then.
+        together: judges all views together; None where the worst one counts.
     """
 
     def __init__(
@@ -64,24 +96,28 @@ class PartJudge:
         threshold: float,
         expected: Mapping[str, int] | None = None,
         keep: bool = False,
+        together: Together | None = None,
     ) -> None:
         self._rule, self._threshold, self._expected, self._keep = rule, threshold, expected, keep
+        self._together = together
         self._names = PartNames(rule)
         self._pending: dict[str, _Pending] = {}
 
     def take(self, inspection: Inspection) -> Iterator[PartInspection]:
         """One more image; yields its part if that is complete now."""
         path = inspection.prediction.image
-        named = self._names.of(path)
-        if named.strange:
-            failed = Prediction(path, "UNKNOWN", None, named.strange)
+        said = self._names.of(path)
+        if said.strange:
+            failed = Prediction(path, "UNKNOWN", None, said.strange)
             yield PartInspection(failed, [replace(inspection, prediction=failed)], [""])
             return
-        part = self._pending.setdefault(named.unit, _Pending())
-        part.images.append(inspection if self._keep else _small(inspection))
-        part.views.append(named.view)
-        if self._complete(named.unit, part):
-            yield self._judged(named.unit, self._pending.pop(named.unit))
+        part = self._pending.setdefault(said.unit, _Pending())
+        part.images.append(kept := inspection if self._keep else _small(inspection))
+        part.views.append(said.view)
+        if self._together:
+            part.together.append(replace(self._together.view(said.view, inspection), inspection=kept))
+        if self._complete(said.unit, part):
+            yield self._judged(said.unit, self._pending.pop(said.unit))
 
     def rest(self) -> Iterator[PartInspection]:
         """The parts that are not complete when no more images come."""
@@ -95,8 +131,11 @@ class PartJudge:
         return bool(self._rule.views) and set(self._rule.views) <= set(part.views)
 
     def _judged(self, serial: str, part: _Pending) -> PartInspection:
+        if self._together:
+            prediction, features = self._together.judge(serial, part.together)
+            return PartInspection(prediction, part.images, part.views, features)
         missing = [view for view in self._rule.views if view not in part.views]
-        lacking = f"{_views(missing)} missing" if missing and self._rule.missing == "unknown" else ""
+        lacking = f"{named(missing)} missing" if missing and self._rule.missing == "unknown" else ""
         return PartInspection(self._worst(serial, part, lacking), part.images, part.views)
 
     def _worst(self, serial: str, part: _Pending, lacking: str) -> Prediction:
@@ -139,10 +178,6 @@ def _small(inspection: Inspection) -> Inspection:
     return replace(inspection, pixels=None, maps={}, segments=None, vectors={})
 
 
-def _views(names: Sequence[str]) -> str:
-    return f"view{'s' * (len(names) > 1)} {', '.join(names)} {'are' if len(names) > 1 else 'is'}"
-
-
 def inspect_parts(
     bundle: Bundle,
     images: Iterable[str],
@@ -159,17 +194,28 @@ def inspect_parts(
         images: paths, which name the parts.
         explain, max_wait: as in `Bundle.batches`.
         expected, keep: as in `PartJudge`.
-        look: is given the inspection of each image, with pixels and maps, as it comes.
+        look: is given the inspection of each image, with pixels and maps, as it comes; where all views are
+            judged together, that of each part, with its features alone.
 
     Raises:
         UsageError: the bundle judges images.
     """
-    judge = PartJudge(rule_of(bundle), bundle.operating_point.threshold, expected, keep)
+    segad = bundle.pipeline.segad
+    together = Together(bundle, segad, explain) if segad and segad.views else None
+    judge = PartJudge(rule_of(bundle), bundle.operating_point.threshold, expected, keep, together)
     for batch in bundle.batches(images, explain, max_wait):
-        for one in batch:
+        parts = [part for one in batch for part in judge.take(one)]
+        for one in batch if together is None else map(_of_features, parts):
             look(one)
-        yield [part for one in batch for part in judge.take(one)]
-    yield list(judge.rest())
+        yield parts
+    parts = list(judge.rest())
+    for one in map(_of_features, parts) if together else ():
+        look(one)
+    yield parts
+
+
+def _of_features(part: PartInspection) -> Inspection:
+    return Inspection(part.prediction, features=part.features)
 
 
 def rule_of(bundle: Bundle) -> PartRule:

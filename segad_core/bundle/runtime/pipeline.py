@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,10 @@ from segad_core.base.checked import shown
 from segad_core.base.resources import guarded
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import Pipeline
-from segad_core.bundle.format.tables import read_golden
+from segad_core.bundle.format.tables import read_golden, read_table
 from segad_core.bundle.runtime.building import Builder
 from segad_core.bundle.runtime.opened import Opened, batch_of
+from segad_core.bundle.runtime.scored import Scored
 from segad_core.contracts import (
     Classifier,
     Encoder,
@@ -41,40 +42,39 @@ from segad_core.scoring.shapes import layer_shapes
 from segad_core.scoring.statistics import MapStatistics
 from segad_core.scoring.supervised import checked_outputs, checked_scores, checked_vectors, judged
 from segad_core.scoring.tiled import size_seen
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What a batch comes to.
-
-    Attributes:
-        scores: (n,) higher is worse.
-        features: (n, d) of a SegAD setup; (n, 0) of a learner alone.
-        maps: (n, H, W) by detector.
-        segments: (n or 1, H, W) labels; None without SegAD.
-        doubts: what is wrong with the segmentation of each image; empty where nothing is.
-        vectors: by classifier that learns from vectors.
-        pixels: (n, H, W, 3) what was looked at: grey where nothing is inspected.
-        ignored: (n or 1, H, W) where that is; None if everything is inspected.
-    """
-
-    scores: NDArray[np.float64]
-    features: NDArray[np.float64]
-    maps: Mapping[str, NDArray[np.float32]]
-    segments: NDArray[np.uint8] | None
-    doubts: list[str]
-    vectors: Mapping[str, Vectors]
-    pixels: NDArray[np.uint8]
-    ignored: NDArray[np.bool_] | None
+from segad_core.scoring.views import usual, view_names
 
 
 @dataclass(frozen=True)
 class SegAD:
-    """What SegAD adds to the detectors: segments, the layout of feature vectors, and the final classifier."""
+    """What SegAD adds to the detectors: segments, the layout of feature vectors, and the final classifier.
+
+    Attributes:
+        views: of a part, whose features are one vector side by side; empty where images are judged.
+        stands_in: (views * d,) for the features of a view that is missing; None if none may be.
+    """
 
     segmenter: NamedSegmenter
     layout: FeatureLayout
     final: FinalClassifier
+    views: tuple[str, ...] = ()
+    stands_in: NDArray[np.float64] | None = None
+
+    def names(self) -> list[str]:
+        """The names of what the final classifier reads."""
+        return view_names(self.layout.names(), self.views)
+
+    def scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The scores (n,) of feature vectors (n, d), or of those of all views.
+
+        Raises:
+            PluginError: the final classifier returns something else.
+        """
+        scores = np.asarray(self.final.margins(features), np.float64)
+        if scores.shape != (len(features),) or not np.isfinite(scores).all():
+            what = f"the final classifier returned {scores.shape} scores for {len(features)} images"
+            raise PluginError(f"{what}, or some that are not finite")
+        return scores
 
     def features(self, scored: ScoredBatch, given: list[NDArray[np.float64]]) -> NDArray[np.float64]:
         """Feature vectors (n, d) of a batch, of which classifiers gave scores (n, k)."""
@@ -106,7 +106,7 @@ class TrainedPipeline:
     @property
     def names(self) -> list[str]:
         """The names of the features; none without SegAD."""
-        return self.segad.layout.names() if self.segad else []
+        return self.segad.names() if self.segad else []
 
     @property
     def learners(self) -> list[str]:
@@ -136,10 +136,7 @@ class TrainedPipeline:
             alone = given or scored.values
             return Scored(alone[0][:, 0], np.empty((count, 0)), scored.maps, None, [""] * count, *seen)
         features = self.segad.features(scored, given)
-        scores = np.asarray(self.segad.final.margins(features), np.float64)
-        if scores.shape != (count,) or not np.isfinite(scores).all():
-            what = f"the final classifier returned {scores.shape} scores for {count} images"
-            raise PluginError(f"{what}, or some that are not finite")
+        scores = None if self.segad.views else self.segad.scores(features)
         segments = scored.segments[self.segad.segmenter]
         return Scored(scores, features, scored.maps, segments.maps, segments.doubts(count), *seen)
 
@@ -198,6 +195,10 @@ def _built(container: Container, build: Builder) -> TrainedPipeline:
             f"{container.path}: its plugins have other segments or features here than those that it names",
             "Install the versions of the plugins that the bundle names.",
         )
+    if segad and segad.views and given.parts and given.parts.missing == "allow":
+        learnt_from = read_table(container, "training")
+        gaps = usual(learnt_from.features, learnt_from.labels(), given.names)
+        return replace(pipeline, segad=replace(segad, stands_in=gaps))
     return pipeline
 
 
@@ -225,7 +226,7 @@ def _segad(
         next(iter(classifiers), ""),
         [output for name, one in classifiers.items() for output in checked_outputs(one, name)],
     )
-    return SegAD(segmenter, layout, build.final(given.final)), [*within, *whole]
+    return SegAD(segmenter, layout, build.final(given.final), given.together()), [*within, *whole]
 
 
 def _check_parts(container: Container, given: Pipeline) -> None:
@@ -252,3 +253,5 @@ def _try_out(container: Container, pipeline: TrainedPipeline) -> None:
         pixels, frame = framed(decoded.pixels, given.size, given.fit or "stretch")
     opened = Opened(Sample(golden[0].file, path, None), path, pixels, frame)
     pipeline.run(batch_of([opened], given, pipeline.encoder, pipeline.layers))
+    if pipeline.segad and pipeline.segad.views:
+        pipeline.segad.scores(np.zeros((1, len(given.names))))

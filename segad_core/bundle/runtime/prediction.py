@@ -120,6 +120,16 @@ def parted(name: str, segments: Sequence[str], sources: Sequence[str]) -> tuple[
     return "image", name, "value"  # not a name that segad gives
 
 
+def parted_view(
+    name: str, views: Sequence[str], segments: Sequence[str], sources: Sequence[str]
+) -> tuple[str, str, str, str]:
+    """As `parted`, with the view that the name of a part's feature begins with; empty without views."""
+    for view in views:
+        if name.startswith(head := f"{view}/"):
+            return (*parted(name.removeprefix(head), segments, sources), view)
+    return (*parted(name, segments, sources), "")
+
+
 def in_short(contributions: Sequence[Contribution], most: int = REASONS) -> str:
     """The largest contributions in favour of NG, in words."""
     return "; ".join(str(one) for one in contributions[:most] if one.amount > 0)

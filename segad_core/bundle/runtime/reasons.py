@@ -15,16 +15,16 @@ from segad_core.scoring.layout import IMAGE
 def contributions_of(
     final: FinalClassifier,
     features: NDArray[np.float64],
-    names: Sequence[tuple[str, str, str]],
-    peaks: Mapping[str, str],
+    names: Sequence[tuple[str, str, str, str]],
+    peaks: Mapping[tuple[str, str], str],
 ) -> tuple[Contribution, ...] | None:
     """What each feature added to a score, the largest first; None if the final classifier cannot tell.
 
     Args:
         final: the trained final classifier.
         features: (d,) of the image.
-        names: the segment, the source and the statistic of each feature.
-        peaks: by detector, the segment in which its map is highest.
+        names: the segment, the source, the statistic and the view of each feature.
+        peaks: by view and detector, the segment in which the map is highest.
 
     Raises:
         ValueError: the contributions have another shape, or are not finite.
@@ -36,7 +36,13 @@ def contributions_of(
     if amounts.shape != (1, len(features) + 1) or not np.isfinite(amounts).all():
         raise ValueError(f"contributions of shape {amounts.shape}, or some that are not finite")
     contributions = [
-        Contribution(*name, float(value), float(amount), peaks.get(name[1], "") if name[0] == IMAGE else "")
+        Contribution(
+            *name[:3],
+            float(value),
+            float(amount),
+            peaks.get((name[3], name[1]), "") if name[0] == IMAGE else "",
+            name[3],
+        )
         for name, value, amount in zip(names, features, amounts[0, :-1], strict=True)
     ]
     return tuple(sorted(contributions, key=lambda one: -one.amount))

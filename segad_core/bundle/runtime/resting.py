@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from segad_core.bundle.format.operating_point import calibration_table
 from segad_core.bundle.runtime.bundle import Bundle
-from segad_core.bundle.runtime.prediction import parted
 from segad_core.errors import BundleError
 from segad_core.scoring.layout import IMAGE
 
@@ -71,7 +70,7 @@ def resting_on(bundle: Bundle) -> Table:
             f"{path}: its final classifier gives no contributions, so nothing tells what rests on a segment",
             "Make the bundle from a row with another final classifier.",
         )
-    names = [_holder(name, bundle) for name in bundle.pipeline.names]
+    names = [_holder(*feature, bundle) for feature in bundle.features]
     groups = list(dict.fromkeys(names))
     sums = np.stack(
         [amounts[:, [i for i, name in enumerate(names) if name == group]].sum(axis=1) for group in groups],
@@ -116,9 +115,9 @@ def count(
     return Table(lines, unit, int(bad.sum()), int(good.sum()))
 
 
-def _holder(name: str, bundle: Bundle) -> str:
-    """The segment, or what stands for it, that a feature belongs to."""
-    segment, source, _ = parted(name, bundle.manifest.pipeline.segments, bundle.pipeline.learners)
-    if segment != IMAGE:
-        return segment
-    return f"classifier {source}" if source in bundle.pipeline.classifiers else WHOLE
+def _holder(segment: str, source: str, statistic: str, view: str, bundle: Bundle) -> str:
+    """The segment, or what stands for it, that a feature belongs to, of one view where several are judged."""
+    holder = segment
+    if segment == IMAGE:
+        holder = f"classifier {source}" if source in bundle.pipeline.classifiers else WHOLE
+    return f"view {view}, {holder}" if view else holder

@@ -14,6 +14,7 @@ from segad_core.bundle.format.tables import Golden, read_golden, read_table
 from segad_core.bundle.format.vectors import VectorTable
 from segad_core.bundle.runtime.building import scores_of
 from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.golden import GoldenUnit, predictions, units_of
 from segad_core.bundle.runtime.opening import whole
 from segad_core.bundle.runtime.prediction import Verdict, side
 from segad_core.bundle.runtime.relearning import scores_of_vectors, vectors_kept
@@ -77,12 +78,12 @@ def verify(bundle: Bundle) -> Verification:
     container.verify()
     container.text("recipe.yaml")
     container.json("splits.json")
-    listed, threshold = read_golden(container), bundle.operating_point.threshold
+    units, threshold = units_of(read_golden(container)), bundle.operating_point.threshold
     with container.naming("verifying"):
-        found = bundle.predict([container.file(one.file) for one in listed], explain=False)
+        found = predictions(bundle, units)
     golden = [
         GoldenResult(
-            one.file,
+            unit.name,
             one.label,
             one.score,
             prediction.score,
@@ -90,7 +91,8 @@ def verify(bundle: Bundle) -> Verification:
             prediction.verdict if prediction.score is None else side(prediction.score, threshold),
             container.named(prediction.reason) if prediction.score is None else "",
         )
-        for one, prediction in zip(listed, found, strict=True)
+        for unit, prediction in zip(units, found, strict=True)
+        for one in unit.images[:1]
     ]
     expected = np.array([one.expected for one in golden])
     tolerated = TOLERANCE * float(np.ptp(expected)) if len(golden) else 0.0
@@ -103,7 +105,7 @@ def verify(bundle: Bundle) -> Verification:
     ]
     if largest > tolerated:
         problems.append(f"golden scores differ by up to {largest:.3g}; the tolerance is {tolerated:.3g}")
-    problems += [*_point_problems(bundle), *_claim_problems(bundle, listed)]
+    problems += [*_point_problems(bundle), *_claim_problems(bundle, units)]
     table = _tables(bundle)
     if table is not None and table > tolerated:
         problems.append(
@@ -128,7 +130,7 @@ def _point_problems(bundle: Bundle) -> list[str]:
     return [] if point == stored else ["the operating point does not match the calibration table"]
 
 
-def _claim_problems(bundle: Bundle, listed: Sequence[Golden]) -> list[str]:
+def _claim_problems(bundle: Bundle, units: Sequence[GoldenUnit]) -> list[str]:
     """What the bundle says of itself, and is not so."""
     container, manifest = bundle.container, bundle.manifest
     read_appearance(container)
@@ -154,13 +156,13 @@ def _claim_problems(bundle: Bundle, listed: Sequence[Golden]) -> list[str]:
         )
     tested = {one.digest for one in tables[0].images}
     labels = {(one.digest, one.label) for one in images if not one.artificial}
-    for one in listed:
-        if one.digest not in tested:
-            problems.append(f"{one.file}: is not one of the calibration images")
-        elif (one.digest, one.label) not in labels:
-            problems.append(f"{one.file}: has another label in the tables")
-        elif not _has_digest(bundle, one):
-            problems.append(f"{one.file}: is another image than the calibration image that it stands for")
+    for unit in units:
+        if unit.digest not in tested:
+            problems.append(f"{unit.name}: is not one of the calibration images")
+        elif any((unit.digest, one.label) not in labels for one in unit.images):
+            problems.append(f"{unit.name}: has another label in the tables")
+        elif not all(_has_digest(bundle, one) for one in unit.images):
+            problems.append(f"{unit.name}: is another image than the calibration image that it stands for")
     return problems
 
 

@@ -93,7 +93,7 @@ def plan_maps(
         # passes with generated defects are excluded: rows read their statistics from another table
         if not chosen or not any(fold.seed in seeds for fold in folds):
             continue
-        shown = {image for row in rows for image in row.scored_ids}
+        shown = {image for row in rows for image in row.scored_images}
         ids = [sample.id for sample in task.samples if images == "all" or sample.id in shown]
         name = _inside(f"seed_{folds[0]}", f"seed {folds[0]}")
         folders = []
