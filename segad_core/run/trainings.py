@@ -81,7 +81,7 @@ class Trainings:
                 tuple(images),
                 tuple(lines[i] for i in images),
                 tuple(int(self.by_id[i].label or 0) for i in images),
-                self.groups_of(self.samples(images)),
+                self.groups.numbers(i for i in images if i in self.groups.of) if self.groups else (),
             )
             for images in several
         ]

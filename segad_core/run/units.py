@@ -18,7 +18,7 @@ class Units:
         names: ids of images, or serials.
         lines: in a table of statistics: one for each image, or one for each view of each part.
         labels: 0 good or doubtful, 1 bad.
-        groups: of each; empty where they are not known.
+        groups: of each that is not doubtful; empty where they are not known.
         views: of a part; empty for images.
     """
 

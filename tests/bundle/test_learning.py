@@ -21,6 +21,7 @@ from segad_core.bundle.format.tables import read_golden, read_table
 from segad_core.bundle.runtime import learning
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.learning import Learnt, learn
+from segad_core.bundle.runtime.lessons import Lesson
 from segad_core.bundle.runtime.selftest import verify
 from segad_core.contracts import MapQuality
 from segad_core.errors import BundleError, ImageError, SegadError, UsageError
@@ -248,8 +249,8 @@ def test_a_known_image_keeps_its_features_and_its_damaged_twin() -> None:
         ]
     )
     now = np.array([7.0, 7.0])
-    lesson = learning._Lesson("a.png", Image(id="a.png", digest=a, label=1, taught=True), 0.5, now, "")
-    fresh = learning._Lesson("c.png", Image(id="c.png", digest="c" * 64, label=1, taught=True), 0.5, now, "")
+    lesson = Lesson("a.png", Image(id="a.png", digest=a, label=1, taught=True), 0.5, now, "")
+    fresh = Lesson("c.png", Image(id="c.png", digest="c" * 64, label=1, taught=True), 0.5, now, "")
     found, notes = learning._with_lessons(known, [lesson, fresh], 2)
     assert [(one.id, one.label) for one in found.images] == [
         ("b", 0),

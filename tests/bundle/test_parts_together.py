@@ -202,6 +202,28 @@ def test_predict_draws_each_view_and_says_what_drifted(home: Path) -> None:
     assert "drift in images 1 to 10" in said(result) and "view A, whole, spotty mean" in said(result)
 
 
+def test_weights_of_segments_hold_for_every_view(home: Path) -> None:
+    """Half of what the only segment adds; whole maps, of which the score is one, count as before."""
+    drawn = views.views(home / "data")
+    rows = [{"name": "SegAD", "detectors": ["spotty"], "segments": {"whole": 0.5}}]
+    path = recipe(home, parts=TOGETHER, rows=rows, final="logistic")
+    plain = recipe(home, parts=TOGETHER, rows=[{**rows[0], "segments": {"whole": 1.0}}], final="logistic")
+    plain = plain.rename(home / "plain.yaml")
+    path = recipe(home, parts=TOGETHER, rows=rows, final="logistic")
+    explained = []
+    for place in (path, plain):
+        out = home / f"{place.stem}.segad"
+        words = ("--category", "a", "--row", "SegAD", "--store", home / "store", "--device", "cpu")
+        said(segad("fit", place, *words, "-o", out))
+        with Bundle.load(out, "cpu") as bundle:
+            explained.append(found(bundle, *images(home, "SN012_A", "SN012_B"))["SN012"])
+    assert drawn
+    amounts = [{(c.view, c.segment): c.amount for c in one.contributions} for one in explained]
+    for key, amount in amounts[1].items():
+        assert amounts[0][key] == pytest.approx(amount * (0.5 if key[1] == "whole" else 1))
+    assert len(amounts[0]) == 4
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -208,7 +208,6 @@ def test_classifiers_learn_from_whole_parts_and_score_out_of_fold(home: Path) ->
     ("changes", "words"),
     [
         ({"split": {**views.SPLIT, "group": False}}, "divide the images of a part"),
-        ({"parts": {"verdict": "together", "missing": "allow"}}, "gap"),
         ({"parts": {"views": ["A", "A"]}}, "'A' is listed twice"),
         ({"parts": {"pattern": "(SN)"}}, "serial"),
         ({"parts": {"view": ["A"]}}, "did you mean 'views'"),
