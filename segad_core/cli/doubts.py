@@ -85,6 +85,8 @@ def doubts(
         raise UsageError(
             f"{taken[0]}: already exists", "Overwrite it with --force, or choose another with -o."
         )
+    with reporting(output, "Then run the same command again."):
+        output.parent.mkdir(parents=True, exist_ok=True)  # before an hour of work
     if categories:
         overrides = (*overrides, f"categories={json.dumps(categories)}")
     registry = Registry(third_parties=not no_plugins)

@@ -258,3 +258,12 @@ def test_wrong_labels_come_first(tmp_path: Path) -> None:
     assert (tmp_path / "d.html").read_text().count("<figure") >= len(first)
     assert segad(*words).exit_code == 2
     assert {path: path.read_bytes() for path in sorted(data.rglob("*.png"))} == before
+
+
+def test_what_cannot_be_written_is_said_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = segad("datasets", "doubts", tmp_path / "no.yaml", "-o", tmp_path / "file" / "d.html")
+    assert f"{tmp_path / 'file' / 'd.html'}: cannot be written" in said(result)
+    assert "ends in .html" in said(
+        segad("datasets", "doubts", tmp_path / "no.yaml", "-o", tmp_path / "d.pdf")
+    )

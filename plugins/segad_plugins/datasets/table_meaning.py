@@ -14,8 +14,8 @@ from segad_plugins.datasets.beside import guess
 from segad_plugins.datasets.table_rows import Table
 
 _ALIASES = {
-    "path": "image file filename filepath image_path img_path img picture name",
-    "label": "class target verdict result status label_index",
+    "path": "image file filename filepath image_path img_path img picture bild datei dateiname pfad name",
+    "label": "class target verdict result status label_index ergebnis klasse urteil befund",
 }
 """What columns are called elsewhere, for suggestions."""
 _NO_DEFECT = ("", "-", "none", "no", "ok", "good", "normal")
