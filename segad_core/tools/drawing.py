@@ -24,10 +24,13 @@ from segad_core.contracts.frame import Box
 from segad_core.errors import StoreError
 from segad_core.images.overlay import Entry, enlarged, overlay, sheet
 from segad_core.operate.image_table import ImageTable
+from segad_core.tools.reducing import reduced
 
 _COLOURS = {"OK": (30, 130, 60), "NG": (200, 30, 40), "UNKNOWN": (190, 120, 0)}
 _SIDE = 384
 """The least number of pixels on the shorter side of a panel, so that text fits."""
+_LARGEST = 1600
+"""The most pixels on the longer side of a panel."""
 _FAINT, _FULL = 0.35, 0.8
 """The opacity of heat, where it begins and where it is greatest."""
 
@@ -85,7 +88,10 @@ def draw(inspection: Inspection, bundle: Bundle, scales: Mapping[str, Heat]) -> 
     """The overlay of a prediction; None if the image could not be read."""
     if inspection.pixels is None:
         return None
-    factor = max(1, -(-_SIDE // min(inspection.pixels.shape[:2])))
+    inspection = reduced(inspection, _LARGEST)
+    assert inspection.pixels is not None
+    short, long = sorted(inspection.pixels.shape[:2])
+    factor = max(1, min(-(-_SIDE // short), _LARGEST // long))
     panels = [("image", _boxed(enlarged(inspection.pixels, factor), inspection.boxes, factor))]
     if inspection.maps:
         alias = _most_anomalous(inspection, scales)
