@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from segad_core.bundle.runtime.drift import DriftWatch as DriftWatch
     from segad_core.bundle.runtime.learning import learn as learn
     from segad_core.bundle.runtime.parts import predict_parts as predict_parts
+    from segad_core.bundle.runtime.regions import DefectRegion as DefectRegion
     from segad_core.bundle.runtime.selftest import verify as verify
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ _HOMES = {
     "predict_parts": "bundle.runtime.parts",
     "learn": "bundle.runtime.learning",
     "verify": "bundle.runtime.selftest",
+    "DefectRegion": "bundle.runtime.regions",
 }
 
 

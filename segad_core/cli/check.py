@@ -57,6 +57,8 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
         say(f"  groups: {prepared.groups_in_words(checked)[plan.category]}")
         if ignored := plan.ignored():
             say(f"  ignored: {ignored}")
+        if checked.skeleton.regions:
+            say("  regions: segad fit scores the good images of the final classifier once more, for limits")
         for line in plan.tiles_in_words():
             say(f"  {line}")
         for fold, split in prepared.splits[plan.category].items():

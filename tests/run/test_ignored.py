@@ -228,3 +228,39 @@ def test_maps_of_known_images_cannot_say_what_detectors_ignore(
     monkeypatch.setattr("fakes.Halves.knows_images_by_name", True, raising=False)
     with pytest.raises(RecipeError, match="halves"):
         prepared(write(home, rows=ROWS, segmenter="halves"))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        {"size": [48, 48], "tiles": {"size": [32, 32], "overlap": 0.25}},
+        {"size": [48, 80], "fit": "pad"},
+        {"size": [48, 80], "fit": "pad", "tiles": {"size": [32, 48], "overlap": 0.25}},
+    ],
+    ids=str,
+)
+def test_tiles_and_padding_ignore_the_same(home: Path, image: dict[str, Any]) -> None:
+    number_everything(home, 6)
+    path = labelled(home, image=image, regions={"good": 1.0}, image_features=["max", "mean"])
+    plan, store = done(path)
+    task = row(plan, "SegAD")
+    features, _ = feature_table(task, task.table, store)
+    for line, name in zip(task.scored, task.scored_ids, strict=True):
+        mean, highest = expected(home, name)
+        assert features[line] == pytest.approx([mean, highest, mean], rel=1e-5)
+    words = ("--category", "a", "--row", "SegAD", "--device", "cpu", "--store", home / "store")
+    result = segad("fit", path, *words, "-o", home / "b")
+    assert result.exit_code == 0, said(result)
+    images = [home / "data" / "a" / "bad" / f"{i:03}.png" for i in range(4)]
+    with Bundle.load(home / "b", "cpu") as bundle:
+        before = bundle.predict(images)
+        number_everything(home, 7)
+        assert bundle.predict(images) == before
+        for path, found in zip(images, before, strict=True):
+            pixels = np.array(Image.open(path))[..., 0].astype(int)
+            pixels[BOX] = 0
+            rows, columns = np.nonzero(pixels > 200)
+            if len(rows):
+                (region,) = found.regions
+                assert (region.x, region.y) == (columns.min(), rows.min())
+                assert (region.width, region.height) == (np.ptp(columns) + 1, np.ptp(rows) + 1)

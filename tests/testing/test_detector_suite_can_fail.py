@@ -142,6 +142,11 @@ def told(*words):
     return trained(report=lambda self, run, done: run.progress(*words))
 
 
+def looks_at_the_file(self, batch):
+    lights = [1e-3 * batch.full_size(i).mean() for i in range(len(batch))]
+    return Detector.anomaly_maps(self, batch) + np.float32(lights)[:, None, None]
+
+
 def unfitted_maps(self, batch):
     self.mean = np.float32(0) if self.mean is None else self.mean
     return Detector.anomaly_maps(self, batch)
@@ -264,6 +269,7 @@ TOLD = "test_progress_is_told_consistently"
 KILLED = "test_a_killed_training_goes_on"
 LACKS = "test_restore_refuses_what_is_incomplete"
 UNTRAINED = "test_without_trains_a_fit_changes_nothing"
+IGNORED = "test_what_is_ignored_changes_nothing"
 SIZE = "test_images_of_another_size_are_mapped_or_refused"
 
 
@@ -331,6 +337,7 @@ SIZE = "test_images_of_another_size_are_mapped_or_refused"
         (detector(state=two_entries), LACKS),
         (detector(anomaly_maps=at_its_own_size), SIZE),
         (detector(anomaly_maps=broadcasts), SIZE),
+        (detector(anomaly_maps=looks_at_the_file), IGNORED),
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero")
