@@ -35,6 +35,7 @@ def show(bundle: Path, as_json: bool) -> int:
     from segad_core.bundle.format.appearance import good_by_view
     from segad_core.bundle.format.container import Container
     from segad_core.bundle.format.operating_point import read_operating_point
+    from segad_core.cli.point import doubts, learnt_from, say_doubts
     from segad_core.operate.operating_point import plain
 
     container = Container(bundle)
@@ -42,13 +43,15 @@ def show(bundle: Path, as_json: bool) -> int:
         container.verify()
         manifest, point = container.manifest, read_operating_point(container)
         recipe, good = container.text("recipe.yaml"), good_by_view(container)
+        learnt, messages = learnt_from(container), doubts(container, point)
     finally:
         container.close()
     if as_json:
         shown: dict[str, Any] = {"bundle": str(bundle), **manifest.model_dump(mode="json")}
-        say_json(shown | {"operating_point": plain(point), "recipe": recipe})
+        say_json(shown | {"operating_point": plain(point), "warnings": messages, "recipe": recipe})
     else:
-        _print_manifest(bundle, manifest, point, good)
+        _print_manifest(bundle, manifest, point, good, learnt)
+        say_doubts(messages)
     return 0
 
 
@@ -119,7 +122,9 @@ def segments(bundle: Path, as_json: bool, device: str, no_plugins: bool) -> int:
     return 0
 
 
-def _print_manifest(bundle: Path, manifest: Manifest, point: OperatingPoint, good: Counter[str]) -> None:
+def _print_manifest(
+    bundle: Path, manifest: Manifest, point: OperatingPoint, good: Counter[str], learnt: str
+) -> None:
     from segad_core.operate.description import describe
 
     pipeline, provenance = manifest.pipeline, manifest.provenance
@@ -136,6 +141,7 @@ def _print_manifest(bundle: Path, manifest: Manifest, point: OperatingPoint, goo
         ("switched off", ", ".join(pipeline.off or [])),
         ("weights", ", ".join(f"{name} {weight:g}" for name, weight in (pipeline.weights or {}).items())),
         ("features", str(len(pipeline.names)) if pipeline.names else ""),
+        ("learnt from", learnt),
         ("taught", f"{provenance.learnt} images since it was made" if provenance.learnt else ""),
         ("data", f"{provenance.dataset}, digest {provenance.data[:16]}, split {provenance.splits[:16]}"),
         ("licence", provenance.licence),

@@ -41,6 +41,7 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
 
     from segad_core.cli.progress import Progress
     from segad_core.run.estimates import in_words, needs
+    from segad_core.run.few_images import learnt_from, what_tests_tell
     from segad_core.run.prepare import prepare
     from segad_core.store.store import Store
 
@@ -73,6 +74,12 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
                     f", classifier {name} {count(chosen)}" for name, chosen in split.classifiers.items()
                 )
             )
+        of_category = prepared.splits[plan.category], prepared.samples[plan.category]
+        for few, sentence in what_tests_tell(*of_category, parts):
+            if not few:  # which has been said as a warning
+                say(f"  {sentence}")
+        for sentence in learnt_from(plan.rows()):
+            say(f"  {sentence}")
         for kind, cells, found, cost in _summary(plan, opened):
             say_lines(f"  {kind}: {cells} cells, {found} in the store, {cells - found} to compute{cost}")
             stored, total = stored + found, total + cells

@@ -57,11 +57,27 @@ def fit(
     registry = Registry(third_parties=not no_plugins)
     checked = load_recipe(recipe, registry, overrides)
 
+    from segad_core.bundle.format.container import Container
+    from segad_core.bundle.format.operating_point import read_operating_point
+    from segad_core.cli.point import doubts, learnt_from, say_doubts
     from segad_core.cli.progress import observing
     from segad_core.fit_bundle.make import make_bundle
+    from segad_core.operate.description import describe
     from segad_core.store.store import Store
 
     with observing(registry) as hook:
         lost = make_bundle(checked, category, row, seed, amount, out, Store(store), device, hook)
+    container = Container(out)
+    try:
+        point = read_operating_point(container)
+        learnt, messages = learnt_from(container), doubts(container, point)
+    finally:
+        container.close()
+    if learnt:
+        say(f"learnt from {learnt}")
+    say(f"NG at or above {point.threshold:.6g} ({point.rule}); on its test images, it")
+    for sentence in describe(point):
+        say(f"  {sentence}")
     say(f"bundle: {out}")
+    say_doubts(messages)
     return not_read(lost)

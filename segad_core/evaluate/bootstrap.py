@@ -1,19 +1,24 @@
-"""Percentile bootstrap intervals over test images."""
+"""Percentile bootstrap intervals over test images, and exact ones where a bootstrap knows too little."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.evaluate.metrics import Labels, Scores, parted
+from segad_core.evaluate.exact import (
+    FEW,
+    Interval,
+    auroc_interval,
+    fpr_interval,
+    fpr_interval_at_threshold,
+)
+from segad_core.evaluate.metrics import Labels, Scores, auroc, parted
 
 SEED = 20240618
 """The seed of every interval, so that equal scores give equal intervals."""
 
 RESAMPLES = 1000
 _BLOCK = 50_000  # drawn images in memory at a time: fits a cache
-
-Interval = tuple[float, float]
 
 
 def intervals(labels: Labels, scores: Scores, resamples: int = RESAMPLES) -> tuple[Interval, Interval]:
@@ -22,10 +27,20 @@ def intervals(labels: Labels, scores: Scores, resamples: int = RESAMPLES) -> tup
     The 2.5 and 97.5% quantiles (linear) of both over resamples of the images with replacement (Efron and
     Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). Good and bad images are drawn separately,
     because their numbers were chosen, not observed.
+
+    With fewer than 20 good or bad images, and for a figure that is the same in all resamples, as that of
+    perfect scores is, the interval is exact instead (`evaluate.exact`).
     """
+    good, bad = parted(labels, scores)
+    area = auroc_interval(auroc(labels, scores), len(good), len(bad))
+    if min(len(good), len(bad)) < FEW:
+        return area, fpr_interval(labels, scores)
     rates = resampled(labels, scores, resamples)
-    auroc, fpr = ([float(q) for q in np.quantile(rate, (0.025, 0.975))] for rate in rates)
-    return (auroc[0], auroc[1]), (fpr[0], fpr[1])
+    (low, high), (least, most) = ([float(q) for q in np.quantile(r, (0.025, 0.975))] for r in rates)
+    return (
+        (low, high) if low < high else area,
+        (least, most) if least < most else fpr_interval_at_threshold(labels, scores),
+    )
 
 
 def resampled(labels: Labels, scores: Scores, resamples: int = RESAMPLES) -> tuple[Scores, Scores]:

@@ -78,7 +78,7 @@ def aligned(lines: Sequence[Sequence[str]], words: int = 1) -> str:
         lines: the cells of each line; the first line is the header.
         words: how many columns, from the left, hold words; the others hold numbers and are right-aligned.
     """
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    widths = [max(2, *(len(line[i]) for line in lines)) for i in range(len(lines[0]))]  # room for `-:`
     text = []
     for number, line in enumerate(lines):
         cells = [

@@ -11,6 +11,7 @@ from segad_core.base.text import markdown
 from segad_core.evaluate.bootstrap import RESAMPLES
 from segad_core.evaluate.comparison import comparison_text
 from segad_core.evaluate.curve import learning_curves
+from segad_core.evaluate.exact import FEW
 from segad_core.evaluate.figures import Figures, last_amounts
 from segad_core.evaluate.good_only import good_only_section
 from segad_core.evaluate.table import METRICS, aligned, markdown_table, plain_cell, without_held_out
@@ -77,15 +78,24 @@ def _basis(frame: pd.DataFrame) -> str:
     seeds = [str(seed) for seed in frame["seed"].unique()]
     text = f"Per cent, over {len(seeds)} seed{'s' * (len(seeds) > 1)} ({', '.join(seeds)})"
     known = bool(frame["auroc_low"].notna().any())
+    few = frame[["n_good", "n_bad"]].min(axis=1) < FEW
+    perfect = frame["auroc"].isin((0.0, 1.0))
+    drawn = bool((frame["auroc_low"].notna() & ~few).any())
+    exact = bool((frame["auroc_low"].notna() & (few | perfect)).any())
     if len(seeds) > 1:
         text += ", mean ± sample standard deviation (n - 1).\n"
-        text += "results.csv lists each seed, with 95% bootstrap intervals over test images.\n" * known
+        kind = "bootstrap " * bool(drawn)
+        text += f"results.csv lists each seed, with 95% {kind}intervals over test images.\n" * known
     else:
-        text += (
-            f", with the 95% bootstrap interval over test images in brackets\n({RESAMPLES:,} resamples)"
-            * known
-        )
+        if known:
+            kind, resamples = "bootstrap " * drawn, f"\n({RESAMPLES:,} resamples)" * drawn
+            text += f", with the 95% {kind}interval over test images in brackets{resamples}"
         text += ".\n"
+    if exact:
+        text += (
+            "Intervals of fewer than 20 good or bad test images, and of perfect figures, are not resampled,\n"
+        )
+        text += "but those of Newcombe (AUROC) and Clopper-Pearson: docs/metrics.md.\n"
     if frame.empty or frame["auroc"].notna().any():
         text += "FPR@95TPR is computed as in the paper's official code; (ROC) is read off the ROC curve.\n"
     return text

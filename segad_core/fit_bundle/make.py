@@ -24,7 +24,7 @@ from segad_core.bundle.format.states import SEGMENTER, feature_files, final_file
 from segad_core.bundle.format.tables import table_files
 from segad_core.bundle.format.writing import Content, write_bundle
 from segad_core.contracts import Executor, Progress, optional
-from segad_core.errors import ImageError, RecipeError, UsageError
+from segad_core.errors import DataError, ImageError, RecipeError, UsageError
 from segad_core.fit_bundle.appearance import appearance_of
 from segad_core.fit_bundle.image_data import ImageData
 from segad_core.fit_bundle.part_data import PartData
@@ -140,7 +140,12 @@ def _gathered(
         contents |= table_files(data.training(task, split), "training")
     contents |= table_files(calibration, "calibration") | data.golden(task, calibration)
     contents |= vectors_of(task, tasks, data, store)
-    point, why = default_point(by_part(calibration) if parts else calibration)
+    try:
+        point, why = default_point(by_part(calibration) if parts else calibration)
+    except DataError as error:
+        raise DataError(
+            f"row '{task.row.name}' of category '{category}': {error.what}", error.remedy
+        ) from None
     if why:
         log.info("the threshold is set for %s: %s", point.rule, in_units(point, why), extra={"notice": True})
     contents[OPERATING] = operating_json(point)

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from scipy.special import betainc, betaincinv
 
 from segad_core.base.checked import Strict
+from segad_core.base.clopper_pearson import clopper_pearson
 
 CONFIDENCE = 0.95
 _DIGITS = 6
@@ -48,9 +49,7 @@ class Proportion(Count):
 
 def proportion(count: int, of: int) -> Proportion:
     """A count with its interval, which is 0 to 1 if there are no parts at all."""
-    tail = (1 - CONFIDENCE) / 2
-    low = 0.0 if count == 0 else float(betaincinv(count, of - count + 1, tail))
-    high = 1.0 if count == of else float(betaincinv(count + 1, of - count, 1 - tail))
+    low, high = clopper_pearson(count, of, CONFIDENCE)
     return Proportion(count=count, of=of, low=round(low, _DIGITS), high=round(high, _DIGITS))
 
 

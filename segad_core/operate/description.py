@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from segad_core.base.text import in_one_line
@@ -113,6 +115,16 @@ def warnings(point: OperatingPoint) -> list[str]:
             "more than most lines have: give your share, as in bad=0.01"
         )
     return [in_units(point, message) for message in messages]
+
+
+def nothing_learnt(scores: NDArray[np.float64]) -> list[str]:
+    """That calibration images (n,) all have the same score, if they have."""
+    if len(np.unique(scores)) > 1:
+        return []
+    return [
+        f"all {len(scores)} calibration images have the same score: the bundle has learnt nothing, so do not "
+        "use it"
+    ]
 
 
 def candidate_table(lines: Sequence[Candidate]) -> str:

@@ -79,7 +79,7 @@ def operating_point(calibration: ImageTable, rule: Rule) -> OperatingPoint:
     """Applies a rule to images that nothing was trained on, and measures its threshold on them.
 
     Raises:
-        DataError: there are no images of a kind that the rule needs.
+        DataError: there are no images of a kind that the rule needs, or all have the same score.
     """
     return measure(calibration, rule, _threshold(calibration.scores, calibration.labels(), rule))
 
@@ -119,7 +119,19 @@ def _threshold(scores: NDArray[np.float64], labels: NDArray[np.int64], rule: Rul
     if not len(scores):
         raise DataError("there are no calibration images", "Fit with labelled images in the test set.")
     levels = curve(scores, labels)
-    return float(levels.thresholds[choose(levels, rule)])
+    threshold = float(levels.thresholds[choose(levels, rule)])
+    if len(scores) == 1:
+        raise DataError(
+            "there is one calibration image, and a threshold needs images with different scores",
+            "Set more images aside for the test: split.test.good, split.test.bad.",
+        )
+    if len(np.unique(scores)) == 1:
+        raise DataError(
+            f"all {len(scores)} calibration images have the same score: nothing was learnt, so there is no "
+            "threshold",
+            "Learn from more images, or use a row that learns from few: final: blend, or a detector alone.",
+        )
+    return threshold
 
 
 def _lots(calibration: ImageTable, labels: NDArray[np.int64], rule: Rule) -> Lots:

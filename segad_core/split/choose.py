@@ -234,13 +234,14 @@ def _check_folds(
             one = f"{word} images of one group" if groups and len(own) > 1 else f"one {word} image"
             raise DataError(
                 f"{what}: has {one} to learn from, and out_of_fold leaves some out each time",
-                f"Set out_of_fold: 0 for the classifier, or give the category more {word} images.",
+                f"Set out_of_fold: 0 for the classifier, lower split.test.{word}, use a row without the "
+                f"classifier, or give the category more {word} images.",
             )
 
 
 _BEFORE = {
     0: ", or what split.test.good and split.detectors.good take first,",
-    1: ", or split.test.bad,",
+    1: ", or lower split.test.bad (0 tests good images only),",
 }
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from segad_core.evaluate import auroc, bootstrap, fpr_at_tpr
 from segad_core.evaluate.bootstrap import RESAMPLES, SEED, intervals, resampled
+from segad_core.evaluate.exact import auroc_interval, fpr_interval, fpr_interval_at_threshold
 
 _SCORES = st.lists(st.integers(-5, 5), min_size=1, max_size=40)
 
@@ -71,9 +72,25 @@ def test_the_order_of_the_images_plays_no_part() -> None:
     assert intervals(labels[order], scores[order]) == intervals(labels, scores)
 
 
-def test_what_is_parted_stays_parted() -> None:
-    labels, scores = _case([0.0, 1.0, 2.0], [3.0, 4.0])
-    assert intervals(labels, scores) == ((1.0, 1.0), (0.0, 0.0))
+def test_what_does_not_vary_has_another_interval() -> None:
+    """Resamples of perfect scores are perfect."""
+    labels, scores = _case([*range(50)], [*range(50, 90)])
+    assert np.ptp(resampled(labels, scores)[0]) == np.ptp(resampled(labels, scores)[1]) == 0
+    assert intervals(labels, scores) == (
+        auroc_interval(1.0, 50, 40),
+        fpr_interval_at_threshold(labels, scores),
+    )
+    labels, scores = _case([*range(49), 99.0], [*range(50, 90)])  # only the AUROC varies
+    found = intervals(labels, scores)
+    assert found[0] == tuple(np.quantile(resampled(labels, scores)[0], (0.025, 0.975)))
+    assert 0 <= found[1][0] < 0.02 < found[1][1]
+
+
+@pytest.mark.parametrize(("n_good", "n_bad"), [(19, 40), (40, 19)])
+def test_few_images_are_not_resampled(n_good: int, n_bad: int) -> None:
+    labels, scores = _normal(n_good, n_bad)
+    expected = auroc_interval(auroc(labels, scores), n_good, n_bad), fpr_interval(labels, scores)
+    assert intervals(labels, scores) == expected
 
 
 def test_the_spread_of_the_auroc_is_delongs() -> None:

@@ -1,5 +1,6 @@
 """The whole text: what is said below the tables, and when."""
 
+from dataclasses import replace
 from typing import Any
 
 from some_figures import figures
@@ -18,7 +19,8 @@ _PARTED = {f"{n}_{w}": 0.5 for n in ("auroc", "fpr95") for w in ("seen", "unseen
 
 
 def _some(*seeds: int, **given: Any) -> list[Figures]:
-    return [figures("a", seed, "X", 0.9, fpr95_roc=0.1, **_INTERVAL, **given) for seed in seeds]
+    plain = {"fpr95_roc": 0.1, "n_good": 20, **_INTERVAL, **given}
+    return [figures("a", seed, "X", 0.9, **plain) for seed in seeds]
 
 
 def test_one_seed_explains_its_brackets() -> None:
@@ -34,6 +36,31 @@ def test_several_seeds_name_the_deviation_and_the_file_with_intervals() -> None:
     assert "over 2 seeds (7, 3), mean ± sample standard deviation (n - 1).\n" in text
     assert "results.csv lists each seed, with 95% bootstrap intervals over test images.\n" in text
     assert "brackets" not in text
+
+
+def test_intervals_that_are_not_drawn_are_told() -> None:
+    few = results_text("T", _some(7, n_good=19))
+    assert "over 1 seed (7), with the 95% interval over test images in brackets.\n" in few
+    assert "resamples" not in few
+    both = results_text("T", [*_some(7), *_some(3, n_bad=19)])
+    assert "with 95% bootstrap intervals over test images.\n" in both
+    for text in (few, both, results_text("T", [figures("a", 0, "X", 1.0, **_INTERVAL, n_good=50)])):
+        assert "those of Newcombe (AUROC) and Clopper-Pearson: docs/metrics.md.\n" in text
+    assert "Newcombe" not in results_text("T", _some(7))
+
+
+def test_good_images_alone_have_a_section_and_no_empty_tables() -> None:
+    known = {"good_median": 1.0, "good_q95": 2.0, "good_highest": 3.0, "threshold": 2.5}
+    rejected = {"rejected": 1, "rejected_low": 0.001, "rejected_high": 0.25}
+    none = {"auroc": None, "fpr95": None, "doubtful_above": None, "n_bad": 0, "n_doubtful": 2}
+    one = replace(figures("a", 3, "X|Y", 0.5), **none, **known, **rejected)
+    text = results_text("T", [one], budget="false rejects 5/100")
+    line = r"| X\|Y | a        |    3 |   10 |      1 |   2 |       3 |       2.5 | 1 [0.1%, 25.0%] |"
+    assert line in text
+    assert "Threshold: for false rejects 5/100, as" in text
+    assert [word for word in ("Cl. AUROC", "FPR@95TPR (ROC)", "Doubtful", "official") if word in text] == []
+    both = results_text("T", [one, figures("b", 3, "X|Y", 0.9)], budget="x")
+    assert "| Cl. AUROC |  a |    b | mean |\n| --------- | -: | ---: | ---: |\n" in both and line in both
 
 
 def test_without_intervals_none_are_promised() -> None:

@@ -186,13 +186,14 @@ def test_a_cost_says_over_which_share_of_bad_parts() -> None:
 def test_warnings_of_few_images_and_of_thresholds_beyond_the_scores() -> None:
     few = warnings(operating_point(spread(30, 19), Rule(kind="catch", catch=0.5)))
     assert [line.split(":")[0] for line in few] == ["only 19 bad calibration images"] and "5.3%" in few[0]
-    above = warnings(
-        operating_point(table([1.0] * 20, [1.0] * 20), Rule(kind="false-rejects", rejected=0, of=1))
-    )
+    mixed = table([1.0] * 19 + [2.0], [1.0] * 20)
+    above = warnings(operating_point(mixed, Rule(kind="false-rejects", rejected=0, of=1)))
     assert "above all calibration scores" in above[0]
-    below = warnings(operating_point(table([1.0] * 20, [1.0] * 20), Rule(kind="catch", catch=0.5)))
+    below = warnings(operating_point(mixed, Rule(kind="catch", catch=0.5)))
     assert "below all calibration scores" in below[0]
-    none = operating_point(table([], [1.0] * 20), Rule(kind="catch", catch=0.5))
+    good = warnings(operating_point(table([1.0] * 59 + [2.0]), Rule(kind="false-rejects", rejected=0, of=1)))
+    assert good[0] == "the threshold is above the scores of all good calibration images"
+    none = operating_point(table([], [1.0] * 19 + [2.0]), Rule(kind="catch", catch=0.5))
     assert "an unknown share of good parts" in text(none)
     assert any("no good calibration images" in line for line in warnings(none))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import described
+import fakes
 import numpy as np
 import pytest
 from builders import picture, said, segad
@@ -393,9 +394,16 @@ def test_check_fit_and_maps(home: Path) -> None:
     assert len([*(home / "maps").rglob("*.npy")]) == 7
 
 
-def test_the_bundle_holds_the_detector_that_trained_on_all(home: Path) -> None:
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A second detector, by which alone the final classifier judges: `known` tells no test images apart."""
+    monkeypatch.setattr(fakes.Table, "margins", lambda self, features: features[:, 1])
+    return {"detectors": {**DETECTORS, "spotty": {"use": "spotty", "params": {"wrong": "nowhere"}}}}
+
+
+def test_the_bundle_holds_the_detector_that_trained_on_all(home: Path, two: dict[str, Any]) -> None:
     data(home)
-    path = recipe(home)
+    path = recipe(home, **two, rows=[{"name": "SegAD", "detectors": "all"}])
     result = segad("fit", path, "--category", "a", "--row", "SegAD", "-o", home / "x", "--store", home / "s")
     assert result.exit_code == 0, said(result)
     with Bundle.load(home / "x", "cpu") as bundle:
@@ -408,11 +416,11 @@ def test_the_bundle_holds_the_detector_that_trained_on_all(home: Path) -> None:
     _described(home / "y", [40.0, 50.0, 90.0])  # taught images are described by the last detectors
 
 
-def test_a_bundle_with_a_classifier_from_vectors_can_be_taught(home: Path) -> None:
+def test_a_bundle_with_a_classifier_from_vectors_can_be_taught(home: Path, two: dict[str, Any]) -> None:
     data(home)
     own = {"recall": {"use": "recall", "split": {"good": 0.99, "bad": 0.99}, "out_of_fold": 2}}
-    rows = [{"name": "SegAD + g", "detectors": ["known"], "classifier": "recall"}]
-    path = recipe(home, classifiers=own, rows=rows)
+    rows = [{"name": "SegAD + g", "detectors": "all", "classifier": "recall"}]
+    path = recipe(home, **two, classifiers=own, rows=rows)
     result = segad(
         "fit", path, "--category", "a", "--row", "SegAD + g", "-o", home / "x", "--store", home / "s"
     )

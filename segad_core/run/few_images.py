@@ -1,0 +1,108 @@
+"""What few images mean for rows and their figures, told before anything is trained."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from segad_core.base.notes import Notes
+from segad_core.contracts import Encoder, FinalClassifier, Run, Sample
+from segad_core.evaluate.knowable import is_few, knowable
+from segad_core.recipe import Recipe
+from segad_core.run.cells import RowTask
+from segad_core.run.final_checks import feature_names
+from segad_core.split.draw import Fold, Split
+from segad_core.split.parts import Parts
+
+_TRIED = 10
+"""With fewer good or bad images to learn from, it is tried whether a final classifier can learn from them."""
+
+_SHOWN = 20
+"""With fewer good or bad images to learn from, `segad check` says how many they are."""
+
+
+def tested(split: Split, samples: Mapping[str, Sample], parts: Parts | None) -> tuple[int, int]:
+    """How many good and bad images a split tests; or parts, where these are judged."""
+    if parts is None:
+        labels = Counter(samples[image].label for image in split.test)
+    else:
+        serials = {parts.serials[image] for image in split.test}
+        labels = Counter(parts.by_serial[serial].sample.label for serial in serials)
+    return labels[0], labels[1]
+
+
+def what_tests_tell(
+    splits: Mapping[Fold, Split], samples: Mapping[str, Sample], parts: Parts | None
+) -> list[tuple[bool, str]]:
+    """What each number of test images that occurs can tell, and whether it is a small one."""
+    counts = dict.fromkeys(tested(split, samples, parts) for split in splits.values())
+    unit = "part" if parts else "image"
+    return [
+        (is_few(good, bad), f"{good} good and {bad} bad test {unit}s: {knowable(good, bad, unit)}")
+        for good, bad in counts
+    ]
+
+
+def note_few_tested(
+    category: str,
+    splits: Mapping[Fold, Split],
+    samples: Mapping[str, Sample],
+    parts: Parts | None,
+    notes: Notes,
+) -> None:
+    """Notes what tests with very few images cannot tell."""
+    for few, sentence in what_tests_tell(splits, samples, parts):
+        if few:
+            notes.warn(f"category '{category}', {sentence}")
+
+
+def learnt_from(rows: Sequence[RowTask]) -> Iterator[str]:
+    """From how many images the rows' final classifiers learn, where these are few; each number once."""
+    told = dict[str, None]()
+    for task in rows:
+        good, bad = _counts(task)
+        if not task.row.score and min(good, bad) < _SHOWN:
+            kind = "images and as many generated defects" if task.generated else f"and {bad} bad images"
+            told[f"row '{task.row.name}' learns from {good} good {kind}"] = None
+    yield from told
+
+
+def note_unlearnable(recipe: Recipe, category: str, rows: Sequence[RowTask], notes: Notes) -> None:
+    """Notes rows whose final classifier cannot learn from so few images, whatever their features are.
+
+    It is trained on as many vectors that each feature parts without error: a forest that finds no split for
+    these finds none for others.
+    """
+    few = [task for task in rows if task.row.final is not None and min(_counts(task)) < _TRIED]
+    encoder: Encoder | None = recipe.encoder.build() if few and recipe.encoder else None
+    for task in few:
+        good, bad = _counts(task)
+        names = feature_names(recipe, task.row, category, encoder)
+        if names is None or task.row.final is None:
+            continue
+        final: FinalClassifier = task.row.final.build(category)
+        if not _learns(final, names, good, bad, task.seed):
+            notes.warn(
+                f"category '{category}', row '{task.row.name}': its final classifier "
+                f"'{task.row.final.provider.name}' learns nothing from {good} good and {bad} bad images, not "
+                "even where every feature tells them apart: use final: blend, a detector alone, or more "
+                "images"
+            )
+
+
+def _counts(task: RowTask) -> tuple[int, int]:
+    bad = sum(task.train_labels)
+    good = len(task.train_labels) - bad
+    return good, good if task.generated else bad
+
+
+def _learns(final: FinalClassifier, names: Sequence[str], good: int, bad: int, seed: int) -> bool:
+    labels = np.repeat(np.array([0, 1], np.int64), (good, bad))
+    features = np.repeat(labels[:, None] + np.linspace(0, 0.1, len(labels))[:, None], len(names), axis=1)
+    try:
+        final.fit(features, names, labels, Run(np.random.SeedSequence(seed)))
+        return len(np.unique(final.margins(features))) > 1
+    except Exception:  # told by the training itself
+        return True

@@ -1,0 +1,116 @@
+"""Very few images: what is told before anything is trained, and bundles that are refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import calibrated
+import pytest
+from builders import kinds, run_command, said, segad, workshop, write_recipe
+
+from segad_core.bundle.format.container import Container
+from segad_core.bundle.format.operating_point import read_operating_point
+from segad_core.cli.point import doubts
+from segad_core.operate.operating_point import measure
+from segad_core.operate.thresholds import Rule
+
+FOREST = "final: {use: brf, params: {n_estimators: 2, num_parallel_tree: 5}}"
+SOME = ("test: {good: 4, bad: 3}", "test: {good: 0.25, bad: 0.5}")
+BLEND = (FOREST, FOREST.replace("{use: brf, params: ", "{use: blend, params: {forest: ") + "}")
+UNLEARNABLE = "its final classifier 'brf' learns nothing from 2 good and 2 bad images, not even where every"
+
+
+def few(home: Path, good: int, bad: int, *changes: tuple[str, str]) -> Path:
+    workshop(home, good=good, bad=bad)
+    return write_recipe(home, SOME, ("detectors: {good: 4}", "detectors: {good: 0.667}"), *changes)
+
+
+def fit(recipe: Path, row: str = "SegAD"):  # type: ignore[no-untyped-def]
+    home = recipe.parent
+    words = ("--category", "a", "--row", row, "--store", home / "store", "--device", "cpu")
+    return segad("fit", recipe, *words, "-o", home / "x")
+
+
+def test_check_says_what_can_be_known_and_which_row_cannot_learn(tmp_path: Path) -> None:
+    """8 good and 4 bad: 2 and 2 are tested, and no tree can split what is left."""
+    text = said(segad("check", few(tmp_path, 8, 4), "--store", tmp_path / "store"))
+    assert "2 good and 2 bad test images: the 95% interval of AUROC is at least 61.4 points wide" in text
+    assert f"category 'a', row 'SegAD': {UNLEARNABLE}" in text
+    assert "  row 'SegAD' learns from 2 good and 2 bad images\n" in text
+    assert kinds(tmp_path / "store") == []
+
+
+def test_a_forest_without_a_split_has_no_figures_and_no_bundle(tmp_path: Path) -> None:
+    """It called every image NG with the score 0, at a threshold of -4.9e-324."""
+    recipe = few(tmp_path, 8, 4)
+    result = run_command(recipe)
+    assert "SegAD: all images have the same score; nothing was learnt" in said(result)
+    with (tmp_path / "runs/tiny/latest/results.csv").open() as file:
+        rows = {one["row"]: one for one in csv.DictReader(file)}
+    assert [rows["SegAD"][name] for name in ("auroc", "auroc_low", "fpr95", "fpr95_roc")] == [""] * 4
+    assert (
+        rows["PatchCore"]["auroc"]
+        and float(rows["PatchCore"]["auroc_high"]) - float(rows["PatchCore"]["auroc_low"]) > 0.6
+    )
+    table = (tmp_path / "runs/tiny/latest/table.md").read_text()
+    assert UNLEARNABLE in table and "61.4 points wide" in table
+    result = fit(recipe)
+    assert result.exit_code == 1
+    assert "row 'SegAD' of category 'a': all 4 calibration images have the same score" in said(result)
+    assert "final: blend, or a detector alone" in said(result)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_blend_learns_from_as_few_and_the_bundle_says_how_few(tmp_path: Path) -> None:
+    recipe = few(tmp_path, 8, 4, BLEND)
+    assert "learns nothing" not in said(segad("check", recipe, "--store", tmp_path / "store"))
+    result = fit(recipe)
+    text = said(result)
+    assert result.exit_code == 0, text
+    assert "learnt from 2 good and 2 bad images\n" in text
+    assert "of 2 good parts (" in text and "e-324" not in text
+    assert "warning: only 2 bad calibration images: one more or less changes the rate by 50.0%" in text
+    shown = segad("bundle", "show", tmp_path / "x")
+    assert "learnt from  2 good and 2 bad images\n" in said(shown)
+    assert "warning: only 2 good calibration images" in said(shown)
+    plain = json.loads(segad("bundle", "show", tmp_path / "x", "--json").stdout)
+    assert any("only 2 bad calibration images" in line for line in plain["warnings"])
+
+
+def test_all_bad_images_can_be_learnt_from(tmp_path: Path) -> None:
+    """The one bad image there is; the threshold is then that of good images."""
+    recipe = few(tmp_path, 20, 1, BLEND)
+    refused = fit(recipe)
+    assert refused.exit_code == 1
+    assert "leaves no bad image for the final classifier" in said(refused)
+    assert "lower split.test.bad (0 tests good images only)" in said(refused)
+    recipe = write_recipe(tmp_path, ("test: {good: 4, bad: 3}", "test: {good: 0.25, bad: 0}"), BLEND)
+    result = fit(recipe)
+    assert result.exit_code == 0, said(result)
+    assert "learnt from 11 good and 1 bad images" in said(result)
+    assert "threshold is set for false rejects 5/100: there are no bad test images" in said(result)
+
+
+def test_a_bundle_that_learnt_nothing_is_named_where_it_is_shown(tmp_path: Path) -> None:
+    """One that an earlier version made."""
+    rule = Rule(kind="catch", catch=0.95)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibrated, "operating_point", lambda table, _: measure(table, rule, -5e-324))
+        place = calibrated.bundle(tmp_path / "x", calibrated.table([0.0] * 3, [0.0] * 2))
+    container = Container(place)
+    (first, *_) = doubts(container, read_operating_point(container))
+    assert first.startswith("all 5 calibration images have the same score: the bundle has learnt nothing")
+    operated = segad("operate", place, "--false-rejects", "0/1")
+    assert operated.exit_code == 1 and "nothing was learnt, so there is no threshold" in said(operated)
+
+
+def test_many_images_are_told_in_check_alone(tmp_path: Path) -> None:
+    workshop(tmp_path, good=64, bad=44)
+    recipe = write_recipe(
+        tmp_path, ("test: {good: 4, bad: 3}", "test: {good: 20, bad: 20}"), ("{good: 4}", "{good: 20}")
+    )
+    text = said(segad("check", recipe, "--store", tmp_path / "store"))
+    assert "  20 good and 20 bad test images: the 95% interval of AUROC is at least 10.1 points wide" in text
+    assert "learns from" not in text and "warning" not in text
