@@ -41,13 +41,13 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
 
     from segad_core.cli.progress import Progress
     from segad_core.run.estimates import in_words, needs
-    from segad_core.run.few_images import learnt_from, what_tests_tell
+    from segad_core.run.few_images import learnt_from, what_tests_tell, with_few_noted
     from segad_core.run.prepare import prepare
     from segad_core.store.store import Store
 
     opened = Store(store)
     with Progress() as progress:
-        prepared = prepare(checked, opened, progress.preparing)
+        prepared = with_few_noted(checked, prepare(checked, opened, progress.preparing))
     stored = total = 0
     for plan in prepared.plans:
         say(plan.category)

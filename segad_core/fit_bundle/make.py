@@ -39,6 +39,7 @@ from segad_core.plugins.registry import suggest
 from segad_core.recipe import Recipe
 from segad_core.run.cells import FitCell, FitTask, RowTask, StatisticsTask
 from segad_core.run.environment import environment
+from segad_core.run.few_images import with_few_noted
 from segad_core.run.fit import STATE
 from segad_core.run.plan import CategoryPlan
 from segad_core.run.prepare import Prepared, prepare
@@ -82,7 +83,7 @@ def make_bundle(
     if os.path.lexists(out):
         raise UsageError(f"{out}: already exists", "Choose another place with -o, or move it away.")
     recipe = _one_row(recipe, row)
-    prepared = prepare(recipe, store, partial(report, hook, ""), device)
+    prepared = with_few_noted(recipe, prepare(recipe, store, partial(report, hook, ""), device))
     (plan,) = prepared.plans
     fold = _fold(prepared.splits[category], seed, amount)
     if fold.amount:

@@ -16,6 +16,8 @@ USUAL = (
     *(Rule(kind="false-rejects", rejected=count, of=of) for count, of in ((0, 1), (1, 1000), (1, 100))),
 )
 """Rules whose thresholds are always candidates, if there are images to apply them to."""
+WITHOUT_BAD = tuple(Rule(kind="false-rejects", rejected=count, of=100) for count in (2, 5, 10))
+"""Further rules where no image is bad, so that there are no trade-offs."""
 
 
 class Candidate(Strict):
@@ -44,7 +46,7 @@ def candidates(calibration: ImageTable, point: OperatingPoint, most: int = 25) -
     labels = calibration.labels()
     levels = curve(calibration.scores, labels)
     rules: dict[float, list[str]] = {point.threshold: [NOW]}
-    for rule in USUAL:
+    for rule in USUAL if levels.bad else (*USUAL, *WITHOUT_BAD):
         if levels.bad if rule.kind == "catch" else levels.good:
             rules.setdefault(float(levels.thresholds[choose(levels, rule)]), []).append(str(rule))
     steps = [float(levels.thresholds[i]) for i in _trade_offs(levels)]

@@ -16,6 +16,7 @@ from segad_core.errors import ImageError, SegadError
 from segad_core.evaluate import Figures
 from segad_core.recipe import Recipe
 from segad_core.run.cells import Task
+from segad_core.run.few_images import with_few_noted
 from segad_core.run.folder import RunFolder, make_home, run_digest
 from segad_core.run.ledger import Ledger, segmented_images
 from segad_core.run.log import RunLog
@@ -50,7 +51,7 @@ def run(
     home = runs / recipe.name
     with RunLog() as run_log:
         make_home(home)
-        prepared = prepare(recipe, store, partial(report, hook, ""), device)
+        prepared = with_few_noted(recipe, prepare(recipe, store, partial(report, hook, ""), device))
         with RunFolder(home / run_digest(recipe, prepared), bom) as folder:
             folder.begin(recipe, prepared, device, run_log)
             return _run(recipe, prepared, store, folder, device, hook)

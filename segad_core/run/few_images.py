@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from segad_core.evaluate.knowable import is_few, knowable
 from segad_core.recipe import Recipe
 from segad_core.run.cells import RowTask
 from segad_core.run.final_checks import feature_names
+from segad_core.run.prepare import Prepared
 from segad_core.split.draw import Fold, Split
 from segad_core.split.parts import Parts
 
@@ -45,17 +47,17 @@ def what_tests_tell(
     ]
 
 
-def note_few_tested(
-    category: str,
-    splits: Mapping[Fold, Split],
-    samples: Mapping[str, Sample],
-    parts: Parts | None,
-    notes: Notes,
-) -> None:
-    """Notes what tests with very few images cannot tell."""
-    for few, sentence in what_tests_tell(splits, samples, parts):
-        if few:
-            notes.warn(f"category '{category}', {sentence}")
+def with_few_noted(recipe: Recipe, prepared: Prepared) -> Prepared:
+    """The same with notes of what very few images cannot tell, and of rows that learn nothing from them."""
+    notes = Notes()
+    for plan in prepared.plans:
+        category = plan.category
+        known = prepared.splits[category], prepared.samples[category], prepared.parts.get(category)
+        for few, sentence in what_tests_tell(*known):
+            if few:
+                notes.warn(f"category '{category}', {sentence}")
+        _note_unlearnable(recipe, category, plan.rows(), notes)
+    return replace(prepared, notes=(*prepared.notes, *notes.sentences))
 
 
 def learnt_from(rows: Sequence[RowTask]) -> Iterator[str]:
@@ -69,7 +71,7 @@ def learnt_from(rows: Sequence[RowTask]) -> Iterator[str]:
     yield from told
 
 
-def note_unlearnable(recipe: Recipe, category: str, rows: Sequence[RowTask], notes: Notes) -> None:
+def _note_unlearnable(recipe: Recipe, category: str, rows: Sequence[RowTask], notes: Notes) -> None:
     """Notes rows whose final classifier cannot learn from so few images, whatever their features are.
 
     It is trained on as many vectors that each feature parts without error: a forest that finds no split for

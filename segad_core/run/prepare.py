@@ -16,7 +16,6 @@ from segad_core.images import Facts, Inventory, check_labels, take_inventory
 from segad_core.images.frames import check_in_frame
 from segad_core.images.levels import unused
 from segad_core.recipe import Recipe
-from segad_core.run.few_images import note_few_tested, note_unlearnable
 from segad_core.run.final_checks import check_finals, note_seen_scores
 from segad_core.run.ignored import ignoring_of
 from segad_core.run.judged_parts import judged_parts, together
@@ -172,8 +171,6 @@ def prepare(
         result.groups[category] = groups
         result.parts[category] = parts
         plans.append(plan_category(recipe, category, inventory, splits, groups, parts))
-        note_few_tested(category, splits, result.samples[category], parts, notes)
-        note_unlearnable(recipe, category, plans[-1].rows(), notes)
     note_seen_scores(recipe, (s for own in result.splits.values() for s in own.values()), notes)
     return replace(result, plans=tuple(plans), notes=tuple(notes.sentences))
 

@@ -8,6 +8,7 @@ from calibrated import table
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segad_core.operate.candidates import candidates
 from segad_core.operate.default_point import BUDGET, CATCH, budget_threshold, default_point
 
 
@@ -33,6 +34,16 @@ def test_a_threshold_that_would_reject_every_good_image_is_not_set() -> None:
     assert (point.rule, point.threshold) == (BUDGET, 4.5)
     assert (str(point.caught), str(point.rejected)) == ("0 of 1", "0 of 4")
     assert "catches 95% of the 1 bad test image" in why and "reject every good one" in why
+
+
+def test_candidates_without_bad_images() -> None:
+    tested = table([float(i) for i in range(100)])
+    found = candidates(tested, default_point(tested)[0])
+    assert [(one.threshold, one.rejected.count) for one in found] == [
+        *((89.5, 10), (94.5, 5), (97.5, 2), (98.5, 1)),
+        (99.5, 0),
+    ]
+    assert found[1].rules == ("now", "false rejects 5/100")
 
 
 def test_bad_images_alone_are_caught() -> None:

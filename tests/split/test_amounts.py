@@ -142,11 +142,7 @@ def test_too_many_are_skipped_and_said_once(home: Path, caplog: pytest.LogCaptur
     data(home)
     found = compared(home, 2, 6, 7, 50, split={"seeds": [4, 5]})
     assert list(found.splits["a"]) == [Fold(seed, amount=n) for seed in (4, 5) for n in ("2", "6")]
-    told = [
-        message
-        for r in caplog.records
-        if r.levelno == logging.WARNING and "interval of AUROC" not in (message := r.getMessage())
-    ]
+    told = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert [message.partition(": ")[2].partition(":")[0] for message in told] == [
         "7 bad images are skipped",
         "50 bad images are skipped",
@@ -192,11 +188,7 @@ def test_with_types_held_out(home: Path, caplog: pytest.LogCaptureFixture) -> No
         Fold(0, "bent", "2"),
         *(Fold(0, "melt", amount) for amount in ("2", "4")),
     ]
-    told = [
-        message.split(": ")[1]
-        for r in caplog.records
-        if r.levelno == logging.WARNING and "interval of AUROC" not in (message := r.getMessage())
-    ]
+    told = [r.getMessage().split(": ")[1] for r in caplog.records if r.levelno == logging.WARNING]
     assert told == [
         *(f"'bent' is not held out with {n} bad images" for n in (4, 6)),
         "'melt' is not held out with 6 bad images",
