@@ -39,6 +39,11 @@ class Decoding:
         more = {"window": self.window and list(self.window), "bayer": self.bayer, "page": self.page}
         return {"white": self.white, **{name: value for name, value in more.items() if value is not None}}
 
+    def in_words(self) -> str:
+        """What is set, for messages; empty if nothing is."""
+        plain = {name: value for name, value in self.plain().items() if (name, value) != ("white", WHITE)}
+        return ", ".join(f"{name} {value}" for name, value in plain.items())
+
     def key(self) -> Any:
         """The white alone if nothing else is set, so that what was kept under it is still found."""
         plain = self.plain()

@@ -133,6 +133,7 @@ def _print_manifest(
     lines = [
         ("setup", f"row '{pipeline.row}' of category '{pipeline.category}', seed {pipeline.seed}"),
         ("images", f"{pipeline.size[0]} x {pipeline.size[1]} pixels, batches of {pipeline.batch_size}"),
+        ("read with", pipeline.decoding.in_words()),
         ("tiles", _tiles(pipeline)),
         ("made from", _sizes(pipeline.sizes)),
         *_parts(manifest),

@@ -98,3 +98,4 @@ def test_from_recipe_to_verdict(tmp_path: Path) -> None:
     assert unknown.verdict == "UNKNOWN"
     assert "no page 2" in unknown.reason
     assert segad("bundle", "verify", bundle).exit_code == 0
+    assert "window [16, 4095], bayer RGGB, page 2" in said(segad("bundle", "show", bundle))

@@ -214,6 +214,7 @@ def test_what_was_kept_is_still_found() -> None:
         "white": 65535,
         "batch_size": 16,
     }
+    assert (Decoding().in_words(), Decoding(4095, page=2).in_words()) == ("", "white 4095, page 2")
     others = [Decoding(window=(1, 2)), Decoding(window=(1, 3)), Decoding(bayer="RGGB"), Decoding(page=2)]
     assert len({str(one.key()) for one in others} | {one.name() for one in others}) == 8
     keys = {str(plain_preprocessing(Preprocessing((1, 2), one))) for one in [Decoding(), *others]}

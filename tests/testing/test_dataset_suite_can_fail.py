@@ -87,6 +87,7 @@ FACTS = {
     "published_counts": {"test good": 1, "test bad": 3},
     "bad_subsets": {"first": ["bad/b.png"]},
     "contradictions": ["a.png is good and bad"],
+    "unread": ["NG: 30 images not read"],
 }
 PUBLISHED = "test_published_facts_are_well_formed"
 
@@ -102,6 +103,8 @@ PUBLISHED = "test_published_facts_are_well_formed"
         (published(published_counts={"test good": -1}), PUBLISHED),
         (published(bad_subsets={"first": "bad/b.png"}), PUBLISHED),
         (published(contradictions=[None]), PUBLISHED),
+        (published(unread="NG: 30 images not read"), PUBLISHED),
+        (published(unread=[""]), PUBLISHED),
         (TwiceTheSame, "test_categories_are_unique_and_stable test_ids_are_unique"),
         (NoSamples, "test_every_category_has_samples"),
         (AnyOrder, "test_samples_are_the_same_at_every_call"),
