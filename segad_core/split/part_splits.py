@@ -68,7 +68,7 @@ def make_part_splits(
     except LeakageError:
         raise
     except DataError as error:
-        remedy = f"{error.remedy} With 'parts', all of these count parts, not images."
+        remedy = f"{error.remedy} With 'parts', counts are of parts, not images."
         raise type(error)(error.what, remedy.strip()) from None
     splits = {}
     for fold, split in drawn.items():

@@ -225,7 +225,7 @@ def test_too_few_parts_are_told_as_parts(home: Path) -> None:
     views.views(home / "data")
     with pytest.raises(DataError) as caught:
         prepared(recipe(home, split={**views.SPLIT, "test": {"good": 12, "bad": 3}}))
-    assert "count parts" in caught.value.remedy
+    assert "counts are of parts" in caught.value.remedy
 
 
 def test_without_parts_nothing_in_a_run_changes(home: Path) -> None:
