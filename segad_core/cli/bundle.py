@@ -125,9 +125,9 @@ def segments(bundle: Path, as_json: bool, device: str, no_plugins: bool) -> int:
 def _print_manifest(
     bundle: Path, manifest: Manifest, point: OperatingPoint, good: Counter[str], learnt: str
 ) -> None:
-    from segad_core.operate.description import describe
+    from segad_core.operate.description import describe, in_units
 
-    pipeline, provenance = manifest.pipeline, manifest.provenance
+    pipeline, provenance, units = manifest.pipeline, manifest.provenance, in_units(point, "images")
     environment = provenance.environment
     size = sum(facts.size for facts in manifest.files.values())
     lines = [
@@ -154,7 +154,7 @@ def _print_manifest(
         ("files", f"{len(manifest.files)}, {size / 2**20:.1f} MiB, all unchanged"),
         (
             "threshold",
-            f"NG at or above {point.threshold:.6g} ({point.rule}); on its test images, it",
+            f"NG at or above {point.threshold:.6g} ({point.rule}); on its test {units}, it",
         ),
     ]
     say(str(bundle))
@@ -197,7 +197,9 @@ def _parts_judged(rule: PartRule) -> str:
     views = f"views {', '.join(rule.views)}" if rule.views else "views without names"
     how = {"worst": "the worst view counts", "together": "judged together"}[rule.verdict]
     missing = "; UNKNOWN if one is missing" if rule.views and rule.missing == "unknown" else ""
-    return f"{views}: {how}{missing}; found by '{rule.pattern}'"
+    return f"{views}: {how}{missing}; " + (
+        f"found by '{rule.pattern}'" if rule.pattern else "named by a list"
+    )
 
 
 def _parts(manifest: Manifest) -> list[tuple[str, str]]:

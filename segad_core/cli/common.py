@@ -51,6 +51,13 @@ DEVICE = click.option(
 )
 BOM = click.option("--bom", is_flag=True, help="Begin .csv files with a byte order mark, for Excel.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Output JSON.")
+PARTS = click.option(
+    "--parts",
+    "part_list",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A CSV file with path, serial and view of each image, where paths do not name parts.",
+)
 DEBUG = click.option("--debug", is_flag=True, help="Show the traceback if an error occurs.")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, JSON, NO_PLUGINS, outside, reports_errors
+from segad_core.cli.common import DEBUG, DEVICE, JSON, NO_PLUGINS, PARTS, outside, reports_errors
 from segad_core.cli.out import say, say_json
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class _ManyValues(click.Command):
     help="The new bundle: a zip if it ends in .zip, otherwise a folder. BUNDLE is not changed.",
 )
 @click.option("--times", type=int, default=1, show_default=True, help="Count each image this many times.")
+@PARTS
 @JSON
 @DEVICE
 @NO_PLUGINS
@@ -68,6 +69,7 @@ def learn(
     good: tuple[str, ...],
     out: Path,
     times: int,
+    part_list: Path | None,
     as_json: bool,
     device: str,
     no_plugins: bool,
@@ -84,8 +86,10 @@ def learn(
 
     from segad_core.bundle.runtime.bundle import Bundle
     from segad_core.bundle.runtime.learning import learn as teach
+    from segad_core.tools.part_list import use_part_list
 
     with Bundle.load(bundle, device, not no_plugins) as opened:
+        use_part_list(opened, part_list)
         result = teach(opened, out, bad_paths, good_paths, times)
     if as_json:
         _print_json(result, out)

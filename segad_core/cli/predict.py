@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, outside, reports_errors
+from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, PARTS, outside, reports_errors
 from segad_core.cli.out import say
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Write a picture per image, with anomaly map, segment borders, verdict and reason.",
 )
+@PARTS
 @click.option("--explain", is_flag=True, help="Add the contribution of each feature to the score.")
 @click.option(
     "--max-wait",
@@ -61,6 +62,7 @@ def predict(
     resume: bool,
     force: bool,
     overlays: Path | None,
+    part_list: Path | None,
     explain: bool,
     max_wait: float | None,
     null: bool,
@@ -102,6 +104,7 @@ def predict(
     from segad_core.bundle.runtime.drift import DriftWatch
     from segad_core.bundle.runtime.taking import MAX_WAIT
     from segad_core.cli.progress import Progress
+    from segad_core.tools.part_list import use_part_list
     from segad_core.tools.results import Printed, open_results, summary
 
     printed = sys.stdout  # progress bars replace sys.stdout
@@ -116,6 +119,7 @@ def predict(
         ):
             if lines:
                 progress.bars.stop()
+            use_part_list(opened, part_list)
             if output is not None:
                 regions = opened.limits is not None
                 results = open_results(output, opened.digest, explain, mode, regions, bom)
@@ -149,14 +153,11 @@ def _passes(
     bundle: Bundle, images: Iterable[str], piped: bool, results: Results | Printed
 ) -> Iterator[tuple[Iterable[str], Mapping[str, int] | None]]:
     """The images to score, then those to try again; where parts are judged, how many images each has."""
-    from segad_core.bundle.runtime.part_names import PartNames
-
-    rule = bundle.manifest.pipeline.parts
-    if rule is None:
+    names = bundle.part_names
+    if names is None:
         yield results.left(images, piped), None
         yield results.again(), None
         return
-    names = PartNames(rule)
     if piped:
         yield (image for image in images if not results.has(names.of(image).unit)), None
         return

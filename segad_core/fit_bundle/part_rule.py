@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from segad_core.contracts import Dataset, PartPattern
 from segad_core.contracts.part_pattern import part_pattern
 from segad_core.errors import RecipeError
@@ -10,26 +12,29 @@ from segad_core.recipe import Recipe
 from segad_core.run.cells import RowTask
 from segad_core.split.parts import Parts
 
+log = logging.getLogger("segad.bundle")
+
 
 def part_rule(recipe: Recipe, task: RowTask, parts: Parts | None) -> PartRule | None:
     """How the bundle of a row judges parts; None where images are judged.
 
     Raises:
-        RecipeError: nothing says how paths name parts, or the pattern finds others than the data set names.
+        RecipeError: the pattern finds other parts than the data set names.
     """
     spec = recipe.skeleton.parts
     if spec is None or parts is None:
         return None
     dataset: Dataset = recipe.dataset.build()
     text = spec.pattern or part_pattern(dataset)
-    if not text:
-        raise RecipeError(
-            f"the row '{task.row.name}': nothing says how the paths of new images name their parts",
-            r"Set parts.pattern in the recipe, such as '(?P<serial>SN\d+)_(?P<view>[A-Z])'.",
+    if text:
+        _check(text, parts)
+    else:
+        log.warning(
+            "nothing says how the paths of new images name their parts: `segad predict` needs a list of them "
+            "(--parts FILE), unless the recipe has a parts.pattern"
         )
-    _check(text, parts)
     verdict = "worst" if task.row.score else parts.verdict
-    return PartRule(pattern=text, views=list(parts.views), verdict=verdict, missing=parts.missing)
+    return PartRule(pattern=text or None, views=list(parts.views), verdict=verdict, missing=parts.missing)
 
 
 def _check(text: str, parts: Parts) -> None:

@@ -29,13 +29,13 @@ class PartRule(Strict):
     """How a bundle judges the images of one part.
 
     Attributes:
-        pattern: finds serial and view in an image's path.
+        pattern: finds serial and view in an image's path; None if only a list can tell.
         views: that a part has; empty if they have no names.
         verdict: `worst`, the highest score of its images, or `together`, the score of all their features.
         missing: whether a part that lacks a view is UNKNOWN, or judged by the others.
     """
 
-    pattern: Annotated[Text, Field(max_length=1000), AfterValidator(_finds_parts)]
+    pattern: Annotated[Text, Field(max_length=1000), AfterValidator(_finds_parts)] | None = None
     views: Annotated[list[Text], FailFast(), Field(max_length=100), AfterValidator(_each_once)]
     verdict: Literal["worst", "together"]
     missing: Literal["unknown", "allow"]

@@ -17,6 +17,7 @@ from views import recipe, serial
 from segad_core import Bundle, learn, predict_parts, verify
 from segad_core.bundle.format.container import MANIFEST, SEAL, seal_of
 from segad_core.errors import BundleError, RecipeError, UsageError
+from segad_core.tools.part_list import read_part_list
 
 
 @pytest.fixture
@@ -138,12 +139,72 @@ def test_a_pattern_has_to_find_what_the_data_names(home: Path) -> None:
         fitted(recipe(home, parts={"pattern": r"(?P<serial>N\d+)_(?P<view>[A-Z])"}))
     assert "38 of 38 paths" in str(caught.value) and "N000 A, not SN000 A" in str(caught.value)
     dataset = {"use": "folder", "params": {"root": "data", "serial": r"(SN\d+)"}}
-    with pytest.raises(AssertionError) as caught:
-        fitted(recipe(home, dataset=dataset))
-    assert "parts.pattern" in str(caught.value)
+    with Bundle.load(fitted(recipe(home, dataset=dataset)), "cpu") as made:
+        rule = made.manifest.pipeline.parts
+        assert rule is not None and rule.pattern is None
+        (one,) = predict_parts(made, [home / "data/a/good/SN000_A.png"])
+        assert one.verdict == "UNKNOWN" and "--parts" in one.reason
+        made.close()
+    (home / "SegAD.segad").rename(home / "without.segad")
     with Bundle.load(fitted(recipe(home, dataset=dataset, parts={"pattern": views.PATTERN})), "cpu") as made:
         rule = made.manifest.pipeline.parts
         assert rule is not None and rule.views == []
+
+
+def test_a_list_names_parts_where_paths_do_not(home: Path) -> None:
+    """Separated by semicolons, with a byte order mark, relative to its folder; images beside it are told."""
+    drawn = views.views(home / "data")
+    bundle = fitted(recipe(home, parts={"views": ["A", "B"]}))
+    lines = ["path;serial;view"]
+    (home / "line").mkdir()
+    for number, name in enumerate(("good/SN000_A", "good/SN000_B", "bad/SN012_A", "bad/SN012_B")):
+        image = home / "line" / f"{number}.png"
+        image.write_bytes((home / "data" / "a" / f"{name}.png").read_bytes())
+        lines.append(f"{number}.png;part {name[-3]};{name[-1]}" if number < 4 else "")
+    listed = home / "line" / "parts.csv"
+    listed.write_text("\ufeff" + "\n".join(lines) + "\n")
+    (home / "line" / "4.png").write_bytes((home / "line" / "0.png").read_bytes())
+    words = ("--parts", listed, "--device", "cpu", "-o", home / "out.jsonl")
+    result = segad("predict", bundle, home / "line", *words)
+    assert result.exit_code == 3, said(result)
+    found = [json.loads(line) for line in (home / "out.jsonl").read_text().splitlines()]
+    assert [one["image"] for one in found] == ["part 0", "part 2", str(home / "line" / "4.png")]
+    assert found[1]["score"] == max(drawn[f"bad/SN012_{view}.png"] for view in "AB")
+    assert "does not name it" in found[2]["reason"]
+    bad = [home / "line" / "2.png", home / "line" / "3.png"]
+    taught = segad(
+        "learn", bundle, "--bad", *bad, "--parts", listed, "-o", home / "n.segad", "--device", "cpu"
+    )
+    assert "part 2" in said(taught), said(taught)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("path,view\na.png,A\n", "no column serial"),
+        ("path,serial,view\n", "lists no image"),
+        ("path,serial,view\na.png,,A\n", ":2: has no serial"),
+        ("path,serial,view\na.png,S,A\nb.png,S\n", ":3: has no view"),
+        ("path,serial,view\na.png,S,A\na.png,S,B\n", ":3: names 'a.png' again"),
+        ("\0", "no column"),
+        ('path,serial,view\n"a.png,S,A\n', "cannot be read"),
+    ],
+)
+def test_lists_that_name_no_parts(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "parts.csv"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_part_list(path, with_views=True)
+    assert words in caught.value.what and str(path) in caught.value.what
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_part_list(tmp_path / "absent.csv", with_views=True)
+
+
+def test_a_list_of_parts_is_of_no_use_for_images(home: Path) -> None:
+    views.views(home / "data")
+    bundle = fitted(recipe(home, parts=None))
+    result = segad("predict", bundle, home / "data", "--parts", home / "x.csv", "--device", "cpu")
+    assert result.exit_code == 2 and "judges images" in said(result)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.digest import digest_of
-from segad_core.base.parallel import compute_threads, threads
+from segad_core.base.parallel import threads
 from segad_core.base.resources import guarded
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import Manifest
@@ -23,8 +23,10 @@ from segad_core.bundle.format.regions import read_limits
 from segad_core.bundle.format.tables import read_table
 from segad_core.bundle.runtime.ahead import in_background
 from segad_core.bundle.runtime.levels import Levels
+from segad_core.bundle.runtime.made_with import compare_threads
 from segad_core.bundle.runtime.opened import Opened, batch_of, problem_of, sample_of, unknown
 from segad_core.bundle.runtime.opening import Picture, check_several, full_size
+from segad_core.bundle.runtime.part_names import PartNames
 from segad_core.bundle.runtime.pipeline import TrainedPipeline, open_pipeline
 from segad_core.bundle.runtime.prediction import (
     Contribution,
@@ -75,9 +77,10 @@ class Bundle:
         self.operating_point: OperatingPoint = read_operating_point(container)
         self.limits = read_limits(container)
         segments = self.manifest.pipeline.segments
-        _compare_threads(container)
+        compare_threads(container)
         self._levels = Levels(self.manifest.pipeline.decoding)
-        views = pipeline.segad.views if pipeline.segad else ()
+        rule, views = self.manifest.pipeline.parts, pipeline.segad.views if pipeline.segad else ()
+        self.part_names = PartNames(rule) if rule else None
         self.features = [parted_view(name, views, segments, pipeline.learners) for name in pipeline.names]
 
     @classmethod
@@ -281,18 +284,3 @@ class Bundle:
         peaks = peaks_of(scored.maps_of(i), labels, segad.segmenter.segments)
         known = {("", detector): segment for detector, segment in peaks.items()}
         return contributions_of(segad.final, scored.features[i], self.features, known)
-
-
-def _compare_threads(container: Container) -> None:
-    """Says when the last digits of scores are not to be expected; older bundles have no record."""
-    made, here = container.manifest.provenance.environment.get("threads"), compute_threads()
-    if type(made) is int and made != here:
-        log.info(
-            "%s: was made with %d compute threads, and %d are used here: a detector's scores may differ from "
-            "about the sixth digit on, and a forest's by more; OMP_NUM_THREADS=%d gives the same scores",
-            container.path,
-            made,
-            here,
-            made,
-            extra={"notice": True},
-        )

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from segad_core.bundle.format.appearance import read_appearance, views_of
 from segad_core.bundle.runtime.bundle import Bundle
-from segad_core.bundle.runtime.part_names import PartNames
 from segad_core.bundle.runtime.prediction import Inspection, readable
 from segad_core.images.appearance import QUANTITIES, look, quantities
 from segad_core.operate.drift import FEWEST, Moved, beginning, moved
@@ -72,7 +71,7 @@ class DriftWatch:
     def __init__(self, bundle: Bundle) -> None:
         rule = bundle.manifest.pipeline.parts
         one_by_one = rule is not None and rule.verdict == "worst" and rule.views
-        self._names = PartNames(rule) if rule is not None and one_by_one else None
+        self._names = bundle.part_names if one_by_one else None
         self._views = _views(bundle)
         self._count = self.drifts = self.compared = 0
         self.latest: Drift | None = None

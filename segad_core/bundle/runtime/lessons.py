@@ -15,8 +15,8 @@ from segad_core.bundle.runtime.all_views import judged_together, view_of
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.learnt import BAD, GOOD
 from segad_core.bundle.runtime.opening import whole
-from segad_core.bundle.runtime.part_names import Named, PartNames
-from segad_core.bundle.runtime.parts import rule_of
+from segad_core.bundle.runtime.part_names import Named
+from segad_core.bundle.runtime.parts import names_of
 from segad_core.bundle.runtime.pipeline import SegAD
 from segad_core.contracts import Vectors
 from segad_core.errors import ImageError, UsageError
@@ -58,7 +58,7 @@ def lessons_of(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path]) -> lis
     if not labels:
         raise UsageError("there is nothing to learn", "Name images with --bad or --good.")
     inspections = bundle.inspect([name for name, _ in labels.values()], explain=False)
-    names = PartNames(rule) if (rule := bundle.manifest.pipeline.parts) else None
+    names = bundle.part_names
     lessons = []
     for (digest, (name, label)), one in zip(labels.items(), inspections, strict=True):
         if one.prediction.score is None or one.features is None:
@@ -80,7 +80,7 @@ def lessons_of(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path]) -> lis
 
 def _parts(bundle: Bundle, segad: SegAD, bad: Sequence[Path], good: Sequence[Path]) -> list[Lesson]:
     """The parts to learn from, where all views are judged together."""
-    names, given = PartNames(rule_of(bundle)), dict[str, tuple[int, list[str]]]()
+    names, given = names_of(bundle), dict[str, tuple[int, list[str]]]()
     for label, paths in ((BAD, bad), (GOOD, good)):
         for serial, images in names.grouped(map(str, paths)).items():
             if strange := names.of(images[0]).strange:

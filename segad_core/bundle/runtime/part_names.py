@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from segad_core.contracts import PartPattern
@@ -25,27 +26,43 @@ class Named:
 
 
 class PartNames:
-    """Finds the parts in paths, as a bundle does."""
+    """Finds the parts in paths, as a bundle does, or in a list.
 
-    def __init__(self, rule: PartRule) -> None:
-        self._rule, self._pattern = rule, PartPattern(rule.pattern)
+    Args:
+        rule: of the bundle.
+        listed: the serial and the view of each image, by its absolute path; None to look at paths.
+    """
+
+    def __init__(self, rule: PartRule, listed: Mapping[str, tuple[str, str]] | None = None) -> None:
+        self._rule, self._listed = rule, listed
+        self._pattern = PartPattern(rule.pattern) if rule.pattern else None
+
+    def with_list(self, listed: Mapping[str, tuple[str, str]]) -> PartNames:
+        """The same with a list."""
+        return PartNames(self._rule, listed)
 
     def of(self, path: str) -> Named:
         """What a path says of its part."""
-        found = self._pattern.find_at_end(path)
+        found, why = self._find(path)
         if found is None:
-            strange = (
-                f"its path names no part: '{self._rule.pattern}' finds none. Rename it, or leave it out."
-            )
-            return Named(path, strange=strange)
-        if self._rule.views and found.view not in self._rule.views:
+            return Named(path, strange=why)
+        serial, view = found
+        if self._rule.views and view not in self._rule.views:
             known = ", ".join(self._rule.views)
-            return Named(
-                path,
-                strange=f"it is view '{found.view}' of part '{found.serial}', and the bundle knows {known}. "
-                "Leave it out.",
-            )
-        return Named(found.serial, found.view if self._rule.views else "")
+            strange = f"it is view '{view}' of part '{serial}', and the bundle knows {known}. Leave it out."
+            return Named(path, strange=strange)
+        return Named(serial, view if self._rule.views else "")
+
+    def _find(self, path: str) -> tuple[tuple[str, str] | None, str]:
+        """The serial and the view of an image, or why they are not known."""
+        if self._listed is not None:
+            whole = os.path.abspath(path)  # noqa: PTH100 (Path.resolve follows links)
+            return self._listed.get(whole), "the list of parts does not name it. Add it, or leave it out."
+        if self._pattern is None:
+            return None, "the bundle does not know how paths name parts. List them: --parts FILE."
+        found = self._pattern.find_at_end(path)
+        why = f"its path names no part: '{self._rule.pattern}' finds none. Rename it, or leave it out."
+        return found and found[:2], why
 
     def grouped(self, paths: Iterable[str]) -> dict[str, list[str]]:
         """The paths of each part, and of what is none, in the order of first appearance."""

@@ -88,6 +88,7 @@ class PartJudge:
         expected: how many images each part has; None if they come through a pipe.
         keep: whether pixels and maps are kept until then.
         together: judges all views together; None where the worst one counts.
+        names: finds parts; as the rule says if None.
     """
 
     def __init__(
@@ -97,10 +98,11 @@ class PartJudge:
         expected: Mapping[str, int] | None = None,
         keep: bool = False,
         together: Together | None = None,
+        names: PartNames | None = None,
     ) -> None:
         self._rule, self._threshold, self._expected, self._keep = rule, threshold, expected, keep
         self._together = together
-        self._names = PartNames(rule)
+        self._names = names or PartNames(rule)
         self._pending: dict[str, _Pending] = {}
 
     def take(self, inspection: Inspection) -> Iterator[PartInspection]:
@@ -202,7 +204,8 @@ def inspect_parts(
     """
     segad = bundle.pipeline.segad
     together = Together(bundle, segad, explain) if segad and segad.views else None
-    judge = PartJudge(rule_of(bundle), bundle.operating_point.threshold, expected, keep, together)
+    names, threshold = names_of(bundle), bundle.operating_point.threshold
+    judge = PartJudge(rule_of(bundle), threshold, expected, keep, together, names)
     for batch in bundle.batches(images, explain, max_wait):
         parts = [part for one in batch for part in judge.take(one)]
         for one in batch if together is None else map(_of_features, parts):
@@ -232,6 +235,16 @@ def rule_of(bundle: Bundle) -> PartRule:
     return rule
 
 
+def names_of(bundle: Bundle) -> PartNames:
+    """How a bundle finds parts.
+
+    Raises:
+        UsageError: it judges images.
+    """
+    rule = rule_of(bundle)
+    return bundle.part_names or PartNames(rule)
+
+
 def predict_parts(bundle: Bundle, images: Iterable[str | Path], explain: bool = True) -> list[Prediction]:
     """The verdicts on the parts that images show, in the order of their first images.
 
@@ -247,7 +260,7 @@ def predict_parts(bundle: Bundle, images: Iterable[str | Path], explain: bool = 
         ResourceError: the machine failed.
     """
     check_several(images)
-    parts = PartNames(rule_of(bundle)).grouped(os.fspath(image) for image in images)
+    parts = names_of(bundle).grouped(os.fspath(image) for image in images)
     expected = {serial: len(paths) for serial, paths in parts.items()}
     paths = [path for own in parts.values() for path in own]
     found = inspect_parts(bundle, paths, explain, expected=expected)

@@ -1,0 +1,78 @@
+"""Lists of parts: which image shows which view of which part, where paths do not say so."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from segad_core.base.resources import guarded
+from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.errors import UsageError
+
+MOST_BYTES = 64 << 20
+_COLUMNS = ("path", "serial", "view")
+
+
+def use_part_list(bundle: Bundle, path: Path | None) -> None:
+    """Lets a bundle find parts in a list instead of in paths; does nothing if there is no list.
+
+    Raises:
+        UsageError: as `read_part_list`, or the bundle judges images.
+    """
+    rule, names = bundle.manifest.pipeline.parts, bundle.part_names
+    if path is None:
+        return
+    if rule is None or names is None:
+        raise UsageError(f"--parts {path}: the bundle judges images, not parts", "Leave it out.")
+    bundle.part_names = names.with_list(read_part_list(path, bool(rule.views)))
+
+
+def read_part_list(path: Path, with_views: bool) -> dict[str, tuple[str, str]]:
+    """The serial and the view of each image, by its absolute path.
+
+    Args:
+        path: a CSV file with the columns path, serial and view, separated by commas, semicolons or tabs. Its
+            paths are relative to its folder.
+        with_views: whether every image needs a view.
+
+    Raises:
+        UsageError: it cannot be read, lacks a column or a value, or names an image twice.
+        ResourceError: the machine failed.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for number, row in _rows(path):
+        image, serial, view = ((row.get(name) or "").strip() for name in _COLUMNS)
+        absent = [n for n, v in zip(_COLUMNS, (image, serial, view or not with_views), strict=True) if not v]
+        if absent:
+            raise UsageError(f"{path}:{number}: has no {' and no '.join(absent)}", "Fill it in.")
+        whole = os.path.abspath(path.parent / image)  # noqa: PTH100 (Path.resolve follows links)
+        if found.setdefault(whole, (serial, view)) != (serial, view):
+            what = f"{path}:{number}: names '{image}' again, as another part or view"
+            raise UsageError(what, "Remove one of the lines.")
+    if not found:
+        raise UsageError(f"{path}: lists no image", "Add a line for each image: path, serial, view.")
+    return found
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """The lines of the file by column, each with its number."""
+    try:
+        with guarded(f"reading {path}"), path.open(encoding="utf-8-sig", newline="") as file:
+            if os.fstat(file.fileno()).st_size > MOST_BYTES:
+                raise UsageError(f"{path}: has more than {MOST_BYTES >> 20} MiB", "Divide it.")
+            head = file.readline()
+            separator = max(",;\t", key=head.count)
+            names = [name.strip().lower() for name in next(csv.reader([head], delimiter=separator), [])]
+            if lacking := [name for name in _COLUMNS[:2] if name not in names]:
+                what = f"{path}: has no column {' and no column '.join(lacking)}, but {', '.join(names)}"
+                raise UsageError(what, "Name the columns path, serial and view in the first line.")
+            reader = csv.DictReader(file, fieldnames=names, delimiter=separator, restval="", strict=True)
+            for row in reader:
+                yield reader.line_num + 1, row
+    except (OSError, ValueError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(
+            f"{path}: cannot be read as a list of parts ({reason})", "Save it as CSV."
+        ) from error
