@@ -11,8 +11,9 @@
   `HasBadSubsets`, `HasContradictions`, `HasUnread`, `HasSizeCheck`, `KnowsOutputs`,
   `NeedsUnseenScores`, `FindsPartsInPaths`.
 - What plugins are given and return: `Sample`, `ImageBatch`, `ImageSet`, `Run`, `Checkpoint`, `Progress`,
-  `no_progress`, `Array`, `Arrays`, `Vectors`, `Layer`, `Shapes`, `Estimate`, `SegmentValues`, `Region`,
-  `GoodMaps`, `MapQuality`, `IGNORED`, `Work`, `Outcome`, `PartPattern`, `PartName`.
+  `no_progress`, `Array`, `Arrays`, `Vectors`, `Layer`, `Frame`, `Box`, `Tile`, `Tiling`, `Shapes`,
+  `Estimate`, `SegmentValues`, `Region`, `GoodMaps`, `MapQuality`, `IGNORED`, `Work`, `Outcome`,
+  `PartPattern`, `PartName`.
 - Errors: `SegadError` and its kinds `RecipeError`, `DataError`, `ImageError`, `NonFiniteError`,
   `PluginError`, `StoreError`, `UsageError`; `ResourceError` for faults of the machine, into which `guarded`
   turns what the system raises.
@@ -37,6 +38,7 @@ from segad_core.contracts import (
     IGNORED,
     Array,
     Arrays,
+    Box,
     Checkpoint,
     Classifier,
     Component,
@@ -51,6 +53,7 @@ from segad_core.contracts import (
     FinalClassifier,
     FindsPartsInPaths,
     FittedFeature,
+    Frame,
     GoodMaps,
     HasBadSubsets,
     HasContradictions,
@@ -89,6 +92,8 @@ from segad_core.contracts import (
     SegmentValues,
     Shapes,
     Stateful,
+    Tile,
+    Tiling,
     Trains,
     VectorClassifier,
     Vectors,
@@ -117,6 +122,7 @@ __all__ = [
     "IGNORED",
     "Array",
     "Arrays",
+    "Box",
     "Checkpoint",
     "Classifier",
     "Component",
@@ -132,6 +138,7 @@ __all__ = [
     "FinalClassifier",
     "FindsPartsInPaths",
     "FittedFeature",
+    "Frame",
     "GoodMaps",
     "HasBadSubsets",
     "HasContradictions",
@@ -178,6 +185,8 @@ __all__ = [
     "Shapes",
     "Stateful",
     "StoreError",
+    "Tile",
+    "Tiling",
     "Trains",
     "UsageError",
     "VectorClassifier",

@@ -24,7 +24,7 @@ class TilesSpec(Strict):
     """
 
     size: tuple[_Side, _Side]
-    overlap: Annotated[float, Field(ge=0.1, le=0.5)] = 0.25
+    overlap: Annotated[float, Field(ge=0.1, le=0.5)] = 0.375
     train: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     whole: tuple[_Side, _Side] | None = None
 

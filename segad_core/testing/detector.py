@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from segad_core.contracts import Detector, ImageBatch, Run, optional
+from segad_core.contracts import Detector, ImageBatch, Run, Tiles, Tiling, optional
 from segad_core.testing.checks import is_array, same, works
-from segad_core.testing.images import ArrayImageSet, Pixels, good_images
+from segad_core.testing.images import ArrayImageSet, Pixels, good_images, image_batch
 from segad_core.testing.scoring_learner import ScoringLearnerSuite
 from segad_core.testing.shared_training import Results
 
@@ -61,6 +61,19 @@ class DetectorSuite(ScoringLearnerSuite[Detector]):
         for count in (1, 3):
             maps = detector.anomaly_maps(self._batch(good_images(count, *self.size)))
             is_array(maps, (count, *self.size), np.float32, f"anomaly_maps() of {count} images")
+
+    def test_tiles_are_mapped_like_images(self) -> None:
+        """Where a recipe has tiles, batches of tiles come without files, and are mapped like images."""
+        by_name = optional.knows_images_by_name(type(self.make()))
+        if by_name or type(self).samples is not DetectorSuite.samples:
+            return
+        height, width = self.size
+        tiling = Tiling((height, 2 * width), Tiles(self.size, 0.25, 1, self.size), 4)
+        images = image_batch(good_images(2, height, 2 * width), self._encoder, self._layers())
+        tiles = images.cut([(i, tile) for i in range(2) for tile in tiling.tiles()])
+        with works("anomaly_maps() and image_scores() work on tiles, of which there are no files"):
+            results = self._use(self._trained(), tiles)
+        self._well_formed(results, len(tiles), self.size, f"{len(tiles)} tiles")
 
     def test_image_scores_are_finite_float64(self) -> None:
         """`image_scores` returns (N,) float64, all finite."""

@@ -228,6 +228,11 @@ def broadcasts(self, batch):
     return (np.abs(batch.features()["layer1"] - self.state()["mean"])).sum(axis=1).repeat(4, 1).repeat(4, 2)
 
 
+def needs_a_file(self, batch):
+    batch.full_size(0)
+    return Detector.anomaly_maps(self, batch)
+
+
 def two_entries(self):
     return {**Detector.state(self), "scale": np.ones(1)}
 
@@ -270,6 +275,7 @@ KILLED = "test_a_killed_training_goes_on"
 LACKS = "test_restore_refuses_what_is_incomplete"
 UNTRAINED = "test_without_trains_a_fit_changes_nothing"
 IGNORED = "test_what_is_ignored_changes_nothing"
+TILES = "test_tiles_are_mapped_like_images"
 SIZE = "test_images_of_another_size_are_mapped_or_refused"
 
 
@@ -337,7 +343,8 @@ SIZE = "test_images_of_another_size_are_mapped_or_refused"
         (detector(state=two_entries), LACKS),
         (detector(anomaly_maps=at_its_own_size), SIZE),
         (detector(anomaly_maps=broadcasts), SIZE),
-        (detector(anomaly_maps=looks_at_the_file), IGNORED),
+        (detector(anomaly_maps=looks_at_the_file), f"{IGNORED} {TILES}"),
+        (detector(anomaly_maps=needs_a_file), TILES),
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero")
