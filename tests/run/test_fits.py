@@ -99,6 +99,30 @@ def test_a_bundle_brings_images_to_size_as_the_run_did(home: Path, fit: str, siz
     assert segad("bundle", "verify", home / "b").exit_code == 0
 
 
+def test_images_of_several_shapes_in_one_batch(home: Path) -> None:
+    """As high as wide, and half as high: both are padded as they need, and their masks lie on them."""
+    for i, path in enumerate(sorted((home / "data").rglob("*.png"))):
+        if i % 2:
+            Image.open(path).resize((48, 36)).save(path)
+    recipe = write(home, size=[48, 48], fit="pad")
+    text = yaml.safe_load(recipe.read_text())
+    text["segmenter"] = "whole_image"
+    recipe.write_text(yaml.safe_dump(text))
+    words = ("--category", "a", "--row", "SegAD", "--device", "cpu", "--store", home / "store")
+    result = segad("fit", recipe, *words, "-o", home / "b")
+    assert result.exit_code == 0, said(result)
+    assert "of another shape than" in result.output or "shapes, from" in result.output
+    paths = sorted((home / "data" / "a" / "good").iterdir())[:4]
+    with Bundle.load(home / "b", "cpu") as bundle:
+        found = list(bundle.inspect(paths))
+        (turned,) = bundle.predict([np.full((48, 24, 3), 30, np.uint8)])
+    heights = [(one.segments == 0).any(axis=1).sum() for one in found]
+    assert heights == [Image.open(path).height for path in paths] and len(set(heights)) == 2
+    means = [float(np.asarray(Image.open(path), np.float64)[..., 0].mean()) for path in paths]
+    assert [one.features[0] for one in found] == pytest.approx(means)  # type: ignore[index]
+    assert turned.verdict == "UNKNOWN" and "another shape" in turned.reason
+
+
 def test_overlays_are_drawn(home: Path) -> None:
     recipe = write(home, size=[48, 48], fit="pad")
     words = ("--category", "a", "--row", "SegAD", "--device", "cpu", "--store", home / "store")

@@ -176,6 +176,35 @@ def test_vectors_of_tiles_are_pooled(home: Path) -> None:
         assert score == pytest.approx(np.mean(means) + np.max(means), rel=1e-5)
 
 
+def test_a_bundle_with_tiles_can_be_taught(home: Path) -> None:
+    """The vectors that it keeps are pooled over tiles, and so are those of the lesson."""
+    own = {"name": "C", "score": "means"}
+    recipe = write(home, rows=[own], classifiers={"means": {"use": "means"}}, detectors={})
+    words = ("--category", "a", "--row", "C", "--device", "cpu", "--store", home / "store")
+    assert segad("fit", recipe, *words, "-o", home / "b").exit_code == 0
+    fresh = np.random.default_rng(99).integers(10, 250, (48, 80, 1), np.uint8)
+    Image.fromarray(np.repeat(fresh, 3, axis=2)).save(home / "new.png")
+    result = segad("learn", home / "b", "--bad", home / "new.png", "-o", home / "taught", "--device", "cpu")
+    assert result.exit_code in (0, 4), said(result)
+    with Bundle.load(home / "b", "cpu") as bundle, Bundle.load(home / "taught", "cpu") as taught:
+        before, after = (one.predict([home / "new.png"])[0].score for one in (bundle, taught))
+    assert before is not None and after == before  # what is learnt changes nothing here
+    Image.fromarray(np.repeat(fresh[:40], 3, axis=2)).save(home / "other.png")
+    result = segad("learn", home / "b", "--bad", home / "other.png", "-o", home / "no", "--device", "cpu")
+    assert result.exit_code != 0 and "another shape" in result.output
+
+
+def test_maps_are_written_of_whole_images(home: Path) -> None:
+    recipe = write(home)
+    assert run_command(recipe).exit_code == 0
+    words = ("-o", home / "maps", "--store", home / "store", "--device", "cpu")
+    result = segad("maps", recipe, *words)
+    assert result.exit_code == 0, said(result)
+    (path, *_) = sorted((home / "maps").rglob("*.npy"))
+    image = pixels(home, f"{path.parent.name}/{path.stem}.png")
+    np.testing.assert_allclose(np.load(path), image, rtol=1e-5)
+
+
 def test_keys_tell_tilings_apart(home: Path) -> None:
     def keys(**tiles: Any) -> set[str]:
         recipe = write(home, tiles={**TILES, **tiles} if tiles else None)
