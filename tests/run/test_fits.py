@@ -44,7 +44,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write(home: Path, **image: Any) -> Path:
     drawn = {"use": "static_mask", "params": {"mask": "mask.png", "segments": ["left", "right"]}}
-    return small_runs.write(home, image=image, split=SPLIT, rows=ROWS, segmenter=drawn)
+    return small_runs.write(home, image=image, split=SPLIT, rows=ROWS, segmenter=drawn, final="logistic")
 
 
 def scores(home: Path, row: str) -> dict[str, float]:
