@@ -41,6 +41,7 @@ from segad_core.run.cells import FitCell, FitTask, RowTask, StatisticsTask
 from segad_core.run.environment import environment
 from segad_core.run.few_images import with_few_noted
 from segad_core.run.fit import STATE
+from segad_core.run.ignored import ignoring_of
 from segad_core.run.plan import CategoryPlan
 from segad_core.run.prepare import Prepared, prepare
 from segad_core.run.rows import read_final, segments_of
@@ -159,7 +160,9 @@ def _gathered(
     pipeline = pipeline.model_copy(update={"parts": rule})
     if not task.views:
         labelled = [data.samples[name] for name in task.scored_ids if data.has_label(name)]
-        files |= appearance_of(calibration, labelled, rule, pipeline.preprocessing())
+        ignore = ignoring_of(recipe, category)
+        ignored = ignore.build(device) if ignore else None
+        files |= appearance_of(calibration, labelled, rule, pipeline.preprocessing(), ignored)
     try:
         provenance = Provenance(
             segad=importlib.metadata.version("segad"),

@@ -11,6 +11,7 @@ from builders import data_set, run_command, said, segad
 from PIL import Image
 from small_runs import done, prepared, row, workplace, write
 
+from segad_core.bundle.format.appearance import FILE
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.errors import RecipeError, SegadError
 from segad_core.plugins.registry import Registry
@@ -264,3 +265,15 @@ def test_tiles_and_padding_ignore_the_same(home: Path, image: dict[str, Any]) ->
                 (region,) = found.regions
                 assert (region.x, region.y) == (columns.min(), rows.min())
                 assert (region.width, region.height) == (np.ptp(columns) + 1, np.ptp(rows) + 1)
+
+
+def test_how_good_images_look_does_not_depend_on_what_is_there(home: Path) -> None:
+    """Predictions look at grey, and so must what they are compared with."""
+    path, looks = write(home, rows=ROWS, ignore="ignore.png"), []
+    for value in (8, 9):
+        number_everything(home, value)
+        words = ("--category", "a", "--row", "Spotty", "--device", "cpu", "--store", home / "store")
+        result = segad("fit", path, *words, "-o", home / f"{value}")
+        assert result.exit_code == 0, said(result)
+        looks.append((home / f"{value}" / FILE).read_bytes())
+    assert looks[0] == looks[1]
