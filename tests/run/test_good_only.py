@@ -24,15 +24,18 @@ ROWS = ("  - {name: SegAD, detectors: [patchcore]}\n", GENERATED)
 SOME = ("test: {good: 4, bad: 3}", "test: {good: 21, bad: 0.5}")
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """30 good images, of which 21 are tested, 4 are the detector's and 5 the final classifier's."""
-    workshop(tmp_path, good=30, bad=0)
-    write_recipe(tmp_path, ROWS, SOME)
-    return tmp_path
+    place = tmp_path_factory.mktemp("good")
+    workshop(place, good=30, bad=0)
+    write_recipe(place, ROWS, SOME)
+    return place
 
 
 def fitted(home: Path, row: str) -> Path:
+    if (home / f"{row}.segad").exists():
+        return home / f"{row}.segad"
     words = ("--category", "a", "--row", row, "--store", home / "store", "-o", home / f"{row}.segad")
     result = segad("fit", home / "tiny.yaml", *words, "--device", "cpu")
     assert result.exit_code == 0, said(result)
@@ -136,11 +139,15 @@ def test_other_categories_keep_their_figures(tmp_path: Path) -> None:
     assert "category 'b': there are good images only" in text and "category 'a': there are" not in text
 
 
-def test_several_amounts_of_bad_images_are_one_without_any(home: Path) -> None:
+def test_several_amounts_of_bad_images_are_one_without_any(tmp_path: Path) -> None:
+    workshop(tmp_path, good=30, bad=0)
     recipe = write_recipe(
-        home, ROWS, SOME, ("detectors: {good: 4}", "detectors: {good: 4}\n  final: {bad: {amount: [2, 4]}}")
+        tmp_path,
+        ROWS,
+        SOME,
+        ("detectors: {good: 4}", "detectors: {good: 4}\n  final: {bad: {amount: [2, 4]}}"),
     )
     result = run_command(recipe, "--set", "split.hold_out=defects")
     assert result.exit_code == 0, said(result)
-    with (home / "runs/tiny/latest/results.csv").open() as file:
+    with (tmp_path / "runs/tiny/latest/results.csv").open() as file:
         assert [one["row"] for one in csv.DictReader(file)] == ["PatchCore", "Generated"]
