@@ -66,7 +66,8 @@ def learnt_from(rows: Sequence[RowTask]) -> Iterator[str]:
     for task in rows:
         good, bad = _counts(task)
         if not task.row.score and min(good, bad) < _SHOWN:
-            kind = "images and as many generated defects" if task.generated else f"and {bad} bad images"
+            unit = "parts" if task.views else "images"
+            kind = f"{unit} and as many generated defects" if task.generated else f"and {bad} bad {unit}"
             told[f"row '{task.row.name}' learns from {good} good {kind}"] = None
     yield from told
 

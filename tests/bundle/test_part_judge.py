@@ -98,6 +98,15 @@ def test_where_it_is_known_how_many_images_come_all_of_them_count() -> None:
     assert [p.prediction.verdict for p in judged(images)] == ["OK", "NG"]
 
 
+def test_a_part_whose_images_are_all_there_does_not_wait_for_the_end() -> None:
+    judge = PartJudge(rule(), THRESHOLD, {"S1": 1, "S2": 2})
+    (part,) = judge.take(seen("S1_A.png", 1.0))
+    assert part.prediction.reason == "view B is missing"
+    assert [*judge.take(seen("S2_B.png", 1.0))] == []
+    assert [one.prediction.verdict for one in judge.take(seen("S2_A.png", 1.0))] == ["OK"]
+    assert [*judge.rest()] == []
+
+
 def test_views_without_names_are_those_that_come() -> None:
     judge = PartJudge(
         PartRule(pattern=r"(?P<serial>S\d)", views=[], verdict="worst", missing="unknown"), THRESHOLD

@@ -189,6 +189,30 @@ def test_doubtful_images_make_a_doubtful_part_and_of_a_bad_part_are_not_learnt(
     assert [figures[f"n_{kind}"] for kind in ("good", "bad", "doubtful")] == ["4", "3", "1"]
 
 
+def test_a_defect_type_is_held_out_with_the_whole_part(home: Path) -> None:
+    """Also the views of its parts that show nothing, or another defect."""
+    views.views(home / "data", bad=10)
+    for path in sorted((home / "data" / "a" / "bad").glob("*.png")):
+        number = int(path.stem[2:5])
+        kind = "dent" if number % 2 else "burr"
+        kind = "scratch" if number == 15 and path.stem.endswith("A") else kind  # and a dent in the other view
+        (path.parent / kind).mkdir(exist_ok=True)
+        path.rename(path.parent / kind / path.name)
+    split = {**views.SPLIT, "test": {"good": 4, "bad": 6}, "hold_out": "defects"}
+    path = recipe(home, split=split)
+    dented = {f"SN0{n}" for n in (13, 15, 17, 19, 21)}
+    found = prepared(path)
+    (held_out,) = [s for fold, s in found.splits["a"].items() if fold.held_out == "dent"]
+    assert not {serial(i) for i in (*held_out.final, *held_out.detectors)} & dented
+    assert {serial(i) for i in held_out.test} & dented
+    said(run_command(path))
+    for line in lines(home, "parts.csv"):
+        if line["held_out"] == "dent":
+            assert line["unseen"] == str(int(line["part"] in dented))
+        if line["part"] == "SN015":
+            assert line["defect"] == "scratch,dent"
+
+
 def test_classifiers_learn_from_whole_parts_and_score_out_of_fold(home: Path) -> None:
     views.views(home / "data", one_bad=True)
     rows = [{"name": "SegAD", "detectors": ["spotty"], "classifier": "memory"}]
