@@ -132,7 +132,7 @@ def _print_manifest(
     size = sum(facts.size for facts in manifest.files.values())
     lines = [
         ("setup", f"row '{pipeline.row}' of category '{pipeline.category}', seed {pipeline.seed}"),
-        ("images", f"{pipeline.size[0]} x {pipeline.size[1]} pixels, batches of {pipeline.batch_size}"),
+        ("images", _images(pipeline)),
         ("read with", pipeline.decoding.in_words()),
         ("tiles", _tiles(pipeline)),
         ("made from", _sizes(pipeline.sizes)),
@@ -163,6 +163,11 @@ def _print_manifest(
             say(f"  {name:<13}{value}")
     for sentence in describe(point):
         say(f"{'':15}{sentence}")
+
+
+def _images(pipeline: Pipeline) -> str:
+    fit = {"pad": ", padded", "crop": ", cropped"}.get(pipeline.fit or "", "")
+    return f"{pipeline.size[0]} x {pipeline.size[1]} pixels{fit}, batches of {pipeline.batch_size}"
 
 
 def _tiles(pipeline: Pipeline) -> str:

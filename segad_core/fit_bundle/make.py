@@ -155,7 +155,8 @@ def _gathered(
     pipeline, files = pipeline_of(recipe, task, segments, names)
     unasked = {*split.unused, *split.doubtful}
     sizes = [fact.size for image, fact in facts.items() if image not in unasked]
-    pipeline = pipeline.model_copy(update={"sizes": SizeFacts.of(sizes, pipeline.size)})
+    known = SizeFacts.of(sizes, pipeline.size, recipe.skeleton.image.fit)
+    pipeline = pipeline.model_copy(update={"sizes": known})
     rule = part_rule(recipe, task, parts)
     pipeline = pipeline.model_copy(update={"parts": rule})
     if not task.views:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
+from segad_core.contracts import Fit
+
 Size = tuple[int, int]
 """Height and width in pixels."""
 
@@ -32,9 +34,15 @@ def squeeze(original: Size, size: Size) -> float:
     return max(factor, 1 / factor)
 
 
-def enlargement(original: Size, size: Size) -> float:
-    """How many times an image is enlarged, as the mean of both sides' factors; below 1 if it is shrunk."""
-    return float(sqrt(size[0] * size[1] / (original[0] * original[1])))
+def enlargement(original: Size, size: Size, fit: Fit = "stretch") -> float:
+    """How many times an image is enlarged; below 1 if it is shrunk.
+
+    Where it is stretched, that is the mean of both sides' factors.
+    """
+    factors = size[0] / original[0], size[1] / original[1]
+    if fit == "stretch":
+        return sqrt(factors[0] * factors[1])
+    return min(factors) if fit == "pad" else max(factors)
 
 
 def same_ratio(first: Size, second: Size) -> bool:

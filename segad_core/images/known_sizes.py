@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from math import ceil
 
+from segad_core.contracts import Fit
 from segad_core.errors import ImageError
 from segad_core.images.geometry import (
     MOST_SQUEEZE,
@@ -73,7 +74,9 @@ def known_shapes(sizes: Collection[Size]) -> list[KnownShape]:
     return sorted(found, key=lambda shape: -shape.images)
 
 
-def check_like(size: Size, shapes: Collection[KnownShape], smallest: Size, frame: Size) -> None:
+def check_like(
+    size: Size, shapes: Collection[KnownShape], smallest: Size, frame: Size, fit: Fit = "stretch"
+) -> None:
     """Checks that an image has a shape and a size like those that a setup was made from.
 
     An image may be as small as it likes until it has to be enlarged by more than a quarter, and by more than
@@ -83,7 +86,7 @@ def check_like(size: Size, shapes: Collection[KnownShape], smallest: Size, frame
         size: of the image.
         shapes: that are known.
         smallest: the known size that is enlarged most.
-        frame: the size to which images are brought.
+        frame, fit: the size to which images are brought, and how.
 
     Raises:
         ImageError: it has not; the message names the expected sizes.
@@ -96,10 +99,10 @@ def check_like(size: Size, shapes: Collection[KnownShape], smallest: Size, frame
             f"was made from: {expected}",
             "Pass images of that view, not cropped or turned, or make a bundle from such images too.",
         )
-    most = MOST_SQUEEZE * max(1.0, enlargement(smallest, frame))
-    if enlargement(size, frame) > most:
+    most = MOST_SQUEEZE * max(1.0, enlargement(smallest, frame, fit))
+    if enlargement(size, frame, fit) > most:
         usual = known[0].usual
-        factor = enlargement(usual, frame) / most
+        factor = enlargement(usual, frame, fit) / most
         least = ceil(usual[0] * factor), ceil(usual[1] * factor)
         raise ImageError(
             f"has {in_words(size)} pixels (width x height), too few: the bundle was made from images of "

@@ -107,7 +107,7 @@ def _of_other_shapes(sizes: Mapping[str, Size]) -> Iterator[str]:
 
 def _enlarged(sizes: Mapping[str, Size], spec: ImageSpec) -> Iterator[str]:
     """Images that are enlarged although most are not: thumbnails among photographs."""
-    factors = {image: enlargement(size, spec.size) for image, size in sizes.items()}
+    factors = {image: enlargement(size, spec.size, spec.fit) for image, size in sizes.items()}
     small = [image for image, factor in factors.items() if factor > MOST_SQUEEZE]
     if 0 < 2 * len(small) < len(sizes):
         smallest = max(small, key=lambda image: factors[image])

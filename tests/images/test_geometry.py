@@ -29,6 +29,7 @@ def test_an_enlargement_is_the_mean_of_both_sides() -> None:
     assert enlargement((64, 128), (256, 512)) == 4
     assert enlargement((64, 256), (256, 256)) == 2  # 4 and 1
     assert enlargement((1024, 1024), (256, 256)) == 0.25
+    assert enlargement((64, 256), (256, 256), "pad") == 1 and enlargement((64, 256), (256, 256), "crop") == 4
 
 
 def test_sizes_that_fit_by_hand() -> None:

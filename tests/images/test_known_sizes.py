@@ -64,6 +64,16 @@ def test_where_ratios_differ_they_may_differ_a_little_more() -> None:
     assert accepted((1000, 1111), sizes)
 
 
+def test_padded_images_may_be_small_as_long_as_they_are_shrunk() -> None:
+    """250 x 10 in 256 x 256 is hardly enlarged where it is padded; stretched, its sides are, in the mean."""
+    known = known_shapes([(200, 5000)] * 3)
+    check_like((10, 250), known, (200, 5000), FRAME, "pad")
+    with pytest.raises(ImageError, match="too few"):
+        check_like((8, 200), known, (200, 5000), FRAME, "pad")
+    with pytest.raises(ImageError, match="too few"):
+        check_like((10, 250), known, (200, 5000), FRAME)
+
+
 def test_a_stray_shape_does_not_let_in_what_is_between() -> None:
     sizes = [(1000, 1000)] * 50 + [(1000, 2000)]
     assert accepted((1000, 2000), sizes) and not accepted((1000, 1500), sizes)

@@ -22,7 +22,7 @@ from segad_core.base.checked import Digest, Strict, Text, first_of, printable, s
 from segad_core.base.decoding import Bayer, Decoding, Page, Value
 from segad_core.base.json_file import parse_json
 from segad_core.bundle.format.names import REMEDY
-from segad_core.contracts import Tiles
+from segad_core.contracts import Fit, Tiles
 from segad_core.contracts.frame import LONGEST_SIDE
 from segad_core.contracts.tiles import MOST_TILES
 from segad_core.errors import BundleError
@@ -106,9 +106,9 @@ class SizeFacts(Strict):
     shapes: Annotated[list[ShapeFacts], FailFast(), Field(min_length=1, max_length=1000)]
 
     @classmethod
-    def of(cls, sizes: Collection[Size], frame: Size) -> SizeFacts:
+    def of(cls, sizes: Collection[Size], frame: Size, fit: Fit) -> SizeFacts:
         """What to keep of the sizes of images, one for each, which are brought to the size `frame`."""
-        smallest = max(sorted(sizes), key=lambda size: enlargement(size, frame))
+        smallest = max(sorted(sizes), key=lambda size: enlargement(size, frame, fit))
         shapes = [ShapeFacts.model_validate(vars(shape)) for shape in known_shapes(sizes)]
         return cls(smallest=smallest, shapes=shapes)
 

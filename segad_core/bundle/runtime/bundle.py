@@ -223,7 +223,8 @@ class Bundle:
                 remedy = "Pass images of the shape that the bundle was made for."
                 raise ImageError(error.what, remedy) from error
         if given.sizes is not None:
-            check_like((height, width), given.sizes.known(), given.sizes.smallest, given.size)
+            how = given.preprocessing()
+            check_like((height, width), given.sizes.known(), given.sizes.smallest, how.size, how.fit)
 
     def _inspect(self, opened: Sequence[Opened], explain: bool) -> list[Inspection]:
         """Scores images together; if that fails, each alone, so that one cannot spoil the others."""
