@@ -12,7 +12,8 @@ from segad_core.cli.common import DEBUG, DEVICE, JSON, NO_PLUGINS, reports_error
 from segad_core.cli.out import say, say_json
 
 if TYPE_CHECKING:
-    from segad_core.bundle.format.manifest import Manifest, Pipeline, PluginUse, SizeFacts
+    from segad_core.bundle.format.manifest import Ignore, Manifest, Pipeline, PluginUse, SizeFacts
+    from segad_core.bundle.format.regions import Limits
     from segad_core.bundle.runtime.selftest import Verification
     from segad_core.operate.operating_point import OperatingPoint
     from segad_core.operate.parts import PartRule
@@ -35,6 +36,7 @@ def show(bundle: Path, as_json: bool) -> int:
     from segad_core.bundle.format.appearance import good_by_view
     from segad_core.bundle.format.container import Container
     from segad_core.bundle.format.operating_point import read_operating_point
+    from segad_core.bundle.format.regions import read_limits
     from segad_core.cli.point import doubts, learnt_from, say_doubts
     from segad_core.operate.operating_point import plain
 
@@ -43,6 +45,7 @@ def show(bundle: Path, as_json: bool) -> int:
         container.verify()
         manifest, point = container.manifest, read_operating_point(container)
         recipe, good = container.text("recipe.yaml"), good_by_view(container)
+        limits = read_limits(container)
         learnt, messages = learnt_from(container), doubts(container, point)
     finally:
         container.close()
@@ -50,7 +53,7 @@ def show(bundle: Path, as_json: bool) -> int:
         shown: dict[str, Any] = {"bundle": str(bundle), **manifest.model_dump(mode="json")}
         say_json(shown | {"operating_point": plain(point), "warnings": messages, "recipe": recipe})
     else:
-        _print_manifest(bundle, manifest, point, good, learnt)
+        _print_manifest(bundle, manifest, point, good, learnt, limits)
         say_doubts(messages)
     return 0
 
@@ -123,7 +126,12 @@ def segments(bundle: Path, as_json: bool, device: str, no_plugins: bool) -> int:
 
 
 def _print_manifest(
-    bundle: Path, manifest: Manifest, point: OperatingPoint, good: Counter[str], learnt: str
+    bundle: Path,
+    manifest: Manifest,
+    point: OperatingPoint,
+    good: Counter[str],
+    learnt: str,
+    limits: Limits | None,
 ) -> None:
     from segad_core.operate.description import describe, in_units
 
@@ -141,7 +149,9 @@ def _print_manifest(
         ("segments", ", ".join(pipeline.segments)),
         ("switched off", ", ".join(pipeline.off or [])),
         ("weights", ", ".join(f"{name} {weight:g}" for name, weight in (pipeline.weights or {}).items())),
+        ("ignored", _ignored(pipeline.ignore) if pipeline.ignore else ""),
         ("features", str(len(pipeline.names)) if pipeline.names else ""),
+        ("regions", f"above what {limits.good:.4g} of {limits.images} good images show" if limits else ""),
         ("learnt from", learnt),
         ("taught", f"{provenance.learnt} images since it was made" if provenance.learnt else ""),
         ("data", f"{provenance.dataset}, digest {provenance.data[:16]}, split {provenance.splits[:16]}"),
@@ -205,6 +215,13 @@ def _parts_judged(rule: PartRule) -> str:
     return f"{views}: {how}{missing}; " + (
         f"found by '{rule.pattern}'" if rule.pattern else "named by a list"
     )
+
+
+def _ignored(ignore: Ignore) -> str:
+    """What is never inspected, in words."""
+    parts = ["what a mask marks"] if ignore.mask else []
+    parts += [f"the segment 'ignore' of {use.use.partition(':')[2]}" for use in ignore.segmenters]
+    return " and ".join(parts)
 
 
 def _parts(manifest: Manifest) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from segad_core.bundle.format.regions import FILE, WHOLE, Limits, limits_json
@@ -11,6 +12,8 @@ from segad_core.run.cells import RowTask
 from segad_core.run.limits import highest_of_good
 from segad_core.scoring.highest import limits_of
 from segad_core.store.store import Store
+
+log = logging.getLogger("segad.bundle")
 
 
 def region_files(
@@ -35,6 +38,10 @@ def region_files(
     """
     spec = recipe.skeleton.regions
     values = highest_of_good(task, tasks, store, device, progress) if spec else {}
+    if spec and not values:
+        log.info(
+            "row '%s' has no maps, so its bundle gives no regions", task.row.name, extra={"notice": True}
+        )
     if not spec or not values:
         return {}
     names = list(segments) or [WHOLE]

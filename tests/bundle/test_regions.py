@@ -157,6 +157,7 @@ def spot(number: int) -> tuple[int, int]:
 def test_a_bundle_finds_the_spot(home: Path, row: str) -> None:
     bundle = fitted(home, row, regions=True, image={"size": [48, 48], "scale": 0.25})
     stored = json.loads((bundle / "regions.json").read_text())
+    assert f"above what 0.99 of {stored['images']} good images show" in segad("bundle", "show", bundle).output
     assert stored["good"] == 0.99 and stored["scale"] == 0.25
     assert stored["images"] == (12 if row == "SegAD" else 4)  # of 24: 4 are tested, 8 train the detector
     (limit,) = stored["limits"]["spotty"].values()
@@ -301,3 +302,18 @@ def test_boxes_are_those_of_the_image_without_padding_and_with_what_is_cropped(h
                 assert found.regions[0].area == 8 * (bottom - top)
             else:
                 assert found.regions == ()
+
+
+def test_a_classifier_alone_has_no_regions_and_fit_says_so(home: Path, caplog: Any) -> None:
+    path = write(
+        home,
+        classifiers={"memory": {"use": "memory", "split": {"good": "rest", "bad": "rest"}}},
+        rows=[{"name": "Memory", "score": "memory"}],
+        regions=True,
+    )
+    words = ("--category", "a", "--row", "Memory", "--device", "cpu", "--store", home / "store")
+    with caplog.at_level("INFO"):
+        result = segad("fit", path, *words, "-o", home / "b")
+    assert result.exit_code == 0, said(result)
+    assert not (home / "b" / "regions.json").exists()
+    assert "row 'Memory' has no maps" in caplog.text

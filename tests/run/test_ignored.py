@@ -159,6 +159,7 @@ def test_a_bundle_gives_the_same_scores_whatever_is_there(home: Path, tmp_path: 
     assert "ignore" not in before["s"]
     shown = segad("bundle", "show", home / "s")
     assert "part" in shown.output and "ignore," not in shown.output
+    assert "the segment 'ignore' of static_mask" in shown.output
     overlays = segad("predict", home / "s", home / "data" / "a" / "bad" / "000.png", "--overlays", home / "o")
     assert overlays.exit_code == 0, said(overlays)
     picture = np.asarray(Image.open(next((home / "o").rglob("*.jpg"))))
