@@ -13,7 +13,7 @@ def knowable(good: int, bad: int, unit: str = "image") -> str:
     step = f"one good {unit} changes the rate of false rejects by {100 / good:.1f} points"
     if not bad:
         most = clopper_pearson(0, good, 0.9)[1]  # one-sided, with a confidence of 95%
-        return f"{step}; with none rejected, up to {100 * most:.1f}% of good parts may be"
+        return f"{step}; with none rejected, up to {100 * most:.1f}% of all good parts may be rejected"
     low, _ = auroc_interval(1.0, good, bad)
     lowest = math.floor(0.05 * (bad - 1)) + 1
     rests = f"the lowest bad {unit}" if lowest == 1 else f"the lowest {lowest} bad {unit}s"

@@ -21,7 +21,7 @@ def test_many() -> None:
 
 def test_good_ones_alone() -> None:
     """0.05^(1/59) is 0.9505: 59 parts without a reject show a rate of 5%."""
-    assert knowable(59, 0).endswith("with none rejected, up to 5.0% of good parts may be")
+    assert knowable(59, 0).endswith("with none rejected, up to 5.0% of all good parts may be rejected")
     assert "AUROC" not in knowable(59, 0)
 
 
