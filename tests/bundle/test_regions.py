@@ -304,16 +304,16 @@ def test_boxes_are_those_of_the_image_without_padding_and_with_what_is_cropped(h
                 assert found.regions == ()
 
 
-def test_a_classifier_alone_has_no_regions_and_fit_says_so(home: Path, caplog: Any) -> None:
+def test_a_classifier_alone_has_no_regions_and_fit_says_so(home: Path) -> None:
     path = write(
         home,
-        classifiers={"memory": {"use": "memory", "split": {"good": "rest", "bad": "rest"}}},
-        rows=[{"name": "Memory", "score": "memory"}],
+        encoder="tinyencoder",
+        classifiers={"probe": {"use": "linear_probe", "params": {"layers": ["layer1"]}}},
+        rows=[{"name": "Probe", "score": "probe"}],
         regions=True,
     )
-    words = ("--category", "a", "--row", "Memory", "--device", "cpu", "--store", home / "store")
-    with caplog.at_level("INFO"):
-        result = segad("fit", path, *words, "-o", home / "b")
+    words = ("--category", "a", "--row", "Probe", "--device", "cpu", "--store", home / "store")
+    result = segad("fit", path, *words, "-o", home / "b")
     assert result.exit_code == 0, said(result)
     assert not (home / "b" / "regions.json").exists()
-    assert "row 'Memory' has no maps" in caplog.text
+    assert "row 'Probe' has no maps" in result.output
