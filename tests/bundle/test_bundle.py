@@ -24,8 +24,9 @@ from trained_bundles import ROWS, bad, bundle_of, good, home, run_scores
 
 import segad_core
 from segad_core.base.parallel import compute_threads
-from segad_core.bundle.runtime.bundle import Bundle, Inspection, _compare_threads
+from segad_core.bundle.runtime.bundle import Bundle, Inspection
 from segad_core.bundle.runtime.learning import learn
+from segad_core.bundle.runtime.made_with import compare_threads
 from segad_core.bundle.runtime.prediction import Contribution, parted, readable
 from segad_core.bundle.runtime.selftest import verify
 from segad_core.contracts import MapQuality
@@ -561,7 +562,7 @@ def test_another_number_of_threads_is_told_once(
     caplog.clear()
     for recorded in (None, True, "1"):  # an older bundle, and somebody's own
         bundle.manifest.provenance.environment["threads"] = recorded
-        _compare_threads(bundle.container)
+        compare_threads(bundle.container)
     assert not caplog.records
 
 
