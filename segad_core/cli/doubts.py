@@ -101,7 +101,8 @@ def doubts(
 
     judging, opened = only_row(checked, row), Store(store)
     with observing(registry) as hook:
-        prepared = prepare(judging, opened, partial(report, hook, ""), device)
+        shown = checked.skeleton.parts
+        prepared = prepare(judging, opened, partial(report, hook, ""), device, shown)
         found = judge(judging, prepared, opened, device, hook)
     about = About(checked.name, judging.rows[0].name, most)
     page = doubts_page(found, checked.skeleton.image.decoding(), about)

@@ -16,6 +16,7 @@ from segad_core.images import Facts, Inventory, check_labels, take_inventory
 from segad_core.images.frames import check_in_frame
 from segad_core.images.levels import unused
 from segad_core.recipe import Recipe
+from segad_core.recipe.parts_spec import PartsSpec
 from segad_core.run.final_checks import check_finals, note_seen_scores
 from segad_core.run.ignored import ignoring_of
 from segad_core.run.judged_parts import judged_parts, together
@@ -96,8 +97,17 @@ def prepare(
     store: Store,
     progress: Progress = no_progress,
     device: str = "cpu",
+    shown: PartsSpec | None = None,
 ) -> Prepared:
     """Reads every image, splits, checks for leaks, and plans.
+
+    Args:
+        recipe: what to do.
+        store: remembers what images are.
+        progress: is told how far it is.
+        device: where plugins are checked.
+        shown: the parts whose images a recipe without `parts` judges one by one: those of other views are not
+            used, and that images are counted is meant.
 
     Raises:
         SegadError: the recipe does not suit the data; nothing has been trained.
@@ -131,8 +141,8 @@ def prepare(
         left_out = _left_out(recipe, category, samples)
         samples = [sample for sample in samples if sample.id not in left_out]
         views: tuple[str, ...] = ()
-        if recipe.skeleton.parts:
-            samples, views = with_views(recipe.skeleton.parts, category, samples, notes)
+        if spec := recipe.skeleton.parts or shown:
+            samples, views = with_views(spec, category, samples, notes)
             if together(recipe):
                 check_finals(recipe, category, views)
         image = recipe.skeleton.image
@@ -151,7 +161,7 @@ def prepare(
         listed = [sample for sample in samples if sample.id in inventory.facts]
         wanted = split.final.bad.origin == "subsets"
         subsets = _without(left_out, optional.bad_subsets(dataset, category)) if wanted else {}
-        parts = judged_parts(recipe, category, samples, views, inventory, notes)
+        parts = None if shown else judged_parts(recipe, category, samples, views, inventory, notes)
         labelled = replace(inventory, samples=parts.labelled(inventory.samples)) if parts else inventory
         groups = find_groups(split.group, category, labelled, notes)
         if groups:
@@ -268,8 +278,11 @@ def _report_scaled(inventory: Inventory, category: str, decoding: Decoding) -> N
     scaled = {image: facts.highest or 0 for image, facts in inventory.facts.items() if facts.scaled}
     if not scaled:
         return
-    how = f"{decoding.white} as white" if decoding.window is None else "the recipe's window"
     highest = max(scaled.values())
+    how, remedy = "the recipe's window", ""
+    if decoding.window is None:
+        how = f"{decoding.white} as white"
+        remedy = "; if white has another value in these images, set image.white in the recipe"
     log.warning(
         "category '%s': %d image%s of 16 bits (the first: '%s') scaled to 8 bits with %s; %s",
         category,
@@ -277,7 +290,5 @@ def _report_scaled(inventory: Inventory, category: str, decoding: Decoding) -> N
         "s" * (len(scaled) > 1),
         next(iter(scaled)),
         how,
-        unused(highest, decoding)
-        or f"the highest value found is {highest}; if white has another value in these images, set "
-        "image.white in the recipe",
+        unused(highest, decoding) or f"the highest value found is {highest}{remedy}",
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load
@@ -30,9 +32,7 @@ def score_row(task: RowTask, store: Store, device: str, progress: Progress) -> N
     else:
         names = view_names(feature_table(task, task.table, store)[1], task.views)
         learnt, labels = training_table(task, store)
-        assert task.row.final is not None
-        built: FinalClassifier = task.row.final.build(task.category, device)
-        final = weighted(built, without_views(names, task.views), dict(task.row.weights))
+        final = untrained_final(task, without_views(names, task.views), device)
         run = Run(np.random.SeedSequence(task.seed), progress, checkpoint, _groups(task, len(labels)))
         final.fit(learnt, names, labels, run)
         scores = np.asarray(final.margins(scored_table(task, store)), np.float64)
@@ -40,6 +40,19 @@ def score_row(task: RowTask, store: Store, device: str, progress: Progress) -> N
     _check(task, scores)
     store.put(key, "row", {_SCORES: npy(scores), **files}, distributions(task.row.final))
     checkpoint.clear()
+
+
+def untrained_final(task: RowTask, names: Sequence[str], device: str) -> FinalClassifier:
+    """The final classifier of a SegAD row, with the row's weights of segments.
+
+    Args:
+        task: of the row.
+        names: of the features, in which the segment comes first.
+        device: where it runs.
+    """
+    assert task.row.final is not None
+    built: FinalClassifier = task.row.final.build(task.category, device)
+    return weighted(built, names, dict(task.row.weights))
 
 
 def training_table(task: RowTask, store: Store) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

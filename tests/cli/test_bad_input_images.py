@@ -184,6 +184,7 @@ def test_images_that_are_damaged_alike_are_named_apart(tmp_path: Path) -> None:
 def test_grey_of_16_bits_is_scaled_and_said(tmp_path: Path) -> None:
     workshop(tmp_path)
     wide = (picture(500)[:, :, 0].astype(np.uint16) * 16).clip(0, 4095)
+    wide[0, 0] = 0
     (tmp_path / "data" / "a" / "good" / "wide.png").write_bytes(png16(wide))
     result = run_command(write_recipe(tmp_path, ("size: [48, 48]", "size: [48, 48], white: 4095")))
     warning = (
@@ -194,6 +195,12 @@ def test_grey_of_16_bits_is_scaled_and_said(tmp_path: Path) -> None:
     assert f"warning: {warning}\n" in said(result)
     assert warning in (tmp_path / "runs" / "tiny" / "latest" / "run.log").read_text()
     assert result.exit_code == 0
+
+    checked = segad("check", write_recipe(tmp_path, ("size: [48, 48]", "size: [48, 48], window: [0, 255]")))
+    assert f"scaled to 8 bits with the recipe's window; the highest value found is {wide.max()}\n" in said(
+        checked
+    )
+    assert "image.white" not in checked.output  # which a window excludes
 
     decoded = decode(tmp_path / "data" / "a" / "good" / "wide.png", Decoding(4095))
     assert decoded.scaled

@@ -11,8 +11,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import fakes
 import numpy as np
 import pytest
+import views
 from builders import said, segad, workshop, write_recipe
 from numpy.typing import NDArray
 from PIL import Image
@@ -69,6 +71,15 @@ class Remembers:
         return np.array([1000.0 * self.known.get(one, 0) for one in features[:, 0]])
 
 
+class Sums(Remembers):
+    """One whose score is what the feature contributes: its value."""
+
+    params = device = None
+
+    def contributions(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.concatenate([features, np.zeros((len(features), 1))], axis=1)
+
+
 class Case:
     """A SegAD row of which the features of an image are its number, without anything being computed."""
 
@@ -91,7 +102,7 @@ class Case:
             scored=tuple(scored),
             table=SimpleNamespace(segment_keys=["s"], name="real"),
             generated=SimpleNamespace(name="generated") if generated else None,
-            row=SimpleNamespace(final=final),
+            row=SimpleNamespace(final=final, weights=()),
         )
         facts = {s.id: Facts(s.id, s.id, False, (1, 1)) for s in self.samples}
         self.prepared: Any = SimpleNamespace(
@@ -145,6 +156,32 @@ def test_generated_defects_leave_with_their_image(monkeypatch: pytest.MonkeyPatc
         assert known == good | {100 + one for one in good}
         assert labels == [0] * len(good) + [1] * len(good)
         assert not {float(s.id) for s in case.samples if s.label == 1} & known
+
+
+def test_weights_of_segments_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the row's own scores."""
+    case = Case(monkeypatch)
+    case.task.row = SimpleNamespace(
+        final=SimpleNamespace(build=lambda *_: Sums(case.trainings)), weights=(("n", 0.25),)
+    )
+    assert case.scores() == {s.id: 0.25 * float(s.id) for s in case.samples if s.label is not None}
+    assert len(case.trainings) == 5
+
+
+@pytest.mark.parametrize("shown", [["A", "B"], None])
+def test_parts_are_judged_image_by_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: list[str] | None
+) -> None:
+    """Views that the recipe leaves out neither train nor are judged; no advice to set what is set."""
+    fakes.install(monkeypatch)
+    views.views(tmp_path / "data", names="ABC")
+    recipe = views.recipe(tmp_path, parts={"views": shown})
+    where = ["-o", tmp_path / "d.html", "--store", tmp_path / "store", "--device", "cpu"]
+    text = said(segad("datasets", "doubts", recipe, *where))
+    assert "set 'parts'" not in text
+    assert ("leaves out the images of other views: C (19)" in text) == bool(shown)
+    judged = [one["image"] for one in csv.DictReader(io.StringIO((tmp_path / "d.csv").read_text()))]
+    assert {image[-5] for image in judged} == {*(shown or "ABC")}
 
 
 def test_too_few_images_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.contracts import FinalClassifier, Run
+from segad_core.contracts import Run
 from segad_core.errors import DataError
 from segad_core.run.cells import FitTask, RowTask, ScoresTask, StatisticsTask, Task
 from segad_core.run.prepare import Prepared
-from segad_core.run.rows import feature_table
+from segad_core.run.rows import feature_table, untrained_final
 from segad_core.split.folds import stratified_folds
 from segad_core.store.store import Store
 from segad_core.store.values import read_values
@@ -102,9 +102,8 @@ def _margins(
     prepared: Prepared,
     device: str,
 ) -> NDArray[np.float64]:
-    assert task.row.final is not None
     learnt, labels, groups = table
-    final: FinalClassifier = task.row.final.build(task.category, device)
+    final = untrained_final(task, names, device)
     known = prepared.groups[task.category] is not None
     final.fit(learnt, names, labels, Run(np.random.SeedSequence(task.seed), groups=groups if known else None))
     return np.asarray(final.margins(features), np.float64)
@@ -127,7 +126,7 @@ def _count(task: RowTask, labels: Mapping[str, int], groups: Mapping[str, int]) 
         word = "good" if apart[0] < 2 else "bad"
         raise DataError(
             f"category '{task.category}', seed {task.fold}: has {min(apart)} {word} images or groups of them "
-            "to judge others by, and needs 2",
+            "to judge others by; at least 2 are needed",
             f"Add {word} images.",
         )
     return min(FOLDS, *apart)
