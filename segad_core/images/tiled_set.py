@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +22,16 @@ Parts = tuple[tuple[int, Tile], ...]
 _Cut = tuple[NDArray[np.uint8], NDArray[np.bool_] | None]
 
 
+def has_overview(batch: ImageBatch) -> bool:
+    """Whether learners that are no detectors see images in another way: in tiles, or without padding."""
+    return batch.tiling is not None or any(frame.padded for frame in batch.frames or ())
+
+
 def overview(batch: ImageBatch) -> ImageBatch:
-    """Images in tiles, shrunk so that a network can see them whole; made once for a batch."""
+    """Images whole and without padding, stretched to one size; made once for a batch."""
     if "overview" not in batch.memo:
-        assert batch.tiling is not None
-        batch.memo["overview"] = _shrunk(batch, batch.tiling.wanted.whole)
+        size = (batch.pixels.shape[1], batch.pixels.shape[2])
+        batch.memo["overview"] = _shrunk(batch, batch.tiling.wanted.whole if batch.tiling else size)
     found: ImageBatch = batch.memo["overview"]
     return found
 
@@ -33,8 +39,16 @@ def overview(batch: ImageBatch) -> ImageBatch:
 def _shrunk(batch: ImageBatch, size: tuple[int, int]) -> ImageBatch:
     ignored = batch.ignored
     if ignored is not None:
-        ignored = np.stack([touched(one, size) for one in ignored])
-    return batch.seen_as(np.stack([resize(one, size) for one in batch.pixels]), ignored)
+        masks = [touched(one, size) for one in _inside(batch, ignored)]
+        ignored = np.stack(masks) if any(mask.any() for mask in masks) else None
+    return batch.seen_as(np.stack([resize(one, size) for one in _inside(batch, batch.pixels)]), ignored)
+
+
+def _inside(batch: ImageBatch, arrays: NDArray[Any]) -> list[NDArray[Any]]:
+    """Arrays (N or 1, H, W, ...) of images, each without the padding."""
+    if batch.frames is None:
+        return list(arrays)
+    return [arrays[i if len(arrays) > 1 else 0][frame.image.slices()] for i, frame in enumerate(batch.frames)]
 
 
 def chosen_parts(images: int, tiles: Sequence[Tile], most: int) -> Parts:
@@ -53,7 +67,7 @@ def chosen_parts(images: int, tiles: Sequence[Tile], most: int) -> Parts:
 
 @dataclass
 class OverviewSet(FileImageSet):
-    """The images of a set, whole and shrunk.
+    """The images of a set, whole and without padding, stretched to one size.
 
     Attributes:
         whole: the images at their size.
@@ -80,8 +94,14 @@ class OverviewSet(FileImageSet):
     def ignored(self) -> NDArray[np.bool_] | None:
         """As in `ImageSet`."""
         assert self.whole is not None
-        masks = self.whole.ignored()
-        return None if masks is None else np.stack([touched(one, self.preprocessing.size) for one in masks])
+        if self.whole.ignoring is None:
+            return None
+        blank = np.zeros((1, *self.preprocessing.size), np.bool_)
+        masks = [
+            np.broadcast_to(blank if batch.ignored is None else batch.ignored, (len(batch), *blank.shape[1:]))
+            for batch in self.batches()
+        ]
+        return np.concatenate(masks)
 
 
 @dataclass
@@ -158,10 +178,10 @@ def _cut(batch: ImageBatch, place: int, tile: Tile) -> _Cut:
 
 
 def shown_whole(images: FileImageSet) -> OverviewSet:
-    """The images of a set that is divided into tiles, whole and shrunk."""
+    """The images of a set that is divided into tiles or padded, as `overview` shows them."""
     tiles = images.preprocessing.tiles
-    assert tiles is not None
-    how = replace(images.preprocessing, size=tiles.whole, fit="stretch", tiles=None)
+    size = tiles.whole if tiles else images.preprocessing.size
+    how = replace(images.preprocessing, size=size, fit="stretch", tiles=None)
     return OverviewSet(
         images.samples, how, images.encoder, images.layers, images.progress, images.keep, whole=images
     )

@@ -1,4 +1,4 @@
-"""What a training sees of its images: all of them, tiles of them, or all of them shrunk."""
+"""What a training sees of its images: all of them, tiles of them, or all of them stretched to a size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.contracts import Component, Detector, VectorClassifier
+from segad_core.contracts import Component, Detector, LearningSegmenter, VectorClassifier
 from segad_core.images import FileImageSet
 from segad_core.images.tiled_set import TiledImageSet, in_tiles, shown_whole
 from segad_core.scoring.tiled import works_on_tiles
@@ -28,8 +28,10 @@ class Views:
 
     def of(self, learner: Component) -> FileImageSet:
         """What a learner trains on."""
-        if self.images.preprocessing.tiles is None or isinstance(learner, VectorClassifier):
-            return self.images  # it learns from vectors, not from these
+        how = self.images.preprocessing
+        unpadded = isinstance(learner, LearningSegmenter) and how.fit == "pad"
+        if (how.tiles is None and not unpadded) or isinstance(learner, VectorClassifier):
+            return self.images  # from vectors, it does not learn from these
         if not isinstance(learner, Detector):
             self._whole = self._whole or shown_whole(self.images)
             return self._whole

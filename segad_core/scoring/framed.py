@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.contracts import IGNORED, Frame, ImageBatch, MapQuality, Segmenter, frame_of
+from segad_core.contracts import IGNORED, Box, Frame, ImageBatch, MapQuality, Segmenter
 from segad_core.images import resize
 from segad_core.images.frames import whole_size
 from segad_core.images.tiled_set import overview
@@ -50,14 +50,17 @@ def maps_in_frames(segmenter: Segmenter, batch: ImageBatch) -> Maps:
 
 
 def maps_of_overview(segmenter: Segmenter, batch: ImageBatch) -> Maps:
-    """Segmentation maps (N, H, W) of images in tiles, which the segmenter sees whole and shrunk."""
+    """Segmentation maps (N, H, W) of images that the segmenter sees whole, as `overview` shows them."""
     seen = overview(batch)
     maps = np.asarray(segmenter.segment(seen))
-    if maps.dtype != np.uint8 or maps.shape[1:] != seen.pixels.shape[1:3]:
+    if maps.dtype != np.uint8 or maps.shape[1:] != seen.pixels.shape[1:3] or len(maps) not in (1, len(batch)):
         return maps  # told as what breaks the contract
-    height, width = batch.pixels.shape[1:3]
-    filling = frame_of((height, width), (height, width), "stretch")
-    return np.stack([filling.placed(labels, IGNORED) for labels in maps])
+    size = (batch.pixels.shape[1], batch.pixels.shape[2])
+    boxes = [frame.image for frame in batch.frames] if batch.frames else [Box(0, 0, *size)] * len(batch)
+    if len(maps) == 1 and len(set(boxes)) == 1:
+        boxes = boxes[:1]
+    whole = [Frame(size, size, Box(0, 0, *size), box) for box in boxes]  # all of it is shown, stretched
+    return np.stack([one.placed(maps[i if len(maps) > 1 else 0], IGNORED) for i, one in enumerate(whole)])
 
 
 def quality_in_frames(segmenter: Segmenter, batch: ImageBatch) -> Sequence[MapQuality] | None:

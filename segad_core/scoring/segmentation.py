@@ -12,7 +12,7 @@ from segad_core.base.parallel import in_order
 from segad_core.contracts import IGNORED, ImageBatch, LearningSegmenter, MapQuality, Segmenter
 from segad_core.contracts.segmenter import IGNORE, check_segment_names, inspected
 from segad_core.errors import PluginError
-from segad_core.images.tiled_set import overview
+from segad_core.images.tiled_set import has_overview, overview
 from segad_core.scoring.framed import maps_in_frames, maps_of_overview, quality_in_frames
 from segad_core.scoring.layout import IMAGE
 from segad_core.scoring.segments import SegmentOrder
@@ -145,14 +145,15 @@ class NamedSegmenter:
         return maps
 
     def _maps(self, batch: ImageBatch) -> NDArray[np.uint8]:
-        """The segmenter's maps; one that learns sees what detectors see, others see the whole image."""
+        """The segmenter's maps; it sees whole images, without padding."""
         if isinstance(self.segmenter, LearningSegmenter):
-            return maps_of_overview(self.segmenter, batch) if batch.tiling else self.segmenter.segment(batch)
+            shown = has_overview(batch)
+            return maps_of_overview(self.segmenter, batch) if shown else self.segmenter.segment(batch)
         return maps_in_frames(self.segmenter, batch) if batch.frames else self.segmenter.segment(batch)
 
     def _quality(self, batch: ImageBatch) -> Sequence[MapQuality]:
         if isinstance(self.segmenter, LearningSegmenter):
-            quality = self.segmenter.quality(overview(batch) if batch.tiling else batch)
+            quality = self.segmenter.quality(overview(batch) if has_overview(batch) else batch)
         elif batch.frames:
             quality = quality_in_frames(self.segmenter, batch)
         else:

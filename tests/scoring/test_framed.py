@@ -26,6 +26,8 @@ from segad_core.contracts import (
 from segad_core.errors import PluginError
 from segad_core.images import FileImageSet
 from segad_core.images.image_set import Preprocessing
+from segad_core.images.tiled_set import overview
+from segad_core.run.views import Views
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_plugins.segmenters.static_mask import StaticMask
 
@@ -97,13 +99,32 @@ def test_a_cropped_image_is_segmented_whole(tmp_path: Path) -> None:
     assert (found.map_of(0)[:, :8] == 0).all() and (found.map_of(0)[:, 8:] == 1).all()
 
 
-def test_a_segmenter_that_learns_sees_what_detectors_see(tmp_path: Path) -> None:
+def test_a_segmenter_that_learns_sees_images_stretched_and_without_padding(tmp_path: Path) -> None:
     segmenter = Learnt()
-    found = NamedSegmenter(segmenter, "learnt").segment(
-        batch_of(tmp_path, "pad", (32, 32), half_dark(16, 32))
-    )
+    batch = batch_of(tmp_path, "pad", (32, 32), half_dark(16, 32))
+    found = NamedSegmenter(segmenter, "learnt").segment(batch)
     assert segmenter.seen == [(1, 32, 32)]
-    assert (found.map_of(0)[:8] == IGNORED).all() and (found.map_of(0)[8:24, 16:] == 1).all()
+    assert (found.map_of(0)[:8] == IGNORED).all() and (found.map_of(0)[24:] == IGNORED).all()
+    assert (found.map_of(0)[8:24, :16] == 0).all() and (found.map_of(0)[8:24, 16:] == 1).all()
+    assert (overview(batch).pixels[0, ..., 0] != 128).all() and overview(batch).ignored is None
+
+
+def test_one_map_for_all_is_placed_in_each_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = np.zeros((1, 32, 32), np.uint8)
+    labels[:, :, 16:] = 1
+    monkeypatch.setattr(Learnt, "segment", lambda self, batch: labels)
+    wide, high = half_dark(16, 32), half_dark(32, 16)
+    found = NamedSegmenter(Learnt(), "learnt").segment(batch_of(tmp_path, "pad", (32, 32), wide, high))
+    assert [np.bincount(found.map_of(i).ravel()).nonzero()[0].tolist() for i in (0, 1)] == [[0, 1, 255]] * 2
+    assert (found.map_of(1)[:, 16:24] == 1).all() and (found.map_of(0)[8:24, 16:] == 1).all()
+
+
+def test_the_set_to_learn_from_is_what_is_segmented_to_the_last_bit(tmp_path: Path) -> None:
+    batch = batch_of(tmp_path, "pad", (32, 32), half_dark(13, 40), half_dark(40, 20))
+    images = FileImageSet(batch.samples, Preprocessing((32, 32), fit="pad"))
+    learnt = Views(images).of(Learnt())
+    assert (learnt.pixels() == overview(batch).pixels).all() and learnt.ignored() is None
+    assert Views(images).of(Learnt()).digest() != images.digest()
 
 
 @pytest.mark.parametrize("shape", [(1, 32, 32), (3, 16, 32), (0, 16, 32)])
