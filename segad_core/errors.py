@@ -78,7 +78,7 @@ class ImageError(DataError):
 
 
 class DamagedImageError(ImageError):
-    """The bytes of a file are no whole image; so are those of one that is still being written."""
+    """A file is damaged or incomplete; it may still be being written."""
 
 
 class BundleError(SegadError):

@@ -25,7 +25,7 @@ class Decoding:
         white: the value that is white in images of 16 bits.
         window: the values that become black and white, in images of 8 and of 16 bits, instead of 0 and white;
             what lies outside is cut off.
-        bayer: the pattern of raw images; None for images that are no mosaics.
+        bayer: the pattern of raw images; None for images that are not mosaics.
         page: of TIFF files, from 1; None for files with a single page.
     """
 

@@ -138,7 +138,8 @@ def _turn_to(path: Path, image: Image.Image, page: int | None) -> None:
             )
         if (page or 1) > 1:
             raise ImageError(
-                f"{path}: has no page {page}, as it is no TIFF file", "Correct image.page in the recipe."
+                f"{path}: has no page {page}, because it is not a TIFF file",
+                "Correct image.page in the recipe.",
             )
         return
     if page > 1:

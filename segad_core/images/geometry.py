@@ -13,7 +13,7 @@ Size = tuple[int, int]
 """Height and width in pixels."""
 
 MOST_SQUEEZE = 1.25
-"""How many times more one side may be shrunk than the other before it is told."""
+"""How many times more one side may be shrunk than the other before it is reported."""
 RATIO_TOLERANCE = 0.01
 """Relative, of aspect ratios: images of one camera may differ by a line."""
 

@@ -130,7 +130,7 @@ class _Reading:
     def joined(self, one: Sample, other: Sample, where: str) -> Sample:
         """Two rows of one image as one, with the defects of both."""
         if replace(one, defect="") != replace(other, defect=""):
-            self.faults["an image that another row describes otherwise"].append(f"{where}: '{one.id}'")
+            self.faults["an image that another row describes differently"].append(f"{where}: '{one.id}'")
             return one
         types = [name.strip() for name in f"{one.defect},{other.defect}".split(",") if name.strip()]
         return replace(one, defect=", ".join(dict.fromkeys(types)))

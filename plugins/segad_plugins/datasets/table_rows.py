@@ -57,7 +57,9 @@ def read_table(path: Path, needed: str, encoding: str) -> Table:
     """
     ending = path.suffix.lower()
     if ending not in ENDINGS:
-        raise DataError(f"{path}: is no table", f"Save it with one of the endings {', '.join(ENDINGS)}.")
+        raise DataError(
+            f"{path}: is not a table file", f"Save it with one of the endings {', '.join(ENDINGS)}."
+        )
     try:
         with guarded(f"reading {path}"):
             if (size := path.stat().st_size) > MOST_BYTES:

@@ -1,4 +1,4 @@
-"""Images whose values use little of the range that a bundle takes them to have: told once."""
+"""Images whose values use little of the range that a bundle takes them to have: reported once."""
 
 from __future__ import annotations
 
@@ -25,4 +25,6 @@ class Levels:
         with self._lock:
             told, self._told = self._told, True
         if not told:
-            log.warning("%s: an image of 16 bits; %s, and make the bundle again (told once)", path, problem)
+            log.warning(
+                "%s: an image of 16 bits; %s, and make the bundle again (reported once)", path, problem
+            )

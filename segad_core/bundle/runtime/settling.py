@@ -38,7 +38,7 @@ CLOCK = Clock()
 
 
 def once_written(read: Callable[[], T], path: str | os.PathLike[str], clock: Clock | None = None) -> T:
-    """What `read` returns; it is called again if the file is no whole image, but changed a moment ago.
+    """What `read` returns; it is called again if the file is damaged or incomplete, but changed a moment ago.
 
     It is also called again if the file changed meanwhile: some formats can be read while half of the pixels
     are missing. Files that have been the same for half a second are read once.

@@ -87,10 +87,11 @@ def doubts_page(found: Sequence[Judged], decoding: Decoding, about: About) -> st
     """
     parts = [
         _HEAD.format(title=f"Doubtful labels: {_text(about.recipe)}"),
-        f"<p>Each image was scored by the row {_text(about.row)}, by models that have not seen it. Those whose "
-        "label the scores contradict most come first. A doubt is no proof: rare but good parts, and defects that are "
-        "hard to see, look like wrong labels too. Nothing was changed. To correct a label, move the image or "
-        "change the list; to keep an image out, use <code>split.leave_out</code> in the recipe.</p>\n",
+        f"<p>Each image was scored by the row {_text(about.row)}, by models that have not seen it. Those "
+        "whose label the scores contradict most come first. A doubt is not a proof: rare but good parts, and "
+        "defects that are hard to see, look like wrong labels too. Nothing was changed. To correct a label, "
+        "move the image or change the list; to keep an image out, use <code>split.leave_out</code> in the "
+        "recipe.</p>\n",
     ]
     for judged in found:
         shown = [one for one in judged.doubts if one.doubt > 0][: about.most]
