@@ -217,7 +217,7 @@ def test_splits(root: Path) -> None:
         ("a/../../x.png,good,", "a path outside the folder"),
         ("/etc/x.png,good,", "a path outside the folder"),
         ("C:\\x.png,good,", "a path outside the folder"),
-        ("a/1.png,bad,", "an image that another row describes otherwise (line 2 and line 3: 'a/1.png')"),
+        ("a/1.png,bad,", "an image that another row describes differently (line 2 and line 3: 'a/1.png')"),
         ("a/2.png,good,dent", "the label of a good image and a type of defect (line 3: 'dent')"),
         ("a/2.png,good,,x", "line 3 has 4 values, and there are 3 columns"),
     ],
