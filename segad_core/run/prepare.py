@@ -32,7 +32,7 @@ from segad_core.split.draw import Fold, Split
 from segad_core.split.file import read_splits
 from segad_core.split.from_file import check_seeds
 from segad_core.split.groups import Groups, find_groups
-from segad_core.split.part_splits import make_part_splits
+from segad_core.split.part_splits import make_part_splits, note_unlearnt_views
 from segad_core.split.parts import Parts, with_views
 from segad_core.split.subsets import Subsets
 from segad_core.store.store import Store
@@ -168,6 +168,7 @@ def prepare(
             log.info("category '%s': %s", category, groups)
         if parts:
             splits = make_part_splits(recipe, category, listed, inventory, parts, from_file, notes, groups)
+            note_unlearnt_views(category, parts, splits, notes)
         else:
             splits = make_splits(recipe, category, listed, inventory, subsets, from_file, notes, groups)
         report_alike(category, inventory, splits.values(), decoding, store, notes, told)

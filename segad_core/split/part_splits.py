@@ -77,6 +77,26 @@ def make_part_splits(
     return splits
 
 
+def note_unlearnt_views(category: str, parts: Parts, splits: Mapping[Fold, Split], notes: Notes) -> None:
+    """Warns of views in which no bad part to learn from shows its defect, where all views are one vector.
+
+    That is known where images of bad parts are labelled one by one: some of them are good.
+    """
+    told = set[tuple[str, ...]]()
+    for fold, split in splits.items() if parts.verdict == "together" else ():
+        bad = [image for part in parts.shown(split.final) if part.sample.label for image in part.images]
+        shown = {image.view for image in bad if image.label == 1}
+        lacking = tuple(view for view in parts.views if view not in shown)
+        if not bad or not lacking or lacking in told:
+            continue
+        told.add(lacking)
+        notes.warn(
+            f"category '{category}', seed {fold}: no bad part to learn from shows a defect in view "
+            f"{', '.join(lacking)}, so with parts.verdict: together nothing is learnt of defects there: use "
+            "'worst', or more bad parts"
+        )
+
+
 def _facts(images: Iterable[Facts]) -> Facts:
     """The content of a part: that of its images."""
     own = list(images)

@@ -241,6 +241,23 @@ def test_rows_that_cannot_judge_views_together(home: Path, changes: Any, words: 
     assert words in f"{caught.value.what} {caught.value.remedy}"
 
 
+def test_a_view_without_a_defect_to_learn_from_is_told(home: Path) -> None:
+    """Three bad parts to learn from, and four views; nothing is known if whole parts are filed as bad."""
+    views.views(home / "data", names="ABCD", bad=6, one_bad=True)
+    every = {**TOGETHER, "views": ["A", "B", "C", "D"]}
+    given = prepared(recipe(home, parts=every, rows=ROWS))
+    (drawn,) = given.splits["a"].values()
+    shown = {image[-5] for image in drawn.final if image.startswith("bad/")}
+    absent = ", ".join(view for view in "ABCD" if view not in shown)
+    assert absent and len(shown) < 4
+    assert any(f"defect in view {absent}, so" in note for note in given.notes)
+    assert not any("learnt of defects" in n for n in prepared(recipe(home, rows=ROWS)).notes)
+    views.views(home / "whole", names="ABCD", bad=6)
+    dataset = {"use": "folder", "params": {**views.DATASET["params"], "root": "whole"}}  # type: ignore[dict-item]
+    whole = prepared(recipe(home, parts=every, rows=ROWS, dataset=dataset))
+    assert not any("learnt of defects" in note for note in whole.notes)
+
+
 def test_two_images_of_a_view_are_refused(home: Path) -> None:
     views.views(home / "data")
     again = home / "data" / "a" / "good" / "again"
