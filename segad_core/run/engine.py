@@ -75,6 +75,7 @@ def _run(
     finally:
         executor.close()
     figures = ledger.write()
+    prepared = replace(prepared, notes=(*prepared.notes, *ledger.notes()))
     prepared = _with_version_notes(prepared, store, tasks)
     table = folder.finish(recipe, figures, prepared, segmented_images(tasks, store))
     hook.run_finished(folder=folder.path)

@@ -42,6 +42,7 @@ class Ledger:
     _finished: dict[tuple[str, Fold, str], tuple[Figures, list[ScoredImage], list[ScoredPart]]] = field(
         default_factory=dict
     )
+    _equal: dict[tuple[str, Fold, str], str] = field(default_factory=dict)
     _next_write: float = 0.0
 
     def enter(self, task: RowTask) -> None:
@@ -65,8 +66,8 @@ class Ledger:
             amount=task.amount,
             threshold=budget_threshold(good) if len(good) else None,
         )
-        if len({unit.score for unit in units}) == 1:
-            log.warning("%s: all images have the same score; nothing was learnt", task.name)
+        if figures.auroc is None and figures.threshold is None:
+            self._report_equal(task, len({unit.sample.id for unit in units if unit.sample.label is not None}))
         self._finished[_place(task)] = (figures, images, parts)
         auroc, fpr95 = (math.nan if one is None else one for one in (figures.auroc, figures.fpr95))
         said = "no figures" if figures.auroc is None else f"AUROC {auroc:.4f}, FPR@95TPR {fpr95:.4f}"
@@ -83,6 +84,18 @@ class Ledger:
         if (started := time.monotonic()) >= self._next_write:
             self.write()
             self._next_write = time.monotonic() + _PAUSE * (time.monotonic() - started)
+
+    def notes(self) -> tuple[str, ...]:
+        """For the reader of the table: which rows have no figures, and why, in the table's order."""
+        rows = [_place(row) for plan in self.prepared.plans for row in plan.rows()]
+        return tuple(self._equal[place] for place in rows if place in self._equal)
+
+    def _report_equal(self, task: RowTask, count: int) -> None:
+        why = "all images have the same score; nothing was learnt"
+        if count == 1:
+            why = "a single test image gives no threshold"
+        log.warning("%s: %s", task.name, why)
+        self._equal[_place(task)] = f"{task.name}: {why}, so there are no figures"
 
     def write(self) -> tuple[Figures, ...]:
         """Writes the figures and scores of all finished rows; returns the figures."""

@@ -56,6 +56,8 @@ def test_a_forest_without_a_split_has_no_figures_and_no_bundle(tmp_path: Path) -
     )
     table = (tmp_path / "runs/tiny/latest/table.md").read_text()
     assert UNLEARNABLE in table and "61.4 points wide" in table
+    assert "- a, seed 0: SegAD: all images have the same score; nothing was learnt, so there are no" in table
+    assert "PatchCore: all" not in table
     result = fit(recipe)
     assert result.exit_code == 1
     assert "row 'SegAD' of category 'a': all 4 calibration images have the same score" in said(result)
@@ -104,6 +106,18 @@ def test_a_bundle_that_learnt_nothing_is_named_where_it_is_shown(tmp_path: Path)
     assert first.startswith("all 5 calibration images have the same score: the bundle has learnt nothing")
     operated = segad("operate", place, "--false-rejects", "0/1")
     assert operated.exit_code == 1 and "nothing was learnt, so there is no threshold" in said(operated)
+
+
+def test_one_good_test_image_is_no_distribution(tmp_path: Path) -> None:
+    workshop(tmp_path, good=12, bad=0)
+    only = ("  - {name: SegAD, detectors: [patchcore]}\n", "")
+    recipe = write_recipe(tmp_path, only, ("test: {good: 4, bad: 3}", "test: {good: 1, bad: 3}"))
+    text = said(run_command(recipe))
+    assert "## Tests without bad images" not in text
+    assert "a, seed 0: PatchCore: a single test image gives no threshold, so there are no figures" in text
+    result = fit(recipe, "PatchCore")
+    assert result.exit_code == 1
+    assert "there is one calibration image, and a threshold needs images with different" in said(result)
 
 
 def test_many_images_are_told_in_check_alone(tmp_path: Path) -> None:
