@@ -1,17 +1,11 @@
-"""Percentile bootstrap intervals over test images, and exact ones where a bootstrap knows too little."""
+"""Percentile bootstrap intervals over test images, and others where a bootstrap knows too little."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.evaluate.exact import (
-    FEW,
-    Interval,
-    auroc_interval,
-    fpr_interval,
-    fpr_interval_at_threshold,
-)
+from segad_core.evaluate.exact import FEW, Interval, auroc_interval, bad_for_a_bound, fpr_interval
 from segad_core.evaluate.metrics import Labels, Scores, auroc, parted
 
 SEED = 20240618
@@ -29,18 +23,17 @@ def intervals(labels: Labels, scores: Scores, resamples: int = RESAMPLES) -> tup
     because their numbers were chosen, not observed.
 
     With fewer than 20 good or bad images, and for a figure that is the same in all resamples, as that of
-    perfect scores is, the interval is exact instead (`evaluate.exact`).
+    perfect scores is, the interval is that of `evaluate.exact` instead; and so is that of the FPR with fewer
+    bad images than bound it, whose lowest 5% are too few to resample.
     """
     good, bad = parted(labels, scores)
-    area = auroc_interval(auroc(labels, scores), len(good), len(bad))
+    area, rate = auroc_interval(auroc(labels, scores), len(good), len(bad)), fpr_interval(labels, scores)
     if min(len(good), len(bad)) < FEW:
-        return area, fpr_interval(labels, scores)
+        return area, rate
     rates = resampled(labels, scores, resamples)
     (low, high), (least, most) = ([float(q) for q in np.quantile(r, (0.025, 0.975))] for r in rates)
-    return (
-        (low, high) if low < high else area,
-        (least, most) if least < most else fpr_interval_at_threshold(labels, scores),
-    )
+    bounded = len(bad) >= bad_for_a_bound() and least < most
+    return (low, high) if low < high else area, (least, most) if bounded else rate
 
 
 def resampled(labels: Labels, scores: Scores, resamples: int = RESAMPLES) -> tuple[Scores, Scores]:

@@ -6,13 +6,14 @@ Resamples of two good and two bad images that happen to be parted are all parted
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import betainc
 
 from segad_core.base.clopper_pearson import clopper_pearson
-from segad_core.evaluate.metrics import Labels, Scores, parted, threshold_at_tpr
+from segad_core.evaluate.metrics import Labels, Scores, parted
 
 Interval = tuple[float, float]
 
@@ -62,14 +63,7 @@ def fpr_interval(labels: Labels, scores: Scores, tpr: float = 0.95) -> Interval:
     return round(low, _DIGITS), round(high, _DIGITS)
 
 
-def fpr_interval_at_threshold(labels: Labels, scores: Scores) -> Interval:
-    """The exact 95% interval of the share of good parts at or above the official threshold, as it is."""
-    good, _ = parted(labels, scores)
-    rejected = int((good >= threshold_at_tpr(labels, scores)).sum())
-    low, high = clopper_pearson(rejected, len(good))
-    return round(low, _DIGITS), round(high, _DIGITS)
-
-
+@cache
 def bad_for_a_bound(tpr: float = 0.95) -> int:
     """How many bad images it takes until `fpr_interval` has an upper bound below 1."""
     count = 1

@@ -21,7 +21,7 @@ def knowable(good: int, bad: int, unit: str = "image") -> str:
         f"the 95% interval of AUROC is at least {100 * (1 - low):.1f} points wide ({100 * low:.1f} to 100 if "
         f"it is perfect); FPR@95TPR rests on {rests}"
     )
-    if bad < FEW:
+    if bad < bad_for_a_bound():
         words += f" and has no upper bound, which takes {bad_for_a_bound()} bad {unit}s"
     return f"{words}; {step}"
 

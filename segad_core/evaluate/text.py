@@ -11,7 +11,7 @@ from segad_core.base.text import markdown
 from segad_core.evaluate.bootstrap import RESAMPLES
 from segad_core.evaluate.comparison import comparison_text
 from segad_core.evaluate.curve import learning_curves
-from segad_core.evaluate.exact import FEW
+from segad_core.evaluate.exact import FEW, bad_for_a_bound
 from segad_core.evaluate.figures import Figures, last_amounts
 from segad_core.evaluate.good_only import good_only_section
 from segad_core.evaluate.table import METRICS, aligned, markdown_table, plain_cell, without_held_out
@@ -79,7 +79,7 @@ def _basis(frame: pd.DataFrame) -> str:
     text = f"Per cent, over {len(seeds)} seed{'s' * (len(seeds) > 1)} ({', '.join(seeds)})"
     known = bool(frame["auroc_low"].notna().any())
     few = frame[["n_good", "n_bad"]].min(axis=1) < FEW
-    perfect = frame["auroc"].isin((0.0, 1.0))
+    perfect = frame["auroc"].isin((0.0, 1.0)) | (frame["n_bad"] < bad_for_a_bound())
     drawn = bool((frame["auroc_low"].notna() & ~few).any())
     exact = bool((frame["auroc_low"].notna() & (few | perfect)).any())
     if len(seeds) > 1:
@@ -94,8 +94,9 @@ def _basis(frame: pd.DataFrame) -> str:
     if exact:
         text += (
             "Intervals of fewer than 20 good or bad test images, and of perfect figures, are not resampled,\n"
+            "but those of Newcombe (AUROC) and Clopper-Pearson (FPR, with fewer than 86 bad ones):\n"
+            "docs/metrics.md.\n"
         )
-        text += "but those of Newcombe (AUROC) and Clopper-Pearson: docs/metrics.md.\n"
     if frame.empty or frame["auroc"].notna().any():
         text += "FPR@95TPR is computed as in the paper's official code; (ROC) is read off the ROC curve.\n"
     return text

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from segad_core.evaluate import auroc, bootstrap, fpr_at_tpr
 from segad_core.evaluate.bootstrap import RESAMPLES, SEED, intervals, resampled
-from segad_core.evaluate.exact import auroc_interval, fpr_interval, fpr_interval_at_threshold
+from segad_core.evaluate.exact import auroc_interval, fpr_interval
 
 _SCORES = st.lists(st.integers(-5, 5), min_size=1, max_size=40)
 
@@ -59,7 +59,7 @@ def test_resamples_do_not_depend_on_how_many_are_held_at_a_time(monkeypatch: pyt
 
 
 def test_the_interval_is_that_of_the_percentiles_of_a_thousand() -> None:
-    labels, scores = _normal(30, 30)
+    labels, scores = _normal(30, 90)
     rates = pd.DataFrame(dict(zip(("auroc", "fpr95"), resampled(labels, scores), strict=True)))
     assert len(rates) == RESAMPLES == 1000
     ends = rates.quantile([0.025, 0.975])
@@ -74,16 +74,19 @@ def test_the_order_of_the_images_plays_no_part() -> None:
 
 def test_what_does_not_vary_has_another_interval() -> None:
     """Resamples of perfect scores are perfect."""
-    labels, scores = _case([*range(50)], [*range(50, 90)])
+    labels, scores = _case([*range(50)], [*range(50, 140)])
     assert np.ptp(resampled(labels, scores)[0]) == np.ptp(resampled(labels, scores)[1]) == 0
-    assert intervals(labels, scores) == (
-        auroc_interval(1.0, 50, 40),
-        fpr_interval_at_threshold(labels, scores),
-    )
-    labels, scores = _case([*range(49), 99.0], [*range(50, 90)])  # only the AUROC varies
-    found = intervals(labels, scores)
-    assert found[0] == tuple(np.quantile(resampled(labels, scores)[0], (0.025, 0.975)))
-    assert 0 <= found[1][0] < 0.02 < found[1][1]
+    assert intervals(labels, scores) == (auroc_interval(1.0, 50, 90), fpr_interval(labels, scores))
+
+
+@pytest.mark.parametrize(("n_bad", "most"), [(20, 1.0), (85, 1.0), (86, 0.0429)])
+def test_the_lowest_of_few_bad_images_are_not_resampled(n_bad: int, most: float) -> None:
+    """Below 86, none of the lowest 5% of all bad parts may be among them; 1 - 0.0125^(1/100) = 0.0429."""
+    labels, scores = _case([*range(100)], [*range(200, 200 + n_bad)])
+    assert intervals(labels, scores)[1] == (0.0, pytest.approx(most, abs=1e-4))
+    labels, scores = _normal(100, n_bad)
+    resampled_too = intervals(labels, scores)[1] != fpr_interval(labels, scores)
+    assert resampled_too == (n_bad >= 86)
 
 
 @pytest.mark.parametrize(("n_good", "n_bad"), [(19, 40), (40, 19)])

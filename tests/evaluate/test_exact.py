@@ -15,7 +15,6 @@ from segad_core.evaluate.exact import (
     auroc_interval,
     bad_for_a_bound,
     fpr_interval,
-    fpr_interval_at_threshold,
 )
 
 COUNTS = st.integers(1, 60)
@@ -95,10 +94,3 @@ def test_how_many_bad_images_bound_the_rate() -> None:
 
 def test_two_perfect_bad_images_say_nothing_of_the_rate() -> None:
     assert fpr_interval(*_case([0, 0], [1, 1])) == (0.0, 1.0)
-
-
-def test_the_interval_at_the_threshold_is_clopper_and_pearsons() -> None:
-    labels, scores = _case([*range(50)], [*range(47, 87)])  # official threshold: 48.95
-    assert fpr_interval_at_threshold(labels, scores) == pytest.approx(
-        (beta.ppf(0.025, 1, 50), beta.ppf(0.975, 2, 49)), abs=1e-6
-    )

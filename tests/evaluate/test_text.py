@@ -19,7 +19,7 @@ _PARTED = {f"{n}_{w}": 0.5 for n in ("auroc", "fpr95") for w in ("seen", "unseen
 
 
 def _some(*seeds: int, **given: Any) -> list[Figures]:
-    plain = {"fpr95_roc": 0.1, "n_good": 20, **_INTERVAL, **given}
+    plain = {"fpr95_roc": 0.1, "n_good": 20, "n_bad": 86, **_INTERVAL, **given}
     return [figures("a", seed, "X", 0.9, **plain) for seed in seeds]
 
 
@@ -44,8 +44,9 @@ def test_intervals_that_are_not_drawn_are_told() -> None:
     assert "resamples" not in few
     both = results_text("T", [*_some(7), *_some(3, n_bad=19)])
     assert "with 95% bootstrap intervals over test images.\n" in both
-    for text in (few, both, results_text("T", [figures("a", 0, "X", 1.0, **_INTERVAL, n_good=50)])):
-        assert "those of Newcombe (AUROC) and Clopper-Pearson: docs/metrics.md.\n" in text
+    perfect = results_text("T", [figures("a", 0, "X", 1.0, **_INTERVAL, n_good=50, n_bad=90)])
+    for text in (few, both, perfect, results_text("T", _some(7, n_bad=85))):
+        assert "those of Newcombe (AUROC) and Clopper-Pearson (FPR, with fewer than 86 bad ones)" in text
     assert "Newcombe" not in results_text("T", _some(7))
 
 
