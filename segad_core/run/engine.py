@@ -51,8 +51,9 @@ def run(
     home = runs / recipe.name
     with RunLog() as run_log:
         make_home(home)
-        prepared = with_few_noted(recipe, prepare(recipe, store, partial(report, hook, ""), device))
+        prepared = prepare(recipe, store, partial(report, hook, ""), device)
         with RunFolder(home / run_digest(recipe, prepared), bom) as folder:
+            prepared = with_few_noted(recipe, prepared)
             folder.begin(recipe, prepared, device, run_log)
             return _run(recipe, prepared, store, folder, device, hook)
 
