@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +29,8 @@ class Ignored:
     """
 
     def __init__(self, mask: Mask | None, segmenters: Sequence[NamedSegmenter]) -> None:
-        self._mask = mask
         self._segmenters = segmenters
-        self._fitted: dict[object, Mask] = {}  # the same for each batch of a size, and for each frame
+        self._fitted = lru_cache(_MOST_FITTED)(partial(_fitted, mask))  # a lock of its own: threads share it
 
     def __call__(self, batch: ImageBatch) -> Mask:
         """(N, H, W), or (1, H, W) where it is the same for every image.
@@ -56,17 +56,15 @@ class Ignored:
     def _masked(self, batch: ImageBatch) -> Mask:
         """What the mask marks."""
         size = (batch.pixels.shape[1], batch.pixels.shape[2])
-        frames: list[Frame | None] = list(dict.fromkeys(batch.frames)) if batch.frames else [None]
-        if len(self._fitted) > _MOST_FITTED:
-            self._fitted.clear()
-        for frame in frames:
-            if (size, frame) not in self._fitted:
-                mask = self._mask
-                fixed = np.zeros(size, np.bool_) if mask is None else touched(mask, size, frame)
-                self._fitted[size, frame] = fixed
+        frames = set(batch.frames or [None])
         if len(frames) == 1:
-            return self._fitted[size, frames[0]][None]
-        return np.stack([self._fitted[size, frame] for frame in batch.frames or []])
+            return self._fitted(size, frames.pop())[None]
+        return np.stack([self._fitted(size, frame) for frame in batch.frames or []])
+
+
+def _fitted(mask: Mask | None, size: tuple[int, int], frame: Frame | None) -> Mask:
+    """The mask at a size, where the image lies in its frame."""
+    return np.zeros(size, np.bool_) if mask is None else touched(mask, size, frame)
 
 
 def levelled(maps: NDArray[np.float32], ignored: Mask | None) -> NDArray[np.float32]:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segad_core.contracts import ImageBatch, Sample, Segmenter
+from segad_core.contracts import Frame, ImageBatch, Sample, Segmenter, frame_of
 from segad_core.errors import DataError, PluginError
+from segad_core.images.ignored import touched
 from segad_core.scoring.ignored import Ignored, levelled, whole_order
 from segad_core.scoring.segmentation import NamedSegmenter
 
@@ -102,3 +103,26 @@ def test_the_whole_map_leaves_it_out() -> None:
     values = whole_order(batch, 1).group(np.arange(6, dtype=np.float32).reshape(2, 3))
     assert [own.tolist() for own in values] == [[1, 2, 4]]
     assert whole_order(batch_of(1), 0).pixels.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_batch_keeps_its_masks_while_another_thread_needs_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bundles are shared between threads; here the other one runs while a mask of this one is made."""
+    mask = np.zeros((8, 4), np.bool_)
+    mask[:, 0] = True
+    ignored = Ignored(mask, [])
+    frames = [frame_of((height, 4), (8, 4), "pad") for height in (8, 16, *range(17, 97))]
+
+    def found(some: list[Frame]) -> NDArray[np.bool_]:
+        pixels = np.zeros((len(some), 8, 4, 3), np.uint8)
+        return ignored(ImageBatch(batch_of(len(some)).samples, pixels, frames=some))
+
+    def interrupted(mask: NDArray[np.bool_], size: tuple[int, int], frame: Frame | None) -> NDArray[np.bool_]:
+        if frame == frames[1]:
+            for other in frames[2:]:
+                found([other])
+        return touched(mask, size, frame)
+
+    monkeypatch.setattr("segad_core.scoring.ignored.touched", interrupted)
+    assert [one.tolist() for one in found(frames[:2])] == [
+        touched(mask, (8, 4), f).tolist() for f in frames[:2]
+    ]
