@@ -36,7 +36,8 @@ def test_it_verifies_predicts_the_same_and_learns(tmp_path: Path) -> None:
         assert [one.score for one in found] == pytest.approx(expected, abs=tolerance)
         assert [one.verdict for one in found] == ["NG" if one["label"] else "OK" for one in golden]
         assert all(len(one.contributions) == len(bundle.manifest.pipeline.names) for one in found)
-        learn(bundle, tmp_path / "new", bad=[images[0]])
+        bad = next(image for image, one in zip(images, golden, strict=True) if one["label"])
+        learn(bundle, tmp_path / "new", bad=[bad])
         files = set(bundle.manifest.files)
     with Bundle.load(tmp_path / "new", "cpu") as new:
         assert set(new.manifest.files) == files
