@@ -18,7 +18,7 @@
   `PluginError`, `StoreError`, `UsageError`; `ResourceError` for faults of the machine, into which `guarded`
   turns what the system raises.
 - Helpers for files: `is_file`, `is_folder`, `subfolders`, `image_files`, `read_array`, `read_labels`,
-  `read_json`, `parse_json`, `file_digest`, `array_digest`.
+  `read_json`, `parse_json`, `parse_delimited`, `file_digest`, `array_digest`.
 - Other helpers: `to_numpy`, `resize`, `scratch_array`, `scratch_in_memory`, `did_you_mean`, `estimated_by`.
 
 What is promised: each of these names, with the signature and the behaviour that its docstring states. An
@@ -29,6 +29,7 @@ The wording of messages is not promised, nor is anything else in `segad_core`: i
 any release.
 """
 
+from segad_core.base.delimited import parse_delimited
 from segad_core.base.digest import array_digest, file_digest
 from segad_core.base.files import is_file, is_folder
 from segad_core.base.json_file import parse_json, read_json
@@ -202,6 +203,7 @@ __all__ = [
     "is_file",
     "is_folder",
     "no_progress",
+    "parse_delimited",
     "parse_json",
     "read_array",
     "read_json",

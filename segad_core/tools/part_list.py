@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
+from segad_core.base.delimited import parse_delimited
 from segad_core.base.resources import guarded
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.errors import UsageError
@@ -33,8 +32,8 @@ def read_part_list(path: Path, with_views: bool) -> dict[str, tuple[str, str]]:
     """The serial and the view of each image, by its absolute path.
 
     Args:
-        path: a CSV file with the columns path, serial and view, separated by commas, semicolons or tabs. Its
-            paths are relative to its folder.
+        path: a CSV file with the columns path, serial and view, as `parse_delimited` reads it. Its paths are
+            relative to its folder; backslashes are forward slashes.
         with_views: whether every image needs a view.
 
     Raises:
@@ -43,11 +42,12 @@ def read_part_list(path: Path, with_views: bool) -> dict[str, tuple[str, str]]:
     """
     found: dict[str, tuple[str, str]] = {}
     for number, row in _rows(path):
-        image, serial, view = ((row.get(name) or "").strip() for name in _COLUMNS)
+        image, serial, view = (row.get(name, "") for name in _COLUMNS)
         absent = [n for n, v in zip(_COLUMNS, (image, serial, view or not with_views), strict=True) if not v]
         if absent:
             raise UsageError(f"{path}:{number}: has no {' and no '.join(absent)}", "Fill it in.")
-        whole = os.path.abspath(path.parent / image)  # noqa: PTH100 (Path.resolve follows links)
+        plain = image.replace("\\", "/")
+        whole = os.path.abspath(path.parent / plain)  # noqa: PTH100 (Path.resolve follows links)
         if found.setdefault(whole, (serial, view)) != (serial, view):
             what = f"{path}:{number}: names '{image}' again, as another part or view"
             raise UsageError(what, "Remove one of the lines.")
@@ -56,23 +56,22 @@ def read_part_list(path: Path, with_views: bool) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
-    """The lines of the file by column, each with its number."""
+def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """The rows of the file by column, each with its line."""
     try:
-        with guarded(f"reading {path}"), path.open(encoding="utf-8-sig", newline="") as file:
-            if os.fstat(file.fileno()).st_size > MOST_BYTES:
+        with guarded(f"reading {path}"):
+            if path.stat().st_size > MOST_BYTES:
                 raise UsageError(f"{path}: has more than {MOST_BYTES >> 20} MiB", "Divide it.")
-            head = file.readline()
-            separator = max(",;\t", key=head.count)
-            names = [name.strip().lower() for name in next(csv.reader([head], delimiter=separator), [])]
-            if lacking := [name for name in _COLUMNS[:2] if name not in names]:
-                what = f"{path}: has no column {' and no column '.join(lacking)}, but {', '.join(names)}"
-                raise UsageError(what, "Name the columns path, serial and view in the first line.")
-            reader = csv.DictReader(file, fieldnames=names, delimiter=separator, restval="", strict=True)
-            for row in reader:
-                yield reader.line_num + 1, row
-    except (OSError, ValueError, csv.Error) as error:
+            columns, rows = parse_delimited(path.read_bytes(), _COLUMNS[0])
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
+        how = "UTF-8 (Excel: 'CSV UTF-8')" if isinstance(error, UnicodeDecodeError) else "CSV"
         raise UsageError(
-            f"{path}: cannot be read as a list of parts ({reason})", "Save it as CSV."
+            f"{path}: cannot be read as a list of parts ({reason})", f"Correct it, or save it as {how}."
         ) from error
+    known = {name.casefold(): name for name in reversed(columns)}
+    if lacking := [name for name in _COLUMNS[:2] if name not in known]:
+        what = f"{path}: has no column {' and no column '.join(lacking)}, but {', '.join(columns)}"
+        raise UsageError(what, "Name the columns path, serial and view in the first line.")
+    wanted = [(name, known[name]) for name in _COLUMNS if name in known]
+    return [(number, {name: row[column] for name, column in wanted}) for number, row in rows]

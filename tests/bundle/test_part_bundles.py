@@ -184,9 +184,11 @@ def test_a_list_names_parts_where_paths_do_not(home: Path) -> None:
         ("path,view\na.png,A\n", "no column serial"),
         ("path,serial,view\n", "lists no image"),
         ("path,serial,view\na.png,,A\n", ":2: has no serial"),
-        ("path,serial,view\na.png,S,A\nb.png,S\n", ":3: has no view"),
+        ("path,serial,view\na.png,1,A\nb.png,1,B,x\n", "line 3 has 4 values, and there are 3 columns"),
+        ("path,serial,view\na.png,S,A\nb.png,S\n", "line 3 has 2 values"),
+        ("path,serial,view\na.png,S,A\nb.png,S,\n", ":3: has no view"),
         ("path,serial,view\na.png,S,A\na.png,S,B\n", ":3: names 'a.png' again"),
-        ("\0", "no column"),
+        ("\0", "NUL"),
         ('path,serial,view\n"a.png,S,A\n', "cannot be read"),
     ],
 )
@@ -198,6 +200,21 @@ def test_lists_that_name_no_parts(tmp_path: Path, text: str, words: str) -> None
     assert words in caught.value.what and str(path) in caught.value.what
     with pytest.raises(UsageError, match="cannot be read"):
         read_part_list(tmp_path / "absent.csv", with_views=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("path,serial,view\nx/ä.png,1,A\n", "utf-8"),
+        ("Path|View|Serial|more\n x\\ä.png | A|1|\n|||\n", "utf-8-sig"),
+        ("sep=;\r\nserial;path;view\r\n1;x/ä.png;A\r\n", "utf-8"),
+        ("path\tserial\tview\r\nx\\ä.png\t1\tA\r\n", "utf-16"),
+    ],
+)
+def test_lists_as_spreadsheets_write_them(tmp_path: Path, text: str, encoding: str) -> None:
+    path = tmp_path / "parts.csv"
+    path.write_bytes(text.encode(encoding))
+    assert read_part_list(path, with_views=True) == {str(tmp_path / "x" / "ä.png"): ("1", "A")}
 
 
 def test_a_list_of_parts_is_of_no_use_for_images(home: Path) -> None:

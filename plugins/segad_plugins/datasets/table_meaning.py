@@ -106,13 +106,17 @@ class _Reading:
         label = self._known("label", self.labels, text["label"])
         split = self._known("split", self.splits, text["split"])
         place = self._place(where, text["path"], "path")
-        mask = self._place(where, text["mask"], "mask") if text["mask"] and label == "bad" else ""
+        mask = self._place(where, text["mask"], "mask") if text["mask"] and label != "good" else ""
         category = text["category"] if self.columns["category"] else self.table.path.stem
         if not category:
             self.faults["an empty category"].append(where)
         defect = "" if text["defect"].casefold() in _NO_DEFECT else text["defect"]
         if label == "good" and defect:
             self.faults["the label of a good image and a type of defect"].append(f"{where}: '{defect}'")
+        if label == "good" and text["mask"]:
+            self.faults["the label of a good image and a mask of defects"].append(
+                f"{where}: '{text['mask']}'"
+            )
         if place is None or label is None or split is None or mask is None or not category:
             return None
         return category, Sample(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
 import datetime
 import decimal
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segad_core.api import DataError, guarded, parse_json
+from segad_core.api import DataError, guarded, parse_delimited, parse_json
 
 ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
 MOST_BYTES = 64 << 20
@@ -87,52 +84,8 @@ def _remedy(error: Exception) -> str:
 
 
 def _csv(path: Path, needed: str, encoding: str, separators: str) -> Table:
-    text = _decoded(path.read_bytes(), encoding)
-    skipped = 0
-    if text[:4].casefold() == "sep=":  # Excel's first line
-        first, _, text = text.partition("\n")
-        separators, skipped = first.strip()[4:] or "\t", 1
-    if "\0" in text:
-        raise ValueError("it holds NUL characters")
-    header = {one: next(_parsed(text, one), (0, []))[1] for one in separators}
-    separator = max(separators, key=lambda one: (needed in header[one], len(header[one])))
-    lines = _parsed(text, separator)
-    _, columns = next(lines, (0, list[str]()))
-    _check_columns(columns)
-    rows = []
-    for number, values in lines:
-        if not any(values):
-            continue  # a spreadsheet ends with such lines
-        if len(values) != len(columns):
-            raise ValueError(
-                f"line {number + skipped} has {len(values)} values, and there are {len(columns)} columns"
-            )
-        rows.append((f"line {number + skipped}", dict(zip(columns, values, strict=True))))
-    return Table(path, columns, rows)
-
-
-def _parsed(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """The line on which each row ends, and its values without white space around them."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    try:
-        for values in reader:
-            yield reader.line_num, [value.strip() for value in values]
-    except csv.Error as error:
-        raise ValueError(f"line {reader.line_num}: {error}") from error
-
-
-def _decoded(data: bytes, encoding: str) -> str:
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16")
-    if data.startswith(codecs.BOM_UTF8):
-        return data.decode("utf-8-sig")
-    return data.decode(encoding)
-
-
-def _check_columns(columns: Sequence[str]) -> None:
-    for place, name in enumerate(columns):
-        if name and name in columns[:place]:
-            raise ValueError(f"two columns are called '{name}'")
+    columns, rows = parse_delimited(path.read_bytes(), needed, encoding, separators)
+    return Table(path, columns, [(f"line {number}", values) for number, values in rows])
 
 
 def _json_lines(path: Path) -> Table:

@@ -140,12 +140,25 @@ class TestTable(DatasetSuite):
 
 
 def test_categories_and_masks(root: Path) -> None:
-    path = written(root, "path,label,category,mask\na/1.png,good,x,m.png\nb/4.png,bad,y,m.png\n")
+    path = written(
+        root, "path,label,category,mask\na/1.png,good,x,\nb/4.png,bad,y,m.png\na/2.png,doubtful,z,m.png\n"
+    )
     dataset = Table(Table.Params(file=path))
-    assert dataset.categories() == ["x", "y"]
+    assert dataset.categories() == ["x", "y", "z"]
     assert dataset.samples("y") == [Sample("b/4.png", root / "b/4.png", 1, mask=root / "m.png")]
-    with pytest.raises(RecipeError, match="no category 'z'"):
-        dataset.samples("z")
+    assert dataset.samples("z") == [Sample("a/2.png", root / "a/2.png", None, mask=root / "m.png")]
+    with pytest.raises(RecipeError, match="no category 'w'"):
+        dataset.samples("w")
+
+
+def test_masks_of_good_images_are_refused(root: Path) -> None:
+    """With their lines, whether the masks exist or not."""
+    text = "path,label,mask\na/1.png,good,m.png\na/2.png,ok,none.png\nb/4.png,bad,m.png\n"
+    told = refused(written(root, text))
+    assert (
+        "2 rows have the label of a good image and a mask of defects (line 2: 'm.png', line 3: 'none.png')"
+        in told
+    )
 
 
 def test_other_names_of_columns_and_values(root: Path) -> None:
