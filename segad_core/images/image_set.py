@@ -66,6 +66,34 @@ class Preprocessing:
         return {**plain, **fit, **({"tiles": asdict(self.tiles)} if self.tiles else {})}
 
 
+class _Masks:
+    """What is ignored in the images of a set, batch by batch; one mask for as long as it stays the same."""
+
+    def __init__(self) -> None:
+        self._blocks: list[tuple[NDArray[np.bool_], int]] = []
+
+    def add(self, batch: ImageBatch) -> None:
+        """What is ignored in the next images."""
+        ignored, count = batch.ignored, len(batch)
+        if ignored is None:
+            ignored = np.zeros((1, *batch.pixels.shape[1:3]), np.bool_)
+        if self._blocks and len(ignored) == 1:
+            last, before = self._blocks[-1]
+            if np.array_equal(last, ignored):
+                self._blocks[-1] = (last, before + count)
+                return
+        self._blocks.append((ignored, count))
+
+    def together(self) -> NDArray[np.bool_] | None:
+        """(N, H, W), or (1, H, W) where it is the same for all; None where nothing is."""
+        if not any(masks.any() for masks, _ in self._blocks):
+            return None
+        if len(self._blocks) == 1:
+            return self._blocks[0][0]
+        each = [np.broadcast_to(masks, (count, *masks.shape[1:])) for masks, count in self._blocks]
+        return np.concatenate(each)
+
+
 @dataclass
 class FileImageSet:
     """Implements the contract `ImageSet` over files.
@@ -91,6 +119,7 @@ class FileImageSet:
     origin: str = ""
     _features: dict[str, NDArray[np.float32]] | None = field(default=None, repr=False)
     _pixels: NDArray[np.uint8] | None = field(default=None, repr=False)
+    _ignored: _Masks | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -107,20 +136,22 @@ class FileImageSet:
         """Every image, decoded once: in memory, or memory-mapped if large."""
         if self._pixels is None:
             pixels = scratch_array((len(self), *self.preprocessing.size, 3), np.uint8, "images")
-            done = 0
+            done, masks = 0, _Masks()
             for batch in self.batches():
+                masks.add(batch)
                 pixels[done : done + len(batch)] = batch.pixels
                 done += len(batch)
                 self.progress("images decoded", done, len(self))
-            self._pixels = pixels
+            self._pixels, self._ignored = pixels, masks
         return self._pixels
 
     def features(self) -> Mapping[str, NDArray[np.float32]]:
         """The layers of every image, from one encoder pass: in memory, or memory-mapped if large."""
         if self._features is None:
             features: dict[str, NDArray[np.float32]] = {}
-            done = 0
+            done, masks = 0, _Masks()
             for batch in self.batches():
+                masks.add(batch)
                 for layer, values in batch.features().items():
                     block = to_numpy(values)
                     if layer not in features:
@@ -130,7 +161,7 @@ class FileImageSet:
                     features[layer][done : done + len(batch)] = block
                 done += len(batch)
                 self.progress("images encoded", done, len(self))
-            self._features = features
+            self._features, self._ignored = features, masks
         return self._features
 
     def pick(self, indices: Sequence[int]) -> ImageBatch:
@@ -140,9 +171,8 @@ class FileImageSet:
 
     def resized(self, size: tuple[int, int]) -> FileImageSet:
         """The same images at another size, without the pixels and features computed so far."""
-        return replace(
-            self, preprocessing=replace(self.preprocessing, size=size), _features=None, _pixels=None
-        )
+        how = replace(self.preprocessing, size=size)
+        return replace(self, preprocessing=how, _features=None, _pixels=None, _ignored=None)
 
     def digest(self) -> str:
         """As in `ImageSet`; reads every file completely."""
@@ -150,27 +180,29 @@ class FileImageSet:
         return digest_of([files, self.preprocessing.identity(), *([self.origin] if self.origin else [])])
 
     def ignored(self) -> NDArray[np.bool_] | None:
-        """What is never inspected in each image, (N, H, W) or (1, H, W); None if all is inspected."""
-        if self.preprocessing.fit == "pad":
-            return self._padded()
-        if self.ignoring is None:
-            return None
-        some = self.pick([0, min(1, len(self) - 1)]).ignored
-        if some is None or len(some) == 1:
-            return some
-        return np.concatenate([batch.ignored for batch in self.batches() if batch.ignored is not None])
+        """What is never inspected in each image, (N, H, W) or (1, H, W); None if all is inspected.
 
-    def _padded(self) -> NDArray[np.bool_] | None:
-        """As `ignored`, where the padding of images may differ."""
-        masks = np.zeros((len(self), *self.preprocessing.size), np.bool_)
-        done = 0
-        for batch in self.batches():
-            if batch.ignored is not None:
-                masks[done : done + len(batch)] = batch.ignored
-            done += len(batch)
-        if not masks.any():
+        It comes with the pixels or features, if they were asked for; else images are decoded for it, as far
+        as they differ.
+        """
+        stretched = self.preprocessing.fit == "stretch"
+        if self.ignoring is None and stretched:
             return None
-        return masks[:1] if (masks == masks[0]).all() else masks
+        if self._ignored is None and stretched:
+            some = self.pick([0, min(1, len(self) - 1)]).ignored
+            if some is None or len(some) == 1:  # for any image, as only frames and segments tell them apart
+                return some
+        return self._of_all()
+
+    def _of_all(self) -> NDArray[np.bool_] | None:
+        """As `ignored`, from every image."""
+        masks = self._ignored
+        if masks is None:
+            masks = _Masks()
+            for batch in self.batches():
+                masks.add(batch)
+            self._ignored = masks
+        return masks.together()
 
     def _batch(self, group: Sequence[Sample], decoded: Sequence[_Decoded]) -> ImageBatch:
         pixels, frames = np.stack([one for one, _ in decoded]), [f for _, f in decoded if f is not None]

@@ -96,12 +96,7 @@ class OverviewSet(FileImageSet):
         assert self.whole is not None
         if self.whole.ignoring is None:
             return None
-        blank = np.zeros((1, *self.preprocessing.size), np.bool_)
-        masks = [
-            np.broadcast_to(blank if batch.ignored is None else batch.ignored, (len(batch), *blank.shape[1:]))
-            for batch in self.batches()
-        ]
-        return np.concatenate(masks)
+        return self._of_all()
 
 
 @dataclass
@@ -141,8 +136,7 @@ class TiledImageSet(FileImageSet):
         assert self.whole is not None
         if self.whole.ignoring is None and self.whole.preprocessing.fit != "pad":
             return None
-        masks = [batch.ignored for batch in self.batches()]
-        return np.concatenate([mask for mask in masks if mask is not None]) if masks[0] is not None else None
+        return self._of_all()
 
     def _each(self) -> Iterator[_Cut]:
         """The tiles in order, each cut from its image, which is decoded once."""
@@ -159,12 +153,13 @@ class TiledImageSet(FileImageSet):
 
     def _together(self, places: Sequence[int], cut: Sequence[_Cut]) -> ImageBatch:
         size = self.preprocessing.size
-        masks = [touched(mask, size) for _, mask in cut if mask is not None]
+        blank = np.zeros(size, np.bool_)  # images of several shapes: some have no padding
+        masks = [blank if mask is None else touched(mask, size) for _, mask in cut]
         return ImageBatch(
             [self.samples[i] for i in places],
             np.stack([resize(pixels, size) for pixels, _ in cut]),
             self._encode if self.layers else None,
-            ignored=np.stack(masks) if masks else None,
+            ignored=np.stack(masks) if any(mask is not None for _, mask in cut) else None,
             tiles=[self.parts[i][1] for i in places],
         )
 

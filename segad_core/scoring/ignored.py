@@ -56,7 +56,7 @@ class Ignored:
     def _masked(self, batch: ImageBatch) -> Mask:
         """What the mask marks."""
         size = (batch.pixels.shape[1], batch.pixels.shape[2])
-        frames = set(batch.frames or [None])
+        frames: set[Frame | None] = {*batch.frames} if batch.frames else {None}
         if len(frames) == 1:
             return self._fitted(size, frames.pop())[None]
         return np.stack([self._fitted(size, frame) for frame in batch.frames or []])

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from segad_core.contracts import Sample
+from segad_core.contracts import Fit, Sample, Tiles, frame_of
 from segad_core.contracts.images import GREY
 from segad_core.errors import RecipeError
 from segad_core.images import FileImageSet, resize
 from segad_core.images.frames import check_in_frame, framed, whole_size
 from segad_core.images.ignored import touched
 from segad_core.images.image_set import Preprocessing
+from segad_core.images.tiled_set import in_tiles
+from segad_core.scoring.ignored import Ignored
 
 RNG = np.random.default_rng(0)
 
@@ -79,6 +82,45 @@ def test_padding_and_what_is_ignored_else_are_both_ignored(tmp_path: Path) -> No
     assert batch.ignored[0, 12].tolist() == [True] * 4 + [False] * 28 and batch.ignored[0, 0].all()
     assert (batch.pixels[0, 12, :4] == GREY).all() and batch.frames is not None
     assert images.ignored().tolist() == batch.ignored.tolist()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("fit", ["pad", "crop"])
+def test_what_is_ignored_where_the_first_images_are_alike(
+    tmp_path: Path, fit: Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = files(tmp_path, (16, 32), (16, 32), (16, 32), (32, 16))
+    mask = np.zeros((8, 8), np.bool_)
+    mask[:, :3] = True
+    images = FileImageSet(samples, Preprocessing((16, 16), batch_size=2, fit=fit), ignoring=Ignored(mask, []))
+    expected = []
+    for height, width in [(16, 32)] * 3 + [(32, 16)]:
+        frame = frame_of((height, width), (16, 16), fit)
+        padding = np.ones((16, 16), np.bool_)
+        padding[frame.image.slices()] = False
+        expected.append(touched(mask, (16, 16), frame) | padding)
+    assert (expected[3] != expected[0]).any()
+    found = images.ignored()
+    assert found is not None and found.tolist() == [one.tolist() for one in expected]
+    assert images.resized((8, 8)).ignored().shape == (4, 8, 8)  # type: ignore[union-attr]
+    again = replace(images, _ignored=None)
+    again.pixels()
+    monkeypatch.setattr(FileImageSet, "_decode", None)  # nothing is decoded twice
+    assert np.array_equal(again.ignored(), found)  # type: ignore[arg-type]
+    assert np.array_equal(images.ignored(), found)  # type: ignore[arg-type]
+
+
+def test_tiles_of_images_with_and_without_padding(tmp_path: Path) -> None:
+    """Images one by one: of the first, nothing is ignored, but some of the second."""
+    samples = files(tmp_path, (64, 64), (64, 64), (32, 64))
+    how = Preprocessing((64, 64), batch_size=6, fit="pad", tiles=Tiles((48, 48), 0.25, 100, (48, 48)))
+    tiles = in_tiles(FileImageSet(samples, how))
+    assert len(tiles) == 12
+    masks = [batch.ignored for batch in tiles.batches()]
+    assert masks[0] is None and [mask.shape for mask in masks[1:] if mask is not None] == [(6, 48, 48)]
+    found = tiles.ignored()
+    assert found is not None and found.shape == (12, 48, 48)
+    assert found.any(axis=(1, 2)).tolist() == [False] * 8 + [True] * 4
+    assert (found[8, :16] == 1).all() and not found[8, 16:].any()
 
 
 def test_the_digest_is_that_of_a_stretched_set_unless_it_is_not(tmp_path: Path) -> None:
