@@ -156,7 +156,7 @@ def check(
 
     dataset = open_dataset(name, root, words, Registry(third_parties=not no_plugins))
 
-    from segad_core.cli.params import image_spec
+    from segad_core.cli.params import image_decoding
     from segad_core.cli.progress import Progress
     from segad_core.contracts import optional
     from segad_core.store.store import Store
@@ -164,15 +164,11 @@ def check(
 
     with Progress():  # prints the data set's warnings
         categories = chosen_categories(dataset, name, wanted)
-    opened, image = Store(store), image_spec(decoding)
+    opened, how = Store(store), image_decoding(decoding)
     checks: list[CategoryCheck] = []
     for category in categories:
         with Progress() as progress:
-            checks.append(
-                check_category(
-                    dataset, category, opened, partial(_told, progress, category), image.decoding()
-                )
-            )
+            checks.append(check_category(dataset, category, opened, partial(_told, progress, category), how))
         if not as_json:
             _print(checks[-1], everything)
     published = optional.published_categories(dataset)

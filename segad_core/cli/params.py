@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
+from segad_core.base.decoding import Decoding
 from segad_core.base.files import is_file, is_folder
 from segad_core.contracts import Parameters
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
@@ -14,6 +15,8 @@ from segad_core.recipe.choice import paths_in
 from segad_core.recipe.document import Document, read_value
 from segad_core.recipe.schema import ImageSpec
 from segad_core.recipe.validation import check
+
+_READ = tuple(field.name for field in fields(Decoding))
 
 
 @dataclass
@@ -65,21 +68,24 @@ def checked_params(
     return result
 
 
-def image_spec(words: Sequence[str]) -> ImageSpec:
+def image_decoding(words: Sequence[str]) -> Decoding:
     """How images are read, from `--image KEY=VALUE`.
 
     Raises:
-        UsageError: with every unknown or wrong key.
+        UsageError: a key or a value is wrong, or says what becomes of images that have been read.
     """
     given = _Words("--image", {})
     for word in words:
         name, value = _parsed(word, "--image")
+        if name not in _READ:
+            hint = f"The keys are {', '.join(_READ)}."
+            raise UsageError(f"--image {word}: '{name}' does not say how images are read", hint)
         _give(given, name, value, f"--image {word}")
     spec = check(ImageSpec, given.data, given)
     if isinstance(spec, list):
         raise UsageError(spec)
     result: ImageSpec = spec
-    return result
+    return result.decoding()
 
 
 def _give(given: _Words, name: str, value: Any, word: str) -> None:

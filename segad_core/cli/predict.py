@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, PARTS, outside, reports_errors
+from segad_core.cli.common import BOM, DEBUG, DEVICE, NO_PLUGINS, PARTS, outside, reports_errors
 from segad_core.cli.out import say
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write a .csv, .jsonl or .parquet file instead of printing a line per image.",
 )
-@click.option("--bom", is_flag=True, help="Begin a .csv FILE with a byte order mark, for Excel.")
+@BOM
 @click.option("--resume", is_flag=True, help="Continue FILE, without scoring images that are in it again.")
 @click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
 @click.option(
@@ -123,6 +123,11 @@ def predict(
             if output is not None:
                 regions = opened.limits is not None
                 results = open_results(output, opened.digest, explain, mode, regions, bom)
+                if bom and not results.marked:
+                    say(
+                        f"note: {output} has no byte order mark and keeps its form: --bom is ignored",
+                        err=True,
+                    )
             unit = "part" if opened.manifest.pipeline.parts else "image"
             with results:
                 shown = _Shown(None if lines else progress, sum(results.verdicts.values()), found.count)

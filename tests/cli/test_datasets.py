@@ -567,3 +567,14 @@ def test_an_mvtec_that_lacks_categories(tmp_path: Path) -> None:
     ]
     assert result.exit_code == 1
     assert check(root, "--category", "grid", name="mvtec").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "word", ["size=[64, 64]", "fit=pad", "tiles={size: [64, 64]}", "scale=0.1", "whit=3"]
+)
+def test_image_takes_only_what_reading_depends_on(tmp_path: Path, word: str) -> None:
+    """Nothing is accepted and then ignored."""
+    result = check(data_set(tmp_path / "data", good=1, bad=1), "--image", word)
+    assert result.exit_code == 2
+    assert f"--image {word}: '{word.partition('=')[0]}'" in said(result)
+    assert "white, window, bayer, page" in result.output

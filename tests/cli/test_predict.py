@@ -410,3 +410,14 @@ def test_a_drift_is_told_and_changes_nothing(lot: Path) -> None:
     assert read("x.csv")[0].keys() == {"image", "verdict", "score", "reason", "bundle"}
     bright = predict(*(good(i) for i in range(24)))
     assert "drift" not in said(bright)
+
+
+def test_a_mark_that_comes_too_late_is_told(lot: Path) -> None:
+    """A file keeps its form; a new one has what was asked for."""
+    told = "note: a.csv has no byte order mark and keeps its form: --bom is ignored\n"
+    assert told not in predict("lot/0.png", "-o", "a.csv").stderr
+    assert told in predict("lot/0.png", "-o", "a.csv", "--resume", "--bom").stderr
+    assert "byte order" not in predict("lot/0.png", "-o", "a.csv", "--resume").stderr
+    assert "byte order" not in predict("lot/0.png", "-o", "a.csv", "--force", "--bom").stderr
+    assert "byte order" not in predict("lot/0.png", "-o", "a.csv", "--resume", "--bom").stderr
+    assert Path("a.csv").read_bytes().count(b"\xef\xbb\xbf") == 1

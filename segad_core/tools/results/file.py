@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Self
 
+from segad_core.base.csv_text import BOM
 from segad_core.base.files import kind_of, replacing, sync_folder
 from segad_core.base.leftovers import hold_alone
 from segad_core.base.locks import held
@@ -66,6 +67,11 @@ class Results(Tally):
         self._failed: Lines = defaultdict(deque)
         self._again: list[str] = []
         self._out_of_order = False
+
+    @property
+    def marked(self) -> bool:
+        """Whether the file begins with a byte order mark."""
+        return self._form.header.startswith(BOM.encode())
 
     def left(self, images: Iterable[str], at_once: bool = False) -> Iterator[str]:
         """The images without a line; an image that is named twice gets two.
