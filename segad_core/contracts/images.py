@@ -17,6 +17,9 @@ from segad_core.contracts.tiles import Tile, Tiling
 GREY = 128
 """The level of red, green and blue that learners see in pixels that are never inspected."""
 
+SEGMENTED = "segmented"
+"""Where `ImageBatch.memo` holds what segmenters said of images before anything in them was made grey."""
+
 Arrays = Mapping[str, NDArray[np.generic]]
 """Named arrays, as safetensors holds them."""
 
@@ -92,6 +95,8 @@ class ImageBatch:
     def ignoring(self, ignored: NDArray[np.bool_] | None) -> ImageBatch:
         """The same images with grey where they are never inspected, so that no learner sees what is there.
 
+        What `memo` holds as `SEGMENTED` stays true of them; nothing else of it does.
+
         Args:
             ignored: as the attribute.
         """
@@ -99,7 +104,10 @@ class ImageBatch:
             return self
         pixels = np.where(ignored[..., None], np.uint8(GREY), self.pixels)
         same = (self._encode, self._load, self._keep)
-        return ImageBatch(self.samples, pixels, *same, ignored, self.frames, self.tiles, self.tiling)
+        other = ImageBatch(self.samples, pixels, *same, ignored, self.frames, self.tiles, self.tiling)
+        if SEGMENTED in self.memo:
+            other.memo[SEGMENTED] = self.memo[SEGMENTED]
+        return other
 
     def seen_as(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from pydantic import ValidationError
 
@@ -87,7 +87,8 @@ def _ignore(
     if given.mask:
         mask = f"files/ignore{given.mask.suffix.lower()}"
         files[mask] = given.mask
-    own = {row.segmenter.digest(category) for row in recipe.rows if row.segmenter}  # the one row's
+    # the one row's, whatever it switches off
+    own = {replace(row.segmenter, off=()).digest(category) for row in recipe.rows if row.segmenter}
     places = [
         "segmenter" if c.digest(category) in own else f"ignore-{i}" for i, c in enumerate(given.segmenters)
     ]

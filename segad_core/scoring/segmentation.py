@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 
 from segad_core.base.parallel import in_order
 from segad_core.contracts import IGNORED, ImageBatch, LearningSegmenter, MapQuality, Segmenter
+from segad_core.contracts.images import SEGMENTED
 from segad_core.contracts.segmenter import IGNORE, check_segment_names, inspected
 from segad_core.errors import PluginError
 from segad_core.images.tiled_set import has_overview, overview
 from segad_core.scoring.framed import maps_in_frames, maps_of_overview, quality_in_frames
 from segad_core.scoring.layout import IMAGE
 from segad_core.scoring.segments import SegmentOrder
+
+_Seen = tuple[NDArray[np.uint8], Sequence[MapQuality]]
+"""Maps as a segmenter gave them, and their quality."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ class NamedSegmenter:
     ) -> None:
         self.segmenter = segmenter
         self.name = name
+        learns = isinstance(segmenter, LearningSegmenter)
+        self._says = segmenter if learns else (type(segmenter), segmenter.params.model_dump_json())
         self.segments = tuple(segmenter.segments())
         kept = tuple(inspected(self.segments, off)) if ignoring else self.segments
         self._labels = _labels_of_inspected(self.segments, kept)
@@ -93,8 +99,8 @@ class NamedSegmenter:
         Raises:
             PluginError: the segmenter breaks its contract.
         """
-        maps = self._checked(batch)
-        quality = self._quality(batch)
+        given, quality = batch.memo.get(SEGMENTED, {}).get(self._says) or self._seen(batch)
+        maps = self._inspected(given, batch)
         if len(maps) == 1:
             return SegmentedBatch(maps, [self._static_order(maps, batch)], quality)
         orders = list(in_order(lambda i: self._order(maps[i], batch, i), range(len(maps))))
@@ -103,10 +109,16 @@ class NamedSegmenter:
     def ignored(self, batch: ImageBatch) -> NDArray[np.bool_]:
         """Where the maps of a batch say `ignore`, (N, H, W) or (1, H, W).
 
+        The segmenter has then said all about these images: `segment` does not ask again, nor does it for
+        another segmenter of the same kind and parameters, for this batch or for what is left of it.
+
         Raises:
             PluginError: the segmenter breaks its contract.
         """
-        given = self._given(batch)
+        known = batch.memo.setdefault(SEGMENTED, {})
+        if self._says not in known:
+            known[self._says] = self._seen(batch)
+        given = known[self._says][0]
         names = tuple(self.segmenter.segments())
         found: NDArray[np.bool_] = (
             given == names.index(IGNORE) if IGNORE in names else np.zeros(given.shape, np.bool_)
@@ -127,9 +139,12 @@ class NamedSegmenter:
         except ValueError as error:
             raise PluginError(f"segmenter '{self.name}', image '{batch.samples[i].id}': {error}") from error
 
-    def _checked(self, batch: ImageBatch) -> NDArray[np.uint8]:
+    def _seen(self, batch: ImageBatch) -> _Seen:
+        """What the segmenter says of a batch."""
+        return self._given(batch), self._quality(batch)
+
+    def _inspected(self, maps: NDArray[np.uint8], batch: ImageBatch) -> NDArray[np.uint8]:
         """The maps of a batch, with `IGNORED` wherever nothing is inspected."""
-        maps = self._given(batch)
         if self._labels is not None:
             maps = self._labels[maps]
         return maps if batch.ignored is None else np.where(batch.ignored, np.uint8(IGNORED), maps)

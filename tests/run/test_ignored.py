@@ -278,3 +278,27 @@ def test_how_good_images_look_does_not_depend_on_what_is_there(home: Path) -> No
         assert result.exit_code == 0, said(result)
         looks.append((home / f"{value}" / FILE).read_bytes())
     assert looks[0] == looks[1]
+
+
+def test_a_bundle_has_the_segmenter_once_though_its_row_switches_a_segment_off(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.array(Image.open(home / "labels.png"))
+    labels[:, 40:] = 2
+    Image.fromarray(labels).save(home / "labels.png")
+    params = {"mask": "labels.png", "segments": ["part", "ignore", "edge"]}
+    path = write(
+        home,
+        rows=[{**ROWS[1], "segments": {"edge": 0}}],
+        segmenter={"use": "static_mask", "params": params},
+        final="logistic",
+    )
+    words = ("--category", "a", "--row", "SegAD", "--device", "cpu", "--store", home / "store")
+    result = segad("fit", path, *words, "-o", home / "b")
+    assert result.exit_code == 0, said(result)
+    assert [file.name for file in (home / "b" / "files").iterdir()] == ["segmenter-mask-0.png"]
+    with Bundle.load(home / "b", "cpu") as bundle:
+        row, ignored = bundle.pipeline.segad, bundle.pipeline.ignored
+        assert row is not None and ignored is not None
+        assert row.segmenter.segments == ("part",)
+        assert ignored._segmenters[0].segmenter is row.segmenter.segmenter

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segad_core.contracts import Frame, ImageBatch, Sample, Segmenter, frame_of
+from segad_core.contracts import Frame, ImageBatch, MapQuality, Sample, Segmenter, frame_of
 from segad_core.errors import DataError, PluginError
 from segad_core.images.ignored import touched
 from segad_core.scoring.ignored import Ignored, levelled, whole_order
@@ -126,3 +127,35 @@ def test_a_batch_keeps_its_masks_while_another_thread_needs_many(monkeypatch: py
     assert [one.tolist() for one in found(frames[:2])] == [
         touched(mask, (8, 4), f).tolist() for f in frames[:2]
     ]
+
+
+class Counting(Columns):
+    """Notes what it is asked for, and says how many images there are."""
+
+    calls: ClassVar[list[str]] = []
+
+    def segment(self, batch: ImageBatch) -> NDArray[np.uint8]:
+        self.calls.append("segment")
+        return super().segment(batch)
+
+    def quality(self, batch: ImageBatch) -> list[MapQuality]:
+        self.calls.append("quality")
+        return [MapQuality(0.5, "")] * len(batch)
+
+
+@pytest.mark.parametrize("framed", [False, True])
+def test_a_batch_is_segmented_once_whoever_asks(framed: bool) -> None:
+    """In runs, rows and what is ignored have segmenters of their own."""
+    Counting.calls.clear()
+    batch = batch_of(2)
+    if framed:
+        batch.frames = [frame_of((2, 3), (2, 3), "pad")] * 2
+    rest = batch.ignoring(Ignored(None, [NamedSegmenter(Counting(), "counting")])(batch))
+    for off, expected in (((), [0, 255, 1]), (("third",), [0, 255, 255])):
+        found = NamedSegmenter(Counting(), "counting", off).segment(rest)
+        assert found.map_of(1).tolist() == [expected] * 2
+        assert found.quality == [MapQuality(0.5, "")] * 2
+    assert Counting.calls == ["segment", "quality"]
+    other = rest.with_pixels(rest.pixels + 1)
+    NamedSegmenter(Counting(), "counting").segment(other)
+    assert Counting.calls == ["segment", "quality"] * 2  # with other pixels, it may say something else
