@@ -11,6 +11,7 @@ from segad_core.base.files import is_file, is_folder
 from segad_core.contracts import Parameters
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import UsageError
+from segad_core.plugins.registry import suggest
 from segad_core.recipe.choice import paths_in
 from segad_core.recipe.document import Document, read_value
 from segad_core.recipe.schema import ImageSpec
@@ -78,8 +79,9 @@ def image_decoding(words: Sequence[str]) -> Decoding:
     for word in words:
         name, value = _parsed(word, "--image")
         if name not in _READ:
-            hint = f"The keys are {', '.join(_READ)}."
-            raise UsageError(f"--image {word}: '{name}' does not say how images are read", hint)
+            raise UsageError(
+                f"--image {word}: '{name}' does not say how images are read{suggest(name, _READ)}"
+            )
         _give(given, name, value, f"--image {word}")
     spec = check(ImageSpec, given.data, given)
     if isinstance(spec, list):
