@@ -39,7 +39,7 @@ class Frame:
         original: (height, width) of the image on disk.
         size: (height, width) that plugins see.
         shown: the part of the original that they see: all of it, unless it is cropped.
-        image: where that lies in what they see; the rest is padding, which repeats the image's edge.
+        image: where that lies in what they see; the rest is padding, which is grey.
     """
 
     original: tuple[int, int]

@@ -136,7 +136,7 @@ class ImageBatch:
             of = [(i if len(ignored) > 1 else 0, tile) for i, tile in parts]
             ignored = np.stack([ignored[i][tile.slices()] for i, tile in of])
         return ImageBatch(
-            [_tile_of(self.samples[i], tile) for i, tile in parts],
+            [tile_of(self.samples[i], tile) for i, tile in parts],
             np.stack([self.pixels[i][tile.slices()] for i, tile in parts]),
             self._encode,
             ignored=ignored,
@@ -166,7 +166,8 @@ class ImageBatch:
         return self._keep(self.samples[index], inputs, make)
 
 
-def _tile_of(sample: Sample, tile: Tile) -> Sample:
+def tile_of(sample: Sample, tile: Tile) -> Sample:
+    """What is known about a tile of an image; its id says which tile it is."""
     return replace(sample, id=f"{sample.id} (tile {tile.number + 1})")
 
 

@@ -9,6 +9,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.contracts.frame import Box
+
 MOST_TILES = 10_000
 """Of an image."""
 
@@ -35,7 +37,7 @@ class Tile:
 
     def slices(self) -> tuple[slice, slice]:
         """Its rows and columns."""
-        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+        return Box(self.top, self.left, self.height, self.width).slices()
 
 
 @dataclass(frozen=True)

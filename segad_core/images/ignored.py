@@ -12,11 +12,9 @@ from PIL import Image
 from segad_core.contracts import Frame
 from segad_core.errors import RecipeError
 from segad_core.images.decode import at_full_size
+from segad_core.images.geometry import same_ratio
 from segad_core.images.labels import read_labels
 from segad_core.images.palette import is_grey
-
-_TOLERANCE = 0.01
-"""Of the aspect ratio: images of one camera may differ by a line."""
 
 Mask = NDArray[np.bool_]
 
@@ -58,8 +56,7 @@ def check_shape(
     """
     height, width = mask.shape
     for original in sorted(originals):
-        same = abs(height * original[1] - width * original[0]) <= _TOLERANCE * height * original[1]
-        if not same and (height, width) != size:
+        if not same_ratio((height, width), original) and (height, width) != size:
             raise RecipeError(
                 f"ignore mask {path}: has {height} x {width} pixels (height x width), another aspect ratio "
                 f"than images of {original[0]} x {original[1]}",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from segad_core.base.digest import digest_of
 from segad_core.contracts import ImageBatch, Tile
+from segad_core.contracts.images import tile_of
 from segad_core.images.decode import resize
 from segad_core.images.ignored import touched
 from segad_core.images.image_set import FileImageSet
@@ -188,10 +189,7 @@ def in_tiles(images: FileImageSet) -> TiledImageSet:
     assert tiling is not None
     parts = chosen_parts(len(images), tiling.tiles(), tiling.wanted.train)
     how = replace(images.preprocessing, size=tiling.size, fit="stretch", tiles=None)
-    samples = [
-        replace(images.samples[image], id=f"{images.samples[image].id} (tile {tile.number + 1})")
-        for image, tile in parts
-    ]
+    samples = [tile_of(images.samples[image], tile) for image, tile in parts]
     return TiledImageSet(
         samples, how, images.encoder, images.layers, images.progress, whole=images, parts=parts
     )

@@ -40,7 +40,7 @@ from segad_core.run.cells import (
     distributions,
 )
 from segad_core.run.estimates import estimate_fit
-from segad_core.run.views import Views
+from segad_core.run.training_images import TrainingImages
 from segad_core.scoring.tiled import size_seen
 from segad_core.store.arrays import kept
 from segad_core.store.checkpoints import FolderCheckpoint
@@ -60,13 +60,13 @@ def fit(task: FitTask, store: Store, device: str, progress: Progress) -> None:
     """
     missing = [cell for cell in task.cells if not store.has(cell.key)]
     learners = (cell.learner.build(task.category, device) for cell in missing)
-    seen = Views(open_images(task, learners, store, device, progress))
+    seen = TrainingImages(open_images(task, learners, store, device, progress))
     for cell in missing:
         _fit_cell(cell, task, seen, store, device, partial(_with_alias, progress, cell.alias))
 
 
 def _fit_cell(
-    cell: FitCell, task: FitTask, seen: Views, store: Store, device: str, progress: Progress
+    cell: FitCell, task: FitTask, seen: TrainingImages, store: Store, device: str, progress: Progress
 ) -> None:
     learner: Learner = cell.learner.build(task.category, device)
     images = seen.of(learner)

@@ -13,19 +13,19 @@ from segad_core.images.frames import whole_size
 from segad_core.images.tiled_set import overview
 
 Maps = NDArray[np.uint8]
-View = tuple[Frame, list[int], ImageBatch]
+Whole = tuple[Frame, list[int], ImageBatch]
 """A frame, the places of the images that it belongs to, and these images as a segmenter sees them."""
 
 
-def views(batch: ImageBatch) -> list[View]:
+def whole_images(batch: ImageBatch) -> list[Whole]:
     """The images of a batch whole and without padding, those of one size together; made once for a batch."""
     if "whole images" not in batch.memo:
         assert batch.frames is not None
         places: dict[Frame, list[int]] = {}
         for place, frame in enumerate(batch.frames):
             places.setdefault(frame, []).append(place)
-        batch.memo["whole images"] = [(frame, of, _view(batch, frame, of)) for frame, of in places.items()]
-    found: list[View] = batch.memo["whole images"]
+        batch.memo["whole images"] = [(frame, of, _whole(batch, frame, of)) for frame, of in places.items()]
+    found: list[Whole] = batch.memo["whole images"]
     return found
 
 
@@ -35,10 +35,10 @@ def maps_in_frames(segmenter: Segmenter, batch: ImageBatch) -> Maps:
     Padding is in no segment.
     """
     found: dict[int, Maps] = {}
-    placed = views(batch)
-    for frame, places, view in placed:
-        maps = np.asarray(segmenter.segment(view))
-        if maps.dtype != np.uint8 or maps.shape[1:] != view.pixels.shape[1:3] or not len(maps):
+    placed = whole_images(batch)
+    for frame, places, whole in placed:
+        maps = np.asarray(segmenter.segment(whole))
+        if maps.dtype != np.uint8 or maps.shape[1:] != whole.pixels.shape[1:3] or not len(maps):
             return maps  # told as what breaks the contract
         if len(maps) == 1 and len(placed) == 1:
             return frame.placed(maps[0], IGNORED)[None]
@@ -66,15 +66,15 @@ def maps_of_overview(segmenter: Segmenter, batch: ImageBatch) -> Maps:
 def quality_in_frames(segmenter: Segmenter, batch: ImageBatch) -> Sequence[MapQuality] | None:
     """How well the map of each image fits, as the segmenter says of the whole image."""
     found: dict[int, MapQuality] = {}
-    for _, places, view in views(batch):
-        quality = segmenter.quality(view)
+    for _, places, whole in whole_images(batch):
+        quality = segmenter.quality(whole)
         if quality is None or len(quality) != len(places):
             return quality
         found |= dict(zip(places, quality, strict=True))
     return [found[place] for place in range(len(batch))]
 
 
-def _view(batch: ImageBatch, frame: Frame, places: Sequence[int]) -> ImageBatch:
+def _whole(batch: ImageBatch, frame: Frame, places: Sequence[int]) -> ImageBatch:
     if frame.shown == (0, 0, *frame.original):
         return batch.seen_as(batch.pixels[places][:, *frame.image.slices()], None, places)
     size = whole_size(frame.original, frame.size, "crop")

@@ -33,8 +33,8 @@ from segad_core.plugins.registry import suggest
 from segad_core.recipe import Choice, Recipe
 from segad_core.recipe.schema import ImageSpec
 from segad_core.run.ignored import ignoring_of
+from segad_core.run.training_images import TrainingImages
 from segad_core.run.trainings import preprocessing_of
-from segad_core.run.views import Views
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.shapes import layer_shapes
 from segad_core.scoring.tiled import size_seen
@@ -168,7 +168,8 @@ def _fitted(
     images = replace(images, encoder=encoder, layers=optional.layers_read(segmenter, encoder))
     good = replace(images, samples=mean.samples, progress=progress)
     segmenter.fit(
-        Views(good).of(segmenter), Run(np.random.SeedSequence(recipe.skeleton.split.seeds[0]), progress)
+        TrainingImages(good).of(segmenter),
+        Run(np.random.SeedSequence(recipe.skeleton.split.seeds[0]), progress),
     )
     return images
 

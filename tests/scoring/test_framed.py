@@ -27,7 +27,7 @@ from segad_core.errors import PluginError
 from segad_core.images import FileImageSet
 from segad_core.images.image_set import Preprocessing
 from segad_core.images.tiled_set import overview
-from segad_core.run.views import Views
+from segad_core.run.training_images import TrainingImages
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_plugins.segmenters.static_mask import StaticMask
 
@@ -122,9 +122,9 @@ def test_one_map_for_all_is_placed_in_each_frame(tmp_path: Path, monkeypatch: py
 def test_the_set_to_learn_from_is_what_is_segmented_to_the_last_bit(tmp_path: Path) -> None:
     batch = batch_of(tmp_path, "pad", (32, 32), half_dark(13, 40), half_dark(40, 20))
     images = FileImageSet(batch.samples, Preprocessing((32, 32), fit="pad"))
-    learnt = Views(images).of(Learnt())
+    learnt = TrainingImages(images).of(Learnt())
     assert (learnt.pixels() == overview(batch).pixels).all() and learnt.ignored() is None
-    assert Views(images).of(Learnt()).digest() != images.digest()
+    assert TrainingImages(images).of(Learnt()).digest() != images.digest()
 
 
 @pytest.mark.parametrize("shape", [(1, 32, 32), (3, 16, 32), (0, 16, 32)])

@@ -15,8 +15,8 @@ from segad_core.scoring.tiled import works_on_tiles
 
 
 @dataclass
-class Views:
-    """Images for several trainings; each view is made once, with its features.
+class TrainingImages:
+    """Images for several trainings; each kind of what they see is made once, with its features.
 
     Attributes:
         images: at their size.
@@ -40,8 +40,8 @@ class Views:
             return self._tiles
         return self.images
 
-    def groups(self, view: FileImageSet, groups: Sequence[int]) -> NDArray[np.int64] | None:
+    def groups(self, seen: FileImageSet, groups: Sequence[int]) -> NDArray[np.int64] | None:
         """The groups of what is trained on; tiles of one image are of one group, in any case."""
-        if isinstance(view, TiledImageSet):
-            return np.array([groups[image] if groups else image for image, _ in view.parts], np.int64)
+        if isinstance(seen, TiledImageSet):
+            return np.array([groups[image] if groups else image for image, _ in seen.parts], np.int64)
         return np.array(groups, np.int64) if groups else None
