@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
@@ -132,11 +133,11 @@ def predict(
             with results:
                 shown = _Shown(None if lines else progress, sum(results.verdicts.values()), found.count)
                 piped = found.count is None
-                watch = DriftWatch(opened)
+                watch, late = DriftWatch(opened), list[str]()
                 wait = (MAX_WAIT if max_wait is None else max_wait) if piped else None
                 for images_left, expected in _passes(opened, found.images, piped, results):
                     for count in _scored(
-                        opened, images_left, expected, results, overlays, explain, wait, watch
+                        opened, images_left, expected, results, overlays, explain, wait, watch, late
                     ):
                         shown.more(count)
                 for drift in watch.end():
@@ -151,25 +152,49 @@ def predict(
     unscored = f" ({len(results.unscored):,} not scored)" if results.unscored else ""
     where = f": {output}" if output else ""
     say(f"{summary(results.verdicts, unit)}{unscored}{where}", err=output is None)
-    return 3 if results.unscored else 0
+    if late:
+        say(
+            f"{len(late):,} image{'s' * (len(late) > 1)} came after the verdict on the part: see notes",
+            err=True,
+        )
+    return 3 if results.unscored or late else 0
 
 
 def _passes(
     bundle: Bundle, images: Iterable[str], piped: bool, results: Results | Printed
 ) -> Iterator[tuple[Iterable[str], Mapping[str, int] | None]]:
     """The images to score, then those to try again; where parts are judged, how many images each has."""
+    from segad_core.bundle.runtime.parts import LATER
+
     names = bundle.part_names
     if names is None:
         yield results.left(images, piped), None
         yield results.again(), None
         return
+    rule, skipped = names.rule, Counter[str]()
+
+    def with_verdict(serial: str, count: int) -> bool:
+        if known := results.has(serial):
+            skipped[serial] += count
+        return known
+
     if piped:
-        yield (image for image in images if not results.has(names.of(image).unit)), None
-        return
-    parts = names.grouped(images)
-    expected = {serial: len(paths) for serial, paths in parts.items()}
-    for serials in (results.left(parts), results.again()):
-        yield chain.from_iterable(parts[serial] for serial in serials), expected
+        if not rule.views:
+            say(f"note: views have no names, so a part is judged once {LATER} others have begun", err=True)
+        yield (image for image in images if not with_verdict(names.of(image).unit, 1)), None
+    else:
+        parts = names.grouped(images)
+        expected = {serial: len(paths) for serial, paths in parts.items()}
+        for serial, count in expected.items():
+            with_verdict(serial, count)
+        for serials in (results.left(parts), results.again()):
+            yield chain.from_iterable(parts[serial] for serial in serials), expected
+    if skipped and (rule.missing == "allow" or not rule.views):
+        say(
+            f"note: images of parts that the file has a verdict on were skipped: {skipped.total():,} of "
+            f"{len(skipped):,} part{'s' * (len(skipped) != 1)}. If some of the images are new, judge all again with --force.",
+            err=True,
+        )
 
 
 def _scored(
@@ -181,6 +206,7 @@ def _scored(
     explain: bool,
     max_wait: float | None,
     watch: DriftWatch,
+    late: list[str],
 ) -> Iterator[int]:
     """Scores images and writes the predictions, batch by batch; yields the size of each batch."""
     from segad_core.bundle.runtime.parts import inspect_parts
@@ -189,12 +215,17 @@ def _scored(
     pictures = Overlays(bundle, overlays) if overlays is not None else None
     explained = explain or pictures is not None
     if bundle.manifest.pipeline.parts:
-        keep = pictures is not None
+        keep, together = pictures is not None, bundle.manifest.pipeline.parts.verdict == "together"
 
         def look(found: Inspection) -> None:
             _tell(watch.add(found))
 
-        for parts in inspect_parts(bundle, images, explained, max_wait, expected, keep, look):
+        def tell_late(found: Inspection, serial: str) -> None:
+            late.append(found.prediction.image)
+            alone = f": alone, it is {found.prediction.verdict}" if not together else ""
+            say(f"note: {late[-1]} came after the verdict on part {serial}, which stands{alone}", err=True)
+
+        for parts in inspect_parts(bundle, images, explained, max_wait, expected, keep, look, tell_late):
             if pictures is not None:
                 for one in chain.from_iterable(part.pictures() for part in parts):
                     pictures.write(one)

@@ -84,6 +84,34 @@ def test_predict_writes_a_line_for_each_part_and_resumes(home: Path) -> None:
     assert fresh.read_bytes() == out.read_bytes()
 
 
+def test_images_of_a_part_that_come_too_late_are_told(home: Path) -> None:
+    views.views(home / "data")
+    bundle, good = fitted(recipe(home)), home / "data/a/good"
+    names = [f"{good}/{name}.png" for name in ("SN001_A", "SN001_B", "SN001_A", "SN002_B")]
+    words = ("predict", bundle, "-", "-o", home / "x.csv", "--device", "cpu")
+    result = segad(*words, piped="\n".join(names))
+    assert "2 parts: 1 OK, 0 NG, 1 UNKNOWN" in said(result)
+    assert f"{names[0]} came after the verdict on part SN001, which stands: alone, it is OK" in said(result)
+    result = segad(*words[:2], "-", "--device", "cpu", piped="\n".join(names[:3]))
+    assert "1 part: 1 OK" in said(result) and result.exit_code == 3
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_resuming_says_what_it_skips_where_parts_may_have_got_more_images(home: Path, piped: bool) -> None:
+    views.views(home / "data")
+    path = recipe(home, parts={"verdict": "worst", "missing": "allow"})
+    bundle, good, out = fitted(path), home / "data/a/good", home / "x.csv"
+    names = [f"{good}/SN001_{view}.png" for view in "AB"]
+    words = ("-o", out, "--device", "cpu")
+    assert "1 part: 1 OK" in said(segad("predict", bundle, names[0], *words))
+    if piped:
+        result = segad("predict", bundle, "-", *words, "--resume", piped="\n".join(names))
+    else:
+        result = segad("predict", bundle, *names, *words, "--resume")
+    assert "skipped: 2 of 1 part" in said(result) and "--force" in said(result)
+    assert "1 part: 1 OK" in said(result)
+
+
 def test_pictures_are_drawn_for_each_image(home: Path) -> None:
     views.views(home / "data")
     bundle = fitted(recipe(home))

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segad_core.bundle.runtime import parts
 from segad_core.bundle.runtime.part_names import PartNames
-from segad_core.bundle.runtime.parts import PartInspection, PartJudge
+from segad_core.bundle.runtime.parts import LATER, PartInspection, PartJudge
 from segad_core.bundle.runtime.prediction import Contribution, Inspection, Prediction
 from segad_core.bundle.runtime.regions import DefectRegion
 from segad_core.operate.image_table import Image, ImageTable
@@ -95,7 +96,7 @@ def test_where_it_is_known_how_many_images_come_all_of_them_count() -> None:
     (part,) = judged(images, {"S1": 3})
     assert part.prediction.verdict == "NG"
     assert part.prediction.reason == "again/S1_A.png: hot"  # there are two of view A
-    assert [p.prediction.verdict for p in judged(images)] == ["OK", "NG"]
+    assert [p.prediction.verdict for p in judged(images)] == ["OK"]
 
 
 def test_a_part_whose_images_are_all_there_does_not_wait_for_the_end() -> None:
@@ -114,6 +115,55 @@ def test_views_without_names_are_those_that_come() -> None:
     assert [*judge.take(seen("S1_left.png", 9.0)), *judge.take(seen("S1_right.png", 1.0))] == []
     (part,) = judge.rest()
     assert (part.prediction.verdict, part.prediction.reason) == ("NG", "S1_left.png: hot")
+
+
+def piped(names: Sequence[str], views: str = "AB") -> tuple[list[tuple[int, str, str]], list[str], PartJudge]:
+    """When each part was judged, and how; the images that came too late; and the judge."""
+    late = list[str]()
+    pattern = r"(?P<serial>S\d+)_(?P<view>[A-Z])" if views else r"(?P<serial>S\d+)"
+    own = PartRule(pattern=pattern, views=list(views), verdict="worst", missing="unknown")
+    judge = PartJudge(
+        own, THRESHOLD, late=lambda one, serial: late.append(f"{serial} {one.prediction.image}")
+    )
+    found = [
+        (number, part.prediction.image, part.prediction.verdict)
+        for number, name in enumerate(names)
+        for part in judge.take(seen(name, 1.0))
+    ]
+    return found, late, judge
+
+
+@pytest.mark.parametrize(("views", "verdict"), [("AB", "UNKNOWN"), ("", "OK")])
+def test_a_line_never_ends_so_a_part_is_judged_once_enough_others_have_begun(
+    views: str, verdict: str
+) -> None:
+    found, late, judge = piped([f"S{i}_A" for i in range(LATER + 3)], views)
+    assert found == [(LATER + i, f"S{i}", verdict) for i in range(3)] and not late
+    assert [part.prediction.image for part in judge.rest()] == [f"S{i}" for i in range(3, LATER + 3)]
+
+
+def test_where_it_is_known_what_comes_no_part_is_judged_too_early() -> None:
+    names = [f"S{i}_A" for i in range(LATER + 3)]
+    pattern = PartRule(
+        pattern=r"(?P<serial>S\d+)_(?P<view>[A-Z])", views=["A", "B"], missing="unknown", verdict="worst"
+    )
+    judge = PartJudge(pattern, THRESHOLD, {f"S{i}": 2 for i in range(LATER + 3)})
+    assert not [part for name in names for part in judge.take(seen(name, 1.0))]
+    assert [part.prediction.verdict for part in judge.take(seen("S0_B", 1.0))] == ["OK"]
+
+
+def test_an_image_after_the_verdict_makes_no_second_part() -> None:
+    found, late, judge = piped(["S1_A", "S1_B", "S1_A", "S2_B"])
+    assert (found, late) == ([(1, "S1", "OK")], ["S1 S1_A"])
+    assert [part.prediction.image for part in judge.rest()] == ["S2"]
+
+
+def test_memory_of_parts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "REMEMBERED", 2)
+    pairs = [f"S{i}_{view}" for i in range(4) for view in "AB"]
+    _, late, judge = piped([*pairs, "S3_A", "S2_A", "S1_A"])
+    assert late == ["S3 S3_A", "S2 S2_A"]
+    assert [part.prediction.image for part in judge.rest()] == ["S1"]
 
 
 @pytest.mark.parametrize(("path", "word"), [("scan.png", "names no part"), ("S1_C.png", "knows A, B")])

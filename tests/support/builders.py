@@ -78,11 +78,11 @@ def write_recipe(folder: Path, *changes: tuple[str, str]) -> Path:
     return path
 
 
-def segad(*words: str | Path) -> Result:
-    """The command line in this process."""
+def segad(*words: str | Path, piped: str | None = None) -> Result:
+    """The command line in this process, with what a pipe brings."""
     from segad_core.cli import main
 
-    return CliRunner().invoke(main, [str(word) for word in words])
+    return CliRunner().invoke(main, [str(word) for word in words], input=piped)
 
 
 def run_command(

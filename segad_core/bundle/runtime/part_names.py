@@ -29,17 +29,17 @@ class PartNames:
     """Finds the parts in paths, as a bundle does, or in a list.
 
     Args:
-        rule: of the bundle.
+        rule: of the bundle; an attribute, too.
         listed: the serial and the view of each image, by its absolute path; None to look at paths.
     """
 
     def __init__(self, rule: PartRule, listed: Mapping[str, tuple[str, str]] | None = None) -> None:
-        self._rule, self._listed = rule, listed
+        self.rule, self._listed = rule, listed
         self._pattern = PartPattern(rule.pattern) if rule.pattern else None
 
     def with_list(self, listed: Mapping[str, tuple[str, str]]) -> PartNames:
         """The same with a list."""
-        return PartNames(self._rule, listed)
+        return PartNames(self.rule, listed)
 
     def of(self, path: str) -> Named:
         """What a path says of its part."""
@@ -47,11 +47,11 @@ class PartNames:
         if found is None:
             return Named(path, strange=why)
         serial, view = found
-        if self._rule.views and view not in self._rule.views:
-            known = ", ".join(self._rule.views)
+        if self.rule.views and view not in self.rule.views:
+            known = ", ".join(self.rule.views)
             strange = f"it is view '{view}' of part '{serial}', and the bundle knows {known}. Leave it out."
             return Named(path, strange=strange)
-        return Named(serial, view if self._rule.views else "")
+        return Named(serial, view if self.rule.views else "")
 
     def _find(self, path: str) -> tuple[tuple[str, str] | None, str]:
         """The serial and the view of an image, or why they are not known."""
@@ -61,7 +61,7 @@ class PartNames:
         if self._pattern is None:
             return None, "the bundle does not know how paths name parts. List them: --parts FILE."
         found = self._pattern.find_at_end(path)
-        why = f"its path names no part: '{self._rule.pattern}' finds none. Rename it, or leave it out."
+        why = f"its path names no part: '{self.rule.pattern}' finds none. Rename it, or leave it out."
         return found and found[:2], why
 
     def grouped(self, paths: Iterable[str]) -> dict[str, list[str]]:

@@ -46,8 +46,19 @@ class PartInspection:
             yield replace(one, prediction=told)
 
 
+LATER = 100
+"""Through a pipe, a part is judged as it is once so many others have begun after it."""
+
+REMEMBERED = 10_000
+"""How many parts that a pipe has ended are remembered, to tell images that come too late."""
+
+Late = Callable[[Inspection, str], None]
+"""Is told of an image, and of the serial of its part, whose verdict has been given."""
+
+
 @dataclass
 class _Pending:
+    number: int = 0
     images: list[Inspection] = field(default_factory=list)
     views: list[str] = field(default_factory=list)
     together: list[View] = field(default_factory=list)
@@ -80,7 +91,8 @@ class PartJudge:
     """Collects inspections of images until a part is complete.
 
     A part is complete once as many images as expected have come or, where it is not known how many will, once
-    all views have.
+    all views have. In that case, a part is also judged as it is once `LATER` others have begun since: on a
+    line, the end never comes. Images that come after that make no second part, but are told.
 
     Args:
         rule: of the bundle.
@@ -89,6 +101,7 @@ class PartJudge:
         keep: whether pixels and maps are kept until then.
         together: judges all views together; None where the worst one counts.
         names: finds parts; as the rule says if None.
+        late: is told of images that come after the verdict on their part.
     """
 
     def __init__(
@@ -99,33 +112,58 @@ class PartJudge:
         keep: bool = False,
         together: Together | None = None,
         names: PartNames | None = None,
+        late: Late = lambda *_: None,
     ) -> None:
         self._rule, self._threshold, self._expected, self._keep = rule, threshold, expected, keep
         self._together = together
         self._names = names or PartNames(rule)
+        self._late = late
         self._pending: dict[str, _Pending] = {}
+        self._begun = 0
+        self._ended: dict[str, None] = {}
 
     def take(self, inspection: Inspection) -> Iterator[PartInspection]:
-        """One more image; yields its part if that is complete now."""
+        """One more image; yields its part if that is complete now, and parts that have waited too long."""
         path = inspection.prediction.image
         said = self._names.of(path)
         if said.strange:
             failed = Prediction(path, "UNKNOWN", None, said.strange)
             yield PartInspection(failed, [replace(inspection, prediction=failed)], [""])
             return
-        part = self._pending.setdefault(said.unit, _Pending())
+        if said.unit in self._ended:
+            self._late(inspection, said.unit)
+            return
+        if said.unit not in self._pending:
+            self._begun += 1
+            self._pending[said.unit] = _Pending(self._begun)
+            yield from self._waited()
+        part = self._pending[said.unit]
         part.images.append(kept := inspection if self._keep else _small(inspection))
         part.views.append(said.view)
         if self._together:
             part.together.append(replace(self._together.view(said.view, inspection), inspection=kept))
         if self._complete(said.unit, part):
-            yield self._judged(said.unit, self._pending.pop(said.unit))
+            yield self._end(said.unit)
+
+    def _waited(self) -> Iterator[PartInspection]:
+        """The parts after which `LATER` others have begun."""
+        while self._expected is None:
+            serial, first = next(iter(self._pending.items()))
+            if self._begun - first.number < LATER:
+                return
+            yield self._end(serial)
+
+    def _end(self, serial: str) -> PartInspection:
+        if self._expected is None:
+            self._ended[serial] = None
+            if len(self._ended) > REMEMBERED:
+                del self._ended[next(iter(self._ended))]
+        return self._judged(serial, self._pending.pop(serial))
 
     def rest(self) -> Iterator[PartInspection]:
         """The parts that are not complete when no more images come."""
         while self._pending:
-            serial = next(iter(self._pending))
-            yield self._judged(serial, self._pending.pop(serial))
+            yield self._end(next(iter(self._pending)))
 
     def _complete(self, serial: str, part: _Pending) -> bool:
         if self._expected is not None:
@@ -188,6 +226,7 @@ def inspect_parts(
     expected: Mapping[str, int] | None = None,
     keep: bool = False,
     look: Callable[[Inspection], None] = lambda _: None,
+    late: Late = lambda *_: None,
 ) -> Iterator[list[PartInspection]]:
     """The verdicts on parts, as they are complete, in batches; those that never are come last.
 
@@ -198,6 +237,7 @@ def inspect_parts(
         expected, keep: as in `PartJudge`.
         look: is given the inspection of each image, with pixels and maps, as it comes; where all views are
             judged together, that of each part, with its features alone.
+        late: as in `PartJudge`.
 
     Raises:
         UsageError: the bundle judges images.
@@ -205,7 +245,7 @@ def inspect_parts(
     segad = bundle.pipeline.segad
     together = Together(bundle, segad, explain) if segad and segad.views else None
     names, threshold = names_of(bundle), bundle.operating_point.threshold
-    judge = PartJudge(rule_of(bundle), threshold, expected, keep, together, names)
+    judge = PartJudge(rule_of(bundle), threshold, expected, keep, together, names, late)
     for batch in bundle.batches(images, explain, max_wait):
         parts = [part for one in batch for part in judge.take(one)]
         for one in batch if together is None else map(_of_features, parts):
