@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
@@ -104,6 +103,7 @@ def predict(
     from segad_core.bundle.runtime.bundle import Bundle
     from segad_core.bundle.runtime.drift import DriftWatch
     from segad_core.bundle.runtime.taking import MAX_WAIT
+    from segad_core.cli.passes import passes
     from segad_core.cli.progress import Progress
     from segad_core.tools.part_list import use_part_list
     from segad_core.tools.results import Printed, open_results, summary
@@ -135,7 +135,7 @@ def predict(
                 piped = found.count is None
                 watch, late = DriftWatch(opened), list[str]()
                 wait = (MAX_WAIT if max_wait is None else max_wait) if piped else None
-                for images_left, expected in _passes(opened, found.images, piped, results):
+                for images_left, expected in passes(opened, found.images, piped, results):
                     for count in _scored(
                         opened, images_left, expected, results, overlays, explain, wait, watch, late
                     ):
@@ -158,43 +158,6 @@ def predict(
             err=True,
         )
     return 3 if results.unscored or late else 0
-
-
-def _passes(
-    bundle: Bundle, images: Iterable[str], piped: bool, results: Results | Printed
-) -> Iterator[tuple[Iterable[str], Mapping[str, int] | None]]:
-    """The images to score, then those to try again; where parts are judged, how many images each has."""
-    from segad_core.bundle.runtime.parts import LATER
-
-    names = bundle.part_names
-    if names is None:
-        yield results.left(images, piped), None
-        yield results.again(), None
-        return
-    rule, skipped = names.rule, Counter[str]()
-
-    def with_verdict(serial: str, count: int) -> bool:
-        if known := results.has(serial):
-            skipped[serial] += count
-        return known
-
-    if piped:
-        if not rule.views:
-            say(f"note: views have no names, so a part is judged once {LATER} others have begun", err=True)
-        yield (image for image in images if not with_verdict(names.of(image).unit, 1)), None
-    else:
-        parts = names.grouped(images)
-        expected = {serial: len(paths) for serial, paths in parts.items()}
-        for serial, count in expected.items():
-            with_verdict(serial, count)
-        for serials in (results.left(parts), results.again()):
-            yield chain.from_iterable(parts[serial] for serial in serials), expected
-    if skipped and (rule.missing == "allow" or not rule.views):
-        say(
-            f"note: images of parts that the file has a verdict on were skipped: {skipped.total():,} of "
-            f"{len(skipped):,} part{'s' * (len(skipped) != 1)}. If some of the images are new, judge all again with --force.",
-            err=True,
-        )
 
 
 def _scored(

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segad_core.bundle.runtime import parts
+from segad_core.bundle.runtime import part_judge
+from segad_core.bundle.runtime.part_judge import LATER, PartInspection, PartJudge
 from segad_core.bundle.runtime.part_names import PartNames
-from segad_core.bundle.runtime.parts import LATER, PartInspection, PartJudge
 from segad_core.bundle.runtime.prediction import Contribution, Inspection, Prediction
 from segad_core.bundle.runtime.regions import DefectRegion
 from segad_core.operate.image_table import Image, ImageTable
@@ -159,7 +159,7 @@ def test_an_image_after_the_verdict_makes_no_second_part() -> None:
 
 
 def test_memory_of_parts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "REMEMBERED", 2)
+    monkeypatch.setattr(part_judge, "REMEMBERED", 2)
     pairs = [f"S{i}_{view}" for i in range(4) for view in "AB"]
     _, late, judge = piped([*pairs, "S3_A", "S2_A", "S1_A"])
     assert late == ["S3 S3_A", "S2 S2_A"]
