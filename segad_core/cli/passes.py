@@ -40,9 +40,10 @@ def passes(
         for serials in (results.left(parts), results.again()):
             yield chain.from_iterable(parts[serial] for serial in serials), expected
     if skipped and (rule.missing == "allow" or not rule.views):
+        several = "s" * (len(skipped) > 1)
         say(
             f"note: images of parts that the file has a verdict on were skipped: {skipped.total():,} of "
-            f"{len(skipped):,} part{'s' * (len(skipped) != 1)}. If some of the images are new, judge all again "
+            f"{len(skipped):,} part{several}. If some of the images are new, judge all again "
             "with --force.",
             err=True,
         )
