@@ -133,9 +133,9 @@ def _print_manifest(
     learnt: str,
     limits: Limits | None,
 ) -> None:
-    from segad_core.operate.description import describe, in_units
+    from segad_core.operate.description import describe
 
-    pipeline, provenance, units = manifest.pipeline, manifest.provenance, in_units(point, "images")
+    pipeline, provenance, units = manifest.pipeline, manifest.provenance, f"{point.counted}s"
     environment = provenance.environment
     size = sum(facts.size for facts in manifest.files.values())
     lines = [

@@ -62,7 +62,7 @@ def fit(
     from segad_core.cli.point import doubts, learnt_from, say_doubts
     from segad_core.cli.progress import observing
     from segad_core.fit_bundle.make import make_bundle
-    from segad_core.operate.description import describe, in_units
+    from segad_core.operate.description import describe
     from segad_core.store.store import Store
 
     with observing(registry) as hook:
@@ -75,7 +75,7 @@ def fit(
         container.close()
     if learnt:
         say(f"learnt from {learnt}")
-    say(in_units(point, f"NG at or above {point.threshold:.6g} ({point.rule}); on its test images, it"))
+    say(f"NG at or above {point.threshold:.6g} ({point.rule}); on its test {point.counted}s, it")
     for sentence in describe(point):
         say(f"  {sentence}")
     say(f"bundle: {out}")

@@ -114,10 +114,10 @@ def _images(option: str, names: Sequence[str]) -> list[str]:
 
 
 def _print(result: Learnt, bundle: Path, out: Path) -> None:
-    from segad_core.operate.description import describe, in_units, warnings
+    from segad_core.operate.description import describe, warnings
 
     before, after = result.before, result.after
-    images = in_units(after, "images")
+    units = f"{after.counted}s"
     say(f"{out}: NG at or above {after.threshold:.6g} ({after.rule}); before: {before.threshold:.6g}")
     say("taught:")
     for change in result.taught:
@@ -129,14 +129,14 @@ def _print(result: Learnt, bundle: Path, out: Path) -> None:
             "them more often (--times)"
         )
     say(f"trained again: {', '.join(result.refitted)}")
-    say(f"verdicts changed on {len(result.regression):,} test {images} that were never trained on:")
+    say(f"verdicts changed on {len(result.regression):,} test {units} that were never trained on:")
     for kind, changes in _flips(result.regression):
         say(f"  {kind}: {len(changes)}")
         for change in changes[:_SHOWN]:
             say(f"    {_change(change)}")
         if len(changes) > _SHOWN:
             say(f"    ... and {len(changes) - _SHOWN} more")
-    say(f"on these {images}, the new bundle")
+    say(f"on these {units}, the new bundle")
     for sentence in describe(after):
         say(f"  {sentence}")
     for note in result.notes:
@@ -145,7 +145,7 @@ def _print(result: Learnt, bundle: Path, out: Path) -> None:
         say(f"warning: {message}", err=True)
     if result.worse:
         say(
-            f"warning: {out} is wrong on {result.lost} more of the {len(result.regression):,} test {images} "
+            f"warning: {out} is wrong on {result.lost} more of the {len(result.regression):,} test {units} "
             f"than {bundle}, more than one in a hundred: keep using {bundle}",
             err=True,
         )

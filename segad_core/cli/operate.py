@@ -73,14 +73,14 @@ def operate(
             container.close()
 
     from segad_core.operate.candidates import candidates
-    from segad_core.operate.description import candidate_table, certification, in_units, warnings
+    from segad_core.operate.description import candidate_table, certification, warnings
     from segad_core.operate.operating_point import plain
 
     lines = candidates(calibration.table, point) if show else []
     messages = warnings(point)
     if calibration.learnt:
-        excluded = f"{calibration.learnt} test images are excluded: they have been taught since"
-        messages.append(in_units(point, excluded))
+        excluded = f"{calibration.learnt} test {point.counted}s are excluded"
+        messages.append(f"{excluded}: they have been taught since")
     if as_json:
         needed = certification(point)
         result: dict[str, Any] = {"bundle": str(bundle), "changed": changed, "point": plain(point)}
@@ -150,14 +150,14 @@ def _first_problem(error: ValueError) -> str:
 
 
 def _print_point(bundle: Path, point: OperatingPoint, before: OperatingPoint | None) -> None:
-    from segad_core.operate.description import describe, in_units
+    from segad_core.operate.description import describe
 
     previous = ""
     if before is not None:
         same = before.threshold == point.threshold
         previous = "; threshold unchanged" if same else f"; before: {before.threshold:.6g} ({before.rule})"
     say(f"{bundle}: NG at or above {point.threshold:.6g} ({point.rule}){previous}")
-    images = point.caught.of + point.rejected.of
-    say(f"on {images:,} {in_units(point, 'test images')} that were never trained on, it")
+    count = point.caught.of + point.rejected.of
+    say(f"on {count:,} test {point.counted}s that were never trained on, it")
     for sentence in describe(point):
         say(f"  {sentence}")

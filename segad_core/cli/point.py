@@ -20,7 +20,8 @@ def doubts(container: Container, point: OperatingPoint) -> list[str]:
     from segad_core.bundle.format.operating_point import calibration_table
     from segad_core.operate.description import nothing_learnt, warnings
 
-    return [*nothing_learnt(calibration_table(container).table.scores), *warnings(point)]
+    scores = calibration_table(container).table.scores
+    return [*nothing_learnt(scores, point.counted), *warnings(point)]
 
 
 def learnt_from(container: Container) -> str:

@@ -36,8 +36,8 @@ def good_figures(scores: NDArray[np.float64], threshold: float | None) -> dict[s
     }
 
 
-def good_only_section(figures: Sequence[Figures], budget: str) -> str:
-    """The section about tests without bad images; empty if there are none."""
+def good_only_section(figures: Sequence[Figures], budget: str, unit: str) -> str:
+    """The section about tests without bad images or parts (`unit`); empty if there are none."""
     own = [one for one in figures if one.threshold is not None]
     if not own:
         return ""
@@ -49,10 +49,10 @@ def good_only_section(figures: Sequence[Figures], budget: str) -> str:
         cells = [str(one.seed), str(one.n_good), *(f"{value:.4g}" for value in values), rejected]
         lines.append([plain_cell(one.row), plain_cell(one.category), *cells])
     return (
-        f"## Tests without bad images\n\n{aligned(lines, words=2)}\n"
-        "Scores of the good test images: the median, that below which 95% of them lie, and the highest.\n"
-        f"Threshold: for {markdown(budget)}, as `segad fit` sets it on these images. Rejected: at or above\n"
+        f"## Tests without bad {unit}s\n\n{aligned(lines, words=2)}\n"
+        f"Scores of the good test {unit}s: the median, that below which 95% of them lie, and the highest.\n"
+        f"Threshold: for {markdown(budget)}, as `segad fit` sets it on these {unit}s. Rejected: at or above\n"
         "it, with the exact 95% interval (Clopper-Pearson) for the share of all good parts. Rows score on\n"
-        "scales of their own. What they catch is unknown: without bad images, AUROC and FPR@95TPR cannot be\n"
-        "measured.\n"
+        f"scales of their own. What they catch is unknown: without bad {unit}s, AUROC and FPR@95TPR cannot "
+        "be\nmeasured.\n"
     )

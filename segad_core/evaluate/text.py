@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import pandas as pd
@@ -46,27 +46,25 @@ def results_text(
         budget: the rule of the thresholds of tests without bad images.
     """
 
-    def told(text: str) -> str:
-        return text.replace("image", "part").replace("Image", "Part") if of_parts else text
-
+    unit = "part" if of_parts else "image"
     curves, figures = learning_curves(figures), last_amounts(figures)
     frame = without_held_out(figures)
     measured = [metric for metric in METRICS if frame.empty or frame[metric].notna().any()]
     parts = [f"# {markdown(title)}\n", *(markdown_table(figures, metric) for metric in measured)]
-    counts = f"{told('Test images')}: {'; '.join(_counts(frame))}.\n"
-    parts.append(told(_basis(frame)) + (_PARTS * of_parts) + counts + _groups(groups))
-    if section := good_only_section([f for f in figures if not f.held_out], budget):
-        parts.append(told(section))
+    counts = f"Test {unit}s: {'; '.join(_counts(frame))}.\n"
+    parts.append(_basis(frame, unit) + (_PARTS * of_parts) + counts + _groups(groups))
+    if section := good_only_section([f for f in figures if not f.held_out], budget, unit):
+        parts.append(section)
     if curves:
-        parts.append(f"## Learning curves\n\n{curves}\n{told(_CURVES)}")
+        parts.append(f"## Learning curves\n\n{curves}\n{_CURVES.format(unit=unit)}")
     if (frame["n_doubtful"] * frame["doubtful_above"].notna()).any():
-        parts.append(f"## {told('Doubtful images')}\n\n{_doubtful_table(frame)}\n{told(_DOUBTFUL)}")
+        parts.append(f"## Doubtful {unit}s\n\n{_doubtful_table(frame)}\n{_DOUBTFUL.format(unit=unit)}")
     if unreadable:
         plural = "s" * (unreadable > 1)
         parts.append(f"{unreadable} unreadable image{plural} excluded: see unreadable.csv.\n")
     if published is not None:
         parts.append(comparison_text(figures, published))
-    parts += _unseen(figures, told)
+    parts += _unseen(figures, unit)
     if notes:
         parts.append("## Notes\n\n" + "".join(f"- {markdown(note)}\n" for note in notes))
     if licence:
@@ -74,7 +72,7 @@ def results_text(
     return "\n".join(parts)
 
 
-def _basis(frame: pd.DataFrame) -> str:
+def _basis(frame: pd.DataFrame, unit: str) -> str:
     seeds = [str(seed) for seed in frame["seed"].unique()]
     text = f"Per cent, over {len(seeds)} seed{'s' * (len(seeds) > 1)} ({', '.join(seeds)})"
     known = bool(frame["auroc_low"].notna().any())
@@ -85,16 +83,16 @@ def _basis(frame: pd.DataFrame) -> str:
     if len(seeds) > 1:
         text += ", mean ± sample standard deviation (n - 1).\n"
         kind = "bootstrap " * bool(drawn)
-        text += f"results.csv lists each seed, with 95% {kind}intervals over test images.\n" * known
+        text += f"results.csv lists each seed, with 95% {kind}intervals over test {unit}s.\n" * known
     else:
         if known:
             kind, resamples = "bootstrap " * drawn, f"\n({RESAMPLES:,} resamples)" * drawn
-            text += f", with the 95% {kind}interval over test images in brackets{resamples}"
+            text += f", with the 95% {kind}interval over test {unit}s in brackets{resamples}"
         text += ".\n"
     if exact:
         text += (
-            "Intervals of fewer than 20 good or bad test images, and of perfect figures, are not resampled,\n"
-            "but those of Newcombe (AUROC) and Clopper-Pearson (FPR, with fewer than 86 bad ones):\n"
+            f"Intervals of fewer than 20 good or bad test {unit}s, and of perfect figures, are not resampled,"
+            "\nbut those of Newcombe (AUROC) and Clopper-Pearson (FPR, with fewer than 86 bad ones):\n"
             "docs/metrics.md.\n"
         )
     if frame.empty or frame["auroc"].notna().any():
@@ -110,40 +108,44 @@ def _groups(groups: Mapping[str, str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _unseen(figures: Sequence[Figures], told: Callable[[str], str]) -> list[str]:
+def _unseen(figures: Sequence[Figures], unit: str) -> list[str]:
     parts = []
     if table := unseen_table(figures):
-        parts.append(f"## Seen and unseen defects\n\n{table}\n{told(_SEEN + _MISSED)}")
+        parts.append(f"## Seen and unseen defects\n\n{table}\n{(_SEEN + _MISSED).format(unit=unit)}")
     if table := held_out_table(figures):
         types = held_out_types(figures)
         said = (
-            "For each type, everything is trained again without it; its images are the unseen defects.\n"
+            f"For each type, everything is trained again without it; its {unit}s are the unseen defects.\n"
             "Means over types, then over categories, then over seeds.\n"
-            f"{_MISSED}A seen image counts once per held-out type. results.csv lists each type.\n"
+            f"{_MISSED.format(unit=unit)}"
+            f"A seen {unit} counts once per held-out type. results.csv lists each type.\n"
         )
-        parts.append(f"## Held-out defect types ({types})\n\n{table}\n{told(said)}")
+        parts.append(f"## Held-out defect types ({types})\n\n{table}\n{said}")
     return parts
 
 
-_PARTS = "A part is judged by all its views; parts.csv lists each, scores.csv each image.\n"
+_PARTS = (
+    "A part is judged by all its views; parts.csv lists each, and scores.csv the images that have a score\n"
+    "of their own.\n"
+)
 
 
 _CURVES = (
-    "Columns: how many bad images were learnt from, as the recipe says it. The test images are the same.\n"
+    "Columns: how many bad {unit}s were learnt from, as the recipe says it. The test {unit}s are the same.\n"
     "Per cent, mean ± sample standard deviation over seeds. The other tables show the last column, or the\n"
     "last that a category has.\n"
 )
 _SEEN = (
     "Seen: of a type in the data set's training part, whether or not a row was trained on it.\n"
-    "AUROC and FPR@95TPR compare the good images with the seen or the unseen defects only.\n"
+    "AUROC and FPR@95TPR compare the good {unit}s with the seen or the unseen defects only.\n"
 )
 _MISSED = (
-    "Missed: below the threshold that catches 95% of the seen defects, in per cent and in images\n"
+    "Missed: below the threshold that catches 95% of the seen defects, in per cent and in {unit}s\n"
     "(totals, mean over seeds).\n"
 )
 _DOUBTFUL = (
-    "Doubtful images are scored, but never trained on and not part of any other figure.\n"
-    "Above: at or above the threshold that catches 95% of the bad images, mean over seeds.\n"
+    "Doubtful {unit}s are scored, but never trained on and not part of any other figure.\n"
+    "Above: at or above the threshold that catches 95% of the bad {unit}s, mean over seeds.\n"
 )
 
 

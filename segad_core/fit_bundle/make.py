@@ -33,7 +33,6 @@ from segad_core.fit_bundle.pipeline import cannot_be_bundled, pipeline_of
 from segad_core.fit_bundle.regions import region_files
 from segad_core.fit_bundle.vectors import vectors_of
 from segad_core.operate.default_point import default_point
-from segad_core.operate.description import in_units
 from segad_core.operate.parts import by_part
 from segad_core.plugins.registry import suggest
 from segad_core.recipe import Recipe
@@ -149,7 +148,7 @@ def _gathered(
             f"row '{task.row.name}' of category '{category}': {error.what}", error.remedy
         ) from None
     if why:
-        log.info("the threshold is set for %s: %s", point.rule, in_units(point, why), extra={"notice": True})
+        log.info("the threshold is set for %s: %s", point.rule, why, extra={"notice": True})
     contents[OPERATING] = operating_json(point)
     contents |= region_files(recipe, task, tasks, segments, store, device, progress)
     pipeline, files = pipeline_of(recipe, task, segments, names)

@@ -20,15 +20,16 @@ def default_point(calibration: ImageTable) -> tuple[OperatingPoint, str]:
     Raises:
         DataError: the images give no threshold.
     """
+    unit = calibration.unit or "image"
     if not (calibration.labels() == 1).any():
-        return operating_point(calibration, BUDGET), "there are no bad test images"
+        return operating_point(calibration, BUDGET), f"there are no bad test {unit}s"
     point = operating_point(calibration, CATCH)
     if not point.rejected.of or point.rejected.count < point.rejected.of:
         return point, ""
     budget = operating_point(calibration, BUDGET)
     return budget, (
         f"a threshold that catches 95% of the {point.caught.of} bad test "
-        f"image{'s' * (point.caught.of > 1)} would reject every good one"
+        f"{unit}{'s' * (point.caught.of > 1)} would reject every good one"
     )
 
 

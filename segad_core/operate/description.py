@@ -16,9 +16,6 @@ from segad_core.operate.operating_point import Lot, OperatingPoint
 FEW = 20
 """With fewer images of a kind, a rate is hardly known."""
 
-_NAMED = ("  lot ", "  not measured")
-"""How lines begin that have names in them."""
-
 _LOTS = 5
 """Limit on the lots that are listed, worst first."""
 
@@ -68,62 +65,59 @@ def certification(point: OperatingPoint) -> Certification | None:
 
 def describe(point: OperatingPoint) -> list[str]:
     """What a threshold does, in sentences without a subject: caught, rejected, certification, lots."""
-    lines = [
-        f"catches {_parts(point.caught, 'bad')}",
-        *(f"  {kind} defects: {_parts(share, 'bad')}" for kind, share in _defects(point)),
-        f"rejects {_parts(point.rejected, 'good')}",
+    unit = point.counted
+    return [
+        f"catches {_parts(point.caught, 'bad', unit)}",
+        *(f"  {kind} defects: {_parts(share, 'bad', unit)}" for kind, share in _defects(point)),
+        f"rejects {_parts(point.rejected, 'good', unit)}",
         *_cost(point),
         *_certification(point),
         *_between_lots(point),
     ]
-    return [line if line.startswith(_NAMED) else in_units(point, line) for line in lines]
-
-
-def in_units(point: OperatingPoint, text: str) -> str:
-    """Text about images that, where parts are judged, is about parts."""
-    return text.replace("image", "part") if point.unit else text
 
 
 def warnings(point: OperatingPoint) -> list[str]:
     """Reasons why an operating point may not mean what it seems to."""
-    messages, caught, rejected = list[str](), point.caught, point.rejected
+    messages, caught, rejected, unit = list[str](), point.caught, point.rejected, point.counted
     needed = certification(point)
     if needed and (of := caught.of if needed.parts == "bad" else rejected.of) < needed.none:
+        count, bound = _calibration(of, needed.parts, unit), percent(upper_bound(0, of))
         messages.append(
-            f"{_images(of, needed.parts)} cannot show {needed.asked}, which takes {needed.none:,}: even with "
-            f"none {_failed(needed)}, they only show a rate of at most {percent(upper_bound(0, of))}"
+            f"{count} cannot show {needed.asked}, which takes {needed.none:,}: even with none "
+            f"{_failed(needed)}, they only show a rate of at most {bound}"
         )
     all_rejected = rejected.count == rejected.of
     if caught.count + rejected.count == 0 and not caught.of:
-        messages.append("the threshold is above the scores of all good calibration images")
+        messages.append(f"the threshold is above the scores of all good calibration {unit}s")
     elif caught.count + rejected.count == 0:
         messages.append("the threshold is above all calibration scores: hardly any part will be NG")
     elif caught.count == caught.of and all_rejected:
         messages.append("the threshold is below all calibration scores: nearly every part will be NG")
     elif all_rejected and rejected.of:
-        messages.append("every good calibration image is rejected")
+        messages.append(f"every good calibration {unit} is rejected")
     for count, kind in ((caught.of, "bad"), (rejected.of, "good")):
         if not count:
-            messages.append(f"there are no {kind} calibration images, so their rate is unknown")
+            messages.append(f"there are no {kind} calibration {unit}s, so their rate is unknown")
         elif count < FEW:
+            rate = percent(1 / count)
             messages.append(
-                f"only {_images(count, kind)}: one more or less changes the rate by {percent(1 / count)}"
+                f"only {_calibration(count, kind, unit)}: one more or less changes the rate by {rate}"
             )
     if point.rule.kind == "cost" and point.rule.bad is None and point.bad is not None:
         messages.append(
-            f"the expected cost assumes {percent(point.bad)} bad parts, as among the calibration images, "
+            f"the expected cost assumes {percent(point.bad)} bad parts, as among the calibration {unit}s, "
             "more than most lines have: give your share, as in bad=0.01"
         )
-    return [in_units(point, message) for message in messages]
+    return messages
 
 
-def nothing_learnt(scores: NDArray[np.float64]) -> list[str]:
-    """That calibration images (n,) all have the same score, if they have."""
+def nothing_learnt(scores: NDArray[np.float64], unit: str) -> list[str]:
+    """That calibration images or parts (n,) all have the same score, if they have."""
     if len(np.unique(scores)) > 1:
         return []
     return [
-        f"all {len(scores)} calibration images have the same score: the bundle has learnt nothing, so do not "
-        "use it"
+        f"all {len(scores)} calibration {unit}s have the same score: the bundle has learnt nothing, so do "
+        "not use it"
     ]
 
 
@@ -150,20 +144,20 @@ def _defects(point: OperatingPoint) -> Iterator[tuple[str, Proportion]]:
         yield "unseen", point.unseen
 
 
-def _parts(share: Proportion, kind: str) -> str:
+def _parts(share: Proportion, kind: str, unit: str) -> str:
     if not share.of:
-        return f"an unknown share of {kind} parts: there are no {kind} calibration images"
+        return f"an unknown share of {kind} parts: there are no {kind} calibration {unit}s"
     interval = f"95% interval {percent(share.low)} to {percent(share.high)}"
     parts = f"{kind} part{'s' * (share.of != 1)}"
     return f"{share} {parts} ({percent(share.count / share.of)}, {interval})"
 
 
 def _cell(share: Proportion) -> str:
-    return f"{share} ({percent(share.low)} to {percent(share.high)})" if share.of else "no images"
+    return f"{share} ({percent(share.low)} to {percent(share.high)})" if share.of else "none"
 
 
-def _images(count: int, kind: str) -> str:
-    return f"{count:,} {kind} calibration image{'s' * (count != 1)}"
+def _calibration(count: int, kind: str, unit: str) -> str:
+    return f"{count:,} {kind} calibration {unit}{'s' * (count != 1)}"
 
 
 def _failed(needed: Certification) -> str:
@@ -172,10 +166,10 @@ def _failed(needed: Certification) -> str:
 
 def _cost(point: OperatingPoint) -> Iterator[str]:
     if point.cost is not None and point.bad is not None:
-        source = "as given" if point.rule.bad is not None else "as among the calibration images"
+        source = "as given" if point.rule.bad is not None else f"as among the calibration {point.counted}s"
         yield (
             f"costs {point.cost:.4g} per part on average, with {percent(point.bad)} bad parts, {source}; "
-            "slightly more on new parts, because these images chose the threshold"
+            f"slightly more on new parts, because these {point.counted}s chose the threshold"
         )
 
 
@@ -194,32 +188,33 @@ def _certification(point: OperatingPoint) -> Iterator[str]:
         f"with none {failed}{more}"
     )
     yield (
-        f"these images show, with 95% confidence, that at most {percent(needed.shown)} of {needed.parts} "
-        f"parts are {failed}"
+        f"these {point.counted}s show, with 95% confidence, that at most {percent(needed.shown)} of "
+        f"{needed.parts} parts are {failed}"
     )
 
 
 def _between_lots(point: OperatingPoint) -> Iterator[str]:
-    lots = point.lots
+    lots, unit = point.lots, point.counted
     if lots.named < 2:
-        why = "the data names no lots" if not lots.named else "all calibration images with a lot share it"
+        why = "the data names no lots" if not lots.named else f"all calibration {unit}s with a lot share it"
         yield f"between lots: {why}, so the effect on another lot is unknown"
         return
     caught, rejected = lots.caught(), lots.rejected()
     worst = sorted(lots.measured, key=_badness)[:_LOTS]
     which = f"; the {_LOTS} worst:" if len(worst) < len(lots.measured) else ":"
     yield (
-        f"between lots: rejects {_share(rejected)}, catches {_share(caught)}, with each of "
+        f"between lots: rejects {_share(rejected, unit)}, catches {_share(caught, unit)}, with each of "
         f"{len(lots.measured):,} lots at the threshold that the others give{which}"
     )
     for lot in worst:
-        yield f"  lot {in_one_line(lot.group)}: rejects {_share(lot.rejected)}, catches {_share(lot.caught)}"
+        own = f"rejects {_share(lot.rejected, unit)}, catches {_share(lot.caught, unit)}"
+        yield f"  lot {in_one_line(lot.group)}: {own}"
     if lots.without:
         names = ", ".join(in_one_line(name) for name in lots.without[:_LOTS])
         more = ", ..." if len(lots.without) > _LOTS else ""
-        yield f"  not measured, because the other images give no threshold: {names}{more}"
+        yield f"  not measured, because the other {unit}s give no threshold: {names}{more}"
     if lots.unnamed:
-        yield f"  {lots.unnamed:,} images have no lot; they contribute to every threshold"
+        yield f"  {lots.unnamed:,} {unit}s have no lot; they contribute to every threshold"
 
 
 def _badness(lot: Lot) -> tuple[float, float, str]:
@@ -228,5 +223,5 @@ def _badness(lot: Lot) -> tuple[float, float, str]:
     return -lot.rejected.count / max(lot.rejected.of, 1), -missed / max(lot.caught.of, 1), lot.group
 
 
-def _share(count: Count) -> str:
-    return f"{count} ({percent(count.count / count.of)})" if count.of else "no images"
+def _share(count: Count, unit: str) -> str:
+    return f"{count} ({percent(count.count / count.of)})" if count.of else f"no {unit}s"

@@ -74,6 +74,11 @@ class OperatingPoint(Strict):
     bad: Annotated[float, Field(gt=0, lt=1)] | None = None
     cost: Annotated[float, Field(ge=0)] | None = None
 
+    @property
+    def counted(self) -> str:
+        """What is counted, for sentences: `image` or `part`."""
+        return self.unit or "image"
+
 
 def operating_point(calibration: ImageTable, rule: Rule) -> OperatingPoint:
     """Applies a rule to images that nothing was trained on, and measures its threshold on them.
@@ -81,7 +86,8 @@ def operating_point(calibration: ImageTable, rule: Rule) -> OperatingPoint:
     Raises:
         DataError: there are no images of a kind that the rule needs, or all have the same score.
     """
-    return measure(calibration, rule, _threshold(calibration.scores, calibration.labels(), rule))
+    threshold = _threshold(calibration.scores, calibration.labels(), rule, calibration.unit or "image")
+    return measure(calibration, rule, threshold)
 
 
 def measure(calibration: ImageTable, rule: Rule, threshold: float) -> OperatingPoint:
@@ -115,21 +121,22 @@ def measure(calibration: ImageTable, rule: Rule, threshold: float) -> OperatingP
     )
 
 
-def _threshold(scores: NDArray[np.float64], labels: NDArray[np.int64], rule: Rule) -> float:
+def _threshold(scores: NDArray[np.float64], labels: NDArray[np.int64], rule: Rule, unit: str) -> float:
     if not len(scores):
-        raise DataError("there are no calibration images", "Fit with labelled images in the test set.")
+        raise DataError(f"there are no calibration {unit}s", "Fit with labelled images in the test set.")
     levels = curve(scores, labels)
     threshold = float(levels.thresholds[choose(levels, rule)])
     if len(scores) == 1:
         raise DataError(
-            "there is one calibration image, and a threshold needs images with different scores",
-            "Set more images aside for the test: split.test.good, split.test.bad.",
+            f"there is one calibration {unit}, and a threshold needs {unit}s with different scores",
+            f"Set more {unit}s aside for the test: split.test.good, split.test.bad.",
         )
     if len(np.unique(scores)) == 1:
         raise DataError(
-            f"all {len(scores)} calibration images have the same score: nothing was learnt, so there is no "
+            f"all {len(scores)} calibration {unit}s have the same score: nothing was learnt, so there is no "
             "threshold",
-            "Learn from more images, or use a row that learns from few: final: blend, or a detector alone.",
+            f"Learn from more {unit}s, or use a row that learns from few: a detector alone, or final: blend"
+            f"{' with parts.verdict: worst' if unit == 'part' else ''}.",
         )
     return threshold
 
@@ -141,7 +148,9 @@ def _lots(calibration: ImageTable, labels: NDArray[np.int64], rule: Rule) -> Lot
     for name in names if len(names) > 1 else ():
         here = groups == name
         try:
-            threshold = _threshold(calibration.scores[~here], labels[~here], rule)
+            threshold = _threshold(
+                calibration.scores[~here], labels[~here], rule, calibration.unit or "image"
+            )
         except DataError:
             without.append(name)
             continue

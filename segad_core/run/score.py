@@ -32,7 +32,7 @@ from segad_core.scoring.fitted import (
 )
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.statistics import MapStatistics
-from segad_core.scoring.supervised import checked_outputs, checked_scores, judged_in_parts
+from segad_core.scoring.supervised import checked_outputs, checked_scores, judged_in_chunks
 from segad_core.store.store import Store
 from segad_core.store.values import FEATURES, QUALITY, read_states, read_vectors, values_files
 
@@ -110,7 +110,7 @@ def score_with_classifier(task: ScoresTask, store: Store, device: str, progress:
         begin = 0
         if isinstance(classifier, VectorClassifier) and given:
             samples = [task.samples[line] for line in lines]
-            scored = judged_in_parts(classifier, vectors, lines, samples, cell.alias)
+            scored = judged_in_chunks(classifier, vectors, lines, samples, cell.alias)
         else:
             scored = _scores_of(task, classifier, cell.alias, lines, store, device, progress)
         for some in scored:

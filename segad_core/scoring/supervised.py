@@ -53,7 +53,7 @@ def judged(
     return _columns(classifier, classifier.judge(vectors), samples, name)
 
 
-def judged_in_parts(
+def judged_in_chunks(
     classifier: VectorClassifier, vectors: Vectors, lines: Sequence[int], samples: Sequence[Sample], name: str
 ) -> Iterator[NDArray[np.float64]]:
     """The scores of some lines of vectors, `JUDGED` images at a time; `samples` are those of the lines."""

@@ -91,6 +91,32 @@ class Parts:
         count = f"{len(parts)} of {len(self.by_serial)} parts lack{'s' * (len(parts) == 1)} a view"
         return f"{count} ({so}): {named}{', ...' * (len(parts) > _SHOWN)}"
 
+    def divided_by_lots(self) -> str:
+        """Which serials occur in several lots, and so may be of several parts; empty if none does."""
+        several = {
+            serial: lots
+            for serial, part in self.by_serial.items()
+            if len(lots := sorted({image.group for image in part.images} - {""})) > 1
+        }
+        first = [f"{serial} (lots {', '.join(lots)})" for serial, lots in several.items()]
+        return self._doubtful(first, "in several lots: if serials are used again, name the lot in the serial")
+
+    def with_views_again(self) -> str:
+        """Which parts have several images of a view, and so may be several parts; empty if none has."""
+        first = []
+        for serial, part in self.by_serial.items():
+            counts = Counter(image.view for image in part.images if image.view)
+            again = [f"{view}: {count} images" for view, count in counts.items() if count > 1]
+            first += [f"{serial} ({', '.join(again)})"] * bool(again)
+        return self._doubtful(first, "with several images of a view, all of which count")
+
+    def _doubtful(self, first: Sequence[str], what: str) -> str:
+        if not first:
+            return ""
+        count = f"{len(first)} of {len(self.by_serial)} serials, each judged as one part, "
+        are = "is" if len(first) == 1 else "are"
+        return f"{count}{are} {what}: {', '.join(first[:_SHOWN])}{', ...' * (len(first) > _SHOWN)}"
+
 
 def with_views(
     spec: PartsSpec, category: str, samples: Sequence[Sample], notes: Notes
@@ -169,8 +195,8 @@ def find_parts(
     if spec.verdict == "together":
         _check_single(category, parts)
     found = Parts(views, spec.verdict, spec.missing, parts, {s.id: s.serial for s in samples})
-    if lacking := found.lacking():
-        notes.warn(f"category '{category}': {lacking}")
+    for sentence in filter(None, (found.lacking(), found.divided_by_lots(), found.with_views_again())):
+        notes.warn(f"category '{category}': {sentence}")
     return found
 
 

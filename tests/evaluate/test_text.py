@@ -130,3 +130,17 @@ def test_seen_refers_to_the_data_set_and_not_to_what_a_row_was_trained_on() -> N
     assert explanation in results_text("T", _some(0, **_PARTED))
     assert "Seen:" not in results_text("T", _some(0, **_PARTED, held_out="dent"))
     assert "Seen:" not in results_text("T", _some(0))
+
+
+def test_of_parts_no_name_changes() -> None:
+    known = {"good_median": 1.0, "good_q95": 2.0, "good_highest": 3.0, "threshold": 2.5}
+    rejected = {"rejected": 1, "rejected_low": 0.001, "rejected_high": 0.25}
+    few: dict[str, Any] = {"auroc": None, "fpr95": None, "n_bad": 0, "n_doubtful": 2, "doubtful_above": 1}
+    one = replace(figures("Image 7", 3, "SegAD, whole image", 0.5), **few, **known, **rejected)
+    text = results_text("T", [one], budget="image budget", of_parts=True)
+    assert "| SegAD, whole image | Image 7  |    3 |" in text and "for image budget, as" in text
+    assert "## Tests without bad parts" in text and "Scores of the good test parts" in text
+    assert "## Doubtful parts" in text and "Doubtful parts are scored" in text
+    assert "Test parts: Image 7 10 good" in text
+    images = results_text("T", [one], budget="image budget")
+    assert "## Tests without bad images" in images and "Test images: Image 7 10 good" in images

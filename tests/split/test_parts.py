@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,8 +28,9 @@ def parts_of(samples: list[Sample], lost: str = "", official: bool = False, **sp
     readable = [s for s in kept if s.id not in lost.split()]
     inventory = Inventory(readable, {s.id: Facts(s.id, s.id, scaled=False, size=(8, 8)) for s in readable})
     found = find_parts(wanted, "nuts", kept, views, inventory, official, notes)
-    sentences = notes.sentences
-    assert bool(sentences) == bool(found.lacking()) or "leaves out" in sentences[0]
+    told = filter(None, (found.lacking(), found.divided_by_lots(), found.with_views_again()))
+    expected = [f"category 'nuts': {one}" for one in told]
+    assert [one for one in notes.sentences if "leaves out" not in one] == expected
     return found
 
 
@@ -119,3 +121,20 @@ def test_images_of_one_part_that_count_as_several_are_named() -> None:
     assert not notes.sentences
     note_uncounted("nuts", [sample("1A"), sample("2A"), sample("2B"), sample("3A")], notes)
     assert "1 of 3 parts" in notes.sentences[0] and "'2'" in notes.sentences[0]
+
+
+def test_serials_that_may_be_of_several_parts_are_told() -> None:
+    again = [sample(f"3{view}x", view=view) for view in "AAB"]
+    again = [replace(one, id=f"3{i}") for i, one in enumerate(again)]
+    lots = [
+        sample("1A", group="x"),
+        sample("1B", group="y"),
+        sample("2A", group="x"),
+        sample("2B", group="x"),
+    ]
+    found = parts_of([*lots, *again])
+    assert found.divided_by_lots().startswith("1 of 3 serials, ")
+    assert found.divided_by_lots().endswith(": 1 (lots x, y)")
+    assert found.with_views_again().startswith("1 of 3 serials, ")
+    assert found.with_views_again().endswith(": 3 (A: 2 images)")
+    assert not (plain := parts_of(lots[2:])).divided_by_lots() and not plain.with_views_again()

@@ -41,12 +41,12 @@ def calibration_table(container: Container) -> Calibration:
     Raises:
         BundleError: a table is missing or not valid.
     """
-    tested = in_units(container, read_table(container, "calibration"))
+    tested = judged_units(container, read_table(container, "calibration"))
     table = untaught(container, read_table(container, "calibration"), images_learnt_from(container))
     return Calibration(table, len(tested.images) - len(table.images))
 
 
-def in_units(container: Container, table: ImageTable) -> ImageTable:
+def judged_units(container: Container, table: ImageTable) -> ImageTable:
     """A table of images as one of what the bundle judges: images or parts."""
     return by_part(table) if container.manifest.pipeline.parts else table
 

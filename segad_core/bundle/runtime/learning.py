@@ -16,7 +16,7 @@ from segad_core.base.locks import held
 from segad_core.base.resources import guarded
 from segad_core.base.text import in_one_line
 from segad_core.bundle.format.container import Container
-from segad_core.bundle.format.operating_point import FILE, in_units, operating_json, untaught
+from segad_core.bundle.format.operating_point import FILE, judged_units, operating_json, untaught
 from segad_core.bundle.format.states import FINAL, final_files
 from segad_core.bundle.format.tables import GOLDEN, golden_json, read_golden, read_table, table_files
 from segad_core.bundle.format.vectors import MOST_TIMES, images_learnt_from, vector_files
@@ -31,7 +31,6 @@ from segad_core.bundle.runtime.relearning import Relearnt, relearnt, vectors_kep
 from segad_core.bundle.runtime.together import with_groups
 from segad_core.contracts import FinalClassifier, Run
 from segad_core.errors import BundleError, SegadError, UsageError
-from segad_core.operate.description import in_units as in_words
 from segad_core.operate.image_table import ImageTable
 from segad_core.operate.operating_point import measure, operating_point
 
@@ -117,7 +116,7 @@ def _learn(
     changes = [change_of(i.id, i.label, p, thresholds) for i, p in zip(new.images, pairs, strict=True)]
     given = [lesson.image.model_copy(update={"id": in_one_line(lesson.path)}) for lesson in lessons]
     shown = [
-        in_units(container, ImageTable(given, told, np.asarray(own, np.float64)))
+        judged_units(container, ImageTable(given, told, np.asarray(own, np.float64)))
         for own in ([lesson.score for lesson in lessons], scores[1])
     ]
     taught_changes = [
@@ -128,11 +127,10 @@ def _learn(
     written |= {FILE: operating_json(after), GOLDEN: _golden(container, fresh, lessons)}
     _write(bundle, out, training, written)
     if left_out := len(untaught(container, tested, known.images).images) - len(new.images):
-        sentence = (
-            f"{left_out} of the test images were used for teaching and are no longer test images. They were "
-            "not chosen at random, so the figures for the rest may be optimistic"
+        notes.append(
+            f"{left_out} of the test {after.counted}s were used for teaching and are no longer test "
+            f"{after.counted}s. They were not chosen at random, so the figures for the rest may be optimistic"
         )
-        notes.append(in_words(after, sentence))
     return Learnt(taught_changes, changes, before, after, notes, refitted)
 
 

@@ -20,7 +20,7 @@ from segad_core.contracts import Run, Sample, VectorClassifier, Vectors
 from segad_core.contracts.run import training_entropy
 from segad_core.errors import BundleError, SegadError, UsageError
 from segad_core.operate.image_table import Image, ImageTable
-from segad_core.scoring.supervised import judged_in_parts, lines_of
+from segad_core.scoring.supervised import judged_in_chunks, lines_of
 
 Scores = NDArray[np.float64]
 
@@ -152,7 +152,7 @@ def scores_of_vectors(bundle: Bundle, classifier: VectorClassifier, vectors: Vec
     names = [Sample(f"line {i}", bundle.container.path, None) for i in range(count)]
     try:
         with guarded(f"scoring the tables of {bundle.container.path}"):
-            parts = list(judged_in_parts(classifier, vectors, range(count), names, alias))
+            parts = list(judged_in_chunks(classifier, vectors, range(count), names, alias))
             return np.concatenate(parts) if parts else np.empty((0, len(classifier.outputs())))
     except SegadError:
         raise
