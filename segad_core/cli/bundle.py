@@ -151,7 +151,7 @@ def _print_manifest(
         ("weights", ", ".join(f"{name} {weight:g}" for name, weight in (pipeline.weights or {}).items())),
         ("ignored", _ignored(pipeline.ignore) if pipeline.ignore else ""),
         ("features", str(len(pipeline.names)) if pipeline.names else ""),
-        ("regions", f"above what {limits.good:.4g} of {limits.images} good images show" if limits else ""),
+        ("regions", _regions(limits) if limits else ""),
         ("learnt from", learnt),
         ("taught", f"{provenance.learnt} images since it was made" if provenance.learnt else ""),
         ("data", f"{provenance.dataset}, digest {provenance.data[:16]}, split {provenance.splits[:16]}"),
@@ -222,6 +222,12 @@ def _ignored(ignore: Ignore) -> str:
     parts = ["what a mask marks"] if ignore.mask else []
     parts += [f"the segment 'ignore' of {use.use.partition(':')[2]}" for use in ignore.segmenters]
     return " and ".join(parts)
+
+
+def _regions(limits: Limits) -> str:
+    """Where regions begin, in words."""
+    each = ", in each view for itself" if limits.views else ""
+    return f"above what {limits.good:.4g} of {limits.images} good images show{each}"
 
 
 def _parts(manifest: Manifest) -> list[tuple[str, str]]:

@@ -150,13 +150,14 @@ def _gathered(
     if why:
         log.info("the threshold is set for %s: %s", point.rule, why, extra={"notice": True})
     contents[OPERATING] = operating_json(point)
-    contents |= region_files(recipe, task, tasks, segments, store, device, progress)
+    rule = part_rule(recipe, task, parts)
+    views = rule.views if rule else ()
+    contents |= region_files(recipe, task, tasks, segments, views, store, device, progress)
     pipeline, files = pipeline_of(recipe, task, segments, names)
     unasked = {*split.unused, *split.doubtful}
     sizes = [fact.size for image, fact in facts.items() if image not in unasked]
     known = SizeFacts.of(sizes, pipeline.size, recipe.skeleton.image.fit)
     pipeline = pipeline.model_copy(update={"sizes": known})
-    rule = part_rule(recipe, task, parts)
     pipeline = pipeline.model_copy(update={"parts": rule})
     if not task.views:
         labelled = [data.samples[name] for name in task.scored_ids if data.has_label(name)]

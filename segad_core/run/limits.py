@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +27,22 @@ _SCHEMA = 1
 Floats = NDArray[np.float64]
 
 
+class Highest(NamedTuple):
+    """The highest values in maps of good images.
+
+    Attributes:
+        values: in each segment, (images, segments), by detector.
+        views: which view of its part each image shows; empty where views have no names.
+    """
+
+    values: dict[str, Floats]
+    views: list[str]
+
+
 def highest_of_good(
     row: RowTask, tasks: Sequence[object], store: Store, device: str, progress: Progress
-) -> dict[str, Floats]:
-    """The highest value in each segment, (images, segments), of a row's maps of good images, by detector.
+) -> Highest | None:
+    """The highest values in a row's maps of good images; None of a row without maps.
 
     The images are the good ones that the final classifier learns from; for a detector alone, those that its
     threshold is set on. No detector is applied to images that it was trained on. NaN stands for a segment
@@ -48,7 +61,7 @@ def highest_of_good(
     wanted = [row.table.scores_key] if row.row.score else list(row.table.segment_keys)
     found = [t for t in tasks if isinstance(t, StatisticsTask) and {c.key for c in t.cells} & {*wanted}]
     if not found:
-        return {}  # a classifier alone has no maps
+        return None  # a classifier alone has no maps
     task = found[0]
     lines = [line for line in (row.train or row.scored) if line != ABSENT]
     good = {line for line in lines if task.samples[line].label == 0}
@@ -67,7 +80,10 @@ def highest_of_good(
     choices = [choice for cell in cells for choice in (cell.fit.learner, cell.segmenter)]
     key, recorded = digest_of(inputs), store.recording()
     arrays = kept(recorded, key, "limits", make, distributions(*choices), recorded.used)
-    return {name: np.asarray(arrays[str(place)]) for place, name in enumerate(row.row.detectors)}
+    values: dict[str, Floats] = {
+        name: np.asarray(arrays[str(place)]) for place, name in enumerate(row.row.detectors)
+    }
+    return Highest(values, [task.samples[i].view for part in task.parts() for i in part if i in good])
 
 
 def _scored(

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import views
 from builders import picture, said, segad
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from small_runs import workplace, write
 
+from segad_core import predict_parts
 from segad_core.bundle.format.regions import Limits
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.regions import MOST, regions_of
@@ -233,6 +235,7 @@ def test_an_ng_without_a_region_says_so_and_stays_ng(home: Path) -> None:
         {"limits": {"spotty": {"other": 1.0}}},
         {"limits": {"other": {"whole": 1.0}}},
         {"limits": {"spotty": {"whole": "1"}}},
+        {"views": {"A": {"spotty": {"whole": 1.0}}}},
         {"good": 2.0},
         {"scale": 0.0},
         {"more": 1},
@@ -286,6 +289,48 @@ def test_cross_fitted_detectors_do_not_know_the_images(home: Path) -> None:
     stored = json.loads((home / "b" / "regions.json").read_text())
     assert stored["images"] == 20
     assert stored["limits"]["known"]["whole"] == 100  # ten images in each fold, and none of them known
+
+
+@pytest.mark.parametrize("verdict", ["worst", "together"])
+def test_each_view_of_a_part_has_limits_of_its_own(home: Path, verdict: str) -> None:
+    """View B is half as bright: a spot there is darker than what is normal in view A."""
+    brightest = views.views(home / "parts", good=16)
+    for image in brightest:
+        path = home / "parts" / "a" / image
+        if image.endswith("_B.png"):
+            Image.fromarray(np.array(Image.open(path)) // 2).save(path)
+            brightest[image] //= 2
+    path = views.recipe(
+        home,
+        dataset={**views.DATASET, "params": {**views.DATASET["params"], "root": "parts"}},
+        parts={"views": ["A", "B"], "verdict": verdict},
+        regions={"good": 1.0},
+    )
+    words = ("--category", "a", "--row", "SegAD", "--device", "cpu", "--store", home / "store")
+    result = segad("fit", path, *words, "-o", home / "b")
+    assert result.exit_code == 0, said(result)
+    stored = json.loads((home / "b" / "regions.json").read_text())
+    most = {view: own["spotty"]["whole"] for view, own in stored["views"].items()}
+    good = {v: {n for i, n in brightest.items() if i.startswith("good") and f"_{v}" in i} for v in "AB"}
+    assert [*most] == ["A", "B"] and all(most[view] in good[view] for view in most)
+    assert most["B"] < 90 < 100 < most["A"] == stored["limits"]["spotty"]["whole"]
+    assert "each view" in segad("bundle", "show", home / "b").output
+    image = home / "parts" / "a" / "bad" / "SN017_B.png"
+    assert most["B"] < brightest["bad/SN017_B.png"] < most["A"]
+    maps = {"spotty": np.array(Image.open(image))[..., 0].astype(np.float32)}
+    with Bundle.load(home / "b", "cpu") as opened:
+        assert opened.limits is not None and opened.part_names is not None
+        frame = frame_of((48, 48), (48, 48), "stretch")
+        labels, segments = np.zeros((48, 48), np.uint8), ["whole"]
+        found = {v: regions_of(maps, labels, segments, opened.limits, frame, v) for v in ("A", "B", "")}
+        assert [len(one) for one in found.values()] == [0, 1, 0]
+        if verdict == "together":  # where each image shows what passes its limits
+            (seen,) = opened.predict([image])
+            assert seen.regions == (found["B"][0][0],)
+            (part,) = predict_parts(opened, [image, image.with_name("SN017_A.png")])
+            assert part.verdict == "NG" and [one.view for one in part.regions] == ["B"]
+            opened.part_names = opened.part_names.with_list({str(image): ("SN017", "A")})
+            assert opened.predict([image])[0].regions == ()
 
 
 @pytest.mark.parametrize("fit", ["pad", "crop"])

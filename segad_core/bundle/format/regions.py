@@ -19,6 +19,9 @@ WHOLE = "image"
 """Stands for the whole map of a detector alone."""
 
 
+OfMaps = dict[Name, dict[Text, Annotated[float, Field(allow_inf_nan=False)]]]
+
+
 class Limits(Strict):
     """What good images show at most.
 
@@ -26,13 +29,19 @@ class Limits(Strict):
         good: the share of the good images that does not pass a limit.
         images: how many good images there were.
         limits: by detector and segment; for a detector alone, the segment is `image`.
+        views: the same of each view of parts, where views have names; `limits` are then those of all images.
         scale: mm per pixel of the image as it is on disk; None if it is not known.
     """
 
     good: Annotated[float, Field(gt=0, le=1)]
     images: Annotated[int, Field(ge=1)]
-    limits: dict[Name, dict[Text, Annotated[float, Field(allow_inf_nan=False)]]]
+    limits: OfMaps
+    views: dict[Text, OfMaps] | None = None
     scale: Annotated[float, Field(gt=0, le=1e6)] | None = None
+
+    def of(self, view: str) -> OfMaps:
+        """The limits of a view of a part, or those of all images for one that is not known."""
+        return (self.views or {}).get(view, self.limits)
 
 
 def limits_json(limits: Limits) -> bytes:
@@ -52,9 +61,13 @@ def read_limits(container: Container) -> Limits | None:
         limits = Limits.model_validate(container.json(FILE), strict=True)
     except ValidationError as error:
         raise BundleError(f"{container.path}: '{FILE}' is not valid {first_of(error)}", REMEDY) from None
-    if {name: {*own} for name, own in limits.limits.items()} != _wanted(container.manifest.pipeline):
+    pipeline, of_views = container.manifest.pipeline, limits.views or {}
+    wanted, given = _wanted(pipeline), [limits.limits, *of_views.values()]
+    strange = {*of_views} - {*(pipeline.parts.views if pipeline.parts else ())}
+    if strange or any({name: {*own} for name, own in one.items()} != wanted for one in given):
         raise BundleError(
-            f"{container.path}: '{FILE}' has limits of other detectors or segments than the bundle", REMEDY
+            f"{container.path}: '{FILE}' has limits of other detectors, segments or views than the bundle",
+            REMEDY,
         )
     return limits
 

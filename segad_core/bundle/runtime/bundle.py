@@ -275,8 +275,10 @@ class Bundle:
         if self.limits is None:
             return Located()
         maps, words = scored.maps_of(i), partial(self._problem, opened.sample)
-        given = self.manifest.pipeline
-        return located(maps, scored.labels(i), given, self.limits, opened.original, words)
+        given, view = self.manifest.pipeline, ""
+        if self.part_names and self.limits.views:
+            view = self.part_names.of(opened.sample.id).view
+        return located(maps, scored.labels(i), given, self.limits, opened.original, words, view)
 
     def _contributions(self, scored: Scored, i: int) -> tuple[Contribution, ...] | None:
         segad, labels = self.pipeline.segad, scored.labels(i)

@@ -72,11 +72,12 @@ def located(
     limits: Limits,
     original: tuple[int, int],
     words: Callable[[Exception], str],
+    view: str = "",
 ) -> Located:
     """The regions of an image of a size (height, width); no error is raised, as no verdict rests on them."""
     try:
         frame = frame_of(original, pipeline.size, pipeline.fit or "stretch")
-        found = regions_of(maps, labels, pipeline.segments, limits, frame)
+        found = regions_of(maps, labels, pipeline.segments, limits, frame, view)
     except Exception as error:
         return Located(missing=f"no regions: {words(error)}")
     regions, boxes = (tuple(part) for part in zip(*found, strict=True)) if found else ((), ())
@@ -89,6 +90,7 @@ def regions_of(
     segments: Sequence[str],
     limits: Limits,
     frame: Frame,
+    view: str = "",
 ) -> list[tuple[DefectRegion, Box]]:
     """The regions of an image, the largest first, each with its box in the maps.
 
@@ -98,10 +100,12 @@ def regions_of(
         segments: their names.
         limits: of the bundle.
         frame: where the image lies in the maps.
+        view: which of a part's views it is, if that is known.
     """
     names = segments or [WHOLE]
     labels = np.zeros(frame.size, np.uint8) if labels is None else labels
-    above = {name: own > _limits(limits.limits[name], names)[labels] for name, own in maps.items()}
+    most = limits.of(view)
+    above = {name: own > _limits(most[name], names)[labels] for name, own in maps.items()}
     found, count = ndimage.label(np.any(list(above.values()), axis=0), _NEIGHBOURS)
     areas = np.bincount(found.reshape(-1), minlength=count + 1)[1:]
     boxes = ndimage.find_objects(found)
