@@ -81,9 +81,9 @@ def warnings(point: OperatingPoint) -> list[str]:
     messages, caught, rejected, unit = list[str](), point.caught, point.rejected, point.counted
     needed = certification(point)
     if needed and (of := caught.of if needed.parts == "bad" else rejected.of) < needed.none:
-        count, bound = _calibration(of, needed.parts, unit), percent(upper_bound(0, of))
+        given, bound = _calibration(of, needed.parts, unit), percent(upper_bound(0, of))
         messages.append(
-            f"{count} cannot show {needed.asked}, which takes {needed.none:,}: even with none "
+            f"{given} cannot show {needed.asked}, which takes {needed.none:,}: even with none "
             f"{_failed(needed)}, they only show a rate of at most {bound}"
         )
     all_rejected = rejected.count == rejected.of
