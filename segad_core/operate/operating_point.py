@@ -135,8 +135,8 @@ def _threshold(scores: NDArray[np.float64], labels: NDArray[np.int64], rule: Rul
         raise DataError(
             f"all {len(scores)} calibration {unit}s have the same score: nothing was learnt, so there is no "
             "threshold",
-            f"Learn from more {unit}s, or use a row that learns from few: a detector alone, or final: blend"
-            f"{' with parts.verdict: worst' if unit == 'part' else ''}.",
+            f"Learn from more {unit}s, or use a row that learns from few: final: blend"
+            f"{' (with parts.verdict: worst)' * (unit == 'part')}, or a detector alone.",
         )
     return threshold
 

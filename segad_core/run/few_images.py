@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from segad_core.base.digest import digest_of
 from segad_core.base.notes import Notes
 from segad_core.contracts import Encoder, FinalClassifier, Run, Sample
 from segad_core.evaluate.knowable import is_few, knowable
@@ -80,18 +81,23 @@ def _note_unlearnable(recipe: Recipe, category: str, rows: Sequence[RowTask], no
     """
     few = [task for task in rows if task.row.final is not None and min(_counts(task)) < _TRIED]
     encoder: Encoder | None = recipe.encoder.build() if few and recipe.encoder else None
+    tried = dict[str, bool]()  # seeds and held-out types differ in nothing that matters here
     for task in few:
         good, bad = _counts(task)
         names = feature_names(recipe, task.row, category, encoder)
         if names is None or task.row.final is None:
             continue
-        final: FinalClassifier = task.row.final.build(category)
-        if not _learns(final, names, good, bad, task.seed):
+        key = digest_of([task.row.final.identity(category), names, good, bad])
+        if key not in tried:
+            tried[key] = _learns(task.row.final.build(category), names, good, bad, task.seed)
+        if not tried[key]:
+            unit = "parts" if task.views else "images"
+            kind = "generated defects" if task.generated else f"bad {unit}"
+            blend = "parts.verdict: worst with final: blend" if task.views else "final: blend"
             notes.warn(
                 f"category '{category}', row '{task.row.name}': its final classifier "
-                f"'{task.row.final.provider.name}' learns nothing from {good} good and {bad} bad images, not "
-                "even where every feature tells them apart: use final: blend, a detector alone, or more "
-                "images"
+                f"'{task.row.final.provider.name}' learns nothing from {good} good and {bad} {kind}, not "
+                f"even where every feature tells them apart: use {blend}, a detector alone, or more {unit}"
             )
 
 

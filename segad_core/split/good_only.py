@@ -24,6 +24,8 @@ def check_rows(recipe: Recipe, category: str, samples: Iterable[Sample]) -> None
     """
     if any(sample.label == 1 for sample in samples):
         return
+    parts = recipe.skeleton.parts
+    worst = " with parts.verdict: worst" if parts and parts.verdict == "together" else ""
     names = [f"'{row.name}'" for row in recipe.rows if needs_bad(row)]
     if names:
         rows = f"row {names[0]} learns" if len(names) == 1 else f"rows {', '.join(names)} learn"
@@ -31,7 +33,7 @@ def check_rows(recipe: Recipe, category: str, samples: Iterable[Sample]) -> None
             f"category '{category}' has no bad image, and the {rows} from bad images",
             "Until there are some, use rows that need none: a detector alone (score: DETECTOR), or SegAD "
             "without a classifier on generated defects (bad: {from: generated, use: [blur, rectangle]}). "
-            "From the first bad images on, use final: blend.",
+            f"From the first bad images on, use final: blend{worst}.",
         )
 
 

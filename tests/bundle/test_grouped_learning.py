@@ -118,6 +118,13 @@ def test_images_that_are_taught_are_of_one_group_unless_the_bundle_knows_theirs(
     assert with_groups(told[4:5], learnt, tested)[0].group_number is None  # stands alone
 
 
+def test_images_of_one_part_are_of_one_group() -> None:
+    """Whatever their labels, and with those that the bundle has learnt from."""
+    learnt = [image("a", number=0, serial="S1"), image("b", number=1, serial="S2")]
+    told = [image("0", 1, serial="S2"), image("1", 1, serial="S3"), image("2", 0, serial="S3")]
+    assert [one.group_number for one in with_groups(told, learnt, [])] == [1, 2, 2]
+
+
 def test_a_group_that_is_taught_joins_one_fold() -> None:
     """That of its group, or that with the fewest images of its label."""
     known = [Described(image=image(str(i), label=i % 2, number=i), learns=True, fold=i % 3) for i in range(9)]

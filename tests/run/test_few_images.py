@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 
 import calibrated
+import fakes
 import pytest
+import views
 from builders import kinds, run_command, said, segad, workshop, write_recipe
 
 from segad_core.bundle.format.container import Container
@@ -15,6 +17,7 @@ from segad_core.bundle.format.operating_point import read_operating_point
 from segad_core.cli.point import doubts
 from segad_core.operate.operating_point import measure
 from segad_core.operate.thresholds import Rule
+from segad_core.run import few_images
 
 FOREST = "final: {use: brf, params: {n_estimators: 2, num_parallel_tree: 5}}"
 SOME = ("test: {good: 4, bad: 3}", "test: {good: 0.25, bad: 0.5}")
@@ -128,3 +131,20 @@ def test_many_images_are_told_in_check_alone(tmp_path: Path) -> None:
     text = said(segad("check", recipe, "--store", tmp_path / "store"))
     assert "  20 good and 20 bad test images: the 95% interval of AUROC is at least 10.1 points wide" in text
     assert "learns from" not in text and "warning" not in text
+
+
+def test_a_final_classifier_is_tried_once_for_all_seeds_and_its_words_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+    monkeypatch.setattr(few_images, "_learns", lambda *given: bool(tried.append(given[2:])))
+    drawn = few(tmp_path, 8, 4, ("seeds: [0]", "seeds: [0, 1, 2]"))
+    text = said(segad("check", drawn, "--store", tmp_path / "store"))
+    assert tried == [(2, 2, 0)] and text.count(UNLEARNABLE) == 1
+    fakes.install(monkeypatch)
+    (tmp_path / "views").mkdir()
+    views.views(tmp_path / "views/data")
+    path = views.recipe(tmp_path / "views", parts={"verdict": "together"}, rows=views.ROWS[1:])
+    text = said(segad("check", path, "--store", tmp_path / "store"))
+    assert "bad parts, not even where every feature" in text
+    assert "use parts.verdict: worst with final: blend" in text

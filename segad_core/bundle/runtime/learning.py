@@ -78,7 +78,8 @@ def _learn(
         raise BundleError(
             f"{container.path}: its row has no final classifier, so there is nothing to teach",
             "Make the bundle from a row with SegAD, or with a classifier that learns from vectors. From the "
-            "first bad images on: add the images to the data set, and fit a row with final: blend.",
+            "first bad images on: add the images to the data set, and fit a row with final: blend"
+            f"{' and parts.verdict: worst' * (bundle.manifest.pipeline.parts is not None)}.",
         )
     lessons = lessons_of(bundle, [Path(one) for one in bad], [Path(one) for one in good])
     known, tested = _learnt_from(container), read_table(container, "calibration")

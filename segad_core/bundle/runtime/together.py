@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import count
 
+from segad_core.base.connected import connected
 from segad_core.operate.image_table import Image
 
 
 def with_groups(taught: Sequence[Image], learnt: Iterable[Image], tested: Iterable[Image]) -> list[Image]:
     """Images that are taught together, with the numbers of their groups.
 
-    An image that the bundle knows keeps its group. Nothing says how new ones belong together: all of one
-    label may be crops of one part, so they are one group.
+    An image that the bundle knows keeps its group, and a new image of a part that the bundle has learnt from
+    joins the group of that part. Nothing says how the others belong together: all of one label may be crops
+    of one part, so they are one group, with the other images of their parts.
 
     Args:
         taught: the images, each once.
@@ -22,15 +24,14 @@ def with_groups(taught: Sequence[Image], learnt: Iterable[Image], tested: Iterab
     """
     before = list(learnt)
     numbers = {i.digest: i.group_number for i in (*tested, *before) if i.group_number is not None}
+    of_parts = {i.serial: i.group_number for i in before if i.serial and i.group_number is not None}
     known, used = numbers.keys() | {image.digest for image in before}, set(numbers.values())
-    new = Counter(image.label for image in taught if image.digest not in known)
-    unused = (number for number in count() if number not in used)
-    shared = {label: next(unused) for label in sorted(new) if new[label] > 1}
+    unknown = [i for i in taught if i.digest not in known and i.serial not in of_parts]
+    new = sorted(unknown, key=lambda i: i.label)
+    alike = connected([[("label", i.label), ("part", i.serial or i.digest)] for i in new])
+    unused, sizes = (number for number in count() if number not in used), Counter(alike)
+    shared = {group: next(unused) for group in sorted(sizes) if sizes[group] > 1}
+    numbers |= {i.digest: shared.get(group) for i, group in zip(new, alike, strict=True)}
     return [
-        image.model_copy(
-            update={
-                "group_number": numbers.get(d) if (d := image.digest) in known else shared.get(image.label)
-            }
-        )
-        for image in taught
+        i.model_copy(update={"group_number": numbers.get(i.digest, of_parts.get(i.serial))}) for i in taught
     ]
