@@ -23,7 +23,7 @@ def with_groups(taught: Sequence[Image], learnt: Iterable[Image], tested: Iterab
         tested: its calibration images.
     """
     before = list(learnt)
-    numbers = {i.digest: i.group_number for i in (*tested, *before) if i.group_number is not None}
+    numbers = {i.digest: n for i in (*tested, *before) if (n := i.group_number) is not None}
     of_parts = {i.serial: i.group_number for i in before if i.serial and i.group_number is not None}
     known, used = numbers.keys() | {image.digest for image in before}, set(numbers.values())
     unknown = [i for i in taught if i.digest not in known and i.serial not in of_parts]
@@ -31,7 +31,7 @@ def with_groups(taught: Sequence[Image], learnt: Iterable[Image], tested: Iterab
     alike = connected([[("label", i.label), ("part", i.serial or i.digest)] for i in new])
     unused, sizes = (number for number in count() if number not in used), Counter(alike)
     shared = {group: next(unused) for group in sorted(sizes) if sizes[group] > 1}
-    numbers |= {i.digest: shared.get(group) for i, group in zip(new, alike, strict=True)}
+    numbers |= {i.digest: shared[group] for i, group in zip(new, alike, strict=True) if group in shared}
     return [
         i.model_copy(update={"group_number": numbers.get(i.digest, of_parts.get(i.serial))}) for i in taught
     ]
