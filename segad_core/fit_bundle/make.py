@@ -33,7 +33,7 @@ from segad_core.fit_bundle.pipeline import cannot_be_bundled, pipeline_of
 from segad_core.fit_bundle.regions import region_files
 from segad_core.fit_bundle.vectors import vectors_of
 from segad_core.operate.default_point import default_point
-from segad_core.operate.parts import by_part
+from segad_core.operate.parts import PartRule, by_part
 from segad_core.plugins.registry import suggest
 from segad_core.recipe import Recipe
 from segad_core.run.cells import FitCell, FitTask, RowTask, StatisticsTask
@@ -90,7 +90,7 @@ def make_bundle(
         what = "learns from the amount %s of bad images" + ", the largest" * (amount is None)
         log.info(f"{what} of split.final.bad.amount", fold.amount, extra={"notice": True})
     task = next(task for task in plan.rows() if task.fold == fold)
-    part_rule(recipe, task, prepared.parts[category])
+    rule = part_rule(recipe, task, prepared.parts[category])
     pipeline_of(recipe, task, [], [])  # rows that cannot be bundled are rejected before training
     needed = _needed(plan, task)
     work = [work_left(one, store) for one in needed]
@@ -104,7 +104,7 @@ def make_bundle(
         finally:
             executor.close()
         told = partial(report, hook, task.name)
-        write_bundle(out, *_gathered(recipe, prepared, task, needed, store, device, told))
+        write_bundle(out, *_gathered(recipe, prepared, task, rule, needed, store, device, told))
     hook.run_finished(folder=out)
     return prepared.lost()
 
@@ -113,6 +113,7 @@ def _gathered(
     recipe: Recipe,
     prepared: Prepared,
     task: RowTask,
+    rule: PartRule | None,
     tasks: Sequence[Any],
     store: Store,
     device: str,
@@ -150,7 +151,6 @@ def _gathered(
     if why:
         log.info("the threshold is set for %s: %s", point.rule, why, extra={"notice": True})
     contents[OPERATING] = operating_json(point)
-    rule = part_rule(recipe, task, parts)
     views = rule.views if rule else ()
     contents |= region_files(recipe, task, tasks, segments, views, store, device, progress)
     pipeline, files = pipeline_of(recipe, task, segments, names)

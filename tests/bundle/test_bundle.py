@@ -514,8 +514,9 @@ def test_plugins_see_each_image_as_it_is(
 
 @pytest.mark.parametrize("image", ["part.png", Path("part.png"), np.zeros((48, 48, 3), np.uint8)])
 def test_one_image_is_not_taken_for_several(bundle: Bundle, image: object) -> None:
-    with pytest.raises(UsageError, match="one image was given"):
-        bundle.predict(image)  # type: ignore[arg-type]
+    for call in (bundle.predict, bundle.inspect, bundle.batches):  # at once, not at the first image
+        with pytest.raises(UsageError, match="one image was given"):
+            call(image)  # type: ignore[operator]
 
 
 WRONG = {

@@ -161,7 +161,7 @@ def test_what_shows_no_part_is_not_taught(home: Path) -> None:
     assert not (home / "new.segad").exists()
 
 
-def test_a_pattern_has_to_find_what_the_data_names(home: Path) -> None:
+def test_a_pattern_has_to_find_what_the_data_names(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     views.views(home / "data")
     with pytest.raises(AssertionError) as caught:
         fitted(recipe(home, parts={"pattern": r"(?P<serial>N\d+)_(?P<view>[A-Z])"}))
@@ -170,6 +170,7 @@ def test_a_pattern_has_to_find_what_the_data_names(home: Path) -> None:
     with Bundle.load(fitted(recipe(home, dataset=dataset)), "cpu") as made:
         rule = made.manifest.pipeline.parts
         assert rule is not None and rule.pattern is None
+        assert sum("nothing says how the paths" in one for one in caplog.messages) == 1
         (one,) = predict_parts(made, [home / "data/a/good/SN000_A.png"])
         assert one.verdict == "UNKNOWN" and "--parts" in one.reason
         made.close()

@@ -150,9 +150,7 @@ class Bundle:
         Raises:
             UsageError, ResourceError: as for `predict`.
         """
-        for batch in self.batches(images, explain, max_wait):
-            while batch:  # what has been given out is not held here
-                yield batch.pop(0)
+        return _one_by_one(self.batches(images, explain, max_wait))
 
     def batches(
         self, images: Iterable[Picture], explain: bool = True, max_wait: float | None = MAX_WAIT
@@ -287,3 +285,9 @@ class Bundle:
         peaks = peaks_of(scored.maps_of(i), labels, segad.segmenter.segments)
         known = {("", detector): segment for detector, segment in peaks.items()}
         return contributions_of(segad.final, scored.features[i], self.features, known)
+
+
+def _one_by_one(batches: Iterable[list[Inspection]]) -> Iterator[Inspection]:
+    for batch in batches:
+        while batch:  # what has been given out is not held here
+            yield batch.pop(0)
