@@ -10,7 +10,7 @@ from segad_core.contracts import IGNORED
 from segad_plugins.final_classifiers.logistic import Logistic
 
 SEGMENTS = ["left", "right"]
-NAMES = [("left", "d", "mean"), ("image", "d", "max"), ("image", "g", "score")]
+NAMES = [("left", "d", "mean", ""), ("image", "d", "max", ""), ("image", "g", "score", "")]
 
 
 def test_the_peak_of_a_map_names_its_segment() -> None:
@@ -27,7 +27,7 @@ def test_only_statistics_of_whole_maps_have_a_peak() -> None:
         def contributions(self, features: np.ndarray) -> np.ndarray:
             return np.array([[0.5, 2.0, 1.0, 9.0]])
 
-    first, second, third = contributions_of(Known(), np.array([7.0, 8.0, 9.0]), NAMES, {"d": "right"}) or ()
+    first, second, third = contributions_of(Known(), np.array([7.0, 8.0, 9.0]), NAMES, {("", "d"): "right"}) or ()
     assert str(first) == "whole image (peak in right), d max, +2.00"
     assert (first.value, first.peak) == (8.0, "right")
     assert str(second) == "whole image, g score, +1.00"

@@ -19,7 +19,7 @@ CATEGORIES = ["bottle", "toothbrush"]
 def test_all_detectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Table 9."""
     mvtec_tree(
-        tmp_path / "data", CATEGORIES, counts={"train good": 20, "test good": 5, "test bad": 30}, side=48
+        tmp_path / "data", CATEGORIES, counts={"train good": 80, "test good": 5, "test bad": 30}, side=48
     )
     tiny_sam.register(monkeypatch)
     monkeypatch.setenv("MVTEC_ROOT", str(tmp_path / "data"))
@@ -30,15 +30,15 @@ def test_all_detectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run.check_comparison(CATEGORIES)
     for category in CATEGORIES:
         for split in run.splits[category].values():
-            assert len(split["detectors"]) == 18
-            assert len(split["final"]) == 2 + 20
+            assert len(split["detectors"]) == 72
+            assert len(split["final"]) == 8 + 20
             assert len([i for i in split["test"] if "/good/" not in i]) == 10
 
 
 def test_each_type_of_defect_held_out_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the paper does not have; where there is but one type there is no fold."""
     mvtec_tree(
-        tmp_path / "data", CATEGORIES, counts={"train good": 20, "test good": 5, "test bad": 40}, side=48
+        tmp_path / "data", CATEGORIES, counts={"train good": 80, "test good": 5, "test bad": 40}, side=48
     )
     monkeypatch.setenv("MVTEC_ROOT", str(tmp_path / "data"))
     monkeypatch.setenv("SAM_CHECKPOINT", str(tiny_sam.checkpoint(tmp_path)))
@@ -58,7 +58,7 @@ def test_each_type_of_defect_held_out_in_turn(tmp_path: Path, monkeypatch: pytes
         split = drawn[f"333 without {name}"]
         bad = {part: [i for i in split[part] if "/good/" not in i] for part in ("final", "test")}
         assert split["detectors"] == drawn["333"]["detectors"]
-        assert (len(split["final"]), len(bad["final"]), len(bad["test"])) == (2 + 20, 20, 20)
+        assert (len(split["final"]), len(bad["final"]), len(bad["test"])) == (8 + 20, 20, 20)
         assert not [i for i in bad["final"] if i.startswith(f"test/{name}/")]
         images = list((tmp_path / "data" / "bottle" / "test" / name).iterdir())
         assert len([i for i in bad["test"] if i.startswith(f"test/{name}/")]) == len(images)
