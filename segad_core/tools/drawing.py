@@ -96,7 +96,10 @@ def draw(inspection: Inspection, bundle: Bundle, scales: Mapping[str, Heat]) -> 
     if inspection.maps:
         alias = _most_anomalous(inspection, scales)
         scale = scales[alias]
-        heated = _heated(inspection.pixels, scale.strength(inspection.maps[alias]))
+        strength = scale.strength(inspection.maps[alias])
+        if inspection.ignored is not None:
+            strength = np.where(inspection.ignored, 0.0, strength)
+        heated = _heated(inspection.pixels, strength)
         caption = f"{alias}, heat from {scale.low:.3g} to {scale.high:.3g}"
         panels.append((caption, _bordered(enlarged(heated, factor), inspection.segments, factor)))
     names = bundle.manifest.pipeline.segments if inspection.segments is not None else []

@@ -21,16 +21,15 @@ def reduced(inspection: Inspection, most: int) -> Inspection:
     if inspection.pixels is None or max(inspection.pixels.shape[:2]) <= most:
         return inspection
     step = -(-max(inspection.pixels.shape[:2]) // most)
-    segments = inspection.segments
-    if segments is not None:
-        rows, columns = (_middles(side, step) for side in segments.shape)
-        segments = segments[rows][:, columns]
+    rows, columns = (_middles(side, step) for side in inspection.pixels.shape[:2])
+    segments, ignored = inspection.segments, inspection.ignored
     return replace(
         inspection,
         pixels=np.asarray(Image.fromarray(inspection.pixels).reduce(step)),
         maps={name: _highest(one, step) for name, one in inspection.maps.items()},
-        segments=segments,
+        segments=None if segments is None else segments[rows][:, columns],
         boxes=tuple(_smaller(box, step) for box in inspection.boxes),
+        ignored=None if ignored is None else ignored[rows][:, columns],
     )
 
 

@@ -27,7 +27,9 @@ def test_only_statistics_of_whole_maps_have_a_peak() -> None:
         def contributions(self, features: np.ndarray) -> np.ndarray:
             return np.array([[0.5, 2.0, 1.0, 9.0]])
 
-    first, second, third = contributions_of(Known(), np.array([7.0, 8.0, 9.0]), NAMES, {("", "d"): "right"}) or ()
+    first, second, third = (
+        contributions_of(Known(), np.array([7.0, 8.0, 9.0]), NAMES, {("", "d"): "right"}) or ()
+    )
     assert str(first) == "whole image (peak in right), d max, +2.00"
     assert (first.value, first.peak) == (8.0, "right")
     assert str(second) == "whole image, g score, +1.00"

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -119,6 +120,16 @@ def test_the_map_that_is_shown(bundle: Bundle, source: str, hot: tuple[slice, sl
     grey = np.abs(heated - 90).max(axis=2) == 0
     assert grey[4:180, 200:380].all() and grey[200:380, 4:180].all()
     assert not grey[:, 184:200].all()  # the border of the segments
+
+
+def test_what_is_ignored_stays_grey(bundle: Bundle) -> None:
+    ignored = np.zeros((48, 48), np.bool_)
+    ignored[:12, :12] = True
+    picture = draw(replace(inspection(), ignored=ignored), bundle, SCALES)
+    assert picture is not None
+    _, heated = panels(picture)
+    grey = np.abs(heated - 90).max(axis=2) == 0
+    assert grey[:96, :96].all() and not grey[100:180, 100:180].any()
 
 
 @pytest.mark.parametrize("verdict", ["OK", "NG", "UNKNOWN"])

@@ -88,6 +88,7 @@ class Inspection:
         doubt: why the score may be meaningless; empty if nothing is doubtful.
         vectors: what describes it to each classifier that learns from vectors, each (1, D).
         boxes: of the regions, in `pixels`.
+        ignored: (H, W) where nothing is inspected; None if everything is.
     """
 
     prediction: Prediction
@@ -98,6 +99,7 @@ class Inspection:
     doubt: str = ""
     vectors: dict[str, Vectors] = field(default_factory=dict)
     boxes: tuple[Box, ...] = ()
+    ignored: NDArray[np.bool_] | None = None
 
 
 def side(score: float, threshold: float) -> Verdict:

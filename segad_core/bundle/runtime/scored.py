@@ -50,4 +50,5 @@ class Scored:
         """A prediction on an image, with what it is based on."""
         vectors: dict[str, Vectors] = {alias: lines_of(own, [i]) for alias, own in self.vectors.items()}
         maps, labels = self.maps_of(i), self.labels(i)
-        return Inspection(prediction, self.pixels[i], maps, labels, self.features[i], doubt, vectors, boxes)
+        given = (prediction, self.pixels[i], maps, labels, self.features[i], doubt, vectors, boxes)
+        return Inspection(*given, None if self.ignored is None else self.ignored[i % len(self.ignored)])
