@@ -15,6 +15,7 @@ from segad_core.base.csv_text import csv_text
 from segad_core.base.decoding import Decoding
 from segad_core.base.text import in_one_line
 from segad_core.errors import ImageError
+from segad_core.evaluate.exact import FEW
 from segad_core.images import at_full_size
 from segad_core.tools.doubts.judge import Doubt, Judged
 
@@ -103,12 +104,15 @@ def doubts_page(found: Sequence[Judged], decoding: Decoding, about: About) -> st
 
 def in_words(judged: Judged) -> str:
     """How many labels of a category are contradicted, and how many were not judged."""
-    count = sum(one.contradicted for one in judged.doubts)
-    text = f"{count} of {len(judged.doubts)} labels are contradicted"
-    if judged.unjudged:
+    count, total = sum(one.contradicted for one in judged.doubts), len(judged.doubts)
+    bad = sum(one.sample.label == 1 for one in judged.doubts)
+    text = f"{count} of {total} labels are contradicted"
+    if min(bad, total - bad) < FEW:
+        text += f" (only {total - bad} good and {bad} bad images were compared: chance contradicts some)"
+    if left := len(judged.unjudged):
         text += (
-            f"; {len(judged.unjudged)} images were not judged, as detectors train on them: more seeds, or "
-            "split.detectors.folds, judge them too"
+            f"; {left} image{'s were' if left > 1 else ' was'} not judged, as detectors train on them: more "
+            "seeds, or split.detectors.folds, judge them too"
         )
     return text
 
