@@ -40,10 +40,17 @@ class KnownShape:
     images: int
 
     def includes(self, size: Size) -> bool:
-        """Whether an image has about such a ratio: within 1%, and further where the ratios differ anyway."""
+        """Whether an image has about such a ratio: within 1%, and further where the ratios differ anyway.
+
+        Sides of a smaller image may have been rounded by a pixel.
+        """
         low, high = ratio(self.narrowest), ratio(self.widest)
         margin = 1 + max(RATIO_TOLERANCE, _MORE * (high / low - 1))
-        return low / margin <= ratio(size) <= high * margin
+        height, width = size
+        rounded = height < self.usual[0] and width < self.usual[1]
+        least = min((width - 1) / height, width / (height + 1)) if rounded else ratio(size)
+        most = max((width + 1) / height, width / max(1, height - 1)) if rounded else ratio(size)
+        return low / margin <= most and least <= high * margin
 
     def in_words(self) -> str:
         """The usual size, or, where the ratios differ, from which to which they go; width x height."""

@@ -9,6 +9,7 @@ from pydantic import (
     AfterValidator,
     Field,
     SerializerFunctionWrapHandler,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -96,7 +97,7 @@ class ImageSpec(Strict):
 
 
 class RegionsSpec(Strict):
-    """Boxes and areas in the predictions of bundles; `true` is short for the defaults.
+    """Boxes and areas in the predictions of bundles; `true` is short for the defaults, `false` for none.
 
     Attributes:
         good: the share of good images that shows nothing above the limits in a segment.
@@ -213,6 +214,11 @@ class Skeleton(Strict):
         if isinstance(value, dict) and value.get("categories") == "all":
             return {key: v for key, v in value.items() if key != "categories"}
         return value
+
+    @field_validator("regions", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        return None if value is False else value
 
 
 def ignore_masks(skeleton: Skeleton) -> dict[Place, str]:

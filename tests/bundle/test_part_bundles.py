@@ -294,6 +294,17 @@ def test_images_are_judged_one_by_one_on_request(home: Path) -> None:
             assert serial(f"bad/{path.name}") in one.image
 
 
+def test_images_alone_have_no_verdict_where_parts_are_judged(home: Path) -> None:
+    views.views(home / "data", missing={"SN001_B"})
+    with Bundle.load(fitted(recipe(home)), "cpu") as bundle:
+        incomplete = [home / "data/a/good/SN001_A.png"]
+        with pytest.raises(UsageError, match=r"judges parts[^$]*predict_parts"):
+            bundle.predict(incomplete)
+        (part,) = predict_parts(bundle, incomplete)
+        assert (part.verdict, part.reason) == ("UNKNOWN", "view B is missing")
+        assert [one.prediction.image for one in bundle.inspect(incomplete)] == [str(incomplete[0])]
+
+
 def test_hostile_rules_need_no_recipe(home: Path) -> None:
     """A recipe is checked in the same way."""
     views.views(home / "data")

@@ -130,7 +130,7 @@ def test_what_keeps_a_part_from_a_verdict(home: Path) -> None:
         assert twice.reason == f"view A is there 2 times: {a}, {copy}"
         broken = found(bundle, torn, other)["SN013"]
         assert broken.verdict == "UNKNOWN" and broken.reason.startswith("view A: is damaged")
-        (alone,) = bundle.predict([a])
+        (alone,) = (one.prediction for one in bundle.inspect([a]))
         assert (alone.verdict, alone.score) == ("UNKNOWN", None) and "predict_parts" in alone.reason
         whole = found(bundle, b, a)["SN012"]
         assert whole.score is not None

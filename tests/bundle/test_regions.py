@@ -257,12 +257,14 @@ def test_limits_that_do_not_fit_are_refused(home: Path, change: dict[str, Any]) 
 def test_recipes_say_what_is_wrong(home: Path) -> None:
     with pytest.raises(RecipeError, match="scale"):
         load_recipe(str(write(home, rows=ROWS, image={"size": [48, 48], "scale": 0.1})), Registry())
-    for wrong in (False, {"good": 0.1}, {"best": 1}, "yes"):
+    for wrong in ({"good": 0.1}, {"best": 1}, "yes"):
         with pytest.raises(RecipeError, match="regions"):
             load_recipe(str(write(home, rows=ROWS, regions=wrong)), Registry())
     resolved = load_recipe(str(write(home, rows=ROWS, regions=True)), Registry()).resolved()
     assert "regions:\n  good: 0.99" in resolved
-    assert "regions" not in load_recipe(str(write(home, rows=ROWS)), Registry()).resolved()
+    plain = load_recipe(str(write(home, rows=ROWS)), Registry()).resolved()
+    assert "regions" not in plain
+    assert load_recipe(str(write(home, rows=ROWS, regions=False)), Registry()).resolved() == plain
 
 
 def test_limits_are_computed_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

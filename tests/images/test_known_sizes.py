@@ -56,6 +56,21 @@ def test_small_images_may_be_a_quarter_smaller_than_those_that_were_learnt() -> 
     assert not accepted((79, 79), [(100, 100), (300, 300)])
 
 
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        ((42, 64), "too few"),  # half of 85 x 128, rounded down: 42.5
+        ((43, 64), "too few"),
+        ((44, 64), "another shape"),
+        ((40, 64), "another shape"),
+        ((83, 128), "another shape"),  # as wide as the others, so cropped
+    ],
+)
+def test_sides_of_thumbnails_are_rounded(size: Size, words: str) -> None:
+    with pytest.raises(ImageError, match=words):
+        check_like(size, known_shapes([(85, 128)] * 3), (85, 128), FRAME)
+
+
 def test_where_ratios_differ_they_may_differ_a_little_more() -> None:
     """From 1.00 to 1.20 in steps below 5%: a quarter of the range more on both sides, by hand 5%."""
     sizes = [(1000, 1000 + 40 * i) for i in range(6)]

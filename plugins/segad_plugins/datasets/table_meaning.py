@@ -99,6 +99,7 @@ class _Reading:
         self.faults: dict[str, list[str]] = defaultdict(list)
         self.unknown: dict[str, Counter[str]] = defaultdict(Counter)
         self.lost: list[str] = []
+        self.outside = False
 
     def sample(self, where: str, row: Mapping[str, str]) -> tuple[str, Sample] | None:
         """The category and the image of a row; None if something is wrong with it."""
@@ -156,6 +157,7 @@ class _Reading:
         if problems:
             remedies = [_advice(name, counts) for name, counts in self.unknown.items()]
             remedies += [self._root_hint()] if self.lost else []
+            remedies += ["Set root to a folder that holds all of them."] if self.outside else []
             raise DataError(problems, " ".join([*remedies, f"{self.table.look()}."]))
 
     def _known(self, name: str, words: Mapping[str, str], value: str) -> str | None:
@@ -173,6 +175,7 @@ class _Reading:
             plain = Path(plain).relative_to(root).as_posix()
         plain = os.path.normpath(plain).replace("\\", "/")
         if plain.split("/")[0] in ("", "..") or PureWindowsPath(plain).drive:
+            self.outside = True
             self.faults[f"a {name} outside the folder {self.root}"].append(f"{where}: '{text}'")
             return None
         for one in (plain, plain.removeprefix("'")):  # segad's own tables neutralise names like formulas

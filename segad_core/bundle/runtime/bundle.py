@@ -43,7 +43,7 @@ from segad_core.bundle.runtime.scored import Scored
 from segad_core.bundle.runtime.settling import once_written
 from segad_core.bundle.runtime.taking import MAX_WAIT, taking
 from segad_core.contracts import Frame, Sample
-from segad_core.errors import ImageError, ResourceError, SegadError
+from segad_core.errors import ImageError, ResourceError, SegadError, UsageError
 from segad_core.images.frames import check_in_frame, framed
 from segad_core.images.known_sizes import check_like
 from segad_core.operate.image_table import ImageTable
@@ -126,15 +126,20 @@ class Bundle:
             explain: whether to return each feature's contribution; reasons are given regardless.
 
         Raises:
-            UsageError: a single image was passed instead of several.
+            UsageError: a single image was passed instead of several, or the bundle judges parts.
             ResourceError: the machine failed: no memory, no file handles, a broken disk.
         """
+        if self.part_names is not None:
+            what = f"{self.container.path}: judges parts, and images alone have no verdict"
+            raise UsageError(what, "Use predict_parts(bundle, images).")
         return [found.prediction for found in self.inspect(images, explain, None)]
 
     def inspect(
         self, images: Iterable[Picture], explain: bool = True, max_wait: float | None = MAX_WAIT
     ) -> Iterator[Inspection]:
         """Like `predict`, but as a stream with maps and features; memory does not grow with the images.
+
+        A bundle that judges parts is accepted, too: the verdicts are then on images, not on their parts.
 
         The next batch is taken from `images` and decoded in the background while one is scored; no verdict
         waits for images that come after its batch. Images are scored in batches of the size that the bundle
@@ -148,7 +153,8 @@ class Bundle:
                 batch is full. Lists and other collections are never waited for.
 
         Raises:
-            UsageError, ResourceError: as for `predict`.
+            UsageError: a single image was passed.
+            ResourceError: as for `predict`.
         """
         return _one_by_one(self.batches(images, explain, max_wait))
 
