@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.part_judge import LATER
+from segad_core.bundle.runtime.part_names import PartNames
 from segad_core.cli.out import say
 from segad_core.tools.results import Printed, Results
+
+_SHOWN = 5
 
 
 def passes(
@@ -34,6 +37,8 @@ def passes(
         yield (image for image in images if not with_verdict(names.of(image).unit, 1)), None
     else:
         parts = names.grouped(images)
+        if rule.views and rule.verdict == "worst":  # otherwise the part is UNKNOWN, with this as the reason
+            _tell_doubled(names, parts)
         expected = {serial: len(paths) for serial, paths in parts.items()}
         for serial, count in expected.items():
             with_verdict(serial, count)
@@ -45,5 +50,21 @@ def passes(
             f"note: images of parts that the file has a verdict on were skipped: {skipped.total():,} of "
             f"{len(skipped):,} part{several}. If some of the images are new, judge all again "
             "with --force.",
+            err=True,
+        )
+
+
+def _tell_doubled(names: PartNames, parts: Mapping[str, Sequence[str]]) -> None:
+    """Notes which parts have several images of a view."""
+    doubled = []
+    for serial, paths in parts.items():
+        views = Counter(view for path in paths if (view := names.of(path).view))
+        again = [f"{view}: {count} images" for view, count in views.items() if count > 1]
+        doubled += [f"{serial} ({', '.join(again)})"] * bool(again)
+    if doubled:
+        several = "s have" if len(doubled) > 1 else " has"
+        named = ", ".join(doubled[:_SHOWN]) + ", ..." * (len(doubled) > _SHOWN)
+        say(
+            f"note: {len(doubled):,} part{several} several images of a view, all of which count: {named}",
             err=True,
         )

@@ -24,6 +24,7 @@ from segad_core.run.plan import CategoryPlan, plan_category
 from segad_core.run.report_sizes import report_sizes
 from segad_core.run.segment_checks import check_segments
 from segad_core.run.trainings import preprocessing_of
+from segad_core.run.unreadable import blamed, report_unreadable
 from segad_core.scoring.shapes import layer_shapes
 from segad_core.scoring.tiled import size_seen
 from segad_core.split.alike import report_alike
@@ -149,7 +150,7 @@ def prepare(
         decoding = image.decoding()
         told = partial(_in_category, progress, category)
         inventory = take_inventory(samples, decoding, store, told)
-        _report_unreadable(inventory, category)
+        report_unreadable(inventory, category)
         _report_scaled(inventory, category, decoding)
         report_sizes(category, inventory, image)
         check_labels(inventory.samples, inventory.facts, f"category '{category}'")
@@ -158,19 +159,22 @@ def prepare(
             check_in_frame(segmenter.build(category).check_sizes, sizes, image.size, image.fit)
         if ignore := ignoring_of(recipe, category):
             check_in_frame(ignore.check_sizes, sizes, image.size, image.fit)
-        listed = [sample for sample in samples if sample.id in inventory.facts]
-        wanted = split.final.bad.origin == "subsets"
-        subsets = _without(left_out, optional.bad_subsets(dataset, category)) if wanted else {}
-        parts = None if shown else judged_parts(recipe, category, samples, views, inventory, notes)
-        labelled = replace(inventory, samples=parts.labelled(inventory.samples)) if parts else inventory
-        groups = find_groups(split.group, category, labelled, notes)
-        if groups:
-            log.info("category '%s': %s", category, groups)
-        if parts:
-            splits = make_part_splits(recipe, category, listed, inventory, parts, from_file, notes, groups)
-            note_unlearnt_views(category, parts, splits, notes)
-        else:
-            splits = make_splits(recipe, category, listed, inventory, subsets, from_file, notes, groups)
+        with blamed(samples, inventory, category):
+            listed = [sample for sample in samples if sample.id in inventory.facts]
+            wanted = split.final.bad.origin == "subsets"
+            subsets = _without(left_out, optional.bad_subsets(dataset, category)) if wanted else {}
+            parts = None if shown else judged_parts(recipe, category, samples, views, inventory, notes)
+            labelled = replace(inventory, samples=parts.labelled(inventory.samples)) if parts else inventory
+            groups = find_groups(split.group, category, labelled, notes)
+            if groups:
+                log.info("category '%s': %s", category, groups)
+            if parts:
+                splits = make_part_splits(
+                    recipe, category, listed, inventory, parts, from_file, notes, groups
+                )
+                note_unlearnt_views(category, parts, splits, notes)
+            else:
+                splits = make_splits(recipe, category, listed, inventory, subsets, from_file, notes, groups)
         report_alike(category, inventory, splits.values(), decoding, store, notes, told)
         splits = {
             fold: replace(s, unused=tuple(sorted({*s.unused, *left_out}))) for fold, s in splits.items()
@@ -260,19 +264,6 @@ def _left_out(recipe: Recipe, category: str, samples: Sequence[Sample]) -> set[s
 
 def _without(left_out: set[str], subsets: Subsets) -> Subsets:
     return {name: [image for image in images if image not in left_out] for name, images in subsets.items()}
-
-
-def _report_unreadable(inventory: Inventory, category: str) -> None:
-    lost = list(inventory.unreadable.values())
-    if lost:
-        plural = "s" * (len(lost) > 1)
-        log.warning(
-            "category '%s': %d image%s cannot be read and are excluded (the first: %s)",
-            category,
-            len(lost),
-            plural,
-            lost[0].what,
-        )
 
 
 def _report_scaled(inventory: Inventory, category: str, decoding: Decoding) -> None:

@@ -110,6 +110,15 @@ class Parts:
             first += [f"{serial} ({', '.join(again)})"] * bool(again)
         return self._doubtful(first, "with several images of a view, all of which count")
 
+    def mixed(self) -> str:
+        """Which bad parts have good images, too; empty if none has."""
+        mixed = [s for s, part in self.by_serial.items() if {0, 1} <= {image.label for image in part.images}]
+        if not mixed:
+            return ""
+        bad = sum(part.sample.label == 1 for part in self.by_serial.values())
+        named = ", ".join(mixed[:_SHOWN]) + ", ..." * (len(mixed) > _SHOWN)
+        return f"{len(mixed)} of {bad} bad parts have good images, too, which count as bad: {named}"
+
     def _doubtful(self, first: Sequence[str], what: str) -> str:
         if not first:
             return ""
@@ -195,7 +204,8 @@ def find_parts(
     if spec.verdict == "together":
         _check_single(category, parts)
     found = Parts(views, spec.verdict, spec.missing, parts, {s.id: s.serial for s in samples})
-    for sentence in filter(None, (found.lacking(), found.divided_by_lots(), found.with_views_again())):
+    told = (found.lacking(), found.divided_by_lots(), found.with_views_again(), found.mixed())
+    for sentence in filter(None, told):
         notes.warn(f"category '{category}': {sentence}")
     return found
 

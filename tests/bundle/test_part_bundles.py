@@ -97,6 +97,32 @@ def test_images_of_a_part_that_come_too_late_are_told(home: Path) -> None:
     assert "1 part: 1 OK" in said(result) and result.exit_code == 3
 
 
+def test_a_view_that_is_there_twice_is_noted_once(home: Path) -> None:
+    views.views(home / "data")
+    good = home / "data/a/good"
+    (good / "SN001_A_2.png").write_bytes((good / "SN001_A.png").read_bytes())
+    path = recipe(home)
+    checked = said(segad("check", path, "--store", home / "store"))
+    assert "1 of 19 serials, each judged as one part, is with several images of a view" in checked
+    assert "SN001 (A: 2 images)" in checked
+    text = said(segad("predict", fitted(path), good, "--device", "cpu"))
+    assert (
+        text.count("note: 1 part has several images of a view, all of which count: SN001 (A: 2 images)") == 1
+    )
+    assert "12 parts: 12 OK" in text
+    (good / "SN001_A_2.png").unlink()
+    assert "several" not in said(segad("predict", home / "SegAD.segad", good, "--device", "cpu"))
+
+
+def test_good_images_of_bad_parts_are_counted(home: Path) -> None:
+    views.views(home / "data", one_bad=True)
+    checked = said(segad("check", recipe(home), "--store", home / "store"))
+    mixed = (
+        "7 of 7 bad parts have good images, too, which count as bad: SN012, SN013, SN014, SN015, SN016, ..."
+    )
+    assert f"warning: category 'a': {mixed}" in checked
+
+
 @pytest.mark.parametrize("piped", [False, True])
 def test_resuming_says_what_it_skips_where_parts_may_have_got_more_images(home: Path, piped: bool) -> None:
     views.views(home / "data")

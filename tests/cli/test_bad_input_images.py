@@ -166,8 +166,9 @@ def test_no_readable_image_of_a_label(tmp_path: Path) -> None:
     result = run_command(recipe)
     text = said(result)
     first = "category 'a': 7 images cannot be read and are excluded (the first: "
-    assert f"warning: {first}{bad}/000.png: the file is empty)\n" in text
-    assert "error: category 'a' has no bad image, and the row 'SegAD' learns from bad images\n" in text
+    assert f"warning: {first}{bad}/000.png: the file is empty. {AGAIN})\n" in text
+    assert "images cannot be read and are excluded (7 of 7 bad); the first: " in text
+    assert "category 'a' has no bad image, and the row 'SegAD' learns from bad images\n" in text
     assert result.exit_code == 1
 
 
@@ -291,3 +292,37 @@ def test_a_data_set_reached_through_a_loop_of_links(tmp_path: Path) -> None:
     data_set(tmp_path / "data")
     (tmp_path / "data" / "a" / "good" / "again").symlink_to(tmp_path / "data" / "a" / "good")
     assert run_command(write_recipe(tmp_path)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("label", "image", "words"),
+    [
+        ("*", "{page: 2, size: ", ["11 of 11 images", "4 of 4 bad", "has no page 2", "image.page"]),
+        ("*", "{bayer: RGGB, size: ", ["11 of 11 images", "image.bayer"]),
+        ("bad", "", ["4 of 11 images", "(4 of 4 bad)", "several frames", "image.page"]),
+        ("good", "", ["7 of 11 images", "(7 of 7 good)", "several frames", "image.page"]),
+    ],
+)
+def test_unreadable_images_are_named_as_the_cause_where_too_few_are_left(
+    tmp_path: Path, label: str, image: str, words: list[str]
+) -> None:
+    workshop(tmp_path, good=7, bad=4)
+    if not image:
+        for path in [*tmp_path.glob(f"data/a/{label}/*.png")]:
+            FRAMES[0].save(path.with_suffix(".tif"), save_all=True, append_images=FRAMES[1:])
+            path.unlink()
+    recipe = write_recipe(tmp_path, *[("image: {size: ", f"image: {image}")] * bool(image))
+    result = segad("check", recipe, "--store", tmp_path / "store")
+    assert result.exit_code == 1
+    error = said(result)[said(result).index("error: ") :]
+    for fact in (*words, "cannot be read"):
+        assert fact in error
+
+
+def test_few_unreadable_images_are_not_blamed(tmp_path: Path) -> None:
+    workshop(tmp_path, good=7, bad=4)
+    (tmp_path / "data/a/good/000.png").write_bytes(b"nothing")
+    recipe = write_recipe(tmp_path, ("good: 4, bad: 3", "good: 40, bad: 3"))
+    text = said(segad("check", recipe, "--store", tmp_path / "store"))
+    assert "1 image cannot be read" in text
+    assert "cannot be read" not in text[text.index("error: ") :]

@@ -28,7 +28,7 @@ def parts_of(samples: list[Sample], lost: str = "", official: bool = False, **sp
     readable = [s for s in kept if s.id not in lost.split()]
     inventory = Inventory(readable, {s.id: Facts(s.id, s.id, scaled=False, size=(8, 8)) for s in readable})
     found = find_parts(wanted, "nuts", kept, views, inventory, official, notes)
-    told = filter(None, (found.lacking(), found.divided_by_lots(), found.with_views_again()))
+    told = filter(None, (found.lacking(), found.divided_by_lots(), found.with_views_again(), found.mixed()))
     expected = [f"category 'nuts': {one}" for one in told]
     assert [one for one in notes.sentences if "leaves out" not in one] == expected
     return found
@@ -52,6 +52,7 @@ def test_a_part_is_bad_if_any_image_is_and_then_doubtful_if_any_is() -> None:
     assert [s.defect for s in found.values()] == ["dent", "stain", "", "dent,scratch,burr"]
     assert [s.unseen for s in found.values()] == [False, False, False, True]
     assert parts.views == ("A", "B", "C")
+    assert parts.mixed() == "2 of 2 bad parts have good images, too, which count as bad: 1, 4"
     assert str(parts) == "4 (1 good, 2 bad, 1 doubtful), views A, B, C"
     assert [s.label for s in parts.labelled(list(parts.by_serial["1"].images))] == [1, 1, 1]
 
@@ -137,4 +138,5 @@ def test_serials_that_may_be_of_several_parts_are_told() -> None:
     assert found.divided_by_lots().endswith(": 1 (lots x, y)")
     assert found.with_views_again().startswith("1 of 3 serials, ")
     assert found.with_views_again().endswith(": 3 (A: 2 images)")
+    assert not found.mixed()
     assert not (plain := parts_of(lots[2:])).divided_by_lots() and not plain.with_views_again()

@@ -1,0 +1,58 @@
+"""Images that cannot be read: they are excluded, and named where too few are left."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+from segad_core.contracts import Sample
+from segad_core.errors import DataError
+from segad_core.images import Inventory
+
+log = logging.getLogger("segad.prepare")
+
+_WORDS: dict[Literal[0, 1] | None, str] = {0: "good", 1: "bad"}
+
+
+def report_unreadable(inventory: Inventory, category: str) -> None:
+    """Warns of images that cannot be read, with the first reason and its remedy."""
+    lost = list(inventory.unreadable.values())
+    if lost:
+        log.warning(
+            "category '%s': %d image%s cannot be read and are excluded (the first: %s)",
+            category,
+            len(lost),
+            "s" * (len(lost) > 1),
+            lost[0].sentence(),
+        )
+
+
+@contextmanager
+def blamed(samples: Sequence[Sample], inventory: Inventory, category: str) -> Iterator[None]:
+    """Names the images that cannot be read in an error about data, if most good or bad ones are lost.
+
+    Args:
+        samples: of the category, readable or not.
+        inventory: which of them are readable.
+        category: for the message.
+
+    Raises:
+        DataError: the same, led by how many images are lost and why, with the remedy of the first.
+    """
+    try:
+        yield
+    except DataError as error:
+        there = Counter(sample.label for sample in samples)
+        lost = Counter(sample.label for sample in samples if sample.id in inventory.unreadable)
+        if type(error) is not DataError or not any(2 * lost[label] >= there[label] > 0 for label in _WORDS):
+            raise
+        first = next(iter(inventory.unreadable.values()))
+        kinds = ", ".join(f"{lost[k]} of {there[k]} {word}" for k, word in _WORDS.items() if lost[k])
+        cause = (
+            f"category '{category}': {lost.total()} of {len(samples)} images cannot be read and are excluded "
+            f"({kinds}); the first: {first.what}"
+        )
+        raise type(error)([cause, *error.problems], first.remedy or error.remedy) from error
