@@ -115,10 +115,8 @@ def segments(bundle: Path, as_json: bool, device: str, no_plugins: bool) -> int:
         for one in table.lines
     ]
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
-    say(
-        f"{bundle}: NG at or above {threshold:.6g} are {table.catches} bad test {table.unit}s (catches) and "
-        f"{table.rejects} good ones (false rejects)"
-    )
+    counts = f"{table.catches} bad (catches), {table.rejects} good (false rejects)"
+    say(f"{bundle}: NG at or above {threshold:.6g}, of the test {table.unit}s: {counts}")
     for first, *rest in rows:
         numbers = "  ".join(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))
         say(f"  {first.ljust(widths[0])}  {numbers}")
@@ -211,7 +209,10 @@ def _sizes(sizes: SizeFacts | None) -> str:
 def _parts_judged(rule: PartRule) -> str:
     views = f"views {', '.join(rule.views)}" if rule.views else "views without names"
     how = {"worst": "the worst view counts", "together": "judged together"}[rule.verdict]
-    missing = "; UNKNOWN if one is missing" if rule.views and rule.missing == "unknown" else ""
+    missing = ""
+    if rule.views and rule.missing == "unknown":
+        unless = ", unless another view is NG" if rule.verdict == "worst" else ""
+        missing = f"; UNKNOWN if one is missing{unless}"
     return f"{views}: {how}{missing}; " + (
         f"found by '{rule.pattern}'" if rule.pattern else "named by a list"
     )

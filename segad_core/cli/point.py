@@ -38,8 +38,9 @@ def learnt_from(container: Container) -> str:
     good, made = ({one.digest for one in images if one.label == 0}, [one for one in images if one.artificial])
     bad = {one.digest for one in images if one.label == 1 and not one.artificial}
     counts = [f"{len(good)} good", f"{len(bad)} bad"] if bad or not made else [f"{len(good)} good"]
-    defects = f", and {len(made)} generated defects" if made else ""
-    return f"{' and '.join(counts)} images{defects}"
+    defects = f", and {len(made)} generated defect{'s' * (len(made) != 1)}" if made else ""
+    last = len(bad) if len(counts) > 1 else len(good)
+    return f"{' and '.join(counts)} image{'s' * (last != 1)}{defects}"
 
 
 def say_doubts(messages: list[str]) -> None:

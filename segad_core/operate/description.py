@@ -16,6 +16,9 @@ from segad_core.operate.operating_point import Lot, OperatingPoint
 FEW = 20
 """With fewer images of a kind, a rate is hardly known."""
 
+ENOUGH_BAD = 6
+"""With fewer bad images, a threshold should come from good ones (docs/how-to/first_months.md)."""
+
 _LOTS = 5
 """Limit on the lots that are listed, worst first."""
 
@@ -81,10 +84,18 @@ def warnings(point: OperatingPoint) -> list[str]:
     messages, caught, rejected, unit = list[str](), point.caught, point.rejected, point.counted
     needed = certification(point)
     if needed and (of := caught.of if needed.parts == "bad" else rejected.of) < needed.none:
-        given, bound = _calibration(of, needed.parts, unit), percent(upper_bound(0, of))
+        given, bound = _calibration(of, needed.parts, unit), upper_bound(0, of)
+        rate = f"rate of at most {percent(bound)}"
+        if needed.parts == "bad":  # it is the share of misses that is bounded from above
+            rate = f"catch rate of at least {percent(1 - bound)}"
         messages.append(
             f"{given} cannot show {needed.asked}, which takes {needed.none:,}: even with none "
-            f"{_failed(needed)}, they only show a rate of at most {bound}"
+            f"{_failed(needed)}, {'it only shows' if of == 1 else 'they only show'} a {rate}"
+        )
+    if rejected.of and 0 < caught.of < ENOUGH_BAD and point.rule.kind != "false-rejects":
+        messages.append(
+            f"with fewer than {ENOUGH_BAD} bad {unit}s, set the threshold from the good ones: "
+            "segad operate BUNDLE --false-rejects 5/100"
         )
     all_rejected = rejected.count == rejected.of
     if caught.count + rejected.count == 0 and not caught.of:

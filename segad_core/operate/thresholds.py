@@ -126,14 +126,14 @@ def choose(levels: Curve, rule: Rule) -> int:
     Raises:
         DataError: there are no images of a kind that the rule needs.
     """
-    for word, count, kinds in (
-        ("bad", levels.bad, ("catch", "cost")),
-        ("good", levels.good, ("false-rejects", "cost")),
+    for word, count, kinds, other in (
+        ("bad", levels.bad, ("catch", "cost"), "--false-rejects 5/100"),
+        ("good", levels.good, ("false-rejects", "cost"), "--catch 0.95"),
     ):
         if not count and rule.kind in kinds:
             raise DataError(
                 f"none of the calibration images is {word}, so the rule '{rule}' gives no threshold",
-                f"Fit with {word} images in the test set, or choose another rule.",
+                f"Fit with {word} images in the test set, or set the threshold from the others: {other}",
             )
     if rule.catch is not None:
         return int(np.flatnonzero(levels.caught >= math.ceil(exact(rule.catch) * levels.bad))[-1])

@@ -43,7 +43,10 @@ def what_tests_tell(
     counts = dict.fromkeys(tested(split, samples, parts) for split in splits.values())
     unit = "part" if parts else "image"
     return [
-        (is_few(good, bad), f"{good} good and {bad} bad test {unit}s: {knowable(good, bad, unit)}")
+        (
+            is_few(good, bad),
+            f"{good} good and {bad} bad test {unit}{'s' * (bad != 1)}: {knowable(good, bad, unit)}",
+        )
         for good, bad in counts
     ]
 
@@ -67,8 +70,10 @@ def learnt_from(rows: Sequence[RowTask]) -> Iterator[str]:
     for task in rows:
         good, bad = _counts(task)
         if not task.row.score and min(good, bad) < _SHOWN:
-            unit = "parts" if task.views else "images"
-            kind = f"{unit} and as many generated defects" if task.generated else f"and {bad} bad {unit}"
+            unit = "part" if task.views else "image"
+            kind = f"and {bad} bad {unit}{'s' * (bad != 1)}"
+            if task.generated:
+                kind = f"{unit}{'s' * (good != 1)} and as many generated defects"
             told[f"row '{task.row.name}' learns from {good} good {kind}"] = None
     yield from told
 
@@ -93,6 +98,7 @@ def _note_unlearnable(recipe: Recipe, category: str, rows: Sequence[RowTask], no
         if not tried[key]:
             unit = "parts" if task.views else "images"
             kind = "generated defects" if task.generated else f"bad {unit}"
+            kind = kind[:-1] if bad == 1 else kind
             blend = "parts.verdict: worst with final: blend" if task.views else "final: blend"
             notes.warn(
                 f"category '{category}', row '{task.row.name}': its final classifier "

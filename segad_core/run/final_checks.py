@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from segad_core.base.notes import Notes
-from segad_core.contracts import Encoder, optional
+from segad_core.contracts import Encoder, FinalClassifier, Parameters, optional
 from segad_core.contracts.segmenter import inspected
 from segad_core.errors import RecipeError
 from segad_core.recipe import Recipe, Row
@@ -14,6 +14,10 @@ from segad_core.scoring.views import view_names
 from segad_core.split.draw import Split
 
 _OF_VIEWS = "With parts.verdict: together, names begin with a view, as in '{}/image. ...'."
+_NOT_TOGETHER = "reads the features of one image, so it does not work with parts.verdict: together"
+_INSTEAD = (
+    "Set parts.verdict: worst, or use a final classifier that reads any features: brf, bt, rf or logistic."
+)
 
 
 def check_finals(recipe: Recipe, category: str, views: Sequence[str] = ()) -> None:
@@ -36,10 +40,28 @@ def check_finals(recipe: Recipe, category: str, views: Sequence[str] = ()) -> No
             try:
                 row.final.build(category).check(view_names(names, views))
             except RecipeError as error:
-                problems += [recipe.document.problem(places[row.name], what) for what in error.problems]
-                remedy = f"{error.remedy} {_OF_VIEWS.format(views[0])}" if views else error.remedy
+                found, remedy = error.problems, error.remedy
+                if views and _names_a_feature(row.final.params_for(category), names):
+                    remedy = f"{remedy} {_OF_VIEWS.format(views[0])}"
+                elif views and _suits(row.final.build(category), names):
+                    found = [f"'{row.final.provider.name}' {_NOT_TOGETHER}"]
+                    remedy = _INSTEAD
+                problems += [recipe.document.problem(places[row.name], what) for what in found]
     if problems:
         raise RecipeError(problems, remedy)
+
+
+def _suits(final: FinalClassifier, names: Sequence[str]) -> bool:
+    try:
+        final.check(names)
+    except RecipeError:
+        return False
+    return True
+
+
+def _names_a_feature(params: Parameters, names: Sequence[str]) -> bool:
+    """Whether a parameter is the name of an image's feature, which a part has once for each view."""
+    return any(value in names for _, value in params)
 
 
 def feature_names(recipe: Recipe, row: Row, category: str, encoder: Encoder | None) -> list[str] | None:

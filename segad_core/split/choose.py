@@ -216,11 +216,12 @@ def _with_classifiers(
             if len({labels[image] for image in drawn[alias]}) < 2:  # from a file
                 raise DataError(f"{what}: needs good and bad images to learn from", "Correct the file.")
             if recipe.skeleton.classifiers[alias].out_of_fold:
-                _check_folds(drawn[alias], labels, inventory, groups, what)
+                _check_folds(recipe, drawn[alias], labels, inventory, groups, what)
     return replace(split, classifiers=drawn)
 
 
 def _check_folds(
+    recipe: Recipe,
     images: Sequence[str],
     labels: Mapping[str, int | None],
     inventory: Inventory,
@@ -234,15 +235,17 @@ def _check_folds(
             one = f"{word} images of one group" if groups and len(own) > 1 else f"one {word} image"
             raise DataError(
                 f"{what}: has {one} to learn from, and out_of_fold leaves some out each time",
-                f"Set out_of_fold: 0 for the classifier, lower split.test.{word}, use a row without the "
+                f"Set out_of_fold: 0 for the classifier, {_lower(recipe, label)}use a row without the "
                 f"classifier, or give the category more {word} images.",
             )
 
 
-_BEFORE = {
-    0: ", or what split.test.good and split.detectors.good take first,",
-    1: ", or lower split.test.bad (0 tests good images only),",
-}
+def _lower(recipe: Recipe, label: int) -> str:
+    """The remedy that the test should have fewer images of a label; empty if it cannot."""
+    test, word = recipe.skeleton.split.test, "bad" if label else "good"
+    if test is None or getattr(test, word) == 0:
+        return ""
+    return f"lower split.test.{word}{' (0 tests good images only)' * label}, "
 
 
 def _check_final(recipe: Recipe, split: Split, inventory: Inventory, context: str) -> None:
@@ -251,8 +254,9 @@ def _check_final(recipe: Recipe, split: Split, inventory: Inventory, context: st
     chosen = set(split.final)
     for label, word in ((0, "good"), (1, "bad")):
         if label in wanted and not any(s.label == label and s.id in chosen for s in inventory.samples):
+            first = "or what split.test.good and split.detectors.good take first, "
+            before = _lower(recipe, label) if label else first
             raise DataError(
                 f"{context}: the split leaves no {word} image for the final classifier",
-                f"Change split.final.{word}{_BEFORE[label]} in the recipe, or give the category more {word} "
-                "images.",
+                f"Change split.final.{word}, {before}or give the category more {word} images.",
             )

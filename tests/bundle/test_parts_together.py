@@ -227,7 +227,12 @@ def test_weights_of_segments_hold_for_every_view(home: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"final": "blend"}, "names begin with a view, as in 'A/image"),
+        ({"final": "blend"}, "'blend' reads the features of one image"),
+        ({"final": "blend"}, "parts.verdict: worst"),
+        (
+            {"final": {"use": "brf", "params": {"base_margin": "image.spotty.max"}}},
+            "names begin with a view, as in 'A/image",
+        ),
         (
             {"split": {**views.SPLIT, "final": {"bad": {"from": "generated", "use": ["dot"]}}}},
             "single images",

@@ -51,6 +51,7 @@ def test_counts_by_hand() -> None:
 def test_the_command_says_the_same_as_the_reasons(home: Path) -> None:
     bundle = fitted(home, final="logistic")
     said_so = segad("bundle", "segments", bundle)
+    assert " bad (catches), " in said_so.stdout.splitlines()[0] and "ones" not in said_so.stdout
     assert said_so.exit_code == 0, said(said_so)
     lines = said_so.output.splitlines()
     assert [line.split()[0] for line in lines[2:]] == ["left", "right", "whole"]

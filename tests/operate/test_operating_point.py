@@ -152,6 +152,31 @@ def test_what_certifies_false_rejects() -> None:
     assert "with 95% confidence, that at most 2.0% of good parts are rejected" in text(point)
     (warned,) = warnings(point)
     assert warned.startswith("147 good calibration images cannot show 2/1000, which takes 1,497: ")
+    assert warned.endswith(
+        "even with none rejected, they only show a rate of at most 2.0%"
+    )  # 1 - 0.05^(1/147)
+
+
+@pytest.mark.parametrize(
+    ("bad", "shows"),  # 0.05^(1/n) of bad parts are caught, with 95% confidence, if all n are
+    [(1, "it only shows a catch rate of at least 5.0%"), (2, "at least 22.4%"), (8, "at least 68.8%")],
+)
+def test_few_bad_images_show_a_low_catch_rate(bad: int, shows: str) -> None:
+    found = warnings(operating_point(spread(60, bad), Rule(kind="catch", catch=0.95)))
+    assert found[0].startswith(
+        f"{bad} bad calibration image{'s' * (bad > 1)} cannot show a catch rate of 95%"
+    )
+    assert found[0].endswith(shows)
+
+
+@pytest.mark.parametrize(("good", "bad", "said"), [(60, 1, 1), (60, 5, 1), (60, 6, 0), (0, 5, 0)])
+def test_a_threshold_on_hardly_any_bad_image_is_better_set_on_good_ones(
+    good: int, bad: int, said: int
+) -> None:
+    tested = spread(good, bad)
+    for rule, told in ((Rule(kind="catch", catch=0.95), said), (COST, said), (REJECTS, 0)):
+        found = warnings(measure(tested, rule, 0.5))
+        assert sum("segad operate BUNDLE --false-rejects 5/100" in line for line in found) == told
 
 
 def test_what_certifies_with_some_failed() -> None:

@@ -251,3 +251,20 @@ def test_intervals_hold_though_the_threshold_was_set_on_the_same_images() -> Non
         interval = intervals[int(found.caught[place])]
         held += interval.low <= 1 - found.thresholds[place] <= interval.high
     assert held / folds >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "rule", "other"),
+    [
+        ([0, 1], [], Rule(kind="catch", catch=0.95), "--false-rejects 5/100"),
+        ([0, 1], [], Rule(kind="cost", miss=9, reject=1), "--false-rejects 5/100"),
+        ([], [0, 1], Rule(kind="false-rejects", rejected=5, of=100), "--catch 0.95"),
+    ],
+)
+def test_a_rule_about_images_that_are_not_there_names_one_about_the_others(
+    good: list[float], bad: list[float], rule: Rule, other: str
+) -> None:
+    levels = curve(np.array([*good, *bad], float), np.array([0] * len(good) + [1] * len(bad)))
+    with pytest.raises(DataError) as caught:
+        choose(levels, rule)
+    assert other in caught.value.remedy

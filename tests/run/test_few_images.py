@@ -92,9 +92,11 @@ def test_all_bad_images_can_be_learnt_from(tmp_path: Path) -> None:
     assert "leaves no bad image for the final classifier" in said(refused)
     assert "lower split.test.bad (0 tests good images only)" in said(refused)
     recipe = write_recipe(tmp_path, ("test: {good: 4, bad: 3}", "test: {good: 0.25, bad: 0}"), BLEND)
+    checked = said(segad("check", recipe, "--store", tmp_path / "store"))
+    assert "  row 'SegAD' learns from 11 good and 1 bad image\n" in checked
     result = fit(recipe)
     assert result.exit_code == 0, said(result)
-    assert "learnt from 11 good and 1 bad images" in said(result)
+    assert "learnt from 11 good and 1 bad image\n" in said(result)
     assert "threshold is set for false rejects 5/100: there are no bad test images" in said(result)
 
 

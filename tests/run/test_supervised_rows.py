@@ -354,6 +354,18 @@ def test_one_bad_image_cannot_be_left_out_of_folds(home: Path) -> None:
     assert result.exit_code == 1
     assert "has one bad image to learn from, and out_of_fold leaves some out each time" in said(result)
     assert "Set out_of_fold: 0" in said(result)  # removing it would leave a linear_probe its default
+    assert "lower split.test.bad (0 tests good images only)" in said(result)
+
+
+def test_a_test_without_bad_images_is_not_to_have_fewer(home: Path) -> None:
+    few(home, "bad", 1)
+    own = {"memory": {"use": "memory", "out_of_fold": 2, "split": {"bad": "rest"}}}
+    result = run_command(recipe(home, classifiers=own, rows=ROWS[:1]), "--set", "split.test.bad=0")
+    assert result.exit_code == 1
+    assert "has one bad image to learn from" in said(result) and "use a row without the classifier" in said(
+        result
+    )
+    assert "split.test.bad" not in said(result)
 
 
 def test_ten_bad_images_of_which_three_are_tested_give_a_table(home: Path) -> None:
