@@ -272,6 +272,9 @@ def _report_scaled(inventory: Inventory, category: str, decoding: Decoding) -> N
         return
     highest = max(scaled.values())
     how, remedy = "the recipe's window", ""
+    if decoding.window and highest > decoding.window[1]:
+        high = decoding.window[1]
+        remedy = f", and all above {high} is saturated: raise the end of image.window if it matters"
     if decoding.window is None:
         how = f"{decoding.white} as white"
         remedy = "; if white has another value in these images, set image.white in the recipe"

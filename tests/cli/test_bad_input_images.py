@@ -198,10 +198,11 @@ def test_grey_of_16_bits_is_scaled_and_said(tmp_path: Path) -> None:
     assert result.exit_code == 0
 
     checked = segad("check", write_recipe(tmp_path, ("size: [48, 48]", "size: [48, 48], window: [0, 255]")))
-    assert f"scaled to 8 bits with the recipe's window; the highest value found is {wide.max()}\n" in said(
-        checked
-    )
+    found = f"scaled to 8 bits with the recipe's window; the highest value found is {wide.max()}"
+    assert f"{found}, and all above 255 is saturated" in said(checked)
     assert "image.white" not in checked.output  # which a window excludes
+    within = ("size: [48, 48]", f"size: [48, 48], window: [0, {wide.max()}]")
+    assert f"{found}\n" in said(segad("check", write_recipe(tmp_path, within)))
 
     decoded = decode(tmp_path / "data" / "a" / "good" / "wide.png", Decoding(4095))
     assert decoded.scaled
