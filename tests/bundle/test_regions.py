@@ -327,12 +327,13 @@ def test_each_view_of_a_part_has_limits_of_its_own(home: Path, verdict: str) -> 
         found = {v: regions_of(maps, labels, segments, opened.limits, frame, v) for v in ("A", "B", "")}
         assert [len(one) for one in found.values()] == [0, 1, 0]
         if verdict == "together":  # where each image shows what passes its limits
-            (seen,) = opened.predict([image])
-            assert seen.regions == (found["B"][0][0],)
+            (seen,) = opened.inspect([image])
+            assert seen.prediction.regions == (found["B"][0][0],)
             (part,) = predict_parts(opened, [image, image.with_name("SN017_A.png")])
             assert part.verdict == "NG" and [one.view for one in part.regions] == ["B"]
             opened.part_names = opened.part_names.with_list({str(image): ("SN017", "A")})
-            assert opened.predict([image])[0].regions == ()
+            (renamed,) = opened.inspect([image])
+            assert renamed.prediction.regions == ()
 
 
 @pytest.mark.parametrize("fit", ["pad", "crop"])

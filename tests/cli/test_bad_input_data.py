@@ -65,8 +65,8 @@ SPLITS = {
         1,
         [
             "category 'a', seed 0: the split leaves no good image for the final classifier",
-            "  Change split.final.good, or what split.test.good and split.detectors.good take first, in the "
-            "recipe, or give the category more good images.",
+            "  Change split.final.good, or what split.test.good and split.detectors.good take first, or give "
+            "the category more good images.",
         ],
     ),
     "no official test part": (
