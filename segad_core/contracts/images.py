@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.contracts.dataset import Sample
 from segad_core.contracts.encoder import Array
-from segad_core.contracts.frame import Frame
+from segad_core.contracts.frame import Frame, Value
 from segad_core.contracts.tiles import Tile, Tiling
 
 GREY = 128
@@ -25,6 +25,21 @@ Arrays = Mapping[str, NDArray[np.generic]]
 
 Keep = Callable[[Sample, Mapping[str, Any], Callable[[NDArray[np.uint8]], Arrays]], Arrays]
 """Looks up a result derived from an image, or computes and keeps it."""
+
+Item = TypeVar("Item")
+
+
+@overload
+def of_image(values: NDArray[Value], i: int) -> NDArray[Value]: ...
+
+
+@overload
+def of_image(values: Sequence[Item], i: int) -> Item: ...
+
+
+def of_image(values: Any, i: int) -> Any:
+    """The entry of the i-th image, where a single entry holds for every image."""
+    return values[i if len(values) > 1 else 0]
 
 
 class ImageBatch:
@@ -133,8 +148,7 @@ class ImageBatch:
         """
         ignored = self.ignored
         if ignored is not None:
-            of = [(i if len(ignored) > 1 else 0, tile) for i, tile in parts]
-            ignored = np.stack([ignored[i][tile.slices()] for i, tile in of])
+            ignored = np.stack([of_image(ignored, i)[tile.slices()] for i, tile in parts])
         return ImageBatch(
             [tile_of(self.samples[i], tile) for i, tile in parts],
             np.stack([self.pixels[i][tile.slices()] for i, tile in parts]),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from segad_core.base.digest import digest_of
 from segad_core.contracts import ImageBatch, Tile
-from segad_core.contracts.images import tile_of
+from segad_core.contracts.images import of_image, tile_of
 from segad_core.images.decode import resize
 from segad_core.images.ignored import touched
 from segad_core.images.image_set import FileImageSet
@@ -49,7 +49,7 @@ def _inside(batch: ImageBatch, arrays: NDArray[Any]) -> list[NDArray[Any]]:
     """Arrays (N or 1, H, W, ...) of images, each without the padding."""
     if batch.frames is None:
         return list(arrays)
-    return [arrays[i if len(arrays) > 1 else 0][frame.image.slices()] for i, frame in enumerate(batch.frames)]
+    return [of_image(arrays, i)[frame.image.slices()] for i, frame in enumerate(batch.frames)]
 
 
 def chosen_parts(images: int, tiles: Sequence[Tile], most: int) -> Parts:
@@ -169,7 +169,7 @@ def _cut(batch: ImageBatch, place: int, tile: Tile) -> _Cut:
     """A tile's pixels and what is ignored of them; copies, so that the image can be released."""
     ignored = batch.ignored
     if ignored is not None:
-        ignored = ignored[place if len(ignored) > 1 else 0][tile.slices()].copy()
+        ignored = of_image(ignored, place)[tile.slices()].copy()
     return batch.pixels[place][tile.slices()].copy(), ignored
 
 

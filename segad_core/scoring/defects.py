@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from segad_core.base.digest import file_digest
 from segad_core.contracts import DefectGenerator, ImageBatch
+from segad_core.contracts.images import of_image
 from segad_core.errors import DataError, PluginError
 
 
@@ -34,7 +35,7 @@ def with_defects(
         rng = np.random.default_rng([seed, int(file_digest(sample.path)[:32], 16)])
         first = generators[int(rng.integers(len(generators)))]
         order = [first, *(other for other in generators if other is not first)]
-        made = _damaged(batch.pixels[i], maps[i if len(maps) > 1 else 0], order, rng, sample.id)
+        made = _damaged(batch.pixels[i], of_image(maps, i), order, rng, sample.id)
         if made.shape != pixels[i].shape or made.dtype != np.uint8:
             raise PluginError(
                 f"generated defects, image '{sample.id}': returned {made.shape} of {made.dtype} instead of "

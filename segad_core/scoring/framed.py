@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.contracts import IGNORED, Box, Frame, ImageBatch, MapQuality, Segmenter
+from segad_core.contracts.images import of_image
 from segad_core.images import resize
 from segad_core.images.frames import whole_size
 from segad_core.images.tiled_set import overview
@@ -45,7 +46,7 @@ def maps_in_frames(segmenter: Segmenter, batch: ImageBatch) -> Maps:
         if len(maps) not in (1, len(places)):
             return maps
         for i, place in enumerate(places):
-            found[place] = frame.placed(maps[i if len(maps) > 1 else 0], IGNORED)
+            found[place] = frame.placed(of_image(maps, i), IGNORED)
     return np.stack([found[place] for place in range(len(batch))])
 
 
@@ -60,7 +61,7 @@ def maps_of_overview(segmenter: Segmenter, batch: ImageBatch) -> Maps:
     if len(maps) == 1 and len(set(boxes)) == 1:
         boxes = boxes[:1]
     whole = [Frame(size, size, Box(0, 0, *size), box) for box in boxes]  # all of it is shown, stretched
-    return np.stack([one.placed(maps[i if len(maps) > 1 else 0], IGNORED) for i, one in enumerate(whole)])
+    return np.stack([one.placed(of_image(maps, i), IGNORED) for i, one in enumerate(whole)])
 
 
 def quality_in_frames(segmenter: Segmenter, batch: ImageBatch) -> Sequence[MapQuality] | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from segad_core.base.parallel import in_order
 from segad_core.contracts import IGNORED, ImageBatch, LearningSegmenter, MapQuality, Segmenter
-from segad_core.contracts.images import SEGMENTED
+from segad_core.contracts.images import SEGMENTED, of_image
 from segad_core.contracts.segmenter import IGNORE, check_segment_names, inspected
 from segad_core.errors import PluginError
 from segad_core.images.tiled_set import has_overview, overview
@@ -38,12 +38,12 @@ class SegmentedBatch:
 
     def map_of(self, i: int) -> NDArray[np.uint8]:
         """The segmentation map (H, W) of the i-th image."""
-        labels: NDArray[np.uint8] = self.maps[i if len(self.maps) > 1 else 0]
+        labels: NDArray[np.uint8] = of_image(self.maps, i)
         return labels
 
     def order_of(self, i: int) -> SegmentOrder:
         """The order of the i-th image's segmentation map."""
-        return self.orders[i if len(self.maps) > 1 else 0]
+        return of_image(self.orders, i)
 
     def doubts(self, count: int) -> list[str]:
         """What is wrong with the map of each of `count` images; empty where nothing is."""

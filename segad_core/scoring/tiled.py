@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.contracts import Component, Detector, ImageBatch, Tile, VectorClassifier, Vectors, optional
+from segad_core.contracts.images import of_image
 from segad_core.images.image_set import Preprocessing
 
 Maps = NDArray[np.float32]
@@ -55,7 +56,7 @@ def chunks(batch: ImageBatch) -> Iterator[Chunk]:
 def _is_inspected(batch: ImageBatch, i: int, tile: Tile) -> bool:
     if batch.ignored is None:
         return True
-    return not batch.ignored[i if len(batch.ignored) > 1 else 0][tile.slices()].all()
+    return not of_image(batch.ignored, i)[tile.slices()].all()
 
 
 def blended(

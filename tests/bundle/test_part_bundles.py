@@ -12,7 +12,7 @@ import pytest
 import views
 from builders import run_command, said, segad
 from small_runs import prepared
-from views import recipe, serial
+from views import fitted, recipe, serial
 
 from segad_core import Bundle, learn, predict_parts, verify
 from segad_core.bundle.format.container import MANIFEST, SEAL, seal_of
@@ -25,14 +25,6 @@ from segad_core.tools.part_list import read_part_list
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fakes.install(monkeypatch)
     return tmp_path
-
-
-def fitted(path: Path, row: str = "SegAD") -> Path:
-    out = path.parent / f"{row}.segad"
-    words = ("--category", "a", "--row", row, "--store", path.parent / "store", "--device", "cpu")
-    result = segad("fit", path, *words, "-o", out)
-    assert result.exit_code in (0, 3), said(result)
-    return out
 
 
 @pytest.mark.parametrize("row", ["SegAD", "alone"])

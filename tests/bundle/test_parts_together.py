@@ -13,7 +13,7 @@ import views
 from builders import run_command, said, segad
 from PIL import Image
 from small_runs import done, prepared, row
-from views import recipe
+from views import fitted, recipe
 
 from segad_core import Bundle, Prediction, learn, predict_parts, verify
 from segad_core.bundle.format.tables import read_golden, read_table
@@ -35,14 +35,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def together(home: Path, missing: str = "unknown", **changes: Any) -> Path:
     return recipe(home, parts={**TOGETHER, "missing": missing}, rows=ROWS, **changes)
-
-
-def fitted(path: Path, row: str = "SegAD") -> Path:
-    out = path.parent / f"{row}.segad"
-    words = ("--category", "a", "--row", row, "--store", path.parent / "store", "--device", "cpu")
-    result = segad("fit", path, *words, "-o", out)
-    assert result.exit_code in (0, 3), said(result)
-    return out
 
 
 def scores_of(home: Path, row: str) -> dict[str, dict[str, str]]:

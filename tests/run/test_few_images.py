@@ -1,4 +1,4 @@
-"""Very few images: what is told before anything is trained, and bundles that are refused."""
+"""Very few images: what check reports before training, and bundles that are refused."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import small_runs
+from builders import said, segad
 from PIL import Image
 
 PATTERN = r"(?P<serial>SN\d+)_(?P<view>[A-Z])"
@@ -67,3 +68,12 @@ def recipe(home: Path, **changes: Any) -> Path:
 def serial(image: str) -> str:
     """The part that an image shows."""
     return image.rpartition("/")[2][:5]
+
+
+def fitted(path: Path, row: str = "SegAD") -> Path:
+    """The bundle of a row of a recipe; images that cannot be read are no failure."""
+    out = path.parent / f"{row}.segad"
+    words = ("--category", "a", "--row", row, "--store", path.parent / "store", "--device", "cpu")
+    result = segad("fit", path, *words, "-o", out)
+    assert result.exit_code in (0, 3), said(result)
+    return out

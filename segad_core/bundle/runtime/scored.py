@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from segad_core.bundle.runtime.prediction import Inspection, Prediction
 from segad_core.contracts import Vectors
 from segad_core.contracts.frame import Box
+from segad_core.contracts.images import of_image
 from segad_core.scoring.supervised import lines_of
 
 
@@ -44,11 +45,11 @@ class Scored:
 
     def labels(self, i: int) -> NDArray[np.uint8] | None:
         """The segments (H, W) of an image; None without SegAD."""
-        return None if self.segments is None else self.segments[i if len(self.segments) > 1 else 0]
+        return None if self.segments is None else of_image(self.segments, i)
 
     def inspection(self, i: int, prediction: Prediction, doubt: str, boxes: tuple[Box, ...]) -> Inspection:
         """A prediction on an image, with what it is based on."""
         vectors: dict[str, Vectors] = {alias: lines_of(own, [i]) for alias, own in self.vectors.items()}
         maps, labels = self.maps_of(i), self.labels(i)
         given = (prediction, self.pixels[i], maps, labels, self.features[i], doubt, vectors, boxes)
-        return Inspection(*given, None if self.ignored is None else self.ignored[i % len(self.ignored)])
+        return Inspection(*given, None if self.ignored is None else of_image(self.ignored, i))
