@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from scipy.special import betaincinv
 
+FEW = 20
+"""With fewer images or parts of a kind, a rate is hardly known, and intervals are not bootstrapped."""
+
 
 def clopper_pearson(count: int, of: int, confidence: float = 0.95) -> tuple[float, float]:
     """The two-sided interval for the rate behind `count` of `of` trials; 0 to 1 if there are none."""

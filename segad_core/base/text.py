@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Sequence
 
 from segad_core.errors import as_text as as_text
 from segad_core.errors import in_one_line as in_one_line
@@ -48,5 +49,24 @@ def size_words(size: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in words; a share above 0 is never shown as 0."""
-    return "< 0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
+    """A share in percent, with more digits the closer it is to 0 or 1: `81.2%`, `0.14%`, `0%`.
+
+    Only 0 is shown as 0, and only 1 as 100.
+    """
+    rest, digits = 100 * min(share, 1 - share), 1
+    while rest < 10 ** (1 - digits) and digits < 4:
+        digits += 1
+    if 0 < rest < 0.00005:
+        return "< 0.0001%" if share < 0.5 else "> 99.9999%"
+    return f"{100 * share:.{digits}f}%" if 0 < share < 1 else f"{100 * share:.0f}%"
+
+
+def listed(words: Sequence[str], most: int = 5, between: str = ", ") -> str:
+    """Words in a row, the first of them if they are many: `a, b, c and 2 more`."""
+    more = f"{between.rstrip(', ')} and {len(words) - most:,} more" if len(words) > most else ""
+    return between.join(words[:most]) + more
+
+
+def quoted(names: Iterable[str]) -> list[str]:
+    """Names as they stand in a sentence: `'a.png'`."""
+    return [f"'{in_one_line(name)}'" for name in names]

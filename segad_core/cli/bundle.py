@@ -202,8 +202,10 @@ def _sizes(sizes: SizeFacts | None) -> str:
     """The shapes of the images that the bundle was made from, width x height."""
     if sizes is None:
         return ""
+    from segad_core.base.text import listed
+
     words = [f"{shape.in_words()} ({shape.images})" for shape in sizes.known()]
-    return f"images of {', '.join(words[:5])}" + f" and {len(words) - 5} other shapes" * (len(words) > 5)
+    return f"images of {listed(words)}"
 
 
 def _parts_judged(rule: PartRule) -> str:

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
+from segad_core.base.text import listed
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.part_judge import LATER
 from segad_core.bundle.runtime.part_names import PartNames
 from segad_core.cli.out import say
+from segad_core.split.parts import views_again
 from segad_core.tools.results import Printed, Results
-
-_SHOWN = 5
 
 
 def passes(
@@ -58,13 +58,12 @@ def _tell_doubled(names: PartNames, parts: Mapping[str, Sequence[str]]) -> None:
     """Notes which parts have several images of a view."""
     doubled = []
     for serial, paths in parts.items():
-        views = Counter(view for path in paths if (view := names.of(path).view))
-        again = [f"{view}: {count} images" for view, count in views.items() if count > 1]
-        doubled += [f"{serial} ({', '.join(again)})"] * bool(again)
+        if again := views_again(names.of(path).view for path in paths):
+            doubled.append(f"{serial} ({again})")
     if doubled:
         several = "s have" if len(doubled) > 1 else " has"
-        named = ", ".join(doubled[:_SHOWN]) + ", ..." * (len(doubled) > _SHOWN)
         say(
-            f"note: {len(doubled):,} part{several} several images of a view, all of which count: {named}",
+            f"note: {len(doubled):,} part{several} several images of a view, all of which count: "
+            f"{listed(doubled)}",
             err=True,
         )

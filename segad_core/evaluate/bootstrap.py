@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.evaluate.exact import FEW, Interval, auroc_interval, bad_for_a_bound, fpr_interval
+from segad_core.base.clopper_pearson import FEW
+from segad_core.evaluate.exact import Interval, auroc_interval, bad_for_a_bound, fpr_interval
 from segad_core.evaluate.metrics import Labels, Scores, auroc, parted
 
 SEED = 20240618

@@ -17,9 +17,6 @@ from segad_core.evaluate.metrics import Labels, Scores, parted
 
 Interval = tuple[float, float]
 
-FEW = 20
-"""With fewer good or bad images, intervals are not bootstrapped."""
-
 _Z = 1.959963984540054  # of the standard normal distribution, at 97.5%
 _DIGITS = 6  # so that every release of scipy gives the same bytes
 _EDGE = 1e-9  # a perfect AUROC solves its equation itself; the bound is the other solution

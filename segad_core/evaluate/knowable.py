@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from segad_core.base.clopper_pearson import clopper_pearson
-from segad_core.evaluate.exact import FEW, auroc_interval, bad_for_a_bound
+from segad_core.base.clopper_pearson import FEW, clopper_pearson
+from segad_core.evaluate.exact import auroc_interval, bad_for_a_bound
 
 
 def knowable(good: int, bad: int, unit: str = "image") -> str:

@@ -7,11 +7,12 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from segad_core.base.clopper_pearson import FEW
 from segad_core.base.text import markdown
 from segad_core.evaluate.bootstrap import RESAMPLES
 from segad_core.evaluate.comparison import comparison_text
 from segad_core.evaluate.curve import learning_curves
-from segad_core.evaluate.exact import FEW, bad_for_a_bound
+from segad_core.evaluate.exact import bad_for_a_bound
 from segad_core.evaluate.figures import Figures, last_amounts
 from segad_core.evaluate.good_only import good_only_section
 from segad_core.evaluate.table import METRICS, aligned, markdown_table, plain_cell, without_held_out
@@ -90,9 +91,11 @@ def _basis(frame: pd.DataFrame, unit: str) -> str:
             text += f", with the 95% {kind}interval over test {unit}s in brackets{resamples}"
         text += ".\n"
     if exact:
+        bad = bad_for_a_bound()
         text += (
-            f"Intervals of fewer than 20 good or bad test {unit}s, and of perfect figures, are not resampled,"
-            "\nbut those of Newcombe (AUROC) and Clopper-Pearson (FPR, with fewer than 86 bad ones):\n"
+            f"Intervals of fewer than {FEW} good or bad test {unit}s, and of perfect figures, are not "
+            "resampled,\n"
+            f"but those of Newcombe (AUROC) and Clopper-Pearson (FPR, with fewer than {bad} bad ones):\n"
             "docs/metrics.md.\n"
         )
     if frame.empty or frame["auroc"].notna().any():

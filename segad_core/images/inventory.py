@@ -11,6 +11,7 @@ from functools import partial
 from segad_core.base.decoding import Decoding
 from segad_core.base.digest import array_digest
 from segad_core.base.parallel import in_order
+from segad_core.base.text import listed
 from segad_core.contracts import Progress, Sample, no_progress
 from segad_core.errors import DataError, ImageError, LeakageError
 from segad_core.images.decode import at_full_size
@@ -126,10 +127,9 @@ def audit(purposes: Mapping[str, str], facts: Mapping[str, Facts], context: str)
                     pair = f"'{first}' ({purposes[first]}) and '{other}' ({purposes[other]}) are {how}"
                     leaks.setdefault((first, other), pair)
     if leaks:
-        more = f"; and {len(leaks) - 5} more" if len(leaks) > 5 else ""
         raise LeakageError(
             f"{context}: the same image serves two purposes that must be disjoint: "
-            f"{'; '.join(list(leaks.values())[:5])}{more}",
+            f"{listed([*leaks.values()], between='; ')}",
             "Leave one of each pair out, split: {leave_out: {CATEGORY: [IMAGE]}}, or put both into the same "
             "part of the data set.",
         )

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from math import ceil
 
+from segad_core.base.text import listed
 from segad_core.contracts import Fit
 from segad_core.errors import ImageError
 from segad_core.images.geometry import (
@@ -100,7 +101,7 @@ def check_like(
     """
     known = list(shapes)
     if not any(shape.includes(size) for shape in known):
-        expected = ", ".join(shape.in_words() for shape in known[:3]) + ", ..." * (len(known) > 3)
+        expected = listed([shape.in_words() for shape in known], 3)
         raise ImageError(
             f"has {in_words(size)} pixels (width x height), another shape than the images that the bundle "
             f"was made from: {expected}",

@@ -76,11 +76,3 @@ def parts_needed(rate: Fraction, failures: int) -> int:
 def _shows(parts: int, rate: Fraction, failures: int) -> bool:
     more = float(betainc(failures + 1, parts - failures, float(rate)))  # P(X > failures)
     return more >= CONFIDENCE - 1e-12
-
-
-def percent(share: float) -> str:
-    """A share in percent, with more digits the closer it is to 0 or 1: `81.2%`, `0.14%`, `0%`."""
-    rest, digits = 100 * min(share, 1 - share), 1
-    while rest < 10 ** (1 - digits) and digits < 4:
-        digits += 1
-    return f"{100 * share:.{digits}f}%" if 0 < share < 1 else f"{100 * share:.0f}%"

@@ -8,13 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from segad_core.base.text import in_one_line
-from segad_core.operate.binomial import Count, Proportion, parts_needed, percent, upper_bound
+from segad_core.base.clopper_pearson import FEW
+from segad_core.base.text import in_one_line, listed, percent
+from segad_core.operate.binomial import Count, Proportion, parts_needed, upper_bound
 from segad_core.operate.candidates import Candidate
 from segad_core.operate.operating_point import Lot, OperatingPoint
-
-FEW = 20
-"""With fewer images of a kind, a rate is hardly known."""
 
 ENOUGH_BAD = 6
 """With fewer bad images, a threshold should come from good ones (docs/how-to/first_months.md)."""
@@ -221,9 +219,8 @@ def _between_lots(point: OperatingPoint) -> Iterator[str]:
         own = f"rejects {_share(lot.rejected, unit)}, catches {_share(lot.caught, unit)}"
         yield f"  lot {in_one_line(lot.group)}: {own}"
     if lots.without:
-        names = ", ".join(in_one_line(name) for name in lots.without[:_LOTS])
-        more = ", ..." if len(lots.without) > _LOTS else ""
-        yield f"  not measured, because the other {unit}s give no threshold: {names}{more}"
+        names = listed([in_one_line(name) for name in lots.without], _LOTS)
+        yield f"  not measured, because the other {unit}s give no threshold: {names}"
     if lots.unnamed:
         yield f"  {lots.unnamed:,} {unit}s have no lot; they contribute to every threshold"
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from segad_core.base.clopper_pearson import FEW
 from segad_core.base.digest import digest_of
 from segad_core.base.notes import Notes
 from segad_core.contracts import Encoder, FinalClassifier, Run, Sample
@@ -21,9 +22,6 @@ from segad_core.split.parts import Parts
 
 _TRIED = 10
 """With fewer good or bad images to learn from, it is tried whether a final classifier can learn from them."""
-
-_SHOWN = 20
-"""With fewer good or bad images to learn from, `segad check` says how many they are."""
 
 
 def tested(split: Split, samples: Mapping[str, Sample], parts: Parts | None) -> tuple[int, int]:
@@ -69,7 +67,7 @@ def learnt_from(rows: Sequence[RowTask]) -> Iterator[str]:
     told = dict[str, None]()
     for task in rows:
         good, bad = _counts(task)
-        if not task.row.score and min(good, bad) < _SHOWN:
+        if not task.row.score and min(good, bad) < FEW:
             unit = "part" if task.views else "image"
             kind = f"and {bad} bad {unit}{'s' * (bad != 1)}"
             if task.generated:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
-from segad_core.base.text import in_one_line
+from segad_core.base.text import in_one_line, listed, quoted
 from segad_core.contracts.frame import LONGEST_SIDE
 from segad_core.images import Inventory
 from segad_core.images.geometry import (
@@ -88,13 +88,13 @@ def _of_other_shapes(sizes: Mapping[str, Size]) -> Iterator[str]:
         return
     count = sum(len(shape.images) for shape in others)
     if 2 * len(usual.images) > len(sizes):
-        named = ", ".join(
-            f"{in_words(shape.size)} ({len(shape.images)}: {_named(shape.images)})" for shape in others[:_FEW]
-        )
-        more = f" and {len(others) - _FEW} more" if len(others) > _FEW else ""
+        named = [
+            f"{in_words(shape.size)} ({len(shape.images)}: {listed(quoted(shape.images), _FEW)})"
+            for shape in others
+        ]
         yield (
             f"{_of(count, len(sizes))} of another shape than {in_words(usual.size)} pixels (width x height): "
-            f"{named}{more}; leave out with split.leave_out what is not the same view"
+            f"{listed(named, _FEW)}; leave out with split.leave_out what is not the same view"
         )
     else:
         narrow, wide = (best(sizes.values(), key=ratio) for best in (min, max))
@@ -121,8 +121,3 @@ def _enlarged(sizes: Mapping[str, Size], spec: ImageSpec) -> Iterator[str]:
 
 def _of(count: int, total: int) -> str:
     return f"{count} of {total} images {'is' if count == 1 else 'are'}"
-
-
-def _named(images: Sequence[str]) -> str:
-    more = f" and {len(images) - _FEW} more" if len(images) > _FEW else ""
-    return ", ".join(f"'{in_one_line(image)}'" for image in images[:_FEW]) + more

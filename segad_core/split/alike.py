@@ -6,13 +6,11 @@ from collections.abc import Collection
 
 from segad_core.base.decoding import Decoding
 from segad_core.base.notes import Notes
+from segad_core.base.text import listed
 from segad_core.contracts import Progress
 from segad_core.images import Inventory, near_duplicates
 from segad_core.split.draw import Split
 from segad_core.store.store import Store
-
-_SHOWN = 5
-"""Pairs that a warning names at most, the most similar first."""
 
 
 def report_alike(
@@ -45,11 +43,11 @@ def report_alike(
 
     pairs = near_duplicates(inventory, decoding, store, leaks, progress)
     if pairs:
-        named = "; ".join(f"'{pair.first}' and '{pair.second}' ({pair})" for pair in pairs[:_SHOWN])
-        more = f"; and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
+        named = [f"'{pair.first}' and '{pair.second}' ({pair})" for pair in pairs]
         count = f"{len(pairs)} pair{'s' * (len(pairs) > 1)} of near-identical images"
         across = " in at least one of the splits" if len(parts) > 1 else ""
         notes.warn(
             f"category '{category}': {count} in both training and test{across}, so results may be "
-            f"optimistic: {named}{more}. Name lots or parts, or leave images out with split.leave_out"
+            f"optimistic: {listed(named, between='; ')}. Name lots or parts, or leave images out with "
+            "split.leave_out"
         )

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from segad_core.base.notes import Notes
+from segad_core.base.text import listed, quoted
 from segad_core.contracts import Sample
 from segad_core.errors import DataError, RecipeError
 from segad_core.images import Inventory
 from segad_core.recipe.parts_spec import PartsSpec
 
-_SHOWN = 5
 _WORDS: dict[Literal[0, 1] | None, str] = {0: "good", 1: "bad", None: "doubtful"}
 
 
@@ -86,10 +86,10 @@ class Parts:
         parts = [part for part in self.by_serial.values() if part.missing]
         if not parts:
             return ""
-        named = ", ".join(f"{p.sample.id} ({', '.join(p.missing)})" for p in parts[:_SHOWN])
+        named = listed([f"{part.sample.id} ({', '.join(part.missing)})" for part in parts])
         so = "judged by the others" if self.missing == "allow" else "UNKNOWN, so not used"
         count = f"{len(parts)} of {len(self.by_serial)} parts lack{'s' * (len(parts) == 1)} a view"
-        return f"{count} ({so}): {named}{', ...' * (len(parts) > _SHOWN)}"
+        return f"{count} ({so}): {named}"
 
     def divided_by_lots(self) -> str:
         """Which serials occur in several lots, and so may be of several parts; empty if none does."""
@@ -105,9 +105,8 @@ class Parts:
         """Which parts have several images of a view, and so may be several parts; empty if none has."""
         first = []
         for serial, part in self.by_serial.items():
-            counts = Counter(image.view for image in part.images if image.view)
-            again = [f"{view}: {count} images" for view, count in counts.items() if count > 1]
-            first += [f"{serial} ({', '.join(again)})"] * bool(again)
+            if again := views_again(image.view for image in part.images):
+                first.append(f"{serial} ({again})")
         return self._doubtful(first, "with several images of a view, all of which count")
 
     def mixed(self) -> str:
@@ -116,15 +115,14 @@ class Parts:
         if not mixed:
             return ""
         bad = sum(part.sample.label == 1 for part in self.by_serial.values())
-        named = ", ".join(mixed[:_SHOWN]) + ", ..." * (len(mixed) > _SHOWN)
-        return f"{len(mixed)} of {bad} bad parts have good images, too, which count as bad: {named}"
+        return f"{len(mixed)} of {bad} bad parts have good images, too, which count as bad: {listed(mixed)}"
 
     def _doubtful(self, first: Sequence[str], what: str) -> str:
         if not first:
             return ""
         count = f"{len(first)} of {len(self.by_serial)} serials, each judged as one part, "
         are = "is" if len(first) == 1 else "are"
-        return f"{count}{are} {what}: {', '.join(first[:_SHOWN])}{', ...' * (len(first) > _SHOWN)}"
+        return f"{count}{are} {what}: {listed(first)}"
 
 
 def with_views(
@@ -139,7 +137,7 @@ def with_views(
     if unnamed:
         raise RecipeError(
             f"category '{category}': parts are to be judged, but {len(unnamed)} of {len(samples)} images "
-            f"have no serial: {_listed(unnamed)}",
+            f"have no serial: {listed(quoted(unnamed))}",
             "Name them, as the parameter 'part' of the data set folder does, or remove 'parts'.",
         )
     counts = Counter(sample.view for sample in samples)
@@ -148,7 +146,7 @@ def with_views(
         blank = [sample.id for sample in samples if not sample.view]
         raise RecipeError(
             f"category '{category}': {len(blank)} of {len(samples)} images have no view, and others have: "
-            f"{_listed(blank)}",
+            f"{listed(quoted(blank))}",
             "Name the view of every image, or of none.",
         )
     if not found and (spec.views or spec.verdict == "together"):
@@ -160,7 +158,7 @@ def with_views(
     views = tuple(spec.views) if spec.views else found
     if absent := [view for view in views if view not in counts]:
         raise RecipeError(
-            f"category '{category}': parts.views lists {_listed(absent)}, of which there is no image",
+            f"category '{category}': parts.views lists {listed(quoted(absent))}, of which there is no image",
             f"The data has the views {', '.join(found)}.",
         )
     ignored = {view: counts[view] for view in found if view not in views}
@@ -210,6 +208,12 @@ def find_parts(
     return found
 
 
+def views_again(views: Iterable[str]) -> str:
+    """Which named views a part has several images of, from the view of each; empty if none."""
+    counts = Counter(filter(None, views))
+    return ", ".join(f"{view}: {count} images" for view, count in counts.items() if count > 1)
+
+
 def note_uncounted(category: str, samples: Sequence[Sample], notes: Notes) -> None:
     """Warns that images are counted, although some of them show the same part."""
     counts = Counter(s.serial for s in samples if s.serial)
@@ -253,7 +257,7 @@ def _check_undivided(category: str, parts: Mapping[str, Part]) -> None:
     if divided:
         raise DataError(
             f"category '{category}': {len(divided)} of {len(parts)} parts have images in both training and "
-            f"test: {_listed(divided)}",
+            f"test: {listed(quoted(divided))}",
             "Put all images of a part into one of them, or draw a test of parts: split: {test: {good: 0.25, "
             "bad: 0.5}}.",
         )
@@ -267,10 +271,6 @@ def _check_single(category: str, parts: Mapping[str, Part]) -> None:
             named = [image.id for image in part.images if image.view == view]
             raise DataError(
                 f"category '{category}': part '{serial}' has {count} images of view '{view}': "
-                f"{_listed(named)}",
+                f"{listed(quoted(named))}",
                 "Give each its own view, leave some out with split.leave_out, or use parts.verdict: worst.",
             )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names[:_SHOWN]) + ", ..." * (len(names) > _SHOWN)

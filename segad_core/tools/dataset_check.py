@@ -10,13 +10,14 @@ from segad_core.base.connected import connected
 from segad_core.base.decoding import Decoding
 from segad_core.base.files import is_file
 from segad_core.base.parallel import in_order
+from segad_core.base.text import listed, quoted
 from segad_core.contracts import Dataset, Progress, Sample, no_progress, optional
 from segad_core.errors import ImageError, SegadError
 from segad_core.images import Facts, Inventory, Pair, near_duplicates, read_mask, take_inventory
 from segad_core.images.geometry import counted, in_words, shapes
 from segad_core.images.levels import unused
 from segad_core.store.store import Store
-from segad_core.tools.findings import HEADINGS, Finding, listed
+from segad_core.tools.findings import HEADINGS, Finding
 
 _DECODING = Decoding()
 
@@ -211,7 +212,7 @@ def _unmasked(samples: Sequence[Sample]) -> Iterator[Finding]:
         without = [sample.id for sample in members if sample.mask is None]
         if without:
             count = f"{len(without)} of {len(members)}"
-            named = listed([f"'{image}'" for image in without])
+            named = listed(quoted(without))
             yield Finding("unmasked", f"{stratum}: {count}: {named}", tuple(without))
 
 
@@ -220,7 +221,7 @@ def _shapes(inventory: Inventory) -> Iterator[Finding]:
     found = shapes({sample.id: inventory.facts[sample.id].size for sample in inventory.samples})
     if found and 2 * len(found[0].images) > len(inventory.samples):
         for shape in found[1:]:
-            named = listed([f"'{image}'" for image in shape.images])
+            named = listed(quoted(shape.images))
             yield Finding("shapes", f"{in_words(shape.size)}: {named}", shape.images)
 
 

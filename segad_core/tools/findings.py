@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 HEADINGS = {
@@ -32,9 +31,6 @@ HEADINGS = {
 NOTES = ("repeated", "alike", "unmasked", "shapes", "unread", "levels")
 """The kinds that are not problems."""
 
-_SHOWN = 5
-"""How many images one finding names at most."""
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -54,8 +50,3 @@ class Finding:
     def is_problem(self) -> bool:
         """Whether it is a problem; otherwise it is a note."""
         return self.kind not in NOTES
-
-
-def listed(words: Sequence[str]) -> str:
-    more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
-    return ", ".join(words[:_SHOWN]) + more

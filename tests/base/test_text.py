@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segad_core.base.text import LineFormatter, in_one_line, markdown, printable, reason
+from segad_core.base.text import (
+    LineFormatter,
+    in_one_line,
+    listed,
+    markdown,
+    percent,
+    printable,
+    quoted,
+    reason,
+)
 from segad_core.errors import RecipeError, SegadError, UsageError
 
 EVIL = "x\x1b]0;pwn\x07\n\r\x9b\u202e\u2028\udcff|<b>"
@@ -49,6 +58,19 @@ def test_an_error_is_a_line_for_each_problem_and_one_for_the_remedy() -> None:
 def test_a_reason_is_one_line_whatever_the_message() -> None:
     assert reason(ValueError("a\n  b\x1b")) == "ValueError: a b\\x1b"
     assert reason(SegadError(EVIL)).isprintable()
+
+
+def test_rates_in_words() -> None:
+    words = {0: "0%", 1: "100%", 0.812: "81.2%", 0.002: "0.20%", 0.00024: "0.024%", 0.9996: "99.960%"}
+    words |= {1e-6: "0.0001%", 4e-7: "< 0.0001%", 1 - 4e-7: "> 99.9999%"}
+    assert {share: percent(share) for share in words} == words
+
+
+def test_many_words_are_cut_off_with_their_number() -> None:
+    assert listed([]) == ""
+    assert listed(quoted("abcde")) == "'a', 'b', 'c', 'd', 'e'"
+    assert listed("abcdefg") == "a, b, c, d, e and 2 more"
+    assert listed(quoted(["a\n", "b", "c"]), 2, between="; ") == "'a\\x0a'; 'b'; and 1 more"
 
 
 def test_a_log_record_is_one_line_and_its_traceback_follows() -> None:

@@ -109,10 +109,8 @@ def test_a_view_that_is_there_twice_is_noted_once(home: Path) -> None:
 def test_good_images_of_bad_parts_are_counted(home: Path) -> None:
     views.views(home / "data", one_bad=True)
     checked = said(segad("check", recipe(home), "--store", home / "store"))
-    mixed = (
-        "7 of 7 bad parts have good images, too, which count as bad: SN012, SN013, SN014, SN015, SN016, ..."
-    )
-    assert f"warning: category 'a': {mixed}" in checked
+    mixed = "7 of 7 bad parts have good images, too, which count as bad: SN012, SN013, SN014, SN015, SN016"
+    assert f"warning: category 'a': {mixed} and 2 more" in checked
 
 
 @pytest.mark.parametrize("piped", [False, True])

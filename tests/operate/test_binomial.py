@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from segad_core.operate.binomial import Count, Proportion, parts_needed, percent, proportion, upper_bound
+from segad_core.operate.binomial import Count, Proportion, parts_needed, proportion, upper_bound
 
 
 def at_most_k(k: int, n: int, p: Fraction) -> Fraction:
@@ -104,11 +104,6 @@ def test_numbers_of_parts_are_the_smallest(failures: int, rate: Fraction) -> Non
 def test_rare_failures_take_parts_in_billions() -> None:
     found = parts_needed(Fraction(1, 10**9), 3)
     assert found == pytest.approx(7.7537e9, rel=1e-4)  # half the 95 % quantile of chi-square with 8 degrees
-
-
-def test_rates_in_words() -> None:
-    words = {0: "0%", 1: "100%", 0.812: "81.2%", 0.002: "0.20%", 0.00024: "0.024%", 0.9996: "99.960%"}
-    assert {share: percent(share) for share in words} == words
 
 
 @pytest.mark.parametrize("wrong", [{"count": 3, "of": 2}, {"count": -1, "of": 2}, {"count": 1}])

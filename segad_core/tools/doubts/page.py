@@ -11,11 +11,11 @@ from decimal import Decimal
 
 from PIL import Image
 
+from segad_core.base.clopper_pearson import FEW
 from segad_core.base.csv_text import csv_text
 from segad_core.base.decoding import Decoding
 from segad_core.base.text import in_one_line
 from segad_core.errors import ImageError
-from segad_core.evaluate.exact import FEW
 from segad_core.images import at_full_size
 from segad_core.tools.doubts.judge import Doubt, Judged
 
