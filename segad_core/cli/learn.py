@@ -86,10 +86,8 @@ def learn(
 
     from segad_core.bundle.runtime.bundle import Bundle
     from segad_core.bundle.runtime.learning import learn as teach
-    from segad_core.tools.part_list import use_part_list
 
-    with Bundle.load(bundle, device, not no_plugins) as opened:
-        use_part_list(opened, part_list)
+    with Bundle.load(bundle, device, not no_plugins, part_list) as opened:
         result = teach(opened, out, bad_paths, good_paths, times)
     if as_json:
         _print_json(result, out)

@@ -105,7 +105,6 @@ def predict(
     from segad_core.bundle.runtime.taking import MAX_WAIT
     from segad_core.cli.passes import passes
     from segad_core.cli.progress import Progress
-    from segad_core.tools.part_list import use_part_list
     from segad_core.tools.results import Printed, open_results, summary
 
     printed = sys.stdout  # progress bars replace sys.stdout
@@ -116,11 +115,10 @@ def predict(
         with (
             _alone(overlays),
             Progress() as progress,
-            Bundle.load(bundle, device, not no_plugins) as opened,
+            Bundle.load(bundle, device, not no_plugins, part_list) as opened,
         ):
             if lines:
                 progress.bars.stop()
-            use_part_list(opened, part_list)
             if output is not None:
                 regions = opened.limits is not None
                 results = open_results(output, opened.digest, explain, mode, regions, bom)

@@ -16,9 +16,9 @@ from views import fitted, recipe, serial
 
 from segad_core import Bundle, learn, predict_parts, verify
 from segad_core.bundle.format.container import MANIFEST, SEAL, seal_of
+from segad_core.bundle.runtime.part_list import read_part_list
 from segad_core.errors import BundleError, RecipeError, UsageError
 from segad_core.fit_bundle import part_rule
-from segad_core.tools.part_list import read_part_list
 
 
 @pytest.fixture

@@ -331,8 +331,9 @@ def test_each_view_of_a_part_has_limits_of_its_own(home: Path, verdict: str) -> 
             assert seen.prediction.regions == (found["B"][0][0],)
             (part,) = predict_parts(opened, [image, image.with_name("SN017_A.png")])
             assert part.verdict == "NG" and [one.view for one in part.regions] == ["B"]
-            opened.part_names = opened.part_names.with_list({str(image): ("SN017", "A")})
-            (renamed,) = opened.inspect([image])
+            (home / "parts.csv").write_text(f"path,serial,view\n{image},SN017,A\n")
+            with Bundle.load(home / "b", "cpu", parts=home / "parts.csv") as listed:
+                (renamed,) = listed.inspect([image])
             assert renamed.prediction.regions == ()
 
 

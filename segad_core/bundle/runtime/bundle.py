@@ -26,6 +26,7 @@ from segad_core.bundle.runtime.levels import Levels
 from segad_core.bundle.runtime.made_with import compare_threads
 from segad_core.bundle.runtime.opened import Opened, batch_of, problem_of, sample_of, unknown
 from segad_core.bundle.runtime.opening import Picture, check_several, full_size
+from segad_core.bundle.runtime.part_list import part_names
 from segad_core.bundle.runtime.part_names import PartNames
 from segad_core.bundle.runtime.pipeline import TrainedPipeline, open_pipeline
 from segad_core.bundle.runtime.prediction import (
@@ -41,11 +42,11 @@ from segad_core.bundle.runtime.reasons import contributions_of, peaks_of
 from segad_core.bundle.runtime.regions import Located, located
 from segad_core.bundle.runtime.scored import Scored
 from segad_core.bundle.runtime.settling import once_written
+from segad_core.bundle.runtime.sizes import check_size
 from segad_core.bundle.runtime.taking import MAX_WAIT, taking
 from segad_core.contracts import Frame, Sample
-from segad_core.errors import ImageError, ResourceError, SegadError, UsageError
-from segad_core.images.frames import check_in_frame, framed
-from segad_core.images.known_sizes import check_like
+from segad_core.errors import ResourceError, UsageError
+from segad_core.images.frames import framed
 from segad_core.operate.image_table import ImageTable
 from segad_core.operate.operating_point import OperatingPoint
 from segad_core.plugins.registry import Registry
@@ -68,7 +69,12 @@ class Bundle:
     """
 
     def __init__(
-        self, container: Container, pipeline: TrainedPipeline, registry: Registry, device: str
+        self,
+        container: Container,
+        pipeline: TrainedPipeline,
+        registry: Registry,
+        device: str,
+        names: PartNames | None,
     ) -> None:
         self.container = container
         self.pipeline = pipeline
@@ -79,27 +85,35 @@ class Bundle:
         segments = self.manifest.pipeline.segments
         compare_threads(container)
         self._levels = Levels(self.manifest.pipeline.decoding)
-        rule, views = self.manifest.pipeline.parts, pipeline.segad.views if pipeline.segad else ()
-        self.part_names = PartNames(rule) if rule else None
+        self.part_names = names
+        views = pipeline.segad.views if pipeline.segad else ()
         self.features = [parted_view(name, views, segments, pipeline.learners) for name in pipeline.names]
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto", third_parties: bool = True) -> Bundle:
+    def load(
+        cls,
+        path: str | Path,
+        device: str = "auto",
+        third_parties: bool = True,
+        parts: str | Path | None = None,
+    ) -> Bundle:
         """Loads a bundle: every file is verified before it is parsed, and none of its content can run.
 
         Args:
             path: a folder or a zip.
             device: `auto`, `cpu` or `cuda`.
             third_parties: whether plugins that do not come with segad may be used.
+            parts: a CSV file with path, serial and view of each image, where paths do not name parts.
 
         Raises:
             BundleError: it is damaged, tampered with, in another format, or needs something not installed.
+            UsageError: the list of parts cannot be used, or the bundle judges images.
         """
         container = Container(Path(path))
         try:
             container.verify()
-            registry = Registry(third_parties)
-            return cls(container, open_pipeline(container, registry, device), registry, device)
+            names, registry = part_names(container.manifest.pipeline.parts, parts), Registry(third_parties)
+            return cls(container, open_pipeline(container, registry, device), registry, device, names)
         except BaseException:
             container.close()
             raise
@@ -209,26 +223,12 @@ class Bundle:
     def _pixels(self, image: Picture) -> tuple[NDArray[np.uint8], Frame | None, tuple[int, int]]:
         given = self.manifest.pipeline
         with full_size(image, given.decoding, self._levels.see) as pixels:
-            self._check_size(*(original := (pixels.shape[0], pixels.shape[1])))
+            check_size(original := (pixels.shape[0], pixels.shape[1]), given, self.pipeline)
             return *framed(pixels, given.size, given.fit or "stretch"), original
 
     def _problem(self, sample: Sample, error: Exception) -> str:
         """What went wrong with an image; a file of the bundle has its name there, not that of its copy."""
         return self.container.named(problem_of(sample, error))
-
-    def _check_size(self, height: int, width: int) -> None:
-        """Rejects an image onto which the segments would be stretched, or of a shape that was not learnt."""
-        given = self.manifest.pipeline
-        if self.pipeline.segad is not None:
-            try:
-                check = self.pipeline.segad.segmenter.segmenter.check_sizes
-                check_in_frame(check, {(height, width)}, given.size, given.fit or "stretch")
-            except SegadError as error:
-                remedy = "Pass images of the shape that the bundle was made for."
-                raise ImageError(error.what, remedy) from error
-        if given.sizes is not None:
-            how = given.preprocessing()
-            check_like((height, width), given.sizes.known(), given.sizes.smallest, how.size, how.fit)
 
     def _inspect(self, opened: Sequence[Opened], explain: bool) -> list[Inspection]:
         """Scores images together; if that fails, each alone, so that one cannot spoil the others."""

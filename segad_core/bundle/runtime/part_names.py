@@ -37,10 +37,6 @@ class PartNames:
         self.rule, self._listed = rule, listed
         self._pattern = PartPattern(rule.pattern) if rule.pattern else None
 
-    def with_list(self, listed: Mapping[str, tuple[str, str]]) -> PartNames:
-        """The same with a list."""
-        return PartNames(self.rule, listed)
-
     def of(self, path: str) -> Named:
         """What a path says of its part."""
         found, why = self._find(path)

@@ -12,7 +12,6 @@ from segad_core.bundle.runtime.part_judge import Late, PartInspection, PartJudge
 from segad_core.bundle.runtime.part_names import PartNames
 from segad_core.bundle.runtime.prediction import Inspection, Prediction
 from segad_core.errors import UsageError
-from segad_core.operate.parts import PartRule
 
 
 def inspect_parts(
@@ -42,7 +41,7 @@ def inspect_parts(
     segad = bundle.pipeline.segad
     together = Together(bundle, segad, explain) if segad and segad.views else None
     names, threshold = names_of(bundle), bundle.operating_point.threshold
-    judge = PartJudge(rule_of(bundle), threshold, expected, keep, together, names, late)
+    judge = PartJudge(names.rule, threshold, expected, keep, together, names, late)
     for batch in bundle.batches(images, explain, max_wait):
         parts = [part for one in batch for part in judge.take(one)]
         for one in batch if together is None else map(_of_features, parts):
@@ -58,28 +57,17 @@ def _of_features(part: PartInspection) -> Inspection:
     return Inspection(part.prediction, features=part.features)
 
 
-def rule_of(bundle: Bundle) -> PartRule:
-    """How a bundle judges parts.
+def names_of(bundle: Bundle) -> PartNames:
+    """How a bundle finds parts, and judges them.
 
     Raises:
         UsageError: it judges images.
     """
-    rule = bundle.manifest.pipeline.parts
-    if rule is None:
+    if bundle.part_names is None:
         raise UsageError(
             f"{bundle.container.path}: judges images, not parts", "Use predict, or fit a recipe with 'parts'."
         )
-    return rule
-
-
-def names_of(bundle: Bundle) -> PartNames:
-    """How a bundle finds parts.
-
-    Raises:
-        UsageError: it judges images.
-    """
-    rule = rule_of(bundle)
-    return bundle.part_names or PartNames(rule)
+    return bundle.part_names
 
 
 def predict_parts(bundle: Bundle, images: Iterable[str | Path], explain: bool = True) -> list[Prediction]:

@@ -7,25 +7,25 @@ from pathlib import Path
 
 from segad_core.base.delimited import parse_delimited
 from segad_core.base.resources import guarded
-from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.part_names import PartNames
 from segad_core.errors import UsageError
+from segad_core.operate.parts import PartRule
 
 MOST_BYTES = 64 << 20
 _COLUMNS = ("path", "serial", "view")
 
 
-def use_part_list(bundle: Bundle, path: Path | None) -> None:
-    """Lets a bundle find parts in a list instead of in paths; does nothing if there is no list.
+def part_names(rule: PartRule | None, path: str | Path | None = None) -> PartNames | None:
+    """How a bundle finds parts: in a list, if there is one, or in paths; None if it judges images.
 
     Raises:
-        UsageError: as `read_part_list`, or the bundle judges images.
+        UsageError: as `read_part_list`, or there is a list although the bundle judges images.
     """
-    rule, names = bundle.manifest.pipeline.parts, bundle.part_names
     if path is None:
-        return
-    if rule is None or names is None:
+        return PartNames(rule) if rule else None
+    if rule is None:
         raise UsageError(f"--parts {path}: the bundle judges images, not parts", "Leave it out.")
-    bundle.part_names = names.with_list(read_part_list(path, bool(rule.views)))
+    return PartNames(rule, read_part_list(Path(path), bool(rule.views)))
 
 
 def read_part_list(path: Path, with_views: bool) -> dict[str, tuple[str, str]]:
