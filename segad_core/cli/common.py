@@ -49,6 +49,16 @@ DEVICE = click.option(
     show_default=True,
     help="Device for neural networks; auto uses a GPU if available.",
 )
+CATEGORIES = click.option(
+    "--category", "categories", multiple=True, metavar="NAME", help="Only this category. Repeatable."
+)
+NEW_BUNDLE = click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The new bundle: a zip if it ends in .zip, otherwise a folder.",
+)
 BOM = click.option("--bom", is_flag=True, help="Begin .csv files with a byte order mark, for Excel.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Output JSON.")
 PARTS = click.option(

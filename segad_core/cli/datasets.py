@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from segad_core.base.text import in_one_line
-from segad_core.cli.common import DEBUG, JSON, NO_PLUGINS, STORE, reports_errors
+from segad_core.cli.common import CATEGORIES, DEBUG, JSON, NO_PLUGINS, STORE, reports_errors
 from segad_core.cli.doubts import doubts
 from segad_core.cli.out import say, say_json, say_lines
 
@@ -112,9 +112,7 @@ datasets.add_command(doubts)
     metavar="NAME=VALUE",
     help="Another parameter of the data set. Repeatable.",
 )
-@click.option(
-    "--category", "wanted", multiple=True, metavar="NAME", help="Check only this category. Repeatable."
-)
+@CATEGORIES
 @click.option(
     "--image",
     "decoding",
@@ -132,7 +130,7 @@ def check(
     name: str,
     root: str | None,
     words: tuple[str, ...],
-    wanted: tuple[str, ...],
+    categories: tuple[str, ...],
     decoding: tuple[str, ...],
     everything: bool,
     as_json: bool,
@@ -145,8 +143,9 @@ def check(
     published ones, unreadable images or masks, contradictory lists, the same image in training and test or
     with two labels, masks that do not match their images or labels, and published subsets that list missing
     images. Notes are not problems: an image twice in the same part, near-identical images (in training and
-    test, or anywhere if there is no official test), bad images without a mask if others have one, images in
-    folders that are not read, images of 16 bits, and missing published counts.
+    test, or anywhere if there is no official test), bad images without a mask if others have one, images of
+    another shape than most, images in folders that are not read, images of 16 bits, and missing published
+    counts.
 
     Exit codes: 0 no problems, 1 problems, 2 invalid command line or folder, 3 no problems except unreadable
     images.
@@ -163,17 +162,17 @@ def check(
     from segad_core.tools.dataset_check import absent, beside, check_category
 
     with Progress():  # prints the data set's warnings
-        categories = chosen_categories(dataset, name, wanted)
+        chosen = chosen_categories(dataset, name, categories)
     opened, how = Store(store), image_decoding(decoding)
     checks: list[CategoryCheck] = []
-    for category in categories:
+    for category in chosen:
         with Progress() as progress:
             checks.append(check_category(dataset, category, opened, partial(_told, progress, category), how))
         if not as_json:
             _print(checks[-1], everything)
     published = optional.published_categories(dataset)
-    lacking = [absent(c) for c in published if not wanted and c not in categories]
-    if not wanted and (other := beside(dataset)):
+    lacking = [absent(c) for c in published if not categories and c not in chosen]
+    if not categories and (other := beside(dataset)):
         lacking.append(other)
     for one in [] if as_json else lacking:
         _print(one, everything)
@@ -188,7 +187,7 @@ def check(
         plain = [_plain(checked) for checked in checks]
         say_json({"dataset": name, "params": params, **summary, "uncounted": uncounted, "categories": plain})
     else:
-        counts = [(len(categories), "category", "categories")]
+        counts = [(len(chosen), "category", "categories")]
         counts += [(summary[key], key.removesuffix("s"), key) for key in ("images", "problems", "notes")]
         say(f"{name}: {', '.join(f'{n} {one if n == 1 else many}' for n, one, many in counts)}")
     return summary["exit_code"]

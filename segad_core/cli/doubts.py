@@ -8,6 +8,7 @@ import click
 
 from segad_core.cli.common import (
     BOM,
+    CATEGORIES,
     DEBUG,
     DEVICE,
     NO_PLUGINS,
@@ -31,7 +32,7 @@ from segad_core.cli.out import say
     metavar="FILE.html",
     help="The page; the table of all judged images is written beside it as FILE.csv.",
 )
-@click.option("--category", "categories", multiple=True, help="Judge only this category. Repeatable.")
+@CATEGORIES
 @click.option("--row", help="The row to judge by.  [default: the last one with a final classifier]")
 @click.option(
     "--most",

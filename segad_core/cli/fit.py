@@ -6,7 +6,17 @@ from pathlib import Path
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors
+from segad_core.cli.common import (
+    DEBUG,
+    DEVICE,
+    NEW_BUNDLE,
+    NO_PLUGINS,
+    RECIPE,
+    SET,
+    STORE,
+    not_read,
+    reports_errors,
+)
 from segad_core.cli.out import say
 
 
@@ -18,13 +28,7 @@ from segad_core.cli.out import say
 @click.option(
     "--amount", help="One of the amounts of bad images that the recipe compares.  [default: the last]"
 )
-@click.option(
-    "-o",
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The new bundle: a zip if it ends in .zip, otherwise a folder.",
-)
+@NEW_BUNDLE
 @SET
 @STORE
 @DEVICE

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, JSON, NO_PLUGINS, PARTS, outside, reports_errors
+from segad_core.cli.common import DEBUG, DEVICE, JSON, NEW_BUNDLE, NO_PLUGINS, PARTS, outside, reports_errors
 from segad_core.cli.out import say, say_json
 
 if TYPE_CHECKING:
@@ -49,13 +49,7 @@ class _ManyValues(click.Command):
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--bad", multiple=True, metavar="IMAGE|FOLDER|GLOB...", help="Bad parts that were missed.")
 @click.option("--good", multiple=True, metavar="IMAGE|FOLDER|GLOB...", help="Good parts that were rejected.")
-@click.option(
-    "-o",
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The new bundle: a zip if it ends in .zip, otherwise a folder. BUNDLE is not changed.",
-)
+@NEW_BUNDLE
 @click.option("--times", type=int, default=1, show_default=True, help="Count each image this many times.")
 @PARTS
 @JSON
@@ -74,7 +68,7 @@ def learn(
     device: str,
     no_plugins: bool,
 ) -> int:
-    """Teach BUNDLE bad parts that it missed and good parts that it rejected.
+    """Teach BUNDLE bad parts that it missed and good parts that it rejected: makes a new bundle.
 
     The final classifier is retrained, and so is a linear probe; the detectors stay as they are. The threshold
     is set again by the bundle's rule. Verdicts that changed on the bundle's test images are listed, for

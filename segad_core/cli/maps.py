@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors
+from segad_core.cli.common import (
+    CATEGORIES,
+    DEBUG,
+    DEVICE,
+    NO_PLUGINS,
+    RECIPE,
+    SET,
+    STORE,
+    not_read,
+    reports_errors,
+)
 from segad_core.cli.out import say
 
 if TYPE_CHECKING:
@@ -29,7 +39,7 @@ _One = TypeVar("_One", str, int)
     metavar="DIR",
     help="Folder for the maps: DIR/CATEGORY/DETECTOR/seed_SEED/IMAGE.npy.",
 )
-@click.option("--category", "categories", multiple=True, help="Write only this category. Repeatable.")
+@CATEGORIES
 @click.option(
     "--seed", "seeds", multiple=True, type=int, help="Write only the trainings of this seed. Repeatable."
 )
