@@ -19,7 +19,8 @@
   turns what the system raises.
 - Helpers for files: `is_file`, `is_folder`, `subfolders`, `image_files`, `read_array`, `read_labels`,
   `read_json`, `parse_json`, `parse_delimited`, `file_digest`, `array_digest`.
-- Other helpers: `to_numpy`, `resize`, `scratch_array`, `scratch_in_memory`, `did_you_mean`, `estimated_by`.
+- Other helpers: `to_numpy`, `resize`, `scratch_array`, `scratch_in_memory`, `did_you_mean`, `listed`,
+  `quoted`, `estimated_by`.
 
 What is promised: each of these names, with the signature and the behaviour that its docstring states. An
 incompatible change comes with a new minor version (before 1.0) or a new major version (from 1.0), after a
@@ -35,6 +36,7 @@ from segad_core.base.files import is_file, is_folder
 from segad_core.base.json_file import parse_json, read_json
 from segad_core.base.resources import guarded
 from segad_core.base.scratch import scratch_array, scratch_in_memory
+from segad_core.base.text import listed, quoted
 from segad_core.contracts import (
     IGNORED,
     Array,
@@ -202,9 +204,11 @@ __all__ = [
     "image_files",
     "is_file",
     "is_folder",
+    "listed",
     "no_progress",
     "parse_delimited",
     "parse_json",
+    "quoted",
     "read_array",
     "read_json",
     "read_labels",

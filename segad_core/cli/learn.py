@@ -68,12 +68,12 @@ def learn(
     device: str,
     no_plugins: bool,
 ) -> int:
-    """Teach BUNDLE bad parts that it missed and good parts that it rejected: makes a new bundle.
+    """Teach BUNDLE bad parts that it missed and good parts that it rejected.
 
-    The final classifier is retrained, and so is a linear probe; the detectors stay as they are. The threshold
-    is set again by the bundle's rule. Verdicts that changed on the bundle's test images are listed, for
-    better and for worse. The exit code is 4 if more than one in a hundred of them was lost: the new bundle is
-    written, but keep using BUNDLE.
+    Writes a new bundle; BUNDLE stays as it is. The final classifier is retrained, and so is a linear probe;
+    the detectors stay as they are. The threshold is set again by the bundle's rule. Verdicts that changed on
+    the bundle's test images are listed, for better and for worse. The exit code is 4 if more than one in a
+    hundred of them was lost: the new bundle is written, but keep using BUNDLE.
     """
     outside(bundle, "-o", out)
     bad_paths, good_paths = _images("--bad", bad), _images("--good", good)

@@ -22,6 +22,8 @@ from segad_core.api import (
     did_you_mean,
     image_files,
     is_folder,
+    listed,
+    quoted,
     subfolders,
 )
 from segad_plugins.datasets.beside import Unread, guess, images, label_folders, other_formats, unread_in
@@ -133,8 +135,9 @@ class Folder(Dataset):
         found = unread_in(home, [sample.path for sample in samples])
         others = other_formats(home)
         labels = {("good", "bad")[sample.label or 0] for sample in samples}
+        named = {one.folder.rpartition("/")[2] for one in found}
         return [
-            *(self._sentence(home, one, self._advice(home, one.folder, labels)) for one in found),
+            *(self._sentence(home, one, self._advice(home, one.folder, labels, named)) for one in found),
             *others,
         ]
 
@@ -166,8 +169,15 @@ class Folder(Dataset):
         place = "directly in it, or in folders of no label, " if one.partly else ""
         return f"{where}: {images(one.images)} {place}not read; {advice}"
 
-    def _advice(self, home: Path, folder: str, read: set[str]) -> str:
-        """What a folder probably is, and what to do about it; `read` holds the labels that are read."""
+    def _advice(self, home: Path, folder: str, read: set[str], others: set[str]) -> str:
+        """What a folder probably is, and what to do about it.
+
+        Args:
+            home: of the category.
+            folder: its path in that.
+            read: the labels that are read.
+            others: the names of all folders that are not read; a parameter can name one of a label.
+        """
         *above, name = folder.split("/")
         part = guess(above[0]) if above and above[0] not in ("train", "test") else None
         if part in ("train", "test"):
@@ -181,6 +191,8 @@ class Folder(Dataset):
             why = "differs only in case" if alike else f"its name looks like {label} images"
             if label in read:
                 return f"{why}: move them into '{wanted}'"
+            if len([other for other in others if guess(other) == label]) > 1:
+                return f"{why}, as others do: move it to '{'/'.join([*above, wanted, name])}'"
             return f"{why}: set {label}: '{name}', or rename it '{wanted}'"
         if kind == "masks":
             return "its name looks like masks, which this data set does not use"
@@ -192,8 +204,13 @@ class Folder(Dataset):
         """Folders that look like those of good and bad images, and the parameters to set for them."""
         found = label_folders(self.params.root)
         own = (self.params.good, self.params.bad)  # deeper than a category's
-        words = [f"{kind}: '{name}' ({images(n)})" for (kind, name), n in found.items() if name not in own]
-        return f". It contains folders that look like them: set {', '.join(words)}" if words else ""
+        words: dict[str, str] = {}
+        for (kind, name), count in found.items():
+            if name not in own and kind not in words:
+                words[kind] = f"{kind}: '{name}' ({images(count)})"
+            elif name not in own:
+                words[kind] += f" and move the {images(count)} of '{name}' into it"
+        return f". It contains folders that look like them: set {', '.join(words.values())}" if words else ""
 
 
 def _with_parts(samples: Sequence[Sample], text: str, category: str) -> list[Sample]:
@@ -205,10 +222,9 @@ def _with_parts(samples: Sequence[Sample], text: str, category: str) -> list[Sam
     pattern = PartPattern(text)
     found = [(sample, pattern.find(sample.id)) for sample in samples]
     if lost := [sample.id for sample, name in found if name is None]:
-        named = ", ".join(f"'{image}'" for image in lost[:5]) + ", ..." * (len(lost) > 5)
         raise DataError(
             f"data set folder: in category '{category}', the pattern part: '{text}' does not fit "
-            f"{len(lost)} of {len(samples)} images: {named}",
+            f"{len(lost)} of {len(samples)} images: {listed(quoted(lost))}",
             "Correct the pattern so that it finds a serial"
             + " and a view" * ("view" in pattern.groups)
             + " in every path, or move images elsewhere that show no part.",

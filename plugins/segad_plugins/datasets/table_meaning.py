@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import ClassVar, Literal, cast
 
-from segad_core.api import DataError, Sample, did_you_mean, is_file, is_folder, subfolders
+from segad_core.api import DataError, Sample, did_you_mean, is_file, is_folder, listed, subfolders
 from segad_plugins.datasets.beside import guess
 from segad_plugins.datasets.table_rows import Table
 
@@ -20,7 +20,6 @@ _ALIASES = {
 """What columns are called elsewhere, for suggestions."""
 _NO_DEFECT = ("", "-", "none", "no", "ok", "good", "normal")
 _LABELS: Mapping[str, Literal[0, 1] | None] = {"good": 0, "bad": 1, "doubtful": None}
-_SHOWN = 5
 _ABOVE = 4
 """How many folders above the root a lost image is looked for in."""
 
@@ -151,7 +150,7 @@ class _Reading:
             self.faults["no split, though others have one"] = without
         problems = [f"{self.table.path}: {_unknown(*one)}" for one in self.unknown.items()]
         problems += [
-            f"{self.table.path}: {_rows(len(places))} {what} ({_listed(places)})"
+            f"{self.table.path}: {_rows(len(places))} {what} ({listed(places)})"
             for what, places in self.faults.items()
         ]
         if problems:
@@ -202,7 +201,7 @@ def _unknown(name: str, counts: Counter[str]) -> str:
     values = [
         f"'{value}' in {count:,}" if value else f"none in {count:,}" for value, count in counts.most_common()
     ]
-    return f"{_rows(counts.total())} no known {name} ({_listed(values)})"
+    return f"{_rows(counts.total())} no known {name} ({listed(values)})"
 
 
 def _advice(name: str, counts: Counter[str]) -> str:
@@ -224,8 +223,3 @@ def _advice(name: str, counts: Counter[str]) -> str:
 
 def _rows(count: int) -> str:
     return "1 row has" if count == 1 else f"{count:,} rows have"
-
-
-def _listed(words: Sequence[str]) -> str:
-    more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
-    return ", ".join(words[:_SHOWN]) + more

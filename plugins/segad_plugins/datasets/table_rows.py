@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segad_core.api import DataError, guarded, parse_delimited, parse_json
+from segad_core.api import DataError, guarded, listed, parse_delimited, parse_json, quoted
 
 ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
 MOST_BYTES = 64 << 20
@@ -34,10 +34,9 @@ class Table:
 
     def look(self) -> str:
         """What it holds, for messages: its columns and its first row."""
-        more = f" and {len(self.columns) - _SHOWN} more" if len(self.columns) > _SHOWN else ""
-        names = ", ".join(f"'{name}'" for name in self.columns[:_SHOWN])
-        first = ", ".join(f"{name}={value!r:.40}" for name, value in [*self.rows[0][1].items()][:_SHOWN])
-        return f"{self.path} has the columns {names}{more}; its first row is {first}"
+        names = listed(quoted(self.columns), _SHOWN)
+        first = listed([f"{name}={value!r:.40}" for name, value in self.rows[0][1].items()], _SHOWN)
+        return f"{self.path} has the columns {names}; its first row is {first}"
 
 
 def read_table(path: Path, needed: str, encoding: str) -> Table:

@@ -103,7 +103,7 @@ def test_a_pattern_that_does_not_fit_all_images_is_refused(tmp_path, view):
     with pytest.raises(DataError) as caught:
         folder.samples(tmp_path.name)
     assert "7 of 11 images: 'good/SN0.png'" in caught.value.what
-    assert "'good/SN4.png', ..." in caught.value.what and "SN5" not in caught.value.what
+    assert "'good/SN4.png' and 2 more" in caught.value.what and "SN5" not in caught.value.what
     assert "view" in caught.value.remedy
 
 

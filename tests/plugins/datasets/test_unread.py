@@ -85,6 +85,22 @@ def test_bad_images_under_another_name(tmp_path: Path, name: str) -> None:
     assert notes(tmp_path, bad=name) == []
 
 
+def test_several_names_of_bad_images(tmp_path: Path) -> None:
+    """A parameter names one of them: what each needs is a place of its own in the folder that is read."""
+    tree(tmp_path, **{"train/good": 2, "train/NOK": 3, "test/good": 1, "test/NOK": 30, "test/ng": 4})
+    found = notes(tmp_path)
+    assert [note.split(": ", 1)[0] for note in found] == [
+        str(tmp_path / name) for name in ("test/NOK", "test/ng", "train/NOK")
+    ]
+    for note, place in zip(found, ("test/bad/NOK", "test/bad/ng", "train/bad/NOK"), strict=True):
+        assert f"move it to '{place}'" in note and "set bad" not in note
+    for name in ("test/NOK", "test/ng", "train/NOK"):
+        part, own = name.split("/")
+        (tmp_path / part / "bad").mkdir(exist_ok=True)
+        (tmp_path / name).rename(tmp_path / part / "bad" / own)
+    assert notes(tmp_path) == []
+
+
 def test_a_second_name_beside_the_first(tmp_path: Path) -> None:
     tree(tmp_path, **{"good": 2, "bad": 1, "NG": 4})
     (note,) = notes(tmp_path)
@@ -143,6 +159,14 @@ def test_without_a_category_the_parameters_are_named(tmp_path: Path) -> None:
     tree(tmp_path, **{"train/OK": 3, "test/OK": 1, "test/NG/dent": 2})
     with pytest.raises(RecipeError, match=r"good: 'OK' \(4 images\), bad: 'NG' \(2 images\)"):
         Folder(Folder.Params(root=tmp_path)).categories()
+
+
+def test_without_a_category_one_name_of_a_label_is_proposed(tmp_path: Path) -> None:
+    tree(tmp_path, OK=3, NOK=2, ng=4)
+    with pytest.raises(RecipeError) as caught:
+        Folder(Folder.Params(root=tmp_path)).categories()
+    wanted = "set good: 'OK' (3 images), bad: 'ng' (4 images) and move the 2 images of 'NOK' into it"
+    assert caught.value.what.endswith(wanted)
 
 
 def test_commands_tell_it(tmp_path: Path) -> None:
