@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from pathlib import Path
@@ -18,6 +18,7 @@ from segad_core.cli.out import say
 if TYPE_CHECKING:
     from segad_core.bundle.runtime.bundle import Bundle, Inspection
     from segad_core.bundle.runtime.drift import Drift, DriftWatch
+    from segad_core.cli.passes import Pass
     from segad_core.cli.progress import Progress
     from segad_core.tools.results import Mode, Printed, Results
 
@@ -120,8 +121,8 @@ def predict(
             if lines:
                 progress.bars.stop()
             if output is not None:
-                regions = opened.limits is not None
-                results = open_results(output, opened.digest, explain, mode, regions, bom)
+                regions, parts = opened.limits is not None, opened.part_names is not None
+                results = open_results(output, opened.digest, explain, mode, regions, bom, parts)
                 if bom and not results.marked:
                     say(
                         f"note: {output} has no byte order mark and keeps its form: --bom is ignored",
@@ -133,10 +134,8 @@ def predict(
                 piped = found.count is None
                 watch, late = DriftWatch(opened), list[str]()
                 wait = (MAX_WAIT if max_wait is None else max_wait) if piped else None
-                for images_left, expected in passes(opened, found.images, piped, results):
-                    for count in _scored(
-                        opened, images_left, expected, results, overlays, explain, wait, watch, late
-                    ):
+                for one in passes(opened, found.images, piped, results):
+                    for count in _scored(opened, one, results, overlays, explain, wait, watch, late):
                         shown.more(count)
                 for drift in watch.end():
                     _tell(drift)
@@ -160,8 +159,7 @@ def predict(
 
 def _scored(
     bundle: Bundle,
-    images: Iterable[str],
-    expected: Mapping[str, int] | None,
+    one: Pass,
     results: Results | Printed,
     overlays: Path | None,
     explain: bool,
@@ -186,14 +184,15 @@ def _scored(
             alone = f": alone, it is {found.prediction.verdict}" if not together else ""
             say(f"note: {late[-1]} came after the verdict on part {serial}, which stands{alone}", err=True)
 
-        for parts in inspect_parts(bundle, images, explained, max_wait, expected, keep, look, tell_late):
+        given = one.images, explained, max_wait, one.expected, keep, look, tell_late, one.least
+        for parts in inspect_parts(bundle, *given):
             if pictures is not None:
-                for one in chain.from_iterable(part.pictures() for part in parts):
-                    pictures.write(one)
+                for picture in chain.from_iterable(part.pictures() for part in parts):
+                    pictures.write(picture)
             results.write([part.prediction for part in parts])
             yield sum(len(part.images) for part in parts)
         return
-    for batch in bundle.batches(images, explained, max_wait):
+    for batch in bundle.batches(one.images, explained, max_wait):
         if pictures is not None:  # pictures first: an image with a line has its picture
             for found in batch:
                 pictures.write(found)

@@ -114,7 +114,7 @@ def test_good_images_of_bad_parts_are_counted(home: Path) -> None:
 
 
 @pytest.mark.parametrize("piped", [False, True])
-def test_resuming_says_what_it_skips_where_parts_may_have_got_more_images(home: Path, piped: bool) -> None:
+def test_resuming_judges_a_part_again_that_has_more_images(home: Path, piped: bool) -> None:
     views.views(home / "data")
     path = recipe(home, parts={"verdict": "worst", "missing": "allow"})
     bundle, good, out = fitted(path), home / "data/a/good", home / "x.csv"
@@ -125,8 +125,12 @@ def test_resuming_says_what_it_skips_where_parts_may_have_got_more_images(home: 
         result = segad("predict", bundle, "-", *words, "--resume", piped="\n".join(names))
     else:
         result = segad("predict", bundle, *names, *words, "--resume")
-    assert "skipped: 2 of 1 part" in said(result) and "--force" in said(result)
-    assert "1 part: 1 OK" in said(result)
+    assert "judged again: SN001" in said(result) and "1 part: 1 OK" in said(result)
+    (line,) = csv.DictReader(out.open())
+    with Bundle.load(bundle, "cpu") as opened:
+        (prediction,) = predict_parts(opened, names)
+    assert (line["image"], float(line["score"])) == ("SN001", prediction.score)
+    assert line["images"].split("; ") == (names[::-1] if piped else names)
 
 
 def test_pictures_are_drawn_for_each_image(home: Path) -> None:

@@ -38,7 +38,8 @@ class PartInspection:
         """The inspections of its images, each with the verdict on the part and its own contributions."""
         for one, view in zip(self.images, self.views, strict=True):
             own = tuple(c for c in self.prediction.contributions if c.view == view)
-            told = replace(self.prediction, image=one.prediction.image, contributions=own)
+            path = one.prediction.image
+            told = replace(self.prediction, image=path, contributions=own, images=())
             yield replace(one, prediction=told)
 
 
@@ -98,6 +99,7 @@ class PartJudge:
         together: judges all views together; None where the worst one counts.
         names: finds parts; as the rule says if None.
         late: is told of images that come after the verdict on their part.
+        least: of parts whose images come through a pipe, how many have to come, whatever their views.
     """
 
     def __init__(
@@ -109,11 +111,12 @@ class PartJudge:
         together: Together | None = None,
         names: PartNames | None = None,
         late: Late = lambda *_: None,
+        least: Mapping[str, int] | None = None,
     ) -> None:
         self._rule, self._threshold, self._expected, self._keep = rule, threshold, expected, keep
         self._together = together
         self._names = names or PartNames(rule)
-        self._late = late
+        self._late, self._least = late, {} if least is None else least
         self._pending: dict[str, _Pending] = {}
         self._begun = 0
         self._ended: dict[str, None] = {}
@@ -164,15 +167,20 @@ class PartJudge:
     def _complete(self, serial: str, part: _Pending) -> bool:
         if self._expected is not None:
             return len(part.images) >= self._expected.get(serial, 1)
+        if len(part.images) < self._least.get(serial, 0):
+            return False
         return bool(self._rule.views) and set(self._rule.views) <= set(part.views)
 
     def _judged(self, serial: str, part: _Pending) -> PartInspection:
+        features = None
         if self._together:
             prediction, features = self._together.judge(serial, part.together)
-            return PartInspection(prediction, part.images, part.views, features)
-        missing = [view for view in self._rule.views if view not in part.views]
-        lacking = f"{named(missing)} missing" if missing and self._rule.missing == "unknown" else ""
-        return PartInspection(self._worst(serial, part, lacking), part.images, part.views)
+        else:
+            missing = [view for view in self._rule.views if view not in part.views]
+            lacking = f"{named(missing)} missing" if missing and self._rule.missing == "unknown" else ""
+            prediction = self._worst(serial, part, lacking)
+        rests_on = tuple(one.prediction.image for one in part.images)
+        return PartInspection(replace(prediction, images=rests_on), part.images, part.views, features)
 
     def _worst(self, serial: str, part: _Pending, lacking: str) -> Prediction:
         """The verdict of the worst view: an NG stands whatever other views are; else none may be lacking."""

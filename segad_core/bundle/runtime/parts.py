@@ -23,6 +23,7 @@ def inspect_parts(
     keep: bool = False,
     look: Callable[[Inspection], None] = lambda _: None,
     late: Late = lambda *_: None,
+    least: Mapping[str, int] | None = None,
 ) -> Iterator[list[PartInspection]]:
     """The verdicts on parts, as they are complete, in batches; those that never are come last.
 
@@ -33,7 +34,7 @@ def inspect_parts(
         expected, keep: as in `PartJudge`.
         look: is given the inspection of each image, with pixels and maps, as it comes; where all views are
             judged together, that of each part, with its features alone.
-        late: as in `PartJudge`.
+        late, least: as in `PartJudge`.
 
     Raises:
         UsageError: the bundle judges images.
@@ -41,7 +42,7 @@ def inspect_parts(
     segad = bundle.pipeline.segad
     together = Together(bundle, segad, explain) if segad and segad.views else None
     names, threshold = names_of(bundle), bundle.operating_point.threshold
-    judge = PartJudge(names.rule, threshold, expected, keep, together, names, late)
+    judge = PartJudge(names.rule, threshold, expected, keep, together, names, late, least)
     for batch in bundle.batches(images, explain, max_wait):
         parts = [part for one in batch for part in judge.take(one)]
         for one in batch if together is None else map(_of_features, parts):

@@ -66,6 +66,7 @@ class Prediction:
             classifiers that give none, and if they were not requested.
         regions: where an NG passes what good parts show, the largest first; empty for other verdicts, and for
             bundles without limits of regions.
+        images: of a part, those that the verdict rests on, as they came; otherwise empty.
     """
 
     image: str
@@ -74,6 +75,7 @@ class Prediction:
     reason: str = ""
     contributions: tuple[Contribution, ...] = ()
     regions: tuple[DefectRegion, ...] = ()
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

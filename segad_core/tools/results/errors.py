@@ -37,3 +37,11 @@ def foreign(path: Path, what: str) -> UsageError:
         f"{path}: {what}: this command did not write it",
         "Give the same options as before, choose another file, or overwrite this one with --force.",
     )
+
+
+def earlier(path: Path) -> UsageError:
+    """The error for verdicts on parts of which nobody knows whether images have come since."""
+    return UsageError(
+        f"{path}: does not say on which images its verdicts on parts rest: an earlier version wrote it",
+        "Judge all parts again: choose another file, or overwrite this one with --force.",
+    )

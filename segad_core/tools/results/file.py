@@ -25,6 +25,7 @@ from segad_core.tools.results.output import Mode as Mode
 from segad_core.tools.results.output import check_output as check_output
 from segad_core.tools.results.output import journal_of as journal_of
 from segad_core.tools.results.parquet import read_parquet, write_parquet
+from segad_core.tools.results.parts import Judged, Rows, judged_of, one_each
 from segad_core.tools.results.reading import (
     check_journal,
     check_line,
@@ -45,7 +46,7 @@ class Results(Tally):
 
     CSV and JSON lines are written in place. For Parquet, JSON lines go to a journal beside the file, which is
     converted once, when the file is closed. A line of an image that had none with a score is appended like
-    others, and takes the place of the old one when the file is closed.
+    others, and takes the place of the old one when the file is closed; so is any new line of a part.
 
     Attributes:
         path: the file.
@@ -66,6 +67,7 @@ class Results(Tally):
         self._unscored: Lines = defaultdict(deque)
         self._failed: Lines = defaultdict(deque)
         self._again: list[str] = []
+        self._parts = Rows()
         self._out_of_order = False
 
     @property
@@ -89,9 +91,9 @@ class Results(Tally):
             else:
                 yield image
 
-    def has(self, name: str) -> bool:
-        """Whether an image, or a part, has a line with a score from an earlier command."""
-        return self.written[image_name(name)] > 0
+    def judged(self, part: str) -> Judged | None:
+        """A part's row from an earlier command, until it gets a new one."""
+        return self._parts.of.get(image_name(part))
 
     def again(self) -> Iterator[str]:
         """The images that `left` met whose line has no score: what was wrong with them may have passed."""
@@ -105,12 +107,20 @@ class Results(Tally):
         """
         as_text = self.path.suffix != ".jsonl"
         lines = [line_of(one, self.columns, self.bundle, as_text) for one in predictions]
-        new = [line for line in lines if not self._fails_again(line)]
+        new = [line for line in lines if self._is_of_part(line) or not self._fails_again(line)]
         with reporting(self.journal):
             assert self._file is not None
             write_all(self._file, b"".join(map(self._form.encode, new)))
         for line in lines:
             self._count(line)
+
+    def _is_of_part(self, line: Line) -> bool:
+        """Whether a line is a part's; its earlier one counts no more."""
+        if not line.get("images"):
+            return False
+        if old := self._parts.replaced(line["image"]):
+            self.verdicts[old.verdict] -= old.score is not None
+        return True
 
     def _fails_again(self, line: Line) -> bool:
         """Whether an image without a score has been tried again to no avail; its line waits for the end."""
@@ -142,8 +152,11 @@ class Results(Tally):
             file, self._file = self._file, None
             for line in chain(*self._unscored.values()):  # nobody has named them this time
                 self._count(line)
+            for part, row in self._parts.of.items():
+                if row.score is None:
+                    self.count(part, row.verdict, row.score, row.reason)
             os.fsync(file.fileno())
-            lines = mended(partial(self._lines, file), self._failed)
+            lines = mended(partial(one_each, partial(self._lines, file)), self._failed)
             if self.journal != self.path:
                 if identity(self.path) != self._found:
                     raise StoreError(
@@ -153,7 +166,7 @@ class Results(Tally):
                 write_parquet(lines, self.columns, self.path)
                 if complete:
                     self.journal.unlink()
-            elif self._out_of_order and is_at(file, self.path):
+            elif (self._out_of_order or self._parts.several) and is_at(file, self.path):
                 rewrite(self.path, file, self._form, lines)
             sync_folder(self.path.parent)
 
@@ -196,6 +209,9 @@ class Results(Tally):
     def _take_stock(self, file: io.FileIO) -> None:
         """Reads the lines that are there, and counts those with a score."""
         for line in self._lines(file):
+            if line.get("images"):
+                self._parts.add(line["image"], judged_of(line))
+                continue
             if line["score"] is None:
                 self._unscored[line["image"]].append(line)
                 continue
@@ -203,6 +219,7 @@ class Results(Tally):
                 self._out_of_order = bool(old.popleft())
             self.written[line["image"]] += 1
             self._count(line)
+        self.verdicts.update(row.verdict for row in self._parts.of.values() if row.score is not None)
 
     def _make_room(self) -> None:
         """Deletes a file or a link in the place of the file, and a journal that is one.
@@ -250,7 +267,13 @@ class Results(Tally):
 
 
 def open_results(
-    path: Path, bundle: str, explain: bool, mode: Mode, regions: bool = False, bom: bool = False
+    path: Path,
+    bundle: str,
+    explain: bool,
+    mode: Mode,
+    regions: bool = False,
+    bom: bool = False,
+    parts: bool = False,
 ) -> Results:
     """Opens a file to write predictions to.
 
@@ -261,6 +284,7 @@ def open_results(
         mode: what to do if the file exists.
         regions: whether lines have regions.
         bom: whether a new .csv file begins with a byte order mark, as Excel wants it.
+        parts: whether lines name the images of parts.
 
     Raises:
         UsageError: the file exists, has another suffix, or holds something else.
@@ -268,6 +292,6 @@ def open_results(
         StoreError: it cannot be written.
     """
     check_output(path, mode)
-    results = Results(path, columns_of(regions, explain), bundle[:16], bom)
+    results = Results(path, columns_of(regions, explain, parts), bundle[:16], bom)
     results.open(mode)
     return results

@@ -23,14 +23,18 @@ _MOST_CONTRIBUTIONS = 10
 _LIKE_AN_ESCAPE = re.compile(r"\\(?=x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 """A backslash in a name that reads as if it stood for another character."""
 
+_SEMICOLON = r"\x3b"
+"""Stands for a semicolon in a name among several; no name has this, as it reads as an escape."""
+
 _MARK = BOM.encode()
 
 Line = dict[str, Any]
 
 
-def columns_of(regions: bool, explain: bool) -> tuple[str, ...]:
-    """The columns of a file: with regions, and with contributions, or without."""
-    return (*COLUMNS, *(["regions"] if regions else []), *(["contributions"] if explain else []))
+def columns_of(regions: bool, explain: bool, parts: bool = False) -> tuple[str, ...]:
+    """The columns of a file: with regions, contributions, and the images of parts, or without."""
+    optional = {"regions": regions, "contributions": explain, "images": parts}
+    return (*COLUMNS, *(name for name, there in optional.items() if there))
 
 
 class Form(Protocol):
@@ -107,9 +111,9 @@ def line_of(prediction: Prediction, columns: Sequence[str], bundle: str, as_text
 
     Args:
         prediction: what to write.
-        columns: `COLUMNS`, with or without `regions` and `contributions`.
+        columns: of the file, as `columns_of` gives them.
         bundle: the beginning of the bundle's digest.
-        as_text: whether regions and contributions are text, as tables need them, or lists.
+        as_text: whether regions, contributions and images are text, as tables need them, or lists.
     """
     line: Line = {
         "image": image_name(prediction.image),
@@ -126,7 +130,18 @@ def line_of(prediction: Prediction, columns: Sequence[str], bundle: str, as_text
         line["contributions"] = (
             "; ".join(map(str, largest(given))) if as_text else [_plain(one) for one in given]
         )
+    if "images" in columns:
+        names = [image_name(one) for one in prediction.images]
+        line["images"] = "; ".join(one.replace(";", _SEMICOLON) for one in names) if as_text else names
     return line
+
+
+def images_in(line: Line) -> list[str]:
+    """The names of the images that a part's row rests on."""
+    found = line["images"]
+    if isinstance(found, str):
+        return [one.replace(_SEMICOLON, ";") for one in found.split("; ")] if found else []
+    return list(found)
 
 
 def _plain(found: Contribution | DefectRegion) -> Line:

@@ -23,10 +23,6 @@ class Printed(Tally):
         """The images still to be scored: all of them."""
         return images
 
-    def has(self, name: str) -> bool:
-        """Whether an image has a line from an earlier command: never."""
-        return False
-
     def again(self) -> Iterable[str]:
         """The images to be tried again: none."""
         return ()

@@ -14,7 +14,7 @@ from typing import IO, Any, get_args
 from segad_core.base.files import kind_of
 from segad_core.bundle.runtime.prediction import Verdict
 from segad_core.errors import UsageError
-from segad_core.tools.results.errors import foreign
+from segad_core.tools.results.errors import earlier, foreign
 from segad_core.tools.results.lines import COLUMNS, Form, JsonLines, columns_of
 
 _TEXTS = ("image", "verdict", "reason", "bundle")
@@ -36,6 +36,8 @@ def complete_lines(file: IO[bytes], form: Form, path: Path) -> Iterator[Any]:
     """
     header, start = form.header, form.start
     if (begun := file.readline(len(header))) != header:
+        if begun == header.replace(b",images\n", b"\n"):
+            raise earlier(path)
         if not header.startswith(begun):
             raise foreign(path, f"begins with {begun[:100]!r}, not {header!r}")
         return
@@ -58,6 +60,8 @@ def check_line(line: Any, columns: Sequence[str], path: Path) -> None:
     Raises:
         UsageError: it does not.
     """
+    if isinstance(line, dict) and "images" in columns and (*line, "images") == tuple(columns):
+        raise earlier(path)
     if not isinstance(line, dict) or tuple(line) != tuple(columns):
         raise foreign(path, f"has lines with other entries than {', '.join(columns)}")
     if not all(isinstance(line[column], str) for column in _TEXTS):
@@ -69,6 +73,11 @@ def check_line(line: Any, columns: Sequence[str], path: Path) -> None:
         isinstance(score, bool) or not (isinstance(score, int | float) and abs(score) < math.inf)
     ):
         raise foreign(path, f"has the score {score!a:.100}, which is not a finite number")
+    images = line.get("images", [])
+    if not (
+        isinstance(images, str) or (isinstance(images, list) and all(isinstance(x, str) for x in images))
+    ):
+        raise foreign(path, f"has the images {images!a:.100}, which are no names")
 
 
 def check_journal(path: Path) -> None:
@@ -147,5 +156,5 @@ def not_a_file(path: Path, kind: str) -> UsageError:
 
 def _has_columns(line: Any) -> bool:
     return isinstance(line, dict) and tuple(line) in [
-        columns_of(*both) for both in product((False, True), repeat=2)
+        columns_of(*given) for given in product((False, True), repeat=3)
     ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from segad_core.tools.results.parts import Judged
+
 
 @dataclass
 class Tally:
@@ -23,6 +25,10 @@ class Tally:
         self.verdicts[verdict] += 1
         if score is None:
             self.unscored.append((image, reason))
+
+    def judged(self, part: str) -> Judged | None:
+        """A part's row from an earlier command: none."""
+        return None
 
 
 def summary(verdicts: Counter[str], unit: str = "image") -> str:
