@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -70,6 +70,11 @@ class VectorTable:
     images: Sequence[Described]
     vectors: Vectors
     calibration: Vectors
+
+    def of(self, images: Sequence[Image]) -> VectorTable:
+        """The table with other facts about its images."""
+        described = zip(self.images, images, strict=True)
+        return replace(self, images=[one.model_copy(update={"image": image}) for one, image in described])
 
     def folds(self) -> int:
         """The number of folds; 0 if the final classifier's table is not made out of fold."""

@@ -28,7 +28,7 @@ from segad_core.bundle.runtime.learnt import BAD, Learnt, change_of
 from segad_core.bundle.runtime.lessons import Lesson, lessons_of
 from segad_core.bundle.runtime.opening import check_several
 from segad_core.bundle.runtime.relearning import Relearnt, relearnt, vectors_kept
-from segad_core.bundle.runtime.together import with_groups
+from segad_core.bundle.runtime.together import regrouped, with_groups
 from segad_core.contracts import FinalClassifier, Run
 from segad_core.errors import BundleError, SegadError, UsageError
 from segad_core.operate.image_table import ImageTable
@@ -84,7 +84,8 @@ def _learn(
     lessons = lessons_of(bundle, [Path(one) for one in bad], [Path(one) for one in good])
     known, tested = _learnt_from(container), read_table(container, "calibration")
     learnt = [*known.images, *([one.image for one in kept[1].images] if kept else [])]
-    images = with_groups([lesson.image for lesson in lessons], learnt, tested.images)
+    images, numbers = with_groups([lesson.image for lesson in lessons], learnt, tested.images)
+    known = replace(known, images=regrouped(known.images, numbers))
     lessons = [replace(one, image=image) for one, image in zip(lessons, images, strict=True)]
     training, notes = _with_lessons(known, lessons, times)
     features, told = tested.features, np.stack([one.features for one in lessons])
@@ -94,7 +95,8 @@ def _learn(
     if kept is not None:
         alias, vectors = kept
         taught = [(lesson.image, lesson.vectors[alias]) for lesson in lessons]
-        again = relearnt(bundle, alias, vectors, taught, times)
+        joined = vectors.of(regrouped([one.image for one in vectors.images], numbers))
+        again = relearnt(bundle, alias, joined, taught, times)
         own = np.stack([again.taught[lesson.image.digest] for lesson in lessons])
         scores = again.calibration[:, 0], own[:, 0]
         if bundle.pipeline.segad is not None:

@@ -176,7 +176,7 @@ def _with_taught(known: VectorTable, taught: Sequence[tuple[Image, Vectors]], ti
     """The table with the images that are taught: each replaces what the same image was labelled before.
 
     A known image stays in its fold. Others join the fold of their group or, if it has none, the fold with
-    the fewest images of their label.
+    the fewest images of their label, and their group, which no training left out before, joins it with them.
     """
     own = {image.digest for image, _ in taught}
     folds = {one.image.digest: one.fold for one in known.images if one.image.digest in own}
@@ -193,6 +193,12 @@ def _with_taught(known: VectorTable, taught: Sequence[tuple[Image, Vectors]], ti
         of_group[image.group_number] = fold
         sizes[image.label, fold] += 1
         images.append(Described(image=image, learns=True, fold=fold, times=times))
+    images = [
+        one.model_copy(update={"fold": of_group.get(number, NO_FOLD)})
+        if one.fold == NO_FOLD and (number := one.image.group_number) is not None
+        else one
+        for one in images
+    ]
     old = lines_of(known.vectors, kept)
     new = [vectors for _, vectors in taught]
     vectors = {name: np.concatenate([block, *(one[name] for one in new)]) for name, block in old.items()}
