@@ -144,8 +144,8 @@ def check(
     with two labels, masks that do not match their images or labels, and published subsets that list missing
     images. Notes are not problems: an image twice in the same part, near-identical images (in training and
     test, or anywhere if there is no official test), bad images without a mask if others have one, images of
-    another shape than most, images in folders that are not read, images of 16 bits, and missing published
-    counts.
+    another shape than most, parts that lack a view, images in folders that are not read, images of 16 bits,
+    and missing published counts.
 
     Exit codes: 0 no problems, 1 problems, 2 invalid command line or folder, 3 no problems except unreadable
     images.

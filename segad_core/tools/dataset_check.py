@@ -89,6 +89,7 @@ def check_category(
     findings += _masks(ordered, inventory.facts, progress)
     findings += _unmasked(ordered)
     findings += _shapes(inventory)
+    findings += _views(inventory)
     findings += _subsets(dataset, category, samples, result.subsets)
     findings += [Finding("unread", text) for text in optional.unread(dataset, category)]
     findings.sort(key=lambda finding: list(HEADINGS).index(finding.kind))
@@ -223,6 +224,35 @@ def _shapes(inventory: Inventory) -> Iterator[Finding]:
         for shape in found[1:]:
             named = listed(quoted(shape.images))
             yield Finding("shapes", f"{in_words(shape.size)}: {named}", shape.images)
+
+
+_ADD = "Add the images, or leave these parts out"
+
+
+def _views(inventory: Inventory) -> Iterator[Finding]:
+    """One finding for all parts that lack a view that others have, or an image where views have no names."""
+    parts: dict[str, list[Sample]] = defaultdict(list)
+    for sample in inventory.samples:
+        if sample.serial:
+            parts[sample.serial].append(sample)
+    views = sorted({sample.view for images in parts.values() for sample in images} - {""})
+    if views:
+        gaps = {s: [v for v in views if v not in {one.view for one in own}] for s, own in parts.items()}
+        lacking = {serial: ", ".join(gap) for serial, gap in gaps.items() if gap}
+        what = f"a view ({', '.join(views)})"
+        remedy = f"{_ADD}; 'parts: {{missing: allow}}' in a recipe judges them by their other views"
+    else:
+        sizes = Counter(map(len, parts.values()))
+        usual, frequent = max(sizes.items(), key=lambda one: (one[1], one[0]), default=(0, 0))
+        small = {serial: own for serial, own in parts.items() if len(own) < usual}
+        lacking = {serial: f"has {len(own)}" for serial, own in small.items() if 2 * frequent > len(parts)}
+        what = f"an image ({usual} are usual)"
+        remedy = f"{_ADD}; as views have no names, a recipe judges them by the images that are there"
+    if lacking:
+        named = listed([f"{serial} ({which})" for serial, which in lacking.items()])
+        count = f"{len(lacking)} of {len(parts)} parts lack{'s' * (len(lacking) == 1)} {what}"
+        images = tuple(sample.id for serial in lacking for sample in parts[serial])
+        yield Finding("views", f"{count}: {named}. {remedy}", images)
 
 
 def _subsets(

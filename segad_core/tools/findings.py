@@ -23,12 +23,13 @@ HEADINGS = {
     "alike": "near-identical images",
     "unmasked": "bad images without a mask, although others have one",
     "shapes": "images of another shape than most",
+    "views": "parts without all views",
     "unread": "images that are not read",
     "levels": "images of 16 bits",
 }
 """The kinds of findings, in the order of the report."""
 
-NOTES = ("repeated", "alike", "unmasked", "shapes", "unread", "levels")
+NOTES = ("repeated", "alike", "unmasked", "shapes", "views", "unread", "levels")
 """The kinds that are not problems."""
 
 

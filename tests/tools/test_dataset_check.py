@@ -242,6 +242,48 @@ def _another_shape(root: Path, a: Facts) -> Found:
     return [wide, ("shapes", "40 x 48: 'a/good/3.png'", high)]
 
 
+def _as_parts(a: Facts, names: dict[str, str]) -> None:
+    """Serial and view of images; the others are parts of their own, with all views that there are."""
+    for one in a["a"]["samples"]:
+        if given := names.get(one["id"].removeprefix("a/")):
+            one["serial"], _, one["view"] = given.partition(" ")
+
+
+def _missing_views(root: Path, a: Facts) -> Found:
+    names = {"good/0.png": "S1 A", "good/1.png": "S1 B", "good/2.png": "S2 B", "bad/0.png": "S3 A"}
+    _as_parts(a, {**names, "good/3.png": "S3 A", "bad/1.png": "S3 B"})
+    text = (
+        "1 of 3 parts lacks a view (A, B): S2 (A). Add the images, or leave these parts out; "
+        "'parts: {missing: allow}' in a recipe judges them by their other views"
+    )
+    return [("views", text, ("a/good/2.png",))]
+
+
+def _fewer_images_than_usual(root: Path, a: Facts) -> Found:
+    names = {
+        "good/0.png": "S1",
+        "good/1.png": "S1",
+        "good/2.png": "S2",
+        "good/3.png": "S2",
+        "bad/0.png": "S3",
+    }
+    _as_parts(a, names)
+    text = (
+        "1 of 3 parts lacks an image (2 are usual): S3 (has 1). Add the images, or leave these parts out; "
+        "as views have no names, a recipe judges them by the images that are there"
+    )
+    return [("views", text, ("a/bad/0.png",))]
+
+
+def _an_unreadable_view(root: Path, a: Facts) -> Found:
+    _as_parts(a, {"good/0.png": "S1 A", "good/1.png": "S1 B", "bad/0.png": "S2 A", "bad/1.png": "S2 B"})
+    (root / "a/bad/1.png").write_bytes(b"torn")
+    text = "1 of 2 parts lacks a view (A, B): S2 (B). Add the images, or leave these parts out; "
+    text += "'parts: {missing: allow}' in a recipe judges them by their other views"
+    unreadable = f"{root / 'a/bad/1.png'}: is not an image that can be read"
+    return [("unreadable", unreadable, ("a/bad/1.png",)), ("views", text, ("a/bad/0.png",))]
+
+
 FAULTS: list[Callable[[Path, Facts], Found]] = [
     _fewer,
     _unpublished_part,
@@ -267,6 +309,9 @@ FAULTS: list[Callable[[Path, Facts], Found]] = [
     _subsets_unlisted,
     _contradictions,
     _another_shape,
+    _missing_views,
+    _fewer_images_than_usual,
+    _an_unreadable_view,
     _unread,
     _levels,
 ]
@@ -285,6 +330,22 @@ def test_each_kind_of_finding_is_tried(tmp_path: Path) -> None:
         root = tmp_path / str(i)
         kinds |= {kind for kind, *_ in fault(root, sound(root))}
     assert kinds == set(HEADINGS) - {"absent", "alike"}  # no category to look at; more images than here
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {},
+        {"good/0.png": "S1 A", "good/1.png": "S1 B", "bad/0.png": "S2 A", "bad/1.png": "S2 B"},
+        {"good/0.png": "S1", "good/1.png": "S2"},
+        {"good/0.png": "S1", "good/1.png": "S2", "good/2.png": "S2"},  # nothing is usual
+        {"good/0.png": "S1", "good/1.png": "S1", "good/2.png": "S1", "good/3.png": "S2", "bad/0.png": "S3"},
+    ],
+)
+def test_parts_that_lack_nothing_are_no_finding(names: dict[str, str], tmp_path: Path) -> None:
+    description = sound(tmp_path)
+    _as_parts(description, names)
+    assert not found(look(tmp_path, description))
 
 
 def test_findings_are_sorted_by_kind(tmp_path: Path) -> None:
