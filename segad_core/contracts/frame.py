@@ -67,24 +67,6 @@ class Frame:
         """How many pixels of the original a pixel of what plugins see stands for."""
         return self.shown.height * self.shown.width / (self.image.height * self.image.width)
 
-    def placed(self, whole: NDArray[Value], around: int) -> NDArray[Value]:
-        """A map (h, w) of the whole original, at any resolution, as a map (H, W) of what plugins see.
-
-        Takes the nearest pixel, so that it suits labels.
-
-        Args:
-            whole: the map.
-            around: its value in the padding.
-        """
-        result: NDArray[Value] = np.full(self.size, around, whole.dtype)
-        starts, shown, sides = self.shown[:2], self.shown[2:], zip(whole.shape, self.original, strict=True)
-        rows, columns = (
-            ((start + (np.arange(new) + 0.5) * old / new) * have / full).astype(np.intp).clip(max=have - 1)
-            for start, old, new, (have, full) in zip(starts, shown, self.image[2:], sides, strict=True)
-        )
-        result[self.image.slices()] = whole[rows[:, None], columns]
-        return result
-
 
 def frame_of(original: tuple[int, int], size: tuple[int, int], fit: Fit) -> Frame:
     """Where an image of a size lies in a frame of another; in the middle, where it is padded or cropped.

@@ -33,7 +33,7 @@ def framed(pixels: Pixels, size: Size, fit: Fit) -> tuple[Pixels, Frame | None]:
 
 
 def whole_size(original: Size, size: Size, fit: Fit) -> Size:
-    """The size at which a whole image is segmented, of which `Frame.placed` then takes what is shown.
+    """The size at which a whole image is segmented, of which the map then takes what is shown.
 
     For a padded image, that of the image itself in its frame; for a cropped one, that which it would have if
     nothing were cut off, but never more than on disk.

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from math import ceil, prod
 
-from segad_core.contracts import Detector, VectorClassifier
+from segad_core.contracts import Detector, Tiling, VectorClassifier
 from segad_core.images.geometry import MOST_SQUEEZE, squeeze
 from segad_core.recipe import Choice
+from segad_core.recipe.tiles_spec import USUAL_OVERLAP
 from segad_core.run.cells import FitTask, ScoresTask, StatisticsTask, VectorsTask, images_read
 from segad_core.run.pass_memory import images_seen
 from segad_core.scoring.tiled import works_on_tiles
+
+_LOST = ((160, 2, 2), (128, 2, 3), (96, 4, 5), (64, 6, 8), (32, 10, 15))
+"""Pixels that tiles have in common, and how many percent of its score a defect lost at most where two of them
+meet, and where four do: PatchCore on efficientnet_lite0 (`benchmarks/tiles.py`)."""
+
+_KEPT = 2
+"""Percent of a score that tiles may cost without a word."""
 
 _Task = FitTask | VectorsTask | StatisticsTask | ScoresTask
 
@@ -31,6 +40,7 @@ def tiles_in_words(tasks: Sequence[_Task]) -> list[str]:
         f"tiles: {rows} x {columns} = {count} of {height} x {width} pixels per image of {how.size[0]} x "
         f"{how.size[1]}, {passes} pass{'es' * (passes > 1)} of a network for each image"
     ]
+    lines += overlap_in_words(how.tiling)
     trained = [task for task in tasks if isinstance(task, FitTask) and not task.labels]
     if trained:
         most = max(len(task.samples) for task in trained) * count
@@ -42,6 +52,29 @@ def tiles_in_words(tasks: Sequence[_Task]) -> list[str]:
         whole = f"{how.tiles.whole[0]} x {how.tiles.whole[1]}"
         lines.append(f"whole images, shrunk to {whole}, are seen by {', '.join(small)}{warned}")
     return lines
+
+
+def overlap_in_words(tiling: Tiling) -> list[str]:
+    """What so small an overlap costs; empty if that is next to nothing."""
+    common = [
+        before + side - begin
+        for starts, side in zip(tiling.starts(), tiling.size, strict=True)
+        for before, begin in pairwise(starts)
+    ]
+    if not common:
+        return []
+    least, four = min(common), min(tiling.grid) > 1
+    lost = next(((two, of_four) for pixels, two, of_four in _LOST if least >= pixels), None)
+    percent = (lost or _LOST[-1][1:])[four]
+    if lost and percent <= _KEPT:
+        return []
+    where = f"where {'four' if four else 'two'} of them meet"
+    return [
+        f"neighbouring tiles have {least} pixels in common: a defect {where} lost "
+        f"{'up to' if lost else 'more than'} {percent}% of its score (measured with patchcore on "
+        f"efficientnet_lite0), and up to {_KEPT}% with {USUAL_OVERLAP} pixels, which tiles of "
+        f"{2 * USUAL_OVERLAP} and more have by default"
+    ]
 
 
 def tiles_seen(task: _Task) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.contracts import IGNORED, Box, Frame, ImageBatch, MapQuality, Segmenter
+from segad_core.contracts.frame import Value
 from segad_core.contracts.images import of_image
 from segad_core.images import resize
 from segad_core.images.frames import whole_size
@@ -36,17 +37,17 @@ def maps_in_frames(segmenter: Segmenter, batch: ImageBatch) -> Maps:
     Padding is in no segment.
     """
     found: dict[int, Maps] = {}
-    placed = whole_images(batch)
-    for frame, places, whole in placed:
+    each = whole_images(batch)
+    for frame, places, whole in each:
         maps = np.asarray(segmenter.segment(whole))
         if maps.dtype != np.uint8 or maps.shape[1:] != whole.pixels.shape[1:3] or not len(maps):
             return maps  # told as what breaks the contract
-        if len(maps) == 1 and len(placed) == 1:
-            return frame.placed(maps[0], IGNORED)[None]
+        if len(maps) == 1 and len(each) == 1:
+            return placed(frame, maps[0], IGNORED)[None]
         if len(maps) not in (1, len(places)):
             return maps
         for i, place in enumerate(places):
-            found[place] = frame.placed(of_image(maps, i), IGNORED)
+            found[place] = placed(frame, of_image(maps, i), IGNORED)
     return np.stack([found[place] for place in range(len(batch))])
 
 
@@ -61,7 +62,7 @@ def maps_of_overview(segmenter: Segmenter, batch: ImageBatch) -> Maps:
     if len(maps) == 1 and len(set(boxes)) == 1:
         boxes = boxes[:1]
     whole = [Frame(size, size, Box(0, 0, *size), box) for box in boxes]  # all of it is shown, stretched
-    return np.stack([one.placed(of_image(maps, i), IGNORED) for i, one in enumerate(whole)])
+    return np.stack([placed(one, of_image(maps, i), IGNORED) for i, one in enumerate(whole)])
 
 
 def quality_in_frames(segmenter: Segmenter, batch: ImageBatch) -> Sequence[MapQuality] | None:
@@ -73,6 +74,26 @@ def quality_in_frames(segmenter: Segmenter, batch: ImageBatch) -> Sequence[MapQu
             return quality
         found |= dict(zip(places, quality, strict=True))
     return [found[place] for place in range(len(batch))]
+
+
+def placed(frame: Frame, whole: NDArray[Value], around: int) -> NDArray[Value]:
+    """A map (h, w) of a whole image as on disk, at any resolution, as a map (H, W) of what plugins see of it.
+
+    Takes the nearest pixel, so that it suits labels.
+
+    Args:
+        frame: where the image lies.
+        whole: the map.
+        around: its value in the padding.
+    """
+    result: NDArray[Value] = np.full(frame.size, around, whole.dtype)
+    starts, shown, sides = frame.shown[:2], frame.shown[2:], zip(whole.shape, frame.original, strict=True)
+    rows, columns = (
+        ((start + (np.arange(new) + 0.5) * old / new) * have / full).astype(np.intp).clip(max=have - 1)
+        for start, old, new, (have, full) in zip(starts, shown, frame.image[2:], sides, strict=True)
+    )
+    result[frame.image.slices()] = whole[rows[:, None], columns]
+    return result
 
 
 def _whole(batch: ImageBatch, frame: Frame, places: Sequence[int]) -> ImageBatch:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from segad_core.contracts import Component, Detector, ImageBatch, Tile, VectorClassifier, Vectors, optional
 from segad_core.contracts.images import of_image
 from segad_core.images.image_set import Preprocessing
+from segad_core.scoring.blending import weights
 
 Maps = NDArray[np.float32]
 Scores = NDArray[np.float64] | None
@@ -77,7 +78,7 @@ def blended(
         for key, make in makers.items():
             found, score = make(part)
             for tile, own in zip(tiles, found, strict=True):
-                maps[key][i][tile.slices()] += tiling.weights(tile) * own
+                maps[key][i][tile.slices()] += weights(tiling, tile) * own
             if score is not None:
                 highest = scores.setdefault(key, np.full(len(batch), -np.inf))
                 highest[i] = max(highest[i], score.max())

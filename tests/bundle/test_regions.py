@@ -26,6 +26,7 @@ from segad_core.errors import BundleError, RecipeError
 from segad_core.images import resize
 from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
+from segad_core.scoring.framed import placed
 from segad_core.scoring.highest import highest, limits_of
 from segad_core.scoring.segments import SegmentOrder
 
@@ -88,7 +89,7 @@ def test_a_box_covers_what_its_pixels_show(
     assert found.top >= 0 and found.top + found.height <= original[0]
     assert found.left >= 0 and found.left + found.width <= original[1]
     numbers = np.arange(original[0] * original[1], dtype=np.int64).reshape(original)
-    shown = frame.placed(numbers, -1)[box.slices()]
+    shown = placed(frame, numbers, -1)[box.slices()]
     inside = set(numbers[found.slices()].ravel().tolist())
     assert set(shown[shown >= 0].tolist()) <= inside
 

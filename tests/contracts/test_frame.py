@@ -1,8 +1,7 @@
-"""Where images and masks lie once they are padded or cropped, by hand and for any size."""
+"""Where images lie once they are padded or cropped, by hand and for any size."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,22 +36,6 @@ def test_where_an_image_lies(
     assert (frame.shown, frame.image) == (Box(*shown), Box(*image))
 
 
-def test_a_padded_mask_by_hand() -> None:
-    frame = frame_of((2, 4), (6, 4), "pad")
-    mask = np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.uint8)
-    placed = frame.placed(mask, 255)
-    assert placed.tolist() == [[255] * 4, [255] * 4, [1, 2, 3, 4], [5, 6, 7, 8], [255] * 4, [255] * 4]
-
-
-def test_a_cropped_mask_by_hand() -> None:
-    """Of 8 columns, the middle 4 are shown; a mask at half the resolution is cut at the same place."""
-    frame = frame_of((4, 8), (4, 4), "crop")
-    full = np.arange(32, dtype=np.uint8).reshape(4, 8)
-    assert frame.placed(full, 0).tolist() == full[:, 2:6].tolist()
-    half = np.array([[0, 1, 2, 3], [4, 5, 6, 7]], np.uint8)
-    assert frame.placed(half, 0).tolist() == [[1, 1, 2, 2]] * 2 + [[5, 5, 6, 6]] * 2
-
-
 def test_padding_is_told_once_where_images_are_alike() -> None:
     wide, high = frame_of((2, 4), (4, 4), "pad"), frame_of((4, 2), (4, 4), "pad")
     assert padding([wide, wide]).tolist() == [[[True] * 4, [False] * 4, [False] * 4, [True] * 4]]  # type: ignore[union-attr]
@@ -78,18 +61,3 @@ def test_boxes_lie_inside_and_keep_the_ratio(
     else:
         assert frame.image == (0, 0, *size)
         assert frame.shown.height == height or frame.shown.width == width
-
-
-@given(SIDE, SIDE, SIZE, st.sampled_from(["stretch", "pad", "crop"]), st.integers(1, 3))
-def test_a_mask_at_any_resolution_lies_where_the_image_lies(
-    height: int, width: int, size: tuple[int, int], fit: Fit, times: int
-) -> None:
-    """Labels that name their pixel: each comes from where the frame shows that pixel."""
-    frame = frame_of((height, width), size, fit)
-    rows = np.repeat(np.arange(height * times), width).reshape(-1, width)
-    placed = frame.placed(rows, -1)
-    top, left, high, wide = frame.image
-    inside = placed[top : top + high, left : left + wide]
-    assert (placed == -1).sum() == placed.size - inside.size
-    centres = frame.shown.top + (np.arange(high) + 0.5) * frame.shown.height / high
-    assert (np.abs((inside[:, 0] + 0.5) / times - centres) <= 0.5 / times + 1e-6).all()

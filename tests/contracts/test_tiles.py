@@ -1,15 +1,12 @@
-"""Tiles by hand, and that maps of tiles become one map without seams whatever their number."""
+"""Where tiles lie, by hand and for any size."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from segad_core.contracts import Tiles, Tiling
-from segad_core.contracts.tiles import tile_starts
 
 
 @st.composite
@@ -23,71 +20,16 @@ def tiling_of(image: tuple[int, int], size: tuple[int, int], overlap: float) -> 
     return Tiling(image, Tiles(size, overlap, 100, size), 4)
 
 
-def blended(tiling: Tiling, whole: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A map, cut and put together again."""
-    result = np.zeros(tiling.image, np.float32)
-    for tile in tiling.tiles():
-        result[tile.slices()] += tiling.weights(tile) * whole[tile.slices()]
-    return result
-
-
-def test_where_tiles_begin_by_hand() -> None:
-    assert tile_starts(256, 256, 0.25) == (0,)
-    assert tile_starts(512, 256, 0.25) == (0, 192, 256)
-    assert tile_starts(640, 256, 0.25) == (0, 192, 384)
-    assert tile_starts(300, 256, 0.5) == (0, 44)
-    assert tile_starts(20, 10, 0.25) == (0, 7, 10)  # too small for a grid
-    assert len(tile_starts(8192, 256, 0.25)) == 43 and len(tile_starts(4190, 256, 0.25)) == 22
-
-
 def test_tiles_row_by_row_by_hand() -> None:
     tiling = tiling_of((256, 640), (256, 256), 0.25)
     assert tiling.grid == (1, 3)
     assert [(t.number, t.top, t.left) for t in tiling.tiles()] == [(0, 0, 0), (1, 0, 192), (2, 0, 384)]
 
 
-def test_weights_by_hand() -> None:
-    """An overlap of 64: 1 for its first 16 columns, 0 for its last 16, and half of each in the middle."""
-    tiling = tiling_of((256, 448), (256, 256), 0.25)
-    left, right = (tiling.weights(tile) for tile in tiling.tiles())
-    assert (left[:, :208] == 1).all() and (left[:, 240:] == 0).all()
-    assert left[7, 223] == pytest.approx(1 - left[7, 224]) and 0.5 < left[7, 223] < 0.53
-    ramp = np.sin(np.pi / 2 * (np.arange(32) + 0.5) / 32) ** 2
-    np.testing.assert_allclose(right[0, 16:48], ramp, atol=1e-6)
-
-
-@given(tilings())
-def test_weights_are_a_partition_of_unity(tiling: Tiling) -> None:
-    tiles = tiling.tiles()
-    assert len(tiles) == tiling.grid[0] * tiling.grid[1]
-    total = np.zeros(tiling.image, np.float64)
-    for tile in tiles:
-        weights = tiling.weights(tile)
-        assert weights.shape == tiling.size and weights.min() >= 0 and weights.max() <= 1
-        total[tile.slices()] += weights
-    np.testing.assert_allclose(total, 1, atol=1e-6)
-
-
 @given(tilings())
 def test_tiles_overlap_and_cover_everything(tiling: Tiling) -> None:
     for axis in (0, 1):
-        starts = tile_starts(tiling.image[axis], tiling.size[axis], tiling.wanted.overlap)
+        starts = tiling.starts()[axis]
         assert starts[0] == 0 and starts[-1] + tiling.size[axis] == tiling.image[axis]
         strides = np.diff(starts)
         assert (strides > 0).all() and (strides <= tiling.size[axis] * (1 - tiling.wanted.overlap)).all()
-
-
-@given(tilings(), st.integers(0, 2**32 - 1))
-def test_a_map_that_is_cut_and_blended_is_the_same(tiling: Tiling, seed: int) -> None:
-    whole = np.random.default_rng(seed).random(tiling.image, np.float32)
-    np.testing.assert_allclose(blended(tiling, whole), whole, rtol=1e-6)
-
-
-def test_a_smooth_difference_between_tiles_leaves_no_step() -> None:
-    """One tile's map is 1, the other's 0: the blend never jumps by more than the steepest of its ramp."""
-    tiling = tiling_of((64, 256), (64, 160), 0.4)
-    (first, _) = tiling.tiles()
-    blend = np.zeros(tiling.image, np.float32)
-    blend[first.slices()] = tiling.weights(first)
-    overlap = 160 - 96
-    assert np.abs(np.diff(blend[0])).max() <= np.pi / 2 / (overlap / 2) + 1e-6

@@ -8,9 +8,11 @@ import pytest
 from builders import write_recipe
 
 from segad_core.base.decoding import Decoding
+from segad_core.contracts import Tiling
 from segad_core.errors import RecipeError
 from segad_core.plugins.registry import Registry
 from segad_core.recipe import Recipe, load_recipe
+from segad_core.recipe.tiles_spec import TilesSpec
 
 
 def loaded(folder: Path, image: str) -> Recipe:
@@ -52,3 +54,39 @@ def test_what_it_cannot_say(tmp_path: Path, image: str, fact: str) -> None:
     with pytest.raises(RecipeError, match=r"tiny\.yaml:4: image") as caught:
         loaded(tmp_path, image)
     assert fact in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("size", "overlap", "pixels"),
+    [
+        ((256, 256), 0.5, 128),
+        ((320, 320), 0.5, 160),
+        ((384, 384), 0.416, 160),
+        ((512, 512), 0.312, 160),
+        ((512, 1024), 0.312, 160),
+        ((1000, 1000), 0.16, 168),  # tiles begin at multiples of 32
+        ((2048, 2048), 0.1, 224),
+        ((32, 4096), 0.5, 16),
+    ],
+)
+def test_tiles_overlap_by_160_pixels_where_their_size_allows_it(
+    size: tuple[int, int], overlap: float, pixels: int
+) -> None:
+    spec = TilesSpec(size=size)
+    assert spec.overlap == overlap and spec.model_dump()["overlap"] == overlap
+    (first, second, *_), _ = Tiling((4 * size[0], size[1]), spec.plain(), 1).starts()
+    assert first + size[0] - second == pixels
+
+
+def test_an_overlap_that_is_given_stays(tmp_path: Path) -> None:
+    recipe = loaded(tmp_path, ", tiles: {size: [32, 32], overlap: 0.375}")
+    assert "overlap: 0.375" in recipe.resolved()
+    without = loaded(tmp_path, ", tiles: {size: [32, 32]}")
+    assert "overlap: 0.5" in without.resolved()
+
+
+@pytest.mark.parametrize("tiles", ["{size: [32]}", "{size: [1, 1]}", "{}", "{size: [32, 32], overlap: 0.6}"])
+def test_tiles_that_are_wrong_are_told_once(tmp_path: Path, tiles: str) -> None:
+    with pytest.raises(RecipeError, match=r"image\.tiles") as caught:
+        loaded(tmp_path, f", tiles: {tiles}")
+    assert ("overlap" in str(caught.value)) == ("overlap" in tiles)

@@ -18,9 +18,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segad_core.bundle.runtime.bundle import Bundle
-from segad_core.contracts import Detector, ImageBatch, ImageSet, Run, VectorClassifier, Vectors
+from segad_core.contracts import (
+    Detector,
+    ImageBatch,
+    ImageSet,
+    Run,
+    Tiles,
+    Tiling,
+    VectorClassifier,
+    Vectors,
+)
 from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
+from segad_core.run.tile_costs import overlap_in_words
 
 SPLIT = {"seeds": [0], "test": {"good": 3, "bad": 2}, "detectors": {"good": 3}}
 ROWS = [
@@ -225,12 +235,37 @@ def test_check_says_what_tiles_cost(home: Path) -> None:
     result = segad("check", recipe, "--store", home / "store")
     text = " ".join(said(result).split())
     assert "tiles: 2 x 3 = 6 of 32 x 32 pixels per image of 48 x 80, 2 passes of a network for each" in text
+    assert "tiles have 8 pixels in common: a defect where four of them meet lost more than 15%" in text
     assert "tiles to train detectors on: 10 of 18" in text
     assert "whole images, shrunk to 32 x 32, are seen by levels, squeezed 1.67 to 1: set tiles.whole" in text
     assert "1 passes, 3 images in all (10 tiles)" in text
     assert "1 passes, 10 images in all (60 tiles)" in text
     plain = said(segad("check", write(home, tiles=None), "--store", home / "store"))
     assert "tiles" not in plain
+
+
+@pytest.mark.parametrize(
+    ("image", "size", "overlap", "pixels", "percent"),
+    [
+        ((512, 512), 256, 0.25, 64, "up to 8%"),
+        ((256, 512), 256, 0.25, 64, "up to 6%"),  # four never meet
+        ((256, 512), 256, 0.375, 96, "up to 4%"),
+        ((512, 512), 256, 0.5, 128, "up to 3%"),
+        ((256, 512), 256, 0.5, 128, None),
+        ((640, 640), 384, 0.416, 160, None),
+        ((512, 512), 512, 0.1, 0, None),  # a single tile
+        ((128, 128), 64, 0.3, 32, "up to 15%"),
+        ((128, 128), 32, 0.5, 16, "more than 15%"),
+    ],
+)
+def test_an_overlap_that_costs_some_of_a_score_is_told(
+    image: tuple[int, int], size: int, overlap: float, pixels: int, percent: str | None
+) -> None:
+    said = overlap_in_words(Tiling(image, Tiles((min(size, image[0]), size), overlap, 1, image), 8))
+    assert len(said) == (percent is not None)
+    for line in said:
+        assert f"{percent} of its score" in line and f"have {pixels} pixels" in line
+        assert ("where four" in line) == (image[0] > size)
 
 
 def test_tiles_larger_than_the_image_are_refused(home: Path) -> None:
