@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.contracts import DefectGenerator, Detector, ImageBatch
+from segad_core.contracts import DefectGenerator, Detector, ImageBatch, Vectors
 from segad_core.scoring.defects import with_defects
 from segad_core.scoring.ignored import levelled
 from segad_core.scoring.segmentation import NamedSegmenter, SegmentedBatch
 from segad_core.scoring.statistics import MapStatistics, checked_maps, maps_of_tiles
+from segad_core.scoring.tiled import Describe
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,13 @@ class ScoredBatch:
         maps: (N, H, W) by detector; what is ignored has the lowest value of the rest.
         values: (N, columns) for each of the pass's statistics, in their order.
         segments: by segmenter.
+        vectors: of whole images, by describer.
     """
 
     maps: Mapping[str, NDArray[np.float32]]
     values: Sequence[NDArray[np.float64]]
     segments: Mapping[NamedSegmenter, SegmentedBatch]
+    vectors: Mapping[str, Vectors]
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,14 @@ class ScoringPass:
     statistics: Sequence[MapStatistics] = ()
     defects: GeneratedDefects | None = None
 
-    def score(self, batch: ImageBatch) -> ScoredBatch:
+    def score(
+        self, batch: ImageBatch, describers: Mapping[str, Describe] = MappingProxyType({})
+    ) -> ScoredBatch:
         """Scores a batch.
+
+        Args:
+            batch: the images.
+            describers: what else reads them, or their tiles, in the same pass of the encoder.
 
         Raises:
             SegadError: a plugin breaks its contract; names the image and the plugin.
@@ -83,7 +93,8 @@ class ScoringPass:
         if self.defects:
             labels = segments[self.defects.segmenter].maps
             shown = with_defects(batch, labels, self.defects.generators, self.defects.seed)
-        maps = {key: levelled(found, batch.ignored) for key, found in self._maps(shown).items()}
+        found, vectors = self._read(shown, describers)
+        maps = {key: levelled(one, batch.ignored) for key, one in found.items()}
         values = [
             s.compute(
                 self.detectors[s.detector].detector,
@@ -93,10 +104,14 @@ class ScoringPass:
             )
             for s in self.statistics
         ]
-        return ScoredBatch(maps, values, segments)
+        return ScoredBatch(maps, values, segments, vectors)
 
-    def _maps(self, batch: ImageBatch) -> dict[str, NDArray[np.float32]]:
-        """The detectors' maps of whole images; in tiles, each pass of the encoder serves all detectors."""
+    def _read(
+        self, batch: ImageBatch, describers: Mapping[str, Describe]
+    ) -> tuple[Mapping[str, NDArray[np.float32]], Mapping[str, Vectors]]:
+        """The maps and the vectors of whole images."""
         if batch.tiling:
-            return maps_of_tiles({key: (d.name, d.detector) for key, d in self.detectors.items()}, batch)
-        return {key: checked_maps(d.detector, batch, d.name) for key, d in self.detectors.items()}
+            named = {key: (d.name, d.detector) for key, d in self.detectors.items()}
+            return maps_of_tiles(named, batch, describers)
+        maps = {key: checked_maps(d.detector, batch, d.name) for key, d in self.detectors.items()}
+        return maps, {key: describe(batch) for key, describe in describers.items()}

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.parallel import in_order
-from segad_core.contracts import Detector, Feature, ImageBatch, SegmentValues, optional
+from segad_core.contracts import Detector, Feature, ImageBatch, SegmentValues, Vectors, optional
 from segad_core.errors import PluginError
 from segad_core.scoring.finite import check_finite
 from segad_core.scoring.ignored import whole_order
 from segad_core.scoring.layout import IMAGE
 from segad_core.scoring.segmentation import NamedSegmenter, SegmentedBatch
-from segad_core.scoring.tiled import Maps, blended
+from segad_core.scoring.tiled import Describe, Maps, blended
 
 Columns = list[tuple[str, str]]
 """The segment and the statistic of each column."""
@@ -39,8 +39,10 @@ def checked_maps(detector: Detector, batch: ImageBatch, name: str) -> NDArray[np
     return maps
 
 
-def maps_of_tiles(detectors: Mapping[str, tuple[str, Detector]], batch: ImageBatch) -> dict[str, Maps]:
-    """Anomaly maps (N, H, W) of images in tiles, by the key of each named detector.
+def maps_of_tiles(
+    detectors: Mapping[str, tuple[str, Detector]], batch: ImageBatch, describers: Mapping[str, Describe]
+) -> tuple[dict[str, Maps], dict[str, Vectors]]:
+    """Anomaly maps (N, H, W) of images in tiles, by the key of each named detector, and their vectors.
 
     Detectors that know images by name have maps of whole images. The scores of detectors that have their own
     idea of one stay with the batch.
@@ -50,9 +52,10 @@ def maps_of_tiles(detectors: Mapping[str, tuple[str, Detector]], batch: ImageBat
     """
     whole = {key: one for key, one in detectors.items() if optional.knows_images_by_name(type(one[1]))}
     makers = {key: partial(_of_tiles, *one) for key, one in detectors.items() if key not in whole}
-    maps, scores = blended(batch, makers)
+    maps, scores, vectors = blended(batch, makers, describers)
     batch.memo["scores of tiles"] = {detectors[key][1]: own for key, own in scores.items()}
-    return maps | {key: checked_maps(detector, batch, name) for key, (name, detector) in whole.items()}
+    maps |= {key: checked_maps(detector, batch, name) for key, (name, detector) in whole.items()}
+    return maps, vectors
 
 
 def _of_tiles(name: str, detector: Detector, tiles: ImageBatch) -> tuple[Maps, NDArray[np.float64] | None]:

@@ -14,6 +14,10 @@ from segad_core.scoring.blending import weights
 
 Maps = NDArray[np.float32]
 Scores = NDArray[np.float64] | None
+Describe = Callable[[ImageBatch], Vectors]
+Blocks = dict[str, list[NDArray[np.float32]]]
+"""The vectors of an image's tiles, in blocks, by name."""
+
 Chunk = tuple[int, Sequence[Tile], ImageBatch]
 """The place of an image, some of its tiles, and these as a batch."""
 
@@ -61,19 +65,25 @@ def _is_inspected(batch: ImageBatch, i: int, tile: Tile) -> bool:
 
 
 def blended(
-    batch: ImageBatch, makers: Mapping[str, Callable[[ImageBatch], tuple[Maps, Scores]]]
-) -> tuple[dict[str, Maps], dict[str, NDArray[np.float64]]]:
-    """Maps (N, H, W) of whole images by maker, and the highest score of each image's tiles, if they have any.
+    batch: ImageBatch,
+    makers: Mapping[str, Callable[[ImageBatch], tuple[Maps, Scores]]],
+    describers: Mapping[str, Describe],
+) -> tuple[dict[str, Maps], dict[str, NDArray[np.float64]], dict[str, Vectors]]:
+    """Maps (N, H, W) of whole images by maker, the highest score of each image's tiles, if they have any, and
+    vectors of whole images by describer: of each value of a tile's vector, its mean and its maximum.
+
+    The encoder's pass over some tiles serves all makers and describers.
 
     Args:
         batch: of images that are divided into tiles.
-        makers: each gives the maps (n, h, w) and the scores (n,) of tiles; the encoder's pass over some tiles
-            serves all of them.
+        makers: each gives the maps (n, h, w) and the scores (n,) of tiles.
+        describers: each gives the vectors of tiles.
     """
     tiling = batch.tiling
     assert tiling is not None
     maps = {key: np.zeros((len(batch), *tiling.image), np.float32) for key in makers}
     scores: dict[str, NDArray[np.float64]] = {}
+    blocks: dict[str, list[Blocks]] = {key: [{} for _ in range(len(batch))] for key in describers}
     for i, tiles, part in chunks(batch):
         for key, make in makers.items():
             found, score = make(part)
@@ -82,15 +92,19 @@ def blended(
             if score is not None:
                 highest = scores.setdefault(key, np.full(len(batch), -np.inf))
                 highest[i] = max(highest[i], score.max())
-    return maps, scores
+        for key, describe in describers.items():
+            for name, block in describe(part).items():
+                blocks[key][i].setdefault(name, []).append(block)
+    return maps, scores, {key: _pooled(rows) for key, rows in blocks.items()}
 
 
-def pooled(batch: ImageBatch, describe: Callable[[ImageBatch], Vectors]) -> Vectors:
+def pooled(batch: ImageBatch, describe: Describe) -> Vectors:
     """Vectors of whole images: for each value of a tile's vector, its mean and its maximum over the tiles."""
-    rows: list[dict[str, list[NDArray[np.float32]]]] = [{} for _ in range(len(batch))]
-    for i, _, part in chunks(batch):
-        for name, block in describe(part).items():
-            rows[i].setdefault(name, []).append(block)
+    _, _, vectors = blended(batch, {}, {"these": describe})
+    return vectors["these"]
+
+
+def _pooled(rows: Sequence[Blocks]) -> Vectors:
     found: dict[str, list[NDArray[np.float32]]] = {}
     for own in rows:
         for name, blocks in own.items():

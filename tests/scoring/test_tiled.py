@@ -137,6 +137,28 @@ def test_one_pass_of_the_encoder_serves_all_detectors(batch: int, passes: int) -
     assert len(seen) == (passes if passes == 1 else 2 * passes)  # a classifier's, where memory allows it
 
 
+@pytest.mark.parametrize("batch", [4, 16])
+def test_one_pass_of_the_encoder_serves_vectors_beside_detectors(batch: int) -> None:
+    seen = []
+
+    def encode(pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        seen.append(pixels[:, 0, :2, 0].astype(np.float32))
+        return {"layer": seen[-1]}
+
+    def describe(part: ImageBatch) -> dict[str, NDArray[np.float32]]:
+        return {"x": np.asarray(part.features()["layer"])}
+
+    images, scoring = [noise(1), noise(2)], ScoringPass({"a": NamedDetector("a", Reader(1.0))})
+    scored = scoring.score(batch_of(*images, batch=batch, encode=encode), {"c": describe})
+    assert sum(len(tiles) for tiles in seen) == 12 and len(seen) == {4: 4, 16: 2}[batch]
+    alone = batch_of(*images, batch=batch, encode=encode)
+    assert scored.vectors["c"]["x"].tobytes() == pooled(alone, describe)["x"].tobytes()
+    assert scored.maps["a"].tobytes() == scoring.score(alone).maps["a"].tobytes()
+    corners = images[0][::64][:2][:, [0, 1, 96, 97, 192, 193]].reshape(6, 2)  # the first pixels of each tile
+    expected = [*corners.mean(axis=0), *corners.max(axis=0)]
+    assert scored.vectors["c"]["x"][0].tolist() == pytest.approx(expected)
+
+
 def test_tiles_of_which_nothing_is_inspected_are_left_out() -> None:
     """The left column of tiles begins with 128 ignored columns; what is ignored has no maximum."""
     ignored = np.zeros((1, 192, 320), np.bool_)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,6 @@ from segad_core.contracts import (
     Sample,
     Segmenter,
     VectorClassifier,
-    Vectors,
     optional,
 )
 from segad_core.contracts.segmenter import IGNORE
@@ -122,16 +122,19 @@ class TrainedPipeline:
         count = len(batch)
         if self.ignored is not None:
             batch = batch.ignoring(self.ignored(batch))
-        vectors: dict[str, Vectors] = {}
-        seen = (vectors, batch.pixels, batch.ignored)
-        given: list[NDArray[np.float64]] = []
-        for name, classifier in self.classifiers.items():
-            if isinstance(classifier, VectorClassifier):
-                vectors[name] = checked_vectors(classifier, batch, name)
-                given.append(judged(classifier, vectors[name], batch.samples, name))
-            else:
-                given.append(checked_scores(classifier, batch, name))
-        scored = self.scoring.score(batch)
+        describers = {
+            name: partial(checked_vectors, one, name=name)
+            for name, one in self.classifiers.items()
+            if isinstance(one, VectorClassifier)
+        }
+        scored = self.scoring.score(batch, describers)
+        seen = (dict(scored.vectors), batch.pixels, batch.ignored)
+        given = [
+            judged(one, scored.vectors[name], batch.samples, name)
+            if isinstance(one, VectorClassifier)
+            else checked_scores(one, batch, name)
+            for name, one in self.classifiers.items()
+        ]
         if self.segad is None:
             alone = given or scored.values
             return Scored(alone[0][:, 0], np.empty((count, 0)), scored.maps, None, [""] * count, *seen)
