@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,9 @@ Bayer = Literal["RGGB", "BGGR", "GRBG", "GBRG"]
 """The colours of the first two pixels of the first two rows of a camera's sensor."""
 Value = Annotated[int, Field(ge=0, le=WHITE)]
 Page = Annotated[int, Field(ge=1, le=MOST_PAGES)]
+VIEWS: Final = "views"
+"""In place of a page: each page is an image of its own, a view of the part."""
+PageChoice = Page | Literal["views"]
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,18 @@ class Decoding:
         window: the values that become black and white, in images of 8 and of 16 bits, instead of 0 and white;
             what lies outside is cut off.
         bayer: the pattern of raw images; None for images that are not mosaics.
-        page: of TIFF files, from 1; None for files with a single page.
+        page: of TIFF files, from 1; None for files with a single page; `views` where each image says itself
+            which page of its file it is.
     """
 
     white: int = WHITE
     window: tuple[int, int] | None = None
     bayer: Bayer | None = None
-    page: int | None = None
+    page: int | Literal["views"] | None = None
+
+    def of_page(self, page: int | None) -> Decoding:
+        """For an image that is a page of its file; itself for one that says nothing of pages."""
+        return self if page is None else replace(self, page=page)
 
     def plain(self) -> dict[str, Any]:
         """As plain data for keys: `white`, and whatever else is set."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 
 from segad_core.base.text import listed
 from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.divided import divided
 from segad_core.bundle.runtime.part_judge import LATER
 from segad_core.bundle.runtime.part_names import PartNames
 from segad_core.cli.out import say
@@ -38,18 +38,21 @@ def passes(bundle: Bundle, images: Iterable[str], piped: bool, results: Results 
         yield Pass(results.left(images, piped))
         yield Pass(results.again())
         return
-    resumed = _Resumed(names, results)
+    unused = dict[str, list[int]]()
+    images, resumed = divided(names, images, unused.__setitem__), _Resumed(names, results)
     if piped:
         if not names.rule.views:
             say(f"note: views have no names, so a part is judged once {LATER} others have begun", err=True)
         least = dict[str, int]()
         yield Pass(resumed.among(images, least), least=least)
         resumed.tell()
+        _tell_unused(unused)
         return
     parts = resumed.left(names.grouped(images))
     if names.rule.views and names.rule.verdict == "worst":  # otherwise the part is UNKNOWN, with this reason
         _tell_doubled(names, parts)
     resumed.tell()
+    _tell_unused(unused)
     expected = {serial: len(paths) for serial, paths in parts.items()}
     new = [serial for serial in parts if results.judged(serial) is None]
     before = [serial for serial in parts if results.judged(serial) is not None]
@@ -115,14 +118,14 @@ class _Resumed:
                 if len(there) < len(rests_on.keys() - named):
                     self.gone[serial] = None
                 return []
-            if old.stands(place for place, one in rests_on.items() if Path(one).is_file()):
+            if old.stands(place for place, one in rests_on.items() if self.names.is_there(one)):
                 self.standing[serial] = None
                 return []
             self.more[serial] = None
         return [*paths, *there]
 
     def _shows(self, image: str, serial: str) -> bool:
-        return Path(image).is_file() and self.names.of(image).unit == serial
+        return self.names.is_there(image) and self.names.of(image).unit == serial
 
     def tell(self) -> None:
         """Notes what became of verdicts whose images are not those that are there now."""
@@ -152,5 +155,16 @@ def _tell_doubled(names: PartNames, parts: Mapping[str, Sequence[str]]) -> None:
         say(
             f"note: {len(doubled):,} part{several} several images of a view, all of which count: "
             f"{listed(doubled)}",
+            err=True,
+        )
+
+
+def _tell_unused(unused: Mapping[str, Sequence[int]]) -> None:
+    """Notes which files have pages that are left out, and which."""
+    if unused:
+        several = "s have" if len(unused) > 1 else " has"
+        files = [f"{file} (page {', '.join(map(str, pages[:5]))})" for file, pages in unused.items()]
+        say(
+            f"note: {len(unused):,} file{several} pages that the bundle does not use: {listed(files)}",
             err=True,
         )

@@ -52,6 +52,8 @@ class Sample:
         serial: the part that it shows, where there may be several images of one part. Like a group, it is
             compared within the category.
         view: which of the part's views it shows: the camera, the face or the exposure.
+        page: of its TIFF file, from 1; None for the only one, or that of the recipe. Data sets leave it out:
+            segad divides files into pages where a recipe says `image.page: views`.
     """
 
     id: str
@@ -64,6 +66,7 @@ class Sample:
     group: str = ""
     serial: str = ""
     view: str = ""
+    page: int | None = None
 
     @property
     def stratum(self) -> str:

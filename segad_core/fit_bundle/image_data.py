@@ -25,6 +25,17 @@ GOLDEN_IMAGES = 3
 """Good images, and as many bad ones, in a bundle's self-test."""
 
 
+def golden_file(sample: Sample, contents: dict[str, Content]) -> str:
+    """The name of an image's file among the golden ones of a bundle; pages of one file share it."""
+    if sample.page is not None:
+        for name, path in contents.items():
+            if path == sample.path:
+                return name
+    name = f"golden/{len(contents)}{sample.path.suffix.lower()}"
+    contents[name] = sample.path
+    return name
+
+
 @dataclass(frozen=True)
 class ImageData:
     """The images of a category, by id, and what a bundle keeps of them.
@@ -73,11 +84,12 @@ class ImageData:
             order = places[np.argsort(calibration.scores[places], kind="stable")]
             steps = np.linspace(0, len(order) - 1, min(GOLDEN_IMAGES, len(order))).round().astype(int)
             for i in order[steps].tolist():
-                path, image = self.samples[ids[i]].path, calibration.images[i]
-                name = f"golden/{len(listed)}{path.suffix.lower()}"
-                contents[name] = path
+                sample, image = self.samples[ids[i]], calibration.images[i]
+                name = golden_file(sample, contents)
                 score = float(calibration.scores[i])
-                listed.append(Golden(file=name, digest=image.digest, label=image.label, score=score))
+                listed.append(
+                    Golden(file=name, digest=image.digest, label=image.label, score=score, page=sample.page)
+                )
         contents[GOLDEN] = golden_json(listed)
         return contents
 

@@ -9,7 +9,7 @@ from segad_core.bundle.format.limits import MOST_GOLDEN, MOST_IMAGE
 from segad_core.bundle.format.tables import GOLDEN, Golden, golden_json
 from segad_core.bundle.format.writing import Content
 from segad_core.contracts import Sample
-from segad_core.fit_bundle.image_data import GOLDEN_IMAGES, ImageData
+from segad_core.fit_bundle.image_data import GOLDEN_IMAGES, ImageData, golden_file
 from segad_core.operate.image_table import Image, ImageTable
 from segad_core.operate.parts import part_digest
 from segad_core.run.cells import RowTask
@@ -53,8 +53,7 @@ class PartData(ImageData):
             steps = np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int)
             for i in order[steps].tolist():
                 for sample in shown[i]:
-                    name = f"golden/{len(listed)}{sample.path.suffix.lower()}"
-                    contents[name] = sample.path
+                    name = golden_file(sample, contents)
                     listed.append(
                         Golden(
                             file=name,
@@ -63,6 +62,7 @@ class PartData(ImageData):
                             score=float(calibration.scores[i]),
                             serial=in_one_line(sample.serial),
                             view=in_one_line(sample.view),
+                            page=sample.page,
                         )
                     )
         contents[GOLDEN] = golden_json(listed)

@@ -7,6 +7,7 @@ import logging
 from segad_core.contracts import Dataset, PartPattern
 from segad_core.contracts.part_pattern import part_pattern
 from segad_core.errors import RecipeError
+from segad_core.images.pages import page_view
 from segad_core.operate.parts import PartRule
 from segad_core.recipe import Recipe
 from segad_core.run.cells import RowTask
@@ -43,10 +44,13 @@ def _check(text: str, parts: Parts) -> None:
     images = [sample for part in parts.by_serial.values() for sample in part.images]
     for sample in images:
         found = pattern.find_at_end(sample.path.as_posix())
+        if found is not None and sample.page is not None:
+            found = found._replace(view=page_view(found.view, sample.page))
         named = (sample.serial, sample.view if parts.views else "")
         if found is None or (found.serial, found.view if parts.views else "") != named:
+            page = "" if sample.page is None else f", page {sample.page}"
             what = "nothing" if found is None else " ".join(filter(None, found[:2]))
-            wrong.append(f"'{sample.path}': {what}, not {' '.join(filter(None, named))}")
+            wrong.append(f"'{sample.path}'{page}: {what}, not {' '.join(filter(None, named))}")
     if wrong:
         raise RecipeError(
             f"the pattern '{text}' finds other parts in {len(wrong)} of {len(images)} paths than the data "

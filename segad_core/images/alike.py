@@ -13,8 +13,8 @@ from segad_core.base.decoding import Decoding
 from segad_core.base.parallel import in_order
 from segad_core.contracts import Progress, Sample, no_progress
 from segad_core.images.alignment import compare
-from segad_core.images.decode import at_full_size
 from segad_core.images.inventory import Inventory
+from segad_core.images.pages import sample_at_full_size
 from segad_core.images.thumbnail import grey, standardised
 from segad_core.store.records import Records
 from segad_core.store.store import Store
@@ -180,5 +180,5 @@ def _differ(pair: tuple[int, int], samples: Sequence[Sample], decoding: Decoding
 
 
 def _grey(sample: Sample, decoding: Decoding) -> NDArray[np.float32]:
-    with at_full_size(sample.path, decoding) as decoded:
+    with sample_at_full_size(sample, decoding) as decoded:
         return grey(decoded.pixels, _SIDE)

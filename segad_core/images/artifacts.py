@@ -36,17 +36,18 @@ def keeper(
     def keep(
         sample: Sample, inputs: Mapping[str, Any], make: Callable[[NDArray[np.uint8]], Arrays]
     ) -> Arrays:
+        read = decoding.of_page(sample.page)
         maker = getattr(make, "func", make)  # the function that a partial calls
         key = digest_of(
             {
                 "cell": ["image artifact", _SCHEMA],
-                "image": [image_digest(sample.path), decoding.key()],
+                "image": [image_digest(sample.path), read.key()],
                 "maker": maker.__qualname__,
                 "code": modules_digest([maker.__module__]),
                 "inputs": dict(inputs),
             }
         )
         made_by = plugins.get(maker.__module__.partition(".")[0], {})
-        return kept(store, key, "image artifact", lambda: make(decode(sample.path, decoding).pixels), made_by)
+        return kept(store, key, "image artifact", lambda: make(decode(sample.path, read).pixels), made_by)
 
     return keep

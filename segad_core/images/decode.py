@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from segad_core.base.decoding import Decoding
+from segad_core.base.decoding import MOST_PAGES, VIEWS, Decoding
 from segad_core.errors import DamagedImageError, ImageError
 from segad_core.images.bands import bands, turned
 from segad_core.images.bayer import demosaiced
@@ -30,6 +30,10 @@ silence()
 _PLAIN = ("RGB", "L", "1", "CMYK", "YCbCr", "LAB", "HSV")
 _WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
 _PHOTOMETRIC = 262  # TIFF tag: the meaning of the lowest value
+_CHOOSE = (
+    " Or set image.page in the recipe: to the number of a page, from 1, or to 'views' if each page is a view "
+    "of the part."
+)
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -75,7 +79,8 @@ def at_full_size(path: Path, decoding: Decoding = PLAIN) -> Iterator[Decoded]:
     """
     with ExitStack() as held:
         with reading(path):
-            decoded = _read(path, held.enter_context(_header(path, decoding.page)), decoding)
+            page = None if decoding.page == VIEWS else decoding.page
+            decoded = _read(path, held.enter_context(_header(path, page)), decoding)
         yield decoded
 
 
@@ -132,7 +137,7 @@ def _turn_to(path: Path, image: Image.Image, page: int | None) -> None:
     several, is_tiff = getattr(image, "is_animated", False), image.format == "TIFF"
     if page is None or not is_tiff:
         if several:
-            choose = " Or choose a page with image.page in the recipe; 1 is the first." * is_tiff
+            choose = _CHOOSE * is_tiff
             raise ImageError(
                 f"{path}: holds several frames", f"Save the frame that counts as a single image.{choose}"
             )
@@ -142,6 +147,8 @@ def _turn_to(path: Path, image: Image.Image, page: int | None) -> None:
                 "Correct image.page in the recipe.",
             )
         return
+    if page > MOST_PAGES:
+        raise ImageError(f"{path}: has more than {MOST_PAGES} pages", "Save those that count as a file.")
     if page > 1:
         try:
             image.seek(page - 1)

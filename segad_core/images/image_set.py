@@ -30,9 +30,9 @@ from segad_core.contracts import (
     to_numpy,
 )
 from segad_core.contracts.images import Keep
-from segad_core.images.decode import PLAIN, at_full_size, decode, decode_resized
-from segad_core.images.faults import image_digest
+from segad_core.images.decode import PLAIN, decode, decode_resized
 from segad_core.images.frames import framed
+from segad_core.images.pages import sample_at_full_size, sample_digest
 
 _Decoded = tuple[NDArray[np.uint8], Frame | None]
 """An image at its size, and where it lies there; None if it is stretched."""
@@ -176,7 +176,7 @@ class FileImageSet:
 
     def digest(self) -> str:
         """As in `ImageSet`; reads every file completely."""
-        files = list(in_order(image_digest, [sample.path for sample in self.samples]))
+        files = list(in_order(sample_digest, self.samples))
         return digest_of([files, self.preprocessing.identity(), *([self.origin] if self.origin else [])])
 
     def ignored(self) -> NDArray[np.bool_] | None:
@@ -221,12 +221,12 @@ class FileImageSet:
     def _decode(self, sample: Sample) -> _Decoded:
         given = self.preprocessing
         if given.fit == "stretch":
-            return decode_resized(sample.path, given.size, given.decoding).pixels, None
-        with at_full_size(sample.path, given.decoding) as decoded:
+            return decode_resized(sample.path, given.size, given.decoding.of_page(sample.page)).pixels, None
+        with sample_at_full_size(sample, given.decoding) as decoded:
             return framed(decoded.pixels, given.size, given.fit)
 
     def _load(self, sample: Sample) -> NDArray[np.uint8]:
-        return decode(sample.path, self.preprocessing.decoding).pixels
+        return decode(sample.path, self.preprocessing.decoding.of_page(sample.page)).pixels
 
     def _encode(self, pixels: NDArray[np.uint8]) -> Mapping[str, Array]:
         assert self.encoder is not None

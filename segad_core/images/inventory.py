@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from segad_core.base.decoding import Decoding
 from segad_core.base.digest import array_digest
@@ -14,8 +15,8 @@ from segad_core.base.parallel import in_order
 from segad_core.base.text import listed
 from segad_core.contracts import Progress, Sample, no_progress
 from segad_core.errors import DataError, ImageError, LeakageError
-from segad_core.images.decode import at_full_size
 from segad_core.images.faults import image_digest
+from segad_core.images.pages import page_digest, sample_at_full_size
 from segad_core.images.thumbnail import thumbnail
 from segad_core.store.records import Records
 from segad_core.store.store import Store
@@ -85,7 +86,9 @@ def take_inventory(
         ResourceError: the machine failed; no image is blamed for it.
     """
     ordered = sorted(samples, key=lambda sample: sample.id)
-    read = dict(zip([s.id for s in ordered], in_order(_file_digest, ordered), strict=True))
+    paths = list(dict.fromkeys(sample.path for sample in ordered))  # a file of several pages is read once
+    files = dict(zip(paths, in_order(_file_digest, paths), strict=True))
+    read = {sample.id: _digest(files[sample.path], sample) for sample in ordered}
     digests = {image: digest for image, digest in read.items() if isinstance(digest, str)}
     errors = {image: error for image, error in read.items() if isinstance(error, ImageError)}
     records = Records(store, f"images-{_SCHEMA}-{decoding.name()}")
@@ -152,11 +155,15 @@ def check_labels(samples: Sequence[Sample], facts: Mapping[str, Facts], context:
             )
 
 
-def _file_digest(sample: Sample) -> str | ImageError:
+def _file_digest(path: Path) -> str | ImageError:
     try:
-        return image_digest(sample.path)
+        return image_digest(path)
     except ImageError as error:
         return error
+
+
+def _digest(file: str | ImageError, sample: Sample) -> str | ImageError:
+    return page_digest(file, sample.page) if isinstance(file, str) else file
 
 
 def _examine_all(
@@ -188,7 +195,7 @@ def _examine_all(
 
 def _examine(sample: Sample, decoding: Decoding) -> Examined | ImageError:
     try:
-        with at_full_size(sample.path, decoding) as decoded:
+        with sample_at_full_size(sample, decoding) as decoded:
             height, width = decoded.pixels.shape[:2]
             small = thumbnail(decoded.pixels)
             return array_digest(decoded.pixels), decoded.scaled, (height, width), small, decoded.highest

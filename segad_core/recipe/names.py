@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from segad_core.base.decoding import VIEWS
 from segad_core.base.files import is_file
 from segad_core.errors import PluginError
 from segad_core.plugins.registry import Registry, suggest
@@ -89,6 +90,8 @@ def _aliases(skeleton: Skeleton) -> Iterator[Problem]:
 def _parts(skeleton: Skeleton) -> Iterator[Problem]:
     """What cannot be done with several images of a part."""
     spec, bad = skeleton.parts, skeleton.split.final.bad
+    if spec is None and skeleton.image.page == VIEWS:
+        yield ("image", "page"), "'views' makes pages views of a part: add 'parts', such as parts: {}"
     if spec is None:
         return
     if skeleton.split.group is False:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from segad_core.contracts import PartPattern
 from segad_core.recipe.use import Strict, distinct
+
+
+def _as_text(view: object) -> object:
+    """Pages are views that YAML reads as numbers."""
+    return str(view) if isinstance(view, int) and not isinstance(view, bool) else view
+
+
+_View = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
 
 
 class PartsSpec(Strict):
@@ -21,7 +29,7 @@ class PartsSpec(Strict):
         pattern: how to find serial and view in the paths of new images; by default as the data set does.
     """
 
-    views: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
+    views: Annotated[list[_View], Field(min_length=1)] | None = None
     verdict: Literal["worst", "together"] = "worst"
     missing: Literal["unknown", "allow"] = "unknown"
     pattern: str | None = None

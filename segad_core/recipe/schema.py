@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from segad_core.base.decoding import WHITE, Bayer, Decoding, Page, Value
+from segad_core.base.decoding import WHITE, Bayer, Decoding, PageChoice, Value
 from segad_core.contracts import Tiling
 from segad_core.contracts.frame import LONGEST_SIDE, Fit
 from segad_core.contracts.tiles import MOST_TILES
@@ -49,7 +49,7 @@ class ImageSpec(Strict):
         fit: `stretch`; or the ratio is kept: `pad` adds grey that is ignored, `crop` cuts the longer side.
         window: the values that become black and white, instead of 0 and white; others are cut off.
         bayer: the pattern of raw images.
-        page: of TIFF files with several, from 1.
+        page: of TIFF files with several, from 1; or `views`: each page is a view of the part.
         scale: mm per pixel of the images as they are on disk, for the areas of regions.
     """
 
@@ -61,7 +61,7 @@ class ImageSpec(Strict):
     tiles: TilesSpec | None = None
     window: tuple[Value, Value] | None = None
     bayer: Bayer | None = None
-    page: Page | None = None
+    page: PageChoice | None = None
 
     @model_validator(mode="after")
     def _tiles_fit(self) -> ImageSpec:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from segad_core.base.decoding import Decoding
+from segad_core.base.decoding import VIEWS, Decoding
 from segad_core.base.notes import Notes
 from segad_core.contracts import Learner, Progress, Sample, no_progress, optional
 from segad_core.contracts.segmenter import inspected
@@ -15,6 +15,7 @@ from segad_core.errors import DataError, ImageError, RecipeError
 from segad_core.images import Facts, Inventory, check_labels, take_inventory
 from segad_core.images.frames import check_in_frame
 from segad_core.images.levels import unused
+from segad_core.images.pages import by_page, file_and_page
 from segad_core.recipe import Recipe
 from segad_core.recipe.parts_spec import PartsSpec
 from segad_core.run.final_checks import check_finals, note_seen_scores
@@ -139,6 +140,8 @@ def prepare(
         _check_ids(samples, category)
         if differences := optional.count_differences(dataset, category, samples):
             notes.warn(f"category '{category}' differs from the published one: {'; '.join(differences)}")
+        if recipe.skeleton.image.page == VIEWS:
+            samples = by_page(samples)
         left_out = _left_out(recipe, category, samples)
         samples = [sample for sample in samples if sample.id not in left_out]
         views: tuple[str, ...] = ()
@@ -247,8 +250,9 @@ def _check_ids(samples: Sequence[Sample], category: str) -> None:
 
 
 def _left_out(recipe: Recipe, category: str, samples: Sequence[Sample]) -> set[str]:
-    """The images that the recipe leaves out; all must exist."""
-    known = [sample.id for sample in samples]
+    """The images that the recipe leaves out, of a file all its pages; all must exist."""
+    files = {s.id: file_and_page(s.id)[0] for s in samples if s.page is not None}
+    known = {*files.values(), *(sample.id for sample in samples)}
     wanted = recipe.skeleton.split.leave_out.get(category, [])
     problems = [
         recipe.document.problem(
@@ -259,7 +263,7 @@ def _left_out(recipe: Recipe, category: str, samples: Sequence[Sample]) -> set[s
     ]
     if problems:
         raise RecipeError(problems)
-    return {*wanted}
+    return {*wanted} - {*files.values()} | {image for image, file in files.items() if file in wanted}
 
 
 def _without(left_out: set[str], subsets: Subsets) -> Subsets:

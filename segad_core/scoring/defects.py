@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.base.digest import file_digest
 from segad_core.contracts import DefectGenerator, ImageBatch
 from segad_core.contracts.images import of_image
 from segad_core.errors import DataError, PluginError
+from segad_core.images.pages import sample_digest
 
 
 def with_defects(
@@ -32,7 +32,7 @@ def with_defects(
     """
     pixels = np.empty_like(batch.pixels)
     for i, sample in enumerate(batch.samples):
-        rng = np.random.default_rng([seed, int(file_digest(sample.path)[:32], 16)])
+        rng = np.random.default_rng([seed, int(sample_digest(sample)[:32], 16)])
         first = generators[int(rng.integers(len(generators)))]
         order = [first, *(other for other in generators if other is not first)]
         made = _damaged(batch.pixels[i], of_image(maps, i), order, rng, sample.id)

@@ -14,6 +14,8 @@ from segad_core.errors import DataError, RecipeError
 from segad_core.images import Inventory
 from segad_core.recipe.parts_spec import PartsSpec
 
+_OF_IMAGES = "Name them, as the parameter 'part' of the data set folder does, or remove 'parts'."
+_OF_FILES = r"Say which part a file shows, such as part: '(?P<serial>[^/]+)\.tif' of the data set folder."
 _WORDS: dict[Literal[0, 1] | None, str] = {0: "good", 1: "bad", None: "doubtful"}
 
 
@@ -138,10 +140,10 @@ def with_views(
         raise RecipeError(
             f"category '{category}': parts are to be judged, but {len(unnamed)} of {len(samples)} images "
             f"have no serial: {listed(quoted(unnamed))}",
-            "Name them, as the parameter 'part' of the data set folder does, or remove 'parts'.",
+            _OF_IMAGES if samples[0].page is None else _OF_FILES,
         )
     counts = Counter(sample.view for sample in samples)
-    found = tuple(sorted(counts.keys() - {""}))
+    found = tuple(view for _, view in sorted({(_order(s), s.view) for s in samples if s.view}))
     if found and counts[""]:
         blank = [sample.id for sample in samples if not sample.view]
         raise RecipeError(
@@ -166,6 +168,11 @@ def with_views(
         others = ", ".join(f"{view} ({count})" for view, count in ignored.items())
         notes.warn(f"category '{category}': parts.views leaves out the images of other views: {others}")
     return [sample for sample in samples if sample.view not in ignored], views
+
+
+def _order(sample: Sample) -> tuple[str, int]:
+    """Where a view stands among others: pages of a file by their numbers."""
+    return (sample.view, 0) if sample.page is None else (sample.view.rpartition("#")[0], sample.page)
 
 
 def find_parts(

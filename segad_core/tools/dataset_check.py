@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from segad_core.base.connected import connected
-from segad_core.base.decoding import Decoding
+from segad_core.base.decoding import VIEWS, Decoding
 from segad_core.base.files import is_file
 from segad_core.base.parallel import in_order
 from segad_core.base.text import listed, quoted
@@ -16,6 +16,7 @@ from segad_core.errors import ImageError, SegadError
 from segad_core.images import Facts, Inventory, Pair, near_duplicates, read_mask, take_inventory
 from segad_core.images.geometry import counted, in_words, shapes
 from segad_core.images.levels import unused
+from segad_core.images.pages import by_page
 from segad_core.store.store import Store
 from segad_core.tools.findings import HEADINGS, Finding
 
@@ -67,6 +68,8 @@ def check_category(
         given = dataset.samples(category)
         differences = optional.count_differences(dataset, category, given)
         result.published = dict(optional.published_counts(dataset, category))
+        if decoding.page == VIEWS:
+            given = by_page(given)
     except SegadError as error:
         result.findings.append(Finding("unlisted", error.sentence()))
         return result
@@ -122,7 +125,7 @@ def _duplicates(inventory: Inventory) -> Iterator[Finding]:
     for sample in inventory.samples:
         alike[inventory.facts[sample.id].pixels].append(sample)
     for group in alike.values():
-        if len(group) < 2:
+        if len(group) < 2 or (group[0].page is not None and len({sample.path for sample in group}) == 1):
             continue
         labelled = "labels" if len({sample.label for sample in group}) > 1 else ""
         leaked = "leaks" if {"train", "test"} <= {sample.split for sample in group} else ""
@@ -139,7 +142,10 @@ def _alike(inventory: Inventory, decoding: Decoding, store: Store, progress: Pro
     divided = any(sample.split == "test" for sample in inventory.samples)
 
     def matters(first: str, second: str) -> bool:
-        return not divided or samples[first].split != samples[second].split
+        one, other = samples[first], samples[second]
+        if one.page is not None and one.path == other.path:  # pages of a part are alike, and stay together
+            return False
+        return not divided or one.split != other.split
 
     pairs = near_duplicates(inventory, decoding, store, matters, progress)
     alike: dict[int, list[Pair]] = defaultdict(list)

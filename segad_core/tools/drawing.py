@@ -19,6 +19,7 @@ from segad_core.base.resources import remedy_of
 from segad_core.base.text import in_one_line
 from segad_core.bundle.format.tables import read_golden
 from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.golden import picture_of
 from segad_core.bundle.runtime.prediction import Inspection, Prediction
 from segad_core.contracts.frame import Box
 from segad_core.errors import StoreError
@@ -168,7 +169,7 @@ def _peaks(bundle: Bundle, table: ImageTable, alias: str) -> NDArray[np.float64]
 def _golden_peaks(bundle: Bundle) -> tuple[dict[str, NDArray[np.float64] | None], NDArray[np.int64]]:
     listed = read_golden(bundle.container)
     with bundle.container.naming("scoring the golden images of"):
-        given = bundle.inspect([bundle.container.file(one.file) for one in listed], explain=False)
+        given = bundle.inspect([picture_of(bundle.container, one) for one in listed], explain=False)
         scored = [
             (inspection, one.label) for one, inspection in zip(listed, given, strict=True) if inspection.maps
         ]

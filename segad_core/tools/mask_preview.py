@@ -25,10 +25,11 @@ from segad_core.contracts import (
     optional,
 )
 from segad_core.errors import DataError, ImageError, RecipeError, UsageError
-from segad_core.images import FileImageSet, at_full_size
+from segad_core.images import FileImageSet
 from segad_core.images.artifacts import keeper
 from segad_core.images.frames import check_in_frame, framed
 from segad_core.images.overlay import Entry, enlarged, overlay, sheet
+from segad_core.images.pages import sample_at_full_size, samples_of
 from segad_core.plugins.registry import suggest
 from segad_core.recipe import Choice, Recipe
 from segad_core.recipe.schema import ImageSpec
@@ -103,13 +104,13 @@ def preview(
     choice, whose = _segmenter(recipe, row)
     segmenter: Segmenter = choice.build(category, device)
     segmenter.segments()  # raises an error early if it cannot work
-    samples = sorted(dataset.samples(category), key=lambda sample: sample.id)
+    samples = sorted(samples_of(dataset, category, recipe.skeleton.image.decoding()), key=lambda one: one.id)
     wanted = _named(samples, image, category) if image else None
     good = _good(samples, category)
     spec = recipe.skeleton.image
     mean = _mean_of(good, spec, category, progress)
     sample = wanted or mean.samples[0]
-    with at_full_size(sample.path, spec.decoding()) as decoded:
+    with sample_at_full_size(sample, spec.decoding()) as decoded:
         original = decoded.pixels.shape
     check_in_frame(segmenter.check_sizes, {*mean.sizes, (original[0], original[1])}, spec.size, spec.fit)
 
@@ -225,7 +226,7 @@ def _mean_of(good: Sequence[Sample], spec: ImageSpec, category: str, progress: P
 def _resized(sample: Sample, spec: ImageSpec) -> tuple[NDArray[np.uint8], tuple[int, int]] | ImageError:
     """An image at the recipe's size, and its original size."""
     try:
-        with at_full_size(sample.path, spec.decoding()) as decoded:
+        with sample_at_full_size(sample, spec.decoding()) as decoded:
             pixels = decoded.pixels
             return framed(pixels, spec.size, spec.fit)[0], (pixels.shape[0], pixels.shape[1])
     except ImageError as error:

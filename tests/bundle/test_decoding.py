@@ -38,12 +38,21 @@ def test_without_new_settings_a_manifest_is_what_it_was() -> None:
 def test_settings_are_kept() -> None:
     given = {"window": (3, 900), "bayer": "GRBG", "page": 2}
     again = Pipeline.model_validate_json(Pipeline(**PIPELINE, **given).model_dump_json())
-    assert again.decoding == Decoding(4095, (3, 900), "GRBG", 2)
+    assert again.decoding == Decoding(4095, (3, 900), "GRBG", 2) and not again.by_page
+    views = Pipeline.model_validate_json(Pipeline(**PIPELINE, page="views").model_dump_json())
+    assert views.decoding == Decoding(4095, page="views") and views.by_page
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"window": (9, 9)}, {"window": (0, 65536)}, {"bayer": "RGBG"}, {"page": 0}, {"page": 1001}],
+    [
+        {"window": (9, 9)},
+        {"window": (0, 65536)},
+        {"bayer": "RGBG"},
+        {"page": 0},
+        {"page": 1001},
+        {"page": "all"},
+    ],
     ids=str,
 )
 def test_hostile_settings(wrong: dict[str, Any]) -> None:

@@ -449,7 +449,7 @@ def test_parameters_and_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def never(*_: Any) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(segad_core.images.inventory, "at_full_size", never)
+    monkeypatch.setattr(segad_core.images.inventory, "sample_at_full_size", never)
     result = check(tmp_path / "data", "--param", "good='1'")
     assert lines(result)[1] == "  images: bad 1; good 2"
     assert result.exit_code == 0

@@ -30,7 +30,7 @@ def test_what_was_decoded_is_remembered_by_its_bytes(tmp_path: Path, monkeypatch
     samples = _samples(tmp_path, {"a.png": (0, 0), "b.png": (1, 1)})
     store = Store(tmp_path / "store")
     first = take_inventory(samples, Decoding(), store)
-    monkeypatch.setattr(module, "at_full_size", None)
+    monkeypatch.setattr(module, "sample_at_full_size", None)
     again = take_inventory(samples[::-1], Decoding(), store)
     assert again.facts == first.facts
     assert [s.id for s in again.samples] == ["a.png", "b.png"]
@@ -39,13 +39,13 @@ def test_what_was_decoded_is_remembered_by_its_bytes(tmp_path: Path, monkeypatch
 def _decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the images that are decoded from now on."""
     decoded: list[str] = []
-    decode = module.at_full_size
+    decode = module.sample_at_full_size
 
-    def counted(path: Path, decoding: Decoding) -> object:
-        decoded.append(path.name)
-        return decode(path, decoding)
+    def counted(sample: Sample, decoding: Decoding) -> object:
+        decoded.append(sample.path.name)
+        return decode(sample, decoding)
 
-    monkeypatch.setattr(module, "at_full_size", counted)
+    monkeypatch.setattr(module, "sample_at_full_size", counted)
     return decoded
 
 

@@ -381,7 +381,7 @@ def test_a_detector_that_cannot_work_stops_before_anything_is_read(
         "two": {"use": "choosy", "params": {"layers": ["layer2"]}},
     }
     recipe = home.recipe(detectors)
-    for function in ("inventory.at_full_size", "image_set.decode_resized"):
+    for function in ("inventory.sample_at_full_size", "image_set.decode_resized"):
         monkeypatch.setattr(f"segad_core.images.{function}", None)
     result = (
         run_command(recipe) if command == "run" else segad("check", recipe, "--store", home.path / "store")

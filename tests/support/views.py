@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,31 @@ def views(
             Image.fromarray(np.repeat(pixels[:, :, None], 3, 2)).save(path)
             brightest[f"{label}/{name}.png"] = value
     return brightest
+
+
+def stack(path: Path, pages: Sequence[Image.Image], **options: Any) -> Path:
+    """A TIFF file of several pages."""
+    pages[0].save(path, save_all=True, append_images=pages[1:], **options)
+    return path
+
+
+def stacked(root: Path) -> None:
+    """Makes the images of each part one TIFF file, `SN000.tif`, whose pages are the views in their order."""
+    parts: dict[Path, list[Path]] = {}
+    for path in sorted(root.rglob("*.png")):
+        parts.setdefault(path.with_name(f"{path.stem[:5]}.tif"), []).append(path)
+    for part, images in parts.items():
+        stack(part, [Image.open(path) for path in images])
+        for path in images:
+            path.unlink()
+
+
+PAGES: dict[str, Any] = {
+    "dataset": {"use": "folder", "params": {"root": "data", "part": r"(?P<serial>SN\d+)"}},
+    "image": {"size": [48, 48], "page": "views"},
+    "parts": {"views": [1, 2]},
+}
+"""Of a recipe for such files."""
 
 
 def recipe(home: Path, **changes: Any) -> Path:

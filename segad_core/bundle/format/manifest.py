@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from segad_core.base.checked import Digest, Strict, Text, first_of, printable, shown
-from segad_core.base.decoding import Bayer, Decoding, Page, Value
+from segad_core.base.decoding import VIEWS, Bayer, Decoding, PageChoice, Value
 from segad_core.base.json_file import parse_json
 from segad_core.bundle.format.names import REMEDY
 from segad_core.contracts import Fit, Tiles
@@ -183,7 +183,7 @@ class Pipeline(Strict):
     weights: dict[Text, Annotated[float, Field(gt=0, le=100)]] | None = None
     window: tuple[Value, Value] | None = None
     bayer: Bayer | None = None
-    page: Page | None = None
+    page: PageChoice | None = None
     parts: PartRule | None = None
 
     def together(self) -> tuple[str, ...]:
@@ -200,6 +200,11 @@ class Pipeline(Strict):
     def decoding(self) -> Decoding:
         """How images are read."""
         return Decoding(self.white, self.window, self.bayer, self.page)
+
+    @property
+    def by_page(self) -> bool:
+        """Whether each page of a file is an image, which is called `FILE#PAGE`."""
+        return self.page == VIEWS
 
     @model_validator(mode="after")
     def _fits_in_memory(self) -> Self:

@@ -13,12 +13,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from segad_core.base.checked import Digest, Strict, Text, first_of, shown
+from segad_core.base.decoding import Page
 from segad_core.base.formats import arrays_to_bytes
 from segad_core.base.resources import guarded
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.limits import MOST_GOLDEN
 from segad_core.bundle.format.names import REMEDY
 from segad_core.errors import BundleError
+from segad_core.images.pages import page_name
 from segad_core.operate.image_table import Image, ImageTable, Label
 
 GOLDEN = "golden.json"
@@ -31,6 +33,7 @@ class Golden(Strict):
     """An image of the self-test: its file in the bundle, its label, and its expected score.
 
     Of one that is judged together with others, part and view; label and score are then those of the part.
+    The page, where each page of a file is an image.
     """
 
     file: Text
@@ -39,6 +42,12 @@ class Golden(Strict):
     score: float
     serial: Text | None = None
     view: Text | None = None
+    page: Page | None = None
+
+    @property
+    def name(self) -> str:
+        """As a bundle takes it, but for the folder: the file, or file and page."""
+        return self.file if self.page is None else page_name(self.file, self.page)
 
 
 def golden_json(images: Sequence[Golden]) -> bytes:
@@ -94,7 +103,7 @@ def read_golden(container: Container) -> Sequence[Golden]:
                 f"{container.path}: '{GOLDEN}' names {golden.file!a:.150}, which is not a golden image",
                 REMEDY,
             )
-    if len({golden.file for golden in listed}) < len(listed):
+    if len({golden.name for golden in listed}) < len(listed):
         raise BundleError(f"{container.path}: '{GOLDEN}' lists an image twice", REMEDY)
     return listed
 

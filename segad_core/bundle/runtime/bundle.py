@@ -112,7 +112,8 @@ class Bundle:
         container = Container(Path(path))
         try:
             container.verify()
-            names, registry = part_names(container.manifest.pipeline.parts, parts), Registry(third_parties)
+            given, registry = container.manifest.pipeline, Registry(third_parties)
+            names = part_names(given.parts, parts, given.by_page)
             return cls(container, open_pipeline(container, registry, device), registry, device, names)
         except BaseException:
             container.close()
@@ -210,19 +211,19 @@ class Bundle:
 
     def _open(self, number: int, image: Picture) -> Opened:
         """An image, decoded and resized, or why that failed."""
-        opened = Opened(sample_of(number, image), image)
+        opened = Opened(sample_of(number, image, self.manifest.pipeline.by_page), image)
         try:
             with guarded(f"reading {opened.sample.id}"):
-                pixels, frame, original = once_written(partial(self._pixels, image), opened.sample.path)
+                pixels, frame, original = once_written(partial(self._pixels, opened), opened.sample.path)
                 return replace(opened, pixels=pixels, frame=frame, original=original)
         except ResourceError:
             raise
         except Exception as error:  # whatever it is, it affects this image alone
             return replace(opened, problem=self._problem(opened.sample, error))
 
-    def _pixels(self, image: Picture) -> tuple[NDArray[np.uint8], Frame | None, tuple[int, int]]:
+    def _pixels(self, opened: Opened) -> tuple[NDArray[np.uint8], Frame | None, tuple[int, int]]:
         given = self.manifest.pipeline
-        with full_size(image, given.decoding, self._levels.see) as pixels:
+        with full_size(opened.source, given.decoding.of_page(opened.sample.page), self._levels.see) as pixels:
             check_size(original := (pixels.shape[0], pixels.shape[1]), given, self.pipeline)
             return *framed(pixels, given.size, given.fit or "stretch"), original
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.tables import Golden
 from segad_core.bundle.runtime.all_views import judged_together, view_of
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.prediction import Prediction
+from segad_core.images.pages import page_name
 from segad_core.operate.parts import part_digest
 
 
@@ -24,8 +26,8 @@ class GoldenUnit:
 
     @property
     def name(self) -> str:
-        """The file of the image, or the serial of the part."""
-        return self.images[0].serial or self.images[0].file
+        """The file of the image, and its page if it has several; or the serial of the part."""
+        return self.images[0].serial or self.images[0].name
 
     @property
     def digest(self) -> str:
@@ -38,14 +40,20 @@ def units_of(listed: Sequence[Golden]) -> list[GoldenUnit]:
     """Golden images by part; each alone where they name none."""
     units: dict[str, list[Golden]] = {}
     for golden in listed:
-        units.setdefault(golden.serial or f"\0{golden.file}", []).append(golden)
+        units.setdefault(golden.serial or f"\0{golden.name}", []).append(golden)
     return [GoldenUnit(images) for images in units.values()]
+
+
+def picture_of(container: Container, golden: Golden) -> str:
+    """A golden image, as its bundle takes it."""
+    path = str(container.file(golden.file))
+    return path if golden.page is None else page_name(path, golden.page)
 
 
 def predictions(bundle: Bundle, units: Sequence[GoldenUnit]) -> list[Prediction]:
     """What a bundle says of golden images or parts now."""
-    files = [bundle.container.file(golden.file) for unit in units for golden in unit.images]
-    found = bundle.inspect(files, explain=False)
+    names = [picture_of(bundle.container, golden) for unit in units for golden in unit.images]
+    found = bundle.inspect(names, explain=False)
     segad, predicted = bundle.pipeline.segad, []
     for unit in units:
         own = [next(found) for _ in unit.images]

@@ -13,6 +13,7 @@ from segad_core.base.digest import array_digest
 from segad_core.base.text import in_one_line
 from segad_core.bundle.runtime.all_views import judged_together, view_of
 from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.divided import divided
 from segad_core.bundle.runtime.learnt import BAD, GOOD
 from segad_core.bundle.runtime.opening import whole
 from segad_core.bundle.runtime.part_names import Named
@@ -20,6 +21,7 @@ from segad_core.bundle.runtime.parts import names_of
 from segad_core.bundle.runtime.pipeline import SegAD
 from segad_core.contracts import Vectors
 from segad_core.errors import ImageError, UsageError
+from segad_core.images.pages import file_and_page
 from segad_core.operate.image_table import Image
 from segad_core.operate.parts import part_digest
 
@@ -43,13 +45,13 @@ def lessons_of(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path]) -> lis
         UsageError: there are none, one is both good and bad, or a bundle of parts finds no part in its path.
         ImageError: one cannot be scored.
     """
+    given = [(label, [*divided(bundle.part_names, map(str, p))]) for label, p in ((BAD, bad), (GOOD, good))]
     if bundle.pipeline.segad is not None and bundle.pipeline.segad.views:
-        return _parts(bundle, bundle.pipeline.segad, bad, good)
+        return _parts(bundle, bundle.pipeline.segad, given)
     labels: dict[str, tuple[str, int]] = {}
-    for label, paths in ((BAD, bad), (GOOD, good)):
+    for label, paths in given:
         for path in paths:
-            digest = array_digest(whole(path, bundle.manifest.pipeline.decoding))
-            other, known = labels.setdefault(digest, (str(path), label))
+            other, known = labels.setdefault(_digest(bundle, path), (path, label))
             if known != label:
                 raise UsageError(
                     f"{path}: is passed as good and as bad ({other})",
@@ -78,11 +80,18 @@ def lessons_of(bundle: Bundle, bad: Sequence[Path], good: Sequence[Path]) -> lis
     return lessons
 
 
-def _parts(bundle: Bundle, segad: SegAD, bad: Sequence[Path], good: Sequence[Path]) -> list[Lesson]:
+def _digest(bundle: Bundle, name: str) -> str:
+    """Of the pixels of an image."""
+    given = bundle.manifest.pipeline
+    file, page = file_and_page(name) if given.by_page else (name, None)
+    return array_digest(whole(Path(file), given.decoding.of_page(page)))
+
+
+def _parts(bundle: Bundle, segad: SegAD, labelled: Sequence[tuple[int, Sequence[str]]]) -> list[Lesson]:
     """The parts to learn from, where all views are judged together."""
     names, given = names_of(bundle), dict[str, tuple[int, list[str]]]()
-    for label, paths in ((BAD, bad), (GOOD, good)):
-        for serial, images in names.grouped(map(str, paths)).items():
+    for label, paths in labelled:
+        for serial, images in names.grouped(paths).items():
             if strange := names.of(images[0]).strange:
                 raise UsageError(f"{images[0]}: {strange}", "Nothing was learnt.")
             if serial in given:
@@ -100,10 +109,9 @@ def _parts(bundle: Bundle, segad: SegAD, bad: Sequence[Path], good: Sequence[Pat
         prediction, features = judged_together(bundle, segad, serial, views, explain=False)
         if prediction.score is None or features is None:
             raise ImageError(f"part {serial}: {prediction.reason}", "Nothing was learnt.")
-        decoding = bundle.manifest.pipeline.decoding
         image = Image(
             id=in_one_line(serial),
-            digest=part_digest(array_digest(whole(Path(one), decoding)) for one in images),
+            digest=part_digest(_digest(bundle, one) for one in images),
             label=label,
             taught=True,
             serial=in_one_line(serial),

@@ -16,6 +16,7 @@ from segad_core.bundle.runtime.opening import Picture, whole
 from segad_core.bundle.runtime.prediction import Inspection, Prediction
 from segad_core.contracts import Array, Encoder, Frame, ImageBatch, Sample, padding
 from segad_core.errors import SegadError
+from segad_core.images.pages import file_and_page
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +28,21 @@ class Opened:
     original: tuple[int, int] = (0, 0)
     problem: str = ""
 
+    @property
+    def source(self) -> Picture:
+        """The file, or the array."""
+        return self.image if self.sample.page is None else self.sample.path
 
-def sample_of(number: int, image: Picture) -> Sample:
-    """The sample that plugins are given; two images share one only if they are the same file."""
+
+def sample_of(number: int, image: Picture, by_page: bool = False) -> Sample:
+    """The sample that plugins are given; two images share one only if they are the same file.
+
+    With `by_page`, a name may end in `#PAGE`.
+    """
     if isinstance(image, str | os.PathLike):
-        return Sample(os.fspath(image), Path(image), None)
+        name = os.fspath(image)
+        file, page = file_and_page(name) if by_page else (name, None)
+        return Sample(name, Path(file), None, page=page)
     return Sample(str(number), Path(f"array {number}"), None)
 
 
@@ -51,10 +62,10 @@ def batch_of(
     """
     pixels = np.stack([one.pixels for one in opened if one.pixels is not None])
     frames = [one.frame for one in opened if one.frame is not None]
-    images = {one.sample: one.image for one in opened}
+    images = {one.sample: one for one in opened}
 
     def load(sample: Sample) -> NDArray[np.uint8]:
-        return whole(images[sample], given.decoding)
+        return whole(images[sample].source, given.decoding.of_page(sample.page))
 
     return ImageBatch(
         [one.sample for one in opened],

@@ -15,17 +15,21 @@ MOST_BYTES = 64 << 20
 _COLUMNS = ("path", "serial", "view")
 
 
-def part_names(rule: PartRule | None, path: str | Path | None = None) -> PartNames | None:
+def part_names(
+    rule: PartRule | None, path: str | Path | None = None, by_page: bool = False
+) -> PartNames | None:
     """How a bundle finds parts: in a list, if there is one, or in paths; None if it judges images.
+
+    With `by_page`, each page of a file is an image, and needs no view in a list.
 
     Raises:
         UsageError: as `read_part_list`, or there is a list although the bundle judges images.
     """
     if path is None:
-        return PartNames(rule) if rule else None
+        return PartNames(rule, by_page=by_page) if rule else None
     if rule is None:
         raise UsageError(f"--parts {path}: the bundle judges images, not parts", "Leave it out.")
-    return PartNames(rule, read_part_list(Path(path), bool(rule.views)))
+    return PartNames(rule, read_part_list(Path(path), bool(rule.views) and not by_page), by_page)
 
 
 def read_part_list(path: Path, with_views: bool) -> dict[str, tuple[str, str]]:

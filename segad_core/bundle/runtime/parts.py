@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.divided import divided
 from segad_core.bundle.runtime.opening import check_several
 from segad_core.bundle.runtime.part_judge import Late, PartInspection, PartJudge, Together
 from segad_core.bundle.runtime.part_names import PartNames
@@ -86,7 +87,8 @@ def predict_parts(bundle: Bundle, images: Iterable[str | Path], explain: bool = 
         ResourceError: the machine failed.
     """
     check_several(images)
-    parts = names_of(bundle).grouped(os.fspath(image) for image in images)
+    names = names_of(bundle)
+    parts = names.grouped(divided(names, (os.fspath(image) for image in images)))
     expected = {serial: len(paths) for serial, paths in parts.items()}
     paths = [path for own in parts.values() for path in own]
     found = inspect_parts(bundle, paths, explain, expected=expected)

@@ -252,9 +252,9 @@ def _try_out(container: Container, pipeline: TrainedPipeline) -> None:
     if not golden:
         raise BundleError(f"{container.path}: holds no golden image", "Make the bundle again.")
     path = container.file(golden[0].file)
-    with at_full_size(path, given.decoding) as decoded:
+    with at_full_size(path, given.decoding.of_page(golden[0].page)) as decoded:
         pixels, frame = framed(decoded.pixels, given.size, given.fit or "stretch")
-    opened = Opened(Sample(golden[0].file, path, None), path, pixels, frame)
+    opened = Opened(Sample(golden[0].file, path, None, page=golden[0].page), path, pixels, frame)
     pipeline.run(batch_of([opened], given, pipeline.encoder, pipeline.layers))
     if pipeline.segad and pipeline.segad.views:
         pipeline.segad.scores(np.zeros((1, len(given.names))))

@@ -205,7 +205,8 @@ def _vector_problems(
 def _has_digest(bundle: Bundle, golden: Golden) -> bool:
     """Whether a golden image has the pixels of its digest; one that cannot be read is reported elsewhere."""
     try:
-        pixels = whole(bundle.container.file(golden.file), bundle.manifest.pipeline.decoding)
+        how = bundle.manifest.pipeline.decoding.of_page(golden.page)
+        pixels = whole(bundle.container.file(golden.file), how)
     except ImageError:
         return True
     return array_digest(pixels) == golden.digest

@@ -94,13 +94,10 @@ def read(path: Path, file: IO[bytes], size: int, page: int = 1) -> Directory | N
     Raises:
         ImageError: the tags hold more than Pillow should turn into values.
     """
-    file.seek(0)
-    head = file.read(16)
-    if len(head) < 8 or head[:2] not in (b"II", b"MM"):
+    begin = _begin(file)
+    if begin is None:
         return None
-    order: Order = "little" if head[:2] == b"II" else "big"
-    big = head[2] == 43 or head[3] == 43
-    start = int.from_bytes(head[8:16] if big else head[4:8], order)
+    start, order, big = begin
     first = _tags(path, file, start, order, big)
     every, seen = list(first), {start}
     for _ in range(page - 1):
@@ -122,6 +119,22 @@ def read(path: Path, file: IO[bytes], size: int, page: int = 1) -> Directory | N
     return Directory(dict(reversed(valid)), order)
 
 
+def count(file: IO[bytes], most: int) -> int:
+    """How many pages a file has, at most `most`; 1 for one that is no TIFF file, or has none.
+
+    A page that begins beyond the end of the file counts: the one before says that there is one.
+    """
+    begin = _begin(file)
+    if begin is None:
+        return 1
+    start, order, big = begin
+    seen: set[int] = set()
+    while start and start not in seen and len(seen) < most:
+        seen.add(start)
+        start = _next(file, start, order, big)
+    return max(1, len(seen))
+
+
 def check_exif(path: Path, data: bytes) -> None:
     """Checks EXIF data as `read` does.
 
@@ -134,6 +147,17 @@ def check_exif(path: Path, data: bytes) -> None:
             return
         data = data[len(_PREFIX) :]
     raise too_slow(path, "EXIF data that begins again and again")
+
+
+def _begin(file: IO[bytes]) -> tuple[int, Order, bool] | None:
+    """Of a TIFF file, where the first directory begins, the order of bytes, and if places have 64 bits."""
+    file.seek(0)
+    head = file.read(16)
+    if len(head) < 8 or head[:2] not in (b"II", b"MM"):
+        return None
+    order: Order = "little" if head[:2] == b"II" else "big"
+    big = head[2] == 43 or head[3] == 43
+    return int.from_bytes(head[8:16] if big else head[4:8], order), order, big
 
 
 def _tags(path: Path, file: IO[bytes], start: int, order: Order, big: bool) -> list[tuple[int, _Held]]:

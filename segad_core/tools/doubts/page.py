@@ -16,7 +16,7 @@ from segad_core.base.csv_text import csv_text
 from segad_core.base.decoding import Decoding
 from segad_core.base.text import in_one_line
 from segad_core.errors import ImageError
-from segad_core.images import at_full_size
+from segad_core.images.pages import sample_at_full_size
 from segad_core.tools.doubts.judge import Doubt, Judged
 
 _SIDE = 360
@@ -130,7 +130,7 @@ def _figure(one: Doubt, decoding: Decoding) -> str:
 def _picture(one: Doubt, decoding: Decoding) -> str:
     """A small JPEG within the page; empty if the image cannot be read any more."""
     try:
-        with at_full_size(one.sample.path, decoding) as decoded:
+        with sample_at_full_size(one.sample, decoding) as decoded:
             image = Image.fromarray(decoded.pixels)
             image.thumbnail((_SIDE, _SIDE))
     except ImageError:

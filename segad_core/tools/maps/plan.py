@@ -14,6 +14,7 @@ from segad_core.base.leftovers import sweep_once
 from segad_core.base.text import size_words
 from segad_core.contracts import Sample
 from segad_core.errors import DataError, StoreError, UsageError
+from segad_core.images.pages import page_name
 from segad_core.run.cells import RowTask, StatisticsTask
 from segad_core.run.plan import CategoryPlan
 from segad_core.split.draw import Fold
@@ -102,7 +103,7 @@ def plan_maps(
             keys = sorted(cell.key for cell in task.cells if cell.fit.key == fit.key)
             origin = digest_of({"maps": 1, "statistics": keys, "images": ids})
             folders.append(MapFolder(home / alias / name, alias, fit, origin))
-        files = _files(ids, plan.category)
+        files = _files(ids, plan.category, {s.id: s.page for s in task.samples if s.page is not None})
         reduced = replace(task, samples=_batches_with(ids, task))
         passes.append(MapPass(reduced, folds, files, tuple(folders)))
     return passes
@@ -165,10 +166,12 @@ def _batches_with(ids: Collection[str], task: StatisticsTask) -> tuple[Sample, .
     return tuple(s for batch in batches if any(one.id in chosen for one in batch) for s in batch)
 
 
-def _files(images: Sequence[str], category: str) -> dict[str, PurePosixPath]:
+def _files(images: Sequence[str], category: str, pages: Mapping[str, int]) -> dict[str, PurePosixPath]:
     owners: dict[PurePosixPath, str] = {}
     for image in images:
         path = _inside(image, f"category '{category}', image '{image}'").with_suffix(".npy")
+        if image in pages:
+            path = path.with_stem(page_name(path.stem, pages[image]))
         if (owner := owners.setdefault(path, image)) != image:
             raise DataError(
                 f"category '{category}': the maps of '{owner}' and '{image}' would be the same file, {path}",
