@@ -61,11 +61,13 @@ class Inventory:
         samples: the readable images, sorted by id.
         facts: their content, by id.
         unreadable: the error for each other image, by id.
+        lost: these other images.
     """
 
     samples: list[Sample] = field(default_factory=list)
     facts: dict[str, Facts] = field(default_factory=dict)
     unreadable: dict[str, ImageError] = field(default_factory=dict)
+    lost: list[Sample] = field(default_factory=list)
 
 
 def take_inventory(
@@ -100,6 +102,7 @@ def take_inventory(
         outcome = errors.get(sample.id) or examined.get(sample.id) or known[digests[sample.id]]
         if isinstance(outcome, ImageError):
             result.unreadable[sample.id] = outcome
+            result.lost.append(sample)
         else:
             pixels, scaled, (height, width), small, *more = outcome
             result.samples.append(sample)

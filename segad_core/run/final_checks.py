@@ -43,12 +43,25 @@ def check_finals(recipe: Recipe, category: str, views: Sequence[str] = ()) -> No
                 found, remedy = error.problems, error.remedy
                 if views and _names_a_feature(row.final.params_for(category), names):
                     remedy = f"{remedy} {_OF_VIEWS.format(views[0])}"
-                elif views and _suits(row.final.build(category), names):
+                elif views and _reads_one_image(row.final.build(category), names, views, row.detectors):
                     found = [f"'{row.final.provider.name}' {_NOT_TOGETHER}"]
                     remedy = _INSTEAD
+                    if not _suits(row.final.build(category), names):
+                        remedy += f" For 'worst', {error.remedy[:1].lower()}{error.remedy[1:]}"
                 problems += [recipe.document.problem(places[row.name], what) for what in found]
     if problems:
         raise RecipeError(problems, remedy)
+
+
+def _reads_one_image(
+    final: FinalClassifier, names: Sequence[str], views: Sequence[str], detectors: Sequence[str]
+) -> bool:
+    """Whether a final classifier can use features of one image, but not those of all views side by side.
+
+    The highest value of each map is tried, too: a row that lacks it is not helped by it with several views.
+    """
+    more = [*dict.fromkeys([*names, *(f"image.{alias}.max" for alias in detectors)])]
+    return any(_suits(final, own) and not _suits(final, view_names(own, views)) for own in (names, more))
 
 
 def _suits(final: FinalClassifier, names: Sequence[str]) -> bool:

@@ -46,7 +46,7 @@ def blamed(samples: Sequence[Sample], inventory: Inventory, category: str) -> It
         yield
     except DataError as error:
         there = Counter(sample.label for sample in samples)
-        lost = Counter(sample.label for sample in samples if sample.id in inventory.unreadable)
+        lost = Counter(sample.label for sample in inventory.lost)
         if type(error) is not DataError or not any(2 * lost[label] >= there[label] > 0 for label in _WORDS):
             raise
         first = next(iter(inventory.unreadable.values()))

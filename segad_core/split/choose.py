@@ -87,7 +87,7 @@ def make_splits(
             splits[fold] = split
         _report_skipped(category, skipped, len(folds), notes)
     _report_sizes(category, splits, inventory, notes)
-    report_no_bad(category, inventory.samples, splits.values(), notes)
+    report_no_bad(category, inventory, splits.values(), notes)
     check_features(recipe, list(splits.values()))
     if groups:
         from_test = not given and recipe.skeleton.split.final.bad.origin == "test"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from segad_core.base.notes import Notes
 from segad_core.contracts import Sample
 from segad_core.errors import DataError
+from segad_core.images import Inventory
 from segad_core.recipe import Recipe, Row
 from segad_core.split.draw import Split
 
@@ -37,12 +38,15 @@ def check_rows(recipe: Recipe, category: str, samples: Iterable[Sample]) -> None
         )
 
 
-def report_no_bad(category: str, samples: Iterable[Sample], splits: Iterable[Split], notes: Notes) -> None:
+def report_no_bad(category: str, inventory: Inventory, splits: Iterable[Split], notes: Notes) -> None:
     """Notes what a test without bad images cannot say."""
-    bad = {sample.id for sample in samples if sample.label == 1}
+    bad = {sample.id for sample in inventory.samples if sample.label == 1}
+    lost = sum(sample.label == 1 for sample in inventory.lost)
     without: Sequence[Split] = [split for split in splits if not bad.intersection(split.test)]
     if without:
         why = "the test has no bad image" if bad else "there are good images only"
+        if lost and not bad:
+            why = f"none of the {lost} bad images can be read" if lost > 1 else "its bad image cannot be read"
         notes.warn(
             f"category '{category}': {why}, so AUROC and FPR@95TPR cannot be measured, and nothing is known "
             "about how many bad parts are caught; thresholds come from good images alone"

@@ -47,7 +47,7 @@ def make_part_splits(
     order = dict.fromkeys(s.serial for s in listed if s.serial in judged)
     samples = [judged[serial].sample for serial in order]
     facts = {serial: _facts(inventory.facts[i.id] for i in p.images) for serial, p in judged.items()}
-    whole = Inventory(sorted(samples, key=lambda s: s.id), facts)
+    whole = Inventory(sorted(samples, key=lambda s: s.id), facts, lost=inventory.lost)
     given = {
         category: {
             fold: _of_parts(split, parts, judged.keys(), f"split.file: category '{category}', seed {fold}")

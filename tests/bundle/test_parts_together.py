@@ -221,6 +221,8 @@ def test_weights_of_segments_hold_for_every_view(home: Path) -> None:
     [
         ({"final": "blend"}, "'blend' reads the features of one image"),
         ({"final": "blend"}, "parts.verdict: worst"),
+        ({"final": "blend", "image_features": ["mean"]}, "'blend' reads the features of one image"),
+        ({"final": "blend", "image_features": ["mean"]}, "For 'worst', add image_features: [max]"),
         (
             {"final": {"use": "brf", "params": {"base_margin": "image.spotty.max"}}},
             "names begin with a view, as in 'A/image",

@@ -139,6 +139,17 @@ def test_other_categories_keep_their_figures(tmp_path: Path) -> None:
     assert "category 'b': there are good images only" in text and "category 'a': there are" not in text
 
 
+@pytest.mark.parametrize(
+    ("count", "words"), [(1, "its bad image cannot"), (3, "none of the 3 bad images can")]
+)
+def test_bad_images_that_cannot_be_read_are_not_called_absent(tmp_path: Path, count: int, words: str) -> None:
+    workshop(tmp_path, good=30, bad=count)
+    for image in (tmp_path / "data/a/bad").rglob("*.png"):
+        image.write_bytes(b"torn")
+    text = said(segad("check", write_recipe(tmp_path, ROWS, SOME), "--store", tmp_path / "store"))
+    assert f"category 'a': {words} be read, so AUROC" in text and "good images only" not in text
+
+
 def test_several_amounts_of_bad_images_are_one_without_any(tmp_path: Path) -> None:
     workshop(tmp_path, good=30, bad=0)
     recipe = write_recipe(
