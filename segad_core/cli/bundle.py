@@ -134,6 +134,7 @@ def _print_manifest(
     from segad_core.operate.description import describe
 
     pipeline, provenance, units = manifest.pipeline, manifest.provenance, f"{point.counted}s"
+    taught = provenance.learnt
     environment = provenance.environment
     size = sum(facts.size for facts in manifest.files.values())
     lines = [
@@ -151,7 +152,7 @@ def _print_manifest(
         ("features", str(len(pipeline.names)) if pipeline.names else ""),
         ("regions", _regions(limits) if limits else ""),
         ("learnt from", learnt),
-        ("taught", f"{provenance.learnt} images since it was made" if provenance.learnt else ""),
+        ("taught", f"{taught} image{'s' * (taught > 1)} since it was made" if taught else ""),
         ("data", f"{provenance.dataset}, digest {provenance.data[:16]}, split {provenance.splits[:16]}"),
         ("licence", provenance.licence),
         (

@@ -79,8 +79,9 @@ def operate(
     lines = candidates(calibration.table, point) if show else []
     messages = warnings(point)
     if calibration.learnt:
-        excluded = f"{calibration.learnt} test {point.counted}s are excluded"
-        messages.append(f"{excluded}: they have been taught since")
+        what = f"{calibration.learnt} test {point.counted}s are excluded: they have been taught since"
+        one = f"1 test {point.counted} is excluded: it has been taught since"
+        messages.append(one if calibration.learnt == 1 else what)
     if as_json:
         needed = certification(point)
         result: dict[str, Any] = {"bundle": str(bundle), "changed": changed, "point": plain(point)}

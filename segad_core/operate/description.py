@@ -222,7 +222,10 @@ def _between_lots(point: OperatingPoint) -> Iterator[str]:
         names = listed([in_one_line(name) for name in lots.without], _LOTS)
         yield f"  not measured, because the other {unit}s give no threshold: {names}"
     if lots.unnamed:
-        yield f"  {lots.unnamed:,} {unit}s have no lot; they contribute to every threshold"
+        have = f"{unit}s have no lot; they contribute"
+        if lots.unnamed == 1:
+            have = f"{unit} has no lot and contributes"
+        yield f"  {lots.unnamed:,} {have} to every threshold"
 
 
 def _badness(lot: Lot) -> tuple[float, float, str]:

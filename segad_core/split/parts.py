@@ -117,7 +117,8 @@ class Parts:
         if not mixed:
             return ""
         bad = sum(part.sample.label == 1 for part in self.by_serial.values())
-        return f"{len(mixed)} of {bad} bad parts have good images, too, which count as bad: {listed(mixed)}"
+        have = "has" if len(mixed) == 1 else "have"
+        return f"{len(mixed)} of {bad} bad parts {have} good images, too, which count as bad: {listed(mixed)}"
 
     def _doubtful(self, first: Sequence[str], what: str) -> str:
         if not first:
@@ -225,8 +226,9 @@ def note_uncounted(category: str, samples: Sequence[Sample], notes: Notes) -> No
     """Warns that images are counted, although some of them show the same part."""
     counts = Counter(s.serial for s in samples if s.serial)
     if several := [serial for serial, count in counts.items() if count > 1]:
+        have = "has" if len(several) == 1 else "have"
         notes.warn(
-            f"category '{category}': {len(several)} of {len(counts)} parts have several images (the first: "
+            f"category '{category}': {len(several)} of {len(counts)} parts {have} several images (the first: "
             f"{several[0]!r}), and every figure counts images: set 'parts' in the recipe to judge and count "
             "parts"
         )

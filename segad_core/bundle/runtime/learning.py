@@ -130,9 +130,10 @@ def _learn(
     written |= {FILE: operating_json(after), GOLDEN: _golden(container, fresh, lessons)}
     _write(bundle, out, training, written)
     if left_out := len(untaught(container, tested, known.images).images) - len(new.images):
+        were = "was" if left_out == 1 else "were"
         notes.append(
-            f"{left_out} of the test {after.counted}s were used for teaching and are no longer test "
-            f"{after.counted}s. They were not chosen at random, so the figures for the rest may be optimistic"
+            f"{left_out} of the test {after.counted}s {were} used for teaching, so no longer for the test. "
+            "Such images are not chosen at random, so the figures for the rest may be optimistic"
         )
     return Learnt(taught_changes, changes, before, after, notes, refitted)
 

@@ -108,7 +108,8 @@ def in_words(judged: Judged) -> str:
     bad = sum(one.sample.label == 1 for one in judged.doubts)
     text = f"{count} of {total} labels are contradicted"
     if min(bad, total - bad) < FEW:
-        text += f" (only {total - bad} good and {bad} bad images were compared: chance contradicts some)"
+        compared = f"{total - bad} good and {bad} bad image{'s' * (bad != 1)}"
+        text += f" (only {compared} were compared: chance contradicts some)"
     if left := len(judged.unjudged):
         text += (
             f"; {left} image{'s were' if left > 1 else ' was'} not judged, as detectors train on them: more "
