@@ -9,8 +9,7 @@ from functools import partial
 
 from segad_core.base.decoding import VIEWS, Decoding
 from segad_core.base.notes import Notes
-from segad_core.contracts import Learner, Progress, Sample, no_progress, optional
-from segad_core.contracts.segmenter import inspected
+from segad_core.contracts import Dataset, Progress, Sample, no_progress, optional
 from segad_core.errors import DataError, ImageError, RecipeError
 from segad_core.images import Facts, Inventory, check_labels, take_inventory
 from segad_core.images.frames import check_in_frame
@@ -22,12 +21,9 @@ from segad_core.run.final_checks import check_finals, note_seen_scores
 from segad_core.run.ignored import ignoring_of
 from segad_core.run.judged_parts import judged_parts, together
 from segad_core.run.plan import CategoryPlan, plan_category
+from segad_core.run.plugin_checks import announce_download, check_plugins
 from segad_core.run.report_sizes import report_sizes
-from segad_core.run.segment_checks import check_segments
-from segad_core.run.trainings import preprocessing_of
 from segad_core.run.unreadable import blamed, report_unreadable
-from segad_core.scoring.shapes import layer_shapes
-from segad_core.scoring.tiled import size_seen
 from segad_core.split.alike import report_alike
 from segad_core.split.choose import make_splits
 from segad_core.split.draw import Fold, Split
@@ -115,69 +111,36 @@ def prepare(
         SegadError: the recipe does not suit the data; nothing has been trained.
     """
     dataset, categories = recipe.open_dataset()
-    _announce_download(recipe, categories[0])
-    for category in categories:
-        _check_learners(recipe, category, categories, device)
-        for segmenter in recipe.segmenters():  # raises an error early if it cannot work
-            segmenter.build(category).segments()
-        _check_generators(recipe, category)
-        if not together(recipe):
-            check_finals(recipe, category)
-    check_segments(recipe, categories)
+    announce_download(recipe, categories[0])
+    check_plugins(recipe, categories, device)
     notes = Notes()
     for sentence in recipe.notes(categories):
         notes.warn(sentence)
     result = Prepared(dataset.licence, (), {}, {}, {}, {}, {})
-    split = recipe.skeleton.split
-    from_file = read_splits(split.file) if split.file else {}
+    file = recipe.skeleton.split.file
+    from_file = read_splits(file) if file else {}
     check_seeds(recipe, categories, from_file)
     for place in (None, *categories):
         for sentence in optional.unread(dataset, place):
             notes.warn(sentence)
     plans = []
     for category in categories:
-        samples = dataset.samples(category)
-        _check_ids(samples, category)
-        if differences := optional.count_differences(dataset, category, samples):
-            notes.warn(f"category '{category}' differs from the published one: {'; '.join(differences)}")
-        if recipe.skeleton.image.page == VIEWS:
-            samples = by_page(samples)
-        left_out = _left_out(recipe, category, samples)
-        samples = [sample for sample in samples if sample.id not in left_out]
-        views: tuple[str, ...] = ()
-        if spec := recipe.skeleton.parts or shown:
-            samples, views = with_views(spec, category, samples, notes)
-            if together(recipe):
-                check_finals(recipe, category, views)
-        image = recipe.skeleton.image
-        decoding = image.decoding()
         told = partial(_in_category, progress, category)
-        inventory = take_inventory(samples, decoding, store, told)
-        report_unreadable(inventory, category)
-        _report_scaled(inventory, category, decoding)
-        report_sizes(category, inventory, image)
-        check_labels(inventory.samples, inventory.facts, f"category '{category}'")
-        sizes = {facts.size for facts in inventory.facts.values()}
-        for segmenter in recipe.segmenters():  # before any detector is trained
-            check_in_frame(segmenter.build(category).check_sizes, sizes, image.size, image.fit)
-        if ignore := ignoring_of(recipe, category):
-            check_in_frame(ignore.check_sizes, sizes, image.size, image.fit)
+        samples, views, left_out = _used(recipe, category, dataset, shown, notes)
+        inventory = _examined(recipe, category, samples, store, told)
         with blamed(samples, inventory, category):
-            listed = [sample for sample in samples if sample.id in inventory.facts]
-            wanted = split.final.bad.origin == "subsets"
-            subsets = _without(left_out, optional.bad_subsets(dataset, category)) if wanted else {}
             parts = None if shown else judged_parts(recipe, category, samples, views, inventory, notes)
-            labelled = replace(inventory, samples=parts.labelled(inventory.samples)) if parts else inventory
-            groups = find_groups(split.group, category, labelled, notes)
-            if groups:
-                log.info("category '%s': %s", category, groups)
+            groups = _grouped(recipe, category, inventory, parts, notes)
+            listed = [sample for sample in samples if sample.id in inventory.facts]
             if parts:
                 splits = make_part_splits(
                     recipe, category, listed, inventory, parts, from_file, notes, groups
                 )
                 note_unlearnt_views(category, parts, splits, notes)
             else:
+                subsets = _subsets(recipe, category, dataset, left_out)
                 splits = make_splits(recipe, category, listed, inventory, subsets, from_file, notes, groups)
+        decoding = recipe.skeleton.image.decoding()
         report_alike(category, inventory, splits.values(), decoding, store, notes, told)
         splits = {
             fold: replace(s, unused=tuple(sorted({*s.unused, *left_out}))) for fold, s in splits.items()
@@ -193,45 +156,57 @@ def prepare(
     return replace(result, plans=tuple(plans), notes=tuple(notes.sentences))
 
 
-def _announce_download(recipe: Recipe, category: str) -> None:
-    """Warns that the encoder will download weights, though not yet: all results may be in the store."""
-    if recipe.encoder is None:
-        return
-    encoder = recipe.encoder.build(category)
-    choices = [*recipe.learners().values(), *recipe.learning_segmenters()]
-    learners = [choice.build(category) for choice in choices]
-    if not any(optional.layers_read(learner, encoder) for learner in learners):
-        return
-    if missing := optional.to_download(encoder):
-        log.warning("the encoder's weights are not on this machine: %s will be downloaded for them", missing)
+def _used(
+    recipe: Recipe, category: str, dataset: Dataset, shown: PartsSpec | None, notes: Notes
+) -> tuple[list[Sample], tuple[str, ...], set[str]]:
+    """The images of a category that the recipe uses, the views of its parts, and the images it leaves out."""
+    listed = dataset.samples(category)
+    _check_ids(listed, category)
+    if differences := optional.count_differences(dataset, category, listed):
+        notes.warn(f"category '{category}' differs from the published one: {'; '.join(differences)}")
+    if recipe.skeleton.image.page == VIEWS:
+        listed = by_page(listed)
+    left_out = _left_out(recipe, category, listed)
+    samples = [sample for sample in listed if sample.id not in left_out]
+    views: tuple[str, ...] = ()
+    if spec := recipe.skeleton.parts or shown:
+        samples, views = with_views(spec, category, samples, notes)
+        if together(recipe):
+            check_finals(recipe, category, views)
+    return samples, views, left_out
 
 
-def _check_learners(recipe: Recipe, category: str, categories: Sequence[str], device: str) -> None:
-    """Checks the detectors, classifiers and learning segmenters that rows use, before any image is read.
+def _examined(
+    recipe: Recipe, category: str, samples: Sequence[Sample], store: Store, told: Progress
+) -> Inventory:
+    """What images are, with warnings of what may be wrong with them.
 
-    Learners with the same parameters as in an earlier category have been checked there.
+    Raises:
+        SegadError: the same image has two labels, or a mask does not fit the images.
     """
-    encoder = recipe.encoder.build() if recipe.encoder else None
-    how = preprocessing_of(recipe)
-    before = categories[: categories.index(category)]
-    for choice in [*recipe.learners().values(), *recipe.learning_segmenters()]:
-        if any(choice.params_for(earlier) is choice.params_for(category) for earlier in before):
-            continue
-        learner: Learner = choice.build(category, device)
-        size = size_seen(choice.component, how)
-        if encoder and optional.layers_read(learner, encoder):
-            optional.check_size(encoder, size)
-        learner.check(size, layer_shapes(learner, encoder, size))
+    image = recipe.skeleton.image
+    inventory = take_inventory(samples, image.decoding(), store, told)
+    report_unreadable(inventory, category)
+    _report_scaled(inventory, category, image.decoding())
+    report_sizes(category, inventory, image)
+    check_labels(inventory.samples, inventory.facts, f"category '{category}'")
+    sizes = {facts.size for facts in inventory.facts.values()}
+    for segmenter in recipe.segmenters():  # before any detector is trained
+        check_in_frame(segmenter.build(category).check_sizes, sizes, image.size, image.fit)
+    if ignore := ignoring_of(recipe, category):
+        check_in_frame(ignore.check_sizes, sizes, image.size, image.fit)
+    return inventory
 
 
-def _check_generators(recipe: Recipe, category: str) -> None:
-    """Checks that generators of defects can use the segments."""
-    for row in recipe.rows:
-        segmenter = recipe.segmenter or row.segmenter
-        for choice in row.defects:
-            assert segmenter is not None  # a row that learns from anything has one
-            names = inspected(segmenter.build(category).segments(), row.off())
-            choice.build(category).check(names)
+def _grouped(
+    recipe: Recipe, category: str, inventory: Inventory, parts: Parts | None, notes: Notes
+) -> Groups | None:
+    """The images that are kept together, if any are."""
+    labelled = replace(inventory, samples=parts.labelled(inventory.samples)) if parts else inventory
+    groups = find_groups(recipe.skeleton.split.group, category, labelled, notes)
+    if groups:
+        log.info("category '%s': %s", category, groups)
+    return groups
 
 
 def _in_category(progress: Progress, category: str, what: str, done: int, total: int, note: str = "") -> None:
@@ -266,8 +241,12 @@ def _left_out(recipe: Recipe, category: str, samples: Sequence[Sample]) -> set[s
     return {*wanted} - {*files.values()} | {image for image, file in files.items() if file in wanted}
 
 
-def _without(left_out: set[str], subsets: Subsets) -> Subsets:
-    return {name: [image for image in images if image not in left_out] for name, images in subsets.items()}
+def _subsets(recipe: Recipe, category: str, dataset: Dataset, left_out: set[str]) -> Subsets:
+    """The published subsets of bad images, if the recipe learns from them."""
+    if recipe.skeleton.split.final.bad.origin != "subsets":
+        return {}
+    published = optional.bad_subsets(dataset, category)
+    return {name: [one for one in images if one not in left_out] for name, images in published.items()}
 
 
 def _report_scaled(inventory: Inventory, category: str, decoding: Decoding) -> None:
