@@ -60,16 +60,9 @@ def make_splits(
         for fold in folds:
             context = f"category '{category}', seed {fold}"
             try:
-                if given:
-                    trains = _detectors_train(recipe)
-                    split = fit_to_images(recipe, given[fold], inventory, context, detectors_train=trains)
-                else:
-                    split = _drawn(recipe, category, listed, inventory, subsets, fold, groups)
-                _check_kept_out(split, inventory, fold.held_out, context)
-                _check_final(recipe, split, inventory, context)
-                if (count := recipe.skeleton.split.detectors.folds) and not given:
-                    split = with_folds(split, inventory, count, fold.seed, context, groups)
-                split = _with_classifiers(recipe, split, inventory, fold, context, groups)
+                split = _split(
+                    recipe, category, listed, inventory, subsets, given.get(fold), fold, groups, context
+                )
             except DataError as error:
                 optional_fold = fold.held_out or (fold.amount and not isinstance(error, LeakageError))
                 if groups and not given and not isinstance(error, LeakageError):
@@ -95,6 +88,33 @@ def make_splits(
     if given:
         report_unlisted(category, given, splits, notes)
     return splits
+
+
+def _split(
+    recipe: Recipe,
+    category: str,
+    listed: Sequence[Sample],
+    inventory: Inventory,
+    subsets: Subsets,
+    given: Split | None,
+    fold: Fold,
+    groups: Groups | None,
+    context: str,
+) -> Split:
+    """The split of a fold, `given` by a file or drawn, with folds of detectors and images of classifiers.
+
+    Raises:
+        DataError: a purpose lacks images; a LeakageError, if something would learn from what it must not.
+    """
+    if given is not None:
+        split = fit_to_images(recipe, given, inventory, context, detectors_train=_detectors_train(recipe))
+    else:
+        split = _drawn(recipe, category, listed, inventory, subsets, fold, groups)
+    _check_kept_out(split, inventory, fold.held_out, context)
+    _check_final(recipe, split, inventory, context)
+    if (count := recipe.skeleton.split.detectors.folds) and given is None:
+        split = with_folds(split, inventory, count, fold.seed, context, groups)
+    return _with_classifiers(recipe, split, inventory, fold, context, groups)
 
 
 def _report_skipped(category: str, skipped: Mapping[Fold, DataError], of: int, notes: Notes) -> None:

@@ -130,32 +130,21 @@ def make_split(
         )
     train_good, test_good, train_bad, test_bad = _parts(samples, spec, seed, category, good, bad, groups)
 
-    detectors_seed = seed if spec.detectors.seed is None else spec.detectors.seed
-    count = count_of(spec.detectors.good, len(train_good), f"{category}: good images for detectors")
     learnt_bad = train_bad if spec.final.bad.origin in ("train", "subsets") else []
-    with_bad = {groups[i] for i in learnt_bad} if groups else set()
-    without = {groups[i] for i in train_good} - with_bad if groups else set()
-    [(left, detectors)] = take([train_good], [len(train_good) - count], detectors_seed, groups, without)
-
-    count = count_of(spec.final.good, len(left), f"{category}: good images for the final classifier")
-    [(_, final_good)] = take([left], [len(left) - count], seed, groups, with_bad)
-    final_good = detectors if spec.detectors.folds else final_good
-
+    detectors, final_good = _good_to_learn(train_good, learnt_bad, spec, seed, category, groups)
     unseen = {s.id for s in samples if s.unseen or held_out in s.defects()}  # not to be learnt from
     origins = {"train": train_bad, "test": test_bad, "subsets": train_bad, "generated": []}
     pool = [i for i in origins[spec.final.bad.origin] if i not in unseen and (subset is None or i in subset)]
-    amounts, what = spec.final.bad.amounts(), f"{category}: bad images for the final classifier"
-    count = count_of(amounts[amount or [*amounts][-1]], len(pool), what) if bad else 0
-    if bad and spec.final.bad.origin == "test":
-        possible = [one for one in amounts.values() if not isinstance(one, int) or one <= len(pool)]
-        most = count_of(possible[-1], len(pool), what)
-        if groups:
-            pool, test_good, test_bad = _groups_from_test(pool, most, seed, test_good, test_bad, groups)
+    final_bad: list[str] = []
+    if bad:
+        amounts, what = spec.final.bad.amounts(), f"{category}: bad images for the final classifier"
+        count = count_of(amounts[amount or [*amounts][-1]], len(pool), what)
+        if spec.final.bad.origin == "test":
+            possible = [one for one in amounts.values() if not isinstance(one, int) or one <= len(pool)]
+            most = count_of(possible[-1], len(pool), what)
+            pool, test_good, test_bad = _from_test(pool, most, seed, test_good, test_bad, unseen, groups)
             count = min(count, len(pool))
-        else:
-            kept, _ = draw(pool, len(pool) - most, seed)
-            test_bad = [*kept, *unseen.intersection(test_bad)]
-    _, final_bad = draw(pool, len(pool) - count, seed)
+        _, final_bad = draw(pool, len(pool) - count, seed)
     if held_out:  # the held-out type is then the only unseen one
         official = {s.id for s in samples if s.unseen}
         test_bad = [i for i in test_bad if i not in official]
@@ -170,7 +159,7 @@ def make_split(
     parts["unused"] = [i for i in (*good, *bad) if i not in used]
     split = Split(
         **{name: tuple(sorted(ids)) for name, ids in parts.items()},  # type: ignore[arg-type]
-        detectors_seed=detectors_seed if detectors_train else 0,
+        detectors_seed=_detectors_seed(spec, seed) if detectors_train else 0,
     )
     labels = {sample.id: sample.label for sample in samples}
     tests_bad = bool(bad) and (spec.test is None or spec.test.bad != 0)
@@ -179,18 +168,53 @@ def make_split(
     return split
 
 
-def _groups_from_test(
-    pool: Sequence[str],
+def _detectors_seed(spec: SplitSpec, seed: int) -> int:
+    return seed if spec.detectors.seed is None else spec.detectors.seed
+
+
+def _good_to_learn(
+    good: Sequence[str],
+    bad: Sequence[str],
+    spec: SplitSpec,
+    seed: int,
+    category: str,
+    groups: Mapping[str, int] | None,
+) -> tuple[list[str], list[str]]:
+    """The good images for the detectors and those for the final classifier, which learns from `bad`."""
+    with_bad = {groups[i] for i in bad} if groups else set()
+    without = {groups[i] for i in good} - with_bad if groups else set()
+    count = count_of(spec.detectors.good, len(good), f"{category}: good images for detectors")
+    [(left, detectors)] = take([good], [len(good) - count], _detectors_seed(spec, seed), groups, without)
+    count = count_of(spec.final.good, len(left), f"{category}: good images for the final classifier")
+    [(_, final)] = take([left], [len(left) - count], seed, groups, with_bad)
+    return detectors, detectors if spec.detectors.folds else final
+
+
+def _from_test(
+    pool: list[str],
     count: int,
     seed: int,
-    test_good: Sequence[str],
-    test_bad: Sequence[str],
-    groups: Mapping[str, int],
+    test_good: list[str],
+    test_bad: list[str],
+    unseen: Collection[str],
+    groups: Mapping[str, int] | None,
 ) -> tuple[list[str], list[str], list[str]]:
-    """The bad images of the groups that leave the test, and the good and bad images of those that stay.
+    """The bad images to learn from, which leave the test, and the good and bad images that stay in it.
 
-    Groups of which all images can be learnt from go first: the others take images out of use.
+    Groups leave it as a whole. Those of which all images can be learnt from go first: the others take images
+    out of use.
+
+    Args:
+        pool: the bad images that may be learnt from.
+        count: how many of them leave the test; without groups, they are drawn from the whole pool later.
+        seed: of the draw.
+        test_good, test_bad: the test before.
+        unseen: bad images that are not to be learnt from.
+        groups: as in `make_split`.
     """
+    if not groups:
+        kept, _ = draw(pool, len(pool) - count, seed)
+        return pool, test_good, [*kept, *(i for i in test_bad if i in unseen)]
     needed = {groups[i] for i in {*test_good, *test_bad}.difference(pool)}
     [(_, moved)] = take([pool], [len(pool) - count], seed, groups, {groups[i] for i in pool} - needed)
     gone = {groups[i] for i in moved}
