@@ -163,7 +163,7 @@ def test_taught_test_images_are_test_images_no_more(tmp_path: Path) -> None:
     with Bundle.load(tmp_path / "new", "cpu") as new:
         again = learn(new, tmp_path / "again", bad=of_the_test(1)[2:3])
     assert again.after.caught.of == 3
-    assert again.notes == [found.notes[-1].replace("2 of", "1 of")]
+    assert again.notes == [found.notes[-1].replace("2 of the test images were", "1 of the test images was")]
 
 
 def test_the_threshold_is_set_by_the_bundles_rule(tmp_path: Path) -> None:
