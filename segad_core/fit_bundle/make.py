@@ -23,7 +23,7 @@ from segad_core.bundle.format.operating_point import operating_json
 from segad_core.bundle.format.states import SEGMENTER, feature_files, final_files
 from segad_core.bundle.format.tables import table_files
 from segad_core.bundle.format.writing import Content, write_bundle
-from segad_core.contracts import Executor, Progress, optional
+from segad_core.contracts import Executor, Fit, Progress, optional
 from segad_core.errors import DataError, ImageError, RecipeError, UsageError
 from segad_core.fit_bundle.appearance import appearance_of
 from segad_core.fit_bundle.image_data import ImageData
@@ -32,7 +32,9 @@ from segad_core.fit_bundle.part_rule import part_rule
 from segad_core.fit_bundle.pipeline import cannot_be_bundled, pipeline_of
 from segad_core.fit_bundle.regions import region_files
 from segad_core.fit_bundle.vectors import vectors_of
+from segad_core.images import Facts
 from segad_core.operate.default_point import default_point
+from segad_core.operate.image_table import ImageTable
 from segad_core.operate.parts import PartRule, by_part
 from segad_core.plugins.registry import suggest
 from segad_core.recipe import Recipe
@@ -129,11 +131,8 @@ def _gathered(
     contents: dict[str, Content] = {
         "recipe.yaml": prepared.resolved(recipe).encode(),
         "splits.json": as_text(splits).encode(),
+        **_learner_states(recipe, task, tasks, store),
     }
-    for cell in _fits(tasks, task):
-        kind = "detectors" if cell.alias in recipe.detectors else "classifiers"
-        name = SEGMENTER if cell.segments else f"{kind}/{cell.alias}.safetensors"
-        contents[name] = store.require(cell.key)[STATE]
     calibration, segments, names = data.calibration(task), list[str](), list[str]()
     if not task.row.score:
         segments = segments_of(task.table, store)
@@ -142,23 +141,12 @@ def _gathered(
         contents |= table_files(data.training(task, split), "training")
     contents |= table_files(calibration, "calibration") | data.golden(task, calibration)
     contents |= vectors_of(task, tasks, data, store)
-    try:
-        point, why = default_point(by_part(calibration) if parts else calibration)
-    except DataError as error:
-        raise DataError(
-            f"row '{task.row.name}' of category '{category}': {error.what}", error.remedy
-        ) from None
-    if why:
-        log.info("the threshold is set for %s: %s", point.rule, why, extra={"notice": True})
-    contents[OPERATING] = operating_json(point)
+    contents[OPERATING] = _operating_point(task, by_part(calibration) if parts else calibration)
     views = rule.views if rule else ()
     contents |= region_files(recipe, task, tasks, segments, views, store, device, progress)
     pipeline, files = pipeline_of(recipe, task, segments, names)
-    unasked = {*split.unused, *split.doubtful}
-    sizes = [fact.size for image, fact in facts.items() if image not in unasked]
-    known = SizeFacts.of(sizes, pipeline.size, recipe.skeleton.image.fit)
-    pipeline = pipeline.model_copy(update={"sizes": known})
-    pipeline = pipeline.model_copy(update={"parts": rule})
+    known = _sizes(split, facts, pipeline.size, recipe.skeleton.image.fit)
+    pipeline = pipeline.model_copy(update={"sizes": known, "parts": rule})
     if not task.views:
         labelled = [data.samples[name] for name in task.scored_ids if data.has_label(name)]
         ignore = ignoring_of(recipe, category)
@@ -177,6 +165,39 @@ def _gathered(
     except ValidationError as error:
         raise cannot_be_bundled(task, error) from None
     return manifest, contents | files
+
+
+def _operating_point(task: RowTask, calibration: ImageTable) -> bytes:
+    """The default threshold, set on calibration images or parts.
+
+    Raises:
+        DataError: they give none.
+    """
+    try:
+        point, why = default_point(calibration)
+    except DataError as error:
+        raise DataError(
+            f"row '{task.row.name}' of category '{task.category}': {error.what}", error.remedy
+        ) from None
+    if why:
+        log.info("the threshold is set for %s: %s", point.rule, why, extra={"notice": True})
+    return operating_json(point)
+
+
+def _sizes(split: Split, facts: Mapping[str, Facts], frame: tuple[int, int], fit: Fit) -> SizeFacts:
+    """The sizes of the images that the bundle was made from."""
+    apart = {*split.unused, *split.doubtful}
+    return SizeFacts.of([fact.size for image, fact in facts.items() if image not in apart], frame, fit)
+
+
+def _learner_states(recipe: Recipe, task: RowTask, tasks: Sequence[Any], store: Store) -> dict[str, Content]:
+    """The states of the detectors, the classifier and a segmenter that learns."""
+    states: dict[str, Content] = {}
+    for cell in _fits(tasks, task):
+        kind = "detectors" if cell.alias in recipe.detectors else "classifiers"
+        name = SEGMENTER if cell.segments else f"{kind}/{cell.alias}.safetensors"
+        states[name] = store.require(cell.key)[STATE]
+    return states
 
 
 def _feature_states(task: RowTask, store: Store) -> dict[str, bytes]:

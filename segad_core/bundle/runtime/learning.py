@@ -24,7 +24,7 @@ from segad_core.bundle.format.writing import Content, write_bundle
 from segad_core.bundle.runtime.building import Builder, scores_of
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.golden import units_of
-from segad_core.bundle.runtime.learnt import BAD, Learnt, change_of
+from segad_core.bundle.runtime.learnt import BAD, Change, Learnt, change_of
 from segad_core.bundle.runtime.lessons import Lesson, lessons_of
 from segad_core.bundle.runtime.opening import check_several
 from segad_core.bundle.runtime.relearning import Relearnt, relearnt, vectors_kept
@@ -75,12 +75,7 @@ def _learn(
 ) -> Learnt:
     container, kept = bundle.container, vectors_kept(bundle)
     if kept is None and bundle.manifest.pipeline.final is None:
-        raise BundleError(
-            f"{container.path}: its row has no final classifier, so there is nothing to teach",
-            "Make the bundle from a row with SegAD, or with a classifier that learns from vectors. From the "
-            "first bad images on: add the images to the data set, and fit a row with final: blend"
-            f"{' and parts.verdict: worst' * (bundle.manifest.pipeline.parts is not None)}.",
-        )
+        raise _nothing_learns(bundle)
     lessons = lessons_of(bundle, [Path(one) for one in bad], [Path(one) for one in good])
     known, tested = _learnt_from(container), read_table(container, "calibration")
     learnt = [*known.images, *([one.image for one in kept[1].images] if kept else [])]
@@ -117,15 +112,7 @@ def _learn(
     thresholds = (before.threshold, after.threshold)
     pairs = np.stack([old.scores, new.scores], axis=1).tolist()
     changes = [change_of(i.id, i.label, p, thresholds) for i, p in zip(new.images, pairs, strict=True)]
-    given = [lesson.image.model_copy(update={"id": in_one_line(lesson.path)}) for lesson in lessons]
-    shown = [
-        judged_units(container, ImageTable(given, told, np.asarray(own, np.float64)))
-        for own in ([lesson.score for lesson in lessons], scores[1])
-    ]
-    taught_changes = [
-        change_of(image.id, image.label, (shown[0].scores[i], shown[1].scores[i]), thresholds)
-        for i, image in enumerate(shown[0].images)
-    ]
+    taught_changes = _changes_of_taught(container, lessons, told, scores[1], thresholds)
     written |= table_files(fresh, "calibration")
     written |= {FILE: operating_json(after), GOLDEN: _golden(container, fresh, lessons)}
     _write(bundle, out, training, written)
@@ -136,6 +123,42 @@ def _learn(
             "Such images are not chosen at random, so the figures for the rest may be optimistic"
         )
     return Learnt(taught_changes, changes, before, after, notes, refitted)
+
+
+def _nothing_learns(bundle: Bundle) -> BundleError:
+    worst = " and parts.verdict: worst" * (bundle.manifest.pipeline.parts is not None)
+    return BundleError(
+        f"{bundle.container.path}: its row has no final classifier, so there is nothing to teach",
+        "Make the bundle from a row with SegAD, or with a classifier that learns from vectors. From the "
+        f"first bad images on: add the images to the data set, and fit a row with final: blend{worst}.",
+    )
+
+
+def _changes_of_taught(
+    container: Container,
+    lessons: Sequence[Lesson],
+    features: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    thresholds: tuple[float, float],
+) -> list[Change]:
+    """What the old and the new bundle say of what was taught: images, or parts where these are judged.
+
+    Args:
+        container: of the old bundle.
+        lessons: with the old scores.
+        features, scores: the new ones of the lessons.
+        thresholds: the old and the new one.
+    """
+    given = [lesson.image.model_copy(update={"id": in_one_line(lesson.path)}) for lesson in lessons]
+    before, after = (
+        judged_units(container, ImageTable(given, features, np.asarray(own, np.float64)))
+        for own in ([lesson.score for lesson in lessons], scores)
+    )
+    pairs = zip(before.scores, after.scores, strict=True)
+    return [
+        change_of(image.id, image.label, pair, thresholds)
+        for image, pair in zip(before.images, pairs, strict=True)
+    ]
 
 
 def _learnt_from(container: Container) -> ImageTable:
