@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segad_core.base.parallel import in_order
 from segad_core.base.text import as_text, percent
 from segad_core.contracts import (
     IGNORED,
@@ -27,12 +26,11 @@ from segad_core.contracts import (
 from segad_core.errors import DataError, ImageError, RecipeError, UsageError
 from segad_core.images import FileImageSet
 from segad_core.images.artifacts import keeper
-from segad_core.images.frames import check_in_frame, framed
+from segad_core.images.frames import check_in_frame
 from segad_core.images.overlay import Entry, enlarged, overlay, sheet
 from segad_core.images.pages import sample_at_full_size, samples_of
 from segad_core.plugins.registry import suggest
 from segad_core.recipe import Choice, Recipe
-from segad_core.recipe.schema import ImageSpec
 from segad_core.run.ignored import ignoring_of
 from segad_core.run.training_images import TrainingImages
 from segad_core.run.trainings import preprocessing_of
@@ -40,9 +38,8 @@ from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.shapes import layer_shapes
 from segad_core.scoring.tiled import size_seen
 from segad_core.store.store import Store
+from segad_core.tools.mean_image import Mean, mean_of
 
-MOST_IMAGES = 200
-"""More images do not change how the mean looks."""
 _LEAST_PANEL = 384
 """In pixels; smaller images are enlarged."""
 
@@ -108,17 +105,10 @@ def preview(
     wanted = _named(samples, image, category) if image else None
     good = _good(samples, category)
     spec = recipe.skeleton.image
-    mean = _mean_of(good, spec, category, progress)
+    mean = mean_of(good, spec, category, progress)
     sample = wanted or mean.samples[0]
-    with sample_at_full_size(sample, spec.decoding()) as decoded:
-        original = decoded.pixels.shape
-    check_in_frame(segmenter.check_sizes, {*mean.sizes, (original[0], original[1])}, spec.size, spec.fit)
-
+    images = _as_in_a_run(recipe, category, segmenter, sample, mean, store, device)
     notes = list(optional.notes(segmenter))
-    images = FileImageSet([sample], preprocessing_of(recipe), keep=keeper(store, spec.decoding()))
-    if ignore := ignoring_of(recipe, category):
-        check_in_frame(ignore.check_sizes, mean.sizes, spec.size, spec.fit)
-        images = replace(images, ignoring=ignore.build(device))
     if isinstance(segmenter, LearningSegmenter):
         images = _fitted(segmenter, images, mean, recipe, device, progress)
         notes.append(
@@ -131,17 +121,15 @@ def preview(
     segments = named.segment(batch)
     pixels, labels = batch.pixels[0], segments.maps[0]
     shares = _shares(labels, names)
-    factor = -(-_LEAST_PANEL // max(spec.size))
-    large = partial(enlarged, factor=factor)
+    large = partial(enlarged, factor=-(-_LEAST_PANEL // max(spec.size)))
     panels = [
         (f"mean of {mean.count} of {len(good)} good images", large(mean.pixels)),
         (as_text(sample.id), large(pixels)),
         (f"{choice.provider.name}, {whose}", overlay(large(pixels), large(labels))),
     ]
+    entries = [Entry(label, (f"{label}  {name}", percent(share))) for label, name, share in shares]
     return Preview(
-        picture=sheet(
-            panels, [Entry(label, (f"{label}  {n}", percent(share))) for label, n, share in shares]
-        ),
+        picture=sheet(panels, entries),
         category=category,
         segmenter=f"{choice.provider.name} ({whose})",
         sample=sample,
@@ -154,10 +142,35 @@ def preview(
     )
 
 
+def _as_in_a_run(
+    recipe: Recipe,
+    category: str,
+    segmenter: Segmenter,
+    sample: Sample,
+    mean: Mean,
+    store: Store,
+    device: str,
+) -> FileImageSet:
+    """The sample as a run would read it.
+
+    Raises:
+        SegadError: the masks of the segmenter, or of what is ignored, do not fit the images.
+    """
+    spec = recipe.skeleton.image
+    with sample_at_full_size(sample, spec.decoding()) as decoded:
+        height, width = decoded.pixels.shape[:2]
+    check_in_frame(segmenter.check_sizes, {*mean.sizes, (height, width)}, spec.size, spec.fit)
+    images = FileImageSet([sample], preprocessing_of(recipe), keep=keeper(store, spec.decoding()))
+    if ignore := ignoring_of(recipe, category):
+        check_in_frame(ignore.check_sizes, mean.sizes, spec.size, spec.fit)
+        images = replace(images, ignoring=ignore.build(device))
+    return images
+
+
 def _fitted(
     segmenter: LearningSegmenter,
     images: FileImageSet,
-    mean: _Mean,
+    mean: Mean,
     recipe: Recipe,
     device: str,
     progress: Progress,
@@ -173,64 +186,6 @@ def _fitted(
         Run(np.random.SeedSequence(recipe.skeleton.split.seeds[0]), progress),
     )
     return images
-
-
-@dataclass(frozen=True)
-class _Mean:
-    """The mean of good images.
-
-    Attributes:
-        pixels: (H, W, 3) uint8.
-        samples: the readable images.
-        sizes: the original (height, width) of the images.
-        count: how many images it is over.
-        unreadable: the errors of the others.
-    """
-
-    pixels: NDArray[np.uint8]
-    samples: tuple[Sample, ...]
-    sizes: frozenset[tuple[int, int]]
-    count: int
-    unreadable: tuple[ImageError, ...]
-
-
-def _mean_of(good: Sequence[Sample], spec: ImageSpec, category: str, progress: Progress) -> _Mean:
-    """The mean of at most `MOST_IMAGES` of the good images.
-
-    Raises:
-        DataError: none can be read.
-    """
-    chosen = good if len(good) <= MOST_IMAGES else _spread(good)
-    total: NDArray[np.int64] = np.zeros((*spec.size, 3), np.int64)
-    readable: list[Sample] = []
-    sizes: set[tuple[int, int]] = set()
-    unreadable: list[ImageError] = []
-    images = in_order(partial(_resized, spec=spec), chosen)
-    for done, (sample, image) in enumerate(zip(chosen, images, strict=True), 1):
-        if isinstance(image, ImageError):
-            unreadable.append(image)
-        else:
-            pixels, size = image
-            total += pixels
-            sizes.add(size)
-            readable.append(sample)
-        progress(f"{category}: images averaged", done, len(chosen))
-    if not readable:
-        raise DataError(
-            f"category '{category}': none of the {len(chosen)} good images can be read", str(unreadable[0])
-        )
-    mean: NDArray[np.uint8] = np.rint(total / len(readable)).astype(np.uint8)
-    return _Mean(mean, tuple(readable), frozenset(sizes), len(readable), tuple(unreadable))
-
-
-def _resized(sample: Sample, spec: ImageSpec) -> tuple[NDArray[np.uint8], tuple[int, int]] | ImageError:
-    """An image at the recipe's size, and its original size."""
-    try:
-        with sample_at_full_size(sample, spec.decoding()) as decoded:
-            pixels = decoded.pixels
-            return framed(pixels, spec.size, spec.fit)[0], (pixels.shape[0], pixels.shape[1])
-    except ImageError as error:
-        return error
 
 
 def _one_of(category: str, categories: Sequence[str], recipe: str) -> str:
@@ -282,11 +237,6 @@ def _good(samples: Sequence[Sample], category: str) -> list[Sample]:
     if not good:
         raise DataError(f"category '{category}' has no good images", "Add some: masks are drawn over them.")
     return [sample for sample in good if sample.split == "train"] or good
-
-
-def _spread(good: Sequence[Sample]) -> list[Sample]:
-    """As many images as count, spread evenly, because neighbours are often of one lot."""
-    return [good[i * len(good) // MOST_IMAGES] for i in range(MOST_IMAGES)]
 
 
 def _shares(labels: NDArray[np.uint8], names: Sequence[str]) -> tuple[tuple[int, str, float], ...]:

@@ -275,7 +275,7 @@ def test_the_training_part_is_averaged_and_not_too_much_of_it(
     assert "mean of 9 of 9 good images" in preview(recipe, "-o", "p.png")
     mean = np.mean([picture(i) for i in range(9)], axis=0)
     np.testing.assert_array_equal(panel(home / "p.png", 0), enlarged(np.rint(mean).astype(np.uint8), 8))
-    monkeypatch.setattr("segad_core.tools.mask_preview.MOST_IMAGES", 3)
+    monkeypatch.setattr("segad_core.tools.mean_image.MOST_IMAGES", 3)
     assert "mean of 3 of 9 good images" in preview(recipe, "-o", "p.png")
     mean = np.mean([picture(i) for i in (0, 3, 6)], axis=0)
     np.testing.assert_array_equal(panel(home / "p.png", 0), enlarged(np.rint(mean).astype(np.uint8), 8))
