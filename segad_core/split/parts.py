@@ -25,7 +25,8 @@ class Part:
 
     Attributes:
         sample: stands for the part, with the serial as its id. It is bad if any of its images is, otherwise
-            doubtful if any is; it has the defects of all. An image is unseen if any is.
+            doubtful if any is, or if one that cannot be read is not good; it has the defects of all. It is
+            unseen if any of its images is.
         images: the samples, by view and then by id.
         missing: the views without a readable image.
     """
@@ -117,8 +118,8 @@ class Parts:
         if not mixed:
             return ""
         bad = sum(part.sample.label == 1 for part in self.by_serial.values())
-        have = "has" if len(mixed) == 1 else "have"
-        return f"{len(mixed)} of {bad} bad parts {have} good images, too, which count as bad: {listed(mixed)}"
+        have, count = ("has", "counts") if len(mixed) == 1 else ("have", "count")
+        return f"{len(mixed)} of {bad} bad parts {have} good images, too, and {count} as bad: {listed(mixed)}"
 
     def _doubtful(self, first: Sequence[str], what: str) -> str:
         if not first:
@@ -201,10 +202,14 @@ def find_parts(
             one vector.
     """
     place = {view: i for i, view in enumerate(views)}
-    own: dict[str, list[Sample]] = {}
-    for sample in sorted(inventory.samples, key=lambda s: (s.serial, place.get(s.view, 0), s.id)):
-        own.setdefault(sample.serial, []).append(sample)
-    parts = {serial: _part(images, views) for serial, images in own.items()}
+    known: dict[str, list[Sample]] = {}
+    for sample in sorted(samples, key=lambda s: (s.serial, place.get(s.view, 0), s.id)):
+        known.setdefault(sample.serial, []).append(sample)
+    parts = {
+        serial: _part(readable, views, own)
+        for serial, own in known.items()
+        if (readable := [sample for sample in own if sample.id in inventory.facts])
+    }
     if official:
         _check_undivided(category, parts)
     if spec.verdict == "together":
@@ -234,9 +239,11 @@ def note_uncounted(category: str, samples: Sequence[Sample], notes: Notes) -> No
         )
 
 
-def _part(images: Sequence[Sample], views: Sequence[str]) -> Part:
-    labels = {sample.label for sample in images}
-    label: Literal[0, 1] | None = 1 if 1 in labels else None if None in labels else 0
+def _part(images: Sequence[Sample], views: Sequence[str], known: Sequence[Sample]) -> Part:
+    """A part, from its readable images and all that are `known`: what cannot be read may show the defect."""
+    label: Literal[0, 1] | None = 1 if any(sample.label == 1 for sample in images) else None
+    if all(sample.label == 0 for sample in known):
+        label = 0
     defects = dict.fromkeys(name for sample in images for name in sample.defects())
     if label is None:
         defects = dict.fromkeys(s.defect for s in images if s.label is None and s.defect)

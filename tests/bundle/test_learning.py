@@ -230,7 +230,7 @@ def test_a_copy_in_another_format_is_the_same_image(tmp_path: Path) -> None:
     assert [one.image for one in found.taught] == [str(tmp_path / "a.bmp"), str(tmp_path / "b.bmp")]
     assert found.after.caught.of == 5
     assert found.notes[0].startswith(f"{tmp_path / 'b.bmp'}: ") and "before, as bad" in found.notes[0]
-    assert found.notes[1].startswith("1 of the test images were")
+    assert found.notes[1].startswith("1 of the test images was")
 
 
 def table_of(images: Sequence[Image]) -> ImageTable:

@@ -109,7 +109,7 @@ def test_a_view_that_is_there_twice_is_noted_once(home: Path) -> None:
 def test_good_images_of_bad_parts_are_counted(home: Path) -> None:
     views.views(home / "data", one_bad=True)
     checked = said(segad("check", recipe(home), "--store", home / "store"))
-    mixed = "7 of 7 bad parts have good images, too, which count as bad: SN012, SN013, SN014, SN015, SN016"
+    mixed = "7 of 7 bad parts have good images, too, and count as bad: SN012, SN013, SN014, SN015, SN016"
     assert f"warning: category 'a': {mixed} and 2 more" in checked
 
 
@@ -166,7 +166,7 @@ def test_a_part_that_is_taught_leaves_the_test_with_all_its_views(home: Path) ->
     assert [(change.image, change.label) for change in result.taught] == [(bad[0], 1)]
     assert sorted(change.image for change in result.regression) == [n for n in tested if n != bad[0]]
     assert (result.after.caught.of, result.after.rejected.of, result.after.unit) == (2, 4, "part")
-    assert "1 of the test parts were used" in result.notes[-1]
+    assert "1 of the test parts was used" in result.notes[-1]
     with Bundle.load(home / "new.segad", "cpu") as taught:
         assert not verify(taught).problems
         assert taught.manifest.pipeline.parts is not None

@@ -52,9 +52,22 @@ def test_a_part_is_bad_if_any_image_is_and_then_doubtful_if_any_is() -> None:
     assert [s.defect for s in found.values()] == ["dent", "stain", "", "dent,scratch,burr"]
     assert [s.unseen for s in found.values()] == [False, False, False, True]
     assert parts.views == ("A", "B", "C")
-    assert parts.mixed() == "2 of 2 bad parts have good images, too, which count as bad: 1, 4"
+    assert parts.mixed() == "2 of 2 bad parts have good images, too, and count as bad: 1, 4"
     assert str(parts) == "4 (1 good, 2 bad, 1 doubtful), views A, B, C"
     assert [s.label for s in parts.labelled(list(parts.by_serial["1"].images))] == [1, 1, 1]
+
+
+def test_a_part_is_not_good_if_its_bad_image_cannot_be_read() -> None:
+    samples = [sample("1A"), sample("1B", 1, defect="dent"), sample("2A"), sample("2B", None)]
+    samples += [sample("3A"), sample("3B"), sample("4A", 1), sample("4B", 1)]
+    found = parts_of(samples, lost="1B 2B 3B 4B", missing="allow").by_serial
+    assert [part.sample.label for part in found.values()] == [None, None, 0, 1]
+    assert [[image.id for image in part.images] for part in found.values()] == [
+        ["1A"],
+        ["2A"],
+        ["3A"],
+        ["4A"],
+    ]
 
 
 @pytest.mark.parametrize(("missing", "judged"), [("unknown", ["1"]), ("allow", ["1", "2", "3"])])
