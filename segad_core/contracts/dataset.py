@@ -27,12 +27,17 @@ A minimal data set, for a folder with images in `good` and `bad`:
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from segad_core.contracts.component import Component
+
+Label = Literal[0, 1] | None
+
+WORDS: Mapping[Label, str] = {0: "good", 1: "bad", None: "doubtful"}
+"""What labels are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class Sample:
 
     id: str
     path: Path
-    label: Literal[0, 1] | None
+    label: Label
     split: Literal["train", "test"] | None = None
     defect: str = ""
     unseen: bool = False
@@ -71,8 +76,7 @@ class Sample:
     @property
     def stratum(self) -> str:
         """The official split and label in words, such as `train good`, `test bad, unseen` or `doubtful`."""
-        word = {0: "good", 1: "bad", None: "doubtful"}[self.label]
-        return f"{self.split or ''} {word}{', unseen' * self.unseen}".strip()
+        return f"{self.split or ''} {WORDS[self.label]}{', unseen' * self.unseen}".strip()
 
     def defects(self) -> tuple[str, ...]:
         """The types of defect of a bad image, each once; empty for others."""

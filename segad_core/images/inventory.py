@@ -14,6 +14,7 @@ from segad_core.base.digest import array_digest
 from segad_core.base.parallel import in_order
 from segad_core.base.text import listed
 from segad_core.contracts import Progress, Sample, no_progress
+from segad_core.contracts.dataset import WORDS
 from segad_core.errors import DataError, ImageError, LeakageError
 from segad_core.images.faults import image_digest
 from segad_core.images.pages import page_digest, sample_at_full_size
@@ -24,9 +25,6 @@ from segad_core.store.store import Store
 _SCHEMA = 4
 _SECONDS = 30.0
 """The most decoding work that a killed inventory loses."""
-
-_LABELS = {0: "good", 1: "bad", None: "doubtful"}
-
 
 Examined = tuple[str, bool, tuple[int, int], str, int | None]
 """Of a decoded image: the digest of its pixels, whether it was scaled, size, thumbnail, highest value."""
@@ -151,7 +149,7 @@ def check_labels(samples: Sequence[Sample], facts: Mapping[str, Facts], context:
     for sample in samples:
         other = seen.setdefault(facts[sample.id].pixels, sample)
         if other.label != sample.label:
-            labels = f"{_LABELS[other.label]} and {_LABELS[sample.label]}"
+            labels = f"{WORDS[other.label]} and {WORDS[sample.label]}"
             raise DataError(
                 f"{context}: '{other.id}' and '{sample.id}' are the same image, labelled {labels}",
                 "Leave out the one with the wrong label, split: {leave_out: {CATEGORY: [IMAGE]}}.",

@@ -6,15 +6,15 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
 
 from segad_core.contracts import Sample
+from segad_core.contracts.dataset import WORDS, Label
 from segad_core.errors import DataError
 from segad_core.images import Inventory
 
 log = logging.getLogger("segad.prepare")
 
-_WORDS: dict[Literal[0, 1] | None, str] = {0: "good", 1: "bad"}
+_LEARNT: tuple[Label, ...] = (0, 1)
 
 
 def report_unreadable(inventory: Inventory, category: str) -> None:
@@ -47,10 +47,10 @@ def blamed(samples: Sequence[Sample], inventory: Inventory, category: str) -> It
     except DataError as error:
         there = Counter(sample.label for sample in samples)
         lost = Counter(sample.label for sample in inventory.lost)
-        if type(error) is not DataError or not any(2 * lost[label] >= there[label] > 0 for label in _WORDS):
+        if type(error) is not DataError or not any(2 * lost[label] >= there[label] > 0 for label in _LEARNT):
             raise
         first = next(iter(inventory.unreadable.values()))
-        kinds = ", ".join(f"{lost[k]} of {there[k]} {word}" for k, word in _WORDS.items() if lost[k])
+        kinds = ", ".join(f"{lost[one]} of {there[one]} {WORDS[one]}" for one in _LEARNT if lost[one])
         cause = (
             f"category '{category}': {lost.total()} of {len(samples)} images cannot be read and are excluded "
             f"({kinds}); the first: {first.what}"

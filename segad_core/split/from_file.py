@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from segad_core.base.notes import Notes
+from segad_core.contracts.dataset import WORDS
 from segad_core.errors import DataError, RecipeError
 from segad_core.images import Inventory
 from segad_core.recipe import Recipe
@@ -89,9 +90,8 @@ def fit_to_images(
     kept = {purpose: readable(getattr(split, purpose)) for purpose in _LABELS}
     for purpose, images in kept.items():
         if wrong := [image for image in images if labels[image] not in _LABELS[purpose]]:
-            word = {0: "good", 1: "bad", None: "doubtful"}[labels[wrong[0]]]
             raise DataError(
-                f"{context}: '{wrong[0]}' is {word} and cannot be in '{purpose}'",
+                f"{context}: '{wrong[0]}' is {WORDS[labels[wrong[0]]]} and cannot be in '{purpose}'",
                 "Correct the file, or the data set's labels.",
             )
     classifiers = {alias: readable(images) for alias, images in split.classifiers.items()}

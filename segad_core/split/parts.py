@@ -10,13 +10,13 @@ from typing import Any, Literal
 from segad_core.base.notes import Notes
 from segad_core.base.text import listed, quoted
 from segad_core.contracts import Sample
+from segad_core.contracts.dataset import WORDS, Label
 from segad_core.errors import DataError, RecipeError
 from segad_core.images import Inventory
 from segad_core.recipe.parts_spec import PartsSpec
 
 _OF_IMAGES = "Name them, as the parameter 'part' of the data set folder does, or remove 'parts'."
 _OF_FILES = r"Say which part a file shows, such as part: '(?P<serial>[^/]+)\.tif' of the data set folder."
-_WORDS: dict[Literal[0, 1] | None, str] = {0: "good", 1: "bad", None: "doubtful"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Parts:
 
     def __str__(self) -> str:
         counts = Counter(part.sample.label for part in self.by_serial.values())
-        kinds = ", ".join(f"{counts[label]} {word}" for label, word in _WORDS.items() if counts[label])
+        kinds = ", ".join(f"{counts[label]} {word}" for label, word in WORDS.items() if counts[label])
         views = f"views {', '.join(self.views)}" if self.views else "views not named, so none can be missing"
         return f"{len(self.by_serial)} ({kinds}), {views}"
 
@@ -241,7 +241,7 @@ def note_uncounted(category: str, samples: Sequence[Sample], notes: Notes) -> No
 
 def _part(images: Sequence[Sample], views: Sequence[str], known: Sequence[Sample]) -> Part:
     """A part, from its readable images and all that are `known`: what cannot be read may show the defect."""
-    label: Literal[0, 1] | None = 1 if any(sample.label == 1 for sample in images) else None
+    label: Label = 1 if any(sample.label == 1 for sample in images) else None
     if all(sample.label == 0 for sample in known):
         label = 0
     defects = dict.fromkeys(name for sample in images for name in sample.defects())

@@ -15,12 +15,12 @@ from segad_core.base.clopper_pearson import FEW
 from segad_core.base.csv_text import csv_text
 from segad_core.base.decoding import Decoding
 from segad_core.base.text import in_one_line
+from segad_core.contracts.dataset import WORDS
 from segad_core.errors import ImageError
 from segad_core.images.pages import sample_at_full_size
 from segad_core.tools.doubts.judge import Doubt, Judged
 
 _SIDE = 360
-_LABELS = {0: "good", 1: "bad"}
 _COLUMNS = ("category", "image", "label", "defect", "doubt", "contradicted", "seeds", "path")
 
 _HEAD = """\
@@ -65,7 +65,7 @@ def doubts_csv(found: Sequence[Judged]) -> str:
         (
             judged.category,
             one.sample.id,
-            _LABELS[int(one.sample.label or 0)],
+            WORDS[one.sample.label],
             one.sample.defect,
             Decimal(f"{one.doubt:.4f}"),
             "yes" if one.contradicted else "no",
@@ -119,7 +119,7 @@ def in_words(judged: Judged) -> str:
 
 
 def _figure(one: Doubt, decoding: Decoding) -> str:
-    label = _LABELS[int(one.sample.label or 0)]
+    label = WORDS[one.sample.label]
     defect = f", {_text(one.sample.defect)}" if one.sample.defect else ""
     return (
         f'<figure class="{label}"><img alt="" src="{_picture(one, decoding)}"><figcaption>'
