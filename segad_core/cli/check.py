@@ -81,7 +81,8 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
         for sentence in learnt_from(plan.rows()):
             say(f"  {sentence}")
         for kind, cells, found, cost in _summary(plan, opened):
-            say_lines(f"  {kind}: {cells} cells, {found} in the store, {cells - found} to compute{cost}")
+            cells_are = f"{cells} cell{'s' * (cells != 1)}"
+            say_lines(f"  {kind}: {cells_are}, {found} in the store, {cells - found} to compute{cost}")
             stored, total = stored + found, total + cells
     say(f"{total} cells: {stored} in the store, {total - stored} to compute")
     if total > stored:
@@ -147,7 +148,8 @@ def _summary(plan: CategoryPlan, store: Store) -> Iterator[tuple[str, int, int, 
         cost = ""
         passes = [count for task in unfinished if (count := images_read(task))]
         if passes:
-            cost = f": {len(passes)} passes, {sum(passes)} images in all{plan.tiles_of(unfinished)}"
+            cost = f": {len(passes)} pass{'es' * (len(passes) > 1)}, {sum(passes)} images in all"
+            cost += plan.tiles_of(unfinished)
         trainings = [cell for task in unfinished if isinstance(task, FitTask) for cell in task.cells]
         known = [(c.alias, estimates.of(c.key)) for c in trainings if not store.has(c.key)]
         for alias, work in dict.fromkeys((alias, one.work) for alias, one in known if one and one.work):

@@ -22,10 +22,10 @@ def report_unreadable(inventory: Inventory, category: str) -> None:
     lost = list(inventory.unreadable.values())
     if lost:
         log.warning(
-            "category '%s': %d image%s cannot be read and are excluded (the first: %s)",
+            "category '%s': %s cannot be read and %s excluded (the first: %s)",
             category,
-            len(lost),
-            "s" * (len(lost) > 1),
+            "1 image" if len(lost) == 1 else f"{len(lost)} images",
+            "is" if len(lost) == 1 else "are",
             lost[0].sentence(),
         )
 

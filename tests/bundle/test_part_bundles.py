@@ -171,7 +171,7 @@ def test_a_part_that_is_taught_leaves_the_test_with_all_its_views(home: Path) ->
         assert not verify(taught).problems
         assert taught.manifest.pipeline.parts is not None
     excluded = segad("operate", home / "new.segad", "--show")
-    assert "1 test parts are excluded" in said(excluded)
+    assert "1 test part is excluded" in said(excluded)
 
 
 def test_what_shows_no_part_is_not_taught(home: Path) -> None:

@@ -238,8 +238,8 @@ def test_check_says_what_tiles_cost(home: Path) -> None:
     assert "tiles have 8 pixels in common: a defect where four of them meet lost more than 9%" in text
     assert "tiles to train detectors on: 10 of 18" in text
     assert "whole images, shrunk to 32 x 32, are seen by levels, squeezed 1.67 to 1: set tiles.whole" in text
-    assert "1 passes, 3 images in all (10 tiles)" in text
-    assert "1 passes, 10 images in all (60 tiles)" in text
+    assert "1 pass, 3 images in all (10 tiles)" in text
+    assert "1 pass, 10 images in all (60 tiles)" in text
     plain = said(segad("check", write(home, tiles=None), "--store", home / "store"))
     assert "tiles" not in plain
 

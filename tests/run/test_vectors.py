@@ -139,9 +139,7 @@ def test_check_counts_vectors_and_no_passes_of_their_trainings(home: Path) -> No
     probe = {"classifiers": {"probe": "linear_probe"}, "rows": [{"name": "probe", "score": "probe"}]}
     path = recipe(home, encoder="tinyencoder", detectors={}, **probe)
     text = said(segad("check", path, "--store", home / "store"))
-    assert (
-        f"vectors of images: 1 cells, 0 in the store, 1 to compute: 1 passes, {IMAGES} images in all" in text
-    )
+    assert f"vectors of images: 1 cell, 0 in the store, 1 to compute: 1 pass, {IMAGES} images in all" in text
     assert "trained classifiers: 2 cells, 0 in the store, 2 to compute\n    probe, per training: 54" in text
     assert "classifier scores: 2 cells, 0 in the store, 2 to compute\n" in text
     assert "not counting" not in text

@@ -192,7 +192,7 @@ class Folder(Dataset):
             if label in read:
                 return f"{why}: move them into '{wanted}'"
             if len([other for other in others if guess(other) == label]) > 1:
-                return f"{why}, as others do: move it to '{'/'.join([*above, wanted, name])}'"
+                return f"{why}, as do others: move it to '{'/'.join([*above, wanted, name])}'"
             return f"{why}: set {label}: '{name}', or rename it '{wanted}'"
         if kind == "masks":
             return "its name looks like masks, which this data set does not use"
