@@ -69,7 +69,6 @@ def doubts(
     go through the pictures, and correct labels yourself. What a run has left in the store is not computed
     again.
     """
-    import json
     from functools import partial
 
     from segad_core.base.csv_text import BOM as MARK
@@ -88,10 +87,8 @@ def doubts(
         )
     with reporting(output, "Then run the same command again."):
         output.parent.mkdir(parents=True, exist_ok=True)  # before an hour of work
-    if categories:
-        overrides = (*overrides, f"categories={json.dumps(categories)}")
     registry = Registry(third_parties=not no_plugins)
-    checked = load_recipe(recipe, registry, overrides)
+    checked = load_recipe(recipe, registry, overrides, categories)
 
     from segad_core.cli.progress import observing
     from segad_core.run.prepare import prepare

@@ -52,14 +52,11 @@ def fit(
     Nothing that is in the store is trained again. The bundle's threshold catches 95% of the bad test images,
     or, without bad ones, rejects 5% of the good ones; set another one with `segad operate`.
     """
-    import json
-
     from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
 
-    overrides = (*overrides, f"categories={json.dumps([category])}")
     registry = Registry(third_parties=not no_plugins)
-    checked = load_recipe(recipe, registry, overrides)
+    checked = load_recipe(recipe, registry, overrides, [category])
 
     from segad_core.bundle.format.container import Container
     from segad_core.bundle.format.operating_point import read_operating_point

@@ -25,7 +25,9 @@ from segad_core.recipe.use import Use
 from segad_core.recipe.validation import check
 
 
-def load_recipe(recipe: str, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(
+    recipe: str, registry: Registry, overrides: Sequence[str] = (), categories: Sequence[str] = ()
+) -> Recipe:
     """Reads and checks a recipe in two phases: its schema and all names, then the plugins' parameters.
 
     Nothing is imported before the first phase has passed, and then only what the recipe names.
@@ -34,12 +36,16 @@ def load_recipe(recipe: str, registry: Registry, overrides: Sequence[str] = ()) 
         recipe: a path, or the name of a shipped recipe.
         registry: the installed plugins.
         overrides: `--set` words.
+        categories: `--category` words, instead of the recipe's categories; empty for these.
 
     Raises:
         RecipeError: with every problem of the phase that failed.
     """
     path = locate(recipe)
     document = read_document(path, recipe if is_file(Path(recipe)) else path.name, overrides)
+    if categories:
+        document.data["categories"] = list(categories)
+        document.overrides["categories",] = " ".join(f"--category {one}" for one in categories)
     skeleton = check(Skeleton, document.data, document)
     if isinstance(skeleton, list):
         raise RecipeError(skeleton)

@@ -56,6 +56,17 @@ def test_another_name_is_an_error_of_the_recipe(home: Path) -> None:
     assert TREE not in str(caught.value)
 
 
+def test_a_category_of_the_command_line_is_named_as_it_was_given(home: Path) -> None:
+    assert _open(home, ["cable", "grid"]) == ["cable", "grid"]
+    recipe = str(home / "r.yaml")
+    loaded = load_recipe(recipe, Registry(third_parties=False), (), ["grid"])
+    assert loaded.open_dataset()[1] == ["grid"]
+    command = ("fit", recipe, "--row", "PatchCore", "-o", home / "b", "--category", "gird")
+    assert "error: --category gird: there is no category 'gird' - did you mean 'grid'" in said(
+        segad(*command)
+    )
+
+
 def test_settings_of_a_published_one_that_is_not_there_are_no_error(home: Path) -> None:
     assert _open(home, ["grid"], "bottle", "grid") == ["grid"]
     with pytest.raises(RecipeError, match="there is no category 'gird' - did you mean 'grid'"):
