@@ -68,12 +68,12 @@ def overlap_in_words(tiling: Tiling) -> list[str]:
     percent = (lost or _LOST[-1][1:])[four]
     if lost and percent <= _KEPT:
         return []
-    where = f"where {'four' if four else 'two'} of them meet"
+    four_or_two, most = ("four" if four else "two"), ("up to" if lost else "more than")
+    more = ", or more overlap," if tiling.wanted.overlap < 0.5 else ""
     return [
-        f"neighbouring tiles have {least} pixels in common: a defect {where} lost "
-        f"{'up to' if lost else 'more than'} {percent}% of its score (measured with patchcore on "
-        f"efficientnet_lite0), and up to {_KEPT}% with {USUAL_OVERLAP} pixels, which tiles of "
-        f"{2 * USUAL_OVERLAP} and more have by default"
+        f"neighbouring tiles have {least} pixels in common: where {four_or_two} of them meet, a defect may "
+        f"lose {most} {percent}% of its score (at most {_KEPT}% with {USUAL_OVERLAP} pixels; measured with "
+        f"patchcore on efficientnet_lite0). Larger tiles{more} lose less"
     ]
 
 

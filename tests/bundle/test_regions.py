@@ -8,10 +8,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+import builders
 import numpy as np
 import pytest
 import views
-from builders import picture, said, segad
+from builders import fit_command, picture, said, segad
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -143,10 +144,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def fitted(home: Path, row: str = "SegAD", out: str = "b", **changes: Any) -> Path:
     path = write(home, rows=ROWS, **changes)
-    words = ("--category", "a", "--row", row, "--device", "cpu", "--store", home / "store")
-    result = segad("fit", path, *words, "-o", home / out)
-    assert result.exit_code == 0, said(result)
-    return home / out
+    return builders.fitted(path, row, out)
 
 
 def spot(number: int) -> tuple[int, int]:
@@ -286,9 +284,7 @@ def test_cross_fitted_detectors_do_not_know_the_images(home: Path) -> None:
         regions={"good": 1.0},
         detectors={"known": "known", "spotty": {"use": "spotty", "params": {"wrong": "nowhere"}}},
     )
-    words = ("--category", "a", "--row", "SegAD", "--device", "cpu", "--store", home / "store")
-    result = segad("fit", path, *words, "-o", home / "b")
-    assert result.exit_code == 0, said(result)
+    builders.fitted(path)
     stored = json.loads((home / "b" / "regions.json").read_text())
     assert stored["images"] == 20
     assert stored["limits"]["known"]["whole"] == 100  # ten images in each fold, and none of them known
@@ -309,9 +305,7 @@ def test_each_view_of_a_part_has_limits_of_its_own(home: Path, verdict: str) -> 
         parts={"views": ["A", "B"], "verdict": verdict},
         regions={"good": 1.0},
     )
-    words = ("--category", "a", "--row", "SegAD", "--device", "cpu", "--store", home / "store")
-    result = segad("fit", path, *words, "-o", home / "b")
-    assert result.exit_code == 0, said(result)
+    builders.fitted(path)
     stored = json.loads((home / "b" / "regions.json").read_text())
     most = {view: own["spotty"]["whole"] for view, own in stored["views"].items()}
     good = {v: {n for i, n in brightest.items() if i.startswith("good") and f"_{v}" in i} for v in "AB"}
@@ -362,8 +356,7 @@ def test_a_classifier_alone_has_no_regions_and_fit_says_so(home: Path) -> None:
         rows=[{"name": "Probe", "score": "probe"}],
         regions=True,
     )
-    words = ("--category", "a", "--row", "Probe", "--device", "cpu", "--store", home / "store")
-    result = segad("fit", path, *words, "-o", home / "b")
+    result = fit_command(path, "Probe")
     assert result.exit_code == 0, said(result)
     assert not (home / "b" / "regions.json").exists()
     assert "row 'Probe' has no maps" in result.output

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import builders
 import numpy as np
 import pytest
 from builders import said, segad
@@ -31,10 +32,7 @@ def fitted(home: Path, row: str = "SegAD", out: str = "b", **changes: Any) -> Pa
     params = {"mask": "mask.png", "segments": ["left", "right"]}
     rows = [{"name": "SegAD", "detectors": ["spotty"]}, {"name": "Spotty", "score": "spotty"}]
     path = write(home, rows=rows, segmenter={"use": "static_mask", "params": params}, **changes)
-    words = ("--category", "a", "--row", row, "--device", "cpu", "--store", home / "store")
-    result = segad("fit", path, *words, "-o", home / out)
-    assert result.exit_code == 0, said(result)
-    return home / out
+    return builders.fitted(path, row, out)
 
 
 def test_counts_by_hand() -> None:

@@ -10,7 +10,7 @@ import calibrated
 import fakes
 import pytest
 import views
-from builders import kinds, run_command, said, segad, workshop, write_recipe
+from builders import fit_command, kinds, run_command, said, segad, workshop, write_recipe
 
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.operating_point import read_operating_point
@@ -28,12 +28,6 @@ UNLEARNABLE = "its final classifier 'brf' learns nothing from 2 good and 2 bad i
 def few(home: Path, good: int, bad: int, *changes: tuple[str, str]) -> Path:
     workshop(home, good=good, bad=bad)
     return write_recipe(home, SOME, ("detectors: {good: 4}", "detectors: {good: 0.667}"), *changes)
-
-
-def fit(recipe: Path, row: str = "SegAD"):  # type: ignore[no-untyped-def]
-    home = recipe.parent
-    words = ("--category", "a", "--row", row, "--store", home / "store", "--device", "cpu")
-    return segad("fit", recipe, *words, "-o", home / "x")
 
 
 def test_check_says_what_can_be_known_and_which_row_cannot_learn(tmp_path: Path) -> None:
@@ -61,40 +55,40 @@ def test_a_forest_without_a_split_has_no_figures_and_no_bundle(tmp_path: Path) -
     assert UNLEARNABLE in table and "61.4 points wide" in table
     assert "- a, seed 0: SegAD: all images have the same score; nothing was learnt, so there are no" in table
     assert "PatchCore: all" not in table
-    result = fit(recipe)
+    result = fit_command(recipe)
     assert result.exit_code == 1
     assert "row 'SegAD' of category 'a': all 4 calibration images have the same score" in said(result)
     assert "final: blend, or a detector alone" in said(result)
-    assert not (tmp_path / "x").exists()
+    assert not (tmp_path / "b").exists()
 
 
 def test_a_blend_learns_from_as_few_and_the_bundle_says_how_few(tmp_path: Path) -> None:
     recipe = few(tmp_path, 8, 4, BLEND)
     assert "learns nothing" not in said(segad("check", recipe, "--store", tmp_path / "store"))
-    result = fit(recipe)
+    result = fit_command(recipe)
     text = said(result)
     assert result.exit_code == 0, text
     assert "learnt from 2 good and 2 bad images\n" in text
     assert "of 2 good parts (" in text and "e-324" not in text
     assert "warning: only 2 bad calibration images: one more or less changes the rate by 50.0%" in text
-    shown = segad("bundle", "show", tmp_path / "x")
+    shown = segad("bundle", "show", tmp_path / "b")
     assert "learnt from  2 good and 2 bad images\n" in said(shown)
     assert "warning: only 2 good calibration images" in said(shown)
-    plain = json.loads(segad("bundle", "show", tmp_path / "x", "--json").stdout)
+    plain = json.loads(segad("bundle", "show", tmp_path / "b", "--json").stdout)
     assert any("only 2 bad calibration images" in line for line in plain["warnings"])
 
 
 def test_all_bad_images_can_be_learnt_from(tmp_path: Path) -> None:
     """The one bad image there is; the threshold is then that of good images."""
     recipe = few(tmp_path, 20, 1, BLEND)
-    refused = fit(recipe)
+    refused = fit_command(recipe)
     assert refused.exit_code == 1
     assert "leaves no bad image for the final classifier" in said(refused)
     assert "lower split.test.bad (0 tests good images only)" in said(refused)
     recipe = write_recipe(tmp_path, ("test: {good: 4, bad: 3}", "test: {good: 0.25, bad: 0}"), BLEND)
     checked = said(segad("check", recipe, "--store", tmp_path / "store"))
     assert "  row 'SegAD' learns from 11 good and 1 bad image\n" in checked
-    result = fit(recipe)
+    result = fit_command(recipe)
     assert result.exit_code == 0, said(result)
     assert "learnt from 11 good and 1 bad image\n" in said(result)
     assert "threshold is set for false rejects 5/100: there are no bad test images" in said(result)
@@ -120,7 +114,7 @@ def test_one_good_test_image_is_no_distribution(tmp_path: Path) -> None:
     text = said(run_command(recipe))
     assert "## Tests without bad images" not in text
     assert "a, seed 0: PatchCore: a single test image gives no threshold, so there are no figures" in text
-    result = fit(recipe, "PatchCore")
+    result = fit_command(recipe, "PatchCore")
     assert result.exit_code == 1
     assert "there is one calibration image, and a threshold needs images with different" in said(result)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import small_runs
 import yaml
-from builders import data_set, run_command, said, segad
+from builders import data_set, fit_command, fitted, run_command, said, segad
 from PIL import Image
 
 from segad_core.bundle.runtime.bundle import Bundle
@@ -77,9 +77,7 @@ def test_a_crop_does_not_see_what_it_cuts_off(home: Path) -> None:
 def test_a_bundle_brings_images_to_size_as_the_run_did(home: Path, fit: str, size: list[int]) -> None:
     recipe = write(home, size=size, fit=fit)
     assert run_command(recipe).exit_code == 0
-    words = ("--category", "a", "--row", "SegAD", "--device", "cpu", "--store", home / "store")
-    result = segad("fit", recipe, *words, "-o", home / "b")
-    assert result.exit_code == 0, said(result)
+    fitted(recipe)
     expected = scores(home, "SegAD")
     with Bundle.load(home / "b", "cpu") as bundle:
         found = list(bundle.inspect([home / "data" / "a" / image for image in expected]))
@@ -108,8 +106,7 @@ def test_images_of_several_shapes_in_one_batch(home: Path) -> None:
     text = yaml.safe_load(recipe.read_text())
     text["segmenter"] = "whole_image"
     recipe.write_text(yaml.safe_dump(text))
-    words = ("--category", "a", "--row", "SegAD", "--device", "cpu", "--store", home / "store")
-    result = segad("fit", recipe, *words, "-o", home / "b")
+    result = fit_command(recipe)
     assert result.exit_code == 0, said(result)
     assert "of another shape than" in result.output or "shapes, from" in result.output
     paths = sorted((home / "data" / "a" / "good").iterdir())[:4]
@@ -125,8 +122,7 @@ def test_images_of_several_shapes_in_one_batch(home: Path) -> None:
 
 def test_overlays_are_drawn(home: Path) -> None:
     recipe = write(home, size=[48, 48], fit="pad")
-    words = ("--category", "a", "--row", "SegAD", "--device", "cpu", "--store", home / "store")
-    assert segad("fit", recipe, *words, "-o", home / "b").exit_code == 0
+    fitted(recipe)
     image = home / "data" / "a" / "bad" / "001.png"
     result = segad("predict", home / "b", image, "--overlays", home / "pictures", "--device", "cpu")
     assert result.exit_code == 0, said(result)

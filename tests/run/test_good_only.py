@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from builders import kinds, picture, run_command, said, segad, workshop, write_recipe
+from builders import fit_command, kinds, picture, run_command, said, segad, workshop, write_recipe
 from PIL import Image
 
 from segad_core.bundle.format.tables import read_table
@@ -36,8 +36,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fitted(home: Path, row: str) -> Path:
     if (home / f"{row}.segad").exists():
         return home / f"{row}.segad"
-    words = ("--category", "a", "--row", row, "--store", home / "store", "-o", home / f"{row}.segad")
-    result = segad("fit", home / "tiny.yaml", *words, "--device", "cpu")
+    result = fit_command(home / "tiny.yaml", row, f"{row}.segad")
     assert result.exit_code == 0, said(result)
     assert "the threshold is set for false rejects 5/100: there are no bad test images" in said(result)
     return home / f"{row}.segad"

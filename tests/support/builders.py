@@ -92,6 +92,20 @@ def run_command(
     return segad("run", recipe, *_places(recipe, store, runs), *words)
 
 
+def fit_command(recipe: Path, row: str = "SegAD", out: str = "b") -> Result:
+    """`segad fit` of a row of category a, on the CPU, with the store and the bundle beside the recipe."""
+    home = recipe.parent
+    words = ("--category", "a", "--row", row, "--device", "cpu", "--store", home / "store")
+    return segad("fit", recipe, *words, "-o", home / out)
+
+
+def fitted(recipe: Path, row: str = "SegAD", out: str = "b") -> Path:
+    """The bundle that `fit_command` makes."""
+    result = fit_command(recipe, row, out)
+    assert result.exit_code == 0, said(result)
+    return recipe.parent / out
+
+
 def _places(recipe: Path, store: Path | None, runs: Path | None) -> list[str | Path]:
     home = recipe.parent
     return ["--store", store or home / "store", "--runs", runs or home / "runs", "--device", "cpu"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import small_runs
-from builders import said, segad
+from builders import fit_command, said
 from PIL import Image
 
 PATTERN = r"(?P<serial>SN\d+)_(?P<view>[A-Z])"
@@ -97,8 +97,6 @@ def serial(image: str) -> str:
 
 def fitted(path: Path, row: str = "SegAD") -> Path:
     """The bundle of a row of a recipe; images that cannot be read are no failure."""
-    out = path.parent / f"{row}.segad"
-    words = ("--category", "a", "--row", row, "--store", path.parent / "store", "--device", "cpu")
-    result = segad("fit", path, *words, "-o", out)
+    result = fit_command(path, row, f"{row}.segad")
     assert result.exit_code in (0, 3), said(result)
-    return out
+    return path.parent / f"{row}.segad"
