@@ -28,7 +28,7 @@ from segad_core.contracts.feature import (
     SegmentValues,
 )
 from segad_core.contracts.final_classifier import FinalClassifier
-from segad_core.contracts.frame import Box, Fit, Frame, frame_of, padding
+from segad_core.contracts.frame import Box, Fit, Frame
 from segad_core.contracts.images import Arrays, ImageBatch, ImageSet
 from segad_core.contracts.learner import Learner
 from segad_core.contracts.optional import (
@@ -124,9 +124,7 @@ __all__ = [
     "Vectors",
     "Work",
     "estimated_by",
-    "frame_of",
     "no_progress",
-    "padding",
     "to_numpy",
 ]
 

@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.contracts import Fit, Frame, frame_of
+from segad_core.contracts import Box, Fit, Frame
 from segad_core.contracts.images import GREY
 from segad_core.errors import SegadError
 from segad_core.images.decode import resize
 
 Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
+
+
+def frame_of(original: tuple[int, int], size: tuple[int, int], fit: Fit) -> Frame:
+    """Where an image of a size lies in a frame of another; in the middle, where it is padded or cropped.
+
+    Args:
+        original: (height, width) of the image.
+        size: (height, width) of the frame.
+        fit: how it is brought there.
+    """
+    height, width = original
+    shown, image = Box(0, 0, height, width), Box(0, 0, *size)
+    scales = size[0] / height, size[1] / width
+    if fit == "pad":
+        inner = [max(1, min(s, round(o * min(scales)))) for s, o in zip(size, original, strict=True)]
+        image = Box((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2, *inner)
+    elif fit == "crop":
+        kept = [max(1, min(o, round(s / max(scales)))) for s, o in zip(size, original, strict=True)]
+        shown = Box((height - kept[0]) // 2, (width - kept[1]) // 2, *kept)
+    return Frame(original, size, shown, image)
+
+
+def padding(frames: Sequence[Frame]) -> NDArray[np.bool_] | None:
+    """Where padding is, (N, H, W), or (1, H, W) where it is the same for all; None if there is none."""
+    different = list(dict.fromkeys(frames))
+    if not any(frame.padded for frame in different):
+        return None
+    masks = np.ones((1 if len(different) == 1 else len(frames), *frames[0].size), np.bool_)
+    for mask, frame in zip(masks, frames, strict=False):
+        mask[frame.image.slices()] = False
+    return masks
 
 
 def framed(pixels: Pixels, size: Size, fit: Fit) -> tuple[Pixels, Frame | None]:

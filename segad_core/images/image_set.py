@@ -26,12 +26,11 @@ from segad_core.contracts import (
     Tiles,
     Tiling,
     no_progress,
-    padding,
     to_numpy,
 )
 from segad_core.contracts.images import Keep
 from segad_core.images.decode import PLAIN, decode, decode_resized
-from segad_core.images.frames import framed
+from segad_core.images.frames import framed, padding
 from segad_core.images.pages import sample_at_full_size, sample_digest
 
 _Decoded = tuple[NDArray[np.uint8], Frame | None]

@@ -22,9 +22,10 @@ from segad_core import predict_parts
 from segad_core.bundle.format.regions import Limits
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.regions import MOST, regions_of
-from segad_core.contracts.frame import Box, Frame, frame_of
+from segad_core.contracts.frame import Box, Frame
 from segad_core.errors import BundleError, RecipeError
 from segad_core.images import resize
+from segad_core.images.frames import frame_of
 from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
 from segad_core.scoring.framed import placed

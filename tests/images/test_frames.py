@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segad_core.contracts import Fit, Sample, Tiles, frame_of
+from segad_core.contracts import Fit, Sample, Tiles
 from segad_core.contracts.images import GREY
 from segad_core.errors import RecipeError
 from segad_core.images import FileImageSet, resize
-from segad_core.images.frames import check_in_frame, framed, whole_size
+from segad_core.images.frames import check_in_frame, frame_of, framed, whole_size
 from segad_core.images.ignored import touched
 from segad_core.images.image_set import Preprocessing
 from segad_core.images.tiled_set import in_tiles

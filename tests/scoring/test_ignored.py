@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segad_core.contracts import Frame, ImageBatch, MapQuality, Sample, Segmenter, frame_of
+from segad_core.contracts import Frame, ImageBatch, MapQuality, Sample, Segmenter
 from segad_core.errors import DataError, PluginError
+from segad_core.images.frames import frame_of
 from segad_core.images.ignored import touched
 from segad_core.scoring.ignored import Ignored, levelled, whole_order
 from segad_core.scoring.segmentation import NamedSegmenter

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segad_core.contracts import Fit, frame_of
+from segad_core.contracts import Fit
+from segad_core.images.frames import frame_of
 from segad_core.scoring.framed import placed
 
 SIDE = st.integers(1, 400)

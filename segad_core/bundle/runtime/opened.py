@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from segad_core.bundle.format.manifest import Pipeline
 from segad_core.bundle.runtime.opening import Picture, whole
 from segad_core.bundle.runtime.prediction import Inspection, Prediction
-from segad_core.contracts import Array, Encoder, Frame, ImageBatch, Sample, padding
+from segad_core.contracts import Array, Encoder, Frame, ImageBatch, Sample
 from segad_core.errors import SegadError
+from segad_core.images.frames import padding
 from segad_core.images.pages import file_and_page
 
 

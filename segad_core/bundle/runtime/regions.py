@@ -12,7 +12,8 @@ from scipy import ndimage
 
 from segad_core.bundle.format.manifest import Pipeline
 from segad_core.bundle.format.regions import WHOLE, Limits
-from segad_core.contracts.frame import Box, Frame, frame_of
+from segad_core.contracts.frame import Box, Frame
+from segad_core.images.frames import frame_of
 
 MOST = 100
 """Regions of an image that are kept, the largest first."""

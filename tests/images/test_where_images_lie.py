@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segad_core.contracts import Box, Fit, frame_of, padding
+from segad_core.contracts import Box, Fit
+from segad_core.images.frames import frame_of, padding
 
 SIDE = st.integers(1, 400)
 SIZE = st.tuples(st.integers(16, 300), st.integers(16, 300))
