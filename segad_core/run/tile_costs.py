@@ -15,8 +15,8 @@ from segad_core.run.pass_memory import images_seen
 from segad_core.scoring.tiled import works_on_tiles
 
 _LOST = ((160, 2, 2), (128, 2, 3), (96, 4, 5), (64, 6, 9))
-"""Pixels that tiles have in common, and how many percent of its score a defect lost at most where two of them
-meet, and where four do: PatchCore on efficientnet_lite0 (`benchmarks/tiles.py`)."""
+"""Pixels that tiles have in common, and how many percent of its score a clear defect lost at most where two of
+them meet, and where four do: PatchCore on efficientnet_lite0 (`benchmarks/tiles.py`)."""
 
 _KEPT = 2
 """Percent of a score that tiles may cost without a word."""
@@ -71,9 +71,9 @@ def overlap_in_words(tiling: Tiling) -> list[str]:
     four_or_two, most = ("four" if four else "two"), ("up to" if lost else "more than")
     more = ", or more overlap," if tiling.wanted.overlap < 0.5 else ""
     return [
-        f"neighbouring tiles have {least} pixels in common: where {four_or_two} of them meet, a defect may "
-        f"lose {most} {percent}% of its score (at most {_KEPT}% with {USUAL_OVERLAP} pixels; measured with "
-        f"patchcore on efficientnet_lite0). Larger tiles{more} lose less"
+        f"neighbouring tiles have {least} pixels in common: where {four_or_two} of them meet, a clear defect "
+        f"may lose {most} {percent}% of its score (at most {_KEPT}% with {USUAL_OVERLAP} pixels; measured "
+        f"with patchcore on efficientnet_lite0). Larger tiles{more} lose less"
     ]
 
 

@@ -232,7 +232,7 @@ def test_check_says_what_tiles_cost(home: Path) -> None:
     result = segad("check", recipe, "--store", home / "store")
     text = " ".join(said(result).split())
     assert "tiles: 2 x 3 = 6 of 32 x 32 pixels per image of 48 x 80, 2 passes of a network for each" in text
-    assert "have 8 pixels in common: where four of them meet, a defect may lose more than 9%" in text
+    assert "have 8 pixels in common: where four of them meet, a clear defect may lose more than 9%" in text
     assert "tiles to train detectors on: 10 of 18" in text
     assert "whole images, shrunk to 32 x 32, are seen by levels, squeezed 1.67 to 1: set tiles.whole" in text
     assert "1 pass, 3 images in all (10 tiles)" in text
