@@ -15,8 +15,8 @@ from segad_core.run.pass_memory import images_seen
 from segad_core.scoring.tiled import works_on_tiles
 
 _LOST = ((160, 2, 2), (128, 2, 3), (96, 4, 5), (64, 6, 9))
-"""Pixels that tiles have in common, and how many percent of its score a clear defect lost at most where two of
-them meet, and where four do: PatchCore on efficientnet_lite0 (`benchmarks/tiles.py`)."""
+"""Pixels that tiles have in common, and how many percent of its score a clear defect lost at most where two
+of them meet, and where four do: PatchCore on efficientnet_lite0 (`benchmarks/tiles.py`)."""
 
 _KEPT = 2
 """Percent of a score that tiles may cost without a word."""
