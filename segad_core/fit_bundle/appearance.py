@@ -8,7 +8,8 @@ import numpy as np
 
 from segad_core.bundle.format.appearance import MOST, appearance_files, views_of
 from segad_core.contracts import Sample
-from segad_core.images.appearance import look
+from segad_core.contracts.images import of_image
+from segad_core.images.appearance import Look, look
 from segad_core.images.image_set import FileImageSet, Preprocessing
 from segad_core.operate.image_table import ImageTable
 from segad_core.operate.parts import PartRule
@@ -29,10 +30,15 @@ def appearance_of(
         samples: these images.
         rule: how parts are judged; None where images are.
         preprocessing: as for predictions.
-        ignored: what is never inspected, which is grey for predictions, too.
+        ignored: what is never inspected; it counts nowhere.
     """
     good = np.flatnonzero(calibration.labels() == 0)
     rows = good[np.linspace(0, len(good) - 1, min(MOST, len(good))).round().astype(int)].tolist()
     images = FileImageSet([samples[row] for row in rows], preprocessing, ignoring=ignored)
-    looks = [look(pixels) for batch in images.batches() for pixels in batch.pixels]
-    return appearance_files(looks, rows, views_of([calibration.images[row] for row in rows], rule))
+    looks, inspected = list[Look](), False
+    for batch in images.batches():
+        inspected |= batch.ignored is not None
+        for i, pixels in enumerate(batch.pixels):
+            looks.append(look(pixels, None if batch.ignored is None else of_image(batch.ignored, i)))
+    views = views_of([calibration.images[row] for row in rows], rule)
+    return appearance_files(looks, rows, views, inspected)

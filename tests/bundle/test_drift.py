@@ -13,11 +13,13 @@ from builders import picture, said, segad
 from bundles import Parts, sound_parts
 from numpy.typing import NDArray
 from PIL import Image
+from small_runs import workplace, write
 from trained_bundles import bad, bundle_of, good
 
 from segad_core.base.formats import arrays_to_bytes
 from segad_core.bundle.format.appearance import FILE, read_appearance
 from segad_core.bundle.format.container import Container
+from segad_core.bundle.format.tables import read_arrays
 from segad_core.bundle.format.writing import write_bundle
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.drift import WINDOW, Drift, DriftWatch
@@ -181,6 +183,39 @@ def test_each_view_of_a_part_is_compared_with_itself(tmp_path: Path, monkeypatch
     assert str(drift).startswith("view B, images 2 to 64, since ")
 
 
+def test_what_is_ignored_counts_neither_in_the_bundle_nor_in_new_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it did, the grey of half of the picture hid the light of the rest."""
+    workplace(tmp_path, monkeypatch)
+    mask = np.zeros((48, 48), np.uint8)
+    mask[:, :24] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    split = {"seeds": [0], "test": {"good": 12, "bad": 3}, "detectors": {"good": 8}}
+    rows = [{"name": "alone", "score": "spotty"}]
+    path = write(tmp_path, split=split, rows=rows, ignore="mask.png")
+    with Bundle.load(views.fitted(path, "alone"), "cpu") as bundle:
+        looks, table = read_appearance(bundle.container), bundle.calibration()
+        assert looks is not None and looks.inspected
+        files = [tmp_path / "data/a" / table.images[row].id for row in looks.rows]
+        expected = [decode(file).pixels[:, 24:].mean() for file in files]
+        np.testing.assert_allclose(looks.values[:, 0], expected, atol=1e-3)
+        pictures = [decode(file).pixels for file in files] * 2
+        elsewhere = [np.concatenate([one[:, :24] // 2, one[:, 24:]], axis=1) for one in pictures]
+        assert not watched(bundle, elsewhere)[1]
+        found = watched(bundle, [darker(one) for one in pictures])[1]
+        assert "brightness" in [one.name for one in found[0].moved]
+        brightness = next(one for one in found[0].moved if one.name == "brightness")
+        assert brightness.now == pytest.approx(0.7 * np.median(expected), abs=1)
+        contents = {name: bundle.container.member(name) for name in bundle.manifest.files}
+        values = read_arrays(bundle.container, FILE)
+        contents[FILE] = arrays_to_bytes({k: v for k, v in values.items() if k != "inspected"})
+        write_bundle(tmp_path / "before", bundle.manifest, contents)
+    with Bundle.load(tmp_path / "before", "cpu") as bundle:  # whose values have what is grey, too
+        (view,) = DriftWatch(bundle)._views.values()
+        assert not view.inspected and not verify(bundle).problems
+
+
 SOUND: dict[str, NDArray[np.generic]] = {
     "profiles": np.zeros((1, 2, SIDE)),
     "values": np.zeros((3, 4)),
@@ -199,6 +234,9 @@ WRONG: dict[str, dict[str, NDArray[np.generic]]] = {
     "rows from behind": {**SOUND, "rows": np.array([-1, 2, 3])},
     "rows twice": {**SOUND, "rows": np.array([0, 0, 3])},
     "rows in a table": {**SOUND, "rows": np.array([[0, 2, 3]])},
+    "a flag of many": {**SOUND, "inspected": np.ones(2, np.uint8)},
+    "a flag that is not set": {**SOUND, "inspected": np.zeros(1, np.uint8)},
+    "a flag of another type": {**SOUND, "inspected": np.ones(1, np.int64)},
     "no rows": {"profiles": SOUND["profiles"], "values": np.zeros((0, 4)), "rows": np.zeros(0, np.int64)},
 }
 

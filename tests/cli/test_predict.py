@@ -14,7 +14,7 @@ from subprocess import PIPE
 
 import numpy as np
 import pytest
-from builders import said, segad
+from builders import picture, said, segad
 from click.testing import CliRunner, Result
 from nursery import nursery
 from PIL import Image
@@ -196,6 +196,24 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
         sound(self, predictions)
 
     monkeypatch.setattr(Results, "write", write)
+
+
+@pytest.mark.parametrize("count", [20, 44])
+def test_what_had_drifted_is_summed_up_when_it_is_interrupted(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for n in range(48):
+        pixels = (picture(5000 + n) * 0.7).astype(np.uint8)
+        Path("lot").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(f"lot/{n:02}.png")
+    stop_after(monkeypatch, count // 4)
+    result = predict("lot", "-o", "x.csv")
+    *before, drift, remedy, last = said(result).splitlines()
+    compared = -(-count // 32)
+    assert [line.startswith("note: drift in images ") for line in before[-compared:]] == [True] * compared
+    assert f"drift: {compared} of {compared} comparisons" in drift and "light" in remedy
+    assert last.startswith(f"interrupted: {count} images: ")
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])

@@ -68,3 +68,84 @@ def test_the_usual_profiles_are_the_mean() -> None:
     assert usual_profiles(looks).shape == (2, SIDE)
     np.testing.assert_allclose(usual_profiles(looks), (looks[0].profiles + looks[1].profiles) / 2)
     assert isinstance(looks[0], Look)
+
+
+# ---- what is ignored ----
+
+
+def by_hand(
+    pixels: NDArray[np.uint8], ignored: NDArray[np.bool_]
+) -> tuple[float, float, NDArray[np.float64]]:
+    """Brightness, sharpness and profiles, pixel by pixel, as their definitions say."""
+    grey = pixels.astype(float) @ [0.299, 0.587, 0.114]
+    height, width = grey.shape
+    inside = grey[~ignored]
+    edges = [
+        4 * grey[y, x] - sum(grey[v, u] for v, u in around)
+        for y in range(1, height - 1, 2)
+        for x in range(1, width - 1)
+        for around in [[(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]]
+        if not any(ignored[place] for place in [(y, x), *around])
+    ]
+    sharpness = float(np.std(edges) / inside.std() / np.sqrt(20)) if edges else 0.0
+    profiles = []
+    for length, columns in ((width, grey.T), (height, grey)):
+        seen = ~ignored.T if columns is not grey else ~ignored
+        cells = np.full(SIDE, np.nan)
+        for cell in range(SIDE):
+            begin, end = cell * length / SIDE, (cell + 1) * length / SIDE
+            shares = [max(0.0, min(end, i + 1) - max(begin, i)) for i in range(length)]
+            count = sum(share * seen[i].sum() for i, share in enumerate(shares))
+            if count > 0:
+                total = sum(share * columns[i][seen[i]].sum() for i, share in enumerate(shares))
+                cells[cell] = total / count
+        profiles.append(np.nan_to_num((cells - np.nanmean(cells)) / np.nanstd(cells)))
+    return float(inside.mean()), sharpness, np.stack(profiles)
+
+
+@pytest.mark.parametrize(("height", "width"), [(7, 12), (20, 9)])
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.6])
+def test_only_what_is_inspected_counts(height: int, width: int, share: float) -> None:
+    rng = np.random.default_rng([height, int(10 * share)])
+    pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
+    ignored = rng.random((height, width)) < share
+    ignored[:, 2] = share > 0  # a column where nothing counts
+    found, expected = look(pixels, ignored), by_hand(pixels, ignored)
+    assert (found.brightness, found.sharpness) == pytest.approx(expected[:2], rel=1e-5)
+    np.testing.assert_allclose(found.profiles, expected[2], atol=1e-4)
+    if not share:
+        plain = look(pixels)
+        assert (plain.brightness, plain.sharpness) == pytest.approx(expected[:2], rel=1e-5)
+        np.testing.assert_allclose(plain.profiles, expected[2], atol=1e-4)
+
+
+def test_what_stands_where_nothing_is_inspected_changes_nothing() -> None:
+    ignored = np.zeros((128, 192), np.bool_)
+    ignored[:50, 30:90] = True
+    for fill in (0, 128, 255, np.random.default_rng(1).integers(0, 256, (50, 60, 3), np.uint8)):
+        pixels = part()
+        pixels[:50, 30:90] = fill
+        found, expected = look(pixels, ignored), look(part(), ignored)
+        assert (found.brightness, found.sharpness) == (expected.brightness, expected.sharpness)
+        np.testing.assert_array_equal(found.profiles, expected.profiles)
+
+
+def test_a_grey_margin_hides_no_light_no_blur_and_no_shift() -> None:
+    """Half of the picture is ignored, and grey; when that counted, light changed by half, and so did blur."""
+    ignored = np.zeros((128, 384), np.bool_)
+    ignored[:, 192:] = True
+
+    def beside(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.concatenate([pixels, np.full_like(pixels, 128)], axis=1)
+
+    reference = usual_profiles([look(beside(part()), ignored)])
+    dark = look(beside((part() * 0.7).astype(np.uint8)), ignored)
+    assert dark.brightness == pytest.approx(look((part() * 0.7).astype(np.uint8)).brightness)
+    assert look(beside(part()), ignored).sharpness == pytest.approx(look(part()).sharpness, rel=1e-3)
+    shifted = quantities(look(beside(part(0.04, 0.06)), ignored), reference)
+    assert shifted[2:] == pytest.approx([3, 4], abs=0.5)  # hundredths of the whole width
+
+
+def test_a_picture_of_which_nothing_is_inspected() -> None:
+    found = look(part(), np.ones((128, 192), np.bool_))
+    assert (found.brightness, found.sharpness) == (0, 0) and not found.profiles.any()

@@ -25,6 +25,7 @@ FILE = "appearance.safetensors"
 MOST = 500
 """Images that are looked at when a bundle is made."""
 
+_INSPECTED = "inspected"
 _TYPES = {"profiles": np.float64, "values": np.float64, "rows": np.int64}
 
 
@@ -36,11 +37,13 @@ class Appearance:
         profiles: (v, 2, SIDE) what positions are measured against, for each view in the order of their names.
         values: (n, 4) their `QUANTITIES`.
         rows: (n,) their lines in the calibration table.
+        inspected: whether what is ignored in the images counted nowhere; it did in earlier bundles.
     """
 
     profiles: NDArray[np.float64]
     values: NDArray[np.float64]
     rows: NDArray[np.int64]
+    inspected: bool = False
 
 
 def views_of(images: Sequence[Image], rule: PartRule | None) -> list[str]:
@@ -59,13 +62,16 @@ def good_by_view(container: Container) -> Counter[str]:
     return Counter(views_of([one for one in images if one.label == 0], container.manifest.pipeline.parts))
 
 
-def appearance_files(looks: Sequence[Look], rows: Sequence[int], views: Sequence[str]) -> dict[str, bytes]:
+def appearance_files(
+    looks: Sequence[Look], rows: Sequence[int], views: Sequence[str], inspected: bool = False
+) -> dict[str, bytes]:
     """The looks of images as a file of a bundle; none where there are no images.
 
     Args:
         looks: of the images.
         rows: their lines in the calibration table, in ascending order.
         views: theirs, as `views_of` gives them.
+        inspected: whether something is ignored in them, and counted nowhere.
     """
     if not looks:
         return {}
@@ -74,7 +80,13 @@ def appearance_files(looks: Sequence[Look], rows: Sequence[int], views: Sequence
         usual_profiles([one for one, v in zip(looks, views, strict=True) if v == name]) for name in names
     ]
     values = [quantities(one, usual[names.index(v)]) for one, v in zip(looks, views, strict=True)]
-    arrays = {"profiles": np.stack(usual), "values": np.array(values), "rows": np.array(rows, np.int64)}
+    arrays: dict[str, NDArray[np.generic]] = {
+        "profiles": np.stack(usual),
+        "values": np.array(values),
+        "rows": np.array(rows, np.int64),
+    }
+    if inspected:
+        arrays[_INSPECTED] = np.ones(1, np.uint8)
     return {FILE: arrays_to_bytes(arrays)}
 
 
@@ -87,8 +99,11 @@ def read_appearance(container: Container) -> Appearance | None:
     if FILE not in container.manifest.files:
         return None
     arrays, images = read_arrays(container, FILE), read_table(container, "calibration").images
-    if {name: array.dtype for name, array in arrays.items()} == _TYPES:
-        found = Appearance(**arrays)
+    flag = arrays.get(_INSPECTED)
+    known = {name: array for name, array in arrays.items() if name != _INSPECTED}
+    marked = flag is None or (flag.dtype == np.uint8 and flag.tolist() == [1])
+    if marked and {name: array.dtype for name, array in known.items()} == _TYPES:
+        found = Appearance(**known, inspected=flag is not None)
         rows = found.rows
         ascending = rows.ndim == 1 and 0 < len(rows) <= MOST and bool((np.diff(rows) > 0).all())
         if ascending and rows[0] >= 0 and rows[-1] < len(images):

@@ -83,7 +83,7 @@ class DriftWatch:
         view = self._views.get(self._names.of(image).view if self._names else "")
         if view is None or score is None or found.features is None or (view.looks and found.pixels is None):
             return None
-        view.add(image, self._count, [*found.features.tolist(), score], found.pixels)
+        view.add(image, self._count, [*found.features.tolist(), score], found.pixels, found.ignored)
         return self._compare(view) if len(view.images) == WINDOW else None
 
     def end(self) -> list[Drift]:
@@ -118,12 +118,18 @@ class _Source:
 
 @dataclass
 class _View:
-    """The images of one view, of which `usual` is what positions are measured against."""
+    """The images of one view.
+
+    Attributes:
+        usual: what positions are measured against.
+        inspected: whether what is ignored counts nowhere.
+    """
 
     name: str
     scored: _Source
     looks: _Source | None = None
     usual: NDArray[np.float64] | None = None
+    inspected: bool = False
     images: list[tuple[str, int]] = field(default_factory=list)
     _before: list[tuple[str, int]] = field(default_factory=list)
     _since: str = ""
@@ -133,12 +139,21 @@ class _View:
         """What is compared: first the looks of the pictures."""
         return [self.looks, self.scored] if self.looks else [self.scored]
 
-    def add(self, image: str, number: int, scored: Sequence[float], pixels: NDArray[np.uint8] | None) -> None:
+    def add(
+        self,
+        image: str,
+        number: int,
+        scored: Sequence[float],
+        pixels: NDArray[np.uint8] | None,
+        ignored: NDArray[np.bool_] | None,
+    ) -> None:
         """Takes an image in."""
         self.images.append((image, number))
         self.scored.values.append(scored)
         if self.looks is not None and self.usual is not None and pixels is not None:
-            self.looks.values.append(quantities(look(pixels), self.usual))
+            self.looks.values.append(
+                quantities(look(pixels, ignored if self.inspected else None), self.usual)
+            )
 
     def compare(self) -> Drift | None:
         """Compares the images since the last time."""
@@ -181,7 +196,7 @@ def _views(bundle: Bundle) -> dict[str, _View]:
         if kept is not None:
             own = views[kept.rows] == name
             if own.sum() >= FEWEST:
-                view.looks = _Source(QUANTITIES, kept.values[own])
+                view.looks, view.inspected = _Source(QUANTITIES, kept.values[own]), kept.inspected
                 view.usual = kept.profiles[sorted(set(views[kept.rows].tolist())).index(name)]
     return found
 
