@@ -21,7 +21,8 @@ def part(down: float = 0.0, across: float = 0.0, height: int = 128, width: int =
 
 def measured(pixels: NDArray[np.uint8], usual: NDArray[np.uint8] | None = None) -> list[float]:
     reference = usual_profiles([look(part() if usual is None else usual)])
-    return quantities(look(pixels), reference)
+    found: list[float] = quantities([look(pixels)], reference)[0].tolist()
+    return found
 
 
 def test_brightness_is_the_mean_luminance() -> None:
@@ -68,6 +69,13 @@ def test_the_usual_profiles_are_the_mean() -> None:
     assert usual_profiles(looks).shape == (2, SIDE)
     np.testing.assert_allclose(usual_profiles(looks), (looks[0].profiles + looks[1].profiles) / 2)
     assert isinstance(looks[0], Look)
+
+
+def test_many_pictures_at_once_have_the_quantities_of_each() -> None:
+    looks = [look(part(0.01 * n, -0.02 * n)) for n in range(4)] + [look(np.zeros((9, 9, 3), np.uint8))]
+    reference = usual_profiles(looks[:2])
+    each = [quantities([one], reference)[0] for one in looks]
+    np.testing.assert_allclose(quantities(looks, reference), each, atol=1e-9)
 
 
 # ---- what is ignored ----
@@ -142,7 +150,7 @@ def test_a_grey_margin_hides_no_light_no_blur_and_no_shift() -> None:
     dark = look(beside((part() * 0.7).astype(np.uint8)), ignored)
     assert dark.brightness == pytest.approx(look((part() * 0.7).astype(np.uint8)).brightness)
     assert look(beside(part()), ignored).sharpness == pytest.approx(look(part()).sharpness, rel=1e-3)
-    shifted = quantities(look(beside(part(0.04, 0.06)), ignored), reference)
+    (shifted,) = quantities([look(beside(part(0.04, 0.06)), ignored)], reference).tolist()
     assert shifted[2:] == pytest.approx([3, 4], abs=0.5)  # hundredths of the whole width
 
 

@@ -79,7 +79,7 @@ def appearance_files(
     usual = [
         usual_profiles([one for one, v in zip(looks, views, strict=True) if v == name]) for name in names
     ]
-    values = [quantities(one, usual[names.index(v)]) for one, v in zip(looks, views, strict=True)]
+    values = [quantities([one], usual[names.index(v)])[0] for one, v in zip(looks, views, strict=True)]
     arrays: dict[str, NDArray[np.generic]] = {
         "profiles": np.stack(usual),
         "values": np.array(values),

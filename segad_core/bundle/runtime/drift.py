@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from segad_core.bundle.format.appearance import read_appearance, views_of
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.prediction import Inspection, readable
-from segad_core.images.appearance import QUANTITIES, look, quantities
+from segad_core.images.appearance import QUANTITIES, Look, look, quantities
 from segad_core.operate.drift import FEWEST, Moved, beginning, moved
 from segad_core.scoring.layout import IMAGE
 
@@ -123,6 +123,7 @@ class _View:
     Attributes:
         usual: what positions are measured against.
         inspected: whether what is ignored counts nowhere.
+        seen: the looks of the images since the last comparison.
     """
 
     name: str
@@ -130,6 +131,7 @@ class _View:
     looks: _Source | None = None
     usual: NDArray[np.float64] | None = None
     inspected: bool = False
+    seen: list[Look] = field(default_factory=list)
     images: list[tuple[str, int]] = field(default_factory=list)
     _before: list[tuple[str, int]] = field(default_factory=list)
     _since: str = ""
@@ -150,13 +152,14 @@ class _View:
         """Takes an image in."""
         self.images.append((image, number))
         self.scored.values.append(scored)
-        if self.looks is not None and self.usual is not None and pixels is not None:
-            self.looks.values.append(
-                quantities(look(pixels, ignored if self.inspected else None), self.usual)
-            )
+        if pixels is not None and self.looks is not None:
+            self.seen.append(look(pixels, ignored if self.inspected else None))
 
     def compare(self) -> Drift | None:
         """Compares the images since the last time."""
+        if self.looks is not None and self.usual is not None:
+            self.looks.values = quantities(self.seen, self.usual).tolist()
+            self.seen = []
         watched = sum(len(one.names) for one in self.sources)
         found: list[tuple[Moved, _Source]] = []
         for source in self.sources:
