@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from segad_core.base.text import listed, quoted
 from segad_core.contracts import LearningSegmenter
 from segad_core.contracts.segmenter import inspected
 from segad_core.errors import RecipeError
@@ -31,9 +32,11 @@ def _problems(row: Row, categories: Sequence[str]) -> list[str]:
     if segmenter is None or not (segmenter.off or row.weights):
         return []
     if issubclass(segmenter.component, LearningSegmenter):
+        wanted = [*segmenter.off, *(name for name, _ in row.weights)]
         return [
-            f"'{segmenter.provider.name}' learns its segments, so their names are not known yet: draw a mask "
-            "to weigh or switch off segments"
+            f"'{segmenter.provider.name}' learns its segments for each seed anew, and names them then: as no "
+            f"name stands for the same region in all seeds, {listed(quoted(wanted))} cannot be weighed or "
+            "switched off: draw these segments ('segad mask new'), and use 'static_mask' for this row"
         ]
     known = {category: inspected(segmenter.build(category).segments()) for category in categories}
     names = list(dict.fromkeys(name for own in known.values() for name in own))

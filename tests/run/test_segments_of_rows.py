@@ -195,8 +195,9 @@ def test_what_cannot_be_done_is_refused_before_training(home: Path, monkeypatch:
     with pytest.raises(RecipeError, match="segments"):
         prepared(recipe(home, score))
     learning = {**OFF, "segmenter": "levels", "segments": {"below": 0}}
-    with pytest.raises(RecipeError, match="levels"):
+    with pytest.raises(RecipeError, match="levels") as error:
         prepared(recipe(home, learning, encoder="tinyencoder"))
+    assert all(word in str(error.value) for word in ("'below'", "each seed", "static_mask", "segad mask"))
     monkeypatch.delattr("fakes.Table.contributions")
     prepared(recipe(home, OFF))
     with pytest.raises(RecipeError, match="contributions"):
