@@ -57,8 +57,8 @@ class Sample:
         serial: the part that it shows, where there may be several images of one part. Like a group, it is
             compared within the category.
         view: which of the part's views it shows: the camera, the face or the exposure.
-        page: of its TIFF file, from 1; None for the only one, or that of the recipe. Data sets leave it out:
-            segad divides files into pages where a recipe says `image.page: views`.
+        page: of its TIFF file, from 1, where pages have facts of their own, such as a label; the id then is
+            `FILE#PAGE`. None otherwise: segad divides files where a recipe says `image.page: views`.
     """
 
     id: str

@@ -11,12 +11,13 @@ from pathlib import Path
 from segad_core.base.decoding import MOST_PAGES, VIEWS, Decoding
 from segad_core.base.digest import digest_of
 from segad_core.base.parallel import in_order
-from segad_core.contracts import Dataset, Sample
-from segad_core.errors import ImageError
+from segad_core.contracts import Sample
+from segad_core.errors import DataError, ImageError
 from segad_core.images.decode import Decoded, at_full_size
 from segad_core.images.faults import image_digest, reading
 from segad_core.images.work import directory
 
+_VIEWS = Decoding(page=VIEWS)
 _NAME = re.compile(r"(.+)#([1-9][0-9]{0,3})", re.DOTALL)
 
 
@@ -52,20 +53,34 @@ def count_pages(path: Path) -> int:
         return 1
 
 
-def by_page(samples: Sequence[Sample]) -> list[Sample]:
-    """An image for each page of the files: of the same part, and of the view that `page_view` names."""
-    counts = in_order(count_pages, [sample.path for sample in samples])
+def by_page(samples: Sequence[Sample], decoding: Decoding = _VIEWS) -> Sequence[Sample]:
+    """An image for each page of the files, if the decoding says so, or for those that the data set lists.
+
+    They are of the same part, and of the view that `page_view` names.
+
+    Raises:
+        DataError: the data set lists pages, but the decoding does not make them views.
+    """
+    if decoding.page != VIEWS:
+        if listed := [sample.id for sample in samples if sample.page is not None]:
+            what = f"the data set lists pages of files: {len(listed)} (the first: '{listed[0]}')"
+            raise DataError(what, "Set image.page: views in the recipe, or list files.")
+        return samples
+    pages = in_order(_pages, samples)
     return [
-        replace(one, id=page_name(one.id, page), view=page_view(one.view, page), page=page)
-        for one, count in zip(samples, counts, strict=True)
-        for page in range(1, count + 1)
+        replace(
+            one,
+            id=one.id if one.page else page_name(one.id, page),
+            view=page_view(one.view, page),
+            page=page,
+        )
+        for one, own in zip(samples, pages, strict=True)
+        for page in own
     ]
 
 
-def samples_of(dataset: Dataset, category: str, decoding: Decoding) -> Sequence[Sample]:
-    """The images of a category: each page of its files where the decoding says so."""
-    samples = dataset.samples(category)
-    return by_page(samples) if decoding.page == VIEWS else samples
+def _pages(sample: Sample) -> Sequence[int]:
+    return range(1, count_pages(sample.path) + 1) if sample.page is None else [sample.page]
 
 
 def sample_digest(sample: Sample) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from segad_core.base.decoding import VIEWS, Decoding
+from segad_core.base.decoding import Decoding
 from segad_core.base.notes import Notes
 from segad_core.contracts import Dataset, Progress, Sample, no_progress, optional
 from segad_core.errors import DataError, ImageError, RecipeError
@@ -164,8 +164,7 @@ def _used(
     _check_ids(listed, category)
     if differences := optional.count_differences(dataset, category, listed):
         notes.warn(f"category '{category}' differs from the published one: {'; '.join(differences)}")
-    if recipe.skeleton.image.page == VIEWS:
-        listed = by_page(listed)
+    listed = by_page(listed, recipe.skeleton.image.decoding())
     left_out = _left_out(recipe, category, listed)
     samples = [sample for sample in listed if sample.id not in left_out]
     views: tuple[str, ...] = ()

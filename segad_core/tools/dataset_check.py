@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from segad_core.base.connected import connected
-from segad_core.base.decoding import VIEWS, Decoding
+from segad_core.base.decoding import Decoding
 from segad_core.base.files import is_file
 from segad_core.base.parallel import in_order
 from segad_core.base.text import listed, quoted
@@ -68,8 +68,7 @@ def check_category(
         given = dataset.samples(category)
         differences = optional.count_differences(dataset, category, given)
         result.published = dict(optional.published_counts(dataset, category))
-        if decoding.page == VIEWS:
-            given = by_page(given)
+        given = by_page(given, decoding)
     except SegadError as error:
         result.findings.append(Finding("unlisted", error.sentence()))
         return result

@@ -28,7 +28,7 @@ from segad_core.images import FileImageSet
 from segad_core.images.artifacts import keeper
 from segad_core.images.frames import check_in_frame
 from segad_core.images.overlay import Entry, enlarged, overlay, sheet
-from segad_core.images.pages import sample_at_full_size, samples_of
+from segad_core.images.pages import by_page, sample_at_full_size
 from segad_core.plugins.registry import suggest
 from segad_core.recipe import Choice, Recipe
 from segad_core.run.ignored import ignoring_of
@@ -101,7 +101,9 @@ def preview(
     choice, whose = _segmenter(recipe, row)
     segmenter: Segmenter = choice.build(category, device)
     segmenter.segments()  # raises an error early if it cannot work
-    samples = sorted(samples_of(dataset, category, recipe.skeleton.image.decoding()), key=lambda one: one.id)
+    samples = sorted(
+        by_page(dataset.samples(category), recipe.skeleton.image.decoding()), key=lambda one: one.id
+    )
     wanted = _named(samples, image, category) if image else None
     good = _good(samples, category)
     spec = recipe.skeleton.image

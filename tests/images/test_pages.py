@@ -14,7 +14,7 @@ from views import stack
 
 from segad_core.base.decoding import MOST_PAGES, Decoding
 from segad_core.contracts import Sample
-from segad_core.errors import DamagedImageError, ImageError
+from segad_core.errors import DamagedImageError, DataError, ImageError
 from segad_core.images import FileImageSet, decode, take_inventory
 from segad_core.images.artifacts import keeper
 from segad_core.images.faults import image_digest
@@ -126,6 +126,20 @@ def test_each_page_is_an_image_of_the_same_part(tmp_path: Path) -> None:
         Sample(f"bad/SN1.tif#{n}", path, 1, "test", "scratch", False, None, "lot", "SN1", f"A#{n}", n)
         for n in (1, 2)
     ] + [Sample("SN2.png#1", tmp_path / "SN2.png", 0, serial="SN2", view="1", page=1)]
+
+
+def test_a_data_set_may_list_pages(tmp_path: Path) -> None:
+    """Each with facts of its own; then the recipe has to say that they are views."""
+    path = stack(tmp_path / "a.tif", [grey(0), grey(1), grey(2)])
+    given = [Sample(f"a.tif#{n}", path, label, serial="S", view="A", page=n) for n, label in ((3, 0), (1, 1))]
+    assert [(s.id, s.label, s.view, s.page) for s in by_page(given)] == [
+        ("a.tif#3", 0, "A#3", 3),
+        ("a.tif#1", 1, "A#1", 1),
+    ]
+    with pytest.raises(DataError, match=r"pages of files: 2 \(the first: 'a\.tif#3'\)"):
+        by_page(given, Decoding(page=1))
+    files = [Sample("a.tif", path, 0)]
+    assert by_page(files, Decoding()) is files
 
 
 def test_a_page_has_a_digest_of_its_own(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from small_runs import prepared
 from views import PAGES, recipe, serial, stack, stacked
 
-from segad_core.errors import RecipeError
+from segad_core.errors import DataError, RecipeError
 
 
 @pytest.fixture
@@ -184,3 +184,25 @@ def test_doubts_name_pages(home: Path) -> None:
         lines: list[dict[str, Any]] = list(csv.DictReader(file))
     assert len(lines) == 38 - 4 and {line["image"][-2:] for line in lines} == {"#1", "#2"}
     assert (home / "d.html").read_text().count("data:image/jpeg") > 0
+
+
+def test_a_list_labels_pages(home: Path) -> None:
+    """A part is bad if a page is, and its other pages are learnt as good ones."""
+    views.views(home / "data", names="ABC")
+    stacked(home / "data")
+    lines = ["path,label,page,serial"]
+    for n in range(19):
+        spot = n % 3 if n >= 12 else None
+        path = next((home / "data").rglob(f"SN{n:03}.tif")).relative_to(home)
+        lines += [f"{path},{'bad' if page == spot else 'good'},{page + 1},SN{n:03}" for page in range(3)]
+    (home / "list.csv").write_text("\n".join(lines))
+    dataset = {"use": "table", "params": {"file": "list.csv", "page": "page"}}
+    found = prepared(recipe(home, **{**PAGES, "dataset": dataset, "parts": {"views": [1, 2]}}))
+    parts = found.parts["list"]
+    assert parts is not None and len(parts.by_serial) == 19
+    for name, part in parts.by_serial.items():
+        n = int(name[2:])
+        assert [s.label for s in part.images] == [int(n >= 12 and n % 3 == page) for page in range(2)]
+        assert part.sample.label == int(n >= 12 and n % 3 < 2)
+    with pytest.raises(DataError, match="lists pages of files: 57"):
+        prepared(recipe(home, dataset=dataset, parts=None))

@@ -45,6 +45,11 @@ class Table(Dataset):
         lot: str | None = Field(None, description="column of the lot")
         split: str | None = Field(None, description="column that says train or test")
         category: str | None = Field(None, description="column of the category; without it, there is one")
+        page: str | None = Field(
+            None,
+            description="column of the page, from 1, where each page of a TIFF file has a row of its own; "
+            "goes with image.page: views in the recipe",
+        )
         mask: str | None = Field(None, description="column of the paths of defect masks")
         good: Words = Field(["good", "ok"], description="labels of good images, in any case")
         bad: Words = Field(["bad", "ng", "nok"], description="labels of bad images")

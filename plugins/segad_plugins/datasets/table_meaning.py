@@ -35,7 +35,7 @@ class Meaning:
         splits: values of the split, by meaning.
     """
 
-    OPTIONAL: ClassVar = ("defect", "serial", "view", "lot", "split", "category", "mask")
+    OPTIONAL: ClassVar = ("defect", "serial", "view", "lot", "split", "category", "mask", "page")
 
     required: Mapping[str, str]
     optional: Mapping[str, str | None]
@@ -51,6 +51,9 @@ class Meaning:
         known = {name.casefold(): name for name in reversed(table.columns)}
         found, problems = {}, []
         for name, given in {**self.required, **self.optional}.items():
+            if name == "page" and given is None:  # lists have columns of that name for something else
+                found[name] = ""
+                continue
             wanted = name if given is None else given
             found[name] = wanted if wanted in table.columns else known.get(wanted.casefold(), "")
             if not found[name] and given is not None:
@@ -117,10 +120,11 @@ class _Reading:
             self.faults["the label of a good image and a mask of defects"].append(
                 f"{where}: '{text['mask']}'"
             )
-        if place is None or label is None or split is None or mask is None or not category:
+        page = self._page(where, text["page"]) if self.columns["page"] else None
+        if place is None or label is None or split is None or mask is None or not category or page == 0:
             return None
         return category, Sample(
-            place,
+            place if page is None else f"{place}#{page}",
             self.root / place,
             _LABELS[label],
             split=cast(Literal["train", "test"], split) if split else None,
@@ -129,6 +133,7 @@ class _Reading:
             group=text["lot"],
             serial=text["serial"],
             view=text["view"],
+            page=page,
         )
 
     def joined(self, one: Sample, other: Sample, where: str) -> Sample:
@@ -183,6 +188,13 @@ class _Reading:
         self.lost.append(plain)
         self.faults[f"a {name} that does not exist in {self.root}"].append(f"{where}: '{text}'")
         return None
+
+    def _page(self, where: str, text: str) -> int:
+        """A page, from 1; 0 if it is none."""
+        page = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 0
+        if page == 0:
+            self.faults["a page that is no number from 1"].append(f"{where}: '{text}'")
+        return page
 
     def _root_hint(self) -> str:
         """The folder in which the first lost file exists, if it is near."""

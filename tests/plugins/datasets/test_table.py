@@ -308,3 +308,21 @@ def test_a_list_gives_what_a_folder_gives(tmp_path: Path) -> None:
         ).exit_code
         == 0
     )
+
+
+def test_rows_of_pages(tmp_path: Path) -> None:
+    """A column is one of pages only if the parameter says so."""
+    Image.new("L", (8, 8)).save(tmp_path / "a.tif")
+    path = tmp_path / "list.csv"
+    path.write_text("path,label,page,leaf\na.tif,good,cover,1\na.tif,bad,cover,2\n")
+    samples = Table(Table.Params(file=path, page="leaf")).samples("list")
+    assert [(s.id, s.path, s.label, s.page) for s in samples] == [
+        ("a.tif#1", tmp_path / "a.tif", 0, 1),
+        ("a.tif#2", tmp_path / "a.tif", 1, 2),
+    ]
+    for wrong, count in (("page", 2), ("label", 2)):
+        with pytest.raises(DataError, match=f"{count} rows have a page that is no number from 1"):
+            Table(Table.Params(file=path, page=wrong)).samples("list")
+    path.write_text("path,label,page\na.tif,good,cover\n")
+    (sample,) = Table(Table.Params(file=path)).samples("list")
+    assert sample.page is None and sample.id == "a.tif"
