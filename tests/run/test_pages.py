@@ -150,6 +150,18 @@ def test_equal_pages_of_a_part_are_no_leak(home: Path) -> None:
     assert "SN000.tif#1' (good)" in text and "SN001.tif#2' (good)" in text
 
 
+@pytest.mark.parametrize("part", ["SN000", "SN001"])
+def test_pages_that_are_nearly_equal_are_no_duplicates_within_a_part(home: Path, part: str) -> None:
+    """Exposures of one view; of two parts, they are told."""
+    views.views(home / "data")
+    image = Image.open(home / "data/a/good/SN000_A.png")
+    image.point(lambda value: value + 1).save(home / f"data/a/good/{part}_B.png")
+    stacked(home / "data")
+    words = ("--root", home / "data", "--store", home / "store", "--image", "page=views")
+    text = said(segad("datasets", "check", "folder", *words))
+    assert ("near-identical" in text) == (part == "SN001")
+
+
 def test_a_smaller_page_is_told(home: Path) -> None:
     """As some programs add a thumbnail."""
     views.views(home / "data")
