@@ -70,3 +70,8 @@ def listed(words: Sequence[str], most: int = 5, between: str = ", ") -> str:
 def quoted(names: Iterable[str]) -> list[str]:
     """Names as they stand in a sentence: `'a.png'`."""
     return [f"'{in_one_line(name)}'" for name in names]
+
+
+def many(count: int, noun: str) -> str:
+    """A count with its noun: `1 image`, `2,000 images`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"

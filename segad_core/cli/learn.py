@@ -114,11 +114,17 @@ def _print(result: Learnt, bundle: Path, out: Path) -> None:
     say("taught:")
     for change in result.taught:
         say(f"  {_change(change)}")
+    if any(change.partly for change in result.taught):
+        say(
+            "  a part's verdict rests on all its images, and not all were passed: see it with 'segad predict'"
+        )
     wrong = [change for change in result.taught if not change.right]
     if wrong:
+        are, them = ("is", "it") if len(wrong) == 1 else ("are", "them")
+        far = " as far as scored" * any(change.partly for change in wrong)
         say(
-            f"  {len(wrong)} of {len(result.taught)} are still wrong: teach more images like them, or count "
-            "them more often (--times)"
+            f"  {len(wrong)} of {len(result.taught)} {are} still wrong{far}: teach more images like {them}, or "
+            f"count {them} more often (--times)"
         )
     say(f"trained again: {', '.join(result.refitted)}")
     say(f"verdicts changed on {len(result.regression):,} test {units} that were never trained on:")
@@ -156,8 +162,9 @@ def _flips(changes: Sequence[Change]) -> list[tuple[str, list[Change]]]:
 
 def _change(change: Change) -> str:
     label = "bad " if change.label else "good"
+    part = f" ({change.partly})" if change.partly else ""
     verdicts = f"{change.was} -> {change.now}" if change.flipped else f"{change.now} (same)"
-    return f"{label}  {verdicts:<12}  {change.before:.4g} -> {change.after:.4g}  {change.image}"
+    return f"{label}  {verdicts:<12}  {change.before:.4g} -> {change.after:.4g}  {change.image}{part}"
 
 
 def _print_json(result: Learnt, out: Path) -> None:

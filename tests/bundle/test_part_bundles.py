@@ -17,8 +17,11 @@ from views import fitted, recipe, serial
 from segad_core import Bundle, learn, predict_parts, verify
 from segad_core.bundle.format.container import MANIFEST, SEAL, seal_of
 from segad_core.bundle.runtime.part_list import read_part_list
+from segad_core.bundle.runtime.learnt import in_part
 from segad_core.errors import BundleError, RecipeError, UsageError
 from segad_core.fit_bundle import part_rule
+from segad_core.operate.image_table import Image
+from segad_core.operate.parts import PartRule
 
 
 @pytest.fixture
@@ -163,7 +166,8 @@ def test_a_part_that_is_taught_leaves_the_test_with_all_its_views(home: Path) ->
         bad = [name for name in tested if int(name[2:]) >= 12]
         one = sorted((home / "data/a/bad").glob(f"{bad[0]}_*.png"))
         result = learn(bundle, home / "new.segad", bad=one[:1])
-    assert [(change.image, change.label) for change in result.taught] == [(bad[0], 1)]
+    (change,) = result.taught
+    assert (change.image, change.label, change.partly) == (bad[0], 1, "view A alone")
     assert sorted(change.image for change in result.regression) == [n for n in tested if n != bad[0]]
     assert (result.after.caught.of, result.after.rejected.of, result.after.unit) == (2, 4, "part")
     assert "1 of the test parts was used" in result.notes[-1]
@@ -172,6 +176,32 @@ def test_a_part_that_is_taught_leaves_the_test_with_all_its_views(home: Path) ->
         assert taught.manifest.pipeline.parts is not None
     excluded = segad("operate", home / "new.segad", "--show")
     assert "1 test part is excluded" in said(excluded)
+
+
+def test_the_score_of_a_view_is_not_called_that_of_its_part(home: Path) -> None:
+    """A part that is taught by one of its views has, by all of them, the figure that predict gives."""
+    views.views(home / "data")
+    path = fitted(recipe(home))
+    one, other = (sorted((home / "data/a/bad").glob(f"SN01{n}_*.png")) for n in (2, 3))
+    words = said(segad("learn", path, "--bad", one[0], *other, "-o", home / "new.segad", "--device", "cpu"))
+    assert "SN012 (view A alone)\n" in words and "SN013\n" in words
+    assert "not all were passed" in words and "segad predict" in words
+    with Bundle.load(path, "cpu") as old:
+        result = learn(old, home / "all.segad", bad=[*one, *other])
+        before = {found.image: found.score for found in predict_parts(old, [*one, *other])}
+    with Bundle.load(home / "all.segad", "cpu") as new:
+        after = {found.image: found.score for found in predict_parts(new, [*one, *other])}
+    assert [change.partly for change in result.taught] == ["", ""]
+    assert {change.image: (change.before, change.after) for change in result.taught} == {
+        name: (before[name], after[name]) for name in before
+    }
+
+
+def test_how_many_images_a_part_has_is_not_known_where_views_have_no_names() -> None:
+    images = [Image(id=f"{n}", digest=f"{n}" * 64, label=1, serial=f"SN{n // 2}") for n in range(3)]
+    rule = PartRule(views=[], verdict="worst", missing="allow")
+    assert in_part(rule, images) == {"SN0": "2 images of it", "SN1": "1 image of it"}
+    assert in_part(rule.model_copy(update={"verdict": "together"}), images) == in_part(None, images) == {}
 
 
 def test_what_shows_no_part_is_not_taught(home: Path) -> None:

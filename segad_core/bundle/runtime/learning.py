@@ -24,7 +24,7 @@ from segad_core.bundle.format.writing import Content, write_bundle
 from segad_core.bundle.runtime.building import Builder, scores_of
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.golden import units_of
-from segad_core.bundle.runtime.learnt import BAD, Change, Learnt, change_of
+from segad_core.bundle.runtime.learnt import BAD, Change, Learnt, change_of, in_part
 from segad_core.bundle.runtime.lessons import Lesson, lessons_of
 from segad_core.bundle.runtime.opening import check_several
 from segad_core.bundle.runtime.relearning import Relearnt, relearnt, vectors_kept
@@ -155,8 +155,9 @@ def _changes_of_taught(
         for own in ([lesson.score for lesson in lessons], scores)
     )
     pairs = zip(before.scores, after.scores, strict=True)
+    partly = in_part(container.manifest.pipeline.parts, given)
     return [
-        change_of(image.id, image.label, pair, thresholds)
+        change_of(image.id, image.label, pair, thresholds, partly.get(image.serial, ""))
         for image, pair in zip(before.images, pairs, strict=True)
     ]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from segad_core.base.text import many
 from segad_core.bundle.runtime.prediction import Verdict, side
+from segad_core.operate.image_table import Image
 from segad_core.operate.operating_point import OperatingPoint
+from segad_core.operate.parts import PartRule
 
 GOOD: Final = 0
 BAD: Final = 1
@@ -18,10 +21,11 @@ class Change:
     """The scores and verdicts of an image before and after teaching.
 
     Attributes:
-        image: its path as it was passed, or its id among the calibration images.
+        image: its path as it was passed, or its id among the calibration images; of a part, its serial.
         label: 0 good, 1 bad.
         before, after: scores; higher is worse.
         was, now: verdicts at the thresholds before and after, whether or not the segmentation is doubtful.
+        partly: what of a part the scores are of, in words; empty for all of it.
     """
 
     image: str
@@ -30,6 +34,7 @@ class Change:
     after: float
     was: Verdict
     now: Verdict
+    partly: str = ""
 
     @property
     def flipped(self) -> bool:
@@ -72,7 +77,28 @@ class Learnt:
         return 100 * self.lost > len(self.regression)
 
 
-def change_of(image: str, label: int, scores: Sequence[float], thresholds: Sequence[float]) -> Change:
+def change_of(
+    image: str, label: int, scores: Sequence[float], thresholds: Sequence[float], partly: str = ""
+) -> Change:
     """What became of an image's verdict; scores and thresholds before and after."""
     was, now = (side(s, t) for s, t in zip(scores, thresholds, strict=True))
-    return Change(image, label, scores[0], scores[1], was, now)
+    return Change(image, label, scores[0], scores[1], was, now, partly)
+
+
+def in_part(rule: PartRule | None, images: Iterable[Image]) -> dict[str, str]:
+    """What of each part is among the images, in words; nothing for parts of which all is.
+
+    A part's verdict rests on all its views, so that a score of some is not that of the part.
+    """
+    if rule is None or rule.verdict == "together":
+        return {}
+    given: dict[str, list[str]] = {}
+    for image in images:
+        given.setdefault(image.serial, []).append(image.view or "")
+    if not rule.views:  # nothing says how many images a part has
+        return {name: f"{many(len(own), 'image')} of it" for name, own in given.items()}
+    return {
+        name: f"view{'s' * (len(own) > 1)} {', '.join(view for view in rule.views if view in own)} alone"
+        for name, own in given.items()
+        if {*own} != {*rule.views}
+    }
