@@ -123,8 +123,8 @@ def _print(result: Learnt, bundle: Path, out: Path) -> None:
         are, them = ("is", "it") if len(wrong) == 1 else ("are", "them")
         far = " as far as scored" * any(change.partly for change in wrong)
         say(
-            f"  {len(wrong)} of {len(result.taught)} {are} still wrong{far}: teach more images like {them}, or "
-            f"count {them} more often (--times)"
+            f"  {len(wrong)} of {len(result.taught)} {are} still wrong{far}: teach more images like {them}, "
+            f"or count {them} more often (--times)"
         )
     say(f"trained again: {', '.join(result.refitted)}")
     say(f"verdicts changed on {len(result.regression):,} test {units} that were never trained on:")

@@ -23,14 +23,15 @@ class PartPattern:
 
     An example, for `SN0042_A.png`: `(?P<serial>SN\d+)_(?P<view>[A-Z])`.
 
-    Attributes:
-        text: the expression.
+    Args:
+        text: the expression; also an attribute.
+        lenient: whether other named groups are ignored, as in a bundle, and are not an error.
 
     Raises:
-        ValueError: it is no regular expression, or lacks the group `serial`.
+        ValueError: it is no regular expression, lacks the group `serial`, or names other groups.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, lenient: bool = False) -> None:
         try:
             self._compiled = re.compile(text)
         except (re.error, RecursionError, OverflowError) as error:
@@ -39,6 +40,11 @@ class PartPattern:
         if "serial" not in self.groups:
             raise ValueError(
                 r"has no group 'serial': name what finds it, as in '(?P<serial>SN\d+)_(?P<view>[A-Z])'"
+            )
+        if others := sorted(set(self._compiled.groupindex) - set(_GROUPS) if not lenient else ()):
+            raise ValueError(
+                f"has a group '{others[0]}', which nothing reads: groups are {', '.join(_GROUPS)}. Rename "
+                "it, or write '(?:' instead of its name"
             )
 
     def find(self, path: str) -> PartName | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, floor, sqrt
 
 from segad_core.contracts import Fit
 
@@ -21,6 +21,9 @@ _GRIDS = (32, 16, 8)
 """Suggested sides are multiples of the first that suits: encoders halve an image up to five times."""
 _KEPT = 1.1
 """How much of a squeeze a suggested size may leave."""
+
+_AS_MANY = 0.2
+"""How many more or fewer pixels, relatively, are still about as many."""
 
 
 def ratio(size: Size) -> float:
@@ -66,8 +69,19 @@ def size_that_fits(original: Size, size: Size, most: int) -> Size:
 
 
 def _fitting(original: Size, size: Size, most: int, grid: int) -> Size:
+    """Of the sizes on a grid with about as many pixels, the one that keeps the ratio best."""
+    pixels = size[0] * size[1]
+    steps = sqrt(pixels * min(original) / max(original)) / grid
+    found = [_sides(original, steps * grid, most, grid) for steps in (floor(steps), ceil(steps))]
+    near = [one for one in found if abs(one[0] * one[1] / pixels - 1) <= _AS_MANY]
+    return min(near, key=lambda one: squeeze(original, one), default=None) or _sides(
+        original, round(steps) * grid, most, grid
+    )
+
+
+def _sides(original: Size, shorter: int, most: int, grid: int) -> Size:
     long, short = max(original), min(original)
-    shorter = max(grid, 16, round(sqrt(size[0] * size[1] * short / long) / grid) * grid)
+    shorter = max(grid, 16, shorter)
     longer = max(shorter, min(most // grid * grid, round(shorter * long / short / grid) * grid))
     return (longer, shorter) if original[0] == long else (shorter, longer)
 

@@ -15,7 +15,7 @@ from segad_core.operate.image_table import Image, ImageTable
 
 
 def _finds_parts(pattern: str) -> str:
-    PartPattern(pattern)
+    PartPattern(pattern, lenient=True)  # of bundles that were made when others were allowed
     return pattern
 
 

@@ -252,9 +252,9 @@ def _override(document: Document, word: str) -> None:
         key = _key(target, part, word)
         place.append(key)
         held = target.get(key) if isinstance(target, dict) else target[key]
-        if held is None or isinstance(held, str):
-            # `encoder.params.model` may reach a shorthand or nothing, which becomes a mapping
-            target[key] = {} if held is None else {"use": held}
+        if held is None or isinstance(held, str | bool):
+            # `encoder.params.model`, `regions.good`: a shorthand, or nothing, becomes a mapping
+            target[key] = {"use": held} if isinstance(held, str) else {}
             document.overrides[tuple(place)] = f"--set {word}"
         target = target[key]
     key = _key(target, last, word)
@@ -270,5 +270,5 @@ def _key(target: Any, part: str, word: str) -> str | int:
     what = f"a list of {len(target)}" if isinstance(target, list) else f"the value {target!r}"
     raise UsageError(
         f"--set {word}: cannot look up '{part}' in {what}",
-        "Use keys for mappings, and numbers from 0 for lists.",
+        "Use keys for mappings, and numbers from 0 for lists; --set 'a={b: 1}' replaces a whole value.",
     )

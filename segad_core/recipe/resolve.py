@@ -14,7 +14,7 @@ from segad_core.errors import PluginError, RecipeError, SegadError
 from segad_core.plugins.registry import Registry, suggest
 from segad_core.recipe.choice import Choice, paths_in
 from segad_core.recipe.classifiers import with_classifier_defaults
-from segad_core.recipe.document import Document, Place, read_document
+from segad_core.recipe.document import Document, Place, dotted, read_document
 from segad_core.recipe.find import locate
 from segad_core.recipe.names import missing, name_problems
 from segad_core.recipe.published import Published, published
@@ -207,8 +207,13 @@ class _Resolver:
         # the common part may be incomplete if categories have their own
         before = len(self.problems)
         params = self._params(component, use.params, (*place, "params"))
-        if params is None and per_category:
+        if params is None and use.per_category:
             del self.problems[before:]
+            for n, category in enumerate(categories or ()):
+                if category not in use.per_category:
+                    hint = suggest(category, use.per_category)
+                    where = f"in {dotted((*place, 'per_category'))}"
+                    self._problem(("categories", n), f"there is no category '{category}' {where}{hint}")
         elif params is None:
             return None
         return Choice(provider, component, params, {c: p for c, p in per_category.items() if p is not None})

@@ -41,9 +41,20 @@ def _sentence(model: type[BaseModel], error: Any, document: Document, place: Pla
     shown = "" if isinstance(given, dict | list) else f" (got {given!r})"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         return document.problem(where, f"must be a mapping{shown}")
+    if kind in ("tuple_type", "list_type"):
+        return document.problem(where, f"must be a list{_in_brackets(given)}{shown}")
     message = "must be a path" if kind == "path_type" else str(error["msg"])
     message = message[:1].lower() + message[1:]
     return document.problem(where, f"{message}{shown}{_without_quotes(kind, given)}")
+
+
+def _in_brackets(given: object) -> str:
+    """How to write as a list what is none."""
+    if isinstance(given, bool) or not isinstance(given, str | int | float) or given == "":
+        return ""
+    if not isinstance(given, str):
+        return f", such as [{given}, {given}]"
+    return f": write [{', '.join(part.strip() for part in str(given).split(','))}]"
 
 
 def _without_quotes(kind: str, given: object) -> str:

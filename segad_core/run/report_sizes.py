@@ -14,6 +14,7 @@ from segad_core.images.geometry import (
     enlargement,
     in_words,
     ratio,
+    same_ratio,
     shapes,
     size_that_fits,
     squeeze,
@@ -47,10 +48,12 @@ def _squeezed(sizes: Mapping[str, Size], spec: ImageSpec) -> Iterator[str]:
     if squeezed and spec.fit == "stretch":
         usual = shapes(squeezed)[0].size
         fitting = size_that_fits(usual, spec.size, LONGEST_SIDE)
+        keep = "keep" if same_ratio(usual, fitting) else "nearly keep"
         yield (
             f"{_of(len(squeezed), len(sizes))} squeezed by image.size {[*spec.size]}, those of "
             f"{in_words(usual)} pixels (width x height) {squeeze(usual, spec.size):.3g} to 1: "
-            f"{[*fitting]} would keep the ratio, and so do image.fit pad and crop{_or_tiles(usual, fitting)}"
+            f"{[*fitting]} would {keep} the ratio, and so do image.fit pad and crop"
+            f"{_or_tiles(usual, fitting)}"
         )
 
 

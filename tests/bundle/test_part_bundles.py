@@ -16,8 +16,8 @@ from views import fitted, recipe, serial
 
 from segad_core import Bundle, learn, predict_parts, verify
 from segad_core.bundle.format.container import MANIFEST, SEAL, seal_of
-from segad_core.bundle.runtime.part_list import read_part_list
 from segad_core.bundle.runtime.learnt import in_part
+from segad_core.bundle.runtime.part_list import read_part_list
 from segad_core.errors import BundleError, RecipeError, UsageError
 from segad_core.fit_bundle import part_rule
 from segad_core.operate.image_table import Image

@@ -33,6 +33,14 @@ def test_a_lot_may_be_missing_and_a_view_may_not() -> None:
     assert PartPattern(r"(?P<serial>SN\d+)").find("SN1.png") == PartName("SN1", "", "")
 
 
+def test_a_group_that_nothing_reads_is_a_slip_except_in_a_bundle() -> None:
+    text = r"(?P<serial>SN\d+)_(?P<vieww>[A-Z])"
+    with pytest.raises(ValueError, match=r"'vieww'.*serial, view, lot"):
+        PartPattern(text)
+    assert PartPattern(text, lenient=True).find("SN1_A.png") == PartName("SN1", "", "")
+    assert PartPattern(r"(?P<serial>SN\d+)_([A-Z])").find("SN1_A.png") == PartName("SN1", "", "")
+
+
 @pytest.mark.parametrize("text", ["SN", "(?P<view>A)", "(?P<serial>"])
 def test_a_pattern_without_a_serial_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"serial|regular expression"):

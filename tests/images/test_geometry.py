@@ -39,6 +39,8 @@ def test_sizes_that_fit_by_hand() -> None:
     assert size_that_fits((300, 300), (256, 256), 16384) == (256, 256)
     assert size_that_fits((1284, 1562), (256, 256), 16384) == (224, 288)  # 232.1 and 272.5
     assert size_that_fits((10, 10_000), (256, 256), 4096) == (16, 4096)  # as long as it may be
+    assert size_that_fits((256, 384), (256, 256), 16384) == (192, 288)  # not (224, 320), which is 1.43 to 1
+    assert size_that_fits((384, 256), (256, 256), 16384) == (288, 192)
     assert size_that_fits((33, 48), (48, 48), 16384) == (32, 48)  # 39.8; 32 x 32 would not do
 
 

@@ -22,7 +22,7 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _open(home: Path, categories: object, *of_their_own: str) -> list[str]:
+def _open(home: Path, categories: object, *of_their_own: str, **more: object) -> list[str]:
     own = {"per_category": {name: {"coreset_ratio": 0.5} for name in of_their_own}}
     plain = {
         "segad": 1,
@@ -31,6 +31,7 @@ def _open(home: Path, categories: object, *of_their_own: str) -> list[str]:
         "encoder": "efficientnet_lite0",
         "detectors": {"patchcore": {"use": "patchcore", **(own if of_their_own else {})}},
         "rows": [{"name": "PatchCore", "score": "patchcore"}],
+        **more,
     }
     (home / "r.yaml").write_text(yaml.safe_dump(plain))
     return load_recipe(str(home / "r.yaml"), Registry(third_parties=False)).open_dataset()[1]
@@ -78,3 +79,17 @@ def test_a_check_of_one_that_is_not_there_prints_the_expected_tree(home: Path) -
     assert result.exit_code == 2
     assert "has no category 'bottle'" in said(result)
     assert TREE in said(result)
+
+
+def test_an_unknown_name_is_told_before_the_parameters_that_it_lacks(home: Path) -> None:
+    """As where all categories have their own, so that those for all are incomplete."""
+    mask = home / "mask.png"
+    mask.touch()
+    own = {"cable": {"mask": str(mask), "segments": ["part"]}}
+    with pytest.raises(RecipeError) as caught:
+        _open(home, ["cabel"], segmenter={"use": "static_mask", "per_category": own})
+    (problem,) = caught.value.problems
+    assert "there is no category 'cabel' in segmenter.per_category - did you mean 'cable'" in problem
+    assert _open(home, ["cable"], segmenter={"use": "static_mask", "per_category": own}) == ["cable"]
+    with pytest.raises(RecipeError, match="'mask' is missing"):
+        _open(home, ["cable"], segmenter={"use": "static_mask", "params": {"segments": ["part"]}})

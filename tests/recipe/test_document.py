@@ -43,6 +43,13 @@ def test_overrides_replace_add_and_reach_into_lists_and_shorthands(tmp_path: Pat
     assert document.problem(("l", 1, "n"), "is odd") == "--set l.1.n=7: is odd"
 
 
+@pytest.mark.parametrize("short", ["true", "false", "null", "{good: 0.5}"])
+def test_an_override_reaches_into_what_true_is_short_for(tmp_path: Path, short: str) -> None:
+    document = _read(tmp_path, f"regions: {short}", "regions.good=0.9")
+    assert document.data == {"regions": {"good": 0.9}}
+    assert "regions.good=0.9" in document.problem(("regions",), "") or short.startswith("{")
+
+
 @pytest.mark.parametrize("word", ["a", "=1", "a..b=1", "l.5=1", "a.b.c.d=1", "a=[1"])
 def test_overrides_that_cannot_be(tmp_path: Path, word: str) -> None:
     with pytest.raises(UsageError, match="--set"):

@@ -90,3 +90,19 @@ def test_tiles_that_are_wrong_are_told_once(tmp_path: Path, tiles: str) -> None:
     with pytest.raises(RecipeError, match=r"image\.tiles") as caught:
         loaded(tmp_path, f", tiles: {tiles}")
     assert ("overlap" in str(caught.value)) == ("overlap" in tiles)
+
+
+@pytest.mark.parametrize(
+    ("word", "written"),
+    [
+        ("image.size=128,192", "[128, 192]"),
+        ("image.window=5000, 9000", "[5000, 9000]"),
+        ("image.size=128", "[128, 128]"),
+        ("categories=mono", "[mono]"),
+    ],
+)
+def test_a_list_without_brackets_is_told_how_to_write_it(word: str, written: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("elpv", Registry(third_parties=False), [word])
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"--set {word}: must be a list") and written in problem

@@ -40,7 +40,7 @@ class PartNames:
         self, rule: PartRule, listed: Mapping[str, tuple[str, str]] | None = None, by_page: bool = False
     ) -> None:
         self.rule, self._listed, self.by_page = rule, listed, by_page
-        self._pattern = PartPattern(rule.pattern) if rule.pattern else None
+        self._pattern = PartPattern(rule.pattern, lenient=True) if rule.pattern else None
 
     def of(self, path: str) -> Named:
         """What a path says of its part."""
