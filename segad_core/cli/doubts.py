@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from segad_core.base.csv_text import BOM as MARK
 from segad_core.cli.common import (
     BOM,
     CATEGORIES,
@@ -19,6 +22,15 @@ from segad_core.cli.common import (
     reports_errors,
 )
 from segad_core.cli.out import say
+
+if TYPE_CHECKING:
+    from segad_core.plugins.registry import Registry
+    from segad_core.recipe import Recipe
+    from segad_core.run.prepare import Prepared
+    from segad_core.store.store import Store
+    from segad_core.tools.doubts.judge import Judged
+
+_AGAIN = "Then run the same command again."
 
 
 @click.command()
@@ -69,13 +81,32 @@ def doubts(
     go through the pictures, and correct labels yourself. What a run has left in the store is not computed
     again.
     """
-    from functools import partial
+    table = _table_beside(output, force)
 
-    from segad_core.base.csv_text import BOM as MARK
-    from segad_core.base.files import write_atomic
-    from segad_core.errors import UsageError
     from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
+
+    registry = Registry(third_parties=not no_plugins)
+    checked = load_recipe(recipe, registry, overrides, categories)
+
+    from segad_core.store.store import Store
+    from segad_core.tools.doubts import doubts_csv, doubts_page, only_row
+    from segad_core.tools.doubts.page import About, in_words
+
+    judging = only_row(checked, row)
+    prepared, found = _judged(checked, judging, registry, Store(store), device)
+    about = About(checked.name, judging.rows[0].name, most)
+    _write(output, doubts_page(found, checked.skeleton.image.decoding(), about))
+    _write(table, MARK * bom + doubts_csv(found))
+    for judged in found:
+        say(f"{judged.category}: {in_words(judged)}")
+    say(f"page: {output}; table: {table}")
+    return not_read(prepared.lost())
+
+
+def _table_beside(output: Path, force: bool) -> Path:
+    """Where the table goes; both places are checked before an hour of work."""
+    from segad_core.errors import UsageError
     from segad_core.tools.results import reporting
 
     table = output.with_suffix(".csv")
@@ -85,29 +116,28 @@ def doubts(
         raise UsageError(
             f"{taken[0]}: already exists", "Overwrite it with --force, or choose another with -o."
         )
-    with reporting(output, "Then run the same command again."):
-        output.parent.mkdir(parents=True, exist_ok=True)  # before an hour of work
-    registry = Registry(third_parties=not no_plugins)
-    checked = load_recipe(recipe, registry, overrides, categories)
+    with reporting(output, _AGAIN):
+        output.parent.mkdir(parents=True, exist_ok=True)
+    return table
 
+
+def _judged(
+    recipe: Recipe, judging: Recipe, registry: Registry, store: Store, device: str
+) -> tuple[Prepared, list[Judged]]:
+    """The images of a recipe, judged by the one row of another."""
     from segad_core.cli.progress import observing
     from segad_core.run.prepare import prepare
     from segad_core.run.schedule import report
-    from segad_core.store.store import Store
-    from segad_core.tools.doubts import doubts_csv, doubts_page, judge, only_row
-    from segad_core.tools.doubts.page import About, in_words
+    from segad_core.tools.doubts import judge
 
-    judging, opened = only_row(checked, row), Store(store)
     with observing(registry) as hook:
-        shown = checked.skeleton.parts
-        prepared = prepare(judging, opened, partial(report, hook, ""), device, shown)
-        found = judge(judging, prepared, opened, device, hook)
-    about = About(checked.name, judging.rows[0].name, most)
-    page = doubts_page(found, checked.skeleton.image.decoding(), about)
-    for path, text in ((output, page), (table, MARK * bom + doubts_csv(found))):
-        with reporting(path, "Then run the same command again."):
-            write_atomic(path, text)
-    for judged in found:
-        say(f"{judged.category}: {in_words(judged)}")
-    say(f"page: {output}; table: {table}")
-    return not_read(prepared.lost())
+        prepared = prepare(judging, store, partial(report, hook, ""), device, recipe.skeleton.parts)
+        return prepared, judge(judging, prepared, store, device, hook)
+
+
+def _write(path: Path, text: str) -> None:
+    from segad_core.base.files import write_atomic
+    from segad_core.tools.results import reporting
+
+    with reporting(path, _AGAIN):
+        write_atomic(path, text)
