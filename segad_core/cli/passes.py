@@ -125,7 +125,7 @@ class _Resumed:
         return [*paths, *there]
 
     def _shows(self, image: str, serial: str) -> bool:
-        return self.names.is_there(image) and self.names.of(image).unit == serial
+        return self.names.of(image).unit == serial and self.names.is_there(image)
 
     def tell(self) -> None:
         """Notes what became of verdicts whose images are not those that are there now."""

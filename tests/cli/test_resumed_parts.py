@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -284,3 +285,15 @@ def test_images_that_are_no_names_are_refused(home: Path, value: object) -> None
     Path("x.jsonl").write_text(json.dumps({**line, "images": value}) + "\n")
     with pytest.raises(UsageError, match="images"):
         opened("x.jsonl")
+
+
+@pytest.mark.parametrize("name", ["S1_" + 5000 * "x", "S1_\x00", "S1_\ud800", "", "S1_pipe", "S2_A"])
+def test_hostile_names_of_images_are_of_images_that_are_gone(home: Path, name: str) -> None:
+    """Nor is an image of another part read, or anything that is no file."""
+    predict(files(S1_A=1.0, S2_A=2.0), "x.jsonl")
+    os.mkfifo("S1_pipe")
+    first, second = map(json.loads, Path("x.jsonl").read_text().splitlines())
+    lines = [{**first, "images": ["S1_A", name]}, second]
+    Path("x.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    predict([*files(S1_B=3.0)], "x.jsonl")
+    assert rows("x.jsonl")[0] == ("S1", "OK", 3.0, ["S1_B", "S1_A"])

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from segad_core.base.files import is_file
 from segad_core.contracts import PartPattern
 from segad_core.images.pages import count_pages, file_and_page, page_view
 from segad_core.operate.parts import PartRule
@@ -71,7 +72,7 @@ class PartNames:
     def is_there(self, image: str) -> bool:
         """Whether the file of an image exists, and has its page."""
         file, page = file_and_page(image) if self.by_page else (image, None)
-        return Path(file).is_file() and (page is None or page <= count_pages(Path(file)))
+        return is_file(Path(file)) and (page is None or page <= count_pages(Path(file)))
 
     def grouped(self, paths: Iterable[str]) -> dict[str, list[str]]:
         """The paths of each part, and of what is none, in the order of first appearance."""
