@@ -24,6 +24,7 @@ from segad_core.bundle.runtime.prediction import Inspection, Prediction
 from segad_core.contracts.frame import Box
 from segad_core.errors import StoreError
 from segad_core.images.overlay import Entry, enlarged, overlay, sheet
+from segad_core.images.pages import file_and_page
 from segad_core.operate.image_table import ImageTable
 from segad_core.tools.reducing import reduced
 
@@ -82,7 +83,8 @@ class Overlays:
         """
         picture = draw(inspection, self.bundle, self.scales)
         if picture is not None:
-            write_picture(picture, picture_path(self.folder, inspection.prediction.image))
+            by_page = self.bundle.manifest.pipeline.by_page
+            write_picture(picture, picture_path(self.folder, inspection.prediction.image, by_page))
 
 
 def draw(inspection: Inspection, bundle: Bundle, scales: Mapping[str, Heat]) -> Image.Image | None:
@@ -110,11 +112,16 @@ def draw(inspection: Inspection, bundle: Bundle, scales: Mapping[str, Heat]) -> 
     return _headed(below, inspection.prediction, bundle.operating_point.threshold)
 
 
-def picture_path(folder: Path, image: str) -> Path:
-    """The path of an image's overlay, `FOLDER/PARENT/STEM-DIGEST.jpg`: different for every image path."""
+def picture_path(folder: Path, image: str, by_page: bool = False) -> Path:
+    """The path of an image's overlay, `FOLDER/PARENT/STEM-DIGEST.jpg`: different for every image path.
+
+    Of a page, it is `STEM-PAGE-DIGEST.jpg`.
+    """
     whole = os.path.abspath(image)  # noqa: PTH100 (Path.resolve follows links)
     digest = bytes_digest(os.fsencode(whole))[:10]
     parent, name = (_plain(Path(whole).parent.name), _plain(Path(whole).stem))
+    if by_page and (page := file_and_page(image)[1]):
+        name = f"{name}-{page}"
     return folder / (parent or "root") / f"{name}-{digest}.jpg"
 
 
