@@ -19,19 +19,20 @@ _TEXT = 16
 """Height of letters in pixels."""
 
 
-def overlay(pixels: Pixels, labels: NDArray[np.uint8], opacity: float = 0.35) -> Pixels:
+def overlay(pixels: Pixels, labels: NDArray[np.uint8], opacity: float = 0.35, width: int = 1) -> Pixels:
     """An image under the colours of its labels, with the borders between labels in full colour.
 
     Args:
         pixels: (H, W, 3) RGB.
         labels: (H, W); `IGNORED` has a colour too.
         opacity: 0 shows the image alone (and borders), 1 the colours alone.
+        width: of a border on each of its sides, in pixels; each side has the colour of its label.
 
     Returns:
         (H, W, 3) RGB.
     """
     colours = PALETTE[labels]
-    share = np.where(_borders(labels), 1.0, opacity)[..., None]
+    share = np.where(_borders(labels, width), 1.0, opacity)[..., None]
     mixed: Pixels = np.rint((1 - share) * pixels + share * colours).astype(np.uint8)
     return mixed
 
@@ -91,14 +92,15 @@ def sheet(panels: Sequence[tuple[str, Pixels]], below: Sequence[Entry]) -> Image
     return picture
 
 
-def _borders(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """The pixels on both sides of a change of label."""
+def _borders(labels: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
+    """The pixels on both sides of a change of label, so many on each."""
     border = np.zeros(labels.shape, np.bool_)
-    across, along = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
-    border[:, 1:] |= across
-    border[:, :-1] |= across
-    border[1:] |= along
-    border[:-1] |= along
+    for step in range(1, width + 1):
+        across, along = labels[:, step:] != labels[:, :-step], labels[step:] != labels[:-step]
+        border[:, step:] |= across
+        border[:, :-step] |= across
+        border[step:] |= along
+        border[:-step] |= along
     return border
 
 

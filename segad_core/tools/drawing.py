@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -17,15 +16,13 @@ from segad_core.base.digest import bytes_digest
 from segad_core.base.files import kind_of, replacing
 from segad_core.base.resources import remedy_of
 from segad_core.base.text import in_one_line
-from segad_core.bundle.format.tables import read_golden
 from segad_core.bundle.runtime.bundle import Bundle
-from segad_core.bundle.runtime.golden import picture_of
-from segad_core.bundle.runtime.prediction import Inspection, Prediction
+from segad_core.bundle.runtime.prediction import Inspection
 from segad_core.contracts.frame import Box
 from segad_core.errors import StoreError
 from segad_core.images.overlay import Entry, enlarged, overlay, sheet
 from segad_core.images.pages import file_and_page
-from segad_core.operate.image_table import ImageTable
+from segad_core.tools.heat import Heat, heats
 from segad_core.tools.reducing import reduced
 
 _COLOURS = {"OK": (30, 130, 60), "NG": (200, 30, 40), "UNKNOWN": (190, 120, 0)}
@@ -33,47 +30,21 @@ _SIDE = 384
 """The least number of pixels on the shorter side of a panel, so that text fits."""
 _LARGEST = 1600
 """The most pixels on the longer side of a panel."""
+_BORDER = 3
+"""How many pixels wide a segment's border is on its side."""
+_RING = 14
+"""The radius of the ring around a peak, in pixels."""
 _FAINT, _FULL = 0.35, 0.8
 """The opacity of heat, where it begins and where it is greatest."""
-
-
-@dataclass(frozen=True)
-class Heat:
-    """The values of a detector's map that are shown as heat: the same for all images, so that they compare.
-
-    Attributes:
-        low: where heat begins; 95 of 100 good images have no higher value.
-        high: where it is greatest; a quarter of the bad images reach it.
-    """
-
-    low: float
-    high: float
-
-    def strength(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
-        """From 0 (no heat) to 1."""
-        strength: NDArray[np.float64] = np.clip((values - self.low) / (self.high - self.low), 0.0, 1.0)
-        return strength
-
-
-def heats(bundle: Bundle) -> dict[str, Heat]:
-    """The fixed scale of each detector, from the highest values of its maps of the calibration images.
-
-    These are in the calibration table if the setup has maxima or, failing that, quantiles as features;
-    otherwise the golden images are scored.
-    """
-    table = bundle.calibration()
-    peaks = {alias: _peaks(bundle, table, alias) for alias in bundle.pipeline.scoring.detectors}
-    labels = table.labels()
-    if any(values is None for values in peaks.values()):
-        peaks, labels = _golden_peaks(bundle)
-    return {alias: _heat(values, labels) for alias, values in peaks.items() if values is not None}
 
 
 class Overlays:
     """A folder of overlays, one for each readable image."""
 
     def __init__(self, bundle: Bundle, folder: Path) -> None:
-        self.bundle, self.folder, self.scales = bundle, folder, heats(bundle)
+        self.bundle, self.folder = bundle, folder
+        views = bundle.part_names.rule.views if bundle.part_names else []
+        self.scales = {view: heats(bundle, view) for view in ["", *views]}
 
     def write(self, inspection: Inspection) -> None:
         """Writes the overlay of an image.
@@ -81,7 +52,9 @@ class Overlays:
         Raises:
             StoreError: it cannot be written.
         """
-        picture = draw(inspection, self.bundle, self.scales)
+        names = self.bundle.part_names
+        view = names.of(inspection.prediction.image).view if names else ""
+        picture = draw(inspection, self.bundle, self.scales.get(view, self.scales[""]))
         if picture is not None:
             by_page = self.bundle.manifest.pipeline.by_page
             write_picture(picture, picture_path(self.folder, inspection.prediction.image, by_page))
@@ -96,20 +69,24 @@ def draw(inspection: Inspection, bundle: Bundle, scales: Mapping[str, Heat]) -> 
     short, long = sorted(inspection.pixels.shape[:2])
     factor = max(1, min(-(-_SIDE // short), _LARGEST // long))
     panels = [("image", _boxed(enlarged(inspection.pixels, factor), inspection.boxes, factor))]
+    names = bundle.manifest.pipeline.segments if inspection.segments is not None else []
+    ranges = [""] * len(names)
     if inspection.maps:
         alias = _most_anomalous(inspection, scales)
         scale = scales[alias]
-        strength = scale.strength(inspection.maps[alias])
+        strength = scale.strength(inspection.maps[alias], inspection.segments)
         if inspection.ignored is not None:
             strength = np.where(inspection.ignored, 0.0, strength)
         heated = _heated(inspection.pixels, strength)
-        caption = f"{alias}, heat from {scale.low:.3g} to {scale.high:.3g}"
-        panels.append((caption, _bordered(enlarged(heated, factor), inspection.segments, factor)))
-    names = bundle.manifest.pipeline.segments if inspection.segments is not None else []
-    below = sheet(
-        panels, [Entry(label, (name,)) for label, name in enumerate(names)] if len(names) > 1 else []
-    )
-    return _headed(below, inspection.prediction, bundle.operating_point.threshold)
+        place = _place(inspection, alias, names)
+        ranges = [_in_words(*ends) for ends in zip(scale.low, scale.high, strict=True)]
+        heat = "ranges of heat below" if len(names) > 1 else f"heat {ranges[0]}"
+        caption = f"{alias}, {heat}{', ring: peak' * (place is not None)}"
+        shown = _bordered(enlarged(heated, factor), inspection.segments, factor)
+        panels.append((caption, shown if place is None else _ringed(shown, place, factor)))
+    entries = [Entry(label, (name, ranges[label])) for label, name in enumerate(names)]
+    below = sheet(panels, entries if len(names) > 1 else [])
+    return _headed(below, inspection, bundle.operating_point.threshold)
 
 
 def picture_path(folder: Path, image: str, by_page: bool = False) -> Path:
@@ -162,41 +139,6 @@ def _plain(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".")[:80]
 
 
-def _peaks(bundle: Bundle, table: ImageTable, alias: str) -> NDArray[np.float64] | None:
-    """The highest value of a detector's map for each calibration image."""
-    names = bundle.pipeline.names
-    for ending in (f".{alias}.max", f".{alias}.q995"):
-        columns = [i for i, name in enumerate(names) if name.endswith(ending)]
-        if columns and len(table.images):
-            peaks: NDArray[np.float64] = table.features[:, columns].max(axis=1)
-            return peaks
-    return None
-
-
-def _golden_peaks(bundle: Bundle) -> tuple[dict[str, NDArray[np.float64] | None], NDArray[np.int64]]:
-    listed = read_golden(bundle.container)
-    with bundle.container.naming("scoring the golden images of"):
-        given = bundle.inspect([picture_of(bundle.container, one) for one in listed], explain=False)
-        scored = [
-            (inspection, one.label) for one, inspection in zip(listed, given, strict=True) if inspection.maps
-        ]
-    peaks: dict[str, NDArray[np.float64] | None] = {
-        alias: np.array([inspection.maps[alias].max() for inspection, _ in scored], np.float64)
-        for alias in bundle.pipeline.scoring.detectors
-    }
-    return peaks, np.array([label for _, label in scored], np.int64)
-
-
-def _heat(peaks: NDArray[np.float64], labels: NDArray[np.int64]) -> Heat:
-    good, bad = peaks[labels == 0], peaks[labels == 1]
-    good = good if len(good) else peaks
-    if not len(good):
-        return Heat(0.0, 1.0)
-    low, middle = float(np.quantile(good, 0.95)), float(np.median(good))
-    least = low + max(low - middle, 0.05 * abs(low), 1e-6)
-    return Heat(low, max(least, float(np.quantile(bad, 0.75)) if len(bad) else least))
-
-
 def _most_anomalous(inspection: Inspection, scales: Mapping[str, Heat]) -> str:
     """The detector that contributed most to the score, or the one whose map is highest in its scale."""
     for one in inspection.prediction.contributions:
@@ -204,11 +146,25 @@ def _most_anomalous(inspection: Inspection, scales: Mapping[str, Heat]) -> str:
             return one.source
     return max(
         inspection.maps,
-        key=lambda alias: (
-            (float(inspection.maps[alias].max()) - scales[alias].low)
-            / (scales[alias].high - scales[alias].low)
-        ),
+        key=lambda alias: float(scales[alias].excess(inspection.maps[alias], inspection.segments).max()),
     )
+
+
+def _place(inspection: Inspection, alias: str, names: Sequence[str]) -> tuple[int, int] | None:
+    """Row and column of the peak that the reasons for an NG name: of the map, or of a segment in it."""
+    if inspection.prediction.verdict != "NG" or inspection.heading:
+        return None
+    values, labels = inspection.maps[alias], inspection.segments
+    inspected = np.ones(values.shape, np.bool_) if labels is None else labels < len(names)
+    if inspection.ignored is not None:
+        inspected &= ~inspection.ignored
+    named = [c.segment for c in inspection.prediction.contributions if c.source == alias and c.amount > 0]
+    if labels is not None and named and named[0] in names:
+        inspected &= labels == names.index(named[0])
+    if not inspected.any():
+        return None
+    row, column = np.unravel_index(np.where(inspected, values, -np.inf).argmax(), values.shape)
+    return int(row), int(column)
 
 
 def _heated(pixels: NDArray[np.uint8], strength: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -223,7 +179,22 @@ def _heated(pixels: NDArray[np.uint8], strength: NDArray[np.float64]) -> NDArray
 def _bordered(
     pixels: NDArray[np.uint8], segments: NDArray[np.uint8] | None, factor: int
 ) -> NDArray[np.uint8]:
-    return pixels if segments is None else overlay(pixels, enlarged(segments, factor), 0.0)
+    return pixels if segments is None else overlay(pixels, enlarged(segments, factor), 0.0, _BORDER)
+
+
+def _in_words(low: float, high: float) -> str:
+    """The range of heat, in a legend."""
+    return f"from {low:.3g} to {high:.3g}" if np.isfinite(low) else "off"
+
+
+def _ringed(pixels: NDArray[np.uint8], place: tuple[int, int], factor: int) -> NDArray[np.uint8]:
+    """An image with a ring around a pixel of it, as it was before it was enlarged."""
+    picture = Image.fromarray(pixels)
+    row, column = ((2 * side + 1) * factor // 2 for side in place)
+    for radius, colour, width in ((_RING, (0, 0, 0), 5), (_RING - 1, (255, 255, 255), 3)):
+        box = (column - radius, row - radius, column + radius, row + radius)
+        ImageDraw.Draw(picture).ellipse(box, outline=colour, width=width)
+    return np.asarray(picture)
 
 
 def _boxed(pixels: NDArray[np.uint8], boxes: Sequence[Box], factor: int) -> NDArray[np.uint8]:
@@ -239,8 +210,9 @@ def _boxed(pixels: NDArray[np.uint8], boxes: Sequence[Box], factor: int) -> NDAr
     return np.asarray(picture)
 
 
-def _headed(below: Image.Image, prediction: Prediction, threshold: float) -> Image.Image:
+def _headed(below: Image.Image, inspection: Inspection, threshold: float) -> Image.Image:
     """A picture below the verdict, the score, the image's name and the reason."""
+    prediction = inspection.prediction
     gap, line = 12, 22
     width = max(below.width, 480)
     words = [f"{in_one_line(prediction.image)}"]
@@ -253,7 +225,7 @@ def _headed(below: Image.Image, prediction: Prediction, threshold: float) -> Ima
     picture = Image.new("RGB", (width, top + below.height), (255, 255, 255))
     drawing = ImageDraw.Draw(picture)
     drawing.rectangle((0, 0, width, 34), fill=_COLOURS[prediction.verdict])
-    drawing.text((gap, 5), prediction.verdict, fill=(255, 255, 255), font=_font(22))
+    drawing.text((gap, 5), inspection.heading or prediction.verdict, fill=(255, 255, 255), font=_font(22))
     for place, one in enumerate(wrapped):
         drawing.text((gap, 34 + gap // 2 + place * line), one, fill=(30, 30, 30), font=_font(16))
     picture.paste(below, (0, top))

@@ -17,7 +17,9 @@ from views import fitted, recipe, serial
 from segad_core import Bundle, learn, predict_parts, verify
 from segad_core.bundle.format.container import MANIFEST, SEAL, seal_of
 from segad_core.bundle.runtime.learnt import in_part
+from segad_core.bundle.runtime.part_judge import PartInspection, PartJudge
 from segad_core.bundle.runtime.part_list import read_part_list
+from segad_core.bundle.runtime.prediction import Contribution, Inspection, Prediction
 from segad_core.errors import BundleError, RecipeError, UsageError
 from segad_core.fit_bundle import part_rule
 from segad_core.operate.image_table import Image
@@ -143,6 +145,37 @@ def test_pictures_are_drawn_for_each_image(home: Path) -> None:
     result = segad("predict", bundle, *images, "--overlays", home / "seen", "--device", "cpu")
     assert "2 parts: 0 OK, 2 NG" in said(result)
     assert len(list((home / "seen").rglob("*.jpg"))) == 4
+
+
+def test_a_picture_of_a_blameless_view_has_its_own_reasons() -> None:
+    """One of three views passes the threshold, then two; where views are judged together, reasons decide."""
+    rule = PartRule(views=["A", "B", "C"], verdict="worst", missing="unknown", pattern=views.PATTERN)
+
+    def shown(*scores: float) -> list[tuple[str, str, str, float | None]]:
+        judge = PartJudge(rule, 1.0, {"SN001": 3}, keep=True)
+        for view, score in zip("ABC", scores, strict=True):
+            verdict, reason = ("NG", f"because {view}") if score >= 1 else ("OK", "")
+            told = Prediction(f"SN001_{view}.png", verdict, score, reason)  # type: ignore[arg-type]
+            parts = list(judge.take(Inspection(told)))
+        pictures = [(one.heading, one.prediction) for one in parts[0].pictures()]
+        return [(heading, own.verdict, own.reason, own.score) for heading, own in pictures]
+
+    assert shown(0.5, 3.0, 0.2) == [
+        ("NG (view B)", "NG", "", 0.5),
+        ("", "NG", "view B: because B", 3.0),
+        ("NG (view B)", "NG", "", 0.2),
+    ]
+    assert shown(2.0, 3.0, 0.2)[0] == ("", "NG", "because A", 2.0)
+    assert shown(0.1, 0.3, 0.2) == [("", "OK", "", 0.3)] * 3
+    reasons = tuple(
+        Contribution("s", "a", "max", 1.0, amount, view=v) for v, amount in (("B", 2.0), ("A", -1))
+    )
+    images = [Inspection(Prediction(f"{view}.png", "OK", None)) for view in "AB"]
+    together = PartInspection(Prediction("SN1", "NG", 2.0, "view B, s", reasons), images, ["A", "B"])
+    assert [(one.heading, one.prediction.reason) for one in together.pictures()] == [
+        ("NG (view B)", ""),
+        ("", "view B, s"),
+    ]
 
 
 def test_thresholds_count_parts(home: Path) -> None:

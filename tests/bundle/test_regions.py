@@ -31,6 +31,7 @@ from segad_core.recipe import load_recipe
 from segad_core.scoring.framed import placed
 from segad_core.scoring.highest import highest, limits_of
 from segad_core.scoring.segments import SegmentOrder
+from segad_core.tools.heat import heats
 
 ROWS = [{"name": "SegAD", "detectors": ["spotty"]}, {"name": "Spotty", "score": "spotty"}]
 
@@ -212,6 +213,18 @@ def test_files_and_pictures_show_them_and_verdicts_stay(home: Path) -> None:
     shown = np.asarray(Image.open(next((home / "o").rglob("*.jpg")))).astype(int)
     red = (np.abs(shown - (200, 30, 40)).max(axis=-1) < 60)[-400:, :420]
     assert red.sum() > 4 * 64  # the sides of a box of 8 x 8 pixels, each enlarged 8 times
+
+
+def test_heat_begins_where_boxes_do(home: Path) -> None:
+    """What is coloured is what is above the limits: it fills the boxes, and nothing lies outside them."""
+    with Bundle.load(fitted(home, regions=True), "cpu") as bundle:
+        (found,) = bundle.inspect([home / "data" / "a" / "bad" / "000.png"])
+        scale = heats(bundle)["spotty"]
+        assert bundle.limits is not None and [*scale.low] == [*bundle.limits.limits["spotty"].values()]
+    inside = np.zeros(found.maps["spotty"].shape, np.bool_)
+    (box,) = found.boxes
+    inside[box.slices()] = True
+    np.testing.assert_array_equal(scale.strength(found.maps["spotty"], found.segments) > 0, inside)
 
 
 def test_an_ng_without_a_region_says_so_and_stays_ng(home: Path) -> None:

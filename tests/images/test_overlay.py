@@ -32,6 +32,14 @@ def test_borders_between_rows_and_opacity() -> None:
     np.testing.assert_array_equal(overlay(pixels, np.zeros_like(labels), 0), pixels)
 
 
+def test_a_wide_border_has_only_the_colours_of_its_sides() -> None:
+    labels = np.repeat(np.array([0, 0, 0, 0, 1, 1, 1, 1], np.uint8)[:, None], 4, 1)
+    pixels = np.full((8, 4, 3), 200, np.uint8)
+    lines = overlay(pixels, labels, 0, 3)
+    np.testing.assert_array_equal(lines[[0, 7]], pixels[:2])
+    np.testing.assert_array_equal(lines[1:7], PALETTE[labels][1:7])
+
+
 def test_enlarged() -> None:
     small = np.arange(6, dtype=np.uint8).reshape(2, 3)
     np.testing.assert_array_equal(enlarged(small, 3), np.kron(small, np.ones((3, 3), np.uint8)))

@@ -19,8 +19,9 @@ from trained_bundles import bad, bundle_of, good, run_scores
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.prediction import Contribution, Inspection, Prediction
 from segad_core.errors import StoreError
-from segad_core.tools import drawing
-from segad_core.tools.drawing import Heat, Overlays, draw, heats, picture_path, write_picture
+from segad_core.tools import drawing, heat
+from segad_core.tools.drawing import Overlays, draw, picture_path, write_picture
+from segad_core.tools.heat import Heat, heats
 
 
 @pytest.fixture(scope="module")
@@ -41,38 +42,46 @@ def inspection(verdict: str = "NG", source: str = "") -> Inspection:
     return Inspection(prediction, np.full((48, 48, 3), 90, np.uint8), maps, segments)
 
 
-SCALES = {"patchcore": Heat(1.0, 5.0), "smooth": Heat(1.0, 101.0)}
+SCALES = {"patchcore": Heat((1.0, 1.0), (5.0, 5.0)), "smooth": Heat((1.0, 1.0), (101.0, 101.0))}
 
 
 def test_the_scale_is_that_of_the_calibration_images(bundle: Bundle) -> None:
-    """Worked out from the maps themselves: the table's image.ALIAS.max is their highest value."""
+    """Worked out from the maps themselves: the table has the quantile of 99.5 % of each segment."""
     paths = list(run_scores("Two"))
     labels = np.array([path.parent.name == "bad" for path in paths])
     inspected = list(bundle.inspect(paths, explain=False))
     for alias, found in heats(bundle).items():
-        peaks = np.array([one.maps[alias].max() for one in inspected], np.float64)
-        goods, bads = peaks[~labels], peaks[labels]
-        low = np.quantile(goods, 0.95)
-        least = low + max(low - np.median(goods), 0.05 * abs(low))
-        assert found.low == pytest.approx(low)
-        assert found.high == pytest.approx(max(least, np.quantile(bads, 0.75)))
+        for n, segment in enumerate(bundle.manifest.pipeline.segments):
+            column = bundle.pipeline.names.index(f"{segment}.{alias}.q995")
+            peaks = np.array([one.features[column] for one in inspected])  # type: ignore[index]
+            inside = [one.maps[alias][one.segments == n] for one in inspected]
+            np.testing.assert_allclose(peaks, [np.quantile(own, 0.995) for own in inside], rtol=1e-4)
+            goods, bads = peaks[~labels], peaks[labels]
+            low = np.quantile(goods, 0.95)
+            least = low + max(low - np.median(goods), 0.05 * abs(low))
+            assert found.low[n] == pytest.approx(low)
+            assert found.high[n] == pytest.approx(max(least, np.quantile(bads, 0.75)))
 
 
 def test_good_parts_do_not_glow(bundle: Bundle) -> None:
     scales = heats(bundle)
     paths = [path for path in run_scores("Two") if path.parent.name == "good"]
     for alias in scales:
-        glowing = [bool(scales[alias].strength(one.maps[alias]).any()) for one in bundle.inspect(paths)]
-        assert sum(glowing) <= 0.1 * len(paths)
+        shares = [
+            (scales[alias].strength(one.maps[alias], one.segments) > 0).mean()
+            for one in bundle.inspect(paths)
+        ]
+        assert sum(share > 0.01 for share in shares) <= 0.1 * len(paths)
 
 
 def test_a_detector_alone_is_scaled_by_the_golden_images() -> None:
     with Bundle.load(bundle_of("PatchCore"), "cpu") as alone:
         (scale,) = heats(alone).values()
         strengths = [
-            scale.strength(one.maps["patchcore"]).max() for one in alone.inspect([good(0), bad(0), bad(1)])
+            scale.excess(one.maps["patchcore"], None).max()
+            for one in alone.inspect([good(0), bad(0), bad(1)])
         ]
-    assert 0 < scale.low < scale.high
+    assert 0 < scale.low[0] < scale.high[0]
     assert strengths[0] < max(strengths[1:])
 
 
@@ -86,12 +95,31 @@ def test_the_scale_of_a_detector_alone_does_not_depend_on_the_threshold(tmp_path
 
 def test_strength_is_linear_and_bounded() -> None:
     values = np.array([-9, 1, 2, 5, 50], np.float32)
-    np.testing.assert_allclose(Heat(1.0, 5.0).strength(values), [0, 0, 0.25, 1, 1])
+    np.testing.assert_allclose(Heat((1.0,), (5.0,)).strength(values, None), [0, 0, 0.25, 1, 1])
+
+
+def test_heat_is_that_of_the_segment_and_of_none_where_nothing_is_known() -> None:
+    """Of the same value: half way, none, none in a segment that is off, none where nothing is inspected."""
+    scale = Heat((1.0, 4.0, np.inf), (5.0, 8.0, np.inf))
+    labels = np.array([[0, 1, 2, 255]], np.uint8)
+    np.testing.assert_allclose(scale.strength(np.full((1, 4), 3, np.float32), labels), [[0.5, 0, 0, 0]])
+
+
+def test_heat_begins_at_the_limits_of_regions() -> None:
+    peaks, labels = np.array([[1.0, 2.0], [3.0, 4.0], [9.0, 2.5]]), np.array([0, 0, 1])
+    found = heat._heat(peaks, labels, [5.0, 7.0])
+    assert found.low == (5.0, 7.0)
+    assert found.high == (9.0, pytest.approx(7.0 + 7.0 - 3.0))
+
+
+def test_a_segment_without_features_has_no_heat() -> None:
+    found = heat._heat(np.array([[1.0, np.nan], [2.0, np.nan]]), np.array([0, 1]))
+    assert np.isfinite(found.low[0]) and found.low[1] == np.inf
 
 
 @pytest.mark.parametrize("labels", [[0, 0, 0], [1, 1, 1], [0, 1, 1]])
 def test_a_scale_always_has_a_width(labels: list[int]) -> None:
-    found = drawing._heat(np.zeros(3), np.array(labels))
+    found = heat._heat(np.zeros((3, 1)), np.array(labels))
     assert found.low < found.high
 
 
@@ -106,9 +134,9 @@ def panels(picture: Image.Image) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize(
     ("source", "hot", "why"),
     [
-        ("smooth", (slice(200, 380), slice(200, 380)), "it drove the score, though its map is low"),
-        ("", (slice(4, 180), slice(4, 180)), "it is the highest in its scale"),
-        ("devnet", (slice(4, 180), slice(4, 180)), "a classifier has no map"),
+        ("smooth", (slice(220, 380), slice(220, 380)), "it drove the score, though its map is low"),
+        ("", (slice(30, 180), slice(30, 180)), "it is the highest in its scale"),
+        ("devnet", (slice(30, 180), slice(30, 180)), "a classifier has no map"),
     ],
 )
 def test_the_map_that_is_shown(bundle: Bundle, source: str, hot: tuple[slice, slice], why: str) -> None:
@@ -129,7 +157,28 @@ def test_what_is_ignored_stays_grey(bundle: Bundle) -> None:
     assert picture is not None
     _, heated = panels(picture)
     grey = np.abs(heated - 90).max(axis=2) == 0
-    assert grey[:96, :96].all() and not grey[100:180, 100:180].any()
+    assert grey[:80, :80].all() and not grey[120:180, 120:180].any()
+
+
+def _ring(picture: Image.Image | None) -> tuple[float, float] | None:
+    """The middle of the white ring in the right panel, in pixels of the map."""
+    assert picture is not None
+    rows, columns = np.nonzero((panels(picture)[1] > 215).all(axis=2))
+    return (rows.mean() / 8, columns.mean() / 8) if len(rows) else None
+
+
+def test_a_ring_is_where_the_reason_says(bundle: Bundle) -> None:
+    """At the highest value of the map, or of the segment that the first reason names; only of an NG."""
+    given = inspection(source="patchcore")
+    given.maps["patchcore"][30, 40], given.maps["patchcore"][10, 12] = 9, 8
+    (left,) = given.prediction.contributions
+    whole = replace(left, segment="image", peak="right")
+    for reasons, place in (((left,), (10.5, 12.5)), ((whole, left), (30.5, 40.5)), ((), (30.5, 40.5))):
+        told = replace(given, prediction=replace(given.prediction, contributions=reasons))
+        assert _ring(draw(told, bundle, SCALES)) == pytest.approx(place, abs=0.2)
+    ok = replace(given, prediction=replace(given.prediction, verdict="OK"))
+    assert _ring(draw(ok, bundle, SCALES)) is None
+    assert _ring(draw(replace(given, heading="NG (view B)"), bundle, SCALES)) is None
 
 
 @pytest.mark.parametrize("verdict", ["OK", "NG", "UNKNOWN"])

@@ -14,7 +14,7 @@ from segad_core.bundle.runtime.all_views import View, judged_together, named, vi
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.part_names import PartNames
 from segad_core.bundle.runtime.pipeline import SegAD
-from segad_core.bundle.runtime.prediction import Inspection, Prediction, Verdict, side
+from segad_core.bundle.runtime.prediction import REASONS, Inspection, Prediction, Verdict, side
 from segad_core.operate.parts import PartRule
 
 
@@ -27,20 +27,46 @@ class PartInspection:
         images: the inspections of its images, as they came.
         views: of these images.
         features: (d,) of all views together, if that is what is judged.
+        worst: the place of the image whose score is the part's; None where all views are judged together.
     """
 
     prediction: Prediction
     images: Sequence[Inspection] = ()
     views: Sequence[str] = ()
     features: NDArray[np.float64] | None = None
+    worst: int | None = None
 
     def pictures(self) -> Iterator[Inspection]:
-        """The inspections of its images, each with the verdict on the part and its own contributions."""
+        """The inspections of its images, each with the verdict on the part and its own contributions.
+
+        An image that an NG does not rest on has its own reasons, and a heading that names the views at fault.
+        """
+        part, guilty = self.prediction, self._guilty()
         for one, view in zip(self.images, self.views, strict=True):
-            own = tuple(c for c in self.prediction.contributions if c.view == view)
-            path = one.prediction.image
-            told = replace(self.prediction, image=path, contributions=own, images=())
-            yield replace(one, prediction=told)
+            own = one.prediction
+            told = replace(
+                part,
+                image=own.image,
+                contributions=tuple(c for c in part.contributions if c.view == view),
+                images=(),
+            )
+            heading = ""
+            if guilty and own.image not in guilty:
+                named = ", ".join(f"view {name}" if name else "another image" for name in guilty.values())
+                by_itself = own.verdict == "NG" and own.score is not None
+                heading = "" if by_itself else f"NG ({named})"
+                told = own if by_itself else replace(own, verdict="NG")
+            yield replace(one, prediction=told, heading=heading)
+
+    def _guilty(self) -> dict[str, str]:
+        """The images that an NG rests on, with their views; empty if none is known."""
+        if self.prediction.verdict != "NG":
+            return {}
+        if self.worst is not None:
+            return {self.images[self.worst].prediction.image: self.views[self.worst]}
+        leading = {c.view for c in self.prediction.contributions[:REASONS] if c.amount > 0}
+        given = zip(self.images, self.views, strict=True)
+        return {one.prediction.image: view for one, view in given if view in leading}
 
 
 LATER = 100
@@ -172,17 +198,19 @@ class PartJudge:
         return bool(self._rule.views) and set(self._rule.views) <= set(part.views)
 
     def _judged(self, serial: str, part: _Pending) -> PartInspection:
-        features = None
+        features, worst = None, None
         if self._together:
             prediction, features = self._together.judge(serial, part.together)
         else:
             missing = [view for view in self._rule.views if view not in part.views]
             lacking = f"{named(missing)} missing" if missing and self._rule.missing == "unknown" else ""
-            prediction = self._worst(serial, part, lacking)
+            scores = _scores(part)
+            worst = max(range(len(scores)), key=scores.__getitem__)  # of equal ones, the first
+            prediction = self._worst(serial, part, worst, lacking)
         rests_on = tuple(one.prediction.image for one in part.images)
-        return PartInspection(replace(prediction, images=rests_on), part.images, part.views, features)
+        return PartInspection(replace(prediction, images=rests_on), part.images, part.views, features, worst)
 
-    def _worst(self, serial: str, part: _Pending, lacking: str) -> Prediction:
+    def _worst(self, serial: str, part: _Pending, place: int, lacking: str) -> Prediction:
         """The verdict of the worst view: an NG stands whatever other views are; else none may be lacking."""
         shown = Counter(part.views)
         names = [
@@ -193,9 +221,7 @@ class PartJudge:
         inspected = list(zip(names, part.images, strict=True))
         problems += [f"{n}: {one.prediction.reason}" for n, one in inspected if one.prediction.score is None]
         unscored = bool(problems)
-        scores = [-math.inf if (s := one.prediction.score) is None else s for one in part.images]
-        place = max(range(len(scores)), key=scores.__getitem__)  # of equal ones, the first
-        score, worst = scores[place], part.images[place].prediction
+        score, worst = _scores(part)[place], part.images[place].prediction
         reject = side(score, self._threshold) == "NG"
         said = [f"{names[place]}: {worst.reason}"] if reject else []  # which tells its doubt
         problems += [
@@ -216,6 +242,10 @@ class PartJudge:
                 for region in one.prediction.regions
             ),
         )
+
+
+def _scores(part: _Pending) -> list[float]:
+    return [-math.inf if (s := one.prediction.score) is None else s for one in part.images]
 
 
 def _small(inspection: Inspection) -> Inspection:

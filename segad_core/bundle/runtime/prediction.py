@@ -91,6 +91,7 @@ class Inspection:
         vectors: what describes it to each classifier that learns from vectors, each (1, D).
         boxes: of the regions, in `pixels`.
         ignored: (H, W) where nothing is inspected; None if everything is.
+        heading: what a picture says in place of the verdict, such as `NG (view A)` of another view.
     """
 
     prediction: Prediction
@@ -102,6 +103,7 @@ class Inspection:
     vectors: dict[str, Vectors] = field(default_factory=dict)
     boxes: tuple[Box, ...] = ()
     ignored: NDArray[np.bool_] | None = None
+    heading: str = ""
 
 
 def side(score: float, threshold: float) -> Verdict:
