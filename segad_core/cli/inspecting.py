@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from segad_core.images.find import ImagePaths
 
 
+_MANY_NG = 0.1
+"""The share of NG from which bad parts may be what has drifted."""
+
+
 class Inspecting:
     """Inspects images with a bundle, and writes what it finds.
 
@@ -119,6 +123,13 @@ class Inspecting:
                 "the data set and make the bundle again.",
                 err=True,
             )
+            verdicts = self.results.verdicts
+            rejected, count = verdicts.get("NG", 0), sum(verdicts.values())
+            if rejected >= _MANY_NG * count:
+                say(
+                    f"  {rejected:,} of {count:,} are NG: bad parts look different too, without any drift.",
+                    err=True,
+                )
 
     def counts(self) -> str:
         """How many images, or parts, have each verdict."""

@@ -22,6 +22,7 @@ from pyarrow import parquet
 from trained_bundles import bad, bundle_of, good, run_scores
 
 from segad_core.bundle.runtime import settling
+from segad_core.cli import inspecting
 from segad_core.tools.results import Results
 
 REMEDY = "Copy it again from its source, or remove it."
@@ -414,7 +415,7 @@ def test_somebody_elses_file_is_refused_and_keeps_its_bytes(lot: Path) -> None:
         assert Path(name).read_bytes() == before
 
 
-def test_a_drift_is_told_and_changes_nothing(lot: Path) -> None:
+def test_a_drift_is_told_and_changes_nothing(lot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once for each 32 images and at the end, on standard error; what is written has no new column."""
     Path("dark").mkdir()
     for i in range(40):
@@ -426,6 +427,11 @@ def test_a_drift_is_told_and_changes_nothing(lot: Path) -> None:
     assert len(notes) == 1 and notes[0].startswith("note: drift in images 1 to 32, since dark/00.png: ")
     assert "brightness is 7" in result.stderr and "drift: 1 of 1 " in result.stderr
     assert read("x.csv")[0].keys() == {"image", "verdict", "score", "reason", "bundle"}
+    verdicts = [line["verdict"] for line in read("x.csv")]
+    rejected = f"  {verdicts.count('NG')} of 40 are NG: bad parts look different"
+    for least, told in ((0.0, True), (1.01, False)):
+        monkeypatch.setattr(inspecting, "_MANY_NG", least)
+        assert (rejected in predict("dark", "-o", "x.csv", "--force").stderr) == told
     bright = predict(*(good(i) for i in range(24)))
     assert "drift" not in said(bright)
 
