@@ -65,6 +65,10 @@ class PluginError(SegadError):
     """A plugin is broken, ambiguous, or does not keep its contract."""
 
 
+class PluginFailure(PluginError):
+    """A plugin raised an error of its own: a defect that its authors have to mend."""
+
+
 class DataError(SegadError):
     """The images or their labels cannot serve what the recipe asks of them."""
 

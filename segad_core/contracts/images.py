@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.base.witness import Witness, locked
 from segad_core.contracts.dataset import Sample
 from segad_core.contracts.encoder import Array
 from segad_core.contracts.frame import Frame, Value
@@ -18,7 +20,7 @@ GREY = 128
 """The level of red, green and blue that learners see in pixels that are never inspected."""
 
 SEGMENTED = "segmented"
-"""Where `ImageBatch.memo` holds what segmenters said of images before anything in them was made grey."""
+"""Where `ImageBatch.kept` holds what segmenters said of images before anything in them was made grey."""
 
 Arrays = Mapping[str, NDArray[np.generic]]
 """Named arrays, as safetensors holds them."""
@@ -47,8 +49,9 @@ class ImageBatch:
 
     Attributes:
         samples: what is known about each image.
-        pixels: (N, H, W, 3) uint8 RGB at the recipe's size.
-        memo: a place for results that plugins share about this batch.
+        pixels: (N, H, W, 3) uint8 RGB at the recipe's size; read-only.
+        memo: a place for results that plugins share about this batch, each under a key of its own.
+        witness: notices that a plugin writes to what it shares with others.
         ignored: bool (N, H, W), or (1, H, W) where it holds for every image: what is never inspected, which
             is grey in `pixels`; None where everything is inspected. Padding is ignored.
         frames: where each image lies in what the batch shows of it; None where images are stretched.
@@ -69,16 +72,20 @@ class ImageBatch:
         tiles: Sequence[Tile] | None = None,
         tiling: Tiling | None = None,
     ) -> None:
-        self.samples = samples
-        self.pixels = pixels
+        self.samples = tuple(samples)
+        self.pixels = locked(pixels)
         self.memo: dict[Any, Any] = {}
-        self.ignored = ignored
+        self.kept: dict[Any, Any] = {}  # what the engine keeps of this batch
+        self.witness = Witness()
+        self.witness.add("the pixels", self.pixels)
+        self.ignored = None if ignored is None else locked(ignored)
         self.frames = frames
         self.tiles = tiles
         self.tiling = tiling
         self._encode = encode
         self._load = load
         self._keep = keep
+        self._features: dict[str, Array] | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -89,12 +96,13 @@ class ImageBatch:
         The encoder runs at the first call only, however many plugins ask. Its library and device are its own
         choice: `to_numpy` or, say, `torch.from_dlpack` converts a layer. Not to be written to.
         """
-        if "features" not in self.memo:
+        if self._features is None:
             if self._encode is None:
                 raise LookupError("this batch has no encoder: declare the layers that the plugin reads")
-            self.memo["features"] = self._encode(self.pixels)
-        features: Mapping[str, Array] = self.memo["features"]
-        return features
+            layers = self._encode(self.pixels).items()
+            self._features = {n: locked(one) if isinstance(one, np.ndarray) else one for n, one in layers}
+            watch_layers(self._features, self.witness)
+        return MappingProxyType(self._features)
 
     def with_pixels(self, pixels: NDArray[np.uint8]) -> ImageBatch:
         """The same images with other pixels (N, H, W, 3), and with their own features.
@@ -110,7 +118,7 @@ class ImageBatch:
     def ignoring(self, ignored: NDArray[np.bool_] | None) -> ImageBatch:
         """The same images with grey where they are never inspected, so that no learner sees what is there.
 
-        What `memo` holds as `SEGMENTED` stays true of them; nothing else of it does.
+        What `kept` holds as `SEGMENTED` stays true of them; nothing else of it does.
 
         Args:
             ignored: as the attribute.
@@ -120,8 +128,8 @@ class ImageBatch:
         pixels = np.where(ignored[..., None], np.uint8(GREY), self.pixels)
         same = (self._encode, self._load, self._keep)
         other = ImageBatch(self.samples, pixels, *same, ignored, self.frames, self.tiles, self.tiling)
-        if SEGMENTED in self.memo:
-            other.memo[SEGMENTED] = self.memo[SEGMENTED]
+        if SEGMENTED in self.kept:
+            other.kept[SEGMENTED] = self.kept[SEGMENTED]
         return other
 
     def seen_as(
@@ -178,6 +186,12 @@ class ImageBatch:
         if self._keep is None:
             return make(self.full_size(index))
         return self._keep(self.samples[index], inputs, make)
+
+
+def watch_layers(layers: Mapping[str, Array], witness: Witness) -> None:
+    """Has a witness watch the encoder's layers by name."""
+    for name, layer in layers.items():
+        witness.add(f"layer '{name}' of the encoder's features", layer)
 
 
 def tile_of(sample: Sample, tile: Tile) -> Sample:

@@ -15,6 +15,7 @@ from segad_core.base.decoding import Decoding
 from segad_core.base.digest import digest_of
 from segad_core.base.parallel import in_order
 from segad_core.base.scratch import scratch_array
+from segad_core.base.witness import Witness, locked
 from segad_core.contracts import (
     Array,
     Encoder,
@@ -28,7 +29,7 @@ from segad_core.contracts import (
     no_progress,
     to_numpy,
 )
-from segad_core.contracts.images import Keep
+from segad_core.contracts.images import Keep, watch_layers
 from segad_core.images.decode import PLAIN, decode, decode_resized
 from segad_core.images.frames import framed, padding
 from segad_core.images.pages import sample_at_full_size, sample_digest
@@ -106,6 +107,7 @@ class FileImageSet:
         keep: keeps results that plugins derive from single images; without it, nothing is kept.
         ignoring: says of a batch what is never inspected, as `ImageBatch.ignored`; None if all is inspected.
         origin: identifies `ignoring`.
+        witness: notices that a plugin writes to the pixels or features of the whole set.
     """
 
     samples: Sequence[Sample]
@@ -116,9 +118,10 @@ class FileImageSet:
     keep: Keep | None = None
     ignoring: Callable[[ImageBatch], NDArray[np.bool_]] | None = None
     origin: str = ""
-    _features: dict[str, NDArray[np.float32]] | None = field(default=None, repr=False)
+    _features: Mapping[str, NDArray[np.float32]] | None = field(default=None, repr=False)
     _pixels: NDArray[np.uint8] | None = field(default=None, repr=False)
     _ignored: _Masks | None = field(default=None, repr=False)
+    witness: Witness = field(default_factory=Witness, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -141,7 +144,8 @@ class FileImageSet:
                 pixels[done : done + len(batch)] = batch.pixels
                 done += len(batch)
                 self.progress("images decoded", done, len(self))
-            self._pixels, self._ignored = pixels, masks
+            self._pixels, self._ignored = locked(pixels), masks
+            self.witness.add("the pixels", self._pixels)
         return self._pixels
 
     def features(self) -> Mapping[str, NDArray[np.float32]]:
@@ -160,7 +164,8 @@ class FileImageSet:
                     features[layer][done : done + len(batch)] = block
                 done += len(batch)
                 self.progress("images encoded", done, len(self))
-            self._features, self._ignored = features, masks
+            self._features, self._ignored = {name: locked(one) for name, one in features.items()}, masks
+            watch_layers(self._features, self.witness)
         return self._features
 
     def pick(self, indices: Sequence[int]) -> ImageBatch:

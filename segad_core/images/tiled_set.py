@@ -30,10 +30,10 @@ def has_overview(batch: ImageBatch) -> bool:
 
 def overview(batch: ImageBatch) -> ImageBatch:
     """Images whole and without padding, stretched to one size; made once for a batch."""
-    if "overview" not in batch.memo:
+    if "overview" not in batch.kept:
         size = (batch.pixels.shape[1], batch.pixels.shape[2])
-        batch.memo["overview"] = _shrunk(batch, batch.tiling.wanted.whole if batch.tiling else size)
-    found: ImageBatch = batch.memo["overview"]
+        batch.kept["overview"] = _shrunk(batch, batch.tiling.wanted.whole if batch.tiling else size)
+    found: ImageBatch = batch.kept["overview"]
     return found
 
 

@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from segad_core.base.text import reason
 from segad_core.contracts import KINDS, Component, Parameters
 from segad_core.errors import PluginError
+from segad_core.plugins.blame import named
 
 HOOKS = "hooks"
 _OWN = "segad"
@@ -32,6 +33,11 @@ class Provider:
     def qualified(self) -> str:
         """`distribution:name`, which is unambiguous."""
         return f"{self.distribution}:{self.name}"
+
+    @property
+    def described(self) -> str:
+        """The plugin in a sentence: `detector 'tiny' (segad-tiny 0.1)`."""
+        return f"{_singular(self.kind)} '{self.name}' ({self.distribution} {self.version})"
 
     def __str__(self) -> str:
         return f"{self.name} ({self.distribution} {self.version})"
@@ -113,7 +119,7 @@ class Registry:
                 f"{provider.version} breaks its contract: {'; '.join(problems)}",
                 f"Report this to the authors of {provider.distribution}.",
             )
-        return loaded
+        return named(loaded, provider)
 
 
 def contract_problems(provider: Provider, loaded: object) -> list[str]:

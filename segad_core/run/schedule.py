@@ -13,7 +13,7 @@ import pluggy
 from segad_core.base.resources import is_resource, resource_error
 from segad_core.base.text import reason
 from segad_core.contracts import Executor
-from segad_core.errors import PluginError, SegadError
+from segad_core.errors import PluginError, PluginFailure, SegadError
 from segad_core.run.cells import RowTask, Task, expected_work
 from segad_core.run.tasks import execute
 from segad_core.store.store import Store
@@ -132,9 +132,13 @@ def _with_task(error: Exception, task: Task) -> SegadError:
 
     A fault of the machine is no defect of a plugin.
     """
+    named: SegadError
+    if isinstance(error, PluginFailure):
+        named = PluginFailure(f"{task.name}: {error.what}", error.remedy)
+        named.__cause__ = error.__cause__
+        return named
     if isinstance(error, SegadError):
         return error
-    named: SegadError
     if is_resource(error):
         named = resource_error(error, task.name)
     else:

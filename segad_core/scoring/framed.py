@@ -21,13 +21,13 @@ Whole = tuple[Frame, list[int], ImageBatch]
 
 def whole_images(batch: ImageBatch) -> list[Whole]:
     """The images of a batch whole and without padding, those of one size together; made once for a batch."""
-    if "whole images" not in batch.memo:
+    if "whole images" not in batch.kept:
         assert batch.frames is not None
         places: dict[Frame, list[int]] = {}
         for place, frame in enumerate(batch.frames):
             places.setdefault(frame, []).append(place)
-        batch.memo["whole images"] = [(frame, of, _whole(batch, frame, of)) for frame, of in places.items()]
-    found: list[Whole] = batch.memo["whole images"]
+        batch.kept["whole images"] = [(frame, of, _whole(batch, frame, of)) for frame, of in places.items()]
+    found: list[Whole] = batch.kept["whole images"]
     return found
 
 

@@ -85,7 +85,7 @@ def whole_order(batch: ImageBatch, i: int) -> SegmentOrder:
     if batch.ignored is None:
         return SegmentOrder.whole(batch.pixels.shape[1] * batch.pixels.shape[2])
     place = i if len(batch.ignored) > 1 else 0
-    orders: dict[int, SegmentOrder] = batch.memo.setdefault("order of the whole map", {})
+    orders: dict[int, SegmentOrder] = batch.kept.setdefault("order of the whole map", {})
     if place not in orders:
         orders[place] = SegmentOrder.of(as_labels(batch.ignored[place]), 1)
     return orders[place]

@@ -99,7 +99,7 @@ class NamedSegmenter:
         Raises:
             PluginError: the segmenter breaks its contract.
         """
-        given, quality = batch.memo.get(SEGMENTED, {}).get(self._says) or self._seen(batch)
+        given, quality = batch.kept.get(SEGMENTED, {}).get(self._says) or self._seen(batch)
         maps = self._inspected(given, batch)
         if len(maps) == 1:
             return SegmentedBatch(maps, [self._static_order(maps, batch)], quality)
@@ -115,7 +115,7 @@ class NamedSegmenter:
         Raises:
             PluginError: the segmenter breaks its contract.
         """
-        known = batch.memo.setdefault(SEGMENTED, {})
+        known = batch.kept.setdefault(SEGMENTED, {})
         if self._says not in known:
             known[self._says] = self._seen(batch)
         given = known[self._says][0]

@@ -53,7 +53,7 @@ def maps_of_tiles(
     whole = {key: one for key, one in detectors.items() if optional.knows_images_by_name(type(one[1]))}
     makers = {key: partial(_of_tiles, *one) for key, one in detectors.items() if key not in whole}
     maps, scores, vectors = blended(batch, makers, describers)
-    batch.memo["scores of tiles"] = {detectors[key][1]: own for key, own in scores.items()}
+    batch.kept["scores of tiles"] = {detectors[key][1]: own for key, own in scores.items()}
     maps |= {key: checked_maps(detector, batch, name) for key, (name, detector) in whole.items()}
     return maps, vectors
 
@@ -67,7 +67,7 @@ def _of_tiles(name: str, detector: Detector, tiles: ImageBatch) -> tuple[Maps, N
 
 def image_scores(detector: Detector, batch: ImageBatch, maps: Maps) -> NDArray[np.float64]:
     """A detector's score of each image; of one in tiles, the highest of its tiles."""
-    kept: Mapping[Detector, NDArray[np.float64]] = batch.memo.get("scores of tiles", {})
+    kept: Mapping[Detector, NDArray[np.float64]] = batch.kept.get("scores of tiles", {})
     found = kept[detector] if detector in kept else detector.image_scores(batch, maps)
     return np.asarray(found, np.float64)
 

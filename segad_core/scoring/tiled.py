@@ -44,7 +44,7 @@ def chunks(batch: ImageBatch) -> Iterator[Chunk]:
     tiling = batch.tiling
     assert tiling is not None
     single = len(tiling.tiles()) <= tiling.batch  # then features are kept for other learners
-    kept: dict[int, Chunk] = batch.memo.setdefault("tiles", {})
+    kept: dict[int, Chunk] = batch.kept.setdefault("tiles", {})
     for i in range(len(batch)):
         tiles = [tile for tile in tiling.tiles() if _is_inspected(batch, i, tile)]
         for begin in range(0, len(tiles), tiling.batch):

@@ -189,7 +189,7 @@ class Clusters(LearningSegmenter):
         """Where blocks of images begin, and their layers (n, C, h, w), averaged over neighbours."""
         device = torch_device(self.device)
         for start in range(0, count, BLOCK):
-            layers = [tensor(features[name], device)[start : start + BLOCK] for name in self.params.layers]
+            layers = [tensor(features[name][start : start + BLOCK], device) for name in self.params.layers]
             yield start, [_pooled(layer, self.params.pooling) for layer in layers]
 
     def _standardisation(
@@ -240,7 +240,7 @@ class Clusters(LearningSegmenter):
         counts = np.zeros((k, *size))
         for start in range(0, len(images), BLOCK):
             end = min(start + BLOCK, len(images))
-            part = {name: tensor(features[name], cpu)[start:end] for name in self.params.layers}
+            part = {name: tensor(features[name][start:end], cpu) for name in self.params.layers}
             labels = self._labels(part, size)
             for label in range(k):
                 counts[label] += (labels == label).sum(axis=0)
