@@ -3,67 +3,77 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 from collections.abc import Iterable, Sequence
 from functools import cache
-from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Any, cast
 
 from segad_core.base.digest import bytes_digest, digest_of
-from segad_core.base.resources import is_resource, resource_error
+from segad_core.base.distribution_code import OWN, is_unowned, spec_of, submodules, top_modules
 from segad_core.base.syntax import canonical
 
+_ENGINE = ("segad_core", "builtins", "abc", "typing")
 
-def code_digest(component: type) -> str:
-    """Digest of the modules that define a class and its bases, and of what they import from their package.
+
+def code_digest(component: type, distribution: str = OWN) -> str:
+    """Digest of the modules that define a class and its bases, and of what these import.
 
     A change to the code of a plugin, or of a helper that it imports, gives new keys. A changed docstring,
-    comment, type hint or layout gives none (see `canonical`), nor does a plugin that it does not import.
-    The engine's own classes are left out: they have schema versions.
+    comment, type hint or layout gives none (see `canonical`). Of a third party's distribution, all modules
+    count, as nobody knows which of them it imports by other means than an import statement.
+
+    Args:
+        component: the class.
+        distribution: that provides it.
     """
-    return modules_digest(base.__module__ for base in component.__mro__)
+    own = [base.__module__ for base in component.__mro__]
+    tops: Iterable[str] = ()
+    if distribution != OWN:
+        tops = {component.__module__.partition(".")[0], *top_modules(distribution)}
+    return modules_digest([*own, *(name for top in tops for name in submodules(top))])
+
+
+def unreadable(component: type) -> list[str]:
+    """The modules that define a class and its bases, whose source cannot be found: no digest knows them."""
+    own = {base.__module__ for base in component.__mro__}
+    return sorted(n for n in own if n.partition(".")[0] not in _ENGINE and _source(n) is None)
 
 
 def modules_digest(names: Iterable[str]) -> str:
-    """Digest of modules, by name, and of what they import from their package; the engine is left out."""
+    """Digest of modules, by name, and of what they import from their package or from no distribution.
+
+    The engine is left out: it has schema versions. So are other distributions.
+    """
     modules: dict[str, str] = {}
     waiting = list(names)
     while waiting:
         name = waiting.pop()
         top = name.partition(".")[0]
-        if name in modules or top in ("segad_core", "builtins", "abc", "typing"):
+        if name in modules or top in _ENGINE:
             continue
         source = _source(name)
         if source is not None:
             modules[name], imported = _analysed(source, tuple(_home(name)))
-            waiting += [n for n in imported if n.partition(".")[0] == top]
+            waiting += [n for n in imported if (t := n.partition(".")[0]) == top or is_unowned(t)]
     return digest_of(modules)
 
 
 @cache
 def _source(name: str) -> bytes | None:
-    spec = _spec(name)
-    if spec is None or not spec.origin or not Path(spec.origin).is_file():
+    spec = spec_of(name)
+    if spec is None or not spec.origin:
         return None
-    return Path(spec.origin).read_bytes()
-
-
-def _spec(name: str) -> ModuleSpec | None:
-    """Where a module is, if it is one; imports nothing but the packages above it."""
-    parent = name.rpartition(".")[0]
-    if parent and ((above := _spec(parent)) is None or above.submodule_search_locations is None):
-        return None  # a name inside a module
-    try:
-        return importlib.util.find_spec(name)
-    except Exception as error:  # a package above it fails in its own way when imported
-        if is_resource(error):  # a key without a part of the code would be another key
-            raise resource_error(error, f"looking for the module {name}") from error
+    if Path(spec.origin).is_file():
+        return Path(spec.origin).read_bytes()
+    try:  # in an archive
+        return bytes(cast(Any, spec.loader).get_data(spec.origin))
+    except (AttributeError, OSError):
         return None
 
 
 def _home(name: str) -> list[str]:
     """The package that a module's relative imports start from: the module itself if it is a package."""
-    spec = _spec(name)
+    spec = spec_of(name)
     package = spec is not None and spec.submodule_search_locations is not None
     return name.split(".") if package else name.split(".")[:-1]
 

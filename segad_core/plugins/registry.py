@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
+from segad_core.base.distribution_code import OWN
 from segad_core.base.text import reason
 from segad_core.contracts import KINDS, Component, Parameters
 from segad_core.errors import PluginError
 from segad_core.plugins.blame import named
 
 HOOKS = "hooks"
-_OWN = "segad"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -78,7 +78,7 @@ class Registry:
                 Provider(kind, point.name, dist.name or "unnamed", dist.version or "unknown", point.value)
                 for kind in kinds
                 for point in entry_points(group=f"segad.{kind}")
-                if (dist := point.dist) is not None and (self.third_parties or dist.name == _OWN)
+                if (dist := point.dist) is not None and (self.third_parties or dist.name == OWN)
             }
             self._providers = sorted(found, key=lambda p: (kinds.index(p.kind), p.name, p.distribution))
         return [p for p in self._providers if kind in (None, p.kind)]

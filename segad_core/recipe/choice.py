@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from pydantic import BaseModel
 
-from segad_core.base.code_digest import code_digest
+from segad_core.base.code_digest import code_digest, unreadable
 from segad_core.base.digest import digest_of, file_digest, folder_digest
 from segad_core.base.files import is_file
 from segad_core.contracts import Component, Parameters
 from segad_core.contracts.component import DecidesNothing, IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import RecipeError
 from segad_core.plugins.registry import Provider
+
+log = logging.getLogger("segad.plugins")
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,17 @@ class Choice:
 
     @cached_property
     def code(self) -> str:
-        """The digest of the plugin's code."""
-        return code_digest(self.component)
+        """The digest of the plugin's code; if that cannot be read, one that no other process has."""
+        digest = code_digest(self.component, self.provider.distribution)
+        if not (unknown := unreadable(self.component)):
+            return digest
+        log.warning(
+            "%s: results are computed anew by each command, as a change of its code could not be seen: no "
+            "source of %s is found",
+            self.provider.described,
+            ", ".join(unknown),
+        )
+        return digest_of([digest, token_hex(16)])
 
     def plain(self) -> dict[str, Any]:
         """The choice in a resolved recipe: with its full name and every default."""

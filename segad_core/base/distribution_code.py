@@ -1,0 +1,98 @@
+"""The modules of an installed distribution, and which modules belong to none."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, all_suffixes
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, packages_distributions
+from pathlib import Path, PurePosixPath
+
+from segad_core.base.resources import is_resource, resource_error
+
+OWN = "segad"
+"""The distribution that has the engine and the built-in plugins."""
+
+_INSTALLED = {"site-packages", "dist-packages"}
+
+
+@cache
+def top_modules(name: str) -> frozenset[str]:
+    """The top-level modules and packages of a distribution, if its metadata tell them."""
+    try:
+        found = distribution(name)
+    except (PackageNotFoundError, ValueError):
+        return frozenset()
+    listed = (found.read_text("top_level.txt") or "").split()
+    return frozenset(listed) or frozenset(_top_of_files(found))
+
+
+def _top_of_files(found: Distribution) -> Iterator[str]:
+    """What the record of installed files says; `dir/` without an `__init__` is data or a namespace."""
+    for path in found.files or ():
+        parts = PurePosixPath(path).parts
+        if len(parts) == 1 and (name := _module_name(parts[0])):
+            yield name
+        elif len(parts) == 2 and _module_name(parts[1]) == "__init__":
+            yield parts[0]
+
+
+def _module_name(file: str) -> str:
+    """The name of the module in a file; empty if it is no module."""
+    endings = sorted(all_suffixes(), key=len, reverse=True)  # `.cpython-311-x86_64-linux-gnu.so` before `.so`
+    return next((file.removesuffix(end) for end in endings if file.endswith(end)), "")
+
+
+def submodules(top: str) -> list[str]:
+    """The names of all modules of a top-level package, by its folders; of a module, its own."""
+    spec = spec_of(top)
+    if spec is None:
+        return []
+    if spec.origin is None or not spec.submodule_search_locations:  # a namespace may be shared with others
+        return [top]
+    suffixes = (".py", *EXTENSION_SUFFIXES)
+    found = {top}
+    for folder in map(Path, spec.submodule_search_locations):
+        for file in folder.rglob("*"):
+            parts = file.relative_to(folder).parts
+            if (
+                file.name.endswith(suffixes)
+                and _module_name(file.name).isidentifier()
+                and all(part.isidentifier() for part in parts[:-1])
+            ):
+                found.add(".".join([top, *parts[:-1], _module_name(file.name)]).removesuffix(".__init__"))
+    return sorted(found)
+
+
+@cache
+def is_unowned(top: str) -> bool:
+    """Whether a top-level module is neither Python's own nor of an installed distribution.
+
+    A module beside a plugin that only the path leads to is one: nothing tells its version.
+    """
+    if top in sys.stdlib_module_names or (spec := spec_of(top)) is None:
+        return False
+    places = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or ())
+    if not places or any(_INSTALLED & set(Path(place).parts) for place in places if place):
+        return False
+    return top not in _owned()
+
+
+@cache
+def _owned() -> frozenset[str]:
+    return frozenset(packages_distributions())
+
+
+def spec_of(name: str) -> ModuleSpec | None:
+    """Where a module is, if it is one; imports nothing but the packages above it."""
+    parent = name.rpartition(".")[0]
+    if parent and ((above := spec_of(parent)) is None or above.submodule_search_locations is None):
+        return None  # a name inside a module
+    try:
+        return importlib.util.find_spec(name)
+    except Exception as error:  # a package above it fails in its own way when imported
+        if is_resource(error):  # a key without a part of the code would be another key
+            raise resource_error(error, f"looking for the module {name}") from error
+        return None
