@@ -31,19 +31,18 @@ _KINDS = (
 def list_plugins(kind: str | None, as_json: bool, check: bool, no_plugins: bool) -> int:
     """List the installed plugins.
 
-    Without --check nothing is imported. A name that several distributions provide is marked as ambiguous; a
-    recipe must then use `distribution:name`. With --check, the exit code is 1 if a plugin is broken.
+    Without --check nothing is imported. A bare name means segad's own plugin, and shadows others of that name;
+    a name that several other distributions provide is ambiguous. In both cases, a recipe uses
+    `distribution:name`. With --check, the exit code is 1 if a plugin is broken.
     """
-    from collections import Counter
-
     from segad_core.errors import PluginError
-    from segad_core.plugins.registry import Registry, contract_problems
+    from segad_core.plugins.registry import Registry, contract_problems, status_by_name
 
     providers = Registry(third_parties=not no_plugins).providers(kind)
-    namesakes = Counter((p.kind, p.name) for p in providers)
+    statuses = status_by_name(providers)
     lines = []
     for provider in providers:
-        status = "ambiguous" if namesakes[provider.kind, provider.name] > 1 else "found"
+        status = statuses[provider]
         about = ""
         if check:
             try:

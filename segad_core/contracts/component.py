@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Annotated, ClassVar, get_args
 
@@ -37,7 +38,13 @@ class Parameters(StrictTypes):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+SHIPPED = "segad:"
+"""Begins the name of a file that comes with segad, such as `segad:masks/elpv_mono.png`."""
+
+
 def _relative_to_recipe(path: Path, info: ValidationInfo) -> Path:
+    if (name := path.as_posix()).startswith(SHIPPED):
+        return Path(str(resources.files("segad_recipes"))) / name.removeprefix(SHIPPED)
     base: Path | None = (info.context or {}).get("base")
     return path if base is None or path.is_absolute() else base / path
 
@@ -58,7 +65,10 @@ class DecidesNothing:
 
 
 InputFile = Annotated[Path, AfterValidator(_relative_to_recipe), IsInputFile()]
-"""A parameter that names a file, relative to the recipe's folder. Keys in the store hold its digest."""
+"""A parameter that names a file, relative to the recipe's folder; `segad:NAME` is one that comes with segad.
+
+Keys in the store hold its digest.
+"""
 
 InputFolder = Annotated[Path, AfterValidator(_relative_to_recipe), IsInputFolder()]
 """A parameter that names a folder, relative to the recipe's folder. Keys hold the digest of its files."""

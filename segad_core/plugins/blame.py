@@ -51,13 +51,12 @@ def named(component: type[Component], provider: Provider) -> type[Component]:
         "__module__": component.__module__,
         "__qualname__": component.__qualname__,
         "__doc__": component.__doc__,
-        "__init__": _naming(component.__init__, provider, "constructor"),
+        "__init__": _naming(component, "__init__", provider, "constructor"),
         "_made_from": (component, provider),
     }
     for name in _called(component):
-        method = _own(component, name)
-        if method is not None:
-            body[name] = _naming(method, provider, name)
+        if _is_own(component, name):
+            body[name] = _naming(component, name, provider, name)
     return cast(type[Component], _Named(component.__name__, (component,), body))
 
 
@@ -95,27 +94,25 @@ def _called(component: type[Component]) -> set[str]:
     return {name for c in [*contracts, *_PROTOCOLS] for name in vars(c) if not name.startswith("_")}
 
 
-def _own(component: type[Component], name: str) -> Callable[..., Any] | None:
-    """A method that the plugin defines, not one that it has from the engine."""
+def _is_own(component: type[Component], name: str) -> bool:
+    """Whether something is a method that the plugin defines, not one that it has from the engine."""
     for cls in component.__mro__:
         if name in vars(cls):
-            found = vars(cls)[name]
-            engine = cls.__module__.startswith("segad_core.")
-            return found if isinstance(found, FunctionType) and not engine else None
-    return None
+            return isinstance(vars(cls)[name], FunctionType) and not cls.__module__.startswith("segad_core.")
+    return False
 
 
-def _naming(method: Callable[..., Any], provider: Provider, doing: str) -> Callable[..., Any]:
+def _naming(component: type[Component], name: str, provider: Provider, doing: str) -> Callable[..., Any]:
     own = doing == "restore"  # what a plugin has learnt is its own
     arrays = not own and provider.kind != "features"  # these are called for each map: locked is enough
 
-    @functools.wraps(method)
+    @functools.wraps(getattr(component, name))
     def naming(*args: Any, **kwargs: Any) -> Any:
         if not own:
             args, kwargs = tuple(map(_locked, args)), {name: _locked(one) for name, one in kwargs.items()}
         watched = list(_witnesses([*args[1:], *kwargs.values()], arrays))
         with blaming(provider, doing):
-            result = method(*args, **kwargs)
+            result = getattr(component, name)(*args, **kwargs)
         for witness in watched:
             if written := witness.written():
                 raise PluginFailure(

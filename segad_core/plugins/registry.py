@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib.metadata
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from segad_core.base.text import reason
 from segad_core.contracts import KINDS, Component, Parameters
 from segad_core.errors import PluginError
 from segad_core.plugins.blame import named
+
+log = logging.getLogger("segad.plugins")
 
 HOOKS = "hooks"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -86,8 +90,10 @@ class Registry:
     def find(self, kind: str, name: str) -> Provider:
         """The plugin of a kind with the given `name` or `distribution:name`.
 
+        A bare name means segad's own plugin where there is one, with a warning if there are others.
+
         Raises:
-            PluginError: there is no such plugin, or the name is ambiguous.
+            PluginError: there is no such plugin, or third parties provide several and segad none.
         """
         known = self.providers(kind)
         distribution, _, plain = name.rpartition(":")
@@ -95,6 +101,12 @@ class Registry:
         matches = full or [p for p in known if p.name == name]
         if len(matches) == 1:
             return matches[0]
+        if own := [p for p in matches if p.distribution == OWN]:
+            others = ", ".join(f"'{p.qualified}'" for p in matches if p.distribution != OWN)
+            _warn(
+                f"'{name}' is segad's own {_singular(kind)}: use {others} for that of the other distribution"
+            )
+            return own[0]
         if matches:
             raise PluginError(
                 f"'{name}' is provided by {', '.join(f'{p.qualified} {p.version}' for p in matches)}",
@@ -122,6 +134,22 @@ class Registry:
         return named(loaded, provider)
 
 
+def status_by_name(providers: Sequence[Provider]) -> dict[Provider, str]:
+    """Of each plugin, what its bare name means: `found`, `ambiguous`, or `shadowed` by segad's own."""
+    namesakes: dict[tuple[str, str], list[Provider]] = {}
+    for provider in providers:
+        namesakes.setdefault((provider.kind, provider.name), []).append(provider)
+    return {
+        provider: "found"
+        if len(same) == 1 or provider.distribution == OWN
+        else "shadowed"
+        if any(p.distribution == OWN for p in same)
+        else "ambiguous"
+        for same in namesakes.values()
+        for provider in same
+    }
+
+
 def contract_problems(provider: Provider, loaded: object) -> list[str]:
     """How an imported plugin breaks its contract, as far as that is visible without calling its methods."""
     if provider.kind == HOOKS:
@@ -141,6 +169,11 @@ def contract_problems(provider: Provider, loaded: object) -> list[str]:
     if not (loaded.__doc__ or "").strip():
         problems.append(f"{loaded.__name__} has no docstring")
     return problems
+
+
+@functools.cache  # once per process, however many recipes and rows name it
+def _warn(message: str) -> None:
+    log.warning("%s", message)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -21,6 +21,7 @@ from segad_core.recipe.published import Published, published
 from segad_core.recipe.recipe import Recipe, Row
 from segad_core.recipe.schema import Skeleton, uses_in
 from segad_core.recipe.split_spec import BadSpec
+from segad_core.recipe.statistics import problems_of_statistics
 from segad_core.recipe.use import Use
 from segad_core.recipe.validation import check
 
@@ -170,6 +171,9 @@ class _Resolver:
                     here,
                     f"detector '{alias}' has precomputed maps, but none of generated defects",
                 )
+        for key in ("features", "image_features"):
+            for n, problem in problems_of_statistics(many(key)):
+                self._problem((*place(key), n), problem)
         segmenter, weights = self._one("segmenters", place("segmenter")), spec.segments or {}
         if off := tuple(sorted(name for name, weight in weights.items() if weight == 0)):
             segmenter = replace(segmenter, off=off)

@@ -1,4 +1,4 @@
-"""Two distributions, one name: an error only for who uses the bare name, and a way to say which."""
+"""Two distributions, one name: a bare name is segad's own, or an error for who uses it; a full name is clear."""
 
 import pytest
 
@@ -13,25 +13,51 @@ def rivals(house):
     return house
 
 
-def test_both_are_marked_and_none_is_imported(rivals):
+def test_segads_own_shadows_the_rival_and_none_is_imported(rivals):
     listed = rivals.segad("list-plugins", "--json")
     assert listed.code == 0
     plugins = listed.plugins()
-    assert plugins["detectors", "segad:patchcore"]["status"] == "ambiguous"
-    assert plugins["detectors", "rival:patchcore"]["status"] == "ambiguous"
+    assert plugins["detectors", "segad:patchcore"]["status"] == "found"
+    assert plugins["detectors", "rival:patchcore"]["status"] == "shadowed"
     assert {line["status"] for (kind, _), line in plugins.items() if kind != "detectors"} == {"found"}
-    text = rivals.segad("list-plugins", "--kind", "detectors").out
-    assert text.count("ambiguous") == 2
     assert not rivals.traces
 
 
-def test_the_bare_name_is_an_error_that_lists_every_provider(rivals):
-    answer = rivals.segad("check", rivals.recipe({"one": "patchcore"}))
+def test_the_bare_name_is_segads_own_with_a_warning(rivals):
+    recipe = rivals.recipe({"one": "patchcore"}, more="encoder: efficientnet_lite0\n")
+    answer = rivals.segad("check", recipe)
+    assert answer.code == 0, answer.err
+    (warning,) = [line for line in answer.err.splitlines() if "rival:patchcore" in line]
+    assert "'patchcore' is segad's own detector" in warning
+    assert not rivals.traces
+    assert "rival" not in rivals.segad("check", recipe.replace(".yaml", ".yaml"), "--no-plugins").err
+
+
+def test_shipped_recipes_are_not_stopped(rivals):
+    answer = rivals.segad("check", "elpv_few_bad")
+    assert "is provided by" not in answer.err
+    assert not rivals.traces
+
+
+@pytest.fixture
+def two_rivals(house):
+    """A house in which two third parties have a plugin of one name, and segad none."""
+    for distribution, version in (("rival", "3.0"), ("other", "1.0")):
+        house.plugin(distribution, "[segad.detectors]\nlinked = tiny_module:Tiny\n", version=version)
+    house.plugin(*house.TINY)
+    house.pictures()
+    return house
+
+
+def test_two_third_parties_are_ambiguous_and_an_error_lists_them(two_rivals):
+    plugins = two_rivals.segad("list-plugins", "--json").plugins()
+    assert {plugins["detectors", f"{d}:linked"]["status"] for d in ("rival", "other")} == {"ambiguous"}
+    answer = two_rivals.segad("check", two_rivals.recipe({"one": "linked"}))
     assert answer.code == 2
-    assert "recipe.yaml:6: detectors.one.use: 'patchcore' is provided by " in answer.err
-    assert "rival:patchcore 3.0, segad:patchcore 0." in answer.err
-    assert "such as 'rival:patchcore'" in answer.err
-    assert not rivals.traces
+    assert "recipe.yaml:6: detectors.one.use: 'linked' is provided by " in answer.err
+    assert "other:linked 1.0, rival:linked 3.0" in answer.err
+    assert "such as 'other:linked'" in answer.err
+    assert not two_rivals.traces
 
 
 def test_a_full_name_picks_the_rival(rivals):

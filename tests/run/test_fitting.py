@@ -300,7 +300,7 @@ def test_a_checkpoint_is_given_to_no_other_training(home: Home, monkeypatch: pyt
         patch.setattr(TinyEncoder, "digest", lambda self: "tiny 2")
         others["encoder"] = home.fits({"one": use})
     with monkeypatch.context() as patch:
-        patch.setattr("segad_core.recipe.choice.code_digest", lambda component: "another")
+        patch.setattr("segad_core.recipe.choice.code_digest", lambda component, distribution: "another")
         others["code"] = home.fits({"one": use})
     path = task.samples[0].path
     pixels = np.array(Image.open(path))

@@ -104,7 +104,7 @@ def test_what_decides_the_results_gives_a_folder(
     first = run(recipe)
     before = content(first)
     if change is _code:
-        monkeypatch.setattr("segad_core.recipe.choice.code_digest", lambda component: "another")
+        monkeypatch.setattr("segad_core.recipe.choice.code_digest", lambda component, distribution: "another")
     changed = run_command(change(home))
     assert changed.exit_code in (0, 3)
     assert (first.parent / "latest").resolve() != first

@@ -1,0 +1,225 @@
+"""A plugin's failures name it, and it cannot spoil what others are given."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from segad_core.api import DataError, Detector, Feature, ScalarFeature, Segmenter, VectorClassifier
+from segad_core.contracts import Run
+from segad_core.errors import PluginFailure
+from segad_core.plugins.blame import named
+from segad_core.plugins.registry import Provider
+from segad_core.testing import ArrayImageSet, TinyEncoder, good_images, image_batch
+
+PROVIDER = Provider("detectors", "odd", "segad-odd", "0.3", "odd:Odd")
+
+
+class Odd(Detector):
+    """Does what it is told when it is called."""
+
+    def __init__(self, params=None, device="cpu"):
+        super().__init__(params, device)
+        if device == "raise":
+            raise RuntimeError("no such device")
+        self.do = lambda given: None
+
+    def fit(self, images, run):
+        self.do(images)
+
+    def anomaly_maps(self, batch):
+        self.do(batch)
+        return np.zeros(batch.pixels.shape[:3], np.float32)
+
+    def image_scores(self, batch, maps):
+        self.do(maps)
+        return maps.max(axis=(1, 2))
+
+    def state(self):
+        return {"x": np.zeros(self.do(None) or 1)}
+
+    def restore(self, state):
+        state["x"][:] = 1  # what a plugin has learnt is its own
+
+
+def odd(do=None, of=Odd):
+    plugin = named(of, PROVIDER)()
+    if do:
+        plugin.do = do
+    return plugin
+
+
+def batch(encoder=None):
+    return image_batch(good_images(3), encoder or TinyEncoder(), ("layer2",))
+
+
+def fail(given):
+    raise KeyError("x")
+
+
+def quit_(given):
+    raise SystemExit("this needs a licence")
+
+
+@pytest.mark.parametrize(
+    ("call", "method"),
+    [
+        (lambda p: p.fit(None, Run(np.random.SeedSequence(0))), "fit"),
+        (lambda p: p.anomaly_maps(batch()), "anomaly_maps"),
+        (lambda p: p.image_scores(batch(), np.zeros((3, 4, 4), np.float32)), "image_scores"),
+        (lambda p: p.state(), "state"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("do", "what"), [(fail, "KeyError: 'x'"), (quit_, "SystemExit: this needs a licence")]
+)
+def test_what_a_method_raises_names_the_plugin(call, method, do, what):
+    with pytest.raises(PluginFailure) as caught:
+        call(odd(do))
+    assert caught.value.what == f"detector 'odd' (segad-odd 0.3): {method}: {what}"
+    assert "segad-odd" in caught.value.remedy
+    assert isinstance(caught.value.__cause__, KeyError | SystemExit)
+
+
+def test_a_constructor_is_named():
+    with pytest.raises(PluginFailure, match=r"segad-odd 0\.3.*constructor: RuntimeError: no such device"):
+        named(Odd, PROVIDER)(None, "raise")
+
+
+def test_what_is_for_the_user_and_what_is_nobodys_fault_pass_unchanged():
+    for error in (DataError("too few images"), OSError(28, "No space left on device"), KeyboardInterrupt()):
+
+        def raising(given, error=error):
+            raise error
+
+        with pytest.raises(type(error)) as caught:
+            odd(raising).fit(None, None)
+        assert caught.value is error
+
+
+def test_the_encoder_is_to_blame_for_what_it_raises_when_a_detector_calls_it():
+    class Torn(TinyEncoder):
+        """Fails."""
+
+        def encode(self, pixels, layers):
+            raise ZeroDivisionError
+
+    provider = Provider("encoders", "torn", "segad-torn", "2", "torn:Torn")
+    with pytest.raises(PluginFailure, match=r"encoder 'torn' \(segad-torn 2\): encode: ZeroDivisionError"):
+        odd(lambda given: given.features()).anomaly_maps(batch(named(Torn, provider)()))
+
+
+def test_what_a_generator_raises_is_named():
+    class Listing(Segmenter):
+        """Segments one by one."""
+
+        def segments(self):
+            yield "all"
+            raise ValueError("no more")
+
+        def segment(self, batch):
+            return None
+
+    provider = Provider("segmenters", "listing", "segad-odd", "0.3", "odd:Listing")
+    with pytest.raises(PluginFailure, match=r"segmenter 'listing'.*segments: ValueError: no more"):
+        list(named(Listing, provider)().segments())
+
+
+def test_a_named_plugin_is_the_same_in_all_else():
+    made = named(Odd, PROVIDER)
+    assert made is named(Odd, PROVIDER)
+    assert issubclass(made, Odd)
+    assert (made.__name__, made.__doc__, made.__module__) == (Odd.__name__, Odd.__doc__, Odd.__module__)
+    assert pickle.loads(pickle.dumps(made)) is made
+    assert copy.deepcopy(made()).anomaly_maps(batch()).shape == (3, 64, 96)
+    assert made.check is Detector.check  # what the engine provides is the engine's
+
+
+def zero(array):
+    array[:] = 0
+
+
+def through_torch(array):
+    torch.from_numpy(np.asarray(array)).zero_()
+
+
+WRITES = {
+    "pixels": lambda given: given.pixels,
+    "features": lambda given: given.features()["layer2"],
+}
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+@pytest.mark.parametrize("shared", WRITES)
+@pytest.mark.parametrize("write", [zero, through_torch])
+def test_writing_to_a_batch_names_the_culprit(shared, write):
+    given = batch()
+    with pytest.raises(PluginFailure, match=r"^detector 'odd' \(segad-odd 0\.3\): anomaly_maps: ") as caught:
+        odd(lambda batch: write(WRITES[shared](batch))).anomaly_maps(given)
+    if write is through_torch:
+        assert ("the pixels" if shared == "pixels" else "layer 'layer2'") in caught.value.what
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+def test_writing_to_arrays_that_it_is_given_names_the_culprit():
+    maps = np.ones((3, 40, 40), np.float32)
+    for write in (zero, through_torch):
+        with pytest.raises(PluginFailure, match="image_scores: "):
+            odd(write).image_scores(batch(), maps)
+
+
+def test_vectors_and_labels_are_read_only():
+    class Vectors(VectorClassifier):
+        """Writes to one of its vectors."""
+
+        def vectors(self, batch):
+            return {}
+
+        def learn(self, vectors, labels, run):
+            (vectors["v"] if run is None else labels)[0] = 1
+
+        def judge(self, vectors):
+            return None
+
+        def state(self):
+            return {}
+
+        def restore(self, state):
+            pass
+
+    provider = Provider("classifiers", "vectors", "segad-odd", "0.3", "odd:Vectors")
+    plugin, vectors, labels = (
+        named(Vectors, provider)(),
+        {"v": np.zeros((4, 2), np.float32)},
+        np.zeros(4, int),
+    )
+    for run in (None, "labels"):
+        with pytest.raises(PluginFailure, match="learn: ValueError: assignment destination is read-only"):
+            plugin.learn(vectors, labels, run)
+    assert not vectors["v"].any()
+    assert not labels.any()
+
+
+def test_what_it_has_learnt_is_its_own():
+    state = {"x": np.zeros(2)}
+    odd().restore(state)
+    assert state["x"].tolist() == [1, 1]
+    assert odd().fit(ArrayImageSet(good_images(2)), None) is None
+
+
+def test_a_feature_is_named_without_being_watched():
+    class Half(ScalarFeature):
+        """Fails for long segments."""
+
+        def statistics(self):
+            return ["half"]
+
+        def value(self, values):
+            return 1 / (len(values) < 5)
+
+    provider = Provider("features", "half", "segad-odd", "0.3", "odd:Half")
+    assert issubclass(named(Half, provider), Feature)
+    with pytest.raises(PluginFailure, match=r"feature 'half'.*value: ZeroDivisionError"):
+        named(Half, provider)().value(np.zeros(9, np.float32))
