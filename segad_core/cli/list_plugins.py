@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from segad_core.cli.common import DEBUG, JSON, NO_PLUGINS, reports_errors
 from segad_core.cli.out import say, say_json
+
+if TYPE_CHECKING:
+    from segad_core.plugins.listing import Listed
+
+_UNUSABLE = ("broken", "incompatible", "unknown kind")
 
 _KINDS = (
     "datasets",
@@ -24,55 +32,51 @@ _KINDS = (
 @click.command("list-plugins")
 @click.option("--kind", type=click.Choice(_KINDS), help="List only plugins of this kind.")
 @JSON
-@click.option("--check", is_flag=True, help="Import each plugin and check it against its contract.")
+@click.option("--check", is_flag=True, help="Import each plugin, and see whether its class is complete.")
 @NO_PLUGINS
 @DEBUG
 @reports_errors
 def list_plugins(kind: str | None, as_json: bool, check: bool, no_plugins: bool) -> int:
     """List the installed plugins.
 
-    Without --check nothing is imported. A bare name means segad's own plugin, and shadows others of that name;
-    a name that several other distributions provide is ambiguous. In both cases, a recipe uses
-    `distribution:name`. With --check, the exit code is 1 if a plugin is broken.
+    Without --check nothing is imported. A bare name means segad's own plugin, which shadows others of that
+    name; a name that several other distributions provide is ambiguous. In both cases, a recipe uses
+    `distribution:name`. With --check, the exit code is 1 if a plugin cannot be used.
     """
-    from segad_core.errors import PluginError
-    from segad_core.plugins.registry import Registry, contract_problems, status_by_name
+    from segad_core.plugins.listing import listed, loaded
+    from segad_core.plugins.registry import Registry
 
-    providers = Registry(third_parties=not no_plugins).providers(kind)
-    statuses = status_by_name(providers)
-    lines = []
-    for provider in providers:
-        status = statuses[provider]
-        about = ""
-        if check:
-            try:
-                loaded = provider.load()
-                problems = contract_problems(provider, loaded)
-                status = "broken" if problems else "ok" if status == "found" else status
-                about = "; ".join(problems) or (loaded.__doc__ or "").strip().partition("\n")[0]
-            except PluginError as error:
-                status, about = "broken", error.what
-        lines.append(
-            {
-                "kind": provider.kind,
-                "name": provider.name,
-                "distribution": provider.distribution,
-                "version": provider.version,
-                "target": provider.target,
-                "status": status,
-                **({"about": about} if check else {}),
-            }
-        )
+    plugins = listed(Registry(third_parties=not no_plugins), kind)
+    if check:
+        plugins = loaded(plugins)
     if as_json:
-        say_json(lines)
+        say_json([_plain(plugin) for plugin in plugins])
     else:
-        _print(lines)
-    return int(any(line["status"] == "broken" for line in lines))
+        _print(plugins)
+    return int(check and any(plugin.status in _UNUSABLE for plugin in plugins))
 
 
-def _print(lines: list[dict[str, str]]) -> None:
-    columns = ["kind", "name", "distribution", "version", "status"]
-    last = "about" if lines and "about" in lines[0] else "target"
-    widths = {c: max([len(c), *(len(line[c]) for line in lines)]) for c in columns}
-    for line in [{c: c for c in [*columns, last]}, *lines]:
-        say("  ".join([*(line[c].ljust(widths[c]) for c in columns), line[last]]).rstrip())
+def _plain(plugin: Listed) -> dict[str, object]:
+    provider = plugin.provider
+    return {
+        "kind": provider.kind,
+        "name": provider.name,
+        "distribution": provider.distribution,
+        "version": provider.version,
+        "target": provider.target,
+        "status": plugin.status,
+        "about": plugin.about,
+        **({} if plugin.seconds is None else {"import_seconds": round(plugin.seconds, 3)}),
+    }
+
+
+def _print(plugins: Sequence[Listed]) -> None:
+    heads = ["kind", "name", "distribution", "version", "status", "about"]
+    if all(plugin.seconds is None for plugin in plugins):
+        heads[-1] = "target"
+    rows = [[str(_plain(plugin)[head] or _plain(plugin)["target"]) for head in heads] for plugin in plugins]
+    if heads[-1] == "target":
+        rows = [[*row[:-1], plugin.about or row[-1]] for row, plugin in zip(rows, plugins, strict=True)]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    for row in [heads, *rows]:
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

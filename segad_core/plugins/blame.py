@@ -5,19 +5,17 @@ from __future__ import annotations
 import copyreg
 import functools
 from abc import ABCMeta
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FunctionType, MappingProxyType
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, cast
-
-import numpy as np
-from numpy.typing import NDArray
 
 from segad_core.base.resources import is_resource
 from segad_core.base.text import reason
-from segad_core.base.witness import Witness, locked
 from segad_core.contracts import Component, optional, part_pattern
 from segad_core.errors import PluginFailure, SegadError
+from segad_core.plugins.shared import read_only, witnesses
+from segad_core.plugins.states import wrong_with_state
 
 if TYPE_CHECKING:
     from segad_core.plugins.registry import Provider
@@ -96,10 +94,8 @@ def _called(component: type[Component]) -> set[str]:
 
 def _is_own(component: type[Component], name: str) -> bool:
     """Whether something is a method that the plugin defines, not one that it has from the engine."""
-    for cls in component.__mro__:
-        if name in vars(cls):
-            return isinstance(vars(cls)[name], FunctionType) and not cls.__module__.startswith("segad_core.")
-    return False
+    found = next((vars(cls)[name] for cls in component.__mro__ if name in vars(cls)), None)
+    return isinstance(found, FunctionType) and not found.__module__.startswith("segad_core.")
 
 
 def _naming(component: type[Component], name: str, provider: Provider, doing: str) -> Callable[..., Any]:
@@ -108,11 +104,15 @@ def _naming(component: type[Component], name: str, provider: Provider, doing: st
 
     @functools.wraps(getattr(component, name))
     def naming(*args: Any, **kwargs: Any) -> Any:
-        if not own:
-            args, kwargs = tuple(map(_locked, args)), {name: _locked(one) for name, one in kwargs.items()}
-        watched = list(_witnesses([*args[1:], *kwargs.values()], arrays))
+        if own:
+            _check_state([*args[1:], *kwargs.values()][0], provider, doing)
+        else:
+            args, kwargs = tuple(map(read_only, args)), {key: read_only(one) for key, one in kwargs.items()}
+        watched = list(witnesses([*args[1:], *kwargs.values()], arrays))
         with blaming(provider, doing):
             result = getattr(component, name)(*args, **kwargs)
+        if doing == "state":
+            _check_state(result, provider, doing)
         for witness in watched:
             if written := witness.written():
                 raise PluginFailure(
@@ -124,31 +124,13 @@ def _naming(component: type[Component], name: str, provider: Provider, doing: st
     return naming
 
 
-def _locked(given: Any) -> Any:
-    """What a plugin is given, read-only if it is an array or has arrays by name."""
-    if isinstance(given, np.ndarray):
-        return locked(given)
-    if isinstance(given, Mapping) and any(isinstance(one, np.ndarray) for one in given.values()):
-        return MappingProxyType({name: _locked(one) for name, one in given.items()})
-    return given
-
-
-def _witnesses(given: Iterable[Any], arrays: bool) -> Iterator[Witness]:
-    """Those of images, and of arrays if they count."""
-    for one in given:
-        if isinstance(witness := getattr(one, "witness", None), Witness):
-            yield witness
-        elif arrays and isinstance(one, np.ndarray):
-            yield _witness_of({"an array": one})
-        elif arrays and isinstance(one, Mapping):
-            yield _witness_of({f"'{k}'": v for k, v in one.items() if isinstance(v, np.ndarray)})
-
-
-def _witness_of(arrays: Mapping[str, NDArray[Any]]) -> Witness:
-    witness = Witness()
-    for name, array in arrays.items():
-        witness.add(f"{name} that it was given", array)
-    return witness
+def _check_state(state: object, provider: Provider, doing: str) -> None:
+    if wrong := wrong_with_state(state):
+        raise PluginFailure(
+            f"{provider.described}: {doing}: {wrong}",
+            f"Report this to the authors of {provider.distribution}: a state is named arrays of numbers. A "
+            "file of a plain format, such as JSON, is an array of its bytes.",
+        )
 
 
 def _naming_each(items: Iterator[Any], provider: Provider, doing: str) -> Iterator[Any]:

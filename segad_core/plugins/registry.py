@@ -6,32 +6,44 @@ import difflib
 import functools
 import importlib.metadata
 import logging
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
 from segad_core.base.distribution_code import OWN
+from segad_core.base.requirement import canonical, unmet_by_segad
 from segad_core.base.text import reason
 from segad_core.contracts import KINDS, Component, Parameters
 from segad_core.errors import PluginError
 from segad_core.plugins.blame import named
+from segad_core.plugins.importing import imported
 
 log = logging.getLogger("segad.plugins")
 
 HOOKS = "hooks"
+_PREFIX = "segad."
+RESTRICTED_TO = "SEGAD_PLUGINS"
+"""The environment variable that names the distributions whose plugins are found, beside segad's own."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
 class Provider:
-    """A plugin as the metadata of its distribution describes it; known without importing it."""
+    """A plugin as the metadata of its distribution describes it; known without importing it.
+
+    Attributes:
+        unmet: the versions of segad that its distribution needs, if this is none of them.
+    """
 
     kind: str
     name: str
     distribution: str
     version: str
     target: str
+    unmet: str = ""
 
     @property
     def qualified(self) -> str:
@@ -52,12 +64,18 @@ class Provider:
         Raises:
             PluginError: the import fails; the message names the distribution and the reason.
         """
+        if self.unmet:
+            raise PluginError(
+                f"{self.kind}: the plugin '{self.name}' of {self.distribution} {self.version} needs "
+                f"{self.unmet}, and this is segad {importlib.metadata.version(OWN)}",
+                f"Install versions of segad and {self.distribution} that fit each other.",
+            )
         try:
-            return EntryPoint(self.name, self.target, f"segad.{self.kind}").load()
+            return imported(EntryPoint(self.name, self.target, f"segad.{self.kind}"))
         except (Exception, SystemExit) as error:
             raise PluginError(
                 f"{self.kind}: the plugin '{self.name}' of {self.distribution} {self.version} cannot be "
-                f"imported with segad {importlib.metadata.version('segad')}: {reason(error)}",
+                f"imported with segad {importlib.metadata.version(OWN)}: {reason(error)}",
                 f"Repair or uninstall {self.distribution}, or remove the plugin from the recipe.",
             ) from error
 
@@ -67,6 +85,7 @@ class Registry:
 
     Args:
         third_parties: False excludes all plugins that are not part of segad, before anything is imported.
+            `SEGAD_PLUGINS` in the environment excludes all but those of the distributions that it names.
     """
 
     def __init__(self, third_parties: bool = True) -> None:
@@ -76,16 +95,31 @@ class Registry:
     def providers(self, kind: str | None = None) -> list[Provider]:
         """The installed plugins of one kind or of all, sorted by kind, name and distribution."""
         if self._providers is None:
-            kinds = [*KINDS, HOOKS]
-            found = {
-                # an interrupted uninstall leaves metadata without a name or a version
-                Provider(kind, point.name, dist.name or "unnamed", dist.version or "unknown", point.value)
-                for kind in kinds
-                for point in entry_points(group=f"segad.{kind}")
-                if (dist := point.dist) is not None and (self.third_parties or dist.name == OWN)
-            }
-            self._providers = sorted(found, key=lambda p: (kinds.index(p.kind), p.name, p.distribution))
+            self._providers = self._found([*KINDS, HOOKS])
         return [p for p in self._providers if kind in (None, p.kind)]
+
+    def misnamed(self) -> list[Provider]:
+        """What distributions provide in groups that look like segad's but are none: `segad.detector`."""
+        groups = {name for name in entry_points().groups if name.startswith(_PREFIX)}
+        return self._found(sorted({name.removeprefix(_PREFIX) for name in groups} - {*KINDS, HOOKS}))
+
+    def _found(self, kinds: Sequence[str]) -> list[Provider]:
+        found = {
+            # an interrupted uninstall leaves metadata without a name or a version
+            Provider(kind, point.name, name, dist.version or "unknown", point.value, unmet_by_segad(dist))
+            for kind in kinds
+            for point in entry_points(group=f"{_PREFIX}{kind}")
+            if (dist := point.dist) is not None
+            and ((name := dist.name or "unnamed") == OWN or self._is_wanted(name))
+        }
+        return sorted(found, key=lambda p: (kinds.index(p.kind), p.name, p.distribution))
+
+    def _is_wanted(self, distribution: str) -> bool:
+        """Whether plugins of a third party's distribution are to be found."""
+        wanted = os.environ.get(RESTRICTED_TO)
+        if not self.third_parties:
+            return False
+        return wanted is None or canonical(distribution) in map(canonical, re.split(r"[\s,]+", wanted))
 
     def find(self, kind: str, name: str) -> Provider:
         """The plugin of a kind with the given `name` or `distribution:name`.
@@ -114,8 +148,15 @@ class Registry:
             )
         raise PluginError(
             f"no {_singular(kind)} is called '{name}'{suggest(name, [p.name for p in known])}",
-            "" if self.third_parties else "--no-plugins excludes all plugins that are not part of segad.",
+            self._excluded(),
         )
+
+    def _excluded(self) -> str:
+        """Why a plugin may not be found although it is installed; empty if nothing is excluded."""
+        if not self.third_parties:
+            return "--no-plugins excludes all plugins that are not part of segad."
+        wanted = os.environ.get(RESTRICTED_TO)
+        return "" if wanted is None else f"{RESTRICTED_TO} restricts plugins to {wanted or 'segad'}."
 
     def component(self, provider: Provider) -> type[Component]:
         """Imports a component and checks that it is a complete subclass of its contract.
@@ -188,13 +229,8 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f"{did_you_mean(name, names) or '.'} known: {', '.join(names) or 'none'}"
 
 
-def _canonical(distribution: str) -> str:
-    """A distribution's name in the normalised form of PEP 503."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
-
-
 def _same(one: str, other: str) -> bool:
-    return _canonical(one) == _canonical(other)
+    return canonical(one) == canonical(other)
 
 
 def _singular(kind: str) -> str:

@@ -98,10 +98,12 @@ class House:
         )
         return Answer(done.returncode, done.stdout, done.stderr)
 
-    def run(self, *command):
+    def run(self, *command, **environment):
         """Runs this house's Python in its home, forked from one that has imported the libraries."""
         sites = [self.packages] if self.packages else []
-        ended = nursery().run(*command, cwd=self.home, environment=self._environment(), sites=sites)
+        ended = nursery().run(
+            *command, cwd=self.home, environment=self._environment() | environment, sites=sites
+        )
         return Answer(ended.code, ended.out, ended.err)
 
     def _environment(self):
@@ -114,9 +116,9 @@ class House:
             "COLUMNS": "400",
         }
 
-    def segad(self, *words):
-        """Runs `segad` with these words."""
-        return self.run("-m", "segad_core.cli", *words)
+    def segad(self, *words, **environment):
+        """Runs `segad` with these words, and variables of the environment."""
+        return self.run("-m", "segad_core.cli", *words, **environment)
 
     def pip(self, *words):
         """Runs the test environment's pip on this house's Python, without a network."""

@@ -223,3 +223,28 @@ def test_a_feature_is_named_without_being_watched():
     assert issubclass(named(Half, provider), Feature)
     with pytest.raises(PluginFailure, match=r"feature 'half'.*value: ZeroDivisionError"):
         named(Half, provider)().value(np.zeros(9, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("state", "what"),
+    [
+        ([1], "a list"),
+        ({1: np.zeros(1)}, "the name 1"),
+        ({"x": 1.5}, "'x' is not an array, but a float"),
+        ({"x": np.array([{}], object)}, "'x' is an array of object"),
+        ({"x": np.array(["text"])}, "'x' is an array of <U4"),
+        ({"model.pkl": np.frombuffer(pickle.dumps({"a": 1}), np.uint8)}, "'model.pkl' holds a pickle"),
+    ],
+)
+@pytest.mark.parametrize("method", ["state", "restore"])
+def test_a_state_is_named_arrays_of_numbers_and_no_pickle(state, what, method):
+    class Keeps(Odd):
+        """Keeps what it is told to."""
+
+        def state(self):
+            return state
+
+    plugin = named(Keeps, PROVIDER)()
+    with pytest.raises(PluginFailure, match=rf"segad-odd 0\.3\): {method}: ") as caught:
+        plugin.state() if method == "state" else plugin.restore(state)
+    assert what in caught.value.what

@@ -20,6 +20,8 @@ PLAIN_PARAMS = (
 
 BROKEN = {
     "no-library": (NO_LIBRARY, "ModuleNotFoundError: No module named 'a_library_that_is_not_there'"),
+    "interrupts": (LEAVE_A_TRACE + "raise KeyboardInterrupt", "the module raises KeyboardInterrupt"),
+    "quits": (LEAVE_A_TRACE + "import sys\nsys.exit('no licence')", "SystemExit: no licence"),
     "no-class": (LEAVE_A_TRACE, "AttributeError: module 'no_class' has no attribute 'Odd'"),
     "no-python": (LEAVE_A_TRACE + "def", "SyntaxError: "),
     "raises": (LEAVE_A_TRACE + "1 / 0", "ZeroDivisionError: division by zero"),
@@ -93,8 +95,8 @@ def test_list_plugins_finds_them_all(listed):
 def test_the_exit_code_of_a_check_says_that_something_is_broken(checked):
     assert checked.code == 1
     statuses = {name: line["status"] for (_, name), line in checked.plugins().items()}
-    assert statuses.pop("tiny:tiny") == "ok"
-    assert statuses.pop("segad:patchcore") == "ok"
+    assert statuses.pop("tiny:tiny") == "loads"
+    assert statuses.pop("segad:patchcore") == "loads"
     assert {status for name, status in statuses.items() if not name.startswith("segad:")} == {"broken"}
 
 
@@ -182,3 +184,79 @@ def test_a_module_that_ends_the_process_is_broken_like_any_other(zoo, code):
     answer = zoo.segad("check", zoo.recipe({"odd": "odd"}))
     assert answer.code == 2
     assert "the plugin 'odd' of odd-one 1.2 cannot be imported" in answer.err
+
+
+ENDS = {
+    "exits": ("import os\nos._exit(0)\n", "ends the process with exit code 0"),
+    "crashes": ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n", "ends the process by signal 11"),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_module_that_ends_the_process_at_once_does_not_end_the_list(zoo, how):
+    source, about = ENDS[how]
+    zoo.plugin("odd-one", ENTRY_POINT, "odd_module", source)
+    checked = zoo.segad("list-plugins", "--check", "--json", "--kind", "detectors")
+    assert checked.code == 1
+    line = checked.plugins()["detectors", "odd-one:odd"]
+    assert (line["status"], line["about"]) == ("broken", about)
+    assert checked.plugins()["detectors", "tiny:tiny"]["status"] == "loads"
+    assert zoo.segad("check", "sound.yaml").code == 0
+
+
+def test_what_a_module_prints_spoils_neither_a_list_nor_a_table(zoo):
+    noise = "import os\nprint('noise')\nos.write(1, b'more noise')\nfrom tiny_module import Tiny as Odd\n"
+    zoo.plugin("odd-one", ENTRY_POINT, "odd_module", noise)
+    checked = zoo.segad("list-plugins", "--check", "--json", "--kind", "detectors")
+    assert checked.plugins()["detectors", "odd-one:odd"]["status"] == "loads"
+    zoo.plugin(
+        "odd-two",
+        "[segad.detectors]\nloud = loud:Odd\n",
+        "loud",
+        noise.replace("os.write(1, b'more noise')", ""),
+    )
+    answer = zoo.segad("check", zoo.recipe({"odd": "loud"}))
+    assert (answer.code, "noise" in answer.out, "noise" in answer.err) == (0, False, True)
+
+
+def test_a_plugin_for_other_versions_of_segad_is_incompatible(zoo):
+    info = zoo.plugin("odd-one", ENTRY_POINT, "odd_module", LEAVE_A_TRACE)
+    metadata = (info / "METADATA").read_text()
+    (info / "METADATA").write_text(f"{metadata}Requires-Dist: numpy\nRequires-Dist: segad (>=9)\n")
+    line = zoo.segad("list-plugins", "--json").plugins()["detectors", "odd-one:odd"]
+    assert (line["status"], line["about"]) == ("incompatible", "needs segad>=9")
+    answer = zoo.segad("check", zoo.recipe({"odd": "odd"}))
+    assert answer.code == 2
+    assert f"odd-one 1.2 needs segad>=9, and this is segad {segad_core.__version__}" in answer.err
+    assert "odd_module" not in zoo.traces
+    (info / "METADATA").write_text(
+        f"{metadata}Requires-Dist: segad>=0.1,<9\nRequires-Dist: segad>=9; extra == 'x'\n"
+    )
+    assert zoo.segad("list-plugins", "--json").plugins()["detectors", "odd-one:odd"]["status"] == "found"
+
+
+def test_a_group_that_is_none_is_listed_with_a_hint(zoo):
+    zoo.plugin(
+        "odd-one", "[segad.detector]\nodd = tiny_module:Tiny\n[segad.paints]\nred = tiny_module:Tiny\n"
+    )
+    listed = zoo.segad("list-plugins", "--json")
+    assert listed.code == 0
+    assert listed.plugins()["detector", "odd-one:odd"]["status"] == "unknown kind"
+    assert "did you mean 'detectors'?" in listed.plugins()["detector", "odd-one:odd"]["about"]
+    assert "final_classifiers" in listed.plugins()["paints", "odd-one:red"]["about"]
+    assert "did you mean 'detectors'?" in zoo.segad("list-plugins").out
+
+
+def test_only_named_distributions_take_part(zoo, monkeypatch):
+    zoo.plugin("odd-one", "[segad.detectors]\nodd = tiny_module:Tiny\n")
+    zoo.plugin("Odd_Two", "[segad.detectors]\nodd2 = tiny_module:Tiny\n")
+
+    def third_parties(wanted):
+        answer = zoo.segad("list-plugins", "--json", SEGAD_PLUGINS=wanted)
+        return {name for _, name in answer.plugins() if not name.startswith("segad:")}
+
+    assert third_parties("odd-two, tiny") == {"Odd_Two:odd2", "tiny:tiny"}
+    assert third_parties("") == set()
+    answer = zoo.segad("check", zoo.recipe({"odd": "odd"}), SEGAD_PLUGINS="tiny")
+    assert answer.code == 2
+    assert "SEGAD_PLUGINS restricts plugins to tiny" in answer.err

@@ -1,4 +1,4 @@
-"""Two distributions, one name: a bare name is segad's own, or an error for who uses it; a full name is clear."""
+"""Two distributions, one name: bare, it is segad's own, or an error for who uses it; a full name is clear."""
 
 import pytest
 

@@ -71,7 +71,7 @@ def test_it_passes_the_check(installed):
     checked = installed.segad("list-plugins", "--kind", "detectors", "--check")
     assert checked.code == 0
     line = checked.line("detectors", "pixel_gaussian")
-    assert line[4] == "ok"
+    assert line[4] == "loads"
     assert line[5].startswith("Squared distance of each block's colour")
 
 

@@ -15,6 +15,7 @@ from small_runs import done, prepared, row, workplace, write
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.contracts import Arrays, FinalClassifier, Run
 from segad_core.errors import PluginError, RecipeError
+from segad_core.plugins.blame import named
 from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
 from segad_core.run.rows import feature_table, read_scores
@@ -199,6 +200,7 @@ def test_what_cannot_be_done_is_refused_before_training(home: Path, monkeypatch:
         prepared(recipe(home, learning, encoder="tinyencoder"))
     assert all(word in str(error.value) for word in ("'below'", "each seed", "static_mask", "segad mask"))
     monkeypatch.delattr("fakes.Table.contributions")
+    named.cache_clear()
     prepared(recipe(home, OFF))
     with pytest.raises(RecipeError, match="contributions"):
         prepared(recipe(home, {**ALL, "segments": {"left": 2}}))

@@ -1,0 +1,140 @@
+"""What is known of plugins: from metadata alone, or from importing them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from segad_core.base.distribution_code import OWN
+from segad_core.contracts import KINDS
+from segad_core.errors import PluginError
+from segad_core.plugins.registry import (
+    HOOKS,
+    Provider,
+    Registry,
+    contract_problems,
+    did_you_mean,
+    status_by_name,
+)
+
+LIMIT = 60.0
+"""Seconds in which a plugin has to be imported."""
+
+_SLOW = 1.0
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A plugin in a list.
+
+    Attributes:
+        status: from metadata `found`, `shadowed`, `ambiguous`, `incompatible` or `unknown kind`; from an
+            import `loads` or `broken` in place of `found`.
+        about: why it cannot be used, or, once it is imported, what it is.
+        seconds: that its import took.
+    """
+
+    provider: Provider
+    status: str
+    about: str = ""
+    seconds: float | None = None
+
+
+def listed(registry: Registry, kind: str | None = None) -> list[Listed]:
+    """The installed plugins of a kind, or of all, from metadata alone; with those of groups that are none."""
+    found = []
+    for provider, status in status_by_name(registry.providers(kind)).items():
+        needs = provider.unmet
+        found.append(Listed(provider, "incompatible" if needs else status, f"needs {needs}" if needs else ""))
+    return found + [Listed(one, "unknown kind", _hint(one)) for one in registry.misnamed() if kind is None]
+
+
+def _hint(provider: Provider) -> str:
+    kinds = [*KINDS, HOOKS]
+    meant = did_you_mean(provider.kind, kinds) or f"; known: {', '.join(kinds)}"
+    return f"no entry-point group is called segad.{provider.kind}{meant}"
+
+
+def loaded(plugins: Iterable[Listed]) -> list[Listed]:
+    """The same with what importing each of them shows; third parties' in processes of their own."""
+    return [one if one.status == "unknown kind" else _loaded(one) for one in plugins]
+
+
+def _loaded(plugin: Listed) -> Listed:
+    if plugin.provider.distribution == OWN:
+        status, about, seconds = _import(plugin.provider)
+    else:
+        status, about, seconds = in_process(_import, plugin.provider, LIMIT)
+    if status == "loads" and plugin.provider.distribution != OWN and seconds > _SLOW:
+        about = f"{about} (importing it takes {seconds:.1f} s)"
+    kept = plugin.status if status == "loads" and plugin.status != "found" else status
+    return Listed(plugin.provider, kept, about, seconds)
+
+
+Outcome = tuple[str, str, float]
+"""A status, what is to be said, and the seconds that it took."""
+
+
+def _import(provider: Provider) -> Outcome:
+    """What importing a plugin shows."""
+    start = time.perf_counter()
+    try:
+        found = provider.load()
+    except PluginError as error:
+        return "broken", error.what, time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    if problems := contract_problems(provider, found):
+        return "broken", "; ".join(problems), seconds
+    return "loads", (found.__doc__ or "").strip().partition("\n")[0], seconds
+
+
+def in_process(call: Callable[[Provider], Outcome], provider: Provider, limit: float) -> Outcome:
+    """Calls something with a plugin in a process of its own, which may end or hang there.
+
+    Args:
+        call: the outcome is what it returns.
+        provider: the plugin.
+        limit: in seconds.
+    """
+    can_fork = "fork" in multiprocessing.get_all_start_methods()  # then libraries are imported once
+    context: Any = multiprocessing.get_context("fork" if can_fork else None)
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_report, args=(call, provider, sender), daemon=True)
+    start = time.perf_counter()
+    process.start()
+    sender.close()
+    try:
+        if receiver.poll(limit):
+            found: Outcome = receiver.recv()
+            return found
+        return "broken", f"does not end within {limit:.0f} s", limit
+    except EOFError:
+        process.join(limit)
+        how = _ended(process.exitcode)
+        return "broken", f"ends the process {how}", time.perf_counter() - start
+    finally:
+        process.kill()
+        process.join()
+        receiver.close()
+
+
+def _ended(code: int | None) -> str:
+    return f"by signal {-code}" if code is not None and code < 0 else f"with exit code {code}"
+
+
+def _report(call: Callable[[Provider], Outcome], provider: Provider, sender: Connection) -> None:
+    """In the other process: what is printed goes nowhere."""
+    sink = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    sender.send(call(provider))
+    sender.close()
+    os._exit(0)  # what the plugin registered to be done at the end is not
