@@ -239,3 +239,11 @@ def test_code_that_cannot_be_looked_for_is_not_left_out(
     monkeypatch.setattr(importlib.util, "find_spec", fail)
     with pytest.raises(ResourceError, match="Too many open files"):
         digest()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_built_in_plugins_import_their_own_modules_by_import_statements_alone(path: Path) -> None:
+    """Their keys follow imports, so no module of theirs may be reached by other means."""
+    calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    names = {getattr(call, "attr", getattr(call, "id", "")) for call in calls}
+    assert not names & {"import_module", "__import__", "exec", "spec_from_file_location", "run_path"}
