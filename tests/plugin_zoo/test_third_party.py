@@ -53,6 +53,7 @@ def test_it_is_listed_as_json_among_its_kind(installed):
         "version": "0.1.0",
         "target": "segad_plugin_example.pixel_gaussian:PixelGaussian",
         "status": "found",
+        "about": "",
     }
     others = installed.segad("list-plugins", "--json", "--kind", "encoders").plugins()
     assert not [name for _, name in others if "pixel_gaussian" in name]
