@@ -55,9 +55,14 @@ def is_sentences(values: object, what: str) -> None:
 
 @contextmanager
 def unwritten(arrays: Mapping[str, NDArray[Any]], who: str) -> Iterator[None]:
-    """Asserts that the block, which calls `who`, does not write into named arrays."""
+    """Asserts that the block, which calls `who`, does not write into named arrays, nor tries to."""
     before = {name: array.copy() for name, array in arrays.items()}
-    yield
+    try:
+        yield
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        raise AssertionError(f"{who} writes into what others share, and is read-only: {error}") from error
     for name, array in arrays.items():
         assert np.array_equal(array, before[name]), f"{who} writes into {name}, which others share"
 

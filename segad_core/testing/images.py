@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.digest import array_digest
+from segad_core.base.witness import locked
 from segad_core.contracts import Encoder, ImageBatch, Sample, to_numpy
 
 Pixels = NDArray[np.uint8]
@@ -135,15 +136,16 @@ class ArrayImageSet:
         """Everything is inspected."""
 
     def pixels(self) -> Pixels:
-        """The images, which are shared: not to be written to."""
-        return self.array
+        """The images, which are shared, and read-only."""
+        return locked(self.array)
 
     def features(self) -> Mapping[str, NDArray[np.float32]]:
         """The layers of all images, each (N, C, H, W), from one encoder pass."""
         if self._features is None:
             batches = [batch.features() for batch in self.batches()]
             self._features = {
-                layer: np.concatenate([to_numpy(batch[layer]) for batch in batches]) for layer in self.layers
+                layer: locked(np.concatenate([to_numpy(batch[layer]) for batch in batches]))
+                for layer in self.layers
             }
         return self._features
 

@@ -320,7 +320,7 @@ BREACHES = {
     "nan score": "the image score of detector 'spotty' is not finite for image 'bad/000.png'",
     "shape": f"detector 'spotty': returned maps {SHAPES}",
     "type": "detector 'spotty': returned maps (4, 48, 48) of float64 instead of (4, 48, 48) of float32",
-    "fit": "a, seed 0: fit: stopped by an unexpected ZeroDivisionError: division by zero",
+    "fit": "a, seed 0: fit: detector 'spotty' (faulty 1.0): fit: ZeroDivisionError: division by zero",
     "feature": "the feature 'whole.spotty.endless' is not finite for image 'bad/000.png'",
     "classifier": "a, seed 0: SegAD: the score that 'unsure' gave image 'bad/...",
     "segmenter": "segmenter 'stray', image 'bad/000.png': label 4 where only 0 to 0 have names",

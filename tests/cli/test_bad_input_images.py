@@ -33,7 +33,10 @@ ANIMATED = {"save_all": True, "append_images": FRAMES[1:]}
 AGAIN = "Copy it again from its source, or remove it."
 CONVERT = "Convert it to PNG, or remove it."
 ONE = "Save the frame that counts as a single image."
-PAGE = f"{ONE} Or choose a page with image.page in the recipe; 1 is the first."
+PAGE = (
+    f"{ONE} Or set image.page in the recipe: to the number of a page, from 1, or to 'views' if each page is a "
+    "view of the part."
+)
 SMALLER = "Crop or shrink it, or remove it."
 
 

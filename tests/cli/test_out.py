@@ -188,7 +188,7 @@ def test_a_run_that_fails(evil: Path) -> None:
     harmless(log.read_text())
     assert "the run stopped: " in log.read_text()
     trace = shown(ran(path, "--debug"), 1)
-    assert "| Traceback" in trace and "| segad_core.errors.PluginError: " in trace
+    assert "| Traceback" in trace and "| segad_core.errors.PluginFailure: " in trace
 
 
 BAD_RECIPES: dict[str, dict[str, object]] = {

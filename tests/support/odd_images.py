@@ -20,7 +20,10 @@ Pixels = NDArray[np.uint8]
 AGAIN = "Copy it again from its source, or remove it."
 CONVERT = "Convert it to PNG, or remove it."
 ONE = "Save the frame that counts as a single image."
-PAGE = f"{ONE} Or choose a page with image.page in the recipe; 1 is the first."
+PAGE = (
+    f"{ONE} Or set image.page in the recipe: to the number of a page, from 1, or to 'views' if each page is a "
+    "view of the part."
+)
 EIGHT = "Save it with 8 or 16 bits per channel."
 ALPHA = "Save it without an alpha channel."
 SMALLER = "Crop or shrink it, or remove it."

@@ -246,8 +246,7 @@ def restores_anything(self, state):
 
 
 def encodes_again(self, batch, maps):
-    batch.memo.clear()
-    batch.features()
+    batch.with_pixels(batch.pixels).features()
     return Detector.image_scores(self, batch, maps)
 
 

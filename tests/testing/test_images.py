@@ -114,10 +114,10 @@ def test_an_artifact_that_nobody_keeps_is_made_at_each_call():
 
 
 def test_an_array_set_gives_its_pixels():
-    """The array itself, which belongs to everybody, at the set's size."""
+    """The array itself, which belongs to everybody and is read-only, at the set's size."""
     pixels = good_images(6, 32, 64)
     ours = ArrayImageSet(pixels, batch_size=4)
-    assert ours.pixels() is pixels
+    assert np.shares_memory(ours.pixels(), pixels) and not ours.pixels().flags.writeable
     np.testing.assert_array_equal(np.concatenate([b.pixels for b in ours.batches()]), ours.pixels())
     np.testing.assert_array_equal(ours.resized((16, 32)).pixels(), pixels[:, ::2, ::2])
 
