@@ -21,8 +21,8 @@ AGAIN = "Copy it again from its source, or remove it."
 CONVERT = "Convert it to PNG, or remove it."
 ONE = "Save the frame that counts as a single image."
 PAGE = (
-    f"{ONE} Or set image.page in the recipe: to the number of a page, from 1, or to 'views' if each page is a "
-    "view of the part."
+    f"{ONE} Or set image.page in the recipe: to the number of a page, from 1, or to 'views' if each page "
+    "is a view of the part."
 )
 EIGHT = "Save it with 8 or 16 bits per channel."
 ALPHA = "Save it without an alpha channel."
