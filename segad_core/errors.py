@@ -73,6 +73,12 @@ class DataError(SegadError):
     """The images or their labels cannot serve what the recipe asks of them."""
 
 
+class AmountError(DataError):
+    """The recipe asks for more images than there are."""
+
+    exit_code = 2
+
+
 class LeakageError(DataError):
     """One image serves two purposes that must be disjoint."""
 

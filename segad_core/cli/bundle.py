@@ -176,7 +176,8 @@ def _print_manifest(
 
 def _images(pipeline: Pipeline) -> str:
     fit = {"pad": ", padded", "crop": ", cropped"}.get(pipeline.fit or "", "")
-    return f"{pipeline.size[0]} x {pipeline.size[1]} pixels{fit}, batches of {pipeline.batch_size}"
+    height, width = pipeline.size
+    return f"{width} x {height} pixels (width x height){fit}, batches of {pipeline.batch_size}"
 
 
 def _tiles(pipeline: Pipeline) -> str:

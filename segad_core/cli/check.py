@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segad_core.base.text import in_one_line
+from segad_core.base.text import in_one_line, many
 from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors
 from segad_core.cli.out import say, say_lines
 
@@ -84,7 +84,7 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
             cells_are = f"{cells} cell{'s' * (cells != 1)}"
             say_lines(f"  {kind}: {cells_are}, {found} in the store, {cells - found} to compute{cost}")
             stored, total = stored + found, total + cells
-    say(f"{total} cells: {stored} in the store, {total - stored} to compute")
+    say(f"{many(total, 'cell')}: {stored} in the store, {total - stored} to compute")
     if total > stored:
         wanted = needs(prepared.plans, opened)
         say(in_words(wanted))

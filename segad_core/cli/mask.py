@@ -83,7 +83,7 @@ def new(
         _save(legend(entries), colours)
         write_labels(output, np.zeros(pixels.shape[:2], np.uint8), len(names))
     height, width = pixels.shape[:2]
-    say(f"{output}: {height} x {width} pixels (height x width), all {names[0]} (label 0)")
+    say(f"{output}: {width} x {height} pixels (width x height), all {names[0]} (label 0)")
     say(f"{layer}: the image, as a layer to draw over")
     say(f"{colours}: the colours of the {len(names)} segments")
     say_lines(f"\nFor the recipe (paths are relative to its folder):\n\n{_yaml(output, names)}")

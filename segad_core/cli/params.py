@@ -55,8 +55,12 @@ def checked_params(
         _give(given, "root", root, f"--root {root}")
     params = check(model, given.data, given)
     if isinstance(params, list):
-        homeless = "root" in model.model_fields and "root" not in given.data
-        raise UsageError(params, "Give the data set's folder with --root DIR." if homeless else "")
+        lacking = [n for n, f in model.model_fields.items() if f.is_required() and n not in given.data]
+        remedies = [
+            "Give the data set's folder with --root DIR." if name == "root" else f"Add --param {name}=VALUE."
+            for name in lacking
+        ]
+        raise UsageError(params, " ".join(remedies))
     problems = []
     for kind, mark, exists in (("file", IsInputFile, is_file), ("folder", IsInputFolder, is_folder)):
         for name, info in model.model_fields.items():

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
-from segad_core.base.text import in_one_line
+from segad_core.base.text import in_one_line, many
 from segad_core.cli.out import say_above_bars
 from segad_core.errors import PluginError
 from segad_core.plugins import hooks
@@ -103,7 +103,7 @@ class Progress:
         self._drop_step()
         self.all = self.bars.add_task("all tasks", total=tasks, left="", note="")
         if not self.console.is_terminal:
-            say_above_bars(self.console, f"{title}: {tasks} tasks to do")
+            say_above_bars(self.console, f"{title}: {many(tasks, 'task')} to do")
 
     @hooks.hookimpl
     def task_progress(self, name: str, what: str, done: int, total: int, note: str) -> None:

@@ -99,6 +99,9 @@ def _basis(frame: pd.DataFrame, unit: str) -> str:
             "docs/metrics.md.\n"
         )
     if frame.empty or frame["auroc"].notna().any():
+        text += (
+            f"Cl. AUROC tells how well good and bad {unit}s are told apart: 50 is chance, 100 is perfect.\n"
+        )
         text += "FPR@95TPR is computed as in the paper's official code; (ROC) is read off the ROC curve.\n"
     return text
 

@@ -89,8 +89,8 @@ def _check(
         )
     if size is not None and plane != size:
         raise ImageError(
-            f"{path}: is {plane[0]} x {plane[1]} pixels (height x width), and the recipe resizes images to "
-            f"{size[0]} x {size[1]}",
+            f"{path}: is {plane[1]} x {plane[0]} pixels (width x height), and the recipe resizes images to "
+            f"{size[1]} x {size[0]}",
             f"Set image.size to [{plane[0]}, {plane[1]}] in the recipe: maps are never resampled.",
         )
     promised = math.prod(plane) * dtype.itemsize

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segad_core.contracts import Frame
-from segad_core.errors import RecipeError
+from segad_core.errors import ImageError, RecipeError
 from segad_core.images.decode import at_full_size
-from segad_core.images.geometry import same_ratio
+from segad_core.images.geometry import in_words, same_ratio
 from segad_core.images.labels import read_labels
 from segad_core.images.palette import is_grey
 
@@ -23,10 +23,12 @@ def read_ignored(path: Path) -> Mask:
     """The pixels (h, w) that are never inspected: those that are not black, or not in the first colour.
 
     Raises:
-        ImageError: the file cannot be read, or holds anything but labels, as with `read_labels`.
-        RecipeError: it marks nothing, or everything.
+        RecipeError: the file cannot be read, holds anything but labels, or marks nothing, or everything.
     """
-    mask = read_labels(path) > 0
+    try:
+        mask = read_labels(path) > 0
+    except ImageError as error:
+        raise RecipeError(f"ignore mask {error.what}", error.remedy) from error
     if path.suffix.lower() != ".npy":
         with at_full_size(path) as decoded:
             if is_grey(decoded.pixels).all():  # whatever the order of a palette
@@ -58,10 +60,10 @@ def check_shape(
     for original in sorted(originals):
         if not same_ratio((height, width), original) and (height, width) != size:
             raise RecipeError(
-                f"ignore mask {path}: has {height} x {width} pixels (height x width), another aspect ratio "
-                f"than images of {original[0]} x {original[1]}",
-                f"Draw it over an image of the data set, or at the recipe's image.size of {size[0]} x "
-                f"{size[1]}.",
+                f"ignore mask {path}: has {in_words((height, width))} pixels (width x height), another "
+                f"aspect ratio than images of {in_words(original)}",
+                f"Draw it over an image of the data set, or with {in_words(size)} pixels, the recipe's "
+                "image.size.",
             )
 
 

@@ -12,6 +12,7 @@ from segad_core.base.notes import Notes
 from segad_core.contracts import Dataset, Progress, Sample, no_progress, optional
 from segad_core.errors import DataError, ImageError, RecipeError
 from segad_core.images import Facts, Inventory, check_labels, take_inventory
+from segad_core.images.cut_off import cut_off
 from segad_core.images.frames import check_in_frame
 from segad_core.images.levels import unused
 from segad_core.images.pages import by_page, file_and_page
@@ -249,6 +250,8 @@ def _subsets(recipe: Recipe, category: str, dataset: Dataset, left_out: set[str]
 
 
 def _report_scaled(inventory: Inventory, category: str, decoding: Decoding) -> None:
+    if told := cut_off(inventory.samples, decoding):
+        log.warning("category '%s': %s: correct image.window if it matters", category, told)
     scaled = {image: facts.highest or 0 for image, facts in inventory.facts.items() if facts.scaled}
     if not scaled:
         return

@@ -23,7 +23,13 @@ def check_rows(recipe: Recipe, category: str, samples: Iterable[Sample]) -> None
     Raises:
         DataError: some rows do.
     """
-    if any(sample.label == 1 for sample in samples):
+    labels = [sample.label for sample in samples]
+    if not labels:
+        raise DataError(
+            f"category '{category}' has no image at all",
+            "Add images, or remove the category from the recipe's categories.",
+        )
+    if 1 in labels:
         return
     parts = recipe.skeleton.parts
     worst = " with parts.verdict: worst" if parts and parts.verdict == "together" else ""

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.errors import DataError
+from segad_core.errors import AmountError
 from segad_core.recipe.split_spec import Amount
 
 _EMPTY = 10.0
@@ -25,7 +25,7 @@ def count_of(amount: Amount, available: int, what: str, up: bool = False) -> int
     if isinstance(amount, float):
         return math.ceil(amount * available) if up else math.floor(round(amount * available, 9))
     if int(amount) > available:
-        raise DataError(
+        raise AmountError(
             f"{what}: {amount} are requested, and only {available} are available",
             "Request fewer in the recipe's split, or a share.",
         )

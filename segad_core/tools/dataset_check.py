@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from segad_core.base.text import listed, quoted
 from segad_core.contracts import Dataset, Progress, Sample, no_progress, optional
 from segad_core.errors import ImageError, SegadError
 from segad_core.images import Facts, Inventory, Pair, near_duplicates, read_mask, take_inventory
+from segad_core.images.cut_off import cut_off
 from segad_core.images.geometry import counted, in_words, shapes
 from segad_core.images.levels import unused
 from segad_core.images.pages import by_page
@@ -21,6 +23,8 @@ from segad_core.store.store import Store
 from segad_core.tools.findings import HEADINGS, Finding
 
 _DECODING = Decoding()
+_EXAMPLES = {"white": "4095", "window": "'[0, 4095]'", "bayer": "RGGB", "page": "1, or --image page=views"}
+"""Of values for `--image`."""
 
 
 @dataclass
@@ -83,11 +87,13 @@ def check_category(
         findings.append(Finding("unlisted", "the category has no images"))
     findings += [Finding("counts", text) for text in differences]
     findings += _repeated_ids(given)
-    findings += [Finding("unreadable", e.what, (image,)) for image, e in inventory.unreadable.items()]
+    findings += _unreadable(inventory)
     findings += [Finding("contradictions", text) for text in optional.contradictions(dataset, category)]
     findings += _duplicates(inventory)
     findings += _alike(inventory, decoding, store, progress)
     findings += _levels(inventory, decoding)
+    if text := cut_off(inventory.samples, decoding):
+        findings.append(Finding("window", text))
     findings += _masks(ordered, inventory.facts, progress)
     findings += _unmasked(ordered)
     findings += _shapes(inventory)
@@ -107,6 +113,16 @@ def beside(dataset: Dataset) -> CategoryCheck | None:
     """What lies beside all categories and is not read; None if nothing does."""
     found = [Finding("unread", text) for text in optional.unread(dataset, None)]
     return CategoryCheck("beside the categories", findings=found) if found else None
+
+
+def _unreadable(inventory: Inventory) -> Iterator[Finding]:
+    """With the remedy, where it is a choice of how images are read; once for all that have it."""
+    told = set[str]()
+    for image, error in inventory.unreadable.items():
+        chosen = re.search(r"image\.(white|window|bayer|page)\b", error.remedy)
+        remedy = f". {error.remedy} Here: --image {chosen[1]}={_EXAMPLES[chosen[1]]}" if chosen else ""
+        yield Finding("unreadable", error.what + remedy * (remedy not in told), (image,))
+        told.add(remedy)
 
 
 def _repeated_ids(samples: Sequence[Sample]) -> Iterator[Finding]:

@@ -26,10 +26,11 @@ HEADINGS = {
     "views": "parts without all views",
     "unread": "images that are not read",
     "levels": "images of 16 bits",
+    "window": "values that the window cuts off",
 }
 """The kinds of findings, in the order of the report."""
 
-NOTES = ("repeated", "alike", "unmasked", "shapes", "views", "unread", "levels")
+NOTES = ("repeated", "alike", "unmasked", "shapes", "views", "unread", "levels", "window")
 """The kinds that are not problems."""
 
 

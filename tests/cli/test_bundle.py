@@ -25,7 +25,7 @@ def test_show_prints_setup_and_threshold(row: str) -> None:
     text = said(result := segad("bundle", "show", bundle_of(row)))
     assert result.exit_code == 0
     assert f"row '{row}' of category 'a', seed 0" in text
-    assert "48 x 48 pixels, batches of 4" in text
+    assert "48 x 48 pixels (width x height), batches of 4" in text
     assert ("left, right" in text) == (row not in ("PatchCore", "DevNet"))
     assert ("devnet: segad:devnet" in text) == (row in ("DevNet", "All"))
     assert "NG at or above" in text and "(catch 0.95)" in text and "catches 6 of 6 bad parts" in text

@@ -81,7 +81,7 @@ def test_a_new_mask(home: Path) -> None:
     shown = [(swatch == colour).all(2).sum() for colour in PALETTE[:4]]
     assert shown[0] == shown[1] == shown[2] > 300
     assert not shown[3]
-    assert "masks/part.png: 48 x 48 pixels (height x width), all background (label 0)" in text
+    assert "masks/part.png: 48 x 48 pixels (width x height), all background (label 0)" in text
     assert "segad mask preview" in text
 
 

@@ -445,3 +445,12 @@ def test_a_mark_that_comes_too_late_is_told(lot: Path) -> None:
     assert "byte order" not in predict("lot/0.png", "-o", "a.csv", "--force", "--bom").stderr
     assert "byte order" not in predict("lot/0.png", "-o", "a.csv", "--resume", "--bom").stderr
     assert Path("a.csv").read_bytes().count(b"\xef\xbb\xbf") == 1
+
+
+def test_images_in_place_of_the_bundle(lot: Path) -> None:
+    """Named as such, whatever their names; they are not called a damaged bundle."""
+    Path("lot/a+b.png").write_bytes(Path(good(0)).read_bytes())
+    result = segad("predict", "lot", bundle_of("SegAD"))
+    assert result.exit_code == 1
+    assert "error: lot: is not a bundle" in said(result) and "the bundle comes first" in said(result)
+    assert "fresh copy" not in said(result)

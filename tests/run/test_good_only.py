@@ -14,6 +14,10 @@ from PIL import Image
 from segad_core.bundle.format.tables import read_table
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.selftest import verify
+from segad_core.errors import DataError
+from segad_core.plugins.registry import Registry
+from segad_core.recipe import load_recipe
+from segad_core.split.good_only import check_rows
 
 BLEND = "{use: blend, params: {forest: {n_estimators: 2, num_parallel_tree: 5}}}"
 GENERATED = (
@@ -161,3 +165,9 @@ def test_several_amounts_of_bad_images_are_one_without_any(tmp_path: Path) -> No
     assert result.exit_code == 0, said(result)
     with (tmp_path / "runs/tiny/latest/results.csv").open() as file:
         assert [one["row"] for one in csv.DictReader(file)] == ["PatchCore", "Generated"]
+
+
+def test_no_image_at_all_is_called_that() -> None:
+    recipe = load_recipe("elpv", Registry(third_parties=False))
+    with pytest.raises(DataError, match="category 'x' has no image at all"):
+        check_rows(recipe, "x", [])

@@ -17,7 +17,7 @@ from small_runs import done, prepared
 from small_splits import ROWS, data, learnt_from, workplace, write
 
 from segad_core.contracts import Sample
-from segad_core.errors import DataError, RecipeError
+from segad_core.errors import AmountError, DataError, RecipeError
 from segad_core.plugins import hooks
 from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
@@ -160,7 +160,7 @@ def test_moved_from_the_test_only_what_is_there_leaves_it(home: Path) -> None:
 
 def test_if_none_is_there_the_smallest_is_the_error(home: Path) -> None:
     data(home)
-    with pytest.raises(DataError, match="7 are requested, and only 6 are available"):
+    with pytest.raises(AmountError, match="7 are requested, and only 6 are available"):
         compared(home, 7, 50)
 
 

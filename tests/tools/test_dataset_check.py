@@ -14,6 +14,7 @@ from builders import encoded, picture
 from described import Described, describe, mask_image, save, sound
 from PIL import Image
 
+from segad_core.base.decoding import Decoding
 from segad_core.store.store import Store
 from segad_core.tools.dataset_check import CategoryCheck, check_category
 from segad_core.tools.findings import HEADINGS
@@ -329,7 +330,11 @@ def test_each_kind_of_finding_is_tried(tmp_path: Path) -> None:
     for i, fault in enumerate(FAULTS):
         root = tmp_path / str(i)
         kinds |= {kind for kind, *_ in fault(root, sound(root))}
-    assert kinds == set(HEADINGS) - {"absent", "alike"}  # no category to look at; more images than here
+    assert kinds == set(HEADINGS) - {
+        "absent",
+        "alike",
+        "window",
+    }  # which sound images do not show
 
 
 @pytest.mark.parametrize(
@@ -405,3 +410,23 @@ def test_near_identical_images(tmp_path: Path, divided: bool) -> None:
     assert all("mean difference" in text and "of 255" in text for text in groups.values())
     if not divided:
         assert [images for images, text in groups.items() if "consecutive" in text] == [near]
+
+
+def test_the_remedy_of_pages_is_told_once_with_its_option(tmp_path: Path) -> None:
+    frames = [Image.fromarray(picture(n)) for n in (1, 2)]
+    description = sound(tmp_path)
+    for name in ("0", "1"):
+        path = tmp_path / f"a/good/{name}.png"
+        frames[0].save(path, "TIFF", save_all=True, append_images=frames[1:])
+    first, second = look(tmp_path, description).findings[:2]
+    assert "--image page=1, or --image page=views" in first.text and "--image" not in second.text
+
+
+def test_what_a_window_cuts_off_is_a_note(tmp_path: Path) -> None:
+    describe(tmp_path, sound(tmp_path))
+    given = Described(Described.Params(root=tmp_path)), "a", Store(tmp_path / "store")
+    checked = check_category(*given, decoding=Decoding(window=(0, 100)))
+    (found,) = (one for one in checked.findings if one.kind == "window")
+    assert not found.is_problem
+    assert "[0, 100]" in found.text and "at or above 100" in found.text
+    assert check_category(*given, decoding=Decoding(window=(0, 255))).findings == []

@@ -9,7 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import ClassVar, Literal, cast
 
-from segad_core.api import DataError, Sample, did_you_mean, is_file, is_folder, listed, subfolders
+from segad_core.api import (
+    DataError,
+    RecipeError,
+    Sample,
+    did_you_mean,
+    is_file,
+    is_folder,
+    listed,
+    subfolders,
+)
 from segad_plugins.datasets.beside import guess
 from segad_plugins.datasets.table_rows import Table
 
@@ -46,7 +55,7 @@ class Meaning:
         """The column of each piece of knowledge, in any case; empty where there is none.
 
         Raises:
-            DataError: one that is required or named is not there.
+            RecipeError: one that is required or named is not there.
         """
         known = {name.casefold(): name for name in reversed(table.columns)}
         found, problems = {}, []
@@ -61,7 +70,7 @@ class Meaning:
                 hint = f" - set {name}: '{likely[0]}'?" if likely else did_you_mean(wanted, table.columns)
                 problems.append(f"{table.path} has no column '{wanted}' for the {name}{hint}")
         if problems:
-            raise DataError(problems, f"Name the columns in the parameters. {table.look()}.")
+            raise RecipeError(problems, f"Name the columns in the parameters. {table.look()}.")
         return found
 
 
@@ -148,7 +157,8 @@ class _Reading:
         """Raises what was found in all rows.
 
         Raises:
-            DataError: something is wrong.
+            RecipeError: a label or a split has no meaning.
+            DataError: something else is wrong.
         """
         without = [f"'{sample.id}'" for sample in samples if sample.split is None]
         if 0 < len(without) < len(samples):
@@ -162,7 +172,8 @@ class _Reading:
             remedies = [_advice(name, counts) for name, counts in self.unknown.items()]
             remedies += [self._root_hint()] if self.lost else []
             remedies += ["Set root to a folder that holds all of them."] if self.outside else []
-            raise DataError(problems, " ".join([*remedies, f"{self.table.look()}."]))
+            kind = RecipeError if self.unknown else DataError
+            raise kind(problems, " ".join([*remedies, f"{self.table.look()}."]))
 
     def _known(self, name: str, words: Mapping[str, str], value: str) -> str | None:
         if (meant := words.get(value.casefold())) is None:

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from segad_core.base.checked import shown
 from segad_core.base.digest import bytes_digest
+from segad_core.base.files import is_file, is_folder
 from segad_core.base.json_file import parse_json
 from segad_core.base.leftovers import scratch_folder
 from segad_core.base.resources import guarded, is_resource, resource_error
@@ -50,6 +51,8 @@ class Container:
         self._scratch: Path | None = None
         self._open_folders = ExitStack()
         self._copies: dict[str, Path] = {}
+        if is_folder(path) and not is_file(path / MANIFEST):  # of images, whose names no bundle may have
+            raise _no_bundle(path)
         self._members = open_members(path)
         try:
             data, seal = self._head(MANIFEST), self._head(SEAL)
@@ -209,6 +212,8 @@ class Container:
         try:
             yield
         except (FileNotFoundError, KeyError) as error:
+            if name == MANIFEST:
+                raise _no_bundle(self.path) from error
             raise BundleError(f"{self.path}: has no file '{name}'", REMEDY) from error
         except (OSError, MemoryError, zipfile.BadZipFile, EOFError) as error:
             if is_resource(error):
@@ -270,3 +275,10 @@ class Member:
             BundleError: the file does not match the manifest.
         """
         self.container._verify(self.name, self.facts, target)
+
+
+def _no_bundle(path: Path) -> BundleError:
+    return BundleError(
+        f"{path}: is not a bundle, as it has no file '{MANIFEST}'",
+        "Give a folder or a zip that segad wrote; in commands, the bundle comes first.",
+    )

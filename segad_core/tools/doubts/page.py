@@ -14,7 +14,7 @@ from PIL import Image
 from segad_core.base.clopper_pearson import FEW
 from segad_core.base.csv_text import csv_text
 from segad_core.base.decoding import Decoding
-from segad_core.base.text import in_one_line
+from segad_core.base.text import in_one_line, many
 from segad_core.contracts.dataset import WORDS
 from segad_core.errors import ImageError
 from segad_core.images.pages import sample_at_full_size
@@ -106,7 +106,7 @@ def in_words(judged: Judged) -> str:
     """How many labels of a category are contradicted, and how many were not judged."""
     count, total = sum(one.contradicted for one in judged.doubts), len(judged.doubts)
     bad = sum(one.sample.label == 1 for one in judged.doubts)
-    text = f"{count} of {total} labels are contradicted"
+    text = f"{count} of {many(total, 'label')} {'is' if count == 1 else 'are'} contradicted"
     if min(bad, total - bad) < FEW:
         compared = f"{total - bad} good and {bad} bad image{'s' * (bad != 1)}"
         text += f" (only {compared} were compared: chance contradicts some)"

@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from segad_core.contracts import Sample
-from segad_core.errors import DataError, RecipeError
+from segad_core.errors import DataError, RecipeError, SegadError
 from segad_core.testing import DatasetSuite
 from segad_plugins.datasets.table import Table
 
@@ -95,8 +95,9 @@ def read(file: Path, **params: Any) -> list[Sample]:
     return list(dataset.samples(category))
 
 
-def refused(path: Path, **params: Any) -> str:
-    with pytest.raises(DataError) as caught:
+def refused(path: Path, error: type[SegadError] = DataError, **params: Any) -> str:
+    """What is said of a table; a word for a column or a value that it does not know is one of the recipe."""
+    with pytest.raises(error) as caught:
         read(path, **params)
     assert str(path) in str(caught.value)
     return str(caught.value)
@@ -188,12 +189,14 @@ def test_what_segad_writes_can_be_a_list(root: Path) -> None:
 
 
 def test_a_missing_column_is_refused_with_a_look(root: Path) -> None:
-    text = refused(written(root, "image,class\na/1.png,good\n"))
+    text = refused(written(root, "image,class\na/1.png,good\n"), RecipeError)
     assert "no column 'path'" in text
     assert "set path: 'image'" in text
     assert "set label: 'class'" in text
     assert "its first row is image='a/1.png', class='good'" in text
-    assert "no column 'lott'" in refused(written(root, "path,label,lot\na/1.png,good,1\n"), lot="lott")
+    assert "no column 'lott'" in refused(
+        written(root, "path,label,lot\na/1.png,good,1\n"), RecipeError, lot="lott"
+    )
 
 
 @pytest.mark.parametrize(
@@ -206,13 +209,13 @@ def test_a_missing_column_is_refused_with_a_look(root: Path) -> None:
     ],
 )
 def test_unknown_labels(root: Path, labels: tuple[str, str], facts: list[str]) -> None:
-    text = refused(written(root, f"path,label\na/1.png,{labels[0]}\na/2.png,{labels[1]}\n"))
+    text = refused(written(root, f"path,label\na/1.png,{labels[0]}\na/2.png,{labels[1]}\n"), RecipeError)
     assert all(fact in text for fact in facts), text
 
 
 def test_splits(root: Path) -> None:
     path = written(root, "path,label,split\na/1.png,good,train\na/2.png,good,val\n")
-    assert "train: [train, 'val']" in refused(path)
+    assert "train: [train, 'val']" in refused(path, RecipeError)
     assert [s.split for s in read(path, test=["test", "val"])] == ["train", "test"]
     path = written(root, "path,label,split\na/1.png,good,train\na/2.png,good,\n")
     assert "1 row has no split, though others have one ('a/2.png')" in refused(path)

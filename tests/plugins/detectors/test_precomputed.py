@@ -175,7 +175,7 @@ def test_maps_of_another_size_are_never_resampled(tmp_path: Path) -> None:
     for tell in (lambda: maps(one, sample("1.png"), size=(9, 6)), lambda: one.check((9, 6), {})):
         with pytest.raises(DataError) as caught:
             tell()
-        assert "good/1.npy: is 6 x 9 pixels (height x width), and the recipe resizes images to 9 x 6" in str(
+        assert "good/1.npy: is 9 x 6 pixels (width x height), and the recipe resizes images to 6 x 9" in str(
             caught.value
         )
         assert "Set image.size to [6, 9] in the recipe" in caught.value.remedy

@@ -123,7 +123,7 @@ def test_a_run_scores_each_image_by_its_maps_maximum(home: Path) -> None:
 
 def test_what_is_wrong_with_all_maps_is_told_before_anything_runs(home: Path) -> None:
     result = segad("check", recipe(home, image={"size": [56, 40]}), "--store", home / "store")
-    assert "is 40 x 56 pixels (height x width), and the recipe resizes images to 56 x 40" in said(result)
+    assert "is 56 x 40 pixels (width x height), and the recipe resizes images to 40 x 56" in said(result)
     assert result.exit_code == 1
 
 
