@@ -2,9 +2,8 @@
 
 - Contracts, one for each kind of plugin: `Dataset`, `Encoder`, `Detector`, `Classifier` (or
   `VectorClassifier`), `Segmenter` (or `LearningSegmenter`), `Feature` (or `ScalarFeature`, `FittedFeature`),
-  `FinalClassifier`,
-  `DefectGenerator`, `Executor`, `Observer` (with `hookimpl`); and their common bases `Component`, `Stateful`
-  and `Learner`.
+  `FinalClassifier`, `DefectGenerator`, `Executor`, `Hook` (with `hookimpl`, and `Observer`, which lists the
+  events); and their common bases `Component`, `Stateful` and `Learner`.
 - Parameters: `Parameters`, `InputFile`, `InputFolder`, `SegmentNames`, `DecidesNothing`.
 - Optional knowledge of plugins: `HasNotes`, `HasPlainFiles`, `KnowsImagesByName`, `Trains`, `HasDownload`,
   `ReadsOptionalLayers`, `HasEstimate`, `HasFinalEstimate`, `HasPublishedCategories`, `HasPublishedCounts`,
@@ -69,6 +68,7 @@ from segad_core.contracts import (
     HasPublishedCounts,
     HasSizeCheck,
     HasUnread,
+    Hook,
     ImageBatch,
     ImageSet,
     InputFile,
@@ -154,6 +154,7 @@ __all__ = [
     "HasPublishedCounts",
     "HasSizeCheck",
     "HasUnread",
+    "Hook",
     "ImageBatch",
     "ImageError",
     "ImageSet",

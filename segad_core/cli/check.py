@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from segad_core.base.text import in_one_line, many
-from segad_core.cli.common import DEBUG, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors
+from segad_core.cli.common import DEBUG, HOOK, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors
 from segad_core.cli.out import say, say_lines
 
 if TYPE_CHECKING:
@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 @click.command()
 @RECIPE
 @SET
+@HOOK
 @STORE
 @NO_PLUGINS
 @DEBUG
 @reports_errors
-def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool) -> int:
+def check(
+    recipe: str, overrides: tuple[str, ...], hooks: tuple[str, ...], store: Path, no_plugins: bool
+) -> int:
     """Check a recipe without running it.
 
     Reads all images once, reports unreadable images and leakage between training and test, and prints what a
@@ -37,9 +40,9 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
     from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
 
-    checked = load_recipe(recipe, Registry(third_parties=not no_plugins), overrides)
+    checked = load_recipe(recipe, Registry(third_parties=not no_plugins), overrides, hooks=hooks)
 
-    from segad_core.cli.progress import Progress
+    from segad_core.cli.progress import Progress, joined
     from segad_core.run.estimates import in_words, needs
     from segad_core.run.few_images import learnt_from, what_tests_tell, with_few_noted
     from segad_core.run.prepare import prepare
@@ -47,6 +50,7 @@ def check(recipe: str, overrides: tuple[str, ...], store: Path, no_plugins: bool
 
     opened = Store(store)
     with Progress() as progress:
+        joined(checked.hooks)  # for the warnings
         prepared = with_few_noted(checked, prepare(checked, opened, progress.preparing))
     stored = total = 0
     for plan in prepared.plans:

@@ -22,6 +22,13 @@ SET = click.option(
     metavar="A.B=VALUE",
     help="Override a value of the recipe, such as split.seeds=[0]. Repeatable.",
 )
+HOOK = click.option(
+    "--hook",
+    "hooks",
+    multiple=True,
+    metavar="NAME",
+    help="Tell an observer of the run, such as a tracker: a name, or {use: NAME, params: ...}. Repeatable.",
+)
 STORE = click.option(
     "--store",
     type=click.Path(file_okay=False, path_type=Path),

@@ -24,7 +24,6 @@ from segad_core.cli.common import (
 from segad_core.cli.out import say
 
 if TYPE_CHECKING:
-    from segad_core.plugins.registry import Registry
     from segad_core.recipe import Recipe
     from segad_core.run.prepare import Prepared
     from segad_core.store.store import Store
@@ -86,15 +85,14 @@ def doubts(
     from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
 
-    registry = Registry(third_parties=not no_plugins)
-    checked = load_recipe(recipe, registry, overrides, categories)
+    checked = load_recipe(recipe, Registry(third_parties=not no_plugins), overrides, categories)
 
     from segad_core.store.store import Store
     from segad_core.tools.doubts import doubts_csv, doubts_page, only_row
     from segad_core.tools.doubts.page import About, in_words
 
     judging = only_row(checked, row)
-    prepared, found = _judged(checked, judging, registry, Store(store), device)
+    prepared, found = _judged(checked, judging, Store(store), device)
     about = About(checked.name, judging.rows[0].name, most)
     _write(output, doubts_page(found, checked.skeleton.image.decoding(), about))
     _write(table, MARK * bom + doubts_csv(found))
@@ -121,16 +119,14 @@ def _table_beside(output: Path, force: bool) -> Path:
     return table
 
 
-def _judged(
-    recipe: Recipe, judging: Recipe, registry: Registry, store: Store, device: str
-) -> tuple[Prepared, list[Judged]]:
+def _judged(recipe: Recipe, judging: Recipe, store: Store, device: str) -> tuple[Prepared, list[Judged]]:
     """The images of a recipe, judged by the one row of another."""
     from segad_core.cli.progress import observing
     from segad_core.run.prepare import prepare
     from segad_core.run.schedule import report
     from segad_core.tools.doubts import judge
 
-    with observing(registry) as hook:
+    with observing() as hook:
         prepared = prepare(judging, store, partial(report, hook, ""), device, recipe.skeleton.parts)
         return prepared, judge(judging, prepared, store, device, hook)
 

@@ -9,6 +9,7 @@ import click
 from segad_core.cli.common import (
     DEBUG,
     DEVICE,
+    HOOK,
     NEW_BUNDLE,
     NO_PLUGINS,
     RECIPE,
@@ -30,6 +31,7 @@ from segad_core.cli.out import say
 )
 @NEW_BUNDLE
 @SET
+@HOOK
 @STORE
 @DEVICE
 @NO_PLUGINS
@@ -43,6 +45,7 @@ def fit(
     amount: str | None,
     out: Path,
     overrides: tuple[str, ...],
+    hooks: tuple[str, ...],
     store: Path,
     device: str,
     no_plugins: bool,
@@ -55,8 +58,7 @@ def fit(
     from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
 
-    registry = Registry(third_parties=not no_plugins)
-    checked = load_recipe(recipe, registry, overrides, [category])
+    checked = load_recipe(recipe, Registry(third_parties=not no_plugins), overrides, [category], hooks)
 
     from segad_core.bundle.format.container import Container
     from segad_core.bundle.format.operating_point import read_operating_point
@@ -66,7 +68,7 @@ def fit(
     from segad_core.operate.description import describe
     from segad_core.store.store import Store
 
-    with observing(registry) as hook:
+    with observing(checked.hooks) as hook:
         lost = make_bundle(checked, category, row, seed, amount, out, Store(store), device, hook)
     container = Container(out)
     try:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 
-from pluggy import HookRelay
+from pluggy import HookRelay, PluginManager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
 from segad_core.base.text import in_one_line, many
 from segad_core.cli.out import say_above_bars
-from segad_core.errors import PluginError
 from segad_core.plugins import hooks
-from segad_core.plugins.registry import HOOKS, Registry
+from segad_core.recipe.chosen_hook import ChosenHook
 
 
 class _Messages(logging.Handler):
@@ -140,15 +139,17 @@ class Progress:
 
 
 @contextmanager
-def observing(registry: Registry) -> Iterator[HookRelay]:
-    """The hooks of progress bars and of observer plugins; plugins that cannot be loaded are left out."""
-    observers = hooks.manager()
+def observing(chosen: Sequence[ChosenHook] = ()) -> Iterator[HookRelay]:
+    """The progress bars and the chosen hooks; those that cannot be used are left out, with a warning."""
     with Progress() as progress:
-        hooks.add(observers, progress, "of segad's progress bars")
-        for provider in registry.providers(HOOKS):
-            whose = f"'{provider.name}' of {provider.distribution} {provider.version}"
-            try:
-                hooks.add(observers, provider.load(), whose)
-            except PluginError as error:
-                hooks.report_failure(whose, error.__cause__ or error)
+        observers = joined(chosen)
+        hooks.add(observers, progress, "segad's progress bars")
         yield observers.hook
+
+
+def joined(chosen: Sequence[ChosenHook]) -> PluginManager:
+    """The chosen hooks; those that cannot be used are left out, with a warning."""
+    observers = hooks.manager()
+    for hook in chosen:
+        hook.join(observers)
+    return observers

@@ -10,6 +10,7 @@ from segad_core.cli.common import (
     BOM,
     DEBUG,
     DEVICE,
+    HOOK,
     NO_PLUGINS,
     RECIPE,
     RUNS,
@@ -24,6 +25,7 @@ from segad_core.cli.out import say, say_lines
 @click.command()
 @RECIPE
 @SET
+@HOOK
 @STORE
 @RUNS
 @BOM
@@ -32,7 +34,14 @@ from segad_core.cli.out import say, say_lines
 @DEBUG
 @reports_errors
 def run(
-    recipe: str, overrides: tuple[str, ...], store: Path, runs: Path, bom: bool, device: str, no_plugins: bool
+    recipe: str,
+    overrides: tuple[str, ...],
+    hooks: tuple[str, ...],
+    store: Path,
+    runs: Path,
+    bom: bool,
+    device: str,
+    no_plugins: bool,
 ) -> int:
     """Run RECIPE, a path or the name of a shipped recipe, and print its table.
 
@@ -41,14 +50,13 @@ def run(
     from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
 
-    registry = Registry(third_parties=not no_plugins)
-    checked = load_recipe(recipe, registry, overrides)
+    checked = load_recipe(recipe, Registry(third_parties=not no_plugins), overrides, hooks=hooks)
 
     from segad_core.cli.progress import observing
     from segad_core.run import engine
     from segad_core.store.store import Store
 
-    with observing(registry) as hook:
+    with observing(checked.hooks) as hook:
         result = engine.run(checked, Store(store), runs, device, hook, bom)
     say_lines(result.table)
     say(f"run folder: {result.folder}")

@@ -29,6 +29,7 @@ from segad_core.contracts.feature import (
 )
 from segad_core.contracts.final_classifier import FinalClassifier
 from segad_core.contracts.frame import Box, Fit, Frame
+from segad_core.contracts.hook import Hook
 from segad_core.contracts.images import Arrays, ImageBatch, ImageSet
 from segad_core.contracts.learner import Learner
 from segad_core.contracts.optional import (
@@ -90,6 +91,7 @@ __all__ = [
     "HasPublishedCounts",
     "HasSizeCheck",
     "HasUnread",
+    "Hook",
     "ImageBatch",
     "ImageSet",
     "InputFile",
@@ -138,5 +140,6 @@ KINDS: dict[str, type[Component]] = {
     "final_classifiers": FinalClassifier,
     "defects": DefectGenerator,
     "executors": Executor,
+    "hooks": Hook,
 }
 """Every kind of component: the part after `segad.` in its entry-point group, and its contract."""

@@ -42,11 +42,13 @@ from segad_core.run.cells import FitCell, FitTask, RowTask, StatisticsTask
 from segad_core.run.environment import environment
 from segad_core.run.few_images import with_few_noted
 from segad_core.run.fit import STATE
+from segad_core.run.folder import run_digest
 from segad_core.run.ignored import ignoring_of
 from segad_core.run.plan import CategoryPlan
 from segad_core.run.prepare import Prepared, prepare
 from segad_core.run.rows import read_final, segments_of
 from segad_core.run.schedule import report, run_tasks, work_left
+from segad_core.run.told import tell_start, telling_stop
 from segad_core.split.draw import Fold, Split
 from segad_core.split.file import splits_json
 from segad_core.store.store import Store
@@ -96,10 +98,9 @@ def make_bundle(
     pipeline_of(recipe, task, [], [])  # rows that cannot be bundled are rejected before training
     needed = _needed(plan, task)
     work = [work_left(one, store) for one in needed]
-    hook.run_started(
-        title=f"{row}, {category}", folder=out, tasks=len([w for w in work if w]), work=sum(work)
-    )
-    with held(out, "Wait until it has finished, or choose another place with -o."):
+    title, digest = f"{row}, {category}", run_digest(recipe, prepared)
+    tell_start(hook, recipe, prepared, title=title, folder=out, work=work, digest=digest, seeds=[fold.seed])
+    with telling_stop(hook, out), held(out, "Wait until it has finished, or choose another place with -o."):
         executor: Executor = recipe.executor.build(device=device)
         try:
             run_tasks(needed, work, executor, store, device, hook, lambda _: None)
@@ -107,7 +108,7 @@ def make_bundle(
             executor.close()
         told = partial(report, hook, task.name)
         write_bundle(out, *_gathered(recipe, prepared, task, rule, needed, store, device, told))
-    hook.run_finished(folder=out)
+    hook.run_finished(folder=out, table="", files=(out,))
     return prepared.lost()
 
 

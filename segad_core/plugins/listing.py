@@ -15,7 +15,6 @@ from segad_core.base.distribution_code import OWN
 from segad_core.contracts import KINDS
 from segad_core.errors import PluginError
 from segad_core.plugins.registry import (
-    HOOKS,
     Provider,
     Registry,
     contract_problems,
@@ -56,7 +55,7 @@ def listed(registry: Registry, kind: str | None = None) -> list[Listed]:
 
 
 def _hint(provider: Provider) -> str:
-    kinds = [*KINDS, HOOKS]
+    kinds = [*KINDS]
     meant = did_you_mean(provider.kind, kinds) or f"; known: {', '.join(kinds)}"
     return f"no entry-point group is called segad.{provider.kind}{meant}"
 

@@ -95,13 +95,13 @@ class Registry:
     def providers(self, kind: str | None = None) -> list[Provider]:
         """The installed plugins of one kind or of all, sorted by kind, name and distribution."""
         if self._providers is None:
-            self._providers = self._found([*KINDS, HOOKS])
+            self._providers = self._found([*KINDS])
         return [p for p in self._providers if kind in (None, p.kind)]
 
     def misnamed(self) -> list[Provider]:
         """What distributions provide in groups that look like segad's but are none: `segad.detector`."""
         groups = {name for name in entry_points().groups if name.startswith(_PREFIX)}
-        return self._found(sorted({name.removeprefix(_PREFIX) for name in groups} - {*KINDS, HOOKS}))
+        return self._found(sorted({name.removeprefix(_PREFIX) for name in groups} - {*KINDS}))
 
     def _found(self, kinds: Sequence[str]) -> list[Provider]:
         found = {
@@ -164,15 +164,24 @@ class Registry:
         Raises:
             PluginError: it cannot be imported, or breaks its contract.
         """
+        loaded = self.loaded(provider)
+        assert isinstance(loaded, type)  # as its contract is
+        return named(loaded, provider)
+
+    def loaded(self, provider: Provider) -> object:
+        """Imports what a plugin's entry point names, and checks it: a class, or, of a hook, any observer.
+
+        Raises:
+            PluginError: it cannot be imported, or breaks its contract.
+        """
         loaded = provider.load()
-        problems = contract_problems(provider, loaded)
-        if problems or not isinstance(loaded, type):
+        if problems := contract_problems(provider, loaded):
             raise PluginError(
                 f"{provider.kind}: the plugin '{provider.name}' of {provider.distribution} "
                 f"{provider.version} breaks its contract: {'; '.join(problems)}",
                 f"Report this to the authors of {provider.distribution}.",
             )
-        return named(loaded, provider)
+        return loaded
 
 
 def status_by_name(providers: Sequence[Provider]) -> dict[Provider, str]:
@@ -193,14 +202,15 @@ def status_by_name(providers: Sequence[Provider]) -> dict[Provider, str]:
 
 def contract_problems(provider: Provider, loaded: object) -> list[str]:
     """How an imported plugin breaks its contract, as far as that is visible without calling its methods."""
+    contract, problems = KINDS[provider.kind], list[str]()
     if provider.kind == HOOKS:
         from segad_core.plugins import hooks  # listing plugins must not import pluggy
 
-        return hooks.problems(loaded)
-    contract = KINDS[provider.kind]
+        problems += hooks.problems(loaded)
+        if not isinstance(loaded, type) or not issubclass(loaded, contract):
+            return problems  # an observer that was written before hooks had parameters
     if not isinstance(loaded, type) or not issubclass(loaded, contract):
         return [f"{provider.target} is not a subclass of segad_core.api.{contract.__name__}"]
-    problems = []
     if not _NAME.fullmatch(provider.name):
         problems.append(f"the name '{provider.name}' does not match [a-z][a-z0-9_]*")
     if missing := sorted(getattr(loaded, "__abstractmethods__", ())):

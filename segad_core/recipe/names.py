@@ -18,7 +18,7 @@ Problem = tuple[Place, str]
 
 _ALIAS = re.compile(r"[A-Za-z0-9_-]+")
 """Aliases of detectors are parts of feature names (`wires.patchcore.q995`), which are joined by dots."""
-_ONE_FOR_ALL = ("datasets", "encoders", "executors")
+_ONE_FOR_ALL = ("datasets", "encoders", "executors", "hooks")
 _REAL_BAD_IMAGES = "a classifier needs real bad images, but the bad images here are generated"
 
 

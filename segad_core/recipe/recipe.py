@@ -12,6 +12,7 @@ from segad_core.contracts import Dataset, LearningSegmenter, optional
 from segad_core.errors import RecipeError
 from segad_core.plugins.registry import suggest
 from segad_core.recipe.choice import Choice
+from segad_core.recipe.chosen_hook import ChosenHook
 from segad_core.recipe.document import Document, Place
 from segad_core.recipe.published import Published
 from segad_core.recipe.schema import Skeleton, uses_in
@@ -83,6 +84,7 @@ class Recipe:
     """A recipe whose plugins are imported and whose parameters are checked.
 
     Attributes:
+        hooks: observers of the run.
         named_segmenters: all that it names, whether or not a row reads them.
     """
 
@@ -100,6 +102,7 @@ class Recipe:
     means: dict[str, tuple[str, ...]] = field(default_factory=dict)
     published: Published | None = None
     named_segmenters: tuple[Choice, ...] = ()
+    hooks: tuple[ChosenHook, ...] = ()
 
     def open_dataset(self) -> tuple[Dataset, list[str]]:
         """The data set and the categories to work on; by default, all that were published.
@@ -176,7 +179,10 @@ class Recipe:
         return [choice for choice in self.segmenters() if issubclass(choice.component, LearningSegmenter)]
 
     def resolved(self) -> str:
-        """The recipe as YAML, with every default and version, and absolute paths."""
+        """The recipe as YAML, with every default and version, and absolute paths.
+
+        Without hooks, which decide nothing: it repeats the run where they are not installed, too.
+        """
         plain = self.skeleton.model_dump(mode="json", by_alias=True, exclude_none=True)
         plain["dataset"] = self.dataset.plain()
         plain["detectors"] = {name: choice.plain() for name, choice in self.detectors.items()}
@@ -192,6 +198,7 @@ class Recipe:
         plain["split"] = self._plain_split(plain["split"])
         for key in ("features", "image_features", "final"):
             plain.pop(key, None)  # each row has its own
+        del plain["hooks"]
         rows = {row.name: row.plain() for row in self.rows}
         plain["rows"] = [
             rows.get(row.name) or {"name": row.name, "mean_of": list(self.means[row.name])}

@@ -11,8 +11,9 @@ from segad_core.base.files import is_file, is_folder
 from segad_core.contracts import Component, Learner, LearningSegmenter, Parameters, optional
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import PluginError, RecipeError, SegadError
-from segad_core.plugins.registry import Registry, suggest
+from segad_core.plugins.registry import HOOKS, Registry, suggest
 from segad_core.recipe.choice import Choice, paths_in
+from segad_core.recipe.chosen_hook import ChosenHook, add_hooks, component_of
 from segad_core.recipe.classifiers import with_classifier_defaults
 from segad_core.recipe.document import Document, Place, dotted, read_document
 from segad_core.recipe.find import locate
@@ -27,7 +28,11 @@ from segad_core.recipe.validation import check
 
 
 def load_recipe(
-    recipe: str, registry: Registry, overrides: Sequence[str] = (), categories: Sequence[str] = ()
+    recipe: str,
+    registry: Registry,
+    overrides: Sequence[str] = (),
+    categories: Sequence[str] = (),
+    hooks: Sequence[str] = (),
 ) -> Recipe:
     """Reads and checks a recipe in two phases: its schema and all names, then the plugins' parameters.
 
@@ -38,6 +43,7 @@ def load_recipe(
         registry: the installed plugins.
         overrides: `--set` words.
         categories: `--category` words, instead of the recipe's categories; empty for these.
+        hooks: `--hook` words, beside the recipe's hooks.
 
     Raises:
         RecipeError: with every problem of the phase that failed.
@@ -47,6 +53,7 @@ def load_recipe(
     if categories:
         document.data["categories"] = list(categories)
         document.overrides["categories",] = " ".join(f"--category {one}" for one in categories)
+    add_hooks(document, hooks)
     skeleton = check(Skeleton, document.data, document)
     if isinstance(skeleton, list):
         raise RecipeError(skeleton)
@@ -77,7 +84,11 @@ class _Resolver:
             RecipeError: with every problem.
         """
         skeleton, one = self.skeleton, self._one
-        for kind, place, use in uses_in(skeleton):
+        used = uses_in(skeleton)
+        hooks = [self._hook(place, use) for kind, place, use in used if kind == HOOKS]
+        for kind, place, use in used:
+            if kind == HOOKS:
+                continue
             self.choices[(kind, place)] = self._choice(kind, place, use)
         self._stop_if_problems()
         detectors = {alias: one("detectors", ("detectors", alias)) for alias in skeleton.detectors}
@@ -108,6 +119,7 @@ class _Resolver:
             means={row.name: tuple(row.mean_of) for row in skeleton.rows if row.mean_of},
             published=self._published(),
             named_segmenters=tuple(c for (kind, _), c in self.choices.items() if c and kind == "segmenters"),
+            hooks=tuple(hook for n, hook in enumerate(hooks) if hook and hook not in hooks[:n]),
         )
         self._stop_if_problems()
         return result
@@ -221,6 +233,16 @@ class _Resolver:
         elif params is None:
             return None
         return Choice(provider, component, params, {c: p for c, p in per_category.items() if p is not None})
+
+    def _hook(self, place: Place, use: Use) -> ChosenHook | None:
+        """A hook; that it is broken is no problem of the recipe."""
+        provider = self.registry.find(HOOKS, use.use)
+        try:
+            loaded = self.registry.loaded(provider)
+        except PluginError as error:
+            return ChosenHook(provider, broken=error.what)
+        params = self._params(component_of(loaded), use.params, (*place, "params"))
+        return None if params is None else ChosenHook(provider, loaded, params)
 
     def _params(self, component: type[Component], data: dict[str, Any], place: Place) -> Parameters | None:
         checked = check(component.Params, data, self.document, place, base=self.base)

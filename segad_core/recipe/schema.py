@@ -19,6 +19,7 @@ from segad_core.base.decoding import WHITE, Bayer, Decoding, PageChoice, Value
 from segad_core.contracts import Tiling
 from segad_core.contracts.frame import LONGEST_SIDE, Fit
 from segad_core.contracts.tiles import MOST_TILES
+from segad_core.plugins.registry import HOOKS
 from segad_core.recipe.document import Place
 from segad_core.recipe.parts_spec import PartsSpec
 from segad_core.recipe.split_spec import BadSpec, ClassifierSplit, SplitSpec
@@ -183,6 +184,7 @@ class Skeleton(Strict):
         parts: how several images of a part make one verdict; None to judge each image.
         ignore: a mask of what is never inspected, white on black: for all categories, or by category.
         regions: what bundles learn about regions of defects; None for nothing.
+        hooks: observers of the run, which decide no result.
         compare_with: published figures to compare with: a shipped name such as `paper/vad_highshot`, or a
             file.
     """
@@ -205,6 +207,7 @@ class Skeleton(Strict):
     image_features: list[Use] = []
     final: Use | None = None
     executor: Use = Use(use="serial")
+    hooks: list[Use] = []
     compare_with: str | None = None
     rows: Annotated[list[RowSpec], Field(min_length=1)]
 
@@ -236,6 +239,7 @@ def uses_in(skeleton: Skeleton) -> list[tuple[str, Place, Use]]:
         ("encoders", ("encoder",), skeleton.encoder),
         ("executors", ("executor",), skeleton.executor),
     ]
+    uses += [(HOOKS, ("hooks", n), use) for n, use in enumerate(skeleton.hooks)]
     uses += [("detectors", ("detectors", alias), use) for alias, use in skeleton.detectors.items()]
     uses += [("classifiers", ("classifiers", alias), use) for alias, use in skeleton.classifiers.items()]
     uses += _generators(("split", "final", "bad"), skeleton.split.final.bad)

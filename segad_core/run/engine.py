@@ -22,6 +22,7 @@ from segad_core.run.ledger import Ledger, segmented_images
 from segad_core.run.log import RunLog
 from segad_core.run.prepare import Prepared, prepare
 from segad_core.run.schedule import report, run_tasks, work_left
+from segad_core.run.told import tell_start, telling_stop
 from segad_core.run.versions import version_notes
 from segad_core.store.store import Store
 
@@ -65,21 +66,24 @@ def _run(
     ledger = Ledger(recipe, prepared, store, folder, hook)
     work = [work_left(task, store) for task in tasks]
     title = recipe.skeleton.title or recipe.name
-    hook.run_started(title=title, folder=folder.path, tasks=len([w for w in work if w]), work=sum(work))
-    executor: Executor = recipe.executor.build(device=device)
-    try:
-        run_tasks(tasks, work, executor, store, device, hook, ledger.enter)
-    except BaseException:
-        with suppress(SegadError):  # save what is finished, and report the first error
-            ledger.write()
-        raise
-    finally:
-        executor.close()
-    figures = ledger.write()
-    prepared = replace(prepared, notes=(*prepared.notes, *ledger.notes()))
-    prepared = _with_version_notes(prepared, store, tasks)
-    table = folder.finish(recipe, figures, prepared, segmented_images(tasks, store))
-    hook.run_finished(folder=folder.path)
+    seeds = [row.seed for plan in prepared.plans for row in plan.rows()]
+    digest = folder.path.name
+    tell_start(hook, recipe, prepared, title=title, folder=folder.path, work=work, digest=digest, seeds=seeds)
+    with telling_stop(hook, folder.path):
+        executor: Executor = recipe.executor.build(device=device)
+        try:
+            run_tasks(tasks, work, executor, store, device, hook, ledger.enter)
+        except BaseException:
+            with suppress(SegadError):  # save what is finished, and report the first error
+                ledger.write()
+            raise
+        finally:
+            executor.close()
+        figures = ledger.write()
+        prepared = replace(prepared, notes=(*prepared.notes, *ledger.notes()))
+        prepared = _with_version_notes(prepared, store, tasks)
+        table = folder.finish(recipe, figures, prepared, segmented_images(tasks, store))
+    hook.run_finished(folder=folder.path, table=table, files=folder.files())
     return Result(folder.path, table, figures, prepared.lost())
 
 

@@ -106,6 +106,7 @@ class RunFolder:
         self._lock = held(path, "Wait until it ends, or name another folder with --runs.")
         self._finished_before = False
         self._held: dict[str, str] = {}
+        self._written: set[Path] = set()
 
     def __enter__(self) -> RunFolder:
         self._lock.__enter__()
@@ -185,6 +186,10 @@ class RunFolder:
         self._put(_TABLE, text)
         return text
 
+    def files(self) -> tuple[Path, ...]:
+        """The files that this run has written, except its log."""
+        return tuple(sorted(self._written))
+
     def _replace(self) -> None:
         """Puts the results that were held in place of the earlier ones, which are kept if they differ."""
         try:
@@ -232,6 +237,7 @@ class RunFolder:
             write_atomic(self.path / name, self._mark + text if name.endswith(".csv") else text)
         except OSError as error:
             raise _failure(self.path, error) from error
+        self._written.add(self.path / name)
 
 
 def _link(link: Path, target: str) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 import pluggy
@@ -80,6 +81,7 @@ class Ledger:
             row=task.row.name,
             auroc=auroc,
             fpr95=fpr95,
+            figures=_numbers(figures),
         )
         if (started := time.monotonic()) >= self._next_write:
             self.write()
@@ -117,6 +119,12 @@ class Ledger:
             )
             for i, score in zip(task.scored_ids, scores, strict=True)
         ]
+
+
+def _numbers(figures: Figures) -> Mapping[str, float]:
+    """The figures that a row has, by their columns in `results.csv`; read-only."""
+    columns = {name: value for name, value in vars(figures).items() if name != "seed"}
+    return MappingProxyType({n: v for n, v in columns.items() if isinstance(v, int | float)})
 
 
 def _place(task: RowTask) -> tuple[str, Fold, str]:

@@ -22,8 +22,10 @@ from segad_core.testing.encoder import EncoderSuite
 from segad_core.testing.executor import ExecutorSuite
 from segad_core.testing.feature import FeatureSuite
 from segad_core.testing.final_classifier import FinalClassifierSuite
+from segad_core.testing.hook import HookSuite
 from segad_core.testing.images import ArrayImageSet, bad_images, good_images, image_batch
 from segad_core.testing.learning_segmenter import LearningSegmenterSuite
+from segad_core.testing.run_events import tell_run
 from segad_core.testing.segmenter import SegmenterSuite
 from segad_core.testing.tiny_encoder import TinyEncoder
 from segad_core.testing.violations import violations
@@ -39,11 +41,13 @@ __all__ = [
     "ExecutorSuite",
     "FeatureSuite",
     "FinalClassifierSuite",
+    "HookSuite",
     "LearningSegmenterSuite",
     "SegmenterSuite",
     "TinyEncoder",
     "bad_images",
     "good_images",
     "image_batch",
+    "tell_run",
     "violations",
 ]

@@ -150,6 +150,7 @@ def recipe(place: Path, **changes: object) -> Path:
         "image": {"size": [48, 48]},
         "split": {"seeds": [0], "test": {"good": 3, "bad": 3}, "detectors": {"good": 3}},
         "detectors": {"evil": {"use": "evil"}},
+        "hooks": ["evilhook"],
         "segmenter": "whole_image",
         "features": ["mean"],
         "final": "table",

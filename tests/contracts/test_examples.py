@@ -28,6 +28,7 @@ SUITES: dict[str, type[testing.ComponentSuite]] = {
     "final_classifiers": testing.FinalClassifierSuite,
     "defects": testing.DefectGeneratorSuite,
     "executors": testing.ExecutorSuite,
+    "hooks": testing.HookSuite,
 }
 
 EXAMPLES = [path.stem for path in sorted(FOLDER.glob("*.py")) if path.stem not in WITHOUT]

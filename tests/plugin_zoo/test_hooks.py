@@ -1,7 +1,6 @@
 """Hooks of third parties: told what a run does, and unable to change what comes of it."""
 
 import json
-import shutil
 import textwrap
 
 import pytest
@@ -61,11 +60,45 @@ NOTES_PLUGIN = ("notes", "[segad.hooks]\nnotes = notes_module:Notes\n", "notes_m
 CLUMSY_PLUGIN = ("clumsy-one", "[segad.hooks]\nclumsy = clumsy_module:Clumsy\n", "clumsy_module")
 FAILURES = {
     "raises when told": CLUMSY,
+    "ends the process when told": CLUMSY.replace("raise RuntimeError", "raise SystemExit"),
     "cannot be imported": "import a_library_that_is_not_there\n",
     "cannot be made": "class Clumsy:\n    def __init__(self): raise OSError('no tracker answers')\n",
     "wants what there is not": CLUMSY.replace("def row_finished(self)", "def row_finished(self, colour)"),
     "implements what there is not": CLUMSY.replace("def row_finished", "def row_painted"),
+    "wraps others": CLUMSY.replace("@hookimpl", "@hookimpl(wrapper=True)"),
+    "is async": CLUMSY.replace("    def ", "    async def "),
+    "implements nothing": CLUMSY.replace("    @hookimpl", ""),
 }
+WRONG = list(FAILURES)[4:]
+"""Those that can be seen without telling it anything."""
+COUNTS = '''
+from pathlib import Path
+from typing import Literal
+from pydantic import Field
+from segad_core.api import Hook, Parameters, hookimpl
+
+
+class Counts(Hook):
+    """Counts rows."""
+
+    class Params(Parameters):
+        """Where to write, and how."""
+
+        folder: Path = Path("counts")
+        most: int = Field(9, ge=1)
+
+    rows = 0
+
+    @hookimpl
+    def row_finished(self):
+        self.rows += 1
+
+    @hookimpl
+    def run_finished(self):
+        self.params.folder.mkdir()
+        (self.params.folder / "rows").write_text(str(min(self.rows, self.params.most)))
+'''
+COUNTS_PLUGIN = ("counts-hook", "[segad.hooks]\ncounts = counts_module:Counts\n", "counts_module", COUNTS)
 
 
 def test_the_example_in_the_docstring_is_an_observer(capsys):
@@ -84,17 +117,22 @@ def watched(houses):
     house = houses("watched")
     house.plugin(*house.TINY)
     house.pictures()
-    house.recipe({"a": "tiny", "b": "tiny"}, more="title: Two rows\n")
+    house.recipe({"a": "tiny", "b": "tiny"}, more="title: Two rows\nhooks: [notes]\n")
     house.plugin(*NOTES_PLUGIN)
+    house.plugin(*COUNTS_PLUGIN)
     house.listed = house.segad("list-plugins", "--json", "--kind", "hooks")
     house.traces_after_listing = house.traces
     house.answer = house.segad("run", "recipe.yaml")
     return house
 
 
-def written(house, runs="runs"):
-    folder = house.home / runs / "recipe" / "latest"
-    return [(folder / name).read_bytes() for name in ("results.csv", "scores.csv")]
+def files(house, runs="runs", recipe="recipe"):
+    """What a run wrote, but for its log, by name."""
+    folder = house.home / runs / recipe / "latest"
+    found = {
+        path.name: path.read_bytes() for path in folder.iterdir() if path.suffix not in (".log", ".lock")
+    }
+    return {name: data for name, data in found.items() if not name.startswith(".")}
 
 
 def notes(house):
@@ -130,11 +168,68 @@ def test_a_hook_sees_the_figures_that_are_written(watched):
         assert row["fpr95"] == float(written["fpr95"])
 
 
-def test_a_hook_changes_no_result(watched):
-    shutil.rmtree(next((watched.home / "path").glob("notes-*.dist-info")))
-    answer = watched.segad("run", "recipe.yaml", "--runs", "unwatched", "--store", "fresh")
+def test_a_hook_changes_no_file_of_the_run(watched):
+    """Neither one that the recipe names nor one of the command line; the resolved recipe has none."""
+    told = (watched.home / "notes.jsonl").read_text()
+    answer = watched.segad(
+        "run", "recipe.yaml", "--set", "hooks=[]", "--runs", "unwatched", "--store", "fresh"
+    )
     assert answer.code == 0, answer.err
-    assert written(watched, "unwatched") == written(watched)
+    assert (watched.home / "notes.jsonl").read_text() == told
+    assert files(watched, "unwatched") == files(watched)
+    answer = watched.segad("run", "recipe.yaml", "--hook", "counts", "--runs", "more", "--store", "fresh")
+    assert answer.code == 0, answer.err
+    assert files(watched, "more") == files(watched)
+    assert (watched.home / "counts" / "rows").read_text() == "2"
+    assert b"hooks" not in files(watched)["recipe.resolved.yaml"]
+    assert b"notes" not in files(watched)["environment.json"]
+
+
+def test_an_installed_hook_that_nobody_chose_is_not_imported(house):
+    house.plugin(*house.TINY)
+    house.pictures()
+    house.plugin(*NOTES_PLUGIN)
+    recipe = house.recipe({"a": "tiny"})
+    for command in ("check", "run"):
+        answer = house.segad(command, recipe)
+        assert answer.code == 0, answer.err
+    assert house.traces == {"tiny_module"}
+    assert not (house.home / "notes.jsonl").exists()
+
+
+def test_parameters_of_hooks_are_checked_with_the_rest_of_the_recipe(house):
+    house.plugin(*house.TINY)
+    house.pictures()
+    house.plugin(*COUNTS_PLUGIN)
+    house.plugin(*NOTES_PLUGIN)
+    recipe = house.recipe(
+        {"a": "tiny"}, more="hooks: [{use: counts, params: {most: 0}}, {use: notes, params: {loud: true}}]\n"
+    )
+    answer = house.segad("check", recipe, "--hook", "{use: counts, params: {folder: here, most: x}}")
+    assert answer.code == 2
+    assert "recipe.yaml:" in answer.err and "hooks[0].params.most" in answer.err and "(got 0)" in answer.err
+    assert "unknown key 'loud'" in answer.err
+    (line,) = [line for line in answer.err.splitlines() if "--hook {use: counts" in line]
+    assert "(got 'x')" in line
+
+
+def test_a_hook_that_is_not_installed_is_named_with_a_near_name(house):
+    house.plugin(*house.TINY)
+    house.pictures()
+    house.plugin(*COUNTS_PLUGIN)
+    answer = house.segad("run", house.recipe({"a": "tiny"}), "--hook", "count")
+    assert answer.code == 2
+    assert "--hook count" in answer.err and "'counts'" in answer.err
+
+
+def test_parameters_come_from_the_command_line(house):
+    house.plugin(*house.TINY)
+    house.pictures()
+    house.plugin(*COUNTS_PLUGIN)
+    recipe = house.recipe({"a": "tiny", "b": "tiny"}, more="hooks: [counts-hook:counts]\n")
+    answer = house.segad("run", recipe, "--hook", "{use: counts, params: {folder: other, most: 1}}")
+    assert answer.code == 0, answer.err
+    assert [(house.home / name / "rows").read_text() for name in ("counts", "other")] == ["2", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -144,28 +239,35 @@ def unwatched(houses):
     house.plugin(*house.TINY)
     house.pictures()
     assert house.segad("run", house.recipe({"a": "tiny"})).code == 0
-    return written(house)
+    return results(house)
+
+
+def results(house):
+    """What a run wrote that does not name its folders."""
+    return {name: data for name, data in files(house).items() if name != "recipe.resolved.yaml"}
 
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_hook_that_fails_stops_nothing(house, unwatched, failure):
     house.plugin(*house.TINY)
     house.pictures()
-    recipe = house.recipe({"a": "tiny"})
+    recipe = house.recipe({"a": "tiny"}, more="hooks: [clumsy, notes]\n")
     house.plugin(*CLUMSY_PLUGIN, FAILURES[failure])
     house.plugin(*NOTES_PLUGIN)
+    checked = house.segad("check", recipe)
+    assert checked.code == 0, checked.err
     answer = house.segad("run", recipe)
     assert answer.code == 0, answer.err
-    assert written(house) == unwatched
+    assert results(house) == unwatched
     assert [what for what, _ in notes(house)] == ["run_started", "row_finished", "run_finished"]
 
-    # said once, with whose it is and why
-    assert answer.err.count("clumsy-one 1.2") == 1
-    assert "Error: " in answer.err
-    assert "Traceback" not in answer.err
+    # said once, with whose it is and why; by check too, if it need not be told anything to see it
+    assert answer.err.count("hook 'clumsy' (clumsy-one 1.2)") == 1
+    assert checked.err.count("hook 'clumsy' (clumsy-one 1.2)") == ("when told" not in failure)
+    assert "Traceback" not in answer.err + checked.err
 
 
-@pytest.mark.parametrize("failure", list(FAILURES)[3:])
+@pytest.mark.parametrize("failure", WRONG)
 def test_a_check_names_a_hook_that_cannot_work(house, failure):
     house.plugin(*CLUMSY_PLUGIN, FAILURES[failure])
     checked = house.segad("list-plugins", "--check", "--json", "--kind", "hooks")
@@ -173,10 +275,22 @@ def test_a_check_names_a_hook_that_cannot_work(house, failure):
     assert checked.plugins()["hooks", "clumsy-one:clumsy"]["status"] == "broken"
 
 
+def test_a_check_says_what_hooks_of_the_contract_lack(house):
+    unmarked = COUNTS.replace("    @hookimpl\n    def row", "    def row").replace(
+        "Params(Parameters)", "Params"
+    )
+    house.plugin(*COUNTS_PLUGIN[:3], unmarked.replace("9, ge=1", "9"))
+    checked = house.segad("list-plugins", "--check", "--json", "--kind", "hooks")
+    about = checked.plugins()["hooks", "counts-hook:counts"]["about"]
+    assert "row_finished" in about and "@hookimpl" in about and "Params" in about
+
+
 def test_no_plugins_leaves_hooks_out(house):
     house.plugin(*NOTES_PLUGIN)
     house.pictures()
-    recipe = house.recipe({"one": "nothing"})
-    assert house.segad("run", recipe, "--no-plugins").code == 2
+    recipe = house.recipe({"one": "nothing"}, more="hooks: [notes]\n")
+    answer = house.segad("run", recipe, "--no-plugins")
+    assert answer.code == 2
+    assert "hooks[0].use" in answer.err
     assert not house.segad("list-plugins", "--no-plugins", "--json", "--kind", "hooks").plugins()
     assert not house.traces

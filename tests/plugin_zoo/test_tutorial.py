@@ -1,58 +1,18 @@
 """The tutorial works as written: its files are created, its commands run, and their output is compared."""
 
-import re
 from pathlib import Path
 
 import pytest
+from followed_pages import follow, steps
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "how-to" / "write_a_detector.md"
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def steps(text):
-    """The tutorial's files and commands, in order.
-
-    A block of code is the content of the file that was named last; it is appended to the file if the
-    paragraph before it begins with "Append". In a console block, lines that begin with `$` are commands, each
-    followed by its output.
-    """
-    for block in _BLOCK.finditer(text):
-        language, content = block.groups()
-        before = text[: block.start()]
-        if language == "console":
-            for part in content.removeprefix("$ ").split("\n$ "):
-                command, *output = part.splitlines()
-                yield "command", command, output
-        else:
-            kind = "more" if before.rstrip().rpartition("\n")[2].startswith("Append") else "file"
-            yield kind, re.findall(r"`([\w/]+\.\w+)`", before)[-1], content
-
-
-def words(line):
-    return " ".join(line.split())
 
 
 @pytest.mark.slow
 def test_the_tutorial_works(environments):
     house = environments("tutorial")
     house.pictures(good=20, bad=10, size=64)
-    done = []
-    for kind, what, content in steps(TUTORIAL.read_text()):
-        if kind != "command":
-            path = house.home / what
-            path.parent.mkdir(exist_ok=True)
-            path.write_text((path.read_text() if kind == "more" else "") + content)
-        elif what == "pip install -e .":
-            house.pip("install", "--no-build-isolation", "--no-index", "--no-deps", "-e", house.home)
-        else:
-            program, *arguments = what.split()
-            module = {"segad": "segad_core.cli", "pytest": "pytest"}[program]
-            answer = house.run("-m", module, *arguments)
-            fails = any(line.startswith("error:") for line in content)
-            assert answer.code == (2 if fails else 0), f"{what}\n{answer.out}{answer.err}"
-            shown = {words(line) for line in (answer.out + answer.err).splitlines()}
-            assert {words(line) for line in content} <= shown, f"{what}\n{answer.out}{answer.err}"
-        done.append(what)
+    done = follow(TUTORIAL, house)
     assert done == [
         "segad_median/image.py",
         "pyproject.toml",

@@ -16,6 +16,7 @@ from segad_core.run.cells import RowTask, Task
 from segad_core.run.plan import CategoryPlan
 from segad_core.run.prepare import Prepared
 from segad_core.run.schedule import run_tasks, work_left
+from segad_core.run.told import tell_start, telling_stop
 from segad_core.store.store import Store
 from segad_core.tools.doubts.unseen import unseen_scores
 
@@ -84,15 +85,23 @@ def judge(
     """
     tasks: list[Task] = [t for plan in prepared.plans for t in plan.tasks if not isinstance(t, RowTask)]
     work = [work_left(task, store) for task in tasks]
-    hook.run_started(
-        title=f"{recipe.name}: doubts", folder=store.root, tasks=len([w for w in work if w]), work=sum(work)
+    tell_start(
+        hook,
+        recipe,
+        prepared,
+        title=f"{recipe.name}: doubts",
+        folder=store.root,
+        work=work,
+        digest="",
+        seeds=[row.seed for plan in prepared.plans for row in plan.rows()],
     )
-    executor: Executor = recipe.executor.build(device=device)
-    try:
-        run_tasks(tasks, work, executor, store, device, hook, lambda _: None)
-    finally:
-        executor.close()
-    hook.run_finished(folder=store.root)
+    with telling_stop(hook, store.root):
+        executor: Executor = recipe.executor.build(device=device)
+        try:
+            run_tasks(tasks, work, executor, store, device, hook, lambda _: None)
+        finally:
+            executor.close()
+    hook.run_finished(folder=store.root, table="", files=())
     return [_judged(plan, prepared, store, device) for plan in prepared.plans]
 
 
