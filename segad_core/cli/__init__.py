@@ -20,6 +20,7 @@ from segad_core.cli.maps import maps
 from segad_core.cli.mask import mask
 from segad_core.cli.operate import operate
 from segad_core.cli.out import OneWayOut
+from segad_core.cli.plugin import plugin
 from segad_core.cli.predict import predict
 from segad_core.cli.run import run
 
@@ -49,5 +50,19 @@ def main() -> None:
     """
 
 
-for _command in (run, check, list_plugins, datasets, mask, maps, fit, operate, predict, learn, bundle, clean):
+for _command in (
+    run,
+    check,
+    list_plugins,
+    plugin,
+    datasets,
+    mask,
+    maps,
+    fit,
+    operate,
+    predict,
+    learn,
+    bundle,
+    clean,
+):
     main.add_command(_command)

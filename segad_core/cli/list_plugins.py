@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from segad_core.cli.common import DEBUG, JSON, NO_PLUGINS, reports_errors
+from segad_core.cli.kinds import KINDS
 from segad_core.cli.out import say, say_json
 
 if TYPE_CHECKING:
@@ -15,22 +16,9 @@ if TYPE_CHECKING:
 
 _UNUSABLE = ("broken", "incompatible", "unknown kind")
 
-_KINDS = (
-    "datasets",
-    "encoders",
-    "detectors",
-    "classifiers",
-    "segmenters",
-    "features",
-    "final_classifiers",
-    "defects",
-    "executors",
-    "hooks",
-)
-
 
 @click.command("list-plugins")
-@click.option("--kind", type=click.Choice(_KINDS), help="List only plugins of this kind.")
+@click.option("--kind", type=click.Choice(KINDS), help="List only plugins of this kind.")
 @JSON
 @click.option("--check", is_flag=True, help="Import each plugin, and see whether its class is complete.")
 @NO_PLUGINS

@@ -29,7 +29,7 @@ class _Words(Document):
 
 
 def checked_params(
-    model: type[Parameters], root: str | None, words: Sequence[str], source: str
+    model: type[Parameters], root: str | None, words: Sequence[str], source: str, option: str = "--param"
 ) -> Parameters:
     """The parameters given by `--root DIR` and `--param NAME=VALUE`.
 
@@ -38,14 +38,15 @@ def checked_params(
         root: the folder, if given.
         words: of the form NAME=VALUE; a value is YAML, as in a recipe.
         source: the plugin, for messages.
+        option: what the words follow.
 
     Raises:
         UsageError: with every unknown, missing or wrong parameter.
     """
     given = _Words(source, {})
     for word in words:
-        name, value = _parsed(word)
-        _give(given, name, value, f"--param {word}")
+        name, value = _parsed(word, option)
+        _give(given, name, value, f"{option} {word}")
     if root is not None and "root" not in model.model_fields:
         raise UsageError(
             f"--root {root}: {source} has no parameter 'root'",
@@ -56,8 +57,9 @@ def checked_params(
     params = check(model, given.data, given)
     if isinstance(params, list):
         lacking = [n for n, f in model.model_fields.items() if f.is_required() and n not in given.data]
+        folder = "--root DIR" if option == "--param" else f"{option} root=DIR"
         remedies = [
-            "Give the data set's folder with --root DIR." if name == "root" else f"Add --param {name}=VALUE."
+            f"Give the data set's folder with {folder}." if name == "root" else f"Add {option} {name}=VALUE."
             for name in lacking
         ]
         raise UsageError(params, " ".join(remedies))
@@ -103,6 +105,8 @@ def _give(given: _Words, name: str, value: Any, word: str) -> None:
 def _parsed(word: str, option: str = "--param") -> tuple[str, Any]:
     name, equals, text = word.partition("=")
     if not equals or not name:
-        example = "--param good=ok" if option == "--param" else "--image white=4095"
-        raise UsageError(f"{option} {word}: must be of the form name=value", f"For example: {example}")
+        example = "white=4095" if option == "--image" else "good=ok"
+        raise UsageError(
+            f"{option} {word}: must be of the form name=value", f"For example: {option} {example}"
+        )
     return name, read_value(text, f"{option} {word}")

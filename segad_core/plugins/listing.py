@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from typing import Any
+from functools import partial
 
 from segad_core.base.distribution_code import OWN
 from segad_core.contracts import KINDS
 from segad_core.errors import PluginError
+from segad_core.plugins.processes import ProcessEnded, in_process
 from segad_core.plugins.registry import (
     Provider,
     Registry,
@@ -69,7 +66,11 @@ def _loaded(plugin: Listed) -> Listed:
     if plugin.provider.distribution == OWN:
         status, about, seconds = _import(plugin.provider)
     else:
-        status, about, seconds = in_process(_import, plugin.provider, LIMIT)
+        start = time.perf_counter()
+        try:
+            status, about, seconds = in_process(partial(_import, plugin.provider), LIMIT)
+        except ProcessEnded as error:
+            status, about, seconds = "broken", str(error), time.perf_counter() - start
     if status == "loads" and plugin.provider.distribution != OWN and seconds > _SLOW:
         about = f"{about} (importing it takes {seconds:.1f} s)"
     kept = plugin.status if status == "loads" and plugin.status != "found" else status
@@ -91,49 +92,3 @@ def _import(provider: Provider) -> Outcome:
     if problems := contract_problems(provider, found):
         return "broken", "; ".join(problems), seconds
     return "loads", (found.__doc__ or "").strip().partition("\n")[0], seconds
-
-
-def in_process(call: Callable[[Provider], Outcome], provider: Provider, limit: float) -> Outcome:
-    """Calls something with a plugin in a process of its own, which may end or hang there.
-
-    Args:
-        call: the outcome is what it returns.
-        provider: the plugin.
-        limit: in seconds.
-    """
-    can_fork = "fork" in multiprocessing.get_all_start_methods()  # then libraries are imported once
-    context: Any = multiprocessing.get_context("fork" if can_fork else None)
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_report, args=(call, provider, sender), daemon=True)
-    start = time.perf_counter()
-    process.start()
-    sender.close()
-    try:
-        if receiver.poll(limit):
-            found: Outcome = receiver.recv()
-            return found
-        return "broken", f"does not end within {limit:.0f} s", limit
-    except EOFError:
-        process.join(limit)
-        how = _ended(process.exitcode)
-        return "broken", f"ends the process {how}", time.perf_counter() - start
-    finally:
-        process.kill()
-        process.join()
-        receiver.close()
-
-
-def _ended(code: int | None) -> str:
-    return f"by signal {-code}" if code is not None and code < 0 else f"with exit code {code}"
-
-
-def _report(call: Callable[[Provider], Outcome], provider: Provider, sender: Connection) -> None:
-    """In the other process: what is printed goes nowhere."""
-    sink = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os.dup2(sink, 1)
-    os.dup2(sink, 2)
-    sender.send(call(provider))
-    sender.close()
-    os._exit(0)  # what the plugin registered to be done at the end is not

@@ -53,7 +53,7 @@ class Provider:
     @property
     def described(self) -> str:
         """The plugin in a sentence: `detector 'tiny' (segad-tiny 0.1)`."""
-        return f"{_singular(self.kind)} '{self.name}' ({self.distribution} {self.version})"
+        return f"{singular(self.kind)} '{self.name}' ({self.distribution} {self.version})"
 
     def __str__(self) -> str:
         return f"{self.name} ({self.distribution} {self.version})"
@@ -138,7 +138,7 @@ class Registry:
         if own := [p for p in matches if p.distribution == OWN]:
             others = ", ".join(f"'{p.qualified}'" for p in matches if p.distribution != OWN)
             _warn(
-                f"'{name}' is segad's own {_singular(kind)}: use {others} for that of the other distribution"
+                f"'{name}' is segad's own {singular(kind)}: use {others} for that of the other distribution"
             )
             return own[0]
         if matches:
@@ -147,7 +147,7 @@ class Registry:
                 f"Use a full name, such as '{matches[0].qualified}'.",
             )
         raise PluginError(
-            f"no {_singular(kind)} is called '{name}'{suggest(name, [p.name for p in known])}",
+            f"no {singular(kind)} is called '{name}'{suggest(name, [p.name for p in known])}",
             self._excluded(),
         )
 
@@ -243,5 +243,6 @@ def _same(one: str, other: str) -> bool:
     return canonical(one) == canonical(other)
 
 
-def _singular(kind: str) -> str:
+def singular(kind: str) -> str:
+    """A kind in a sentence: `final classifier`."""
     return kind.removesuffix("s").replace("_", " ")

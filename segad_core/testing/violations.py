@@ -15,11 +15,19 @@ def violations(suite: type[ComponentSuite]) -> dict[str, Exception]:
         The exceptions of the violated clauses by their names: an `AssertionError` that says what is wrong, or
         an exception of the plugin. Empty if the plugin meets its contract.
     """
-    found: dict[str, Exception] = {}
-    for name in sorted(dir(suite)):
-        if name.startswith("test_"):
-            try:
-                getattr(suite(), name)()
-            except Exception as error:
-                found[name] = error
-    return found
+    found = {name: wrong_with(suite, name) for name in clauses(suite)}
+    return {name: error for name, error in found.items() if error is not None}
+
+
+def clauses(suite: type[ComponentSuite]) -> list[str]:
+    """The names of a suite's clauses."""
+    return sorted(name for name in dir(suite) if name.startswith("test_"))
+
+
+def wrong_with(suite: type[ComponentSuite], clause: str) -> Exception | None:
+    """The exception of a clause on a new instance of its suite; None if the plugin meets it."""
+    try:
+        getattr(suite(), clause)()
+    except Exception as error:
+        return error
+    return None

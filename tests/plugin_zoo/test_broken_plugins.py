@@ -188,7 +188,10 @@ def test_a_module_that_ends_the_process_is_broken_like_any_other(zoo, code):
 
 ENDS = {
     "exits": ("import os\nos._exit(0)\n", "ends the process with exit code 0"),
-    "crashes": ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n", "ends the process by signal 11"),
+    "crashes": (
+        "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n",
+        "ends the process by signal 11 (SIGSEGV)",
+    ),
 }
 
 

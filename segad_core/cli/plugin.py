@@ -1,0 +1,115 @@
+"""`segad plugin`: tools for authors of plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from segad_core.cli.common import DEBUG, JSON, reports_errors
+from segad_core.cli.kinds import KINDS
+from segad_core.cli.out import say, say_json
+
+if TYPE_CHECKING:
+    from segad_core.contracts import Parameters
+    from segad_core.plugins.registry import Provider
+    from segad_core.testing.isolated import Step
+
+_KIND = click.option("--kind", type=click.Choice(KINDS), help="The kind, where several have the name.")
+_NAME = click.argument("name")
+_FIRST = ("import", "construction")
+
+
+@click.group()
+def plugin() -> None:
+    """Test and describe a plugin, for its authors.
+
+    NAME is a plugin's name, as `segad list-plugins` shows it, or `distribution:name`.
+    """
+
+
+@plugin.command("test")
+@_NAME
+@_KIND
+@click.option(
+    "--set",
+    "words",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A parameter of the plugin, in YAML as in a recipe. Repeatable.",
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For the import, the construction, and each clause.",
+)
+@click.option("--clause", default="", metavar="TEXT", help="Only clauses with this in their names.")
+@JSON
+@DEBUG
+@reports_errors
+def test(
+    name: str, kind: str | None, words: Sequence[str], time_limit: float, clause: str, as_json: bool
+) -> int:
+    """Run the conformance suite of a plugin.
+
+    Imports and constructs the plugin, then runs each clause of its contract in a process of its own: a crash
+    or a clause that does not end is a result. The exit code is 1 if anything is wrong.
+
+    \b
+    segad plugin test patchcore --set layers=[layer2]
+    segad plugin test folder --set root=parts
+    """
+    from segad_core.plugins.finding import find_any
+    from segad_core.plugins.registry import Registry
+    from segad_core.testing.isolated import steps
+
+    provider = find_any(Registry(), name, kind)
+    check = partial(_params, words=tuple(words), source=provider.described)
+    done = []
+    if not as_json:
+        say(provider.described)
+    for step in steps(provider, check, time_limit, clause):
+        done.append(step)
+        if step.wrong and not as_json:
+            say(f"failed: {step.name}: {step.wrong}")
+    if as_json:
+        say_json(_plain(provider, done))
+    else:
+        say(_summary(done))
+    return int(any(step.wrong for step in done))
+
+
+def _params(model: type[Parameters], words: Sequence[str], source: str) -> Parameters:
+    from segad_core.cli.params import checked_params
+
+    return checked_params(model, None, words, source, "--set")
+
+
+def _summary(done: Sequence[Step]) -> str:
+    clauses = _clauses(done)
+    passed = sum(not step.wrong for step in clauses)
+    ran = f"{passed} of {len(clauses)} clauses passed" if clauses else "no clause was run"
+    return "; ".join([ran, *(f"{s.name} {s.seconds:.3g} s" for s in done if s.name in _FIRST)])
+
+
+def _clauses(done: Sequence[Step]) -> list[Step]:
+    return [step for step in done if step.name not in _FIRST]
+
+
+def _plain(provider: Provider, done: Sequence[Step]) -> dict[str, object]:
+    return {
+        "kind": provider.kind,
+        "name": provider.name,
+        "distribution": provider.distribution,
+        "version": provider.version,
+        "passed": sum(not step.wrong for step in _clauses(done)),
+        "failed": sum(bool(step.wrong) for step in done),
+        "steps": [
+            {"name": step.name, "wrong": step.wrong, "seconds": round(step.seconds, 3)} for step in done
+        ],
+    }

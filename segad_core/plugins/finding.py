@@ -1,0 +1,34 @@
+"""Finding a plugin by its name alone, whatever its kind."""
+
+from __future__ import annotations
+
+from segad_core.base.requirement import canonical
+from segad_core.errors import UsageError
+from segad_core.plugins.registry import Provider, Registry, singular, suggest
+
+
+def find_any(registry: Registry, name: str, kind: str | None = None) -> Provider:
+    """The plugin with a `name` or `distribution:name`, of a kind or of the only one that has it.
+
+    Raises:
+        UsageError: no kind has it, or several.
+        PluginError: as `Registry.find` says.
+    """
+    known = registry.providers(kind)
+    distribution, _, plain = name.rpartition(":")
+    kinds = dict.fromkeys(
+        one.kind
+        for one in known
+        if one.name == plain and distribution in ("", one.distribution, canonical(one.distribution))
+    )
+    if not kinds:
+        names = sorted({one.name for one in known})
+        raise UsageError(
+            f"no {singular(kind or 'plugins')} is called '{name}'{suggest(name, names)}",
+            "`segad list-plugins` lists all; NAME is as in its first columns, or distribution:name.",
+        )
+    if len(kinds) > 1:
+        raise UsageError(
+            f"'{name}' is the name of {', '.join(kinds)}", f"Say which: --kind {next(iter(kinds))}."
+        )
+    return registry.find(next(iter(kinds)), name)
