@@ -32,7 +32,7 @@ SPLITS = {
     "too few for a count": (
         [("good: 4, bad: 3", "good: 400, bad: 3")],
         "",
-        1,
+        2,
         [
             "a: good images for the test: 400 are requested, and only 12 are available",
             "  Request fewer in the recipe's split, or a share.",
@@ -41,7 +41,7 @@ SPLITS = {
     "too few left for a count": (
         [("detectors: {good: 4}", "detectors: {good: 9}")],
         "",
-        1,
+        2,
         [
             "a: good images for detectors: 9 are requested, and only 8 are available",
             "  Request fewer in the recipe's split, or a share.",

@@ -171,7 +171,7 @@ MISTAKES: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
         [("batch_size: 4", "batch_size: four")],
         ["5: batch_size: | valid integer | 'four'"],
     ),
-    "list": ([("seeds: [0]", "seeds: 5")], ["8: split.seeds: | valid list | 5"]),
+    "list": ([("seeds: [0]", "seeds: 5")], ["8: split.seeds: | must be a list | 5"]),
     "plugin": (
         [("encoder: efficientnet_lite0", "encoder: 7")],
         ["6: encoder: | {use: NAME, params: ...}"],
@@ -264,7 +264,7 @@ MISTAKES: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
         [("batch_size: 4", "batch_size: 0"), ("seeds: [0]", "seeds: 5"), ("title: tiny", "titel: tiny")],
         [
             "5: batch_size: | greater than or equal to 1 | 0",
-            "8: split.seeds: | valid list | 5",
+            "8: split.seeds: | must be a list | 5",
             "2: | 'titel' | did you mean 'title'? known: ",
         ],
     ),
