@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import islice
 from math import prod
 from typing import Any
@@ -121,7 +122,7 @@ class FileImageSet:
     _features: Mapping[str, NDArray[np.float32]] | None = field(default=None, repr=False)
     _pixels: NDArray[np.uint8] | None = field(default=None, repr=False)
     _ignored: _Masks | None = field(default=None, repr=False)
-    witness: Witness = field(default_factory=Witness, init=False, repr=False)
+    witness: Witness = field(default_factory=partial(Witness, always=True), init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -22,11 +22,12 @@ def read_only(given: Any) -> Any:
 
 
 def witnesses(given: Iterable[Any], arrays: bool) -> Iterator[Witness]:
-    """Those of images, and of arrays if they count."""
-    for one in given:
-        if isinstance(witness := getattr(one, "witness", None), Witness):
-            yield witness
-        elif arrays and isinstance(one, np.ndarray):
+    """Those of images; without images, those of arrays, if they count."""
+    given = list(given)
+    of_images = [one.witness for one in given if isinstance(getattr(one, "witness", None), Witness)]
+    yield from of_images
+    for one in given if not of_images else ():
+        if arrays and isinstance(one, np.ndarray):
             yield _witness_of({"an array": one})
         elif arrays and isinstance(one, Mapping):
             yield _witness_of({f"'{k}'": v for k, v in one.items() if isinstance(v, np.ndarray)})

@@ -8,11 +8,20 @@ import pytest
 import torch
 
 from segad_core.api import DataError, Detector, Feature, ScalarFeature, Segmenter, VectorClassifier
+from segad_core.base.witness import thorough
 from segad_core.contracts import Run
 from segad_core.errors import PluginFailure
 from segad_core.plugins.blame import named
 from segad_core.plugins.registry import Provider
 from segad_core.testing import ArrayImageSet, TinyEncoder, good_images, image_batch
+
+
+@pytest.fixture(autouse=True)
+def looks():
+    """Witnesses look at everything, and not at every eighth batch."""
+    with thorough():
+        yield
+
 
 PROVIDER = Provider("detectors", "odd", "segad-odd", "0.3", "odd:Odd")
 
@@ -162,44 +171,48 @@ def test_writing_to_a_batch_names_the_culprit(shared, write):
         assert ("the pixels" if shared == "pixels" else "layer 'layer2'") in caught.value.what
 
 
+class Vectors(VectorClassifier):
+    """Writes to one of its vectors, or to the labels."""
+
+    def vectors(self, batch):
+        return {}
+
+    def learn(self, vectors, labels, run):
+        run(vectors["v"])
+        run(labels)
+
+    def judge(self, vectors):
+        return None
+
+    def state(self):
+        return {}
+
+    def restore(self, state):
+        pass
+
+
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
-def test_writing_to_arrays_that_it_is_given_names_the_culprit():
-    maps = np.ones((3, 40, 40), np.float32)
-    for write in (zero, through_torch):
-        with pytest.raises(PluginFailure, match="image_scores: "):
-            odd(write).image_scores(batch(), maps)
-
-
-def test_vectors_and_labels_are_read_only():
-    class Vectors(VectorClassifier):
-        """Writes to one of its vectors."""
-
-        def vectors(self, batch):
-            return {}
-
-        def learn(self, vectors, labels, run):
-            (vectors["v"] if run is None else labels)[0] = 1
-
-        def judge(self, vectors):
-            return None
-
-        def state(self):
-            return {}
-
-        def restore(self, state):
-            pass
-
+@pytest.mark.parametrize("write", [zero, through_torch])
+@pytest.mark.parametrize("shape", [(4,), (4, 2)])
+def test_writing_to_vectors_or_labels_names_the_culprit(write, shape):
     provider = Provider("classifiers", "vectors", "segad-odd", "0.3", "odd:Vectors")
-    plugin, vectors, labels = (
-        named(Vectors, provider)(),
-        {"v": np.zeros((4, 2), np.float32)},
-        np.zeros(4, int),
-    )
-    for run in (None, "labels"):
-        with pytest.raises(PluginFailure, match="learn: ValueError: assignment destination is read-only"):
-            plugin.learn(vectors, labels, run)
-    assert not vectors["v"].any()
-    assert not labels.any()
+    vectors, labels = {"v": np.ones((4, 2), np.float32)}, np.ones(4, int)
+
+    def run(array):
+        if array.shape == shape:
+            write(array)
+
+    with pytest.raises(PluginFailure, match=r"classifier 'vectors' \(segad-odd 0\.3\): learn: ") as caught:
+        named(Vectors, provider)().learn(vectors, labels, run)
+    if write is through_torch:
+        assert ("'v' that it was given" if len(shape) == 2 else "an array that") in caught.value.what
+    else:
+        assert vectors["v"].all() and labels.all()
+
+
+def test_maps_are_read_only():
+    with pytest.raises(PluginFailure, match="image_scores: ValueError: assignment destination is read-only"):
+        odd(zero).image_scores(batch(), np.ones((3, 40, 40), np.float32))
 
 
 def test_what_it_has_learnt_is_its_own():
