@@ -8,7 +8,8 @@ from dataclasses import asdict, replace
 from pydantic import ValidationError
 
 from segad_core.base.checked import first_of
-from segad_core.bundle.format.manifest import PLAIN_ENDINGS, Ignore, Pipeline, PluginUse, TileFacts
+from segad_core.bundle.format.manifest import Ignore, Pipeline, PluginUse, TileFacts
+from segad_core.bundle.format.plain_files import PLAIN_ENDINGS, wrong_with_file
 from segad_core.bundle.format.writing import Content
 from segad_core.contracts import optional
 from segad_core.contracts.component import DecidesNothing, IsInputFile, IsInputFolder, has_mark
@@ -119,6 +120,11 @@ def _use(choice: Choice, category: str, place: str) -> tuple[PluginUse, dict[str
                     raise RecipeError(
                         f"{choice.provider.qualified}: bundles accept no '{ending}' file, as in '{name}'",
                         f"Use one of {', '.join(PLAIN_ENDINGS)}.",
+                    )
+                if wrong := wrong_with_file(ending, content):
+                    raise RecipeError(
+                        f"{choice.provider.qualified}: the '{ending}' file for '{name}' {wrong}",
+                        "Bundles accept files of plain formats alone, as they hold no code.",
                     )
                 taken[file] = content
             if stored:

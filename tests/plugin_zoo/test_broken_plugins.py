@@ -1,5 +1,7 @@
 """A broken plugin is listed without being imported, named by --check, and harms only who uses it."""
 
+import textwrap
+
 import pytest
 
 import segad_core
@@ -263,3 +265,67 @@ def test_only_named_distributions_take_part(zoo, monkeypatch):
     answer = zoo.segad("check", zoo.recipe({"odd": "odd"}), SEGAD_PLUGINS="tiny")
     assert answer.code == 2
     assert "SEGAD_PLUGINS restricts plugins to tiny" in answer.err
+
+
+TINY = "from segad_core.api import Parameters\nfrom tiny_module import Tiny\nimport numpy as np\n"
+
+
+def odd(body):
+    return TINY + "class Odd(Tiny):\n    'Breaks when it is used.'\n" + textwrap.indent(body, "    ")
+
+
+USED = {
+    "raising constructor": (
+        odd("def __init__(self, *given): raise OSError('no licence server')"),
+        "constructor: OSError: no licence server",
+    ),
+    "another constructor": (odd("def __init__(self): pass"), "constructor: TypeError: "),
+    "raises": (odd("def fit(self, images, run): {}['x']"), "fit: KeyError: 'x'"),
+    "quits": (odd("def fit(self, images, run): raise SystemExit('bye')"), "fit: SystemExit: bye"),
+    "wrong signature": (odd("def fit(self, images): pass"), "fit: TypeError: "),
+    "wrong shape": (
+        odd("def anomaly_maps(self, batch): return np.zeros((1, 2, 3), np.float32)"),
+        "(1, 2, 3)",
+    ),
+    "no array": (odd("def anomaly_maps(self, batch): return None"), "of object instead of"),
+    "float64": (odd("def anomaly_maps(self, batch): return np.zeros(batch.pixels.shape[:3])"), "float64"),
+    "NaN": (
+        odd("def anomaly_maps(self, batch): return np.full(batch.pixels.shape[:3], np.nan, 'f')"),
+        "not finite",
+    ),
+    "mutates": (odd("def anomaly_maps(self, batch): batch.pixels[:] = 0"), "read-only"),
+    "mutates labels": (odd("def image_scores(self, batch, maps): maps -= maps.min()"), "read-only"),
+    "object state": (odd("def state(self): return {'model': np.array([{}], object)}"), "array of object"),
+    "pickled state": (
+        odd("def state(self):\n    import pickle\n    return {'m': np.frombuffer(pickle.dumps([1]), 'u1')}"),
+        "'m' holds a pickle",
+    ),
+    "no state": (odd("def state(self): return None"), "state: a state is named arrays, not a NoneType"),
+    "cannot be restored": (
+        odd("def restore(self, state): raise ValueError('what is that')"),
+        "restore: ValueError",
+    ),
+    "odd layers": (odd("def layers(self): return 1 / 0"), "layers: ZeroDivisionError"),
+    "odd check": (odd("def check(self, size, shapes): raise RuntimeError('no')"), "check: RuntimeError: no"),
+    "odd estimate": (
+        odd("def estimate(self, *given): raise RuntimeError('no')"),
+        "estimate: RuntimeError: no",
+    ),
+    "odd notes": (odd("def notes(self): raise RuntimeError('no')"), "notes: RuntimeError: no"),
+    "required parameter": (odd("class Params(Parameters):\n    weights: int"), "weights"),
+}
+"""By what is wrong: the source of a detector that loads, and what is said once a recipe uses it."""
+
+
+@pytest.mark.parametrize("how", USED)
+def test_what_breaks_when_it_is_used_names_whose_fault_it_is(zoo, how):
+    source, what = USED[how]
+    zoo.plugin("odd-one", ENTRY_POINT, "odd_module", source)
+    answer = zoo.segad("run", zoo.recipe({"tiny": "tiny", "odd": "odd"}))
+    assert answer.code in (1, 2), answer.out
+    assert what in answer.err
+    assert "'odd'" in answer.err or "detectors.odd" in answer.err
+    if ": " in what:
+        assert "(odd-one 1.2)" in answer.err
+    assert "Traceback" not in answer.err
+    assert zoo.segad("run", "sound.yaml").code == 0

@@ -26,7 +26,6 @@ from segad_core.contracts import Fit, Tiles
 from segad_core.contracts.frame import LONGEST_SIDE
 from segad_core.contracts.tiles import MOST_TILES
 from segad_core.errors import BundleError
-from segad_core.images.formats import SUFFIXES
 from segad_core.images.geometry import Size, enlargement
 from segad_core.images.image_set import Preprocessing
 from segad_core.images.known_sizes import KnownShape, known_shapes
@@ -34,9 +33,6 @@ from segad_core.operate.parts import PartRule
 
 FORMAT: Final = 1
 """The format of bundles that this segad writes and reads."""
-
-PLAIN_ENDINGS = (*SUFFIXES, ".safetensors", ".npy")
-"""Suffixes of files that a parameter may name: formats that hold numbers and no code."""
 
 _OPTIONAL = ("sizes", "ignore", "off", "weights", "fit", "tiles", "window", "bayer", "page", "parts")
 """Entries of a pipeline that are only written where they say something."""

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from segad_core.base.checked import first_of, shown
 from segad_core.base.resources import guarded
 from segad_core.bundle.format.container import Container
-from segad_core.bundle.format.manifest import PLAIN_ENDINGS, Ignore, PluginUse
+from segad_core.bundle.format.manifest import Ignore, PluginUse
+from segad_core.bundle.format.plain_files import PLAIN_ENDINGS, wrong_with_file
 from segad_core.bundle.format.states import FINAL, SEGMENTER, read_feature_states, read_final_state
 from segad_core.bundle.format.tables import read_arrays
 from segad_core.contracts import (
@@ -98,7 +99,7 @@ class Builder:
                     f"{self.container.path}: '{use.use}' has a file in '{name}' that could hold code",
                     "Do not use this bundle.",
                 )
-            places = [str(self.container.file(file)) for file in files]
+            places = [str(self._plain(file, f"'{use.use}', {name}")) for file in files]
             params[name] = places if isinstance(use.params.get(name), list) else places[0]
         try:
             return component.Params.model_validate(params)
@@ -107,6 +108,15 @@ class Builder:
                 f"{self.container.path}: '{use.use}' rejects its parameters {first_of(error)}",
                 f"Install version {use.version}, which the bundle names.",
             ) from None
+
+    def _plain(self, file: str, whose: str) -> Path:
+        """A file of a plain format, by its content too."""
+        place = self.container.file(file)
+        if wrong := wrong_with_file(place.suffix, place):
+            raise BundleError(
+                f"{self.container.path}: {whose}: the file '{file}' {wrong}", "Do not use this bundle."
+            )
+        return place
 
     def encoder(self) -> Encoder:
         """The encoder, with the weights used for training.
@@ -160,7 +170,7 @@ class Builder:
                     f"{self.container.path}: the mask 'ignore' is a file that could hold code",
                     "Do not use this bundle.",
                 )
-            mask = read_ignored(self.container.file(given.mask))
+            mask = read_ignored(self._plain(given.mask, "the mask 'ignore'"))
         built = [(known.get(str(use)) or self.component("segmenters", use), use) for use in given.segmenters]
         return Ignored(mask, [NamedSegmenter(segmenter, use.use) for segmenter, use in built])
 
