@@ -3,7 +3,8 @@
 - Contracts, one for each kind of plugin: `Dataset`, `Encoder`, `Detector`, `Classifier` (or
   `VectorClassifier`), `Segmenter` (or `LearningSegmenter`), `Feature` (or `ScalarFeature`, `FittedFeature`),
   `FinalClassifier`, `DefectGenerator`, `Executor`, `Hook` (with `hookimpl`, and `Observer`, which lists the
-  events); and their common bases `Component`, `Stateful` and `Learner`.
+  events); and their common bases `Component`, `Stateful` and `Learner`. `Learnt` declares what a plugin
+  learns.
 - Parameters: `Parameters`, `InputFile`, `InputFolder`, `SegmentNames`, `DecidesNothing`.
 - Optional knowledge of plugins: `HasNotes`, `HasPlainFiles`, `KnowsImagesByName`, `Trains`, `HasDownload`,
   `ReadsOptionalLayers`, `HasEstimate`, `HasFinalEstimate`, `HasPublishedCategories`, `HasPublishedCounts`,
@@ -14,8 +15,8 @@
   `Estimate`, `SegmentValues`, `Region`, `GoodMaps`, `MapQuality`, `IGNORED`, `Work`, `Outcome`,
   `PartPattern`, `PartName`.
 - Errors: `SegadError` and its kinds `RecipeError`, `DataError`, `ImageError`, `NonFiniteError`,
-  `PluginError`, `StoreError`, `UsageError`; `ResourceError` for faults of the machine, into which `guarded`
-  turns what the system raises.
+  `PluginError`, `NotFittedError`, `StoreError`, `UsageError`; `ResourceError` for faults of the machine,
+  into which `guarded` turns what the system raises.
 - Helpers for files: `is_file`, `is_folder`, `subfolders`, `image_files`, `read_array`, `read_labels`,
   `read_json`, `parse_json`, `parse_delimited`, `file_digest`, `array_digest`.
 - Other helpers: `to_numpy`, `resize`, `scratch_array`, `scratch_in_memory`, `did_you_mean`, `listed`,
@@ -78,6 +79,7 @@ from segad_core.contracts import (
     Layer,
     Learner,
     LearningSegmenter,
+    Learnt,
     MapQuality,
     NeedsUnseenScores,
     Outcome,
@@ -109,6 +111,7 @@ from segad_core.errors import (
     DataError,
     ImageError,
     NonFiniteError,
+    NotFittedError,
     PluginError,
     RecipeError,
     ResourceError,
@@ -165,9 +168,11 @@ __all__ = [
     "Layer",
     "Learner",
     "LearningSegmenter",
+    "Learnt",
     "MapQuality",
     "NeedsUnseenScores",
     "NonFiniteError",
+    "NotFittedError",
     "Observer",
     "Outcome",
     "Parameters",

@@ -65,6 +65,13 @@ class PluginError(SegadError):
     """A plugin is broken, ambiguous, or does not keep its contract."""
 
 
+class NotFittedError(PluginError, AttributeError):
+    """A plugin is used before it has learnt anything.
+
+    Also an `AttributeError`, so that `hasattr` and `getattr` with a default can ask for what is learnt.
+    """
+
+
 class PluginFailure(PluginError):
     """A plugin raised an error of its own: a defect that its authors have to mend."""
 

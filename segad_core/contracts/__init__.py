@@ -32,6 +32,7 @@ from segad_core.contracts.frame import Box, Fit, Frame
 from segad_core.contracts.hook import Hook
 from segad_core.contracts.images import Arrays, ImageBatch, ImageSet
 from segad_core.contracts.learner import Learner
+from segad_core.contracts.learnt import Learnt
 from segad_core.contracts.optional import (
     HasDownload,
     HasEstimate,
@@ -101,6 +102,7 @@ __all__ = [
     "Layer",
     "Learner",
     "LearningSegmenter",
+    "Learnt",
     "MapQuality",
     "NeedsUnseenScores",
     "Outcome",

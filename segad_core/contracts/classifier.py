@@ -4,39 +4,27 @@ A minimal classifier, which compares an image's histogram with those of good and
 
     import numpy as np
 
-    from segad_core.api import Classifier, DataError, PluginError
+    from segad_core.api import Classifier, Learnt
 
     class Histograms(Classifier):
         '''Distance to the mean histogram of good images, minus that to the mean histogram of bad ones.'''
 
-        means = None
+        means = Learnt(np.float64, 2, 32)
 
         def fit(self, images, labels, run):
-            if len(set(labels.tolist())) < 2:
-                raise DataError("histograms: needs good and bad images")
             histograms = self.histograms(images.pixels())
             self.means = np.stack([histograms[labels == label].mean(axis=0) for label in (0, 1)])
 
         def scores(self, batch):
             histograms = self.histograms(batch.pixels)
-            to_good, to_bad = (np.abs(histograms - mean).sum(axis=1) for mean in self.fitted())
+            to_good, to_bad = (np.abs(histograms - mean).sum(axis=1) for mean in self.means)
             return to_good - to_bad
-
-        def state(self):
-            return {"means": self.fitted()}
-
-        def restore(self, state):
-            if "means" not in state:
-                raise PluginError("histograms: the state has no 'means'")
-            self.means = state["means"]
-
-        def fitted(self):
-            if self.means is None:
-                raise PluginError("histograms: is not fitted yet")
-            return self.means
 
         def histograms(self, pixels):
             return np.stack([np.histogram(image, bins=32, range=(0, 256))[0] for image in pixels])
+
+The engine calls `fit` with labels of both classes only, refuses to use a classifier before it is fitted, and
+stores and restores `means`. See `Learnt`.
 
 One that learns from vectors which do not depend on what is learnt derives from `VectorClassifier`: the engine
 then describes each image once, for all trainings and for scoring.
@@ -46,7 +34,8 @@ then describes each image once, for all trainings and for scoring.
     class Colours(VectorClassifier):
         '''Distance to the mean colours of good images, minus that to those of bad ones.'''
 
-        means = None
+        brightness = Learnt(np.float32, 2, "brightness.D")
+        spread = Learnt(np.float32, 2, "spread.D")
 
         def outputs(self):
             return ["score", "brightness", "spread"]
@@ -56,12 +45,8 @@ then describes each image once, for all trainings and for scoring.
             return {"brightness": pixels.mean(axis=1), "spread": pixels.std(axis=1)}
 
         def learn(self, vectors, labels, run):
-            if len(set(labels.tolist())) < 2:
-                raise DataError("colours: needs good and bad images")
-            self.means = {
-                name: np.stack([block[labels == label].mean(axis=0) for label in (0, 1)])
-                for name, block in vectors.items()
-            }
+            self.brightness = self.means(vectors["brightness"], labels)
+            self.spread = self.means(vectors["spread"], labels)
 
         def judge(self, vectors):
             parts = []
@@ -70,15 +55,8 @@ then describes each image once, for all trainings and for scoring.
                 parts.append(to_good.astype(np.float64) - to_bad)
             return np.stack([sum(parts), *parts], axis=1)
 
-        def state(self):
-            if self.means is None:
-                raise PluginError("colours: is not fitted yet")
-            return self.means
-
-        def restore(self, state):
-            if set(state) != {"brightness", "spread"}:
-                raise PluginError("colours: the state is not complete")
-            self.means = {name: state[name] for name in ("brightness", "spread")}
+        def means(self, block, labels):
+            return [block[labels == label].mean(axis=0) for label in (0, 1)]
 """
 
 from __future__ import annotations
@@ -90,11 +68,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.contracts.images import ImageBatch, ImageSet
-from segad_core.contracts.learner import Learner
+from segad_core.contracts.learner import Learner, has_both_classes, of_fitted_size
+from segad_core.contracts.learnt import check_sizes
+from segad_core.contracts.preconditions import requires
 from segad_core.contracts.run import Run
 
 Vectors = Mapping[str, NDArray[np.float32]]
 """What describes n images: float32 arrays (n, D) by name, such as one for each layer of the encoder."""
+
+
+def _of_fitted_width(classifier: Classifier, vectors: Vectors) -> None:
+    check_sizes(classifier, "vectors", {f"{name}.D": block.shape[1] for name, block in vectors.items()})
 
 
 class Classifier(Learner):
@@ -113,6 +97,7 @@ class Classifier(Learner):
         return ("score",)
 
     @abstractmethod
+    @requires(has_both_classes, "labels")
     def fit(self, images: ImageSet, labels: NDArray[np.int64], run: Run) -> None:
         """Learns to tell good images from bad ones.
 
@@ -126,6 +111,7 @@ class Classifier(Learner):
         """
 
     @abstractmethod
+    @requires(of_fitted_size, "batch")
     def scores(self, batch: ImageBatch) -> NDArray[np.float64]:
         """Unbounded scores, higher for bad images: float64 (N,), or (N, k) if there are k > 1 outputs.
 
@@ -150,6 +136,7 @@ class VectorClassifier(Classifier):
         """
 
     @abstractmethod
+    @requires(has_both_classes, "labels")
     def learn(self, vectors: Vectors, labels: NDArray[np.int64], run: Run) -> None:
         """Learns to tell good images from bad ones.
 
@@ -163,6 +150,7 @@ class VectorClassifier(Classifier):
         """
 
     @abstractmethod
+    @requires(_of_fitted_width, "vectors")
     def judge(self, vectors: Vectors) -> NDArray[np.float64]:
         """The scores of n images from their vectors, as `scores` returns them; each image by itself."""
 

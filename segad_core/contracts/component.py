@@ -19,7 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, ClassVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ from pydantic import AfterValidator, ConfigDict, ValidationInfo
 from pydantic.fields import FieldInfo
 
 from segad_core.base.strict_types import StrictTypes
+from segad_core.contracts.learnt import Learnt, declared_fields, learnt_state, restore_learnt
+from segad_core.contracts.preconditions import inherit_preconditions
 
 
 class Parameters(StrictTypes):
@@ -93,27 +95,59 @@ class Component(ABC):  # noqa: B024 (what must be defined differs by kind)
     """
 
     Params: ClassVar[type[Parameters]] = Parameters
+    _described_as = ""  # how messages call it, where it comes from a registry
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        inherit_preconditions(cls)
 
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         self.params = self.Params() if params is None else params
         self.device = device
 
 
-class Stateful(ABC):
+class Stateful(ABC):  # noqa: B024 (both methods are abstract where no field is declared)
     """A component that learns, and stores what it learnt as named arrays.
 
     After `restore(state())`, a fresh instance with the same parameters gives bit-identical results. A state
     can hold a file of a plain format as an array of its bytes (uint8).
+
+    One that declares what it learns as fields, `Learnt`, has both methods. Any other has to define them.
     """
 
-    @abstractmethod
-    def state(self) -> Mapping[str, NDArray[np.generic]]:
-        """Everything that was learnt, as named arrays."""
+    _declared_fields: ClassVar[tuple[Learnt[Any], ...]] = ()
 
-    @abstractmethod
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._declared_fields = declared_fields(cls)
+        if cls._declared_fields:
+            for name, method in (("state", _learnt_state), ("restore", _restore_learnt)):
+                if getattr(getattr(cls, name), "__isabstractmethod__", False):
+                    setattr(cls, name, method)
+
+    def state(self) -> Mapping[str, NDArray[np.generic]]:
+        """Everything that was learnt, as named arrays: by default the declared fields.
+
+        Raises:
+            SegadError: it is not fitted.
+        """
+        return learnt_state(self)
+
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        """Restores what `state` returned.
+        """Restores what `state` returned: by default the declared fields.
 
         Raises:
             SegadError: the state is incomplete, or belongs to other parameters.
         """
+        restore_learnt(self, state)
+
+    if not TYPE_CHECKING:  # which cannot know that fields complete a class
+        state, restore = abstractmethod(state), abstractmethod(restore)
+
+
+def _learnt_state(component: Stateful) -> Mapping[str, NDArray[np.generic]]:
+    return learnt_state(component)
+
+
+def _restore_learnt(component: Stateful, state: Mapping[str, NDArray[np.generic]]) -> None:
+    restore_learnt(component, state)

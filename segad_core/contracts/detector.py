@@ -4,33 +4,21 @@ A minimal detector, which compares images with the mean of the good ones:
 
     import numpy as np
 
-    from segad_core.api import Detector, PluginError
+    from segad_core.api import Detector, Learnt
 
     class MeanImage(Detector):
         '''Distance of each pixel to the mean of the good images there.'''
 
-        mean = None
+        mean = Learnt(np.float32, "H", "W", 3)
 
         def fit(self, images, run):
-            self.mean = images.pixels().mean(axis=0, dtype=np.float32)
+            self.mean = images.pixels().mean(axis=0)
 
         def anomaly_maps(self, batch):
-            if batch.pixels.shape[1:] != self.fitted().shape:
-                raise PluginError("mean_image: was fitted to images of another size")
-            return np.abs(batch.pixels - self.fitted()).mean(axis=-1)
+            return np.abs(batch.pixels - self.mean).mean(axis=-1)
 
-        def state(self):
-            return {"mean": self.fitted()}
-
-        def restore(self, state):
-            if "mean" not in state:
-                raise PluginError("mean_image: the state has no 'mean'")
-            self.mean = state["mean"]
-
-        def fitted(self):
-            if self.mean is None:
-                raise PluginError("mean_image: is not fitted yet")
-            return self.mean
+The engine refuses to use it before it is fitted, or on images of another size than `mean` has, and stores and
+restores `mean`. See `Learnt`.
 """
 
 from __future__ import annotations
@@ -41,7 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.contracts.images import ImageBatch, ImageSet
-from segad_core.contracts.learner import Learner
+from segad_core.contracts.learner import Learner, of_fitted_size
+from segad_core.contracts.preconditions import requires
 from segad_core.contracts.run import Run
 
 
@@ -61,6 +50,7 @@ class Detector(Learner):
         """
 
     @abstractmethod
+    @requires(of_fitted_size, "batch")
     def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
         """Anomaly maps (N, H, W) at the size of the batch; higher is more anomalous. Do not clip them."""
 

@@ -42,12 +42,12 @@ A feature that needs to know where the values are asks for the `region` of a seg
 
 One that compares with good parts is fitted first:
 
-    from segad_core.api import FittedFeature, PluginError
+    from segad_core.api import FittedFeature, Learnt
 
     class AreaAboveGood(FittedFeature):
         '''Number of pixels above all that good parts show in the segment.'''
 
-        limits = None
+        limits = Learnt(np.float32, "L")
 
         def statistics(self):
             return ("area_above_good",)
@@ -57,21 +57,8 @@ One that compares with good parts is fitted first:
             self.limits = np.max(highest, axis=0)
 
         def compute(self, values):
-            pairs = zip(values, self.fitted(), strict=True)
+            pairs = zip(values, self.limits, strict=True)
             return np.array([[(segment > limit).sum()] for segment, limit in pairs], np.float64)
-
-        def state(self):
-            return {"limits": self.fitted()}
-
-        def restore(self, state):
-            if "limits" not in state:
-                raise PluginError("area_above_good: the state has no 'limits'")
-            self.limits = state["limits"]
-
-        def fitted(self):
-            if self.limits is None:
-                raise PluginError("area_above_good: is not fitted yet")
-            return self.limits
 """
 
 from __future__ import annotations
@@ -85,6 +72,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.contracts.component import Component, Stateful
+from segad_core.contracts.learnt import check_sizes
+from segad_core.contracts.preconditions import requires
 from segad_core.contracts.run import Run
 
 
@@ -186,6 +175,10 @@ class ScalarFeature(Feature):
         return np.array([[self.value(v) if len(v) else 0.0] for v in values], np.float64).reshape(-1, 1)
 
 
+def _of_fitted_segments(feature: FittedFeature, values: SegmentValues) -> None:
+    check_sizes(feature, "maps", {"L": len(values)})
+
+
 class FittedFeature(Feature, Stateful):
     """A feature that is fitted to good parts before it is used, such as the area above what they show.
 
@@ -202,3 +195,8 @@ class FittedFeature(Feature, Stateful):
             good: the maps; a segment can be empty in some of them, or in all.
             run: seed and progress.
         """
+
+    @abstractmethod
+    @requires(_of_fitted_segments, "values")
+    def compute(self, values: SegmentValues) -> NDArray[np.float64]:
+        """The statistics of a map with as many segments as those of the fit, as of any feature."""

@@ -4,36 +4,24 @@ A minimal classifier, linear in the features:
 
     import numpy as np
 
-    from segad_core.api import DataError, FinalClassifier, PluginError
+    from segad_core.api import FinalClassifier, Learnt
 
     class Means(FinalClassifier):
         '''Projection onto the line from the mean good feature vector to the mean bad one.'''
 
-        line = None
+        line = Learnt(np.float64, "D")
 
         def fit(self, features, names, labels, run):
-            if len(set(labels.tolist())) < 2:
-                raise DataError("means: needs good and bad images")
             self.line = features[labels == 1].mean(axis=0) - features[labels == 0].mean(axis=0)
 
         def margins(self, features):
-            return (features * self.fitted()).sum(axis=1)
+            return (features * self.line).sum(axis=1)
 
         def contributions(self, features):
-            return np.column_stack([features * self.fitted(), np.zeros(len(features))])
+            return np.column_stack([features * self.line, np.zeros(len(features))])
 
-        def state(self):
-            return {"line": self.fitted()}
-
-        def restore(self, state):
-            if "line" not in state:
-                raise PluginError("means: the state has no 'line'")
-            self.line = state["line"]
-
-        def fitted(self):
-            if self.line is None:
-                raise PluginError("means: is not fitted yet")
-            return self.line
+The engine calls `fit` with labels of both classes only, refuses to use a classifier before it is fitted, and
+stores and restores `line`. See `Learnt`.
 """
 
 from __future__ import annotations
@@ -45,7 +33,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.contracts.component import Component, Stateful
+from segad_core.contracts.learner import has_both_classes
+from segad_core.contracts.learnt import check_sizes
+from segad_core.contracts.preconditions import requires
 from segad_core.contracts.run import Run
+
+
+def _of_fitted_width(classifier: FinalClassifier, features: NDArray[np.float64]) -> None:
+    check_sizes(classifier, "feature vectors", {"D": features.shape[1]})
 
 
 class FinalClassifier(Component, Stateful):
@@ -67,6 +62,7 @@ class FinalClassifier(Component, Stateful):
         """
 
     @abstractmethod
+    @requires(has_both_classes, "labels")
     def fit(
         self, features: NDArray[np.float64], names: Sequence[str], labels: NDArray[np.int64], run: Run
     ) -> None:
@@ -83,9 +79,11 @@ class FinalClassifier(Component, Stateful):
         """
 
     @abstractmethod
+    @requires(_of_fitted_width, "features")
     def margins(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scores, float64 (n,); higher means more likely bad."""
 
+    @requires(_of_fitted_width, "features")
     def contributions(self, features: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """What each feature adds to the margin, float64 (n, d + 1); None, the default, if that is unknown.
 

@@ -5,8 +5,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from segad_core.contracts.component import Component, Stateful
 from segad_core.contracts.estimate import Shapes
+from segad_core.contracts.images import ImageBatch
+from segad_core.contracts.learnt import check_sizes, declared_sizes, described
+from segad_core.errors import DataError, PluginError
 
 
 class Learner(Component, Stateful):
@@ -26,3 +32,34 @@ class Learner(Component, Stateful):
         Raises:
             SegadError: it does not work at that size or on its device, or a file that it needs is wrong.
         """
+
+
+def of_fitted_size(learner: Learner, batch: ImageBatch) -> None:
+    """A precondition: images, and the encoder's layers, have the sizes that declared fields have of them.
+
+    Raises:
+        PluginError: they have other sizes, or a field has a size of a layer that is not read.
+    """
+    given = dict(zip("HW", batch.pixels.shape[1:3], strict=True))
+    for layer in {name[:-2] for name in declared_sizes(learner) if name.endswith((".C", ".H", ".W"))}:
+        if (features := batch.features().get(layer)) is None:
+            raise PluginError(
+                f"{described(learner)}: a field has a size of '{layer}', which is no layer that it reads"
+            )
+        given |= {f"{layer}.{axis}": n for axis, n in zip("CHW", features.shape[1:], strict=True)}
+    check_sizes(learner, "images", given)
+
+
+def has_both_classes(component: Component, labels: NDArray[np.int64]) -> None:
+    """A precondition of supervised learning: there are good and bad examples.
+
+    Raises:
+        DataError: there are none of one class; says how many there are of each.
+    """
+    bad = int(np.count_nonzero(labels))
+    if bad in (0, len(labels)):
+        raise DataError(
+            f"{described(component)}: needs good and bad images to learn from, but there are "
+            f"{len(labels) - bad} good and {bad} bad ones",
+            "Have the recipe's split give it images of both kinds.",
+        )

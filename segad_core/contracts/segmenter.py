@@ -20,12 +20,12 @@ A minimal segmenter, for objects that always lie in the left half of the image:
 
 A minimal segmenter that learns from good images:
 
-    from segad_core.api import LearningSegmenter, PluginError
+    from segad_core.api import LearningSegmenter, Learnt
 
     class DarkAndBright(LearningSegmenter):
         '''Pixels that are darker or brighter than the mean of good images.'''
 
-        level = None
+        level = Learnt(np.float64)
 
         def segments(self):
             return ["dark", "bright"]
@@ -34,20 +34,7 @@ A minimal segmenter that learns from good images:
             self.level = images.pixels().mean()
 
         def segment(self, batch):
-            return (batch.pixels.mean(axis=-1) > self.fitted()).astype(np.uint8)
-
-        def state(self):
-            return {"level": np.array(self.fitted())}
-
-        def restore(self, state):
-            if "level" not in state:
-                raise PluginError("dark_and_bright: the state has no 'level'")
-            self.level = float(state["level"])
-
-        def fitted(self):
-            if self.level is None:
-                raise PluginError("dark_and_bright: is not fitted yet")
-            return self.level
+            return (batch.pixels.mean(axis=-1) > self.level).astype(np.uint8)
 """
 
 from __future__ import annotations
@@ -64,7 +51,8 @@ from pydantic import AfterValidator, Field
 
 from segad_core.contracts.component import Component
 from segad_core.contracts.images import ImageBatch, ImageSet
-from segad_core.contracts.learner import Learner
+from segad_core.contracts.learner import Learner, of_fitted_size
+from segad_core.contracts.preconditions import requires
 from segad_core.contracts.run import Run
 
 IGNORED = 255
@@ -175,3 +163,8 @@ class LearningSegmenter(Segmenter, Learner):
         Raises:
             SegadError: there are too few images.
         """
+
+    @abstractmethod
+    @requires(of_fitted_size, "batch")
+    def segment(self, batch: ImageBatch) -> NDArray[np.uint8]:
+        """Segmentation maps at the size of the batch, as of any segmenter."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from segad_core.base.resources import is_resource
 from segad_core.base.text import reason
-from segad_core.contracts import Component, optional, part_pattern
+from segad_core.contracts import Component, Stateful, optional, part_pattern
 from segad_core.errors import PluginFailure, SegadError
 from segad_core.plugins.shared import read_only, witnesses
 from segad_core.plugins.states import wrong_with_state
@@ -51,9 +51,10 @@ def named(component: type[Component], provider: Provider) -> type[Component]:
         "__doc__": component.__doc__,
         "__init__": _naming(component, "__init__", provider, "constructor"),
         "_made_from": (component, provider),
+        "_described_as": provider.described,
     }
     for name in _called(component):
-        if _is_own(component, name):
+        if _is_own(component, name) or (name in ("state", "restore") and issubclass(component, Stateful)):
             body[name] = _naming(component, name, provider, name)
     return cast(type[Component], _Named(component.__name__, (component,), body))
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.contracts import Arrays, FinalClassifier, Run
+from segad_core.contracts.learnt import described
 from segad_core.errors import PluginError
 
 Floats = NDArray[np.float64]
@@ -27,6 +28,7 @@ class Weighted(FinalClassifier):
 
     def __init__(self, final: FinalClassifier, names: Sequence[str], weights: Mapping[str, float]) -> None:
         super().__init__(final.params, final.device)
+        self._described_as = described(final)
         self._final = final
         self._factors = np.array([*(weights.get(name.partition(".")[0], 1.0) for name in names), 1.0])
 

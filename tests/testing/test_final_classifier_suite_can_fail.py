@@ -152,7 +152,7 @@ LACKS = "test_restore_refuses_what_is_incomplete"
         (final(changed=inverted), "test_more_features_than_images_is_fine"),
         (final(margins=ranked), f"{SUM} {ROWS}"),
         (final(margins=centred), f"test_leaves_the_features_as_they_are {SUM} {ROWS}"),
-        (final(fit=careless_fit), f"test_one_class_alone_is_refused {EASY}"),
+        (final(fit=careless_fit), EASY),
         (final(state=bare_list), EXACT),
         (
             final(

@@ -7,7 +7,7 @@ import pytest
 from forests import model_of, run_of
 from numpy.typing import NDArray
 
-from segad_core.errors import PluginError
+from segad_core.errors import DataError
 from segad_plugins.final_classifiers.brf import BoostedRandomForest
 
 
@@ -94,5 +94,5 @@ def test_restored_forest_gives_the_same_bits() -> None:
 
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_alone_is_refused(label: int) -> None:
-    with pytest.raises(PluginError, match="needs good and bad images"):
+    with pytest.raises(DataError, match=f"{4 - 4 * label} good and {4 * label} bad"):
         BoostedRandomForest().fit(np.zeros((4, 2)), ["a", "b"], np.full(4, label), run_of(0))

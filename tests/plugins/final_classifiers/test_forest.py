@@ -8,7 +8,7 @@ import pytest
 from forests import model_of, run_of
 from numpy.typing import NDArray
 
-from segad_core.errors import PluginError
+from segad_core.errors import DataError, PluginError
 from segad_plugins.final_classifiers.brf import BoostedRandomForest
 from segad_plugins.final_classifiers.bt import BoostedTrees
 from segad_plugins.final_classifiers.forest import Forest
@@ -199,7 +199,9 @@ def test_bad_images_weigh_good_over_bad(kind: type[Forest]) -> None:
 @each
 @pytest.mark.parametrize("label", [0, 1])
 def test_errors_name_the_classifier(kind: type[Forest], label: int) -> None:
-    with pytest.raises(PluginError, match=f"^{kind.name}: needs good and bad images .* {4 - 4 * label} good"):
+    with pytest.raises(
+        DataError, match=f"^{kind.__name__}: needs good and bad images .* {4 - 4 * label} good"
+    ):
         kind().fit(np.zeros((4, 2)), ["a", "b"], np.full(4, label), run_of(0))
     with pytest.raises(PluginError, match=f"^{kind.name}: has not been fitted"):
         kind().margins(np.zeros((1, 2)))

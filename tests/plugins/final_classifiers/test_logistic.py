@@ -94,7 +94,7 @@ def test_the_state_is_smaller_than_estimated() -> None:
 
 @pytest.mark.parametrize("label", [0, 1])
 def test_errors_name_the_classifier(label: int) -> None:
-    with pytest.raises(DataError, match=f"^logistic: needs good and bad images .* {4 - 4 * label} good"):
+    with pytest.raises(DataError, match=f"^Logistic: needs good and bad images .* {4 - 4 * label} good"):
         Logistic().fit(np.zeros((4, 2)), ["a", "b"], np.full(4, label), run_of(0))
     with pytest.raises(PluginError, match=r"^logistic: is not fitted yet"):
         Logistic().margins(np.zeros((1, 2)))
