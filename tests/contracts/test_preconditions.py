@@ -1,4 +1,4 @@
-"""What contracts require before a plugin's method is called, of every class, however it defines the method."""
+"""What contracts require before a plugin's method is called, however its class defines the method."""
 
 from __future__ import annotations
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from segad_core.api import Detector, ImageBatch, ImageSet, Parameters, PluginError, Run
+from segad_core.api import Detector, ImageBatch, ImageSet, Learnt, Parameters, PluginError, Run
 
 
 class PixelGaussian(Detector):
@@ -28,11 +26,8 @@ class PixelGaussian(Detector):
         smoothing: int = Field(4, ge=0, description="radius of the smoothing window in pixels; 0 for none")
 
     params: Params
-
-    def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
-        super().__init__(params, device)
-        self._mean: NDArray[np.float64] | None = None
-        self._variance: NDArray[np.float64] | None = None
+    mean = Learnt(np.float64, "rows", "columns", 3)
+    variance = Learnt(np.float64, "rows", "columns", 3)
 
     def fit(self, images: ImageSet, run: Run) -> None:
         # sums of integers are exact, so the result does not depend on the batch size
@@ -48,38 +43,22 @@ class PixelGaussian(Detector):
             raise PluginError("pixel_gaussian: there are no images to fit to")
         # n * (sum of squares) - (square of the sum): exact, and never negative
         spread = done * squares - total**2
-        self._mean = total / (done * area)
-        self._variance = spread / (done * area) ** 2
+        self.mean = total / (done * area)
+        self.variance = spread / (done * area) ** 2
 
     def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
-        if self._mean is None or self._variance is None:
-            raise PluginError("pixel_gaussian: is not fitted yet")
         block, size = self.params.block, batch.pixels.shape[1:3]
         sums, area = block_sums(batch.pixels, block)
-        if sums.shape[1:] != self._mean.shape:
+        if sums.shape[1:] != self.mean.shape:
             raise PluginError(
-                f"pixel_gaussian: was fitted to images of {self._mean.shape[:2]} blocks, but these have "
+                f"pixel_gaussian: was fitted to images of {self.mean.shape[:2]} blocks, but these have "
                 f"{sums.shape[1:3]}",
                 "Use images of the size that the detector was fitted to.",
             )
-        variance = np.maximum(self._variance, self.params.min_std**2)
-        distances = ((sums / area - self._mean) ** 2 / variance).mean(axis=-1)
+        variance = np.maximum(self.variance, self.params.min_std**2)
+        distances = ((sums / area - self.mean) ** 2 / variance).mean(axis=-1)
         maps = distances.repeat(block, axis=1).repeat(block, axis=2)[:, : size[0], : size[1]]
         return smooth(maps, self.params.smoothing).astype(np.float32)
-
-    def state(self) -> Mapping[str, NDArray[np.generic]]:
-        if self._mean is None or self._variance is None:
-            raise PluginError("pixel_gaussian: is not fitted yet")
-        return {"mean": self._mean, "variance": self._variance}
-
-    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        if missing := {"mean", "variance"} - state.keys():
-            raise PluginError(
-                f"pixel_gaussian: the state has no {' and no '.join(sorted(missing))}",
-                "Fit the detector again with this version.",
-            )
-        self._mean = np.asarray(state["mean"], np.float64)
-        self._variance = np.asarray(state["variance"], np.float64)
 
 
 def block_sums(pixels: NDArray[np.uint8], block: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
