@@ -63,6 +63,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +98,7 @@ class Classifier(Learner):
         return ("score",)
 
     @abstractmethod
-    @requires(has_both_classes, "labels")
+    @requires(partial(has_both_classes, "split.classifiers"), "labels")
     def fit(self, images: ImageSet, labels: NDArray[np.int64], run: Run) -> None:
         """Learns to tell good images from bad ones.
 
@@ -136,7 +137,7 @@ class VectorClassifier(Classifier):
         """
 
     @abstractmethod
-    @requires(has_both_classes, "labels")
+    @requires(partial(has_both_classes, "split.classifiers"), "labels")
     def learn(self, vectors: Vectors, labels: NDArray[np.int64], run: Run) -> None:
         """Learns to tell good images from bad ones.
 

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,7 @@ class FinalClassifier(Component, Stateful):
         """
 
     @abstractmethod
-    @requires(has_both_classes, "labels")
+    @requires(partial(has_both_classes, "split.final"), "labels")
     def fit(
         self, features: NDArray[np.float64], names: Sequence[str], labels: NDArray[np.int64], run: Run
     ) -> None:

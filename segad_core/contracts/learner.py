@@ -50,8 +50,13 @@ def of_fitted_size(learner: Learner, batch: ImageBatch) -> None:
     check_sizes(learner, "images", given)
 
 
-def has_both_classes(component: Component, labels: NDArray[np.int64]) -> None:
+def has_both_classes(split: str, component: Component, labels: NDArray[np.int64]) -> None:
     """A precondition of supervised learning: there are good and bad examples.
+
+    Args:
+        split: the key of the recipe that decides which they are.
+        component: learns from them.
+        labels: 0 for good and 1 for bad.
 
     Raises:
         DataError: there are none of one class; says how many there are of each.
@@ -61,5 +66,5 @@ def has_both_classes(component: Component, labels: NDArray[np.int64]) -> None:
         raise DataError(
             f"{described(component)}: needs good and bad images to learn from, but there are "
             f"{len(labels) - bad} good and {bad} bad ones",
-            "Have the recipe's split give it images of both kinds.",
+            f"Change {split} in the recipe, so that there are some of both.",
         )

@@ -1,11 +1,11 @@
 """What must hold before a method of a plugin is called: stated once in the contract, checked for all plugins.
 
-    class Classifier(Learner):
+    class Detector(Learner):
         @abstractmethod
-        @requires(has_both_classes, "labels")
-        def fit(self, images, labels, run): ...
+        @requires(of_fitted_size, "batch")
+        def anomaly_maps(self, batch): ...
 
-Whoever calls a plugin's `fit`, engine, suite or test, calls `has_both_classes(plugin, labels)` first.
+Whoever calls a plugin's `anomaly_maps`, engine, suite or test, calls `of_fitted_size(plugin, batch)` first.
 """
 
 from __future__ import annotations

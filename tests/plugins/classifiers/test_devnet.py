@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from trainings import Kept, ToldSteps, same_bits, seed_run
 
-from segad_core.errors import PluginError, UsageError
+from segad_core.errors import DataError, PluginError, UsageError
 from segad_core.evaluate import auroc
 from segad_core.testing import ArrayImageSet, bad_images, good_images, image_batch
 from segad_plugins.backbones import empty_trunk
@@ -234,9 +234,9 @@ def test_the_rate_is_that_of_the_epoch_not_of_the_step(small: dict[str, Any]) ->
 
 @pytest.mark.parametrize(("label", "given"), [(0, "7 good and 0 bad"), (1, "0 good and 7 bad")])
 def test_labels_of_one_class_are_refused_before_anything_is_read(label: int, given: str) -> None:
-    with pytest.raises(PluginError) as caught:
+    with pytest.raises(DataError) as caught:
         DevNet().fit(plain.NoImages(7), np.full(7, label, np.int64), seed_run())  # type: ignore[arg-type]
-    assert "devnet" in caught.value.what and given in caught.value.what
+    assert "DevNet" in caught.value.what and given in caught.value.what
     assert "split.classifiers" in caught.value.remedy
 
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from trainings import Kept, ToldSteps, same_bits, seed_run
 
 from segad_core.contracts import Arrays
-from segad_core.errors import PluginError
+from segad_core.errors import DataError, PluginError
 from segad_core.evaluate import auroc
 from segad_core.testing import ArrayImageSet, bad_images, good_images, image_batch
 from segad_plugins.backbones import empty_trunk
@@ -230,9 +230,9 @@ def test_ranks_visible_defects_after_a_few_steps(seed: int) -> None:
 
 @pytest.mark.parametrize(("label", "given"), [(0, "7 good and 0 bad"), (1, "0 good and 7 bad")])
 def test_labels_of_one_class_are_refused_before_anything_is_read(label: int, given: str) -> None:
-    with pytest.raises(PluginError) as caught:
+    with pytest.raises(DataError) as caught:
         DRA().fit(plain.NoImages(7), np.full(7, label, np.int64), seed_run())  # type: ignore[arg-type]
-    assert "dra" in caught.value.what and given in caught.value.what
+    assert "DRA" in caught.value.what and given in caught.value.what
     assert "split.classifiers" in caught.value.remedy
 
 

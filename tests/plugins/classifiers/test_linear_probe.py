@@ -204,7 +204,7 @@ def test_a_state_without_the_model_of_a_layer_is_refused(lacks: str) -> None:
 def test_labels_of_one_class_are_refused(label: int, given: str) -> None:
     with pytest.raises(DataError) as caught:
         LinearProbe().learn({"layer1": np.zeros((7, 3), np.float32)}, np.full(7, label), seed_run())
-    assert "linear_probe" in caught.value.what and given in caught.value.what
+    assert "LinearProbe" in caught.value.what and given in caught.value.what
     assert "split.classifiers" in caught.value.remedy
 
 

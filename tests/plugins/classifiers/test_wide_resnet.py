@@ -12,7 +12,7 @@ import torch
 import torchvision.models
 from trainings import Kept, seed_run
 
-from segad_core.errors import NonFiniteError, PluginError
+from segad_core.errors import DataError, NonFiniteError, PluginError
 from segad_core.evaluate import auroc
 from segad_core.testing import ArrayImageSet, bad_images, good_images, image_batch
 from segad_core.testing.trial_run import Killed, Told
@@ -251,7 +251,7 @@ def test_one_class_is_refused_before_any_weights_are_read(
     monkeypatch: pytest.MonkeyPatch, labels: list[int], counts: str
 ) -> None:
     monkeypatch.setattr(wide_resnet, "trunk", lambda *_: pytest.fail("reads weights"))
-    with pytest.raises(PluginError, match=f"wide_resnet: .* got {counts}") as caught:
+    with pytest.raises(DataError, match=f"WideResNet: .* {counts}") as caught:
         WideResNet().fit(ArrayImageSet(_PIXELS[: len(labels)]), np.array(labels), seed_run())
     assert "split.classifiers" in caught.value.remedy
 
