@@ -86,7 +86,8 @@ class Learnt(Generic[Scalar]):
         learnt: NDArray[Scalar] | None = vars(component).get(self.name)
         if learnt is None:
             raise NotFittedError(
-                f"{described(component)}: is not fitted yet", "Call fit() or restore() first."
+                f"{described(component)}: is not fitted yet: '{self.name}' is not set",
+                "fit() or restore() has to set it first.",
             )
         return learnt
 

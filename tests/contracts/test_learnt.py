@@ -11,9 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from segad_core.api import (
+    Classifier,
     Detector,
     FinalClassifier,
     FittedFeature,
+    LearningSegmenter,
     Learnt,
     NotFittedError,
     PluginError,
@@ -78,7 +80,7 @@ def problems(wrong: pytest.ExceptionInfo[PluginError]) -> str:
 
 def test_a_field_that_is_not_set_is_not_fitted() -> None:
     plugin = Gaussian()
-    with pytest.raises(NotFittedError, match="Gaussian: is not fitted yet"):
+    with pytest.raises(NotFittedError, match="Gaussian: is not fitted yet: 'mean'"):
         _ = plugin.mean
     with pytest.raises(PluginError):
         plugin.state()
@@ -311,6 +313,15 @@ def made(contract: type, **methods: Any) -> Any:
     """An instance of a contract with some of its methods; the others do nothing."""
     missing = {name: lambda *args: None for name in contract.__abstractmethods__}
     return type("Made", (contract,), {**missing, "__doc__": "Made.", **methods})()
+
+
+@pytest.mark.parametrize(("contract", "method"), [(Classifier, "scores"), (LearningSegmenter, "segment")])
+def test_other_learners_are_given_images_of_the_size_of_the_fit(contract: type, method: str) -> None:
+    learner = made(contract, mean=Learnt(np.float32, "H", "W"))
+    learner.mean = np.zeros((4, 6))
+    getattr(learner, method)(image_batch(images(4, 6)))
+    with pytest.raises(PluginError, match="H = 4, W = 6, but here H = 6, W = 4"):
+        getattr(learner, method)(image_batch(images(6, 4)))
 
 
 def test_feature_vectors_have_the_width_of_the_fit() -> None:
