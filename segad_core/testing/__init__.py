@@ -25,7 +25,7 @@ from segad_core.testing.final_classifier import FinalClassifierSuite
 from segad_core.testing.hook import HookSuite
 from segad_core.testing.images import ArrayImageSet, bad_images, good_images, image_batch
 from segad_core.testing.learning_segmenter import LearningSegmenterSuite
-from segad_core.testing.run_events import tell_run
+from segad_core.testing.run_events import tell_fit, tell_run, tell_stopped_run
 from segad_core.testing.segmenter import SegmenterSuite
 from segad_core.testing.tiny_encoder import TinyEncoder
 from segad_core.testing.violations import violations
@@ -48,6 +48,8 @@ __all__ = [
     "bad_images",
     "good_images",
     "image_batch",
+    "tell_fit",
     "tell_run",
+    "tell_stopped_run",
     "violations",
 ]
