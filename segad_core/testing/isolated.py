@@ -85,6 +85,8 @@ def _host(provider: Provider, check: Check, limit: float, only: str, say: Say) -
     try:
         found = provider.load()
         problems = contract_problems(provider, found)
+        if not problems and not (isinstance(found, type) and issubclass(found, Component)):
+            problems = [f"{provider.target} is not a subclass of segad_core.api.Hook, so no suite tests it"]
     except PluginError as error:
         problems = [error.what]
     say(Step("import", _line("; ".join(problems)), time.perf_counter() - start))

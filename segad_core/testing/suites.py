@@ -12,6 +12,7 @@ from segad_core.contracts import (
     Executor,
     Feature,
     FinalClassifier,
+    Hook,
     LearningSegmenter,
     Segmenter,
 )
@@ -24,6 +25,7 @@ from segad_core.testing.encoder import EncoderSuite
 from segad_core.testing.executor import ExecutorSuite
 from segad_core.testing.feature import FeatureSuite
 from segad_core.testing.final_classifier import FinalClassifierSuite
+from segad_core.testing.hook import HookSuite
 from segad_core.testing.learning_segmenter import LearningSegmenterSuite
 from segad_core.testing.segmenter import SegmenterSuite
 
@@ -36,6 +38,7 @@ SUITES: dict[type[Component], type[ComponentSuite]] = {
     Executor: ExecutorSuite,
     Feature: FeatureSuite,
     FinalClassifier: FinalClassifierSuite,
+    Hook: HookSuite,
     LearningSegmenter: LearningSegmenterSuite,
     Segmenter: SegmenterSuite,
 }

@@ -285,6 +285,17 @@ def test_a_check_says_what_hooks_of_the_contract_lack(house):
     assert "row_finished" in about and "@hookimpl" in about and "Params" in about
 
 
+def test_the_suite_of_an_installed_hook_is_run(house):
+    house.plugin(*COUNTS_PLUGIN)
+    house.plugin(*NOTES_PLUGIN)
+    tested = house.segad("plugin", "test", "counts", "--clause", "observed")
+    assert tested.code == 1  # its folder must not exist, so a second run fails
+    assert "failed: test_a_repeated_run_is_observed" in tested.out and "3 of 4" in tested.out
+    older = house.segad("plugin", "test", "notes")
+    assert older.code == 1
+    assert "failed: import" in older.out and "segad_core.api.Hook" in older.out
+
+
 def test_no_plugins_leaves_hooks_out(house):
     house.plugin(*NOTES_PLUGIN)
     house.pictures()
