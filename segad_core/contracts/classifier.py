@@ -104,11 +104,11 @@ class Classifier(Learner):
 
         Args:
             images: good and bad images.
-            labels: (N,) their labels, 0 for good and 1 for bad.
+            labels: (N,) their labels, 0 for good and 1 for bad; both are there.
             run: seed, progress and checkpoints.
 
         Raises:
-            SegadError: a label is missing, or there are too few images.
+            SegadError: there are too few images.
         """
 
     @abstractmethod
@@ -143,11 +143,11 @@ class VectorClassifier(Classifier):
 
         Args:
             vectors: of n good and bad images, in the order that `vectors` gives them; not to be written to.
-            labels: (n,) their labels, 0 for good and 1 for bad.
+            labels: (n,) their labels, 0 for good and 1 for bad; both are there.
             run: seed, progress and checkpoints.
 
         Raises:
-            SegadError: a label is missing, or there are too few images.
+            SegadError: there are too few images.
         """
 
     @abstractmethod

@@ -148,6 +148,10 @@ class GoodMaps(Protocol):
     def __iter__(self) -> Iterator[SegmentValues]: ...
 
 
+def _of_fitted_segments(feature: Feature, values: SegmentValues) -> None:
+    check_sizes(feature, "maps", {"L": len(values)})
+
+
 class Feature(Component):
     """One or more statistics per segment (entry-point group `segad.features`)."""
 
@@ -156,6 +160,7 @@ class Feature(Component):
         """The names of the statistics; `q995` becomes part of names such as `wires.patchcore.q995`."""
 
     @abstractmethod
+    @requires(_of_fitted_segments, "values")
     def compute(self, values: SegmentValues) -> NDArray[np.float64]:
         """The statistics, float64 (L, number of statistics), all finite; 0.0 for an empty segment.
 
@@ -175,10 +180,6 @@ class ScalarFeature(Feature):
         return np.array([[self.value(v) if len(v) else 0.0] for v in values], np.float64).reshape(-1, 1)
 
 
-def _of_fitted_segments(feature: FittedFeature, values: SegmentValues) -> None:
-    check_sizes(feature, "maps", {"L": len(values)})
-
-
 class FittedFeature(Feature, Stateful):
     """A feature that is fitted to good parts before it is used, such as the area above what they show.
 
@@ -195,8 +196,3 @@ class FittedFeature(Feature, Stateful):
             good: the maps; a segment can be empty in some of them, or in all.
             run: seed and progress.
         """
-
-    @abstractmethod
-    @requires(_of_fitted_segments, "values")
-    def compute(self, values: SegmentValues) -> NDArray[np.float64]:
-        """The statistics of a map with as many segments as those of the fit, as of any feature."""

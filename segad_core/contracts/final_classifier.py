@@ -72,11 +72,8 @@ class FinalClassifier(Component, Stateful):
         Args:
             features: (n, d) feature vectors; not to be written to.
             names: the names of the d features.
-            labels: (n,) 0 for good and 1 for bad.
+            labels: (n,) 0 for good and 1 for bad; both are there.
             run: seed, progress and checkpoints.
-
-        Raises:
-            SegadError: a label is missing.
         """
 
     @abstractmethod

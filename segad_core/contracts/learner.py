@@ -34,7 +34,7 @@ class Learner(Component, Stateful):
         """
 
 
-def of_fitted_size(learner: Learner, batch: ImageBatch) -> None:
+def of_fitted_size(learner: Component, batch: ImageBatch) -> None:
     """A precondition: images, and the encoder's layers, have the sizes that declared fields have of them.
 
     Raises:

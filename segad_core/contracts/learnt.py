@@ -132,7 +132,7 @@ def learnt_state(component: Any) -> dict[str, NDArray[Any]]:
         NotFittedError: a field is not set.
         PluginError: sizes of the same name differ.
     """
-    state = {field: field.__get__(component, type(component)) for field in component._declared_fields}
+    state = {field: field.__get__(component, type(component)) for field in _fields(component)}
     if wrong := _disagreement(state):
         raise PluginError(f"{described(component)}: {wrong}")
     return {field.name: array for field, array in state.items()}
@@ -144,7 +144,7 @@ def restore_learnt(component: Any, state: Mapping[str, NDArray[Any]]) -> None:
     Raises:
         PluginError: an array is missing, unknown, or not as its field declares. Nothing is set then.
     """
-    declared = {field.name: field for field in component._declared_fields}
+    declared = {field.name: field for field in _fields(component)}
     problems = [f"the state has no '{name}'" for name in declared if name not in state]
     problems += [f"the state has '{name}', which is not declared" for name in state if name not in declared]
     given = {field: np.asarray(state[name]) for name, field in declared.items() if name in state}
@@ -173,7 +173,7 @@ def check_sizes(component: Any, what: str, given: Mapping[str, int]) -> None:
     """
     learnt = {
         size: length
-        for field in component._declared_fields
+        for field in _fields(component)
         if field.name in vars(component)
         for size, length in zip(field.shape, vars(component)[field.name].shape, strict=True)
         if isinstance(size, str)
@@ -189,7 +189,13 @@ def check_sizes(component: Any, what: str, given: Mapping[str, int]) -> None:
 
 def declared_sizes(component: Any) -> set[str]:
     """The names of sizes in the fields of a plugin."""
-    return {size for field in component._declared_fields for size in field.shape if isinstance(size, str)}
+    return {size for field in _fields(component) for size in field.shape if isinstance(size, str)}
+
+
+def _fields(component: Any) -> tuple[Learnt[Any], ...]:
+    """What a plugin declares; nothing of one that does not learn."""
+    fields: tuple[Learnt[Any], ...] = getattr(component, "_declared_fields", ())
+    return fields
 
 
 def _disagreement(arrays: Mapping[Learnt[Any], NDArray[Any]]) -> str:

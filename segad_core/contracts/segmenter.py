@@ -126,6 +126,7 @@ class Segmenter(Component):
         """
 
     @abstractmethod
+    @requires(of_fitted_size, "batch")
     def segment(self, batch: ImageBatch) -> NDArray[np.uint8]:
         """Segmentation maps at the size of the batch.
 
@@ -163,8 +164,3 @@ class LearningSegmenter(Segmenter, Learner):
         Raises:
             SegadError: there are too few images.
         """
-
-    @abstractmethod
-    @requires(of_fitted_size, "batch")
-    def segment(self, batch: ImageBatch) -> NDArray[np.uint8]:
-        """Segmentation maps at the size of the batch, as of any segmenter."""

@@ -20,6 +20,7 @@ from segad_core.api import (
     NotFittedError,
     PluginError,
     Run,
+    ScalarFeature,
     SegmentValues,
     Stateful,
     VectorClassifier,
@@ -322,6 +323,34 @@ def test_other_learners_are_given_images_of_the_size_of_the_fit(contract: type, 
     getattr(learner, method)(image_batch(images(4, 6)))
     with pytest.raises(PluginError, match="H = 4, W = 6, but here H = 6, W = 4"):
         getattr(learner, method)(image_batch(images(6, 4)))
+
+
+def test_contracts_can_be_combined_in_either_order() -> None:
+    class Level(ScalarFeature, FittedFeature):
+        """The number that it has learnt."""
+
+        level = Learnt(np.float64, "L")
+
+        def statistics(self) -> tuple[str, ...]:
+            return ("level",)
+
+        def fit(self, good: Any, run: Run) -> None:
+            self.level = np.ones(1)
+
+        def value(self, values: NDArray[np.float32]) -> float:
+            return float(self.level[0])
+
+    class Turned(FittedFeature, ScalarFeature):
+        """The same."""
+
+        level = Learnt(np.float64, "L")
+        statistics, fit, value = Level.statistics, Level.fit, Level.value  # type: ignore[assignment]
+
+    for feature in (Level(), Turned()):
+        feature.fit([], RUN)  # type: ignore[arg-type]
+        assert feature.compute(SegmentValues(np.ones(3, np.float32), np.array([0, 3]))).tolist() == [[1]]
+        with pytest.raises(PluginError, match="L = 1, but here L = 2"):
+            feature.compute(SegmentValues(np.ones(3, np.float32), np.array([0, 1, 3])))
 
 
 def test_feature_vectors_have_the_width_of_the_fit() -> None:
