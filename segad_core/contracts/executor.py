@@ -87,7 +87,8 @@ class Executor(Component):
         """Blocks until a submitted task has ended and returns its outcome, with the task's ticket.
 
         Each task has one outcome, returned once, in any order. An exception that a task raises becomes its
-        outcome. Called only while a submitted task has neither been returned nor cancelled.
+        outcome; if its process dies, its outcome has an error, too. Called only while a submitted task has
+        neither been returned nor cancelled.
         """
 
     @abstractmethod

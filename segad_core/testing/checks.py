@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -59,10 +60,13 @@ def unwritten(arrays: Mapping[str, NDArray[Any]], who: str) -> Iterator[None]:
     before = {name: array.copy() for name, array in arrays.items()}
     try:
         yield
-    except ValueError as error:
-        if "read-only" not in str(error):
+    except Exception as error:
+        if not re.search("read-?only", str(error)):
             raise
-        raise AssertionError(f"{who} writes into what others share, and is read-only: {error}") from error
+        raise AssertionError(
+            f"{who} writes into {' or '.join(arrays)}, which others share, or lets a library: "
+            f"it is read-only, and a copy is needed ({error})"
+        ) from error
     for name, array in arrays.items():
         assert np.array_equal(array, before[name]), f"{who} writes into {name}, which others share"
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.base.witness import locked
 from segad_core.contracts import Classifier, ImageBatch, Run, VectorClassifier, optional
 from segad_core.errors import SegadError
 from segad_core.evaluate import auroc
@@ -167,7 +168,7 @@ class ClassifierSuite(ScoringLearnerSuite[Classifier]):
         """`vectors`, `learn` and `judge` give the scores that `fit` and `scores` give."""
         if isinstance(classifier := self.make(), VectorClassifier):
             batches = [classifier.vectors(batch) for batch in self._images().batches()]
-            vectors = {name: np.concatenate([one[name] for one in batches]) for name in batches[0]}
+            vectors = {name: locked(np.concatenate([one[name] for one in batches])) for name in batches[0]}
             labels = self._labels()
             with unwritten({f"the vectors '{name}'": block for name, block in vectors.items()}, "learn()"):
                 classifier.learn(vectors, labels, self._run())
@@ -188,7 +189,7 @@ def _are_scores(scores: NDArray[np.float64], count: int, classifier: Classifier,
 def _mixed(good: int, bad: int) -> Labels:
     """Labels of good and bad images, evenly mixed, beginning with a bad one."""
     counts = -(-np.arange(good + bad + 1) * bad // (good + bad))
-    return np.diff(counts).astype(np.int64)
+    return locked(np.diff(counts).astype(np.int64))
 
 
 def _ordered(good: Pixels, bad: Pixels, labels: Labels) -> Pixels:

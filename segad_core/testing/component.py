@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
 from segad_core.contracts import Component, Parameters, optional
 from segad_core.errors import SegadError
 from segad_core.testing.checks import is_sentences, refused, works
+from segad_core.testing.expected import expect
 from segad_core.testing.files_opened import files_opened
 
 _CHEAP = 0.05  # seconds of processor time; storing two values takes a millionth of that
 
 
 class ComponentSuite:
-    """The clauses that all kinds share. The suite of each kind derives from this one."""
+    """The clauses that all kinds share. The suite of each kind derives from this one.
+
+    Attributes:
+        expected_failures: clauses that the plugin violates, by name, each with the reason. One that passes is
+            a failure.
+    """
+
+    expected_failures: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        expect(cls, cls.expected_failures)
 
     def make(self) -> Component:
         """The plugin under test: a new instance at each call, always with the same parameters."""

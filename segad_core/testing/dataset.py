@@ -6,15 +6,18 @@ from pathlib import Path, PureWindowsPath
 
 from segad_core.contracts import Dataset, Sample, optional
 from segad_core.testing.checks import is_sentences
-from segad_core.testing.component import ComponentSuite
 from segad_core.testing.files_opened import files_opened
+from segad_core.testing.harmless import HarmlessSuite
 
 
-class DatasetSuite(ComponentSuite):
+class DatasetSuite(HarmlessSuite):
     """The contract of `segad.datasets`, clause by clause. Define `make`."""
 
     def make(self) -> Dataset:
         raise NotImplementedError(f"{type(self).__name__} must define make(), which returns a new data set")
+
+    def _exercise(self) -> None:
+        self._samples()
 
     def _samples(self) -> list[tuple[str, Sample]]:
         dataset = self.make()

@@ -8,17 +8,18 @@ from copy import copy
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.base.witness import locked
 from segad_core.contracts import IGNORED, DefectGenerator
 from segad_core.errors import SegadError
 from segad_core.testing.checks import is_array, refused, same, unwritten, works
-from segad_core.testing.component import ComponentSuite
+from segad_core.testing.global_random import global_randomness
+from segad_core.testing.harmless import HarmlessSuite
 from segad_core.testing.images import Pixels, good_images
-from segad_core.testing.trial_run import global_randomness
 
 Labels = NDArray[np.uint8]
 
 
-class DefectGeneratorSuite(ComponentSuite):
+class DefectGeneratorSuite(HarmlessSuite):
     """The contract of `segad.defects`, clause by clause. Define `make`.
 
     Attributes:
@@ -36,8 +37,12 @@ class DefectGeneratorSuite(ComponentSuite):
 
     def image(self, height: int, width: int) -> Pixels:
         """A textured image (height, width, 3); override it if the plugin needs a particular one."""
-        image: Pixels = good_images(1, height, width)[0]
+        image: Pixels = locked(good_images(1, height, width)[0])
         return image
+
+    def _exercise(self) -> None:
+        size = self.sizes[0]
+        self._applied(self.image(*size), _parts(*size))
 
     def test_gives_an_image_of_the_same_shape(self) -> None:
         """`apply` returns (H, W, 3) uint8, of the size that it was given."""
@@ -172,7 +177,7 @@ def _parts(height: int, width: int) -> Labels:
     labels[np.hypot(rows - height / 2, columns - width / 2) < min(height, width) / 4] = 4
     edge = min(height, width) // 8
     labels[:edge] = labels[-edge:] = labels[:, :edge] = labels[:, -edge:] = IGNORED
-    return labels
+    return locked(labels)
 
 
 def _tiny(height: int, width: int) -> Labels:

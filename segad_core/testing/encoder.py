@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.base.witness import locked
 from segad_core.contracts import Encoder, optional, to_numpy
 from segad_core.testing.checks import ROUNDING, same, unwritten, works
-from segad_core.testing.component import ComponentSuite
+from segad_core.testing.harmless import HarmlessSuite
 from segad_core.testing.images import Pixels, bad_images, good_images
 
 
-class EncoderSuite(ComponentSuite):
+class EncoderSuite(HarmlessSuite):
     """The contract of `segad.encoders`, clause by clause. Define `make`.
 
     Attributes:
@@ -29,7 +30,12 @@ class EncoderSuite(ComponentSuite):
 
     def images(self, height: int, width: int) -> Pixels:
         """Three images (3, height, width, 3); override it if the plugin needs particular ones."""
-        return np.concatenate([good_images(2, height, width), bad_images(1, height, width)])
+        return locked(np.concatenate([good_images(2, height, width), bad_images(1, height, width)]))
+
+    def _exercise(self) -> None:
+        encoder = self.make()
+        encoder.digest()
+        encoder.encode(self.images(*self.sizes[0]), list(encoder.layers()))
 
     def _encoded(self) -> Iterator[tuple[Encoder, Pixels, Mapping[str, NDArray[Any]]]]:
         encoder = self.make()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -21,7 +23,12 @@ class ExecutorSuite(ComponentSuite):
 
     Tasks are module-level functions of plain data, so that they can run in another process. Each leaves a
     file in a folder when it starts.
+
+    Attributes:
+        patience: seconds in which all outcomes have to be there after the process of a task has died.
     """
+
+    patience: float = 60.0
 
     def make(self) -> Executor:
         raise NotImplementedError(f"{type(self).__name__} must define make(), which returns a new executor")
@@ -82,6 +89,33 @@ class ExecutorSuite(ComponentSuite):
                     assert not outcome.keys, f"task {ticket} failed; its outcome has the keys {outcome.keys}"
                 else:
                     assert error is None, f"task {ticket} succeeded; its outcome has the error {error!r}"
+
+    def test_a_worker_that_dies_is_an_outcome(self) -> None:
+        """If the process of a task dies, its outcome has an error, and no other outcome is lost."""
+        died, outcomes, errors = _TASKS - 1, list[Outcome](), list[BaseException]()
+
+        def scenario() -> None:
+            try:
+                with self._open() as (executor, folder):
+                    for ticket in range(died):
+                        executor.submit(ticket, partial(_task, folder, ticket), no_progress)
+                    executor.submit(died, partial(_dies, died, os.getpid()), no_progress)
+                    outcomes.extend(_wait(executor) for _ in range(_TASKS))
+            except BaseException as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=scenario, daemon=True)  # an executor may wait for ever
+        thread.start()
+        thread.join(self.patience)
+        assert not thread.is_alive(), (
+            f"a task whose process died, or one beside it, has no outcome after {self.patience:g} s: give "
+            "each an Outcome with an error"
+        )
+        for error in errors:
+            raise error
+        _all_returned(outcomes)
+        (of_it,) = (outcome for outcome in outcomes if outcome.ticket == died)
+        assert of_it.error is not None, f"the process of task {died} died; its outcome has no error"
 
     def test_cancel_drops_what_has_not_started(self) -> None:
         """After `cancel`, no task submitted before starts, and only tasks that started have outcomes."""
@@ -156,3 +190,10 @@ def _ran_once(folder: Path) -> None:
     for path in folder.iterdir():
         times = path.stat().st_size
         assert times == 1, f"task {path.name} ran {times} times; it was submitted once"
+
+
+def _dies(ticket: int, home: int, progress: Progress) -> tuple[str, ...]:
+    """A task that ends its process, if that is not the one of the suite."""
+    if os.getpid() != home:
+        os._exit(7)
+    raise ValueError(f"task {ticket} fails, as expected")

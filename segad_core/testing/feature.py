@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from safetensors.numpy import load
 
 from segad_core.base.formats import arrays_to_bytes
+from segad_core.base.witness import locked
 from segad_core.contracts import Feature, FittedFeature, Run, SegmentValues
 from segad_core.errors import SegadError
 from segad_core.testing.checks import is_array, not_fitted, refused, same, unwritten, works
-from segad_core.testing.component import ComponentSuite
-from segad_core.testing.trial_run import global_randomness
+from segad_core.testing.global_random import global_randomness
+from segad_core.testing.harmless import HarmlessSuite
 
 _ROUNDING = 1e-6  # of the largest value: what another order of the pixels may change
 _GOOD = 5  # good maps that a feature is fitted to
@@ -25,7 +26,7 @@ _GOOD = 5  # good maps that a feature is fitted to
 Values = NDArray[np.float32]
 
 
-class FeatureSuite(ComponentSuite):
+class FeatureSuite(HarmlessSuite):
     """The contract of `segad.features`, clause by clause. Define `make`.
 
     Each segment fills some rows of an anomaly map. A `FittedFeature` is fitted to good maps with as many
@@ -84,8 +85,7 @@ class FeatureSuite(ComponentSuite):
     def test_segments_do_not_depend_on_each_other(self) -> None:
         """The statistics of a segment are the same if all other segments are empty."""
         values = _grouped(_segments())
-        together = self._compute_of(values)
-        for place, line in enumerate(together):
+        for place, line in enumerate(self._compute_of(values)):
             alone = self._compute_of(_only(values, place))[place]
             size = len(list(values)[place])
             same(alone, line, f"a statistic of a segment of {size} pixels computed alone", _ROUNDING)
@@ -192,6 +192,9 @@ class FeatureSuite(ComponentSuite):
             with not_fitted("state()"):
                 feature.state()
 
+    def _exercise(self) -> None:
+        self._compute(_segments())
+
     def _ready(self, segments: int) -> Feature:
         """A feature that can be used on maps with a number of segments."""
         feature = self.make()
@@ -274,7 +277,8 @@ def _grouped(segments: Sequence[Values], width: int = 40) -> SegmentValues:
     ).astype(np.intp)
     anomaly_map = np.zeros((max(int(rows[-1]), 1), width), np.float32)
     anomaly_map.reshape(-1)[pixels] = values
-    return SegmentValues(values, offsets, anomaly_map=anomaly_map, pixels=pixels)
+    shown = locked(anomaly_map)
+    return SegmentValues(locked(values), locked(offsets), anomaly_map=shown, pixels=locked(pixels))
 
 
 def _only(values: SegmentValues, place: int) -> SegmentValues:

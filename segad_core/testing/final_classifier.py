@@ -7,12 +7,13 @@ from numpy.typing import NDArray
 from safetensors.numpy import load as load_arrays
 
 from segad_core.base.formats import arrays_to_bytes
+from segad_core.base.witness import locked
 from segad_core.contracts import FinalClassifier, Run
 from segad_core.errors import SegadError
 from segad_core.evaluate import auroc
 from segad_core.testing.checks import ROUNDING, is_array, not_fitted, refused, same, unwritten, works
-from segad_core.testing.component import ComponentSuite
-from segad_core.testing.trial_run import global_randomness
+from segad_core.testing.global_random import global_randomness
+from segad_core.testing.harmless import HarmlessSuite
 
 _WIDTH = 6
 
@@ -20,7 +21,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-class FinalClassifierSuite(ComponentSuite):
+class FinalClassifierSuite(HarmlessSuite):
     """The contract of `segad.final_classifiers`, clause by clause. Define `make`."""
 
     def make(self) -> FinalClassifier:
@@ -32,6 +33,12 @@ class FinalClassifierSuite(ComponentSuite):
         classifier = self.make()
         classifier.fit(*_training(60, 0), _run(seed))
         return classifier
+
+    def _exercise(self) -> None:
+        classifier, (features, _) = self._fitted(), _easy(20, 1)
+        classifier.state()
+        classifier.margins(features)
+        classifier.contributions(features)
 
     def test_margins_are_finite_float64(self) -> None:
         """`margins` returns (n,) float64, all finite, also for features far from those of the fit."""
@@ -85,7 +92,7 @@ class FinalClassifierSuite(ComponentSuite):
             same(second, first, f"a margin after a second fit with the seed {seed}")
 
     def test_fit_leaves_global_randomness_alone(self) -> None:
-        """`fit` neither moves nor reads the global random state of Python and NumPy."""
+        """`fit` neither moves nor reads the global random state of Python, NumPy and torch."""
         features, found = _easy(20, 1)[0], []
         for seed in (310_291, 775_121):
             with global_randomness(seed):
@@ -166,7 +173,7 @@ def _easy(count: int, seed: int, width: int = _WIDTH) -> tuple[Floats, Ints]:
     labels = np.arange(count, dtype=np.int64) % 2
     features = rng.normal(0, 1, (count, width))
     features[:, :2] += 12 * labels[:, None]
-    return features, labels
+    return locked(features), locked(labels)
 
 
 def _training(count: int, seed: int) -> tuple[Floats, list[str], Ints]:

@@ -12,8 +12,8 @@ from segad_core.contracts import Hook
 from segad_core.plugins import hooks
 from segad_core.testing.component import ComponentSuite
 from segad_core.testing.files_written import files_written
+from segad_core.testing.global_random import global_randomness
 from segad_core.testing.run_events import WRITTEN, Event, fit_events, run_events, stopped_events
-from segad_core.testing.trial_run import global_randomness
 
 
 class HookSuite(ComponentSuite):

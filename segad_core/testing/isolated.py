@@ -19,8 +19,9 @@ from segad_core.errors import PluginError, SegadError, UsageError
 from segad_core.plugins.processes import ProcessEnded, Say, in_process, messages
 from segad_core.plugins.registry import Provider, contract_problems
 from segad_core.testing.component import ComponentSuite
+from segad_core.testing.expected import clauses
 from segad_core.testing.suites import suite_of
-from segad_core.testing.violations import clauses, wrong_with
+from segad_core.testing.violations import wrong_with
 
 Check = Callable[[type[Parameters]], Parameters]
 """Makes the parameters to test with; raises a `SegadError` if they are wrong."""

@@ -28,6 +28,7 @@ from segad_core.contracts import (
 from segad_core.errors import SegadError
 from segad_core.testing.checks import ROUNDING, not_fitted, refused, same, unwritten, works
 from segad_core.testing.component import ComponentSuite
+from segad_core.testing.global_random import global_randomness, seeded_globals
 from segad_core.testing.images import ArrayImageSet, Pixels, arrays_of, bad_images, good_images, image_batch
 from segad_core.testing.shared_training import Results, SharedTraining, shared_training
 from segad_core.testing.tiny_encoder import TinyEncoder
@@ -37,8 +38,6 @@ from segad_core.testing.trial_run import (
     Left,
     Told,
     TrialRun,
-    global_randomness,
-    seeded_globals,
 )
 
 L = TypeVar("L", bound=Learner)
@@ -218,7 +217,7 @@ class LearnerSuite(ComponentSuite, Generic[L]):
         )
 
     def test_fit_leaves_global_randomness_alone(self) -> None:
-        """`fit` neither moves nor reads the global random state of Python and NumPy."""
+        """`fit` neither moves nor reads the global random state of Python, NumPy and torch."""
         first = self._shared().results
         with global_randomness(775_121):
             learner = self._fitted()

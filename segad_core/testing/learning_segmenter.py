@@ -13,11 +13,12 @@ from segad_core.contracts.segmenter import check_segment_names
 from segad_core.testing.checks import is_array, works
 from segad_core.testing.images import ArrayImageSet, Pixels, good_images, image_batch
 from segad_core.testing.learner import LearnerSuite
+from segad_core.testing.learner_in_run import LearnerInRunSuite
 from segad_core.testing.segmenter import Encode, SegmenterSuite
 from segad_core.testing.shared_training import Results
 
 
-class LearningSegmenterSuite(SegmenterSuite, LearnerSuite[LearningSegmenter]):
+class LearningSegmenterSuite(SegmenterSuite, LearnerInRunSuite[LearningSegmenter]):
     """The contract of `LearningSegmenter`: clauses of segmenters, of learners, and its own. Define `make`.
 
     Attributes:
@@ -48,6 +49,9 @@ class LearningSegmenterSuite(SegmenterSuite, LearnerSuite[LearningSegmenter]):
 
     def _well_formed(self, results: Results, count: int, size: tuple[int, int], of: str) -> None:
         is_array(results["segmentation map"], (count, *size), np.uint8, f"segment() of {of}")
+
+    def _exercise(self) -> None:
+        LearnerInRunSuite._exercise(self)
 
     def _ready(self) -> LearningSegmenter:
         return self._trained()

@@ -10,12 +10,12 @@ from segad_core.contracts import Learner
 from segad_core.evaluate import auroc
 from segad_core.testing.checks import same
 from segad_core.testing.images import image_batch
-from segad_core.testing.learner import LearnerSuite
+from segad_core.testing.learner_in_run import LearnerInRunSuite
 
 L = TypeVar("L", bound=Learner)
 
 
-class ScoringLearnerSuite(LearnerSuite[L]):
+class ScoringLearnerSuite(LearnerInRunSuite[L]):
     """The clauses of learners whose results include an `image score`.
 
     Attributes:

@@ -13,14 +13,14 @@ from segad_core.base.digest import array_digest, digest_of
 from segad_core.base.formats import arrays_to_bytes
 from segad_core.contracts import IGNORED, Array, Arrays, ImageBatch, MapQuality, Sample, Segmenter
 from segad_core.testing.checks import is_array, same, unwritten, works
-from segad_core.testing.component import ComponentSuite
+from segad_core.testing.harmless import HarmlessSuite
 from segad_core.testing.images import ArrayImageSet, Pixels, bad_images, good_images, image_batch
 
 Encode = Callable[[Pixels], Mapping[str, Array]]
 """Features of images (N, H, W, 3), by layer."""
 
 
-class SegmenterSuite(ComponentSuite):
+class SegmenterSuite(HarmlessSuite):
     """The contract of `segad.segmenters`, clause by clause. Define `make`.
 
     Attributes:
@@ -122,6 +122,11 @@ class SegmenterSuite(ComponentSuite):
             same(segmenter.segment(kept), anew.segment(batch), f"the segmentation map made {what}")
             found, expected = segmenter.quality(kept), anew.quality(batch)
             assert _listed(found) == _listed(expected), f"quality() {what} is {found}, not {expected}"
+
+    def _exercise(self) -> None:
+        segmenter, batch = self._ready(), self._batch(self.images(*self.sizes[0]))
+        segmenter.segment(batch)
+        segmenter.quality(batch)
 
     def _ready(self) -> Segmenter:
         """A new instance that can segment images."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -31,6 +32,7 @@ class SharedTraining(Generic[L]):
         told: the progress that was reported.
         passes: how often the encoder received each image at the size of the set.
         use: scores the suite's good and bad images.
+        written: the files and folders that it wrote.
     """
 
     make: Callable[[], L]
@@ -38,6 +40,7 @@ class SharedTraining(Generic[L]):
     told: Told
     passes: Counter[bytes]
     use: Callable[[L], Results]
+    written: set[Path] = field(default_factory=set)
 
     @cached_property
     def state(self) -> bytes:

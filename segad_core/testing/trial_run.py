@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,33 +119,3 @@ class CountingEncoder(Encoder):
 
     def digest(self) -> str:
         return self._encoder.digest()
-
-
-@contextmanager
-def seeded_globals(seed: int) -> Iterator[None]:
-    """Seeds the global generators for a block, and restores them after it."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (the state to protect)
-    try:
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
-
-
-@contextmanager
-def global_randomness(seed: int, who: str = "fit()", source: str = "run.seed") -> Iterator[None]:
-    """Seeds the global generators, and asserts that the block neither draws from them nor seeds them.
-
-    Args:
-        seed: for the global generators.
-        who: what the block calls, for the message.
-        source: the generator that it should use.
-    """
-    with seeded_globals(seed):
-        yield
-        found = {"random": random.random(), "numpy.random": np.random.random_sample()}  # noqa: NPY002
-        untouched = (random.Random(seed).random(), np.random.RandomState(seed).random_sample())
-        for (name, value), expected in zip(found.items(), untouched, strict=True):
-            assert value == expected, f"{who} draws from {name} or seeds it: draw from {source} instead"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from segad_core import contracts
+from segad_core.contracts import to_numpy
 from segad_core.errors import PluginError
 from segad_core.testing import ClassifierSuite
 from segad_core.testing.classifier import _mixed, _ordered
@@ -35,9 +36,8 @@ class Classifier(contracts.Classifier):
     def scores(self, batch):
         if self.means is None:
             raise PluginError("not fitted yet")
-        good, bad = (
-            np.abs(self.extremes(batch.features()["layer1"]) - mean).sum(axis=1) for mean in self.means
-        )
+        seen = self.extremes(to_numpy(batch.features()["layer1"]))
+        good, bad = (np.abs(seen - mean).sum(axis=1) for mean in self.means)
         return self.changed((good - bad).astype(np.float64))
 
     def changed(self, scores):
@@ -99,7 +99,7 @@ class Vectors(contracts.VectorClassifier):
         return ["score", "bright"]
 
     def vectors(self, batch):
-        features = batch.features()["layer1"]
+        features = to_numpy(batch.features()["layer1"])
         return {"dark": features.min(axis=(2, 3)), "bright": features.max(axis=(2, 3))}
 
     def learn(self, vectors, labels, run):
@@ -140,7 +140,7 @@ def off_by_one(self, images, labels, run):
 
 def by_contrast(self, batch):
     """Ranks as an anomaly detector would, whatever the labels said."""
-    darkest, brightest = np.split(self.extremes(batch.features()["layer1"]), 2, axis=1)
+    darkest, brightest = np.split(self.extremes(to_numpy(batch.features()["layer1"])), 2, axis=1)
     return Classifier.scores(self, batch) * 0 + (brightest - darkest).sum(axis=1)
 
 
@@ -182,7 +182,7 @@ def breaks_at_few(self, images, labels, run):
 
 def in_place(self, batch):
     found = Classifier.scores(self, batch)
-    features = batch.features()["layer1"]
+    features = to_numpy(batch.features()["layer1"])
     features -= features.mean()
     return found
 

@@ -1,14 +1,17 @@
 """Each clause of the detector suite fails for a plugin that violates it, and passes sound ones."""
 
 import random
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from segad_core import contracts
 from segad_core.base.digest import array_digest
+from segad_core.contracts import to_numpy
 from segad_core.errors import PluginError
 from segad_core.testing import DetectorSuite, TinyEncoder, good_images
 
@@ -27,7 +30,7 @@ class Detector(contracts.Detector):
     def anomaly_maps(self, batch):
         if self.mean is None:
             raise PluginError("not fitted yet")
-        features = batch.features()["layer1"]
+        features = to_numpy(batch.features()["layer1"])
         if features.shape[1:] != self.mean.shape:
             raise PluginError("images of another size")
         return self.changed(np.abs(features - self.mean).sum(axis=1).repeat(4, 1).repeat(4, 2))
@@ -82,7 +85,7 @@ class Sharing(Trained):
         super().fit(images, run)
 
     def prepare(self, images, run):
-        parts = [batch.features()["layer1"].mean() for _ in range(2) for batch in images.batches()]
+        parts = [to_numpy(batch.features()["layer1"]).mean() for _ in range(2) for batch in images.batches()]
         total, begin = np.random.default_rng(run.seed).normal(), 0
         if (left := run.checkpoint.load()) is not None:
             total, begin = self.resumed(left)
@@ -154,7 +157,7 @@ def unfitted_maps(self, batch):
 
 def scaled_in_place(self, batch):
     Detector.anomaly_maps(self, batch)
-    features = batch.features()["layer1"]
+    features = to_numpy(batch.features()["layer1"])
     features -= self.mean if self.mean is not None else Detector.state(self)
     return np.abs(features).sum(axis=1).repeat(4, 1).repeat(4, 2)
 
@@ -186,6 +189,42 @@ def reading_fit(self, images, run):
     self.mean = self.mean + np.float32(random.getstate()[1][1] % 7 / 100)
 
 
+def torch_seeding_fit(self, images, run):
+    Detector.fit(self, images, run)
+    torch.manual_seed(1)
+
+
+def torch_reading_fit(self, images, run):
+    Detector.fit(self, images, run)
+    with torch.random.fork_rng(devices=[]):
+        self.mean = self.mean + 0.01 * torch.rand(1).numpy()
+
+
+def writes_through_torch(self, images, run):
+    Detector.fit(self, images, run)
+    torch.from_dlpack(images.pixels()).zero_()
+
+
+def numpy_alone(self, batch):
+    if self.mean is None:
+        raise PluginError("not fitted yet")
+    return np.abs(batch.features()["layer1"] - self.mean).sum(axis=1).repeat(4, 1).repeat(4, 2)
+
+
+def numpy_alone_in_fit(self, images, run):
+    self.mean = sum(batch.features()["layer1"].sum(axis=0) for batch in images.batches()) / len(images)
+
+
+def leaves_a_model(self, images, run):
+    Detector.fit(self, images, run)
+    np.save("model.npy", self.mean)
+
+
+def leaves_a_log(self, batch, maps):
+    Path("logs").mkdir(exist_ok=True)
+    return Detector.image_scores(self, batch, maps)
+
+
 def growing_fit(self, images, run):
     before = self.mean
     Detector.fit(self, images, run)
@@ -199,7 +238,7 @@ def begins_where_it_was(self, images, run):
 
 def epochs_of_encoding(self, images, run):
     for _ in range(2):
-        self.mean = np.concatenate([b.features()["layer1"] for b in images.batches()]).mean(axis=0)
+        self.mean = np.concatenate([to_numpy(b.features()["layer1"]) for b in images.batches()]).mean(axis=0)
 
 
 def one_more_pick(self, images, run):
@@ -220,12 +259,13 @@ def saves_only(self, images, run):
 
 
 def at_its_own_size(self, batch):
-    at_its_size = batch.features()["layer1"].shape[1:] == self.state()["mean"].shape
+    at_its_size = to_numpy(batch.features()["layer1"]).shape[1:] == self.state()["mean"].shape
     return Detector.anomaly_maps(self, batch) if at_its_size else np.zeros((len(batch), 64, 96), np.float32)
 
 
 def broadcasts(self, batch):
-    return (np.abs(batch.features()["layer1"] - self.state()["mean"])).sum(axis=1).repeat(4, 1).repeat(4, 2)
+    distances = np.abs(to_numpy(batch.features()["layer1"]) - self.state()["mean"])
+    return distances.sum(axis=1).repeat(4, 1).repeat(4, 2)
 
 
 def needs_a_file(self, batch):
@@ -276,6 +316,8 @@ UNTRAINED = "test_without_trains_a_fit_changes_nothing"
 IGNORED = "test_what_is_ignored_changes_nothing"
 TILES = "test_tiles_are_mapped_like_images"
 SIZE = "test_images_of_another_size_are_mapped_or_refused"
+LIBRARY = "test_reads_features_of_any_library"
+FILES = "test_leaves_no_files"
 
 
 @pytest.mark.parametrize(
@@ -315,6 +357,13 @@ SIZE = "test_images_of_another_size_are_mapped_or_refused"
         (detector(fit=shuffled_fit), GLOBAL),
         (detector(fit=seeding_fit), GLOBAL),
         (detector(fit=reading_fit), GLOBAL),
+        (detector(fit=torch_seeding_fit), GLOBAL),
+        (detector(fit=torch_reading_fit), GLOBAL),
+        (detector(fit=writes_through_torch), LEAVES),
+        (detector(anomaly_maps=numpy_alone), LIBRARY),
+        (detector(fit=numpy_alone_in_fit), LIBRARY),
+        (detector(fit=leaves_a_model), FILES),
+        (detector(image_scores=leaves_a_log), FILES),
         (detector(fit=growing_fit), SECOND),
         (trained(fit=begins_where_it_was), SECOND),
         (told("steps", 7, 6), TOLD),
@@ -347,7 +396,10 @@ SIZE = "test_images_of_another_size_are_mapped_or_refused"
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero")
-def test_detector(check, plugin, expected):
+def test_detector(check, plugin, expected, tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.chdir(tmp_path)
     check(DetectorSuite, plugin, expected)
 
 

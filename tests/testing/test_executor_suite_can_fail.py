@@ -1,5 +1,10 @@
 """Each clause of the executor suite fails for an executor that violates it, and passes sound ones."""
 
+import multiprocessing
+import os
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
 import pytest
@@ -74,6 +79,44 @@ BETWEEN = "test_tasks_can_be_submitted_between_outcomes"
 ERROR = "test_an_exception_is_an_outcome"
 CANCEL = "test_cancel_drops_what_has_not_started"
 CLOSE = "test_close_can_be_repeated"
+DEATH = "test_a_worker_that_dies_is_an_outcome"
+
+
+class Processes(Threads):
+    """The same in processes."""
+
+    def __init__(self, params=None, device="cpu"):
+        super().__init__(params, device)
+        self._pool = ProcessPoolExecutor(2, multiprocessing.get_context("fork"))
+
+
+class Piped(Serial):
+    """One process for each task, whose outcome comes through a pipe that nobody closes."""
+
+    def wait(self):
+        ticket, work, progress = self._waiting.popleft()
+        receiver, sender = os.pipe()
+        if not os.fork():
+            keys = work(progress)
+            os.write(sender, pickle.dumps(keys))
+            os._exit(0)
+        return Outcome(ticket, self.received(receiver, sender))
+
+    def received(self, receiver, sender):
+        return pickle.loads(os.read(receiver, 10_000))
+
+
+def keyless(self, receiver, sender):
+    os.close(sender)
+    data = os.read(receiver, 10_000)
+    return pickle.loads(data) if data else ()
+
+
+def raises_in_wait(self):
+    outcome = Threads.wait(self)
+    if isinstance(outcome.error, BrokenProcessPool):
+        raise outcome.error
+    return outcome
 
 
 @pytest.mark.parametrize(
@@ -81,6 +124,10 @@ CLOSE = "test_close_can_be_repeated"
     [
         (Serial, ""),
         (Threads, ""),
+        (Processes, ""),
+        (Piped, DEATH),
+        (executor(Piped, received=keyless), DEATH),
+        (executor(Processes, wait=raises_in_wait), DEATH),
         (executor(capacity=lambda self: 0), "test_capacity_is_at_least_one"),
         (executor(capacity=lambda self: "many"), "test_capacity_is_at_least_one"),
         (executor(wait=everything_at_once), f"{ONCE} {BETWEEN} {ERROR}"),
@@ -98,4 +145,6 @@ CLOSE = "test_close_can_be_repeated"
     ],
 )
 def test_executor(check, plugin, expected):
-    check(ExecutorSuite, plugin, expected)
+    check(
+        type("Impatient", (ExecutorSuite,), {"patience": 0.5 if plugin is Piped else 20.0}), plugin, expected
+    )

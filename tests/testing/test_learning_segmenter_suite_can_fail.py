@@ -5,7 +5,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from segad_core.contracts import IGNORED, LearningSegmenter
+from segad_core.contracts import IGNORED, LearningSegmenter, to_numpy
 from segad_core.errors import PluginError
 from segad_core.testing import LearningSegmenterSuite
 
@@ -27,7 +27,7 @@ class Learnt(LearningSegmenter):
         self.level = 255 * float(images.features()["layer1"][:, 0].mean())
 
     def segment(self, batch):
-        labels = (255 * batch.features()["layer1"][:, 0] > self.fitted()).astype(np.uint8)
+        labels = (255 * to_numpy(batch.features()["layer1"])[:, 0] > self.fitted()).astype(np.uint8)
         height, width = batch.pixels.shape[1:3]
         return labels.repeat(4, axis=1).repeat(4, axis=2)[:, :height, :width]
 
