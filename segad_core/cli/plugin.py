@@ -84,6 +84,33 @@ def test(
     return int(any(step.wrong for step in done))
 
 
+@plugin.command()
+@_NAME
+@_KIND
+@JSON
+@DEBUG
+@reports_errors
+def show(name: str, kind: str | None, as_json: bool) -> int:
+    """Describe a plugin: what it does, its parameters, and how a recipe uses it.
+
+    Also shows the layers of the encoder that it reads by default, and which optional answers it has.
+    """
+    from segad_core.plugins.finding import find_any, name_in_recipes
+    from segad_core.plugins.registry import Registry
+    from segad_core.tools.plugin_page import page_lines, page_of
+
+    registry = Registry()
+    provider = find_any(registry, name, kind)
+    page = page_of(provider, name_in_recipes(registry, provider))
+    if as_json:
+        say_json(page)
+        return 0
+    say(provider.described)
+    for line in page_lines(page):
+        say(line)
+    return 0
+
+
 def _params(model: type[Parameters], words: Sequence[str], source: str) -> Parameters:
     from segad_core.cli.params import checked_params
 

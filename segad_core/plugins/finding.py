@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from segad_core.base.requirement import canonical
 from segad_core.errors import UsageError
-from segad_core.plugins.registry import Provider, Registry, singular, suggest
+from segad_core.plugins.registry import Provider, Registry, singular, status_by_name, suggest
+
+
+def name_in_recipes(registry: Registry, provider: Provider) -> str:
+    """The name by which a recipe means a plugin: its own if that is enough, or `distribution:name`."""
+    return provider.name if status_by_name(registry.providers())[provider] == "found" else provider.qualified
 
 
 def find_any(registry: Registry, name: str, kind: str | None = None) -> Provider:
