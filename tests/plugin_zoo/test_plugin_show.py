@@ -81,7 +81,7 @@ def test_a_hook_that_is_older_than_parameters_has_none(zoo):
         ("1 / 0\n", "ZeroDivisionError: division by zero"),
         ("from tiny_module import Tiny\nclass Odd(Tiny):\n    pass\n", "Odd has no docstring"),
         (
-            "from tiny_module import Tiny\nclass Odd(Tiny):\n    'Odd.'\n    def layers(self): return {}[3]\n",
+            "from tiny_module import Tiny\nclass Odd(Tiny):\n    'Odd.'\n    layers = lambda self: {}[3]\n",
             "KeyError: 3",
         ),
     ],
