@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PUBLIC = {"segad_core", "segad_core.api", "segad_core.testing"}
 """`segad_core` itself has `Bundle`, for those who use segad from Python."""
 
-EXAMPLE = sorted((ROOT / "plugins" / "segad-plugin-example").rglob("*.py"))
+EXAMPLE = sorted(p for p in (ROOT / "plugins").glob("segad-*/**/*.py") if "build" not in p.parts)
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "plugins").glob("*/README.md")])
 ZOO = sorted((ROOT / "tests" / "plugin_zoo").glob("*.py"))
 
@@ -58,8 +58,8 @@ def test_what_is_public_has_a_docstring(name: str) -> None:
         assert not (value.__doc__ or "").startswith(f"{name}(")  # a dataclass without one gets its signature
 
 
-@pytest.mark.parametrize("path", EXAMPLE, ids=lambda path: path.name)
-def test_the_example_imports_nothing_else(path: Path) -> None:
+@pytest.mark.parametrize("path", EXAMPLE, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_distributions_import_nothing_else(path: Path) -> None:
     assert imported(path.read_text()) <= PUBLIC
 
 

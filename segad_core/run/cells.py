@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from segad_core.base.versions import required_versions
 from segad_core.contracts import LearningSegmenter, Sample
 from segad_core.images.image_set import Preprocessing
 from segad_core.recipe import Choice, Row
@@ -14,8 +15,10 @@ from segad_core.split.draw import Fold
 
 
 def distributions(*choices: Choice | None) -> dict[str, str]:
-    """The versions of the distributions that plugins come from."""
-    return {choice.provider.distribution: choice.provider.version for choice in choices if choice}
+    """The versions of the distributions that plugins come from, and of libraries that third parties wrap."""
+    found = {choice.provider.distribution: choice.provider.version for choice in choices if choice}
+    wrapped = [required_versions(name) for name in found]
+    return {name: version for one in [*wrapped, found] for name, version in one.items()}
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,11 @@ from builders import run_command, said, workshop, write_recipe
 from numpy.typing import NDArray
 from small_runs import done, workplace, write
 
+from segad_core.base.versions import required_versions, version_of
 from segad_core.contracts import Arrays, ImageBatch
 from segad_core.plugins.registry import Provider, Registry
-from segad_core.run.cells import FitCell, ScoresCell, StatisticsCell, StatisticsTask
+from segad_core.recipe import Choice
+from segad_core.run.cells import FitCell, ScoresCell, StatisticsCell, StatisticsTask, distributions
 from segad_core.run.versions import version_notes
 from segad_core.store.store import Store
 
@@ -188,3 +190,21 @@ def test_artifacts_of_another_version_that_are_in_no_plan_are_named(
     artifacts = [json.loads(path.read_text()) for path in store.root.glob("objects/*/*/manifest.json")]
     by_kind = {one["kind"]: set(one["versions"]) for one in artifacts if "artifact" in one["kind"]}
     assert by_kind == {"artifact": {"torch", "our-detectors"}, "image artifact": {"torch", "our-segmenters"}}
+
+
+def test_versions_of_what_a_third_party_wraps_are_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "segad_wrapper-1.0.dist-info"
+    info.mkdir()
+    required = ["numpy", "Segad>=0.1", "hypothesis>=6", "no-such-library", "pytest; extra == 'test'"]
+    lines = ["Metadata-Version: 2.1", "Name: segad-wrapper", "Version: 1.0"]
+    (info / "METADATA").write_text("\n".join(lines + [f"Requires-Dist: {one}" for one in required]))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert required_versions("segad-wrapper") == {"hypothesis": version_of("hypothesis")}
+    assert required_versions("segad") == required_versions("not-installed-at-all") == {}
+    provider = Provider("detectors", "wrapper", "segad-wrapper", "1.0", "segad_wrapper:Wrapper")
+    assert distributions(Choice(provider, fakes.Spotty, None), None) == {
+        "segad-wrapper": "1.0",
+        "hypothesis": version_of("hypothesis"),
+    }

@@ -1,0 +1,1 @@
+"""anomalib's image models as detectors of segad."""
