@@ -180,9 +180,26 @@ def test_a_hook_changes_no_file_of_the_run(watched):
     answer = watched.segad("run", "recipe.yaml", "--hook", "counts", "--runs", "more", "--store", "fresh")
     assert answer.code == 0, answer.err
     assert files(watched, "more") == files(watched)
+    runs = [watched.home / name / "recipe" / "latest" for name in ("runs", "unwatched", "more")]
+    assert len({path.readlink() for path in runs}) == 1
     assert (watched.home / "counts" / "rows").read_text() == "2"
     assert b"hooks" not in files(watched)["recipe.resolved.yaml"]
     assert b"notes" not in files(watched)["environment.json"]
+
+
+def test_a_hook_changes_no_byte_of_a_bundle(house):
+    house.plugin(*house.TINY)
+    house.pictures()
+    house.plugin(*COUNTS_PLUGIN)
+    recipe = house.recipe({"a": "tiny"})
+    bundles = []
+    for name, hooks_given in (("one", []), ("two", ["--hook", "counts"])):
+        answer = house.segad("fit", recipe, "--category", "parts", "--row", "a", "-o", name, *hooks_given)
+        assert answer.code == 0, answer.err
+        paths = [path for path in (house.home / name).rglob("*") if path.is_file()]
+        bundles.append({path.relative_to(house.home / name): path.read_bytes() for path in paths})
+    assert (house.home / "counts" / "rows").read_text() == "0"  # it was told, and fit measures no row
+    assert bundles[0] == bundles[1]
 
 
 def test_an_installed_hook_that_nobody_chose_is_not_imported(house):
