@@ -84,7 +84,7 @@ class HookSuite(ComponentSuite):
         )
 
     def test_draws_no_global_randomness(self) -> None:
-        """It neither draws from nor seeds the global generators of `random` and NumPy."""
+        """It neither draws from nor seeds the global generators of `random`, NumPy and torch."""
         with _place() as place, global_randomness(5, "the hook", "a generator of its own"):
             _tell(self.make(), run_events, place)
 
