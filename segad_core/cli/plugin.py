@@ -70,17 +70,19 @@ def test(
 
     provider = find_any(Registry(), name, kind)
     check = partial(_params, words=tuple(words), source=provider.described)
-    done = []
-    if not as_json:
-        say(provider.described)
+    done: list[Step] = []
     for step in steps(provider, check, time_limit, clause):
+        if not done and not as_json:
+            say(provider.described)
+        if not as_json:
+            _say_step(step)
         done.append(step)
-        if step.wrong and not as_json:
-            say(f"failed: {step.name}: {step.wrong}")
     if as_json:
         say_json(_plain(provider, done))
+    elif clauses := _clauses(done):
+        say(f"{sum(not step.wrong for step in clauses)} of {len(clauses)} clauses passed")
     else:
-        say(_summary(done))
+        say("no clause was run")
     return int(any(step.wrong for step in done))
 
 
@@ -117,11 +119,12 @@ def _params(model: type[Parameters], words: Sequence[str], source: str) -> Param
     return checked_params(model, None, words, source, "--set")
 
 
-def _summary(done: Sequence[Step]) -> str:
-    clauses = _clauses(done)
-    passed = sum(not step.wrong for step in clauses)
-    ran = f"{passed} of {len(clauses)} clauses passed" if clauses else "no clause was run"
-    return "; ".join([ran, *(f"{s.name} {s.seconds:.3g} s" for s in done if s.name in _FIRST)])
+def _say_step(step: Step) -> None:
+    """A line for what failed, and for the seconds of the first steps."""
+    if step.wrong:
+        say(f"failed: {step.name}: {step.wrong}")
+    elif step.name in _FIRST:
+        say(f"{step.name}: {step.seconds:.3f} s")
 
 
 def _clauses(done: Sequence[Step]) -> list[Step]:

@@ -1,6 +1,7 @@
 """`segad plugin test`: what is wrong with a plugin is a result, whatever it does to its process."""
 
 import json
+import re
 
 import pytest
 
@@ -130,12 +131,13 @@ def found(answer):
 def test_a_sound_plugin_passes_every_clause(zoo):
     answer = zoo.segad("plugin", "test", "sound")
     assert (answer.code, answer.err) == (0, "")
-    first, last = answer.out.splitlines()
+    first, imported, made, last = answer.out.splitlines()
     assert first == "detector 'sound' (zoo 1.2)"
+    assert re.fullmatch(r"import: \d+\.\d{3} s", imported)
+    assert re.fullmatch(r"construction: 0\.\d{3} s", made)
     passed, _, rest = last.partition(" of ")
-    assert rest.startswith(f"{passed} clauses passed; import ")
-    assert int(passed) > 25
-    assert "construction" in rest
+    assert rest == f"{passed} clauses passed"
+    assert int(passed) > 20
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -143,9 +145,9 @@ def test_what_is_wrong_is_told_in_a_line(zoo, name):
     clause, wrong = ODD[name]
     answer = zoo.segad("plugin", "test", name, "--clause", clause, "--time-limit", "0.5")
     assert answer.code == 1
-    _, line, last = answer.out.splitlines()
+    *_, line, last = answer.out.splitlines()
     assert line.startswith(f"failed: {clause}: {wrong}")
-    assert last.startswith("0 of 1 clauses passed; import ")
+    assert last == "0 of 1 clauses passed"
     assert answer.err == ""
 
 
@@ -178,9 +180,9 @@ def test_a_slow_constructor_is_told_with_its_seconds(zoo):
 def test_nothing_follows_a_constructor_that_raises(zoo):
     answer = zoo.segad("plugin", "test", "refuses")
     assert answer.code == 1
-    _, line, last = answer.out.splitlines()
+    *_, line, last = answer.out.splitlines()
     assert line.startswith("failed: construction: ValueError: boom (")
-    assert last.startswith("no clause was run; import ")
+    assert last == "no clause was run"
 
 
 IMPORTS = {

@@ -18,6 +18,7 @@ def test_the_tutorial_works(environments):
         "pyproject.toml",
         "pip install -e .",
         "segad list-plugins --kind detectors --check",
+        "segad plugin test median_image",
         "tests/test_image.py",
         "pytest tests",
         "parts.yaml",
