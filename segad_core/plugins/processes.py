@@ -94,13 +94,26 @@ def _next(receiver: Connection, process: BaseProcess, limit: float) -> tuple[Any
         if process.exitcode is not None and not receiver.poll(0):
             raise ProcessEnded(_ended(process.exitcode))
         if time.monotonic() > last:
-            raise ProcessEnded(f"does not end within {limit:g} s", late=True)
+            raise _late(limit)
     try:
         found: tuple[Any] | None = receiver.recv()
     except EOFError:
-        process.join(limit)
+        if not _ends(process, last - time.monotonic()):  # it closed the pipe, and goes on
+            raise _late(limit) from None
         raise ProcessEnded(_ended(process.exitcode)) from None
     return found
+
+
+def _ends(process: BaseProcess, limit: float) -> bool:
+    """Waits for a process to end; `join` would wait for ever for one that has closed its files."""
+    last = time.monotonic() + limit
+    while process.exitcode is None and time.monotonic() < last:
+        time.sleep(_LOOK / 20)
+    return process.exitcode is not None
+
+
+def _late(limit: float) -> ProcessEnded:
+    return ProcessEnded(f"does not end within {limit:g} s", late=True)
 
 
 def _ended(code: int | None) -> str:
@@ -113,7 +126,7 @@ def _ended(code: int | None) -> str:
 def _end(process: BaseProcess) -> None:
     """Ends a process, if it still runs, and all that it started."""
     process.terminate()
-    process.join(1)
+    _ends(process, 1)
     with suppress(OSError, AttributeError):  # no group: nothing was started, or the platform has none
         os.killpg(process.pid or 0, signal.SIGKILL)
     process.kill()
