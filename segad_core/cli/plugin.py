@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -110,6 +112,33 @@ def show(name: str, kind: str | None, as_json: bool) -> int:
     say(provider.described)
     for line in page_lines(page):
         say(line)
+    return 0
+
+
+@plugin.command("new")
+@click.argument("kind", type=click.Choice(KINDS))
+@_NAME
+@click.option("--folder", type=click.Path(path_type=Path), help="Where to; segad-NAME here by default.")
+@DEBUG
+@reports_errors
+def new(kind: str, name: str, folder: Path | None) -> int:
+    """Write a new distribution with one plugin, ready to be installed, tested and published.
+
+    It has a class that works, its test, a recipe that tries it on drawn images, a README, a licence and a
+    workflow for tests. Its tests pass as they are: change the class, and see what they say.
+
+    \b
+    segad plugin new detectors my_detector
+    cd segad-my-detector && pip install -e '.[test]' && pytest
+    """
+    from segad_core.plugins.registry import Registry, check_name
+    from segad_core.tools.scaffold import distribution_of, files_of, write_files
+
+    check_name(Registry(), kind, name)
+    target = folder or Path(distribution_of(name))
+    write_files(target, files_of(kind, name))
+    say(f"{target}: a distribution with the plugin '{name}' ({kind}). Next:")
+    say(f"  cd {shlex.quote(str(target))} && pip install -e '.[test]' && pytest")
     return 0
 
 

@@ -16,7 +16,7 @@ from segad_core.base.distribution_code import OWN
 from segad_core.base.requirement import canonical, unmet_by_segad
 from segad_core.base.text import reason
 from segad_core.contracts import KINDS, Component, Parameters
-from segad_core.errors import PluginError
+from segad_core.errors import PluginError, UsageError
 from segad_core.plugins.blame import named
 from segad_core.plugins.importing import imported
 
@@ -225,6 +225,24 @@ def contract_problems(provider: Provider, loaded: object) -> list[str]:
 @functools.cache  # once per process, however many recipes and rows name it
 def _warn(message: str) -> None:
     log.warning("%s", message)
+
+
+def check_name(registry: Registry, kind: str, name: str) -> None:
+    """Checks that a new plugin can have a name.
+
+    Raises:
+        UsageError: recipes could not use it, or segad has a plugin of that kind and name.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"'{name}' cannot name a plugin",
+            "Use lower-case letters, digits and '_', beginning with a letter.",
+        )
+    if any(p.distribution == OWN and p.name == name for p in registry.providers(kind)):
+        raise UsageError(
+            f"'{name}' is segad's own {singular(kind)}: the bare name would mean that one",
+            "Use another name.",
+        )
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

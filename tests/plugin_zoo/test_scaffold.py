@@ -1,0 +1,97 @@
+"""`segad plugin new`: distributions of every kind that install, pass their tests, run and are linted."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from segad_core.contracts import KINDS
+from segad_core.tools.scaffold.example import camel, module_of
+
+PLUGINS = {kind: f"my_{kind.removesuffix('s')}" for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def made(environments):
+    """An environment in which a new plugin of each kind is installed, each in a folder of its own."""
+    house = environments("scaffold")
+    for kind, name in PLUGINS.items():
+        answer = house.segad("plugin", "new", kind, name)
+        assert answer.code == 0, answer.err
+        assert "pytest" in answer.out
+    folders = [house.home / f"segad-{name.replace('_', '-')}" for name in PLUGINS.values()]
+    copies = [
+        shutil.copytree(folder, house.home / "copies" / folder.name) for folder in folders
+    ]  # built there
+    house.pip("install", "--no-index", "--no-deps", "--no-build-isolation", *copies)
+    return house
+
+
+def folder_of(house, kind):
+    return house.home / f"segad-{PLUGINS[kind].replace('_', '-')}"
+
+
+def test_all_are_listed(made):
+    listed = made.segad("list-plugins", "--json").plugins()
+    for kind, name in PLUGINS.items():
+        line = listed[kind, f"segad-{name.replace('_', '-')}:{name}"]
+        assert (line["version"], line["status"]) == ("0.1.0", "found")
+
+
+def test_they_pass_their_own_tests(made):
+    folders = [folder_of(made, kind) for kind in PLUGINS]
+    options = ["-q", "--import-mode=importlib", "-p", "no:cacheprovider", f"--rootdir={made.home}"]
+    answer = made.process("-m", "pytest", *options, *[folder / "tests" for folder in folders])
+    assert answer.code == 0, answer.out[-3000:]
+    assert " passed" in answer.out
+    assert " failed" not in answer.out and " skipped" not in answer.out
+
+
+def test_they_are_linted(made):
+    folders = [folder_of(made, kind) for kind in PLUGINS]
+    for words in (["check", "--no-cache"], ["format", "--check", "--no-cache"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *words, *folders],
+            capture_output=True,
+            text=True,
+            env={k: v for k, v in os.environ.items() if k != "RUFF_CONFIG"},
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("kind", PLUGINS)
+def test_its_recipe_runs(made, kind):
+    folder, name = folder_of(made, kind), PLUGINS[kind]
+    drawn = made.process(folder / "draw_images.py")
+    assert drawn.code == 0, drawn.err
+    shutil.copy(folder / "recipe.yaml", made.home / f"{kind}.yaml")
+    answer = made.segad("run", f"{kind}.yaml")
+    assert answer.code == 0, answer.err
+    assert len(made.results(kind)) == len(yaml.safe_load((folder / "recipe.yaml").read_text())["rows"])
+    recipe = (made.home / "runs" / kind / "latest" / "recipe.yaml").read_text()
+    assert f"segad-{name.replace('_', '-')}:{name}" in recipe or kind == "hooks"
+    if kind == "hooks":
+        assert (made.home / name / "rows.jsonl").is_file()
+
+
+def test_names_that_recipes_could_not_use_are_refused(made):
+    for name, why in (("My-Detector", "lower-case"), ("patchcore", "segad's own detector")):
+        answer = made.segad("plugin", "new", "detectors", name)
+        assert answer.code == 2
+        assert why in answer.err
+    answer = made.segad("plugin", "new", "detectors", PLUGINS["detectors"])
+    assert (answer.code, "is there already" in answer.err) == (2, True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_module_is_the_contracts_example_under_another_name(kind):
+    tree = ast.parse(module_of(kind, "quite_another"))
+    (cls,) = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    assert cls.name == camel("quite_another") == "QuiteAnother"
+    assert [base.id for base in cls.bases if isinstance(base, ast.Name)]
+    assert ast.get_docstring(cls)
