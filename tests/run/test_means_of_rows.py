@@ -100,7 +100,10 @@ MISTAKES: dict[str, tuple[list[dict[str, Any]], str]] = {
     ),
     "means alone": ([MEAN], "rows[0].mean_of: no measured row is called 'SegAD'"),
     "none": ([*ROWS, {"name": "m", "mean_of": []}], "rows[2].mean_of: list should have at least 1 item"),
-    "one name": ([*ROWS, {"name": "m", "mean_of": "alone"}], "rows[2].mean_of: must be a list: write [alone]"),
+    "one name": (
+        [*ROWS, {"name": "m", "mean_of": "alone"}],
+        "rows[2].mean_of: must be a list: write [alone]",
+    ),
     "same name": ([*ROWS, {**MEAN, "name": "alone"}], "rows[2].name: two rows are called 'alone'"),
     "mean and score": (
         [*ROWS, {**MEAN, "score": "spotty"}],
