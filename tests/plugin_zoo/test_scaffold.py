@@ -73,7 +73,7 @@ def test_its_recipe_runs(made, kind):
     answer = made.segad("run", f"{kind}.yaml")
     assert answer.code == 0, answer.err
     assert len(made.results(kind)) == len(yaml.safe_load((folder / "recipe.yaml").read_text())["rows"])
-    recipe = (made.home / "runs" / kind / "latest" / "recipe.yaml").read_text()
+    recipe = (made.home / "runs" / kind / "latest" / "recipe.resolved.yaml").read_text()
     assert f"segad-{name.replace('_', '-')}:{name}" in recipe or kind == "hooks"
     if kind == "hooks":
         assert (made.home / name / "rows.jsonl").is_file()
