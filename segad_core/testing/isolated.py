@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from segad_core.base.text import in_one_line, reason
@@ -145,13 +146,25 @@ def _construct(provider: Provider, check: Check) -> Tried:
 
 def _clause(provider: Provider, check: Check, name: str) -> Tried:
     """Runs a clause."""
-    case, known, start = case_of(_loaded(provider), check), set(sys.modules), time.perf_counter()
+    case, known, files = case_of(_loaded(provider), check), set(sys.modules), _files_here()
+    start = time.perf_counter()
     try:
         error: BaseException | None = wrong_with(case, name)
     except BaseException as ended:  # such as SystemExit
         error = ended
     seconds = time.perf_counter() - start
-    return "" if error is None else _said(error), seconds, [name for name in sys.modules if name not in known]
+    # what compiled code writes, such as torch.save, is seen nowhere else
+    left = ", ".join(sorted(_files_here() - files))
+    wrong = f"it leaves {_line(left)} in the working folder: results are what methods return" if left else ""
+    modules = [module for module in sys.modules if module not in known]
+    return wrong if error is None else _said(error), seconds, modules
+
+
+def _files_here() -> set[str]:
+    """The files and folders in the working folder, apart from hidden ones and caches of imports."""
+    with suppress(OSError):
+        return {path.name for path in Path().iterdir() if not path.name.startswith((".", "__pycache__"))}
+    return set()
 
 
 def case_of(cls: type[Component], check: Check) -> type[ComponentSuite]:

@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 from pydantic import Field
+from safetensors.numpy import save_file
 from segad_core.api import Detector, Parameters, PluginError
 
 print("noise")
@@ -81,6 +82,11 @@ def does(act):
     return fit
 
 
+def saving_fit(self, images, run):
+    Sound.fit(self, images, run)
+    save_file({"mean": self.mean}, "model.safetensors")
+
+
 def refuses(self, params=None, device="cpu"):
     raise ValueError("boom")
 
@@ -94,6 +100,7 @@ odd("Exits", fit=does(lambda: os._exit(3)))
 odd("Quits", fit=does(lambda: sys.exit("no licence")))
 odd("Crashes", fit=does(lambda: os.kill(os.getpid(), signal.SIGSEGV)))
 odd("Hangs", fit=does(lambda: time.sleep(100)))
+odd("Saves", fit=saving_fit)
 odd("Raises", fit=does(lambda: 1 / 0))
 odd("Refuses", __init__=refuses)
 '''
@@ -107,6 +114,7 @@ ODD = {
     "quits": (FIT, "SystemExit: no licence"),
     "crashes": (FIT, "ends the process by signal 11 (SIGSEGV)"),
     "hangs": (FIT, "does not end within 0.5 s"),
+    "saves": (FIT, "it leaves model.safetensors in the working folder"),
     "raises": (FIT, "ZeroDivisionError: division by zero ("),
 }
 """By name: a clause that it violates, and what is wrong with it."""
