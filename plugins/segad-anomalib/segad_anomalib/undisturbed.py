@@ -1,11 +1,9 @@
-"""What anomalib and Lightning must leave as they found it: randomness, logs, signals, files."""
+"""What anomalib and Lightning must leave as they found it: randomness, logs, and what Ctrl-C does."""
 
 from __future__ import annotations
 
 import logging
 import random
-import signal
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,8 +29,8 @@ _LOGGERS = (
 def undisturbed(seed: int) -> Iterator[None]:
     """Seeds the global generators of Python, NumPy and torch for a block, and restores them after it.
 
-    anomalib draws from them. In the block, it also logs errors alone, warns of nothing and shows no bars;
-    torch's choice of algorithms, and what Ctrl-C does, are the same after it.
+    anomalib draws from them. In the block, it also logs errors alone, warns of nothing and shows no bars, and
+    Ctrl-C is no exit; torch's choice of algorithms is the same after it.
 
     Args:
         seed: below 2**32.
@@ -40,7 +38,7 @@ def undisturbed(seed: int) -> Iterator[None]:
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (the state to protect)
     deterministic, benchmark = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     try:
-        with torch.random.fork_rng(), _quiet(), _same_interrupt():
+        with torch.random.fork_rng(), _quiet(), _ctrl_c():
             random.seed(seed)
             np.random.seed(seed)  # noqa: NPY002
             torch.manual_seed(seed)
@@ -68,16 +66,11 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _same_interrupt() -> Iterator[None]:
-    """Lightning turns Ctrl-C into an exit, and ignores it from then on."""
-    main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT)
+def _ctrl_c() -> Iterator[None]:
+    """Lightning turns Ctrl-C into an exit."""
     try:
         yield
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
-    finally:
-        if main:
-            signal.signal(signal.SIGINT, handler)
