@@ -125,7 +125,7 @@ class Inspecting:
             )
             verdicts = self.results.verdicts
             rejected, count = verdicts.get("NG", 0), sum(verdicts.values())
-            if rejected >= _MANY_NG * count:
+            if count and rejected >= _MANY_NG * count:
                 say(
                     f"  {rejected:,} of {count:,} are NG: bad parts look different too, without any drift.",
                     err=True,

@@ -66,7 +66,7 @@ def make_splits(
             except DataError as error:
                 optional_fold = fold.held_out or (fold.amount and not isinstance(error, LeakageError))
                 if groups and not given and not isinstance(error, LeakageError):
-                    error = explained(error, groups)
+                    error = explained(error, groups, recipe.skeleton.parts is not None)
                 if given or not optional_fold:
                     raise error from None
                 skipped[fold] = error

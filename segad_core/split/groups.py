@@ -106,9 +106,10 @@ def _names(sample: Sample, with_lot: bool) -> Iterator[tuple[str, str]]:
         yield "serial", sample.serial
 
 
-def explained(error: DataError, groups: Groups) -> DataError:
-    """An error of a draw, with what groups may have to do with it."""
-    more = f"Groups are kept together ({groups}); split.group: false draws single images."
+def explained(error: DataError, groups: Groups, parts: bool) -> DataError:
+    """An error of a draw, with what groups may have to do with it; the images of a part cannot be divided."""
+    more = f"Groups are kept together ({groups})"
+    more += "." if parts else "; split.group: false draws single images."
     return DataError(error.what, f"{error.remedy} {more}" if error.remedy else more)
 
 

@@ -92,7 +92,15 @@ class Parts:
         named = listed([f"{part.sample.id} ({', '.join(part.missing)})" for part in parts])
         so = "judged by the others" if self.missing == "allow" else "UNKNOWN, so not used"
         count = f"{len(parts)} of {len(self.by_serial)} parts lack{'s' * (len(parts) == 1)} a view"
-        return f"{count} ({so}): {named}"
+        rare = self._rare() if len(parts) > len(self.by_serial) / 2 else []
+        keep = [view for view in self.views if view not in rare]
+        only = f"; few have {listed(rare)}, so name the views that count: parts.views: [{', '.join(keep)}]"
+        return f"{count} ({so}): {named}{only if rare and keep else ''}"
+
+    def _rare(self) -> list[str]:
+        """The views that most parts lack."""
+        lacking = Counter(view for part in self.by_serial.values() for view in part.missing)
+        return [view for view in self.views if lacking[view] > len(self.by_serial) / 2]
 
     def divided_by_lots(self) -> str:
         """Which serials occur in several lots, and so may be of several parts; empty if none does."""

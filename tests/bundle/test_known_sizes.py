@@ -16,12 +16,16 @@ from PIL import Image
 from segad_core.bundle.format.container import MANIFEST
 from segad_core.bundle.format.manifest import Pipeline
 from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.sizes import check_content
+from segad_core.errors import ImageError
 
 SPLIT = {"seeds": [0], "test": {"good": 3, "bad": 2}, "detectors": {"good": 3}}
 
 
 def grey(height: int, width: int) -> NDArray[np.uint8]:
-    return np.full((height, width, 3), 100, np.uint8)
+    pixels = np.full((height, width, 3), 100, np.uint8)
+    pixels[::2, ::2] = 101  # no camera takes an image of a single colour
+    return pixels
 
 
 @pytest.fixture
@@ -84,3 +88,21 @@ def test_a_bundle_that_knows_no_sizes_takes_all(home: Path) -> None:
         assert old.sizes is None and "sizes" not in old.model_dump(mode="json")
         object.__setattr__(bundle.container, "manifest", bundle.manifest.model_copy(update={"pipeline": old}))
         assert bundle.predict([grey(24, 96)])[0].score is not None
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (128, 128, 128), (10, 200, 30)])
+def test_one_colour_and_nothing_else_is_no_image_of_a_part(colour: tuple[int, int, int]) -> None:
+    pixels = np.full((70, 90, 3), colour, np.uint8)
+    with pytest.raises(ImageError, match=r"one colour \(" + ", ".join(map(str, colour))):
+        check_content(pixels)
+    pixels[33, 47, 1] ^= 1  # noise of a single pixel
+    check_content(pixels)
+
+
+def test_a_blank_frame_is_unknown(home: Path, tmp_path: Path) -> None:
+    blank = tmp_path / "blank.png"
+    Image.new("RGB", (48, 48), (128, 128, 128)).save(blank)
+    with Bundle.load(home / "b", "cpu") as bundle:
+        (found,) = bundle.predict([blank])
+    assert (found.verdict, found.score) == ("UNKNOWN", None)
+    assert "one colour" in found.reason

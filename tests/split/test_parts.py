@@ -80,6 +80,15 @@ def test_a_part_lacks_the_views_that_are_not_there_or_cannot_be_read(missing: st
     assert parts.lacking().endswith("2 (B), 3 (A)")
 
 
+def test_views_that_most_parts_lack_are_named_with_the_remedy() -> None:
+    samples = [sample(f"{number}{view}") for number in range(1, 6) for view in "AB"]
+    parts = parts_of([*samples, sample("1C")])
+    assert len(parts.judged()) == 1
+    assert "few have C" in parts.lacking()
+    assert parts.lacking().endswith("parts.views: [A, B]")
+    assert "few have" not in parts_of([*samples, *(sample(f"{n}C") for n in (1, 2, 3))]).lacking()
+
+
 def test_a_view_that_the_recipe_does_not_list_is_left_out_with_a_count() -> None:
     samples = [sample(name) for name in ("1A", "1B", "1C", "2A", "2B")]
     parts = parts_of(samples, views=["B", "A"])

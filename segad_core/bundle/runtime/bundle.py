@@ -42,7 +42,7 @@ from segad_core.bundle.runtime.reasons import contributions_of, peaks_of
 from segad_core.bundle.runtime.regions import Located, located
 from segad_core.bundle.runtime.scored import Scored
 from segad_core.bundle.runtime.settling import once_written
-from segad_core.bundle.runtime.sizes import check_size
+from segad_core.bundle.runtime.sizes import checked_size
 from segad_core.bundle.runtime.taking import MAX_WAIT, taking
 from segad_core.contracts import Frame, Sample
 from segad_core.errors import ResourceError, UsageError
@@ -224,7 +224,7 @@ class Bundle:
     def _pixels(self, opened: Opened) -> tuple[NDArray[np.uint8], Frame | None, tuple[int, int]]:
         given = self.manifest.pipeline
         with full_size(opened.source, given.decoding.of_page(opened.sample.page), self._levels.see) as pixels:
-            check_size(original := (pixels.shape[0], pixels.shape[1]), given, self.pipeline)
+            original = checked_size(pixels, given, self.pipeline)
             return *framed(pixels, given.size, given.fit or "stretch"), original
 
     def _problem(self, sample: Sample, error: Exception) -> str:

@@ -98,6 +98,7 @@ class CsvLines:
         return csv_text([[line[column] for column in self.columns]]).encode()
 
     def decode(self, raw: bytes) -> Line:
+        csv.field_size_limit(max(csv.field_size_limit(), len(raw)))  # a part may have thousands of images
         try:
             (values,) = csv.reader([raw.decode().removesuffix("\n")], strict=True)
         except csv.Error as error:
