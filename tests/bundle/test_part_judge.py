@@ -193,7 +193,7 @@ def test_pictures_have_the_verdict_on_the_part_and_their_own_contributions() -> 
     pictures = list(part.pictures())
     assert [p.prediction.image for p in pictures] == ["S1_A.png", "S1_B.png"]
     assert [p.prediction.verdict for p in pictures] == ["NG", "NG"]
-    assert [len(p.prediction.contributions) for p in pictures] == [1, 0]
+    assert [len(p.prediction.contributions) for p in pictures] == [1, 1]
 
 
 LINES = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1), st.integers(-9, 9)), min_size=1, max_size=20)

@@ -167,7 +167,7 @@ def test_a_bundle_divides_images_as_the_run_did(home: Path, fit: str) -> None:
     assert found[0].maps["watcher"].shape == (96, 96)
     shown = said(segad("bundle", "show", home / "b"))
     assert "4 x 4 of 32 x 32 pixels" in shown
-    assert f"96 x 96 pixels{', padded' * (fit == 'pad')}, batches of 4" in shown
+    assert f"96 x 96 pixels (width x height){', padded' * (fit == 'pad')}, batches of 4" in shown
     assert segad("bundle", "verify", home / "b").exit_code == 0
     if fit == "pad":  # 96 x 160 in 96 x 96 is 58 rows high: tiles that show padding alone are left out
         assert (found[0].segments == 255).sum() == 96 * (96 - 58)  # type: ignore[union-attr]
