@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from subprocess import PIPE
 
@@ -126,14 +127,20 @@ def test_a_pipe_that_stays_open(lot: Path) -> None:
     """
     words = ["predict", bundle_of("PatchCore"), "-", "--device", "cpu", "--max-wait", "0.01"]
     with subprocess.Popen(
-        [sys.executable, "-m", "segad_core.cli", *words], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True
+        [sys.executable, "-m", "segad_core.cli", *words],
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        text=True,
+        # where the tests run in the background of a shell, they ignore interrupts, and so would the process
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdin and process.stdout and process.stderr
         process.stdin.write("".join(f"lot/{i}.png\n" for i in range(6)))
         process.stdin.flush()
         lines = [process.stdout.readline() for _ in range(6)]
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=500) == 1
+        assert process.wait(timeout=120) == 1
         assert process.stderr.read().splitlines()[-1] == "interrupted"
     assert [line.split()[2] for line in lines] == [f"lot/{i}.png" for i in range(6)]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segad_core.bundle.format.manifest import PLAIN_ENDINGS
+from segad_core.bundle.format.plain_files import PLAIN_ENDINGS
 from segad_core.images import decode, folder_samples, image_files
 from segad_core.images.find import find_images
 from segad_core.images.formats import ENDINGS, FORMATS, SUFFIXES

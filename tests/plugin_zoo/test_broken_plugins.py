@@ -328,4 +328,3 @@ def test_what_breaks_when_it_is_used_names_whose_fault_it_is(zoo, how):
     if ": " in what:
         assert "(odd-one 1.2)" in answer.err
     assert "Traceback" not in answer.err
-    assert zoo.segad("run", "sound.yaml").code == 0

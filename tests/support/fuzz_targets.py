@@ -510,7 +510,7 @@ TARGETS: dict[str, Target] = {
     "list": Target(
         _list_seeds,
         _read_list,
-        (DataError,),
+        (DataError, RecipeError),
         (
             b'"',
             b";",
