@@ -5,7 +5,7 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
-import pickletools
+import pickletools  # nosec B403: it reads opcodes, and runs nothing
 import zipfile
 import zlib
 from collections.abc import Callable
