@@ -1,11 +1,14 @@
-"""Recognising pickles, which can run code when they are read: no state of a plugin may hold one."""
+"""Recognising pickles, which can run code when they are read: no state of a plugin may hold one.
+
+`pickletools` reads their opcodes, and runs nothing.
+"""
 
 from __future__ import annotations
 
 import bz2
 import io
 import lzma
-import pickletools  # nosec B403: it reads opcodes, and runs nothing
+import pickletools  # nosec B403
 import zipfile
 import zlib
 from collections.abc import Callable
