@@ -4,20 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from hypothesis import given
-from hypothesis import strategies as st
+from tilings import tiling_of, tilings
 
-from segad_core.contracts import Tiles, Tiling
-
-
-@st.composite
-def tilings(draw: st.DrawFn) -> Tiling:
-    size = draw(st.tuples(st.integers(32, 80), st.integers(32, 80)))
-    image = tuple(side + draw(st.integers(0, 300)) for side in size)
-    return tiling_of(image, size, draw(st.floats(0.1, 0.5)))  # type: ignore[arg-type]
-
-
-def tiling_of(image: tuple[int, int], size: tuple[int, int], overlap: float) -> Tiling:
-    return Tiling(image, Tiles(size, overlap, 100, size), 4)
+from segad_core.contracts import Tiling
 
 
 def test_tiles_row_by_row_by_hand() -> None:

@@ -7,20 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tilings import tiling_of, tilings
 
-from segad_core.contracts import Tiles, Tiling
+from segad_core.contracts import Tiling
 from segad_core.scoring.blending import weights
-
-
-@st.composite
-def tilings(draw: st.DrawFn) -> Tiling:
-    size = draw(st.tuples(st.integers(32, 80), st.integers(32, 80)))
-    image = tuple(side + draw(st.integers(0, 300)) for side in size)
-    return tiling_of(image, size, draw(st.floats(0.1, 0.5)))  # type: ignore[arg-type]
-
-
-def tiling_of(image: tuple[int, int], size: tuple[int, int], overlap: float) -> Tiling:
-    return Tiling(image, Tiles(size, overlap, 100, size), 4)
 
 
 def blended(tiling: Tiling, whole: NDArray[np.float32]) -> NDArray[np.float32]:
