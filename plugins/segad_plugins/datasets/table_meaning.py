@@ -204,7 +204,7 @@ class _Reading:
         """A page, from 1; 0 if it is none."""
         page = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 0
         if page == 0:
-            self.faults["a page that is no number from 1"].append(f"{where}: '{text}'")
+            self.faults["a page that is not a number from 1 up"].append(f"{where}: '{text}'")
         return page
 
     def _root_hint(self) -> str:

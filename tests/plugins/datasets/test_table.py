@@ -324,7 +324,7 @@ def test_rows_of_pages(tmp_path: Path) -> None:
         ("a.tif#2", tmp_path / "a.tif", 1, 2),
     ]
     for wrong, count in (("page", 2), ("label", 2)):
-        with pytest.raises(DataError, match=f"{count} rows have a page that is no number from 1"):
+        with pytest.raises(DataError, match=f"{count} rows have a page that is not a number from 1 up"):
             Table(Table.Params(file=path, page=wrong)).samples("list")
     path.write_text("path,label,page\na.tif,good,cover\n")
     (sample,) = Table(Table.Params(file=path)).samples("list")
