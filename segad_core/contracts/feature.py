@@ -71,6 +71,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.base.witness import locked
 from segad_core.contracts.component import Component, Stateful
 from segad_core.contracts.learnt import check_sizes
 from segad_core.contracts.preconditions import requires
@@ -133,8 +134,7 @@ class SegmentValues:
         if not len(rows):
             return Region(0, 0, np.empty((0, 0), np.float32), np.empty((0, 0), np.bool_))
         top, left = int(rows.min()), int(columns.min())
-        values = self.anomaly_map[top : int(rows.max()) + 1, left : int(columns.max()) + 1]
-        values.flags.writeable = False
+        values = locked(self.anomaly_map[top : int(rows.max()) + 1, left : int(columns.max()) + 1])
         inside = np.zeros(values.shape, np.bool_)
         inside[rows - top, columns - left] = True
         return Region(top, left, values, inside)

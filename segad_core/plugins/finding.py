@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from segad_core.base.requirement import canonical
 from segad_core.errors import UsageError
-from segad_core.plugins.registry import Provider, Registry, singular, status_by_name, suggest
+from segad_core.plugins.registry import Provider, Registry, called, singular, status_by_name, suggest
 
 
 def name_in_recipes(registry: Registry, provider: Provider) -> str:
@@ -20,12 +19,7 @@ def find_any(registry: Registry, name: str, kind: str | None = None) -> Provider
         PluginError: as `Registry.find` says.
     """
     known = registry.providers(kind)
-    distribution, _, plain = name.rpartition(":")
-    kinds = dict.fromkeys(
-        one.kind
-        for one in known
-        if one.name == plain and distribution in ("", one.distribution, canonical(one.distribution))
-    )
+    kinds = dict.fromkeys(one.kind for one in called(name, known))
     if not kinds:
         names = sorted({one.name for one in known})
         raise UsageError(

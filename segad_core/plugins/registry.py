@@ -10,7 +10,8 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from typing import TYPE_CHECKING
 
 from segad_core.base.distribution_code import OWN
 from segad_core.base.requirement import canonical, unmet_by_segad
@@ -19,6 +20,9 @@ from segad_core.contracts import KINDS, Component, Parameters
 from segad_core.errors import PluginError, UsageError
 from segad_core.plugins.blame import named
 from segad_core.plugins.importing import imported
+
+if TYPE_CHECKING:
+    from importlib.metadata import SelectableGroups  # what Python 3.11 returns, and later ones do not know
 
 log = logging.getLogger("segad.plugins")
 
@@ -55,6 +59,11 @@ class Provider:
         """The plugin in a sentence: `detector 'tiny' (segad-tiny 0.1)`."""
         return f"{singular(self.kind)} '{self.name}' ({self.distribution} {self.version})"
 
+    @property
+    def blamed(self) -> str:
+        """The plugin as the subject of an error: `detectors: the plugin 'tiny' of segad-tiny 0.1`."""
+        return f"{self.kind}: the plugin '{self.name}' of {self.distribution} {self.version}"
+
     def __str__(self) -> str:
         return f"{self.name} ({self.distribution} {self.version})"
 
@@ -66,16 +75,15 @@ class Provider:
         """
         if self.unmet:
             raise PluginError(
-                f"{self.kind}: the plugin '{self.name}' of {self.distribution} {self.version} needs "
-                f"{self.unmet}, and this is segad {importlib.metadata.version(OWN)}",
+                f"{self.blamed} needs {self.unmet}, and this is segad {importlib.metadata.version(OWN)}",
                 f"Install versions of segad and {self.distribution} that fit each other.",
             )
         try:
             return imported(EntryPoint(self.name, self.target, f"segad.{self.kind}"))
         except (Exception, SystemExit) as error:
             raise PluginError(
-                f"{self.kind}: the plugin '{self.name}' of {self.distribution} {self.version} cannot be "
-                f"imported with segad {importlib.metadata.version(OWN)}: {reason(error)}",
+                f"{self.blamed} cannot be imported with segad {importlib.metadata.version(OWN)}: "
+                f"{reason(error)}",
                 f"Repair or uninstall {self.distribution}, or remove the plugin from the recipe.",
             ) from error
 
@@ -95,20 +103,21 @@ class Registry:
     def providers(self, kind: str | None = None) -> list[Provider]:
         """The installed plugins of one kind or of all, sorted by kind, name and distribution."""
         if self._providers is None:
-            self._providers = self._found([*KINDS])
+            self._providers = self._found(entry_points(), [*KINDS])
         return [p for p in self._providers if kind in (None, p.kind)]
 
     def misnamed(self) -> list[Provider]:
         """What distributions provide in groups that look like segad's but are none: `segad.detector`."""
-        groups = {name for name in entry_points().groups if name.startswith(_PREFIX)}
-        return self._found(sorted({name.removeprefix(_PREFIX) for name in groups} - {*KINDS}))
+        points = entry_points()
+        kinds = {name.removeprefix(_PREFIX) for name in points.groups if name.startswith(_PREFIX)}
+        return self._found(points, sorted(kinds - {*KINDS}))
 
-    def _found(self, kinds: Sequence[str]) -> list[Provider]:
+    def _found(self, points: EntryPoints | SelectableGroups, kinds: Sequence[str]) -> list[Provider]:
         found = {
             # an interrupted uninstall leaves metadata without a name or a version
             Provider(kind, point.name, name, dist.version or "unknown", point.value, unmet_by_segad(dist))
             for kind in kinds
-            for point in entry_points(group=f"{_PREFIX}{kind}")
+            for point in points.select(group=f"{_PREFIX}{kind}")
             if (dist := point.dist) is not None
             and ((name := dist.name or "unnamed") == OWN or self._is_wanted(name))
         }
@@ -130,9 +139,7 @@ class Registry:
             PluginError: there is no such plugin, or third parties provide several and segad none.
         """
         known = self.providers(kind)
-        distribution, _, plain = name.rpartition(":")
-        full = [p for p in known if p.name == plain and _same(p.distribution, distribution)]
-        matches = full or [p for p in known if p.name == name]
+        matches = called(name, known)
         if len(matches) == 1:
             return matches[0]
         if own := [p for p in matches if p.distribution == OWN]:
@@ -177,11 +184,18 @@ class Registry:
         loaded = provider.load()
         if problems := contract_problems(provider, loaded):
             raise PluginError(
-                f"{provider.kind}: the plugin '{provider.name}' of {provider.distribution} "
-                f"{provider.version} breaks its contract: {'; '.join(problems)}",
+                f"{provider.blamed} breaks its contract: {'; '.join(problems)}",
                 f"Report this to the authors of {provider.distribution}.",
             )
         return loaded
+
+
+def called(name: str, providers: Iterable[Provider]) -> list[Provider]:
+    """Those plugins that a `name` or `distribution:name` may mean, however the distribution is spelt."""
+    distribution, _, plain = name.rpartition(":")
+    known = list(providers)
+    full = [p for p in known if p.name == plain and canonical(p.distribution) == canonical(distribution)]
+    return full or [p for p in known if p.name == name]
 
 
 def status_by_name(providers: Sequence[Provider]) -> dict[Provider, str]:
@@ -255,10 +269,6 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """The end of an error about an unknown name: the most similar known name, and all known names."""
     names: Sequence[str] = list(dict.fromkeys(known))
     return f"{did_you_mean(name, names) or '.'} known: {', '.join(names) or 'none'}"
-
-
-def _same(one: str, other: str) -> bool:
-    return canonical(one) == canonical(other)
 
 
 def singular(kind: str) -> str:

@@ -14,7 +14,7 @@ def problems_of_statistics(features: Sequence[Choice]) -> Iterator[tuple[int, st
     known: dict[str, Choice] = {}
     for place, choice in enumerate(features):
         own: set[str] = set()
-        for params in different([choice.params, *choice.per_category.values()]):
+        for params in _different([choice.params, *choice.per_category.values()]):
             try:
                 feature: Feature = choice.component(params)  # type: ignore[assignment]
                 own.update(feature.statistics())
@@ -30,7 +30,7 @@ def problems_of_statistics(features: Sequence[Choice]) -> Iterator[tuple[int, st
         known |= dict.fromkeys(own, choice)
 
 
-def different(params: Sequence[Parameters | None]) -> list[Parameters]:
+def _different(params: Sequence[Parameters | None]) -> list[Parameters]:
     """Each of some parameters once."""
     found: list[Parameters] = []
     for one in params:

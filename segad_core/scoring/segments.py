@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.base.witness import locked
 from segad_core.contracts import IGNORED, SegmentValues
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -56,7 +57,7 @@ class SegmentOrder:
         """The values of a map (H, W), ordered by segment; features cannot write to any of it."""
         # positions are in range by construction; "clip" spares numpy a buffered check
         values = np.take(anomaly_map.reshape(-1), self.pixels, mode="clip")
-        shown = _locked(anomaly_map.view())
+        shown = locked(anomaly_map)
         return SegmentValues(_locked(values), self.offsets, anomaly_map=shown, pixels=self.pixels)
 
 
