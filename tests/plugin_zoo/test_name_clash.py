@@ -2,6 +2,9 @@
 
 import pytest
 
+from segad_core.plugins.finding import find_any
+from segad_core.plugins.registry import Provider, Registry
+
 RIVAL = "[segad.detectors]\npatchcore = tiny_module:Tiny\n"
 
 
@@ -117,3 +120,14 @@ def test_a_distribution_is_known_by_any_spelling_of_its_name(house):
     house.pictures()
     answer = house.segad("check", house.recipe({"one": "'my_own_rival:patchcore'"}))
     assert answer.code == 0, answer.err
+
+
+@pytest.mark.parametrize("spelling", ["My.Own-Rival", "my_own_rival", "my-own-rival"])
+def test_commands_and_recipes_know_a_distribution_by_any_spelling(spelling):
+    found = Provider("detectors", "patchcore", "My.Own-Rival", "3.0", "tiny_module:Tiny")
+    own = Provider("detectors", "patchcore", "segad", "0.1", "segad_plugins.x:X")
+    registry = Registry()
+    registry._providers = [found, own]
+    assert find_any(registry, f"{spelling}:patchcore") is found
+    assert registry.find("detectors", f"{spelling}:patchcore") is found
+    assert find_any(registry, "segad:patchcore") is own
