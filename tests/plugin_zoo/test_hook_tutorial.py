@@ -8,7 +8,7 @@ from followed_pages import follow
 
 from segad_core.plugins.hooks import Observer
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "write_a_hook.md"
+PAGE = Path(__file__).parents[2] / "docs" / "plugins" / "hooks.md"
 
 
 def test_the_page_lists_every_event_with_its_arguments():
