@@ -64,6 +64,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +88,8 @@ class Classifier(Learner):
 
     Its score is a row of the table, or one more feature of a SegAD row.
     """
+
+    contract: ClassVar[int] = 1
 
     def outputs(self) -> Sequence[str]:
         """The names of its scores, once it has learnt; the first is its score as a row of the table.

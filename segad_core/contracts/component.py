@@ -95,6 +95,11 @@ class Component(ABC):  # noqa: B024 (what must be defined differs by kind)
     """
 
     Params: ClassVar[type[Parameters]] = Parameters
+    """Its parameters; the base is that of a plugin without any."""
+
+    contract: ClassVar[int] = 1
+    """The version of its kind's contract: in a plugin that which it is written for, 1 if it says nothing."""
+
     _described_as = ""  # how messages call it, where it comes from a registry
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

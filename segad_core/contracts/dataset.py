@@ -30,7 +30,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from segad_core.contracts.component import Component
 
@@ -90,6 +90,8 @@ class Dataset(Component):
     It may also answer questions of `segad_core.api` that are optional: `HasPublishedCategories`,
     `HasPublishedCounts`, `HasBadSubsets`, `HasContradictions`, `HasUnread`.
     """
+
+    contract: ClassVar[int] = 1
 
     licence: str = ""
     """The licence of the data; shown with every table."""

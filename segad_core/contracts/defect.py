@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,8 @@ from segad_core.contracts.component import Component
 
 class DefectGenerator(Component):
     """Puts an artificial defect on a good image (entry-point group `segad.defects`)."""
+
+    contract: ClassVar[int] = 1
 
     def check(self, segments: Sequence[str]) -> None:
         """Called before training; does nothing by default.

@@ -24,6 +24,7 @@ restores `mean`. See `Learnt`.
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,8 @@ from segad_core.contracts.run import Run
 
 class Detector(Learner):
     """A one-class detector (entry-point group `segad.detectors`); `fit` sees good images only."""
+
+    contract: ClassVar[int] = 1
 
     @abstractmethod
     def fit(self, images: ImageSet, run: Run) -> None:

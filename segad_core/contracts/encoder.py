@@ -28,7 +28,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,8 @@ class Encoder(Component):
     defines `to_download` (`HasDownload`); one that cannot encode images of every size, `check_size`
     (`HasSizeCheck`).
     """
+
+    contract: ClassVar[int] = 1
 
     @abstractmethod
     def layers(self) -> Mapping[str, Layer]:

@@ -45,6 +45,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from segad_core.contracts.component import Component
 from segad_core.contracts.run import Progress
@@ -73,6 +74,8 @@ class Executor(Component):
     The engine calls all methods from one thread and never has more than `capacity()` tasks submitted
     whose outcomes it has not received.
     """
+
+    contract: ClassVar[int] = 1
 
     @abstractmethod
     def capacity(self) -> int:

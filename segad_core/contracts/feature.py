@@ -66,7 +66,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,6 +154,8 @@ def _of_fitted_segments(feature: Feature, values: SegmentValues) -> None:
 
 class Feature(Component):
     """One or more statistics per segment (entry-point group `segad.features`)."""
+
+    contract: ClassVar[int] = 1
 
     @abstractmethod
     def statistics(self) -> Sequence[str]:

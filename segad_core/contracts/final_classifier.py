@@ -29,6 +29,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,8 @@ class FinalClassifier(Component, Stateful):
     Features are float64 (n, d). Margins are unbounded scores; higher is worse. Do not squash them: saturated
     scores tie images that differ.
     """
+
+    contract: ClassVar[int] = 1
 
     def check(self, names: Sequence[str]) -> None:
         """Called before anything is trained; does nothing by default.

@@ -26,6 +26,8 @@ A complete hook, which writes the figures of each row to a file:
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from segad_core.contracts.component import Component
 
 
@@ -43,3 +45,5 @@ class Hook(Component):
     It writes only in a folder that its parameters name, by convention `folder`, relative to the folder in
     which segad is started.
     """
+
+    contract: ClassVar[int] = 1

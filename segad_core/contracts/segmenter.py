@@ -43,7 +43,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +106,8 @@ class MapQuality:
 
 class Segmenter(Component):
     """Splits images into named segments (entry-point group `segad.segmenters`)."""
+
+    contract: ClassVar[int] = 1
 
     @abstractmethod
     def segments(self) -> Sequence[str]:

@@ -10,6 +10,7 @@ from functools import partial
 from segad_core.base.distribution_code import OWN
 from segad_core.contracts import KINDS
 from segad_core.errors import PluginError
+from segad_core.plugins.contract_version import ending, unsupported
 from segad_core.plugins.processes import ProcessEnded, in_process
 from segad_core.plugins.registry import (
     Provider,
@@ -31,7 +32,7 @@ class Listed:
 
     Attributes:
         status: from metadata `found`, `shadowed`, `ambiguous`, `incompatible` or `unknown kind`; from an
-            import `loads` or `broken` in place of `found`.
+            import `loads`, `broken` or `incompatible` in place of `found`.
         about: why it cannot be used, or, once it is imported, what it is.
         seconds: that its import took.
     """
@@ -59,7 +60,7 @@ def _hint(provider: Provider) -> str:
 
 def loaded(plugins: Iterable[Listed]) -> list[Listed]:
     """The same with what importing each of them shows; third parties' in processes of their own."""
-    return [one if one.status == "unknown kind" else _loaded(one) for one in plugins]
+    return [one if one.status in ("unknown kind", "incompatible") else _loaded(one) for one in plugins]
 
 
 def _loaded(plugin: Listed) -> Listed:
@@ -89,6 +90,10 @@ def _import(provider: Provider) -> Outcome:
     except PluginError as error:
         return "broken", error.what, time.perf_counter() - start
     seconds = time.perf_counter() - start
+    if wrong := unsupported(provider, found):
+        return "incompatible", wrong, seconds
     if problems := contract_problems(provider, found):
         return "broken", "; ".join(problems), seconds
-    return "loads", (found.__doc__ or "").strip().partition("\n")[0], seconds
+    about = (found.__doc__ or "").strip().partition("\n")[0]
+    soon = ending(provider, found)
+    return "loads", f"{about} ({soon})" if soon else about, seconds

@@ -18,6 +18,7 @@ from segad_core.base.requirement import canonical, unmet_by_segad
 from segad_core.base.text import reason
 from segad_core.contracts import KINDS, Component, Parameters
 from segad_core.errors import PluginError, UsageError
+from segad_core.plugins import contract_version
 from segad_core.plugins.blame import named
 from segad_core.plugins.importing import imported
 
@@ -169,7 +170,8 @@ class Registry:
         """Imports a component and checks that it is a complete subclass of its contract.
 
         Raises:
-            PluginError: it cannot be imported, or breaks its contract.
+            PluginError: it cannot be imported, breaks its contract, or is written for a version of it that is
+                not supported.
         """
         loaded = self.loaded(provider)
         assert isinstance(loaded, type)  # as its contract is
@@ -179,14 +181,18 @@ class Registry:
         """Imports what a plugin's entry point names, and checks it: a class, or, of a hook, any observer.
 
         Raises:
-            PluginError: it cannot be imported, or breaks its contract.
+            PluginError: as `component` says.
         """
         loaded = provider.load()
+        if wrong := contract_version.unsupported(provider, loaded):
+            raise PluginError(f"{provider.blamed} {wrong}", contract_version.remedy(provider, loaded))
         if problems := contract_problems(provider, loaded):
             raise PluginError(
                 f"{provider.blamed} breaks its contract: {'; '.join(problems)}",
                 f"Report this to the authors of {provider.distribution}.",
             )
+        if soon := contract_version.ending(provider, loaded):
+            _warn(f"{provider.described} {soon}; upgrade {provider.distribution}")
         return loaded
 
 
@@ -233,6 +239,8 @@ def contract_problems(provider: Provider, loaded: object) -> list[str]:
         problems.append(f"{loaded.__name__}.Params is not a subclass of segad_core.api.Parameters")
     if not (loaded.__doc__ or "").strip():
         problems.append(f"{loaded.__name__} has no docstring")
+    if invalid := contract_version.invalid_version(provider, loaded):
+        problems.append(invalid)
     return problems
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from pydantic import ValidationError
 
 from segad_core.contracts import Component, Parameters, optional
+from segad_core.contracts.versions import declared_version, is_version
 from segad_core.errors import SegadError
 from segad_core.testing.checks import is_sentences, refused, works
 from segad_core.testing.expected import expect
@@ -119,8 +120,10 @@ class ComponentSuite:
         )
 
     def test_optional_answers_are_well_formed(self) -> None:
-        """`notes`, `plain_file` and `knows_images_by_name`, if defined, are of the right types."""
+        """`notes`, `plain_file`, `knows_images_by_name` and `contract`, if defined, are well formed."""
         component = self.make()
+        version = declared_version(type(component))
+        assert is_version(version), f"contract is {version!r}, not a version: a whole number from 1"
         is_sentences(optional.notes(component), "notes()")
         by_name = getattr(component, "knows_images_by_name", False)
         assert isinstance(by_name, bool), f"knows_images_by_name is {by_name!r}, not True or False"

@@ -17,6 +17,7 @@ from typing import Any
 from segad_core.base.text import in_one_line, reason
 from segad_core.contracts import KINDS, Component, Parameters
 from segad_core.errors import PluginError, SegadError, UsageError
+from segad_core.plugins.contract_version import unsupported
 from segad_core.plugins.processes import ProcessEnded, Say, in_process, messages
 from segad_core.plugins.registry import Provider, contract_problems
 from segad_core.testing.component import ComponentSuite
@@ -86,7 +87,8 @@ def _host(provider: Provider, check: Check, limit: float, only: str, say: Say) -
     start = time.perf_counter()
     try:
         found = provider.load()
-        problems = contract_problems(provider, found)
+        wrong = unsupported(provider, found)
+        problems = [wrong] if wrong else contract_problems(provider, found)
         if not problems and not (isinstance(found, type) and issubclass(found, Component)):
             problems = [f"{provider.target} is not a subclass of segad_core.api.Hook, so no suite tests it"]
     except PluginError as error:

@@ -18,6 +18,7 @@ from segad_core.contracts import Component, Learner, Parameters, optional, part_
 from segad_core.contracts.component import IsInputFile, IsInputFolder
 from segad_core.errors import PluginError
 from segad_core.plugins.blame import blaming
+from segad_core.plugins.contract_version import written_for
 from segad_core.plugins.listing import LIMIT
 from segad_core.plugins.processes import ProcessEnded, in_process
 from segad_core.plugins.registry import Provider, Registry
@@ -97,6 +98,7 @@ def plugin_page(provider: Provider, name: str, component: type[Component]) -> di
         "name": provider.name,
         "distribution": provider.distribution,
         "version": provider.version,
+        "contract": written_for(provider, component),
         "about": inspect.getdoc(component) or "",
         "parameters": [_parameter(key, field) for key, field in fields.items()],
         "layers": _layers(component),
@@ -238,4 +240,5 @@ def page_lines(page: Mapping[str, Any]) -> list[str]:
     if page["answers"]:
         told = [name if value is None else f"{name} = {value}" for name, value in page["answers"].items()]
         lines += ["", f"optional answers: {', '.join(told)}"]
+    lines += ["", f"written for version {page['contract']} of the contract of {page['kind']}"]
     return [*lines, "", "in a recipe:", *(f"  {line}" for line in page["recipe"].splitlines())]

@@ -35,6 +35,17 @@ BROKEN = {
 }
 """By distribution: the source of its only module, and what is wrong with it."""
 
+
+def _with_contract(value):
+    return f"from tiny_module import Tiny\nclass Odd(Tiny):\n    'Odd.'\n    contract = {value}\n"
+
+
+BROKEN |= {
+    "contract-text": (_with_contract("'1'"), "Odd.contract is a str, not the version of the contract"),
+    "contract-bool": (_with_contract("True"), "Odd.contract is a bool, not the version of the contract"),
+    "contract-nought": (_with_contract("0"), "Odd.contract is 0, not the version of the contract"),
+}
+
 INVALID_NAMES = ["Odd-Name", "9lives", "with space", "dist:name"]
 
 
@@ -230,6 +241,8 @@ def test_a_plugin_for_other_versions_of_segad_is_incompatible(zoo):
     (info / "METADATA").write_text(f"{metadata}Requires-Dist: numpy\nRequires-Dist: segad (>=9)\n")
     line = zoo.segad("list-plugins", "--json").plugins()["detectors", "odd-one:odd"]
     assert (line["status"], line["about"]) == ("incompatible", "needs segad>=9")
+    checked = zoo.segad("list-plugins", "--check", "--json", "--kind", "detectors")
+    assert (checked.code, checked.plugins()["detectors", "odd-one:odd"]) == (1, line)
     answer = zoo.segad("check", zoo.recipe({"odd": "odd"}))
     assert answer.code == 2
     assert f"odd-one 1.2 needs segad>=9, and this is segad {segad_core.__version__}" in answer.err

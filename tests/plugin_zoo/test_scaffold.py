@@ -95,3 +95,4 @@ def test_the_module_is_the_contracts_example_under_another_name(kind):
     assert cls.name == camel("quite_another") == "QuiteAnother"
     assert [base.id for base in cls.bases if isinstance(base, ast.Name)]
     assert ast.get_docstring(cls)
+    assert ast.unparse(cls.body[1]) == f"contract = {KINDS[kind].contract}"

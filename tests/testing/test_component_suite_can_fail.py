@@ -108,6 +108,12 @@ class Unsure(Sound):
     knows_images_by_name = None
 
 
+class WrongContract(Sound):
+    """Says a text where a number belongs."""
+
+    contract = "1"
+
+
 class Arrays(Sound):
     """Returns a plain file as something else than its content."""
 
@@ -157,6 +163,7 @@ class Slow(Sound):
         (OneNote, "test_optional_answers_are_well_formed"),
         (EmptyNote, "test_optional_answers_are_well_formed"),
         (Unsure, "test_optional_answers_are_well_formed"),
+        (WrongContract, "test_optional_answers_are_well_formed"),
         (Arrays, "test_optional_answers_are_well_formed"),
         (BareSuffix, "test_optional_answers_are_well_formed"),
     ],

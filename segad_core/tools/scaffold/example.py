@@ -29,7 +29,16 @@ def module_of(kind: str, name: str) -> str:
     source = re.sub(rf'(?<="){_snake(given)}\b', name, source)  # in messages and names of statistics
     source = source.replace("'''", '"""')
     imports, _, rest = source.partition("\n\nclass ")
-    return f'"""The plugin `{name}`."""\n\n{_sorted(imports)}\n\n\nclass {rest}\n'
+    module = f'"""The plugin `{name}`."""\n\n{_sorted(imports)}\n\n\nclass {rest}\n'
+    return _with_contract(module, KINDS[kind].contract)
+
+
+def _with_contract(module: str, version: int) -> str:
+    """A module whose class says, below its docstring, which version of its contract it is written for."""
+    (cls,) = [node for node in ast.parse(module).body if isinstance(node, ast.ClassDef)]
+    lines = module.splitlines(keepends=True)
+    lines.insert(cls.body[0].end_lineno or 0, f"\n    contract = {version}\n")
+    return "".join(lines)
 
 
 def camel(name: str) -> str:
