@@ -10,7 +10,8 @@ import subprocess
 import sys
 import textwrap
 import venv
-from dataclasses import dataclass
+import zipfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -81,6 +82,10 @@ class House:
         (self.home / "path").mkdir(parents=True, exist_ok=True)
         (self.home / "traces").mkdir(exist_ok=True)
 
+    def at(self, home):
+        """The same Python, run in another folder."""
+        return replace(self, home=home)
+
     @property
     def traces(self):
         """The modules made on the fly that some process has imported."""
@@ -131,6 +136,20 @@ class House:
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+    def develop(self):
+        """Installs the distribution in this home as `pip install -e .` does, in a tenth of the time.
+
+        Its build backend is called without pip, which would start three more processes.
+        """
+        build = "from setuptools import build_meta; build_meta.build_editable('build')"
+        (self.home / "build").mkdir(exist_ok=True)
+        answer = self.run("-c", build)
+        assert answer.code == 0, answer.out + answer.err
+        (wheel,) = (self.home / "build").glob("*.whl")
+        with zipfile.ZipFile(wheel) as built:
+            built.extractall(self.packages)
+        wheel.unlink()
 
     def install(self, wheel):
         """Installs a wheel, and nothing that it depends on."""
