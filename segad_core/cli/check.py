@@ -130,8 +130,9 @@ def _disk(folder: Path) -> int:
 
 def _summary(plan: CategoryPlan, store: Store) -> Iterator[tuple[str, int, int, str]]:
     """For each kind of task: its cells, how many are in the store, and the cost of the others."""
-    from segad_core.run.cells import FitTask, RowTask, ScoresTask, StatisticsTask, VectorsTask, images_read
+    from segad_core.run.cells import FitTask, RowTask, ScoresTask, StatisticsTask, VectorsTask
     from segad_core.run.estimates import Estimates
+    from segad_core.run.work import images_read
 
     estimates = Estimates([plan])
     fits = [task for task in plan.tasks if isinstance(task, FitTask)]

@@ -85,6 +85,7 @@ class ImageBatch:
         self._encode = encode
         self._load = load
         self._keep = keep
+        self._known: Callable[[], Mapping[str, Array]] | None = None
         self._features: dict[str, Array] | None = None
 
     def __len__(self) -> int:
@@ -99,10 +100,17 @@ class ImageBatch:
         if self._features is None:
             if self._encode is None:
                 raise LookupError("this batch has no encoder: declare the layers that the plugin reads")
-            layers = self._encode(self.pixels).items()
-            self._features = {n: locked(one) if isinstance(one, np.ndarray) else one for n, one in layers}
+            layers = self._known() if self._known else self._encode(self.pixels)
+            self._features = {
+                name: locked(one) if isinstance(one, np.ndarray) else one for name, one in layers.items()
+            }
             watch_layers(self._features, self.witness)
         return MappingProxyType(self._features)
+
+    def knows(self, features: Callable[[], Mapping[str, Array]]) -> ImageBatch:
+        """The batch, with features that an earlier pass of the encoder has; other pixels have their own."""
+        self._known = features
+        return self
 
     def with_pixels(self, pixels: NDArray[np.uint8]) -> ImageBatch:
         """The same images with other pixels (N, H, W, 3), and with their own features.

@@ -47,8 +47,9 @@ from segad_core.run.ignored import ignoring_of
 from segad_core.run.plan import CategoryPlan
 from segad_core.run.prepare import Prepared, prepare
 from segad_core.run.rows import read_final, segments_of
-from segad_core.run.schedule import report, run_tasks, work_left
+from segad_core.run.schedule import report, run_tasks
 from segad_core.run.told import tell_start, telling_stop
+from segad_core.run.work import work_left
 from segad_core.split.draw import Fold, Split
 from segad_core.split.file import splits_json
 from segad_core.store.store import Store

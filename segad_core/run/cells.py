@@ -23,12 +23,18 @@ def distributions(*choices: Choice | None) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class FitCell:
-    """A trained detector, classifier or segmenter."""
+    """A trained detector, classifier or segmenter.
+
+    Attributes:
+        lines: which of its task's images it learns from, if it is the training of a fold that shares the
+            encoder pass over all of them; empty for all.
+    """
 
     key: str
     alias: str
     learner: Choice
     seed: tuple[int, ...]
+    lines: tuple[int, ...] = ()
 
     @property
     def segments(self) -> bool:
@@ -145,7 +151,7 @@ class ImageTask:
 
 @dataclass(frozen=True)
 class FitTask(ImageTask):
-    """Trains learners on the same images: the encoder sees each image once.
+    """Trains learners on the same images, or on folds of them: the encoder sees each image once.
 
     Attributes:
         labels: of the images, for classifiers; empty for detectors, which train on good images.
@@ -158,6 +164,18 @@ class FitTask(ImageTask):
     groups: tuple[int, ...] = ()
     needs: tuple[str, ...] = ()
     vectors: VectorLines | None = None
+
+    def of(self, cell: FitCell) -> FitTask:
+        """The task of one of its cells alone, with the images that this one learns from."""
+        if not cell.lines:
+            return replace(self, cells=(cell,))
+        return replace(
+            self,
+            cells=(cell,),
+            samples=tuple(self.samples[line] for line in cell.lines),
+            labels=tuple(self.labels[line] for line in cell.lines if self.labels),
+            groups=tuple(self.groups[line] for line in cell.lines if self.groups),
+        )
 
 
 @dataclass(frozen=True)
@@ -280,18 +298,3 @@ class RowTask:
 
 
 Task = FitTask | VectorsTask | StatisticsTask | ScoresTask | RowTask
-
-
-def images_read(task: Task) -> int:
-    """How many images a task decodes."""
-    if isinstance(task, RowTask) or (isinstance(task, FitTask | ScoresTask) and task.vectors):
-        return 0
-    return len(task.samples)
-
-
-def expected_work(task: Task) -> int:
-    """Roughly how long a task takes, in images scored; only used to estimate the remaining time."""
-    images = images_read(task)
-    if isinstance(task, FitTask):
-        images *= 2 * len(task.cells)
-    return images or 30

@@ -47,11 +47,17 @@ class Described:
 
     def _seen_through(self, choice: Choice) -> dict[str, Any]:
         """The encoder if a learner reads one, and the preprocessing."""
-        reads = bool(optional.layers_read(choice.build(self.category), self._encoder))
         return {
-            "encoder": self._encoder_identity if reads else None,
+            "encoder": self._encoder_identity if self._reads_encoder(choice) else None,
             "preprocessing": plain_preprocessing(self.preprocessing, self.ignore),
         }
+
+    def reads_features(self, alias: str, choice: Choice) -> bool:
+        """Whether a training reads the encoder's features of whole images, and not as vectors."""
+        return alias not in self.cells and self.preprocessing.tiles is None and self._reads_encoder(choice)
+
+    def _reads_encoder(self, choice: Choice) -> bool:
+        return bool(optional.layers_read(choice.build(self.category), self._encoder))
 
     def tasks(self) -> list[Task]:
         """The task that describes all images to all such classifiers, if there are any."""

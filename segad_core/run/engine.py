@@ -21,9 +21,10 @@ from segad_core.run.folder import RunFolder, make_home, run_digest
 from segad_core.run.ledger import Ledger, segmented_images
 from segad_core.run.log import RunLog
 from segad_core.run.prepare import Prepared, prepare
-from segad_core.run.schedule import report, run_tasks, work_left
+from segad_core.run.schedule import report, run_tasks
 from segad_core.run.told import tell_start, telling_stop
 from segad_core.run.versions import version_notes
+from segad_core.run.work import work_left
 from segad_core.store.store import Store
 
 log = logging.getLogger("segad.engine")

@@ -78,6 +78,7 @@ class Estimates:
         task, cell = self._fits[key]
         learner: Learner = cell.learner.build(task.category)
         encoder = task.encoder.build() if task.encoder else None
+        task = task.of(cell) if isinstance(task, FitTask) and isinstance(cell, FitCell) else task
         images, how = images_seen(type(learner), task), task.preprocessing
         found = estimate_fit(learner, images, encoder, size_seen(type(learner), how))
         # of each value, the mean and the maximum over the tiles
@@ -179,7 +180,8 @@ def _fit(task: FitTask, keys: Sequence[str], found: Needs, estimates: Estimates)
     learners: list[Learner] = [cell.learner.build(task.category) for cell in task.cells if cell.key in keys]
     images, batch = max(images_seen(type(one), task) for one in learners), task.preprocessing.batch_size
     size = max((size_seen(type(one), task.preprocessing) for one in learners), key=prod)
-    arrays = [4 * images * values for values in layers_of(task, learners)]
+    fold = max((len(cell.lines) for cell in task.cells if cell.key in keys), default=0)
+    arrays = [4 * count * values for count in (images, fold) for values in layers_of(task, learners)]
     arrays.append(3 * images * prod(size))  # decoded images, where a learner keeps them
     held = sum(array for array in arrays if array <= IN_MEMORY)
     filed = sum(array for array in arrays if array > IN_MEMORY)

@@ -62,14 +62,15 @@ def fit(task: FitTask, store: Store, device: str, progress: Progress) -> None:
     learners = (cell.learner.build(task.category, device) for cell in missing)
     seen = TrainingImages(open_images(task, learners, store, device, progress))
     for cell in missing:
-        _fit_cell(cell, task, seen, store, device, partial(_with_alias, progress, cell.alias))
+        alone = task.of(cell)
+        _fit_cell(cell, alone, seen, store, device, partial(_with_alias, progress, _told(cell, task)))
 
 
 def _fit_cell(
     cell: FitCell, task: FitTask, seen: TrainingImages, store: Store, device: str, progress: Progress
 ) -> None:
     learner: Learner = cell.learner.build(task.category, device)
-    images = seen.of(learner)
+    images = seen.of(learner, cell.lines)
     size = size_seen(type(learner), images.preprocessing)
     estimate = estimate_fit(learner, len(images), images.encoder, size)
     if estimate is not None and estimate.work:
@@ -142,6 +143,12 @@ class _StoredRun(Run):
                 f"{folder}, but its layers() does not list them"
             )
         return FileImageSet(folder_samples(folder), preprocessing, encoder, tuple(layers), self.progress)
+
+
+def _told(cell: FitCell, task: FitTask) -> str:
+    """The name of a training in what is told of its progress."""
+    folds = [one for one in task.cells if one.lines and one.alias == cell.alias]
+    return f"{cell.alias}, fold {folds.index(cell) + 1} of {len(folds)}" if cell.lines else cell.alias
 
 
 def _with_alias(progress: Progress, alias: str, what: str, done: int, total: int, note: str = "") -> None:

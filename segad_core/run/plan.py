@@ -18,8 +18,6 @@ from segad_core.recipe import Recipe, Row
 from segad_core.run.cells import (
     Defects,
     FeatureTable,
-    FitCell,
-    FitTask,
     FittedOn,
     RowCell,
     RowTask,
@@ -101,14 +99,15 @@ class _Planner(Trainings):
         table = lines_of(self.by_id, splits)
         others = self.samples(table.images)
         learners = self.recipe.learners()
-        fits, *fold_fits = (
+        own = {alias: choice for alias, choice in self.recipe.detectors.items() if alias in learners}
+        fits = {alias: self.fit_cell(alias, choice, train, fit_seed) for alias, choice in own.items()}
+        fold_fits = [
             {
-                alias: self.fit_cell(alias, choice, images, fit_seed)
-                for alias, choice in self.recipe.detectors.items()
-                if alias in learners
+                alias: self.fit_cell(alias, choice, part, fit_seed, whole=train)
+                for alias, choice in own.items()
             }
-            for images in (train, *folds)
-        )
+            for part in folds
+        ]
         segmenter_fits = {
             choice.digest(self.category): self.fit_cell(
                 f"segmenter {choice.provider.name}", choice, train, fit_seed
@@ -131,17 +130,19 @@ class _Planner(Trainings):
             lines = table.of[fold]
             scores: dict[str, str] = {}
             for alias in [alias for alias in self.recipe.classifiers if alias in learners]:
-                own, scores[alias] = self.classifier_tasks(alias, fold, split, others, lines)
-                tasks += own
+                made, scores[alias] = self.classifier_tasks(alias, fold, split, others, lines)
+                tasks += made
             generated: dict[str, StatisticsPass] = {}
             rows += [self.row_task(r, fold, split, lines, real, generated, scores) for r in self.recipe.rows]
             tasks += [p.task(f"{self.category}, seed {fold}: generated defects") for p in generated.values()]
         if fits:
-            trainings = [self.fit_task(f"{label}: fit", train, [*fits.values(), *segmenter_fits.values()])]
-            trainings += [
-                self.fit_task(f"{label}: fit, fold {i + 1} of {len(folds)}", images, list(own.values()))
-                for i, (images, own) in enumerate(zip(folds, fold_fits, strict=True))
-            ]
+            together = [cell for cells in fold_fits for cell in cells.values() if cell.lines]
+            at_once = [*fits.values(), *segmenter_fits.values(), *together]
+            trainings = [self.fit_task(f"{label}: fit", train, at_once)]
+            for i, (images, cells) in enumerate(zip(folds, fold_fits, strict=True)):
+                title = f"{label}: fit, fold {i + 1} of {len(folds)}"
+                if apart := [cell for cell in cells.values() if not cell.lines]:
+                    trainings.append(self.fit_task(title, images, apart))
             tasks = [*trainings, real.task(f"{label}: statistics"), *tasks]
         return [*tasks, *rows]
 
@@ -159,18 +160,13 @@ class _Planner(Trainings):
         pixels = {i: self.inventory.facts[i].pixels for i in (*labels, *split.final)}
         groups = self.groups.of if self.groups else None
         parts = out_of_fold(labels, split.final, pixels, count, seed, groups) if count else []
-        tasks: list[Task] = []
-        scored_by: list[tuple[FitCell, tuple[int, ...]]] = []
-        for left_out in [frozenset[str](), *parts]:
-            ids = [i for i in labels if i not in left_out]
-            train, given = self.samples(ids), tuple(labels[i] for i in ids)
-            cell = self.fit_cell(alias, choice, train, seed, given)
-            title = f"{name}, fold {len(tasks)} of {len(parts)}" if left_out else name
-            fit = {"samples": train, "groups": self.groups_of(train), **self.common()}
-            tasks.append(
-                FitTask(title, cells=(cell,), labels=given, **self.described.of(alias, train), **fit)
-            )
-            scored_by.append((cell, tuple(lines[i] for i in split.final if i in left_out)))
+        parts = [frozenset[str](), *parts]
+        tasks = self.classifier_fits(name, alias, labels, parts, seed)
+        trained = [cell for task in tasks for cell in task.cells]
+        scored_by = [
+            (cell, tuple(lines[i] for i in split.final if i in left_out))
+            for cell, left_out in zip(trained, parts, strict=True)
+        ]
         folded = {line for _, part in scored_by for line in part}
         scored_by[0] = (scored_by[0][0], tuple(line for line in range(len(others)) if line not in folded))
         key = digest_of(

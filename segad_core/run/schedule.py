@@ -14,7 +14,7 @@ from segad_core.base.resources import is_resource, resource_error
 from segad_core.base.text import reason
 from segad_core.contracts import Executor
 from segad_core.errors import PluginError, PluginFailure, SegadError
-from segad_core.run.cells import RowTask, Task, expected_work
+from segad_core.run.cells import RowTask, Task
 from segad_core.run.tasks import execute
 from segad_core.store.store import Store
 
@@ -115,11 +115,6 @@ class _Queue:
                 self._missing[place] -= 1
                 if not self._missing[place]:
                     heapq.heappush(self.ready, place)
-
-
-def work_left(task: Task, store: Store) -> int:
-    """The expected size of a task; 0 if the store has everything that it makes."""
-    return 0 if all(store.has(cell.key) for cell in task.cells) else expected_work(task)
 
 
 def report(hook: pluggy.HookRelay, name: str, what: str, done: int, total: int, note: str = "") -> None:

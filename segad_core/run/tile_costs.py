@@ -10,8 +10,9 @@ from segad_core.contracts import Detector, Tiling, VectorClassifier
 from segad_core.images.geometry import MOST_SQUEEZE, squeeze
 from segad_core.recipe import Choice
 from segad_core.recipe.tiles_spec import USUAL_OVERLAP
-from segad_core.run.cells import FitTask, ScoresTask, StatisticsTask, VectorsTask, images_read
+from segad_core.run.cells import FitTask, ScoresTask, StatisticsTask, VectorsTask
 from segad_core.run.pass_memory import images_seen
+from segad_core.run.work import images_read
 from segad_core.scoring.tiled import works_on_tiles
 
 _LOST = ((160, 2, 2), (128, 2, 3), (96, 4, 5), (64, 6, 9))

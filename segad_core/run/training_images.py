@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from segad_core.contracts import Component, Detector, LearningSegmenter, VectorClassifier
 from segad_core.images import FileImageSet
+from segad_core.images.part_of_set import part_of
 from segad_core.images.tiled_set import TiledImageSet, in_tiles, shown_whole
 from segad_core.scoring.tiled import works_on_tiles
 
@@ -26,8 +27,10 @@ class TrainingImages:
     _tiles: TiledImageSet | None = field(default=None, repr=False)
     _whole: FileImageSet | None = field(default=None, repr=False)
 
-    def of(self, learner: Component) -> FileImageSet:
-        """What a learner trains on."""
+    def of(self, learner: Component, lines: Sequence[int] = ()) -> FileImageSet:
+        """What a learner trains on: these of the images as they are, or all as it sees them."""
+        if lines:
+            return part_of(self.images, lines)
         how = self.images.preprocessing
         unpadded = isinstance(learner, LearningSegmenter) and how.fit == "pad"
         if (how.tiles is None and not unpadded) or isinstance(learner, VectorClassifier):

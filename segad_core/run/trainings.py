@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from segad_core.base.digest import digest_of
@@ -53,6 +54,26 @@ class Trainings:
         different = tuple({cell.key: cell for cell in cells}.values())
         return FitTask(name, samples=images, cells=different, groups=self.groups_of(images), **self.common())
 
+    def classifier_fits(
+        self, name: str, alias: str, labels: Mapping[str, int], parts: Sequence[frozenset[str]], seed: int
+    ) -> list[FitTask]:
+        """The trainings of a classifier on all images but those of each part; the first part is empty."""
+        whole, choice = self.samples(tuple(labels)), self.recipe.classifiers[alias]
+        tasks: list[FitTask] = []
+        for number, left_out in enumerate(parts):
+            train = tuple(sample for sample in whole if sample.id not in left_out)
+            given = tuple(labels[sample.id] for sample in train)
+            cell = self.fit_cell(alias, choice, train, seed, given, whole if left_out else ())
+            if cell.lines:
+                tasks[0] = replace(tasks[0], cells=(*tasks[0].cells, cell))
+                continue
+            title = f"{name}, fold {number} of {len(parts) - 1}" if left_out else name
+            fit = {"samples": train, "groups": self.groups_of(train), **self.common()}
+            tasks.append(
+                FitTask(title, cells=(cell,), labels=given, **self.described.of(alias, train), **fit)
+            )
+        return tasks
+
     def common(self) -> dict[str, Any]:
         """What all tasks that read images have in common."""
         return {
@@ -87,8 +108,24 @@ class Trainings:
         ]
 
     def fit_cell(
-        self, alias: str, choice: Choice, train: Sequence[Sample], seed: int, labels: Sequence[int] = ()
+        self,
+        alias: str,
+        choice: Choice,
+        train: Sequence[Sample],
+        seed: int,
+        labels: Sequence[int] = (),
+        whole: Sequence[Sample] = (),
     ) -> FitCell:
+        """A training.
+
+        Args:
+            alias, choice: the learner.
+            train: what it learns from.
+            seed: of the recipe.
+            labels: of these images; empty for learners from good images.
+            whole: for the training of a fold, the images of all folds. A learner that reads the encoder's
+                features of whole images takes them from one pass over all of these.
+        """
         entropy = training_entropy(seed, self.category, choice.provider.qualified)
         kind = "segmenter" if issubclass(choice.component, LearningSegmenter) else "detector"
         inputs = {
@@ -103,4 +140,10 @@ class Trainings:
             inputs["labels"] = list(labels)
         if groups := self.groups_of(train):
             inputs["groups"] = list(groups)
-        return FitCell(digest_of(inputs), alias, choice, entropy)
+        lines: tuple[int, ...] = ()
+        if whole and self.described.reads_features(alias, choice):
+            # features have the last digits of the batch that they were computed in
+            inputs["encoded with"] = self.content(whole)
+            place = {sample.id: line for line, sample in enumerate(whole)}
+            lines = tuple(place[sample.id] for sample in train)
+        return FitCell(digest_of(inputs), alias, choice, entropy, lines)

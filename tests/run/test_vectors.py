@@ -16,10 +16,11 @@ from small_runs import done, prepared, row, workplace, write
 from segad_core.contracts import ImageBatch, Run, Vectors
 from segad_core.images import FileImageSet
 from segad_core.images.image_set import Preprocessing
-from segad_core.run.cells import FitTask, ScoresTask, VectorsTask, images_read
+from segad_core.run.cells import FitTask, ScoresTask, VectorsTask
 from segad_core.run.fit import STATE
 from segad_core.run.rows import read_scores
 from segad_core.run.tasks import execute
+from segad_core.run.work import images_read
 from segad_core.store.store import Store
 from segad_core.testing import TinyEncoder
 from segad_plugins.classifiers.linear_probe import LinearProbe

@@ -24,6 +24,7 @@ from segad_core.contracts import (
     InputFolder,
     Layer,
     LearningSegmenter,
+    Learnt,
     MapQuality,
     Parameters,
     Run,
@@ -45,9 +46,9 @@ SPOILT = "bad/000.png"
 
 PLUGINS = {
     "datasets": ["Twice"],
-    "encoders": ["TinyEncoder", "Blocks"],
-    "detectors": ["Bright", "Spotty", "Choosy", "Steps", "Stairs", "Known"],
-    "classifiers": ["Memory", "Recall"],
+    "encoders": ["TinyEncoder", "Blocks", "Neighbours"],
+    "detectors": ["Bright", "Spotty", "Choosy", "Steps", "Stairs", "Known", "Averaged"],
+    "classifiers": ["Memory", "Recall", "Felt"],
     "segmenters": ["Stray", "Halves", "Levels"],
     "features": ["Above", "Endless"],
     "final_classifiers": ["Unsure", "Table"],
@@ -79,6 +80,13 @@ class Blocks(TinyEncoder):
     def encode(self, pixels: NDArray[np.uint8], layers: Sequence[str]) -> Mapping[str, Array]:
         cells = super().encode(pixels, ["layer2"])["layer2"]
         return dict.fromkeys(layers, cells)
+
+
+class Neighbours(TinyEncoder):
+    """Features that depend on how many images are in their batch, far more than rounding makes them."""
+
+    def encode(self, pixels: NDArray[np.uint8], layers: Sequence[str]) -> Mapping[str, Array]:
+        return {name: layer + len(pixels) for name, layer in super().encode(pixels, layers).items()}
 
 
 class Twice(Dataset):
@@ -241,6 +249,22 @@ class Known(Detector):
         self._known = state["known"].tolist()
 
 
+class Averaged(Detector):
+    """Sound: the mean features of its images, and how many these are."""
+
+    mean = Learnt(np.float32, "C", "rows", "columns")
+    count = Learnt(np.int64)
+
+    def layers(self) -> tuple[str, ...]:
+        return ("layer2",)
+
+    def fit(self, images: ImageSet, run: Run) -> None:
+        self.mean, self.count = to_numpy(images.features()["layer2"]).mean(axis=0), len(images)
+
+    def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
+        return np.full(batch.pixels.shape[:3], self.count, np.float32)
+
+
 def walk(run: Run, what: str, steps: int) -> NDArray[np.float64]:
     """A number that each of some steps changes; goes on from a checkpoint."""
     value, begin = 0.0, 0
@@ -290,6 +314,23 @@ class Memory(Classifier):
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         self._known, self._bad = state["known"].tolist(), int(state["bad"])
+
+
+class Felt(Classifier):
+    """Sound: learns what `Averaged` learns, and how many bad images it was shown."""
+
+    mean = Learnt(np.float32, "C", "rows", "columns")
+    counts = Learnt(np.int64, 2)
+
+    def layers(self) -> tuple[str, ...]:
+        return ("layer2",)
+
+    def fit(self, images: ImageSet, labels: NDArray[np.int64], run: Run) -> None:
+        self.mean = to_numpy(images.features()["layer2"]).mean(axis=0)
+        self.counts = np.bincount(labels, minlength=2)
+
+    def scores(self, batch: ImageBatch) -> NDArray[np.float64]:
+        return np.full(len(batch), float(self.counts.sum()))
 
 
 class Recall(VectorClassifier):

@@ -15,8 +15,9 @@ from segad_core.recipe import Recipe
 from segad_core.run.cells import RowTask, Task
 from segad_core.run.plan import CategoryPlan
 from segad_core.run.prepare import Prepared
-from segad_core.run.schedule import run_tasks, work_left
+from segad_core.run.schedule import run_tasks
 from segad_core.run.told import tell_start, telling_stop
+from segad_core.run.work import work_left
 from segad_core.store.store import Store
 from segad_core.tools.doubts.unseen import unseen_scores
 

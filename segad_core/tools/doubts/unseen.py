@@ -58,7 +58,7 @@ def _source(key: str, tasks: Sequence[Task]) -> StatisticsTask | ScoresTask:
 def _unseen_by(source: ScoresTask, tasks: Sequence[Task]) -> list[int]:
     """The lines of a classifier's scores whose image is not among those that it trained on."""
     trained = {
-        cell.key: {sample.id for sample in task.samples}
+        cell.key: {sample.id for sample in task.of(cell).samples}
         for task in tasks
         if isinstance(task, FitTask)
         for cell in task.cells
