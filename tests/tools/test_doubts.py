@@ -25,7 +25,7 @@ from segad_core.errors import DataError, RecipeError
 from segad_core.images import Facts
 from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
-from segad_core.run.cells import FitTask, ScoresTask
+from segad_core.run.cells import FitCell, FitTask, ScoresTask
 from segad_core.split.groups import Groups
 from segad_core.tools.doubts import Doubt, Judged, doubts_csv, doubts_page, only_row, unseen
 from segad_core.tools.doubts.judge import doubts_of
@@ -190,14 +190,15 @@ def test_too_few_images_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         case.scores()
 
 
-def test_a_classifiers_scores_of_what_it_trained_on_do_not_count() -> None:
+@pytest.mark.parametrize("lines", [(), (2, 3)])
+def test_a_classifiers_scores_of_what_it_trained_on_do_not_count(lines: tuple[int, ...]) -> None:
     samples = tuple(Sample(str(i), Path("x"), i % 2) for i in range(6))  # type: ignore[arg-type]
-    cells = [SimpleNamespace(key=key) for key in ("all", "fold")]
+    choice: Any = None
+    cells = [FitCell("all", "g", choice, ()), FitCell("fold", "g", choice, (), lines)]
     common: dict[str, Any] = {"category": "a", "encoder": None, "preprocessing": None, "ignore": None}
-    fits = [
-        FitTask("f", samples=samples[:4], cells=(cells[0],), **common),  # type: ignore[arg-type]
-        FitTask("f", samples=samples[2:4], cells=(cells[1],), **common),  # type: ignore[arg-type]
-    ]
+    fits = [FitTask("f", samples=samples[:4], cells=(*cells,) if lines else (cells[0],), **common)]
+    if not lines:
+        fits.append(FitTask("f", samples=samples[2:4], cells=(cells[1],), **common))
     parts = ((cells[0], (2, 3, 4, 5)), (cells[1], (0, 1)))
     source = ScoresTask("s", samples=samples, cells=(), parts=parts, needs=(), **common)  # type: ignore[arg-type]
     assert unseen._unseen_by(source, fits) == [4, 5, 0, 1]
