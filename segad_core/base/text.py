@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from segad_core.errors import as_text as as_text
 from segad_core.errors import in_one_line as in_one_line
@@ -61,8 +61,9 @@ def percent(share: float) -> str:
     return f"{100 * share:.{digits}f}%" if 0 < share < 1 else f"{100 * share:.0f}%"
 
 
-def listed(words: Sequence[str], most: int = 5, between: str = ", ") -> str:
+def listed(words: Iterable[str], most: int = 5, between: str = ", ") -> str:
     """Words in a row, the first of them if they are many: `a, b, c and 2 more`."""
+    words = list(words)
     more = f"{between.rstrip(', ')} and {len(words) - most:,} more" if len(words) > most else ""
     return between.join(words[:most]) + more
 

@@ -69,6 +69,7 @@ def test_rates_in_words() -> None:
 def test_many_words_are_cut_off_with_their_number() -> None:
     assert listed([]) == ""
     assert listed(quoted("abcde")) == "'a', 'b', 'c', 'd', 'e'"
+    assert listed({"a": 1, "b": 2}) == listed(iter("ab")) == "a, b"
     assert listed("abcdefg") == "a, b, c, d, e and 2 more"
     assert listed(quoted(["a\n", "b", "c"]), 2, between="; ") == "'a\\x0a'; 'b'; and 1 more"
 
