@@ -155,6 +155,9 @@ class Machine:
         global _machine
         self._operations, self._wanted, self._code, self.failed = [], wanted, code, None
         with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(
+                "SEGAD_KERNEL_CACHE", "off"
+            )  # what is compiled once a process is no operation of each run
             _patch(patch)
             _machine = self
             try:

@@ -1,7 +1,7 @@
 """Mean, maximum and standard deviation of each channel of an encoder's layer over the image.
 
 On a CPU one compiled pass reads a layer once: with torch, which takes four passes, pooling would cost more
-than 2 % of a prediction. Nothing is cached on disk (decision 0001).
+than 2 % of a prediction. What is compiled is kept on disk (`segad_plugins.kernel_cache`).
 """
 
 from __future__ import annotations

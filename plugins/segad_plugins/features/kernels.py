@@ -6,8 +6,8 @@ possibly empty. Results are float64. An empty segment yields zeros.
 
 Loops run over an index, not over the array, where they should become vector instructions. Sums may
 be reassociated for the same reason, but no flag lets the compiler assume anything about NaN or
-infinity: comparisons use integer keys, whose maximum needs no such flag. Nothing is cached on disk,
-because that cache is pickle: each process compiles a kernel at its first call.
+infinity: comparisons use integer keys, whose maximum needs no such flag. What is compiled is kept on disk
+(`segad_plugins.kernel_cache`).
 """
 
 from typing import Final
