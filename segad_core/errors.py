@@ -25,6 +25,10 @@ class SegadError(Exception):
     `str()` gives one printable line for each problem, whatever names and messages from elsewhere are in it,
     and the remedy; further lines of it are marked, so that no name in it passes for a line of its own.
 
+    Args:
+        what: what is wrong and where: a sentence, or one for each problem.
+        remedy: what to do about it.
+
     Attributes:
         problems: what is wrong and where, one sentence each.
         what: the same as one text.
@@ -32,6 +36,7 @@ class SegadError(Exception):
     """
 
     exit_code = 1
+    """Of a command that ends with it."""
 
     def __init__(self, what: Sequence[str] | str, remedy: str = "") -> None:
         super().__init__(what, remedy)

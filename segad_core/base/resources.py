@@ -81,6 +81,9 @@ def resource_error(error: BaseException, doing: str) -> ResourceError:
 def guarded(doing: str) -> Iterator[None]:
     """Raises faults of the machine in a block as `ResourceError`; other errors pass.
 
+    Args:
+        doing: what the block does, for the message: `reading parts.csv`.
+
     Raises:
         ResourceError: a fault of the machine.
     """

@@ -40,7 +40,8 @@ class Array(Protocol):
     """An array of any library that supports DLPack, such as NumPy or torch, on any device."""
 
     @property
-    def shape(self) -> Any: ...
+    def shape(self) -> Any:
+        """The length of each axis."""
 
     def __dlpack__(self, *args: Any, **kwargs: Any) -> Any: ...
 
@@ -60,7 +61,12 @@ def to_numpy(values: Array) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class Layer:
-    """The output of a layer: its number of channels, and how many input pixels one of its pixels covers."""
+    """The output of a layer.
+
+    Attributes:
+        channels: their number.
+        stride: how many pixels of the image one of its pixels covers in height and in width.
+    """
 
     channels: int
     stride: int

@@ -56,7 +56,13 @@ Work = Callable[[Progress], tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: the store keys of what it made, or the exception that stopped it."""
+    """How a task ended.
+
+    Attributes:
+        ticket: that the task was submitted with.
+        keys: the store keys of what it made.
+        error: the exception that stopped it; None if it was not stopped.
+    """
 
     ticket: int
     keys: tuple[str, ...] = ()

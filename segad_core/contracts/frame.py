@@ -17,7 +17,12 @@ Value = TypeVar("Value", bound=np.generic)
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels."""
+    """A rectangle in pixels.
+
+    Attributes:
+        top, left: where it begins.
+        height, width: of it.
+    """
 
     top: int
     left: int

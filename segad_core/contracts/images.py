@@ -211,7 +211,8 @@ class ImageSet(Protocol):
     """The images that a plugin trains on, always in the same order; for detectors, they may be tiles."""
 
     @property
-    def samples(self) -> Sequence[Sample]: ...
+    def samples(self) -> Sequence[Sample]:
+        """What is known about each image."""
 
     def __len__(self) -> int: ...
 

@@ -11,7 +11,13 @@ _GROUPS = ("serial", "view", "lot")
 
 
 class PartName(NamedTuple):
-    """What an image's path says of the part: empty strings where the pattern has no such group."""
+    """What an image's path says of the part: empty strings where the pattern has no such group.
+
+    Attributes:
+        serial: which part the image shows.
+        view: which of its views.
+        lot: from which lot it is.
+    """
 
     serial: str
     view: str

@@ -31,6 +31,7 @@ log = logging.getLogger("segad.hooks")
 
 hookspec = pluggy.HookspecMarker("segad")
 hookimpl = pluggy.HookimplMarker("segad")
+"""Marks a method of a hook, which is called at the event of the same name; `Observer` lists the events."""
 
 
 class Observer:

@@ -104,6 +104,7 @@ class ArrayImageSet:
 
     @property
     def samples(self) -> Sequence[Sample]:
+        """Good images, each with an id of its own."""
         return _samples(len(self.array))
 
     def __len__(self) -> int:

@@ -26,7 +26,9 @@ class LearningSegmenterSuite(SegmenterSuite, LearnerInRunSuite[LearningSegmenter
         good: the number of good images for `fit`.
     """
 
-    sizes = (LearnerSuite.size,)  # another size than that of the fit may be refused
+    sizes = (LearnerSuite.size,)
+    """Those that are tried: another size than that of the fit may be refused."""
+
     good: int = 12
     _used_by = ("segment()",)
 

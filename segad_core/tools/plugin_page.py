@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -22,6 +22,7 @@ from segad_core.plugins.contract_version import written_for
 from segad_core.plugins.listing import LIMIT
 from segad_core.plugins.processes import ProcessEnded, in_process
 from segad_core.plugins.registry import Provider, Registry
+from segad_core.tools.attribute_docs import attribute_docs
 
 PLACES: dict[str, tuple[str | int, ...]] = {
     "datasets": ("dataset",),
@@ -92,7 +93,6 @@ def plugin_page(provider: Provider, name: str, component: type[Component]) -> di
         name: by which a recipe means it.
         component: what it provides.
     """
-    fields = _fields(component)
     return {
         "kind": provider.kind,
         "name": provider.name,
@@ -100,7 +100,7 @@ def plugin_page(provider: Provider, name: str, component: type[Component]) -> di
         "version": provider.version,
         "contract": written_for(provider, component),
         "about": inspect.getdoc(component) or "",
-        "parameters": [_parameter(key, field) for key, field in fields.items()],
+        "parameters": list(_parameters(getattr(component, "Params", Parameters))),
         "layers": _layers(component),
         "answers": _answers(component),
         "recipe": snippet(provider, name, component),
@@ -112,14 +112,30 @@ def _fields(component: type[Component]) -> dict[str, FieldInfo]:
     return getattr(component, "Params", Parameters).model_fields
 
 
-def _parameter(name: str, field: FieldInfo) -> dict[str, Any]:
-    return {
-        "name": name,
-        "type": type_words(field),
-        "required": field.is_required(),
-        "default": None if field.is_required() else _default(field),
-        "description": " ".join((field.description or "").split()),
-    }
+def _parameters(model: type[BaseModel], outer: str = "") -> Iterator[dict[str, Any]]:
+    """The fields of a model, each followed by those of models in it: `prompts`, `prompts.points`.
+
+    What they mean is in `Field(description=...)`, or in a string below the field, as for other attributes.
+    """
+    said = attribute_docs(model)
+    for name, field in model.model_fields.items():
+        yield {
+            "name": outer + name,
+            "type": type_words(field),
+            "required": field.is_required(),
+            "default": None if field.is_required() else _default(field),
+            "description": " ".join((field.description or said.get(name, "")).split()),
+        }
+        for inner in dict.fromkeys(_models(field.annotation)):
+            yield from _parameters(inner, f"{outer}{name}.")
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models in a type, such as that in a list of them."""
+    if isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, BaseModel):
+        yield annotation
+    for one in get_args(annotation):
+        yield from _models(one)
 
 
 def _default(field: FieldInfo) -> Any:
@@ -151,7 +167,7 @@ def _plain_words(annotation: Any, origin: Any, inner: tuple[Any, ...]) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(_in_words(one) for one in inner)
     if origin is Literal:
-        return " or ".join(_flow(one) for one in inner)
+        return " or ".join(default_words(one) for one in inner)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return f"mapping of {_in_words(inner[0])} to {_in_words(inner[1])}"
     if origin is not None:
@@ -221,7 +237,7 @@ def _of_type(annotation: Any) -> Any:
     return _EXAMPLES.get(annotation, "VALUE")
 
 
-def _flow(value: Any) -> str:
+def default_words(value: Any) -> str:
     """A value as in YAML, in one line."""
     text = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
     return " ".join(text.replace("\n...", "").split())
@@ -232,7 +248,7 @@ def page_lines(page: Mapping[str, Any]) -> list[str]:
     lines = [*page["about"].splitlines(), "", "parameters:" if page["parameters"] else "no parameters"]
     width = max((len(one["name"]) for one in page["parameters"]), default=0)
     for one in page["parameters"]:
-        default = "required" if one["required"] else f"default {_flow(one['default'])}"
+        default = "required" if one["required"] else f"default {default_words(one['default'])}"
         about = f": {one['description']}" if one["description"] else ""
         lines.append(f"  {one['name'].ljust(width)}  {one['type']}, {default}{about}")
     if page["layers"]:

@@ -85,16 +85,22 @@ def test_parameters_are_told_with_type_default_and_description() -> None:
         "several": ("list of number", []),
         "weights": ("mapping of text to number", {}),
         "inner": ("mapping with at, label or null", None),
+        "inner.at": ("integer", None),
+        "inner.label": ("text", ""),
     }
-    assert [one["name"] for one in page()["parameters"] if one["required"]] == ["needed", "root"]
+    assert [one["name"] for one in page()["parameters"] if one["required"]] == [
+        "needed",
+        "root",
+        "inner.at",
+    ]
     assert page()["parameters"][0]["description"] == "how many"
 
 
 def test_lines_have_it_all() -> None:
     lines = page_lines(page())
     assert lines[:3] == ["First line.", "", "Second paragraph."]
-    assert "  needed   integer >= 1 <= 9, required: how many" in lines
-    assert "  size     list of integer, length 2, default [2, 3]" in lines
+    assert "  needed       integer >= 1 <= 9, required: how many" in lines
+    assert "  size         list of integer, length 2, default [2, 3]" in lines
     assert "optional answers: notes, trains = False" in lines
     assert not any("layers of the encoder" in line for line in lines)  # its parameters may decide them
     assert "layers of the encoder that it reads by default: layer2, layer9" in page_lines(page(Reads))

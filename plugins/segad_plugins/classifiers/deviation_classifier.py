@@ -22,11 +22,15 @@ class DeviationParams(Backbone):
 
     model: str = Field("resnet18", description="network of the backbone")
     epochs: int = Field(ge=1)
+    """each of `steps_per_epoch` training steps"""
     batch_good: int = Field(ge=1, description="good images per training step")
     batch_bad: int = Field(ge=1, description="bad images per training step")
     steps_per_epoch: int = Field(20, ge=1)
+    """training steps of an epoch, each with a batch drawn anew"""
     learning_rate: float = Field(2e-4, gt=0)
+    """of Adam, at the start"""
     weight_decay: float = Field(1e-5, ge=0)
+    """of Adam"""
     rate_epochs: int = Field(10, ge=1, description="epochs between two drops of the learning rate")
     rate_decay: float = Field(0.1, gt=0, le=1, description="factor of the learning rate at each drop")
     most_norm: float | None = Field(

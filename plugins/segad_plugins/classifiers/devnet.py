@@ -33,6 +33,7 @@ class DevNet(DeviationClassifier):
         """Parameters of DevNet."""
 
         epochs: int = Field(50, ge=1)
+        """each of `steps_per_epoch` training steps"""
         batch_good: int = Field(24, ge=1, description="good images per training step")
         batch_bad: int = Field(24, ge=1, description="bad images per training step")
 

@@ -52,6 +52,7 @@ class DRA(DeviationClassifier):
         """Parameters of DRA."""
 
         epochs: int = Field(30, ge=1)
+        """each of `steps_per_epoch` training steps"""
         batch_good: int = Field(32, ge=1, description="good or pseudo-anomalous images per training step")
         batch_bad: int = Field(16, ge=1, description="bad images per training step")
         pseudo_share: float = Field(

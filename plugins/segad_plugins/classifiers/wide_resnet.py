@@ -48,8 +48,11 @@ class WideResNet(NetworkClassifier):
         epochs: int = Field(20, ge=1, description="not stated in the paper")
         batch: int = Field(4, ge=2, description="images per training step; batch norms need at least two")
         learning_rate: float = Field(0.025, gt=0)
+        """of stochastic gradient descent"""
         momentum: float = Field(0.9, ge=0, lt=1)
+        """of stochastic gradient descent"""
         weight_decay: float = Field(0.0, ge=0)
+        """of stochastic gradient descent"""
         gamma: float = Field(
             2.0, ge=0, description="focusing parameter of the focal loss; 0 gives the cross entropy"
         )

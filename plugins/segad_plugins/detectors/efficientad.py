@@ -73,21 +73,29 @@ class EfficientAD(Detector):
         """Parameters of EfficientAD."""
 
         size: Size = "medium"
+        """of teacher and student: the paper's S or M"""
         padding: bool = Field(True, description="whether teacher and student use padding")
         input_size: tuple[int, int] | None = Field(
             None, description="height and width of the networks' input; the recipe's image.size by default"
         )
         iterations: int = Field(70_000, ge=1)
+        """training steps of the student, one image each"""
         learning_rate: float = Field(1e-4, gt=0)
+        """of Adam"""
         weight_decay: float = Field(1e-5, ge=0)
+        """of Adam"""
         holdout: float = Field(0.1, gt=0, lt=1, description="share of images held out to normalise the maps")
         auxiliary_images: InputFolder | None = Field(None, description="external images for the penalty term")
         teacher: InputFile | None = Field(None, description="file of a published teacher")
         teacher_images: InputFolder | None = Field(None, description="images for the teacher's distillation")
         teacher_layers: tuple[str, ...] = Field(("layer2", "layer3"), min_length=1)
+        """of the encoder, from which a teacher is distilled where none is given"""
         teacher_iterations: int = Field(60_000, ge=1)
+        """training steps of the teacher's distillation"""
         teacher_batch: int = Field(16, ge=1)
+        """images per step of the distillation"""
         teacher_learning_rate: float = Field(1e-4, gt=0)
+        """of Adam, in the distillation"""
         precision: Precision = Field(
             "float32", description="precision of the training; maps are always float32"
         )

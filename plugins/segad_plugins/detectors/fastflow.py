@@ -53,16 +53,20 @@ class FastFlow(Detector):
         """Parameters of FastFlow."""
 
         layers: tuple[str, ...] = Field(("layer1", "layer2", "layer3"), min_length=1)
+        """of the encoder, each with a flow of its own"""
         steps: int = Field(8, ge=1, description="flow steps per layer")
         hidden_ratio: float = Field(
             1.0, gt=0, description="channels within the subnets, as a share of their input"
         )
         only_3x3: bool = Field(False, description="use 3 x 3 kernels in every step")
         epochs: int = Field(200, ge=1)
+        """passes over the training images"""
         batch: int = Field(32, ge=1, description="images per training step")
         drop_last: bool = Field(False, description="drop an incomplete last batch of an epoch")
         learning_rate: float = Field(1e-3, gt=0)
+        """of Adam"""
         weight_decay: float = Field(1e-5, ge=0)
+        """of Adam"""
         precision: Precision = Field(
             "float32", description="precision of the training; maps are always float32"
         )

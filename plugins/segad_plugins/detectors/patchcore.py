@@ -63,11 +63,15 @@ class PatchCore(Detector):
         )
         projection_eps: float = Field(0.9, gt=0, lt=1, description="distortion of the random projection")
         layer_resize: Literal["bilinear", "nearest"] = "bilinear"
+        """how coarser layers are brought to the size of the first"""
         upsampling: Literal["nearest", "bilinear"] = "nearest"
+        """how distances are brought to the size of the images"""
         distance: Literal["euclidean", "squared"] = "euclidean"
+        """to the nearest vector of the memory bank: what maps and scores hold"""
         blur_sigma: float = Field(4.0, ge=0, description="0 for none; radius 4 sigma")
         blur_border: Border = Field("reflect", description="symmetric repeats the edge pixels, as scipy does")
         image_score: Literal["reweighted", "maximum"] = "reweighted"
+        """of the worst patch, re-weighted as in the paper; or the map's maximum"""
         outliers: float = Field(
             0.0,
             ge=0,

@@ -60,12 +60,18 @@ class RD4AD(Detector):
             description="from fine to coarse, each half the size of the previous",
         )
         bottleneck_width: Literal[64, 128] = 64
+        """of the student's blocks: 64 as in anomalib, 128 as in the authors' code"""
         epochs: int = Field(200, ge=1)
+        """passes over the training images"""
         batch: int = Field(16, ge=1, description="images per training step")
         learning_rate: float = Field(5e-3, gt=0)
+        """of Adam"""
         betas: tuple[float, float] = (0.5, 0.999)
+        """of Adam"""
         loss: Literal["flattened", "per_pixel"] = "flattened"
+        """cosine distance over all of a layer at once, or the mean of that at each pixel"""
         combine: Literal["add", "multiply"] = "add"
+        """how the maps of the layers become one"""
         blur_sigma: float = Field(4.0, ge=0, description="0 for none; radius 4 sigma")
         blur_border: Border = Field("reflect", description="symmetric repeats the edge pixels, as scipy does")
         precision: Precision = Field(

@@ -43,6 +43,7 @@ class TorchVision(NetworkEncoder):
         """The network and its weights."""
 
         model: Model = "wide_resnet50_2"
+        """the network, by its name in torchvision"""
         weights: str = Field("IMAGENET1K_V1", description="tag of the weights in torchvision")
         file: InputFile | None = Field(None, description="local weights file, instead of the published one")
         sha256: Annotated[str | None, DecidesNothing()] = Field(
