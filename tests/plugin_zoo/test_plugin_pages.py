@@ -6,12 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from followed_pages import follow, steps
+from followed_pages import follow, steps, unfollowed
 
 from segad_core.contracts import KINDS
 
 FOLDER = Path(__file__).parents[2] / "docs" / "plugins"
-FOLLOWED = [page for kind in KINDS if (page := FOLDER / f"{kind}.md").is_file()]
+KIND_PAGES = [FOLDER / f"{kind}.md" for kind in KINDS]
 INDEX = FOLDER / "index.md"
 
 
@@ -28,7 +28,7 @@ def python(environments):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", FOLLOWED, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", KIND_PAGES, ids=lambda page: page.stem)
 def test_the_page_works(python, tmp_path, page):
     shutil.copytree(python.home / "parts", tmp_path / "parts")
     house = python.at(tmp_path)
@@ -52,15 +52,37 @@ MORE = {"hooks": hooks_left_lines}
 """What is true after a page was followed, beside what it shows."""
 
 
-def test_every_kind_has_a_page():
-    linked = set(re.findall(r"^\| \[(\w+)\]\(\1\.md\)", INDEX.read_text(), re.MULTILINE))
-    assert linked == set(KINDS)
+def test_the_index_links_every_kind():
+    linked = re.findall(r"^\| \[(\w+)\]\(\1\.md\)", INDEX.read_text(), re.MULTILINE)
+    assert sorted(linked) == sorted(KINDS)
 
 
-def test_all_python_is_followed():
-    """Blocks of other pages would not be noticed if they were wrong."""
-    others = {*FOLDER.glob("*.md")} - {*FOLLOWED, INDEX}
+def test_every_block_of_code_is_followed():
+    for page in [*KIND_PAGES, INDEX]:
+        assert not unfollowed(page.read_text()), page.name
+    others = {*FOLDER.glob("*.md")} - {*KIND_PAGES, INDEX}
     assert not [page.name for page in others if "```python" in page.read_text()]
-    for page in [*FOLLOWED, INDEX]:
+
+
+def test_a_page_of_a_kind_has_what_all_have():
+    for page in KIND_PAGES:
         text = page.read_text()
-        assert len(list(steps(text))) >= text.count("\n```") // 2
+        files = {what for kind, what, _ in steps(text) if kind != "command"}
+        assert {"pyproject.toml"} < files, page.name
+        assert KINDS[page.stem].__name__ + "Suite" in text, page.name
+
+
+@pytest.mark.parametrize("page", sorted(FOLDER.glob("*.md")), ids=lambda page: page.stem)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", page.read_text())):
+        if not link.startswith("http"):
+            name, _, heading = link.partition("#")
+            target = page.parent / name if name else page
+            assert target.exists(), link
+            assert not heading or heading in _headings(target), link
+
+
+def _headings(page):
+    """The anchors of a page, as they are made of headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}

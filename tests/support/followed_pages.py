@@ -27,6 +27,11 @@ def steps(text):
             yield kind, re.findall(r"`([\w/]+\.\w+)`", before)[-1], content
 
 
+def unfollowed(text):
+    """What of a page is in blocks that `steps` does not see."""
+    return _BLOCK.sub("", text).partition("```")[2]
+
+
 def follow(page, house, install=None):
     """Does what a page says in the home of a house; returns what was done, by files and commands.
 
