@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -46,14 +46,8 @@ _WORDS = {
     Path: "path",
     types.NoneType: "null",
 }
-_BOUNDS = {
-    "gt": " >",
-    "ge": " >=",
-    "lt": " <",
-    "le": " <=",
-    "min_length": ", length >=",
-    "max_length": ", length <=",
-}
+_LIMITS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+_LIMITS_OF_LENGTHS = {"min_length": ">=", "max_length": "<="}
 _EXAMPLES = {int: 1, float: 1.0, str: "text", bool: True, Path: "path/to/it"}
 
 
@@ -151,16 +145,22 @@ def _in_words(annotation: Any, metadata: Any = ()) -> str:
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _in_words(inner[0], (*inner[1:], *metadata))
-    bounds = "".join(
-        f"{sign} {getattr(mark, key)}"
-        for mark in metadata
-        for key, sign in _BOUNDS.items()
-        if getattr(mark, key, None) is not None
-    )
+    bounds = _bounds(metadata, " ", _LIMITS) + _bounds(metadata, ", length ", _LIMITS_OF_LENGTHS)
     for mark, words in ((IsInputFile, "file"), (IsInputFolder, "folder")):
         if any(isinstance(one, mark) for one in metadata):
             return words + bounds
     return _plain_words(annotation, origin, inner) + bounds
+
+
+def _bounds(metadata: Iterable[Any], before: str, limits: Mapping[str, str]) -> str:
+    """The limits that marks of a parameter set: ` >= 1 and <= 9`; empty if there are none."""
+    found = [
+        f"{sign} {getattr(mark, key)}"
+        for mark in metadata
+        for key, sign in limits.items()
+        if getattr(mark, key, None) is not None
+    ]
+    return before + " and ".join(found) if found else ""
 
 
 def _plain_words(annotation: Any, origin: Any, inner: tuple[Any, ...]) -> str:

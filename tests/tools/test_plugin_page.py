@@ -72,8 +72,8 @@ def page(component: Any = Shown, name: str = "shown") -> dict[str, Any]:
 def test_parameters_are_told_with_type_default_and_description() -> None:
     told = {one["name"]: (one["type"], one["default"]) for one in page()["parameters"]}
     assert told == {
-        "needed": ("integer >= 1 <= 9", None),
-        "ratio": ("number > 0 < 1", 0.5),
+        "needed": ("integer >= 1 and <= 9", None),
+        "ratio": ("number > 0 and < 1", 0.5),
         "name": ("text or null", None),
         "on": ("true or false", False),
         "mode": ("a or 2", "a"),
@@ -99,7 +99,7 @@ def test_parameters_are_told_with_type_default_and_description() -> None:
 def test_lines_have_it_all() -> None:
     lines = page_lines(page())
     assert lines[:3] == ["First line.", "", "Second paragraph."]
-    assert "  needed       integer >= 1 <= 9, required: how many" in lines
+    assert "  needed       integer >= 1 and <= 9, required: how many" in lines
     assert "  size         list of integer, length 2, default [2, 3]" in lines
     assert "optional answers: notes, trains = False" in lines
     assert not any("layers of the encoder" in line for line in lines)  # its parameters may decide them
