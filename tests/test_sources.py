@@ -16,7 +16,7 @@ SOURCES = [
     if "build" not in path.parts
 ]
 KERNELS = ROOT / "plugins" / "segad_plugins" / "kernel_cache.py"
-"""What numba compiled, as pickle, from a folder that nobody else can write to (decision 36)."""
+"""What numba compiled, as pickle, from a folder that nobody else can write to (decision 37)."""
 DECODER = ROOT / "segad_core" / "images" / "decode.py"
 
 NEVER = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

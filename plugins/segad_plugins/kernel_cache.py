@@ -2,7 +2,7 @@
 
 numba keeps what it compiles as pickle, which can run code: a kernel is read only from a folder that nobody
 but this user can write to, as safe as the `__pycache__` of one's own sources, and only if its digest fits.
-Whatever is wrong, a kernel is compiled as if there were no folder (decision 36).
+Whatever is wrong, a kernel is compiled as if there were no folder (decision 37).
 
 The modules with kernels know nothing of this: a kernel is the same whether it is kept or not, so keys of the
 store do not depend on it.

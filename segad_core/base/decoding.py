@@ -7,12 +7,10 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-WHITE = 65535
-"""The highest value of 16 bits."""
-MOST_PAGES = 1000
+from segad_core.base.pixel_values import MOST_PAGES as MOST_PAGES
+from segad_core.base.pixel_values import WHITE as WHITE
+from segad_core.base.pixel_values import Bayer as Bayer
 
-Bayer = Literal["RGGB", "BGGR", "GRBG", "GBRG"]
-"""The colours of the first two pixels of the first two rows of a camera's sensor."""
 Value = Annotated[int, Field(ge=0, le=WHITE)]
 Page = Annotated[int, Field(ge=1, le=MOST_PAGES)]
 VIEWS: Final = "views"

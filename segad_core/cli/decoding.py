@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
-from segad_core.base.decoding import MOST_PAGES, WHITE, Bayer, Decoding
+from segad_core.base.pixel_values import MOST_PAGES, WHITE, Bayer
+
+if TYPE_CHECKING:
+    from segad_core.base.decoding import Decoding
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -51,6 +54,7 @@ def decoding_of(
     Raises:
         UsageError: the window ends before it begins.
     """
+    from segad_core.base.decoding import Decoding
     from segad_core.errors import UsageError
 
     if window is not None and window[0] >= window[1]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from segad_core.cli.common import DEBUG, JSON, NO_PLUGINS, reports_errors
-from segad_core.cli.kinds import KINDS
 from segad_core.cli.out import say, say_json
+from segad_core.plugins.kinds import KINDS
 
 if TYPE_CHECKING:
     from segad_core.plugins.listing import Listed

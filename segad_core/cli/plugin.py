@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from segad_core.cli.common import DEBUG, JSON, reports_errors
-from segad_core.cli.kinds import KINDS
 from segad_core.cli.out import say, say_json
+from segad_core.plugins.kinds import KINDS
 
 if TYPE_CHECKING:
     from segad_core.contracts import Parameters

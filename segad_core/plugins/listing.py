@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from segad_core.base.distribution_code import OWN
-from segad_core.contracts import KINDS
 from segad_core.errors import PluginError
-from segad_core.plugins.contract_version import ending, unsupported
-from segad_core.plugins.processes import ProcessEnded, in_process
+from segad_core.plugins.kinds import KINDS
 from segad_core.plugins.registry import (
     Provider,
     Registry,
@@ -53,8 +51,7 @@ def listed(registry: Registry, kind: str | None = None) -> list[Listed]:
 
 
 def _hint(provider: Provider) -> str:
-    kinds = [*KINDS]
-    meant = did_you_mean(provider.kind, kinds) or f"; known: {', '.join(kinds)}"
+    meant = did_you_mean(provider.kind, KINDS) or f"; known: {', '.join(KINDS)}"
     return f"no entry-point group is called segad.{provider.kind}{meant}"
 
 
@@ -64,6 +61,8 @@ def loaded(plugins: Iterable[Listed]) -> list[Listed]:
 
 
 def _loaded(plugin: Listed) -> Listed:
+    from segad_core.plugins.processes import ProcessEnded, in_process  # a list alone needs no processes
+
     if plugin.provider.distribution == OWN:
         status, about, seconds = _import(plugin.provider)
     else:
@@ -84,6 +83,8 @@ Outcome = tuple[str, str, float]
 
 def _import(provider: Provider) -> Outcome:
     """What importing a plugin shows."""
+    from segad_core.plugins.contract_version import ending, unsupported
+
     start = time.perf_counter()
     try:
         found = provider.load()

@@ -10,20 +10,20 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.metadata import Distribution, EntryPoint, EntryPoints, entry_points
 from typing import TYPE_CHECKING
 
 from segad_core.base.distribution_code import OWN
 from segad_core.base.requirement import canonical, unmet_by_segad
 from segad_core.base.text import reason
-from segad_core.contracts import KINDS, Component, Parameters
 from segad_core.errors import PluginError, UsageError
-from segad_core.plugins import contract_version
-from segad_core.plugins.blame import named
 from segad_core.plugins.importing import imported
+from segad_core.plugins.kinds import KINDS
 
 if TYPE_CHECKING:
     from importlib.metadata import SelectableGroups  # what Python 3.11 returns, and later ones do not know
+
+    from segad_core.contracts import Component
 
 log = logging.getLogger("segad.plugins")
 
@@ -104,7 +104,7 @@ class Registry:
     def providers(self, kind: str | None = None) -> list[Provider]:
         """The installed plugins of one kind or of all, sorted by kind, name and distribution."""
         if self._providers is None:
-            self._providers = self._found(entry_points(), [*KINDS])
+            self._providers = self._found(entry_points(), KINDS)
         return [p for p in self._providers if kind in (None, p.kind)]
 
     def misnamed(self) -> list[Provider]:
@@ -114,13 +114,15 @@ class Registry:
         return self._found(points, sorted(kinds - {*KINDS}))
 
     def _found(self, points: EntryPoints | SelectableGroups, kinds: Sequence[str]) -> list[Provider]:
+        # metadata are parsed anew each time that they are asked for
+        described, unmet = functools.cache(_described), functools.cache(unmet_by_segad)
         found = {
-            # an interrupted uninstall leaves metadata without a name or a version
-            Provider(kind, point.name, name, dist.version or "unknown", point.value, unmet_by_segad(dist))
+            Provider(kind, point.name, name, version, point.value, unmet(dist))
             for kind in kinds
             for point in points.select(group=f"{_PREFIX}{kind}")
             if (dist := point.dist) is not None
-            and ((name := dist.name or "unnamed") == OWN or self._is_wanted(name))
+            for name, version in [described(dist)]
+            if name == OWN or self._is_wanted(name)
         }
         return sorted(found, key=lambda p: (kinds.index(p.kind), p.name, p.distribution))
 
@@ -173,6 +175,8 @@ class Registry:
             PluginError: it cannot be imported, breaks its contract, or is written for a version of it that is
                 not supported.
         """
+        from segad_core.plugins.blame import named
+
         loaded = self.loaded(provider)
         assert isinstance(loaded, type)  # as its contract is
         return named(loaded, provider)
@@ -183,6 +187,8 @@ class Registry:
         Raises:
             PluginError: as `component` says.
         """
+        from segad_core.plugins import contract_version
+
         loaded = provider.load()
         if wrong := contract_version.unsupported(provider, loaded):
             raise PluginError(f"{provider.blamed} {wrong}", contract_version.remedy(provider, loaded))
@@ -194,6 +200,12 @@ class Registry:
         if soon := contract_version.ending(provider, loaded):
             _warn(f"{provider.described} {soon}; upgrade {provider.distribution}")
         return loaded
+
+
+def _described(distribution: Distribution) -> tuple[str, str]:
+    """The name and the version of a distribution; an interrupted uninstall leaves metadata without them."""
+    metadata = distribution.metadata
+    return metadata["Name"] or "unnamed", metadata["Version"] or "unknown"
 
 
 def called(name: str, providers: Iterable[Provider]) -> list[Provider]:
@@ -222,9 +234,13 @@ def status_by_name(providers: Sequence[Provider]) -> dict[Provider, str]:
 
 def contract_problems(provider: Provider, loaded: object) -> list[str]:
     """How an imported plugin breaks its contract, as far as that is visible without calling its methods."""
-    contract, problems = KINDS[provider.kind], list[str]()
+    from segad_core.contracts import KINDS as CONTRACTS  # listing plugins must not import NumPy
+    from segad_core.contracts import Parameters
+    from segad_core.plugins import contract_version
+
+    contract, problems = CONTRACTS[provider.kind], list[str]()
     if provider.kind == HOOKS:
-        from segad_core.plugins import hooks  # listing plugins must not import pluggy
+        from segad_core.plugins import hooks
 
         problems += hooks.problems(loaded)
         if not isinstance(loaded, type) or not issubclass(loaded, contract):

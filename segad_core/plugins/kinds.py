@@ -1,4 +1,4 @@
-"""The kinds of plugins, for options: what imports the contracts is not imported for `--help`."""
+"""The names of the kinds of plugins: whoever lists plugins has no need of their contracts, nor of NumPy."""
 
 KINDS = (
     "datasets",
