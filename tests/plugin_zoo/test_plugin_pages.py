@@ -48,7 +48,25 @@ def hooks_left_lines(home):
     assert max(fpr95) < 0.7 < min(auroc)
 
 
-MORE = {"hooks": hooks_left_lines}
+def executors_ran_two_tasks_at_once(home):
+    log = (home / "runs" / "parts" / "latest" / "run.log").read_text()
+    before, _, _ = log.partition(": finished in")
+    assert re.findall(r"seed (\d): fit: started", before) == ["0", "1"]
+
+
+def defects_were_all_that_was_learnt(home):
+    splits = json.loads((home / "runs" / "parts" / "latest" / "splits.json").read_text())
+    split = splits["parts"]["0"]
+    bad = [purpose for purpose in ("detectors", "final", "test") if "bad/" in str(split[purpose])]
+    assert bad == ["test"]
+    assert (home / "look.png").is_file()
+
+
+MORE = {
+    "defects": defects_were_all_that_was_learnt,
+    "executors": executors_ran_two_tasks_at_once,
+    "hooks": hooks_left_lines,
+}
 """What is true after a page was followed, beside what it shows."""
 
 
