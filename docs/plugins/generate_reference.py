@@ -101,7 +101,8 @@ def _index(places: Mapping[str, str]) -> Iterator[str]:
     yield "# Reference for authors of plugins"
     yield (
         "Everything that a plugin may import: `segad_core.api`, and `segad_core.testing` for tests. "
-        "For each kind there is a page that shows how to write one."
+        "[What is promised](../versions.md) of it. [Pages with examples](../index.md) show how to write "
+        "plugins."
     )
     kinds = [f"| [`segad.{kind}`]({kind}.md) | {_first(contract)} |" for kind, contract in KINDS.items()]
     yield "\n".join(["| entry-point group | contract |", "| --- | --- |", *kinds])

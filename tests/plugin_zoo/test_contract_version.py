@@ -2,12 +2,17 @@
 
 import json
 import logging
+import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from segad_core.bundle.format.manifest import PluginUse
+from segad_core.bundle.runtime.building import Builder
 from segad_core.contracts import KINDS, Detector
 from segad_core.contracts.versions import ENDING, declared_version, is_version
-from segad_core.errors import PluginError
+from segad_core.errors import BundleError, PluginError
 from segad_core.plugins.contract_version import written_for
 from segad_core.plugins.listing import Listed, loaded
 from segad_core.plugins.registry import Provider, Registry
@@ -158,6 +163,30 @@ def test_a_list_says_the_same(provided, second):
 )
 def test_what_a_version_can_be(value, valid):
     assert is_version(value) is valid
+
+
+def test_a_bundle_of_one_that_is_not_supported_names_the_version_that_made_it(provided):
+    registry = Registry()
+    registry.find = lambda kind, name: provided("Ninth")
+    builder = Builder(SimpleNamespace(path=Path("line.segad")), registry, "cpu")
+    with pytest.raises(BundleError) as caught:
+        builder.component("detectors", PluginUse(use="segad-odd:ninth", version="1.0"))
+    assert "line.segad: needs plugin 'segad-odd:ninth' 1.0" in caught.value.what
+    assert "written for version 9 of the contract of detectors" in caught.value.what
+    assert caught.value.remedy.startswith("Install segad-odd 1.0 ")
+
+
+@pytest.mark.parametrize(("current", "said"), [(1, 1), (2, 2), (3, 2)])
+def test_a_class_can_be_written_for_two(monkeypatch, current, said):
+    """As the page shows it."""
+    monkeypatch.setattr(Detector, "contract", current)
+    page = Path(__file__).parents[2] / "docs" / "plugins" / "versions.md"
+    names = {"__name__": "a_plugin"}
+    for block in re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S):
+        exec(block, names)
+    assert declared_version(names["Both"]) == said
+    assert declared_version(names["Halves"]) == 1
+    assert names["PartName"] is not None
 
 
 def test_commands_say_so(house):

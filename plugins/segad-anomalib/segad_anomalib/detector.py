@@ -38,6 +38,8 @@ class Anomalib(Detector):
     post-processing: neither normalised nor clipped.
     """
 
+    contract = 1
+
     class Params(Parameters):
         """The model, its options and its training."""
 

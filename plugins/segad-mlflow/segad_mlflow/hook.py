@@ -25,6 +25,8 @@ _LONGEST = 6000  # of a value of a parameter, in characters
 class MLflow(Hook):
     """Tracks a run with MLflow in files on disk: parameters, the figures of each row, and the results."""
 
+    contract = 1
+
     class Params(Parameters):
         """What a recipe can set."""
 

@@ -34,6 +34,8 @@ class PaDiM(Detector):
     the Mahalanobis distance to that mean, brought to the size of the image and smoothed.
     """
 
+    contract = 1
+
     class Params(Parameters):
         """The settings of the paper; its 100 dimensions are those for ResNet-18, 550 for Wide ResNet-50-2."""
 

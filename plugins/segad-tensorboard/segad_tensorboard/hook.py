@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class TensorBoard(Hook):
     """Shows the figures of each row in TensorBoard, with the recipe and the table."""
 
+    contract = 1
+
     class Params(Parameters):
         """What a recipe can set."""
 
