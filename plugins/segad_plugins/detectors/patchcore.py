@@ -28,7 +28,7 @@ from segad_core.api import (
 from segad_plugins.detectors import coreset, outliers
 from segad_plugins.detectors.inspected_patches import inspected_cells, smoothed, without_ignored
 from segad_plugins.detectors.maps import Border, check_blur, gaussian_blur, upsample
-from segad_plugins.detectors.nearest import nearest, squared_distances
+from segad_plugins.detectors.nearest import Bank, nearest, neighbourhood, squared_distances
 from segad_plugins.torch_tools import check_version, entry, tensor, torch_device
 
 log = logging.getLogger("segad.plugins")
@@ -83,7 +83,7 @@ class PatchCore(Detector):
 
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         super().__init__(params, device)
-        self._bank: Tensor | None = None
+        self._bank: Bank | None = None
 
     def layers(self) -> tuple[str, ...]:
         return self.params.layers
@@ -105,7 +105,7 @@ class PatchCore(Detector):
             ignored = ignored[kept] if len(ignored) > 1 else ignored
             patches = without_ignored(patches, ignored, grid, "patchcore")
         _, picks = self._coreset(patches, run, "coreset picks")
-        self._bank = torch.from_numpy(patches[picks]).to(device)
+        self._bank = Bank.of(torch.from_numpy(patches[picks]).to(device))
 
     def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -142,11 +142,12 @@ class PatchCore(Detector):
         return torch.from_numpy(cells).to(like).expand_as(like)
 
     def state(self) -> Mapping[str, NDArray[np.generic]]:
-        return {"version": np.array(_VERSION), "bank": self._fitted().cpu().numpy()}
+        return {"version": np.array(_VERSION), "bank": self._fitted().vectors.cpu().numpy()}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         check_version("patchcore", state, _VERSION)
-        self._bank = tensor(entry("patchcore", state, "bank", (None, None)), torch_device(self.device))
+        vectors = entry("patchcore", state, "bank", (None, None))
+        self._bank = Bank.of(tensor(vectors, torch_device(self.device)))
 
     def _training_patches(self, images: ImageSet, device: torch.device) -> NDArray[np.float32]:
         """The patch vectors (n, D) of all training images, in one array."""
@@ -195,7 +196,7 @@ class PatchCore(Detector):
     def picks(self, patches: int) -> int:
         return max(1, int(self.params.coreset_ratio * patches))
 
-    def _fitted(self) -> Tensor:
+    def _fitted(self) -> Bank:
         if self._bank is None:
             raise PluginError("patchcore: is not fitted yet")
         return self._bank
@@ -237,10 +238,10 @@ class PatchCore(Detector):
         worst = int(squared.flatten().argmax())
         score = squared.flatten()[worst]
         score = score if self.params.distance == "squared" else score.sqrt()
-        neighbour = bank[neighbours.flatten()[worst]]
+        neighbour = bank.vectors[neighbours.flatten()[worst]]
         count = min(self.params.neighbours, len(bank))
         if count == 1:
             return float(score)  # with a neighbourhood of one, the weight would always be 0
-        neighbourhood = squared_distances(neighbour[None], bank)[0].topk(count, largest=False).indices
-        distances = squared_distances(patches.flatten(0, 1)[worst][None], bank[neighbourhood])[0].sqrt()
+        around = bank.vectors[neighbourhood(neighbour, bank, count)]
+        distances = squared_distances(patches.flatten(0, 1)[worst][None], around)[0].sqrt()
         return float(score * (1 - torch.softmax(distances.double(), dim=0)[0]))
