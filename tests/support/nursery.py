@@ -32,6 +32,7 @@ CORE = (
     "cli.run",
     "run.engine",
     "run.environment",
+    "testing",
 )
 PLUGINS = (
     "datasets.folder",
