@@ -6,6 +6,7 @@ import heapq
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import BrokenExecutor
 from functools import partial
 
 import pluggy
@@ -136,6 +137,12 @@ def _with_task(error: Exception, task: Task) -> SegadError:
         return error
     if is_resource(error):
         named = resource_error(error, task.name)
+    elif isinstance(error, BrokenExecutor):
+        named = PluginError(
+            f"{task.name}, or a task beside it: the executor's process ended: {reason(error)}",
+            "If memory was short, run fewer tasks at once; if not, run with the executor serial, which shows "
+            "where it ends.",
+        )
     else:
         named = PluginError(
             f"{task.name}: stopped by an unexpected {reason(error)}",

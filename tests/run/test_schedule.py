@@ -6,6 +6,7 @@ import pickle
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -119,6 +120,16 @@ def test_a_failure_cancels_what_has_not_started(ran: Ran) -> None:
     with pytest.raises(PluginError, match=r"^1: .*ZeroDivisionError: division by zero"):
         ran([Step("0"), Step("1"), Step("2", "1"), Step("3")], Serial())
     assert ran.order == ["0", "1"]
+
+
+def test_a_process_that_died_is_no_defect_of_the_task(ran: Ran) -> None:
+    def dies(name: str) -> None:
+        raise BrokenProcessPool("a process was terminated abruptly")
+
+    ran.during = dies
+    with pytest.raises(PluginError, match=r"process ended.*terminated abruptly") as caught:
+        ran([Step("a")], Serial())
+    assert "a, or a task beside it" in caught.value.what and "memory" in caught.value.remedy
 
 
 class LosesKeys(Serial):
