@@ -22,12 +22,11 @@
 - Other helpers: `to_numpy`, `resize`, `scratch_array`, `scratch_in_memory`, `did_you_mean`, `listed`,
   `quoted`, `estimated_by`.
 
-What is promised: each of these names, with the signature and the behaviour that its docstring states. An
-incompatible change comes with a new minor version (before 1.0) or a new major version (from 1.0), after a
-release in which the old way raised a `DeprecationWarning` that names the new one, and CHANGELOG.md says what
-plugin authors have to do. New names, parameters with defaults and optional methods may come with any release.
-The wording of messages is not promised, nor is anything else in `segad_core`: it is private and may change in
-any release.
+What is promised: each of these names, with the signature and the behaviour that its docstring states. What
+breaks plugins comes with a minor version (before 1.0) or a major one (from 1.0), after a release that warns:
+docs/plugins/versions.md has the rules, and CHANGELOG.md what plugin authors have to do. New names, parameters
+with defaults and optional methods may come with any release. The wording of messages is not promised, nor is
+anything else in `segad_core`: it is private and may change in any release.
 """
 
 from segad_core.base.delimited import parse_delimited
