@@ -3,7 +3,7 @@
 import re
 import shlex
 
-_FIGURE = re.compile(r"(\d+\.\d) ± \d+\.\d")
+_FIGURE = re.compile(r"(\d+\.\d) (?:± \d+\.\d|\[\d+\.\d, \d+\.\d\])")
 _POINTS = 8  # a pair of images in another order, as another machine may round
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
