@@ -1,4 +1,7 @@
-"""Regularised logistic regression of standardised values, shared by `linear_probe` and `logistic`."""
+"""Regularised logistic regression of standardised values, shared by `linear_probe` and `logistic`.
+
+Only fitting needs scikit-learn, whose import takes a second that no prediction should wait for.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,6 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils.class_weight import compute_sample_weight
-from threadpoolctl import threadpool_limits
 
 from segad_core.api import DataError, Parameters, Progress
 from segad_plugins.torch_tools import entry, state_mismatch
@@ -152,6 +149,9 @@ def fit_logistic(
         progress: is told of each fold.
         groups: (n,), images of one group are left out together; None if each image stands for itself.
     """
+    from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
+
     with threadpool_limits(1):
         strength = params.C[0]
         if len(params.C) > 1:
@@ -173,6 +173,8 @@ def fit_logistic(
 
 def folds_of(labels: Labels, most: int, seed: int, groups: Labels | None) -> list[tuple[Indices, Indices]]:
     """For each fold, the images to learn from and those left out; none if a class has too few images."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     if groups is None:
         fewest, kinds, splitter = int(np.bincount(labels, minlength=2).min()), None, StratifiedKFold
     else:
@@ -191,6 +193,9 @@ def _losses(
     values: Values, labels: Labels, rest: Indices, left_out: Indices, params: LogisticParameters
 ) -> list[float]:
     """The summed log loss of the images left out, for each C; the classes weigh as in the fit."""
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.utils.class_weight import compute_sample_weight
+
     scaler = StandardScaler().fit(values[rest])
     tried, signs = scaler.transform(values[left_out]), 1 - 2 * labels[left_out]
     weights = compute_sample_weight(params.class_weight, labels)[left_out]
@@ -207,6 +212,9 @@ def _path(
     The coefficients are a combination of the images, so with fewer images than values the regression is
     solved, exactly, in coordinates of the space that the images span.
     """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     axes = None
     if standardised.shape[0] < standardised.shape[1]:
         axes, coordinates = np.linalg.qr(standardised.T)

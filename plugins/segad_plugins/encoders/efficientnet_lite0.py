@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
-import timm
 from torch import Tensor, nn
 
-import segad_plugins.backbones.efficientnet_lite0 as backbone
 from segad_core.api import Layer
+from segad_plugins.encoders.lite_network import LiteNetwork
+from segad_plugins.encoders.lite_weights import LITE0, Published, weights_path
 from segad_plugins.encoders.network import NetworkEncoder
-from segad_plugins.torch_tools import fold_batch_norm
+from segad_plugins.torch_tools import fold_batch_norm, load_into, read_weights
 
-# name: (index of timm's last stage at that stride, channels, stride)
-_STAGES = {"layer0": (0, 16, 2), "layer1": (1, 24, 4), "layer2": (2, 40, 8), "layer3": (4, 112, 16)}
-_STAGES["layer4"] = (6, 320, 32)
+_LAST = {"layer0": 0, "layer1": 1, "layer2": 2, "layer3": 4, "layer4": 6}
+"""The last stage at each stride, from 2 to 32."""
 
 
 class EfficientNetLite0(NetworkEncoder):
@@ -26,26 +26,25 @@ class EfficientNetLite0(NetworkEncoder):
     """
 
     mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+    published: ClassVar[Published] = LITE0
+    channels: ClassVar[tuple[int, ...]] = (16, 24, 40, 112, 320)
 
     def layers(self) -> Mapping[str, Layer]:
-        return {name: Layer(channels, stride) for name, (_, channels, stride) in _STAGES.items()}
+        return {
+            name: Layer(channels, 2 << number)
+            for number, (name, channels) in enumerate(zip(_LAST, self.channels, strict=True))
+        }
 
     def digest(self) -> str:
-        return backbone.SHA256
+        return self.published.sha256
 
     def build(self) -> nn.Module:
-        network = timm.create_model(backbone.MODEL, pretrained=False).eval()
-        backbone.fill(network, "encoder efficientnet_lite0")
+        network = LiteNetwork(self.published.width, self.published.depth).eval()
+        path = weights_path(self.published)
+        load_into(network, read_weights(path, self.published.sha256), str(path), ignore=("_fc.",))
         fold_batch_norm(network)
         return network
 
     def forward(self, network: nn.Module, pixels: Tensor, layers: Sequence[str]) -> Mapping[str, Tensor]:
-        last = max(_STAGES[name][0] for name in layers)
-        names = {_STAGES[name][0]: name for name in layers}
-        features = {}
-        x = network.bn1(network.conv_stem(pixels))
-        for index, stage in enumerate(network.blocks[: last + 1]):
-            x = stage(x)
-            if index in names:
-                features[names[index]] = x
-        return features
+        outputs = network(pixels, max(_LAST[name] for name in layers))
+        return {name: outputs[_LAST[name]] for name in layers}

@@ -12,10 +12,13 @@ from sklearn.datasets import load_sample_images
 from segad_core.base.digest import file_digest
 from segad_core.errors import PluginError
 from segad_core.images import resize
-from segad_plugins.backbones.efficientnet_lite import weights_path as weights_of
+from segad_plugins.backbones import efficientnet_lite0 as backbone
 from segad_plugins.backbones.efficientnet_lite0 import translate, weights_path
 from segad_plugins.encoders.efficientnet_lite import EfficientNetLite1, EfficientNetLite2
 from segad_plugins.encoders.efficientnet_lite0 import EfficientNetLite0
+from segad_plugins.encoders.lite_network import LiteNetwork
+from segad_plugins.encoders.lite_weights import LITE0
+from segad_plugins.encoders.lite_weights import weights_path as weights_of
 from segad_plugins.encoders.timm import Timm
 from segad_plugins.encoders.torchvision import TorchVision
 from segad_plugins.torch_tools import fold_batch_norm, load_into, normalised, read_weights
@@ -52,6 +55,41 @@ def test_lite0_layers_are_those_of_the_unfolded_network() -> None:
         torch.testing.assert_close(found[name], values, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", [EfficientNetLite0, EfficientNetLite1, EfficientNetLite2])
+@pytest.mark.parametrize("size", [(64, 64), (67, 90)], ids=["even", "odd"])
+def test_the_lite_network_is_timms_to_the_last_bit(
+    kind: type[EfficientNetLite0], size: tuple[int, int]
+) -> None:
+    published = kind.published
+    theirs = timm.create_model(f"tf_{published.name}").eval()
+    ours = LiteNetwork(published.width, published.depth).eval()
+    state = ours.state_dict()
+    for key, value in state.items():
+        if value.ndim == 1:  # of a batch norm, which is none with its first weights
+            state[key] = torch.rand_like(value) + 0.5
+    load_into(ours, state, "random")
+    load_into(theirs, translate(state, theirs), "random", ignore=("classifier.",))
+    for network in (theirs, ours):
+        fold_batch_norm(network)
+    pixels = torch.randn(2, 3, *size).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        x, wanted = theirs.bn1(theirs.conv_stem(pixels)), []
+        for stage in theirs.blocks:
+            x = stage(x)
+            wanted.append(x)
+        found = ours(pixels, 6)
+        first = ours(pixels, 2)
+    assert len(found) == len(wanted) == 7
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+    assert len(first) == 3
+    assert torch.equal(first[-1], found[2])
+
+
+def test_lite0_as_an_encoder_and_as_a_backbone_have_the_same_weights() -> None:
+    assert weights_of(LITE0) == weights_path("lite0")
+    assert LITE0.sha256 == backbone.SHA256
+
+
 @pytest.mark.parametrize(
     ("kind", "size"),
     [(EfficientNetLite1, 240), (EfficientNetLite2, 260)],
@@ -61,11 +99,11 @@ def test_larger_lites_are_timms_networks(
 ) -> None:
     """At the size of their training: layers, last features and classes of timm's unfolded network."""
     encoder = kind()
-    plain = timm.create_model(encoder.published.model).eval()
+    plain = timm.create_model(f"tf_{encoder.published.name}").eval()
     assert plain.pretrained_cfg["input_size"] == (3, size, size)
-    path = weights_of(encoder.published, "lite")
+    path = weights_of(encoder.published)
     load_into(plain, translate(read_weights(path), plain), "lite")
-    stages = timm.create_model(encoder.published.model, features_only=True).eval()
+    stages = timm.create_model(f"tf_{encoder.published.name}", features_only=True).eval()
     stages.load_state_dict(plain.state_dict(), strict=False)
     photographs = _photographs(size)
     found = encoder.encode(photographs, list(encoder.layers()))
