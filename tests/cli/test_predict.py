@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from builders import picture, said, segad
 from click.testing import CliRunner, Result
+from imported import imported_after
 from nursery import nursery
 from PIL import Image
 from pyarrow import parquet
@@ -45,6 +46,26 @@ def lot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def predict(*words: str | Path, row: str = "SegAD") -> Result:
     return segad("predict", bundle_of(row), "--device", "cpu", *words)
+
+
+def test_a_start_imports_only_what_is_used() -> None:
+    """PatchCore on EfficientNet-Lite needs torch, and none of the others."""
+    code, modules = imported_after("predict", bundle_of("PatchCore"), good(), "--device", "cpu")
+    assert code == 0
+    assert {"torch", "segad_plugins.detectors.patchcore"} <= modules
+    unused = {"torchvision", "timm", "xgboost", "sklearn", "pandas", "torch._dynamo", "sympy"}
+    assert not modules & {*unused, "scipy.stats", "scipy.optimize", "scipy.ndimage"}
+
+
+def test_scoring_plugins_do_not_import_what_only_fits() -> None:
+    plugins = ("classifiers.linear_probe", "final_classifiers.logistic", "final_classifiers.blend_weights")
+    program = (
+        "".join(f"import segad_plugins.{plugin}\n" for plugin in plugins) + "import sys; print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    modules = set(done.stdout.split())
+    assert {f"segad_plugins.{plugin}" for plugin in plugins} <= modules
+    assert not modules & {"sklearn", "pandas", "torchvision", "timm", "scipy.optimize", "scipy.stats"}
 
 
 def test_a_line_per_image(lot: Path) -> None:

@@ -59,9 +59,8 @@ class LiteNetwork(nn.Module):
 
 
 def _rounded(channels: float) -> int:
-    """Channels as a multiple of 8, not lower by more than a tenth."""
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * channels else rounded
+    """Channels as the nearest multiple of 8."""
+    return int(channels + 4) // 8 * 8
 
 
 class _Convolution(nn.Conv2d):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit
 
 Values = NDArray[np.float64]
 
@@ -60,6 +58,9 @@ def _most_probable(
     values: Values, bad: NDArray[np.bool_], weights: Values, centre: Values, spread: float
 ) -> Values:
     """Coefficients and constant (parts + 1,) of the least penalised log loss; a convex problem."""
+    from scipy.optimize import minimize  # which no prediction should wait for
+    from scipy.special import expit
+
     signs = np.where(bad, 1.0, -1.0)
 
     def loss(point: Values) -> tuple[float, Values]:

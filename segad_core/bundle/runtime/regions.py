@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from segad_core.bundle.format.manifest import Pipeline
 from segad_core.bundle.format.regions import WHOLE, Limits
@@ -103,6 +102,8 @@ def regions_of(
         frame: where the image lies in the maps.
         view: which of a part's views it is, if that is known.
     """
+    from scipy import ndimage  # a bundle without regions should not wait for its import
+
     names = segments or [WHOLE]
     labels = np.zeros(frame.size, np.uint8) if labels is None else labels
     most = limits.of(view)
