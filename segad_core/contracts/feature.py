@@ -105,6 +105,9 @@ class SegmentValues:
         memo: where features of the same map share intermediate results.
         anomaly_map: float32 (H, W), from which the values come.
         pixels: the position of each value in the flattened map.
+        runs: (R, 2) the first position and the length of each run of neighbours: values are these pieces of
+            the flattened map, one after the other. None where that is unknown, or pieces are short. What
+            takes its values from the map piece by piece need not ask for `values`, which is slower.
     """
 
     values: NDArray[np.float32]
@@ -112,6 +115,7 @@ class SegmentValues:
     memo: dict[Any, Any] = field(default_factory=dict, compare=False)
     anomaly_map: NDArray[np.float32] | None = field(default=None, compare=False)
     pixels: NDArray[np.intp] | None = field(default=None, compare=False)
+    runs: NDArray[np.intp] | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -135,7 +135,7 @@ class MapStatistics:
         if segments is None:
             order = whole_order(batch, i)
         else:
-            order = segments.order_of(i).as_one() if self.whole else segments.order_of(i)
+            order = segments.order_of(i).as_one if self.whole else segments.order_of(i)
         values = order.group(maps[i])
         return np.concatenate([self._computed(f, values) for f in self.features], axis=1).reshape(-1)
 

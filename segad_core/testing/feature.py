@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,10 @@ from numpy.typing import NDArray
 from safetensors.numpy import load
 
 from segad_core.base.formats import arrays_to_bytes
-from segad_core.base.witness import locked
 from segad_core.contracts import Feature, FittedFeature, Run, SegmentValues
 from segad_core.errors import SegadError
 from segad_core.testing.checks import is_array, not_fitted, refused, same, unwritten, works
+from segad_core.testing.drawn_maps import drawn, empty, in_a_map, only_one, reordered
 from segad_core.testing.global_random import global_randomness
 from segad_core.testing.harmless import HarmlessSuite
 
@@ -53,14 +54,14 @@ class FeatureSuite(HarmlessSuite):
     def test_returns_a_float64_per_segment_and_statistic(self) -> None:
         """`compute` returns (L, number of statistics) float64, for one segment, for many, and for none."""
         fitted = isinstance(self.make(), FittedFeature)
-        for segments in (_segments(), _segments()[:1], [_empty(), _empty()], *([] if fitted else [[]])):
+        for segments in (drawn(), drawn()[:1], [empty(), empty()], *([] if fitted else [[]])):
             values = self._compute(segments)
             expected = (len(segments), len(self.make().statistics()))
             is_array(values, expected, np.float64, f"compute() of {len(segments)} segments")
 
     def test_empty_segments_are_zero(self) -> None:
         """Every statistic of an empty segment is 0.0, wherever the segment is."""
-        for segments in ([_empty(), *_segments(), _empty()], [_segments()[0], _empty(), _segments()[1]]):
+        for segments in ([empty(), *drawn(), empty()], [drawn()[0], empty(), drawn()[1]]):
             for segment, line in zip(segments, self._compute(segments), strict=True):
                 assert len(segment) or not line.any(), f"an empty segment has {line.tolist()}, not 0.0"
 
@@ -76,7 +77,7 @@ class FeatureSuite(HarmlessSuite):
     def test_any_finite_values_are_finite(self) -> None:
         """Statistics are finite for tiny, huge, negative and mixed values."""
         for scale in (1e-30, 1e-12, 1.0, -1.0, 1e12):
-            for segment in _segments():
+            for segment in drawn():
                 line = self._compute([segment * np.float32(scale)])
                 assert np.isfinite(line).all(), (
                     f"the statistics of values around {scale:g} are {line[0].tolist()}, which is not finite"
@@ -84,33 +85,40 @@ class FeatureSuite(HarmlessSuite):
 
     def test_segments_do_not_depend_on_each_other(self) -> None:
         """The statistics of a segment are the same if all other segments are empty."""
-        values = _grouped(_segments())
+        values = in_a_map(drawn())
         for place, line in enumerate(self._compute_of(values)):
-            alone = self._compute_of(_only(values, place))[place]
+            alone = self._compute_of(only_one(values, place))[place]
             size = len(list(values)[place])
             same(alone, line, f"a statistic of a segment of {size} pixels computed alone", _ROUNDING)
 
     def test_order_of_pixels_does_not_matter(self) -> None:
         """The statistics of a segment do not depend on the order in which its pixels are listed."""
         rng = np.random.default_rng(5)
-        for segment in _segments():
-            values = _grouped([segment])
+        for segment in drawn():
+            values = in_a_map([segment])
             expected = self._compute_of(values)
             for order in (np.argsort(segment), np.arange(len(segment))[::-1], rng.permutation(len(segment))):
                 what = f"a statistic of a segment of {len(segment)} pixels in another order"
-                same(self._compute_of(_reordered(values, order)), expected, what, _ROUNDING)
+                same(self._compute_of(reordered(values, order)), expected, what, _ROUNDING)
+
+    def test_pieces_of_the_map_are_the_values(self) -> None:
+        """Statistics are bit-identical with `runs`, which say where in the map values are, and without."""
+        for segments in (drawn(), drawn()[:1], [empty(), *drawn(), empty()]):
+            values = in_a_map(segments)
+            expected = self._compute_of(replace(values, runs=None, memo={}))
+            same(self._compute_of(values), expected, "a statistic of values that come with their runs")
 
     def test_is_deterministic(self) -> None:
         """The same values give bit-identical statistics, also with a memo that is filled."""
-        values = _grouped(_segments())
+        values = in_a_map(drawn())
         feature = self._ready(len(values))
         first = feature.compute(values).copy()
         same(feature.compute(values), first, "what compute() returns at a second call")
-        same(self._compute(_segments()), first, "what compute() of a new instance returns")
+        same(self._compute(drawn()), first, "what compute() of a new instance returns")
 
     def test_threads_do_not_mix_their_maps(self) -> None:
         """Threads that call `compute` at once, each with a map of its own, get the statistics of that map."""
-        maps = [_grouped([part * np.float32(scale) for part in _segments()]) for scale in (1, 2, 3, 4)]
+        maps = [in_a_map([part * np.float32(scale) for part in drawn()]) for scale in (1, 2, 3, 4)]
         feature, interval = self._ready(len(maps[0])), sys.getswitchinterval()
         expected = [feature.compute(values).copy() for values in maps]
         with ThreadPoolExecutor(len(maps)) as pool:
@@ -124,7 +132,7 @@ class FeatureSuite(HarmlessSuite):
 
     def test_leaves_the_values_as_they_are(self) -> None:
         """`compute` does not write into the values, the offsets or the map, which are shared."""
-        grouped = _grouped(_segments())
+        grouped = in_a_map(drawn())
         feature = self._ready(len(grouped))
         with _unwritten([grouped], "compute()"):
             feature.compute(grouped)
@@ -134,7 +142,7 @@ class FeatureSuite(HarmlessSuite):
         found = []
         for seed in (310_291, 775_121):
             with global_randomness(seed, "fit() or compute()"):
-                found.append(self._compute(_segments()))
+                found.append(self._compute(drawn()))
         same(found[1], found[0], "a statistic after a second fit with the same seed")
 
     def test_fit_leaves_the_good_maps_as_they_are(self) -> None:
@@ -147,24 +155,24 @@ class FeatureSuite(HarmlessSuite):
     def test_a_second_fit_forgets_the_first(self) -> None:
         """`fit` on a fitted instance has the same result as on a new one."""
         if isinstance(feature := self.make(), FittedFeature):
-            values = _grouped(_segments())
+            values = in_a_map(drawn())
             feature.fit(_GoodMaps(len(values), seed=6, scale=3), _run())
             feature.compute(values)
             feature.fit(_GoodMaps(len(values)), _run())
-            found, fresh = feature.compute(values), self._compute_of(_grouped(_segments()))
+            found, fresh = feature.compute(values), self._compute_of(in_a_map(drawn()))
             same(found, fresh, "a statistic of an instance that was fitted to other maps before")
 
     def test_one_good_map_and_segments_without_pixels_are_enough(self) -> None:
         """`fit` accepts one good map, and a segment that is empty in all maps; statistics stay finite."""
         if isinstance(feature := self.make(), FittedFeature):
-            values = _grouped(_segments()[:3])
+            values = in_a_map(drawn()[:3])
             with works("a fit to one good map with an empty segment works"):
                 feature.fit(_GoodMaps(3, count=1, empty=1), _run())
             is_array(feature.compute(values), (3, len(feature.statistics())), np.float64, "compute()")
 
     def test_state_restores_exactly(self) -> None:
         """`state` is named arrays; a new instance that restores them gives bit-identical statistics."""
-        values = _grouped(_segments())
+        values = in_a_map(drawn())
         if isinstance(feature := self._ready(len(values)), FittedFeature):
             with works("state() returns named arrays that safetensors can store"):
                 stored = arrays_to_bytes(feature.state())
@@ -172,7 +180,7 @@ class FeatureSuite(HarmlessSuite):
             assert isinstance(fresh, FittedFeature)
             with works("restore() accepts what state() returned"):
                 fresh.restore(load(stored))
-            same(fresh.compute(_grouped(_segments())), expected, "a statistic of a restored instance")
+            same(fresh.compute(in_a_map(drawn())), expected, "a statistic of a restored instance")
 
     def test_restore_refuses_what_is_incomplete(self) -> None:
         """A state without one of its arrays raises a `SegadError`."""
@@ -188,12 +196,12 @@ class FeatureSuite(HarmlessSuite):
         """`compute` and `state` of a fitted feature raise a `SegadError` before `fit` or `restore`."""
         if isinstance(feature := self.make(), FittedFeature):
             with not_fitted("compute()"):
-                feature.compute(_grouped(_segments()))
+                feature.compute(in_a_map(drawn()))
             with not_fitted("state()"):
                 feature.state()
 
     def _exercise(self) -> None:
-        self._compute(_segments())
+        self._compute(drawn())
 
     def _ready(self, segments: int) -> Feature:
         """A feature that can be used on maps with a number of segments."""
@@ -204,7 +212,7 @@ class FeatureSuite(HarmlessSuite):
         return feature
 
     def _compute(self, segments: Sequence[Values]) -> NDArray[np.float64]:
-        return self._compute_of(_grouped(segments))
+        return self._compute_of(in_a_map(segments))
 
     def _compute_of(self, values: SegmentValues) -> NDArray[np.float64]:
         feature = self._ready(len(values))
@@ -229,7 +237,7 @@ class _GoodMaps:
         sizes = [rng.integers(20, 60, segments) for _ in range(count)]
         full = np.arange(segments) < segments - empty
         self.maps = [
-            _grouped([(scale * rng.gamma(2, 0.1, size)).astype(np.float32) for size in row * full])
+            in_a_map([(scale * rng.gamma(2, 0.1, size)).astype(np.float32) for size in row * full])
             for row in sizes
         ]
 
@@ -247,54 +255,11 @@ def _unwritten(maps: Sequence[SegmentValues], who: str) -> Iterator[None]:
             assert values.anomaly_map is not None and values.pixels is not None
             arrays: dict[str, NDArray[Any]] = {"the values": values.values, "the offsets": values.offsets}
             arrays |= {"the anomaly map": values.anomaly_map, "the positions": values.pixels}
+            if values.runs is not None:
+                arrays["the runs"] = values.runs
             stack.enter_context(unwritten(arrays, who))
         yield
 
 
 def _run() -> Run:
     return Run(np.random.SeedSequence(7))
-
-
-def _empty() -> Values:
-    return np.empty(0, np.float32)
-
-
-def _segments() -> list[Values]:
-    """Segments of several sizes and distributions, as anomaly maps have them: mostly low, some high."""
-    rng = np.random.default_rng(4)
-    sizes = (3, 1, 64, 700, 2000)
-    return [(rng.gamma(2, 0.3, size) - 0.2).astype(np.float32) for size in sizes]
-
-
-def _grouped(segments: Sequence[Values], width: int = 40) -> SegmentValues:
-    """Segments in a map, each beginning in a row of its own; what they do not fill is 0."""
-    values = np.concatenate([*segments, _empty()])
-    offsets = np.cumsum([0, *map(len, segments)]).astype(np.int64)
-    rows = np.cumsum([0, *(-(-len(segment) // width) for segment in segments)])
-    pixels = np.concatenate(
-        [row * width + np.arange(len(segment)) for row, segment in zip(rows[:-1], segments, strict=True)]
-        + [np.empty(0)]
-    ).astype(np.intp)
-    anomaly_map = np.zeros((max(int(rows[-1]), 1), width), np.float32)
-    anomaly_map.reshape(-1)[pixels] = values
-    shown = locked(anomaly_map)
-    return SegmentValues(locked(values), locked(offsets), anomaly_map=shown, pixels=locked(pixels))
-
-
-def _only(values: SegmentValues, place: int) -> SegmentValues:
-    """One of the segments in the same map; all others are empty."""
-    assert values.pixels is not None
-    part = slice(*values.offsets[place : place + 2])
-    offsets = np.zeros_like(values.offsets)
-    offsets[place + 1 :] = part.stop - part.start
-    return SegmentValues(
-        values.values[part].copy(), offsets, anomaly_map=values.anomaly_map, pixels=values.pixels[part]
-    )
-
-
-def _reordered(values: SegmentValues, order: NDArray[np.intp]) -> SegmentValues:
-    """The values of one segment in another order, in the same places of the map."""
-    assert values.pixels is not None
-    return SegmentValues(
-        values.values[order], values.offsets, anomaly_map=values.anomaly_map, pixels=values.pixels[order]
-    )

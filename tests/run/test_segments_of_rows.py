@@ -169,7 +169,7 @@ def test_a_final_classifier_without_contributions_cannot_be_weighted() -> None:
 
 
 def test_one_order_of_all_segments() -> None:
-    order = SegmentOrder.of(np.array([[2, 0], [255, 1]], np.uint8), 3).as_one()
+    order = SegmentOrder.of(np.array([[2, 0], [255, 1]], np.uint8), 3).as_one
     assert order.pixels.tolist() == [0, 1, 3] and order.offsets.tolist() == [0, 3]
 
 

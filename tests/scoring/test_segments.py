@@ -1,7 +1,13 @@
 """Grouping an anomaly map by segment."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from segad_core.contracts import IGNORED, SegmentValues
 from segad_core.scoring.segments import SegmentOrder
@@ -62,3 +68,62 @@ def test_a_region_cannot_be_written_to() -> None:
 def test_values_alone_have_no_region() -> None:
     with pytest.raises(LookupError, match="anomaly map"):
         SegmentValues(np.zeros(3, np.float32), np.array([0, 3])).region(0)
+
+
+def by_sorting(labels: NDArray[np.uint8], segments: int) -> NDArray[np.intp]:
+    """What the order has to be, of all pixels at once."""
+    order = np.argsort(labels.reshape(-1), kind="stable")
+    return order[labels.reshape(-1)[order] < segments]
+
+
+def of_runs(draw: Any) -> NDArray[np.uint8]:
+    """A map of some runs of labels, one pixel or longer than a row."""
+    run = st.tuples(st.sampled_from([0, 1, 2, 5, IGNORED]), st.integers(1, draw(st.sampled_from([1, 3, 30]))))
+    labels = np.concatenate([np.full(n, label, np.uint8) for label, n in draw(st.lists(run, min_size=1))])
+    width = draw(st.sampled_from([n for n in range(1, len(labels) + 1) if len(labels) % n == 0]))
+    return labels.reshape(-1, width)
+
+
+@given(st.data())
+def test_runs_pixels_and_values_agree_with_a_sort(data: st.DataObject) -> None:
+    labels = of_runs(data.draw)
+    order, expected = SegmentOrder.of(labels, 6), by_sorting(labels, 6)
+    np.testing.assert_array_equal(order.pixels, expected)
+    np.testing.assert_array_equal(np.diff(order.offsets), [(labels == i).sum() for i in range(6)])
+    np.testing.assert_array_equal(order.as_one.pixels, np.sort(expected))
+    anomaly_map = np.random.default_rng(1).random(labels.shape, np.float32)
+    for one in (order, order.as_one):
+        values = one.group(anomaly_map)
+        np.testing.assert_array_equal(values.values, anomaly_map.reshape(-1)[one.pixels])
+        np.testing.assert_array_equal(values.pixels, one.pixels)
+        if values.runs is not None:
+            pieces = [anomaly_map.reshape(-1)[start : start + length] for start, length in values.runs]
+            np.testing.assert_array_equal(np.concatenate([[], *pieces]), values.values)
+            assert (values.runs[:, 1] > 0).all()
+
+
+def test_large_segments_have_few_runs_and_noise_has_none() -> None:
+    halves = np.repeat(np.array([[3, 1]], np.uint8), 8, axis=1).repeat(4, axis=0)
+    runs = SegmentOrder.of(halves, 4).runs
+    assert runs is not None and runs.tolist() == [
+        [8, 8],
+        [24, 8],
+        [40, 8],
+        [56, 8],
+        *[[i, 8] for i in (0, 16, 32, 48)],
+    ]
+    noise = np.random.default_rng(0).integers(0, 7, (64, 48)).astype(np.uint8)
+    assert SegmentOrder.of(noise, 7).runs is None
+    np.testing.assert_array_equal(SegmentOrder.of(noise, 7).as_one.pixels, np.arange(64 * 48))
+
+
+def test_the_values_of_one_run_are_not_copied() -> None:
+    anomaly_map = np.ones((2, 3), np.float32)
+    assert np.shares_memory(SegmentOrder.whole(6).group(anomaly_map).values, anomaly_map)
+
+
+def test_values_of_a_map_can_be_replaced() -> None:
+    """A plugin's test may, as with any dataclass."""
+    values = SegmentOrder.of(np.array([[1, 0, 0, 0, 0, 0]], np.uint8), 2).group(np.ones((1, 6), np.float32))
+    other = replace(values, values=np.zeros(6, np.float32))
+    assert other.values.tolist() == [0] * 6 and [part.tolist() for part in other] == [[0] * 5, [0]]

@@ -72,7 +72,7 @@ def test_features_side_by_side() -> None:
     assert computed(Odd(["a"], (1, 1)), Odd(["b", "c"], (1, 2))).shape == (1, 3)
 
 
-@pytest.mark.parametrize("name", ["values", "offsets", "anomaly_map", "pixels"])
+@pytest.mark.parametrize("name", ["values", "offsets", "anomaly_map", "pixels", "runs"])
 def test_what_a_feature_receives_cannot_be_written_to(name: str) -> None:
     with pytest.raises(ValueError, match="read-only"):
         computed(Writer(name))

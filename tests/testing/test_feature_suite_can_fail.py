@@ -95,6 +95,22 @@ def first_position(self, values):
     return np.array(found, np.float64).reshape(-1, 2)
 
 
+def without_ends(self, values):
+    if values.runs is None:
+        return Feature.compute(self, values)
+    flat, found = values.anomaly_map.reshape(-1), np.zeros((len(values), 1))
+    places = np.repeat(np.arange(len(values)), np.diff(values.offsets) > 0)
+    for place, (start, length) in zip(places, values.runs, strict=True):
+        found[place] = np.ptp(flat[start : start + max(1, length - 1)])
+    return found
+
+
+def moves_runs(self, values):
+    if values.runs is not None:
+        values.runs[:] = 0
+    return np.zeros((len(values), 2))
+
+
 def flattens(self, values):
     values.anomaly_map[:] = 0
     return Box.compute(self, values)
@@ -162,6 +178,7 @@ def scratch(self, values):
 ORDER = "test_order_of_pixels_does_not_matter"
 THREADS = "test_threads_do_not_mix_their_maps"
 SAME = "test_is_deterministic"
+PIECES = "test_pieces_of_the_map_are_the_values"
 LEAVES = "test_leaves_the_values_as_they_are"
 FIT = "test_fit_is_deterministic"
 GOOD = "test_fit_leaves_the_good_maps_as_they_are"
@@ -197,6 +214,8 @@ UNFITTED = "test_use_before_fit_is_refused"
         (feature(Box, compute=first_position), ORDER),
         (feature(Box, compute=flattens), LEAVES),
         (feature(Box, compute=moves), LEAVES),
+        (feature(Box, compute=moves_runs), LEAVES),
+        (feature(compute=without_ends), PIECES),
         (Excess, ""),
         (fitted(fit=random_fit), f"{FIT} {SECOND} {OTHERS} {ORDER} {SAME}"),
         (fitted(fit=seeding_fit), FIT),

@@ -22,10 +22,50 @@ Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 
 _SUMS: Final = {"reassoc", "contract"}
+_EPSILON: Final = np.finfo(np.float64).eps
 _LOWEST: Final = np.int32(-(2**31))
 _BLOCK: Final = 32  # values compared at once before any single one is examined
+_COPIED: Final = 8  # values copied at once
 _BINS: Final = 256  # per round of the selection
 _DIRECT: Final = 512  # up to this segment size, sampling does not pay off
+
+
+@njit(nogil=True)
+def pieces(flat: Float32, runs: Int64, size: int) -> Float32:
+    """Pieces of a vector one after the other, ``size`` values together.
+
+    Args:
+        flat: the vector.
+        runs: (R, 2) first position and length of each piece, within the vector.
+        size: the sum of the lengths.
+    """
+    result, filled = np.empty(size, np.float32), 0
+    for row in range(runs.shape[0]):
+        start, length = runs[row, 0], runs[row, 1]
+        if start < 0 or length < 0 or start > flat.size - length or length > size - filled:
+            raise IndexError("a piece is not within the vector")
+        # What is copied beyond a piece is overwritten by the next one: no copy depends on a length.
+        room = min(flat.size - start, size - filled) >= length + _COPIED
+        together = length if room else 0
+        # Positions without a sign: numba takes negative ones from the end, and looks at each one.
+        source, target = np.uint64(start), np.uint64(filled)
+        for index in range(np.uint64(0), np.uint64(together), np.uint64(_COPIED)):
+            _copy(flat, source + index, result, target + index)
+        for index in range(np.uint64(together), np.uint64(length)):
+            result[target + index] = flat[source + index]
+        filled += length
+    return result
+
+
+@njit(nogil=True)
+def _copy(source: Float32, start: int, target: Float32, at: int) -> None:
+    """Copies eight values: all are read before the first is written, which makes it one instruction each."""
+    one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
+    five, six, seven = np.uint64(5), np.uint64(6), np.uint64(7)
+    a, b, c, d = source[start], source[start + one], source[start + two], source[start + three]
+    e, f, g, h = source[start + four], source[start + five], source[start + six], source[start + seven]
+    target[at], target[at + one], target[at + two], target[at + three] = a, b, c, d
+    target[at + four], target[at + five], target[at + six], target[at + seven] = e, f, g, h
 
 
 @njit(nogil=True, fastmath=_SUMS)
@@ -57,25 +97,36 @@ def central_moments(values: Float32, offsets: Int64) -> Float64:
     return moments
 
 
+@njit(nogil=True)
 def skewness(moments: Float64) -> Float64:
     """Biased skewness of each segment from its central moments; 0 without spread."""
-    return _standardised(moments, moments[:, 2], 1.5)
+    result = np.zeros(moments.shape[0])
+    for row in range(moments.shape[0]):
+        if _spreads(moments[row]):
+            result[row] = moments[row, 2] / moments[row, 1] ** 1.5
+    return result
 
 
+@njit(nogil=True)
 def excess_kurtosis(moments: Float64) -> Float64:
     """Biased kurtosis minus the normal distribution's 3; 0 without spread."""
-    return _standardised(moments, moments[:, 3] - 3.0 * moments[:, 1] ** 2, 2.0)
+    result = np.zeros(moments.shape[0])
+    for row in range(moments.shape[0]):
+        if _spreads(moments[row]):
+            square = moments[row, 1] * moments[row, 1]
+            result[row] = (moments[row, 3] - 3.0 * square) / square
+    return result
 
 
-def _standardised(moments: Float64, numerator: Float64, power: float) -> Float64:
-    """Divide by a power of the variance; 0 for a segment that is empty or (nearly) constant.
+@njit(nogil=True)
+def _spreads(moments: Float64) -> bool:
+    """Whether a segment's values differ; those of one that is empty or (nearly) constant do not.
 
     scipy returns NaN there, by the same criterion, which trees treat as a missing value. Here, the
     shape of a distribution without spread counts as neutral.
     """
-    mean, variance = moments[:, 0], moments[:, 1]
-    spreads = variance > (np.finfo(np.float64).eps * mean) ** 2
-    return np.divide(numerator, variance**power, out=np.zeros_like(variance), where=spreads)
+    rounding = _EPSILON * moments[0]
+    return moments[1] > rounding * rounding
 
 
 @njit(nogil=True)

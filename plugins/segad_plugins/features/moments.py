@@ -7,12 +7,13 @@ from numpy.typing import NDArray
 
 from segad_core.api import Feature, SegmentValues
 from segad_plugins.features import kernels
+from segad_plugins.features.taken import taken
 
 
 def _moments(values: SegmentValues) -> NDArray[np.float64]:
     """The central moments of each segment, computed once for all features that use them."""
     if "central moments" not in values.memo:
-        values.memo["central moments"] = kernels.central_moments(values.values, values.offsets)
+        values.memo["central moments"] = kernels.central_moments(taken(values), values.offsets)
     moments: NDArray[np.float64] = values.memo["central moments"]
     return moments
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from segad_core.api import Feature, SegmentValues
 from segad_plugins.features import kernels
+from segad_plugins.features.taken import taken
 
 
 class Quantile995(Feature):
@@ -16,7 +17,7 @@ class Quantile995(Feature):
         return ("q995",)
 
     def compute(self, values: SegmentValues) -> NDArray[np.float64]:
-        return kernels.quantiles(values.values, values.offsets, 0.995)[:, None]
+        return kernels.quantiles(taken(values), values.offsets, 0.995)[:, None]
 
 
 class Maximum(Feature):
@@ -26,4 +27,4 @@ class Maximum(Feature):
         return ("max",)
 
     def compute(self, values: SegmentValues) -> NDArray[np.float64]:
-        return kernels.maxima(values.values, values.offsets)[:, None]
+        return kernels.maxima(taken(values), values.offsets)[:, None]

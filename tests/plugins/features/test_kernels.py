@@ -14,6 +14,7 @@ from segad_plugins.features.kernels import (
     central_moments,
     excess_kurtosis,
     maxima,
+    pieces,
     quantiles,
     skewness,
 )
@@ -184,8 +185,28 @@ def test_wrong_arguments_are_refused():
         maxima(values.astype(np.float64), offsets)
 
 
+@compiles
+@given(st.integers(1, 60), st.data())
+def test_pieces_of_a_vector_stand_one_after_the_other(size, data):
+    """Wherever a piece begins and ends: at the end of the vector, too, where nothing is beyond it."""
+    flat = np.arange(size, dtype=np.float32)
+    bounds = st.tuples(st.integers(0, size), st.integers(0, size)).map(sorted)
+    chosen = data.draw(st.lists(bounds, max_size=12))
+    runs = np.array([(a, b - a) for a, b in chosen], np.int64).reshape(-1, 2)
+    expected = np.concatenate([flat[:0], *(flat[a:b] for a, b in chosen)])
+    np.testing.assert_array_equal(pieces(flat, runs, expected.size), expected)
+
+
+@pytest.mark.parametrize(
+    "run", [(-1, 2), (0, 10), (9, 1), (8, 2), (2**63 - 1, 1), (0, 2**63 - 1), (2, 4), (3, -1)]
+)
+def test_a_piece_outside_the_vector_is_refused(run):
+    with pytest.raises(IndexError, match="piece"):
+        pieces(np.zeros(9, np.float32), np.array([run]), 3)
+
+
 def test_kernels_release_the_gil():
-    for kernel in (central_moments, maxima, quantiles):
+    for kernel in (central_moments, maxima, pieces, quantiles, skewness, excess_kurtosis):
         assert kernel.targetoptions["nogil"]
 
 
