@@ -28,10 +28,12 @@ from segad_core.api import (
     estimated_by,
     image_files,
 )
+from segad_plugins.detectors.fast_student_teacher import FastStudentTeacher
 from segad_plugins.detectors.maps import upsample
 from segad_plugins.detectors.pdn import Size, smallest_side
 from segad_plugins.detectors.student_teacher import StudentTeacher, training_loss
 from segad_plugins.detectors.teacher import Distillation, distil, in_grey, read_teacher
+from segad_plugins.row_convolution import runs_here
 from segad_plugins.torch_tools import (
     IMAGENET,
     check_version,
@@ -99,12 +101,17 @@ class EfficientAD(Detector):
         precision: Precision = Field(
             "float32", description="precision of the training; maps are always float32"
         )
+        exact_maps: bool = Field(
+            False,
+            description="on a CPU, run the networks as trained: twice the time, same maps up to rounding",
+        )
 
     params: Params
 
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         super().__init__(params, device)
         self._networks: StudentTeacher | None = None
+        self._fast: FastStudentTeacher | None = None
 
     def plain_file(self, path: Path) -> tuple[str, bytes | Path]:
         return plain_weights(path)
@@ -181,12 +188,12 @@ class EfficientAD(Detector):
         )
         networks.eval().requires_grad_(False)
         networks.calibrate(pixels[held_out])
-        self._networks = networks
+        self._networks, self._fast = networks, None
 
     def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
         networks = self._fitted()
         with torch.inference_mode():
-            maps = networks.maps(networks.inputs(batch.pixels))
+            maps = self._for_maps(networks).maps(networks.inputs(batch.pixels))
             if not self.params.padding:
                 maps = F.pad(maps, (_BORDER,) * 4)
             return upsample(maps, batch.pixels.shape[1:3]).cpu().numpy()
@@ -205,7 +212,15 @@ class EfficientAD(Detector):
         weights = {name: array for name, array in state.items() if name not in ("version", "image_size")}
         from_arrays("efficientad", networks, weights, "networks.")
         networks.to(memory_format=torch.channels_last)
-        self._networks = networks.eval().requires_grad_(False)
+        self._networks, self._fast = networks.eval().requires_grad_(False), None
+
+    def _for_maps(self, networks: StudentTeacher) -> StudentTeacher | FastStudentTeacher:
+        """What computes the maps; on a CPU, it is prepared once."""
+        if self.params.exact_maps or not runs_here(networks.mean.device):
+            return networks
+        if self._fast is None:
+            self._fast = FastStudentTeacher(networks)
+        return self._fast
 
     def _teacher(self, images: ImageSet, size: tuple[int, int], run: Run) -> Mapping[str, Tensor]:
         p = self.params
