@@ -1,9 +1,9 @@
 """Convolutions for inference on a CPU: weights laid out once, ReLU included, and fewer multiplications.
 
 Rows are convolved by minimal filtering (Winograd 1980; Lavin and Gray, CVPR 2016), in one direction only:
-8 rows of the input become 8 sums of rows, each is convolved with a row of weights, and sums of the results are
-5 (kernel 4) or 6 (kernel 3) rows of the output: 8 products in place of 20 or 18. In one direction the rounding
-is hardly worse than a plain convolution's: a few millionths of the output's spread.
+8 rows of the input become 8 sums of rows, each is convolved with a row of weights, and sums of the results
+are 5 (kernel 4) or 6 (kernel 3) rows of the output: 8 products in place of 20 or 18. In one direction the
+rounding is hardly worse than a plain convolution's: a few millionths of the output's spread.
 """
 
 from __future__ import annotations

@@ -93,6 +93,7 @@ def test_an_image_has_the_same_bits_in_any_batch_and_on_any_number_of_threads() 
 
 def test_threads_of_others_are_left_alone() -> None:
     convolution, x = _case(3, 1, (2, 16, 30, 20))
+    row_convolution._workers.cache_clear()
     torch.set_num_threads(2)
     RowConvolution(convolution)(x)
     seen = [torch.get_num_threads()]
