@@ -109,13 +109,16 @@ class FinalClassifierSuite(HarmlessSuite):
         same(found, self._fitted().margins(features), "a margin of an instance that was fitted before")
 
     def test_rows_do_not_depend_on_each_other(self) -> None:
-        """The margin of a row does not depend on the other rows, nor on their order."""
+        """A margin, and what adds up to it, depend neither on other rows nor on the order of rows."""
         classifier, (features, _) = self._fitted(), _easy(20, 1)
         together = classifier.margins(features)
         same(
             classifier.margins(features[::-1].copy())[::-1], together, "a margin in reversed order", ROUNDING
         )
         same(classifier.margins(features[3:4]), together[3:4], "the margin of a row alone", ROUNDING)
+        parts, alone = classifier.contributions(features), classifier.contributions(features[3:4])
+        if parts is not None and alone is not None:
+            same(alone, parts[3:4], "what contributions() of a row alone returns", ROUNDING)
 
     def test_one_class_alone_is_refused(self) -> None:
         """`fit` raises a `SegadError` if all labels are the same."""

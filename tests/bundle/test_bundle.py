@@ -177,6 +177,27 @@ def test_contributions_and_a_constant_sum_to_the_score(bundle: Bundle) -> None:
         assert amounts == sorted(amounts, reverse=True)
 
 
+@pytest.mark.parametrize("explain", [True, False])
+def test_reasons_of_a_batch_are_computed_together(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, explain: bool
+) -> None:
+    """Of all its images, or of those that are NG: the final classifier is asked once a batch."""
+    images = list(run_scores("SegAD"))
+    size, asked = bundle.manifest.pipeline.preprocessing().at_once, list[int]()
+    assert bundle.pipeline.segad is not None
+    sound = bundle.pipeline.segad.final.contributions
+
+    def counted(features: np.ndarray) -> np.ndarray | None:
+        asked.append(len(features))
+        return sound(features)
+
+    monkeypatch.setattr(bundle.pipeline.segad.final, "contributions", counted)
+    found = bundle.predict(images, explain)
+    batches = [found[start : start + size] for start in range(0, len(found), size)]
+    wanted = [sum(explain or one.verdict == "NG" for one in batch) for batch in batches]
+    assert asked == [count for count in wanted if count] and max(asked) > 1
+
+
 def test_values_are_the_feature_vectors(bundle: Bundle) -> None:
     (found,) = bundle.inspect([bad(0)])
     values = {f"{c.segment}.{c.source}.{c.statistic}": c.value for c in found.prediction.contributions}

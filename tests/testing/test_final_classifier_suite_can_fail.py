@@ -47,6 +47,13 @@ def final(**methods):
     return type("Broken", (Final,), {"__doc__": "A classifier that breaks its contract.", **methods})
 
 
+def moved(self, features):
+    parts = Final.contributions(self, features)
+    return (
+        parts + features.mean() * np.eye(1, parts.shape[1]) - features.mean() * np.eye(1, parts.shape[1], 1)
+    )
+
+
 def squashed(self, features):
     return 1 / (1 + np.exp(-np.clip(Final.margins(self, features), -700, 700)))
 
@@ -147,6 +154,7 @@ LACKS = "test_restore_refuses_what_is_incomplete"
             "test_margins_are_finite_float64 test_more_features_than_images_is_fine",
         ),
         (final(contributions=lambda self, f: Final.contributions(self, f)[:, :-1] + 1.0), SUM),
+        (final(contributions=moved), ROWS),
         (final(changed=lambda self, step, features: -step), EASY),
         (final(changed=unseeded), f"{FIT} {GLOBAL} {SECOND}"),
         (final(changed=inverted), "test_more_features_than_images_is_fine"),

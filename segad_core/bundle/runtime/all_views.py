@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +14,13 @@ from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.opened import problem_of
 from segad_core.bundle.runtime.pipeline import SegAD
 from segad_core.bundle.runtime.prediction import (
-    Contribution,
     Inspection,
     Prediction,
     Verdict,
     in_short,
     side,
 )
-from segad_core.bundle.runtime.reasons import contributions_of, peaks_of
+from segad_core.bundle.runtime.reasons import Explained, amounts_of, explained, peaks_of
 from segad_core.contracts import Sample
 from segad_core.errors import ResourceError
 from segad_core.scoring.views import filled
@@ -119,14 +119,11 @@ def _problems(segad: SegAD, views: Sequence[View]) -> list[str]:
 
 def _explained(
     bundle: Bundle, segad: SegAD, serial: str, vector: NDArray[np.float64], views: Sequence[View]
-) -> tuple[tuple[Contribution, ...], str]:
+) -> Explained:
     """What each feature of each view added, and why that is not known."""
     peaks = {(one.name, source): segment for one in views for source, segment in one.peaks.items()}
-    try:
-        found = contributions_of(segad.final, vector, bundle.features, peaks)
-    except Exception as error:  # the score holds: reasons never change a verdict
-        return (), f"no explanation: {_told(bundle, serial, error)}"
-    return found or (), "" if found is not None else "the final classifier does not provide contributions"
+    (amounts,) = amounts_of(segad.final, vector[None])
+    return explained(amounts, vector, bundle.features, peaks, partial(_told, bundle, serial))
 
 
 def _told(bundle: Bundle, serial: str, error: Exception) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -38,7 +38,7 @@ from segad_core.bundle.runtime.prediction import (
     parted_view,
     side,
 )
-from segad_core.bundle.runtime.reasons import contributions_of, peaks_of
+from segad_core.bundle.runtime.reasons import Amounts, Explained, amounts_of, explained
 from segad_core.bundle.runtime.regions import Located, located
 from segad_core.bundle.runtime.scored import Scored
 from segad_core.bundle.runtime.settling import once_written
@@ -245,24 +245,26 @@ class Bundle:
             if isinstance(error, ResourceError):  # not the image is at fault
                 raise
             return [unknown(replace(opened[0], problem=self._problem(opened[0].sample, error)))]
-        return [self._inspection(one, scored, i, explain) for i, one in enumerate(opened)]
+        amounts = self._amounts(scored, explain)
+        return [self._inspection(one, scored, i, explain, amounts) for i, one in enumerate(opened)]
 
-    def _inspection(self, opened: Opened, scored: Scored, i: int, explain: bool) -> Inspection:
+    def _amounts(self, scored: Scored, explain: bool) -> dict[int, Amounts]:
+        """What each feature added to the scores that are explained, by image."""
+        if scored.scores is None or self.pipeline.segad is None:
+            return {}
+        chosen = np.flatnonzero(explain | (scored.scores >= self.operating_point.threshold))
+        found = amounts_of(self.pipeline.segad.final, scored.features[chosen])
+        return dict(zip(chosen.tolist(), found, strict=True))
+
+    def _inspection(
+        self, opened: Opened, scored: Scored, i: int, explain: bool, amounts: Mapping[int, Amounts]
+    ) -> Inspection:
         doubt = f"doubtful segmentation: {scored.doubts[i]}" if scored.doubts[i] else ""
         if scored.scores is None:
             return self._view(opened, scored, i, doubt)
         score, threshold = float(scored.scores[i]), self.operating_point.threshold
-        unexplained = ""
         reject = side(score, threshold) == "NG"
-        found: tuple[Contribution, ...] = ()
-        if self.pipeline.segad is not None and (reject or explain):
-            try:
-                contributions = self._contributions(scored, i)
-                found = contributions or ()
-                if contributions is None:
-                    unexplained = "the final classifier does not provide contributions"
-            except Exception as error:  # the score holds: reasons never change a verdict
-                unexplained = f"no explanation: {self._problem(opened.sample, error)}"
+        found, unexplained = self._explained(opened, scored, i, amounts[i]) if i in amounts else ((), "")
         verdict: Verdict = "NG" if reject else "UNKNOWN" if doubt else "OK"
         said = [in_short(found) or f"score {score:.4g}, NG from {threshold:.4g}"] if reject else []
         where = self._located(opened, scored, i) if reject else Located()
@@ -285,13 +287,11 @@ class Bundle:
             view = self.part_names.of(opened.sample.id).view
         return located(maps, scored.labels(i), given, self.limits, opened.original, words, view)
 
-    def _contributions(self, scored: Scored, i: int) -> tuple[Contribution, ...] | None:
-        segad, labels = self.pipeline.segad, scored.labels(i)
-        assert segad is not None
-        assert labels is not None
-        peaks = peaks_of(scored.maps_of(i), labels, segad.segmenter.segments)
-        known = {("", detector): segment for detector, segment in peaks.items()}
-        return contributions_of(segad.final, scored.features[i], self.features, known)
+    def _explained(self, opened: Opened, scored: Scored, i: int, amounts: Amounts) -> Explained:
+        assert self.pipeline.segad is not None
+        peaks = scored.peaks(i, self.pipeline.segad.segmenter.segments)
+        words = partial(self._problem, opened.sample)
+        return explained(amounts, scored.features[i], self.features, peaks, words)
 
 
 def _one_by_one(batches: Iterable[list[Inspection]]) -> Iterator[Inspection]:

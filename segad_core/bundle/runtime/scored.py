@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.bundle.runtime.prediction import Inspection, Prediction
+from segad_core.bundle.runtime.reasons import peaks_of
 from segad_core.contracts import Vectors
 from segad_core.contracts.frame import Box
 from segad_core.contracts.images import of_image
@@ -46,6 +47,12 @@ class Scored:
     def labels(self, i: int) -> NDArray[np.uint8] | None:
         """The segments (H, W) of an image; None without SegAD."""
         return None if self.segments is None else of_image(self.segments, i)
+
+    def peaks(self, i: int, segments: Sequence[str]) -> dict[tuple[str, str], str]:
+        """By view, which is none, and detector, the segment in which the map of an image is highest."""
+        labels = self.labels(i)
+        known = {} if labels is None else peaks_of(self.maps_of(i), labels, segments)
+        return {("", detector): segment for detector, segment in known.items()}
 
     def inspection(self, i: int, prediction: Prediction, doubt: str, boxes: tuple[Box, ...]) -> Inspection:
         """A prediction on an image, with what it is based on."""

@@ -163,6 +163,8 @@ def test_contributions_add_up_and_leave_a_constant_feature_out(kind: type[Forest
     np.testing.assert_allclose(contributions.sum(axis=1), forest.margins(features), atol=1e-4)
     np.testing.assert_array_equal(contributions[:, 5], 0.0)
     assert np.abs(contributions[labels == 1, :6]).mean(axis=0).argmax() == 0
+    alone = np.concatenate([forest.contributions(row[None]) for row in features[:5]])
+    np.testing.assert_array_equal(alone, contributions[:5])  # bundles ask for those of a batch together
 
 
 @each
