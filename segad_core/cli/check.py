@@ -50,7 +50,7 @@ def check(
 
     opened = Store(store)
     with Progress() as progress:
-        joined(checked.hooks)  # for the warnings
+        told = joined(checked.hooks).get_plugins()  # with warnings of those that cannot be used
         prepared = with_few_noted(checked, prepare(checked, opened, progress.preparing))
     stored = total = 0
     for plan in prepared.plans:
@@ -94,7 +94,7 @@ def check(
         say(in_words(wanted))
         for line in short_of_room(wanted, store):
             say(f"warning: {line}", err=True)
-    return not_read(prepared.lost())
+    return not_read(prepared.lost()) or int(len(told) < len(checked.hooks))
 
 
 def _count(parts: Parts | None, images: Sequence[str]) -> str:

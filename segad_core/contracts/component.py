@@ -76,6 +76,10 @@ InputFolder = Annotated[Path, AfterValidator(_relative_to_recipe), IsInputFolder
 """A parameter that names a folder, relative to the recipe's folder. Keys hold the digest of its files."""
 
 
+SUPER_INIT = "call super().__init__(params, device)"
+"""What a constructor has to do that leaves a component without its parameters."""
+
+
 def has_mark(field: FieldInfo, mark: type) -> bool:
     """Whether a parameter has one of the marks above, optional ones included."""
     found = [*field.metadata, *(m for inner in get_args(field.annotation) for m in get_args(inner)[1:])]

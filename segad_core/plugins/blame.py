@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from segad_core.base.resources import is_resource
 from segad_core.base.text import reason
 from segad_core.contracts import Component, Stateful, optional, part_pattern
+from segad_core.contracts.component import SUPER_INIT
 from segad_core.errors import PluginFailure, SegadError
 from segad_core.plugins.shared import read_only, witnesses
 from segad_core.plugins.states import wrong_with_state
@@ -112,6 +113,8 @@ def _naming(component: type[Component], name: str, provider: Provider, doing: st
         watched = list(witnesses([*args[1:], *kwargs.values()], arrays))
         with blaming(provider, doing):
             result = getattr(component, name)(*args, **kwargs)
+            if doing == "constructor" and not hasattr(args[0], "params"):
+                raise AttributeError(f"leaves params unset: {SUPER_INIT}")
         if doing == "state":
             _check_state(result, provider, doing)
         for witness in watched:

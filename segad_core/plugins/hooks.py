@@ -26,6 +26,7 @@ import pluggy
 
 from segad_core.base.text import reason
 from segad_core.contracts import Hook
+from segad_core.plugins.registry import did_you_mean
 
 log = logging.getLogger("segad.hooks")
 
@@ -164,7 +165,7 @@ def report_failure(whose: str, why: str) -> None:
 
 def problems(observer: object) -> list[str]:
     """What is wrong with an observer's implementations; a class is not instantiated."""
-    if found := [*_unmarked(observer), *_never_run(observer)]:
+    if found := [*_unmarked(observer), *_never_run(observer), *_unknown(observer)]:
         return found
     try:
         plugins = manager()
@@ -198,6 +199,36 @@ def _never_run(observer: object) -> list[str]:
         elif inspect.iscoroutinefunction(method) or inspect.isgeneratorfunction(method):
             found.append(f"{name} is async or a generator, so its body would never run")
     return found
+
+
+def _unknown(observer: object) -> list[str]:
+    """Implementations of events that there are not, or with arguments that the event has not."""
+    specs = {name: method for name, method in vars(Observer).items() if not name.startswith("_")}
+    found = []
+    for name in dir(observer):
+        if (mark := _mark(method := getattr(observer, name, None))) is None:
+            continue
+        event = mark.get("specname") or name
+        if event not in specs and not mark.get("optionalhook"):
+            found.append(f"there is no event '{event}'{did_you_mean(event, specs)}")
+        elif event in specs:
+            known = [*inspect.signature(specs[event]).parameters][1:]
+            found += [
+                f"{name} has an argument '{one}', which the event has not{did_you_mean(one, known)}"
+                for one in _asked(observer, method)
+                if one not in known
+            ]
+    return found
+
+
+def _asked(observer: object, method: Any) -> list[str]:
+    """The arguments that pluggy gives to an implementation: those without a default."""
+    given = [
+        one.name
+        for one in inspect.signature(method).parameters.values()
+        if one.kind == one.POSITIONAL_OR_KEYWORD and one.default is one.empty
+    ]
+    return given[1:] if isinstance(observer, type) and given[:1] == ["self"] else given
 
 
 def _mark(method: object) -> dict[str, Any] | None:

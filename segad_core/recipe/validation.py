@@ -45,7 +45,7 @@ def _sentence(model: type[BaseModel], error: Any, document: Document, place: Pla
         return document.problem(where, f"must be a list{_in_brackets(given)}{shown}")
     message = "must be a path" if kind == "path_type" else str(error["msg"])
     message = message[:1].lower() + message[1:]
-    return document.problem(where, f"{message}{shown}{_without_quotes(kind, given)}")
+    return document.problem(where, f"{message}{shown}{_quotes(kind, given, where)}")
 
 
 def _in_brackets(given: object) -> str:
@@ -57,8 +57,10 @@ def _in_brackets(given: object) -> str:
     return f": write [{', '.join(part.strip() for part in str(given).split(','))}]"
 
 
-def _without_quotes(kind: str, given: object) -> str:
-    """What to do about a number or a boolean that quotes have made text."""
+def _quotes(kind: str, given: object, where: Place) -> str:
+    """What to do about a number or a boolean that quotes have made text, or would make text."""
+    if kind == "string_type" and isinstance(given, int | float):
+        return f": put it in quotes{', as 1.10 is not 1.1' if where[-1:] == ('version',) else ''}"
     if kind not in ("int_type", "float_type", "bool_type") or not isinstance(given, str):
         return ""
     return ": remove the quotes" if looks_like_number(given) or given in ("true", "false") else ""

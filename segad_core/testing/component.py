@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from pydantic import ValidationError
 
 from segad_core.contracts import Component, Parameters, optional
+from segad_core.contracts.component import SUPER_INIT
 from segad_core.contracts.versions import declared_version, is_version
 from segad_core.errors import SegadError
 from segad_core.testing.checks import is_sentences, refused, works
@@ -85,6 +86,9 @@ class ComponentSuite:
         """The constructor stores parameters and device, and opens no file."""
         component = self.make()
         cls = type(component)
+        assert hasattr(component, "params"), (
+            f"the constructor of {cls.__name__} leaves params unset: {SUPER_INIT}"
+        )
         with files_opened() as files:
             built = cls(component.params, "cpu")
         assert built.params is component.params, f"{cls.__name__}(params).params is not params"

@@ -16,6 +16,7 @@ from typing import Any
 
 from segad_core.base.text import in_one_line, reason
 from segad_core.contracts import KINDS, Component, Parameters
+from segad_core.contracts.component import SUPER_INIT
 from segad_core.errors import PluginError, SegadError, UsageError
 from segad_core.plugins.contract_version import unsupported
 from segad_core.plugins.processes import ProcessEnded, Say, in_process, messages
@@ -138,10 +139,12 @@ def _construct(provider: Provider, check: Check) -> Tried:
     params = check(cls.Params)
     start = time.perf_counter()
     try:
-        cls(params)
+        made = cls(params)
     except BaseException as error:
         return _said(error), time.perf_counter() - start, []
     seconds = time.perf_counter() - start
+    if not hasattr(made, "params"):
+        return f"the constructor leaves params unset: {SUPER_INIT}", seconds, []
     slow = f"takes {seconds:.1f} s: do slow work when the component is used, as `segad check` constructs it"
     return slow if seconds > _SLOW else "", seconds, []
 

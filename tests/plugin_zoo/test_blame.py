@@ -97,6 +97,19 @@ def test_a_constructor_is_named():
         named(Odd, PROVIDER)(None, "raise")
 
 
+def test_a_constructor_that_leaves_params_unset_is_named():
+    class Bare(Odd):
+        """Forgets its base."""
+
+        def __init__(self, params=None, device="cpu"):
+            self.given = params
+
+    with pytest.raises(
+        PluginFailure, match=r"segad-odd 0\.3\): constructor: .*super\(\).__init__\(params, dev"
+    ):
+        named(Bare, PROVIDER)()
+
+
 def test_what_is_for_the_user_and_what_is_nobodys_fault_pass_unchanged():
     for error in (DataError("too few images"), OSError(28, "No space left on device"), KeyboardInterrupt()):
 

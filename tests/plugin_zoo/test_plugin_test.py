@@ -103,6 +103,7 @@ odd("Hangs", fit=does(lambda: time.sleep(100)))
 odd("Saves", fit=saving_fit)
 odd("Raises", fit=does(lambda: 1 / 0))
 odd("Refuses", __init__=refuses)
+odd("Bare", __init__=lambda self, params=None, device="cpu": None)
 '''
 FIT, MAPS = "test_fit_is_deterministic", "test_maps_are_finite_float32_of_the_images_size"
 ODD = {
@@ -119,7 +120,7 @@ ODD = {
 }
 """By name: a clause that it violates, and what is wrong with it."""
 
-NAMES = ["sound", *ODD, "slow", "refuses"]
+NAMES = ["sound", *ODD, "slow", "refuses", "bare"]
 ENTRY_POINTS = "".join(f"{name} = zoo_module:{name.title()}\n" for name in NAMES)
 
 
@@ -190,6 +191,14 @@ def test_nothing_follows_a_constructor_that_raises(zoo):
     assert answer.code == 1
     *_, line, last = answer.out.splitlines()
     assert line.startswith("failed: construction: ValueError: boom (")
+    assert last == "no clause was run"
+
+
+def test_a_constructor_that_leaves_params_unset_is_said_once(zoo):
+    answer = zoo.segad("plugin", "test", "bare")
+    assert answer.code == 1
+    *_, line, last = answer.out.splitlines()
+    assert line.startswith("failed: construction: ") and "super().__init__(params, device)" in line
     assert last == "no clause was run"
 
 

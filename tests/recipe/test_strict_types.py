@@ -36,7 +36,11 @@ WRONG = {
     "size": (("[48, 48]", "[48.0, 48]"), 4, "image.size[0]", "valid integer (got 48.0)"),
     "batch_size": (("batch_size: 4", "batch_size: 4.0"), 5, "batch_size", "valid integer (got 4.0)"),
     "good": (("good: 4, bad: 3", 'good: "0.5", bad: 3'), 9, "split.test.good", "must be a share"),
-    "title": (("title: tiny", "title: 7"), 2, "title", "valid string (got 7)"),
+    "title": (("title: tiny", "title: 7"), 2, "title", "(got 7): put it in quotes"),
+    "version": (
+        (USE, "{use: patchcore, version: 1.2}"),
+        *(12, "detectors.patchcore.version", "(got 1.2): put it in quotes, as 1.10 is not 1.1"),
+    ),
     "a parameter": (("0.1, blur", '"0.1", blur'), 12, "detectors.patchcore.params.coreset_ratio", "quotes"),
     "true": (
         ("0.1, blur", "true, blur"),
