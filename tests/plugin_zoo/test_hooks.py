@@ -70,7 +70,8 @@ FAILURES = {
     "implements nothing": CLUMSY.replace("    @hookimpl", ""),
 }
 SAID = {
-    "wants what there is not": "row_finished has an argument 'rows', which the event has not - did you mean 'row'?",
+    "wants what there is not": "row_finished has an argument 'rows', which the event has not - "
+    "did you mean 'row'?",
     "implements what there is not": "there is no event 'row_finish' - did you mean 'row_finished'?",
 }
 WRONG = list(FAILURES)[4:]
