@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.base.parallel import in_order
+from segad_core.base.parallel import spread
 from segad_core.contracts import IGNORED, ImageBatch, LearningSegmenter, MapQuality, Segmenter
 from segad_core.contracts.images import SEGMENTED, of_image
 from segad_core.contracts.segmenter import IGNORE, check_segment_names, inspected
@@ -103,7 +103,7 @@ class NamedSegmenter:
         maps = self._inspected(given, batch)
         if len(maps) == 1:
             return SegmentedBatch(maps, [self._static_order(maps, batch)], quality)
-        orders = list(in_order(lambda i: self._order(maps[i], batch, i), range(len(maps))))
+        orders = spread(lambda i: self._order(maps[i], batch, i), range(len(maps)))
         return SegmentedBatch(maps, orders, quality)
 
     def ignored(self, batch: ImageBatch) -> NDArray[np.bool_]:

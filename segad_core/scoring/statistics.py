@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.base.parallel import in_order
+from segad_core.base.parallel import spread
 from segad_core.contracts import Detector, Feature, ImageBatch, SegmentValues, Vectors, optional
 from segad_core.errors import PluginError
 from segad_core.scoring.finite import check_finite
@@ -119,11 +119,12 @@ class MapStatistics:
             NonFiniteError: a value is not finite; names the feature and the image.
         """
         if self.features:
-            rows = np.stack(list(in_order(partial(self._row, maps, batch, segments), range(len(maps)))))
+            rows = np.stack(spread(partial(self._row, maps, batch, segments), range(len(maps))))
         else:
             rows = image_scores(detector, batch, maps).reshape(len(batch), 1)
-        columns = self.columns()
-        for column, (segment, name) in enumerate(columns):
+        if np.isfinite(rows).all():
+            return rows
+        for column, (segment, name) in enumerate(self.columns()):
             feature = f"the feature '{segment}.{self.name}.{name}'"
             what = feature if self.features else f"the image score of detector '{self.name}'"
             check_finite(rows[:, column : column + 1], batch.samples, what)

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from segad_core.base import parallel
-from segad_core.base.parallel import compute_threads, in_order
+from segad_core.base.parallel import compute_threads, in_order, spread
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +69,52 @@ def test_threads_end_with_a_consumer_that_stops() -> None:
     assert threading.active_count() > before
     results.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
+
+
+def given(monkeypatch: pytest.MonkeyPatch, threads: int, worth: float) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
+    monkeypatch.setattr(parallel, "_WORTH", worth)
+
+
+def test_what_is_spread_is_in_order_and_begun_by_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first item alone; the others by as many threads as are given, at once."""
+    given(monkeypatch, threads=3, worth=0)
+    together, seen = threading.Barrier(3, timeout=20), set[int]()
+
+    def work(item: int) -> int:
+        if item:
+            together.wait()
+            seen.add(threading.get_ident())
+        else:
+            assert threading.current_thread() is caller
+        return item**2
+
+    caller = threading.current_thread()
+    assert spread(work, range(7)) == [i**2 for i in range(7)]
+    assert len(seen) == 3 and caller.ident not in seen
+
+
+@pytest.mark.parametrize(("count", "worth"), [(1, 0.0), (4, 1e9)])
+def test_neither_one_thread_nor_little_work_starts_threads(
+    count: int, worth: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given(monkeypatch, count, worth)
+    assert set(spread(lambda _: threading.get_ident(), range(9))) == {threading.get_ident()}
+
+
+@pytest.mark.parametrize("worth", [0.0, 1e9])
+def test_what_is_spread_fails_in_its_place(worth: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, 2, worth)
+    begun: list[int] = []
+
+    def fails(item: int) -> int:
+        begun.append(item)
+        return 1 // (item - 5)
+
+    with pytest.raises(ZeroDivisionError):
+        spread(fails, range(1000))
+    assert 5 in begun and len(begun) < 20
+    assert spread(fails, []) == []
 
 
 def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:

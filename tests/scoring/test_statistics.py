@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 from fakes import Bright
 from numpy.typing import NDArray
 
+from segad_core.base import parallel
 from segad_core.contracts import Feature, ImageBatch, Sample, SegmentValues
-from segad_core.errors import PluginError
+from segad_core.errors import NonFiniteError, PluginError
 from segad_core.scoring.statistics import MapStatistics
 
 
@@ -66,6 +68,45 @@ def test_a_feature_that_returns_another_shape_than_it_names_is_an_error(
 ) -> None:
     with pytest.raises(PluginError, match=r"feature 'a.*detector 'bright'"):
         computed(*features)
+
+
+class Slow(Feature):
+    """The sum of the map, in a thread of its own where there are several."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: set[int] = set()
+
+    def statistics(self) -> Sequence[str]:
+        return ("sum",)
+
+    def compute(self, values: SegmentValues) -> NDArray[np.float64]:
+        self.threads.add(threading.get_ident())
+        return np.array([[values.values.sum(dtype=np.float64)]])
+
+
+def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "_WORTH", 0.0)
+    maps = np.random.default_rng(0).normal(size=(9, 6, 6)).astype(np.float32)
+    samples = [Sample(str(i), Path(str(i)), None) for i in range(9)]
+    batch, rows, used = ImageBatch(samples, np.zeros((9, 6, 6, 3), np.uint8)), [], []
+    for count in (1, 3):
+        monkeypatch.setenv("OMP_NUM_THREADS", str(count))
+        feature = Slow()
+        rows.append(MapStatistics("key", "bright", None, [feature]).compute(Bright(), maps, batch, None))
+        used.append(len(feature.threads))
+    np.testing.assert_array_equal(rows[0], rows[1])
+    np.testing.assert_allclose(rows[0][:, 0], maps.sum(axis=(1, 2), dtype=np.float64), rtol=1e-12)
+    assert used[0] == 1 and used[1] > 1
+
+
+def test_a_value_that_is_not_finite_is_named() -> None:
+    class Infinite(Odd):
+        def compute(self, values: SegmentValues) -> NDArray[np.float64]:
+            return np.array([[1.0, np.inf]])
+
+    with pytest.raises(NonFiniteError, match=r"'image\.bright\.b' is not finite for image 'a'"):
+        computed(Infinite(["a", "b"], (1, 2)))
 
 
 def test_features_side_by_side() -> None:
