@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, all_suffixes
-from importlib.metadata import Distribution, PackageNotFoundError, distribution, packages_distributions
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from pathlib import Path, PurePosixPath
 
 from segad_core.base.resources import is_resource, resource_error
@@ -82,7 +83,14 @@ def is_unowned(top: str) -> bool:
 
 @cache
 def _owned() -> frozenset[str]:
-    return frozenset(packages_distributions())
+    """The top-level modules of all distributions, by Python's rules; damaged metadata tell none."""
+    owned = set[str]()
+    for found in distributions():
+        with suppress(Exception):
+            listed = (found.read_text("top_level.txt") or "").split()
+            files = [path for path in map(PurePosixPath, found.files or ()) if path.suffix == ".py"]
+            owned.update(listed or (path.parts[0] if len(path.parts) > 1 else path.stem for path in files))
+    return frozenset(owned)
 
 
 def spec_of(name: str) -> ModuleSpec | None:

@@ -45,9 +45,15 @@ def listed(registry: Registry, kind: str | None = None) -> list[Listed]:
     """The installed plugins of a kind, or of all, from metadata alone; with those of groups that are none."""
     found = []
     for provider, status in status_by_name(registry.providers(kind)).items():
-        needs = provider.unmet
-        found.append(Listed(provider, "incompatible" if needs else status, f"needs {needs}" if needs else ""))
+        found.append(Listed(provider, *_from_metadata(provider, status)))
     return found + [Listed(one, "unknown kind", _hint(one)) for one in registry.misnamed() if kind is None]
+
+
+def _from_metadata(provider: Provider, status: str) -> tuple[str, str]:
+    """The status of a plugin that is not imported, and why it cannot be used."""
+    if provider.damaged:
+        return "broken", provider.damaged
+    return ("incompatible", f"needs {provider.unmet}") if provider.unmet else (status, "")
 
 
 def _hint(provider: Provider) -> str:
@@ -57,7 +63,9 @@ def _hint(provider: Provider) -> str:
 
 def loaded(plugins: Iterable[Listed]) -> list[Listed]:
     """The same with what importing each of them shows; third parties' in processes of their own."""
-    return [one if one.status in ("unknown kind", "incompatible") else _loaded(one) for one in plugins]
+    return [
+        one if one.status in ("unknown kind", "incompatible", "broken") else _loaded(one) for one in plugins
+    ]
 
 
 def _loaded(plugin: Listed) -> Listed:

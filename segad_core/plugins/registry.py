@@ -4,89 +4,30 @@ from __future__ import annotations
 
 import difflib
 import functools
-import importlib.metadata
 import logging
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from importlib.metadata import Distribution, EntryPoint, EntryPoints, entry_points
 from typing import TYPE_CHECKING
 
 from segad_core.base.distribution_code import OWN
-from segad_core.base.requirement import canonical, unmet_by_segad
-from segad_core.base.text import reason
+from segad_core.base.requirement import canonical
 from segad_core.errors import PluginError, UsageError
-from segad_core.plugins.importing import imported
+from segad_core.plugins.installed import installed
 from segad_core.plugins.kinds import KINDS
+from segad_core.plugins.provider import Provider as Provider
+from segad_core.plugins.provider import singular as singular
 
 if TYPE_CHECKING:
-    from importlib.metadata import SelectableGroups  # what Python 3.11 returns, and later ones do not know
-
     from segad_core.contracts import Component
 
 log = logging.getLogger("segad.plugins")
 
 HOOKS = "hooks"
-_PREFIX = "segad."
 RESTRICTED_TO = "SEGAD_PLUGINS"
 """The environment variable that names the distributions whose plugins are found, beside segad's own."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-
-
-@dataclass(frozen=True)
-class Provider:
-    """A plugin as the metadata of its distribution describes it; known without importing it.
-
-    Attributes:
-        unmet: the versions of segad that its distribution needs, if this is none of them.
-    """
-
-    kind: str
-    name: str
-    distribution: str
-    version: str
-    target: str
-    unmet: str = ""
-
-    @property
-    def qualified(self) -> str:
-        """`distribution:name`, which is unambiguous."""
-        return f"{self.distribution}:{self.name}"
-
-    @property
-    def described(self) -> str:
-        """The plugin in a sentence: `detector 'tiny' (segad-tiny 0.1)`."""
-        return f"{singular(self.kind)} '{self.name}' ({self.distribution} {self.version})"
-
-    @property
-    def blamed(self) -> str:
-        """The plugin as the subject of an error: `detectors: the plugin 'tiny' of segad-tiny 0.1`."""
-        return f"{self.kind}: the plugin '{self.name}' of {self.distribution} {self.version}"
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.distribution} {self.version})"
-
-    def load(self) -> object:
-        """Imports the object that the entry point names.
-
-        Raises:
-            PluginError: the import fails; the message names the distribution and the reason.
-        """
-        if self.unmet:
-            raise PluginError(
-                f"{self.blamed} needs {self.unmet}, and this is segad {importlib.metadata.version(OWN)}",
-                f"Install versions of segad and {self.distribution} that fit each other.",
-            )
-        try:
-            return imported(EntryPoint(self.name, self.target, f"segad.{self.kind}"))
-        except (Exception, SystemExit) as error:
-            raise PluginError(
-                f"{self.blamed} cannot be imported with segad {importlib.metadata.version(OWN)}: "
-                f"{reason(error)}",
-                f"Repair or uninstall {self.distribution}, or remove the plugin from the recipe.",
-            ) from error
 
 
 class Registry:
@@ -99,32 +40,24 @@ class Registry:
 
     def __init__(self, third_parties: bool = True) -> None:
         self.third_parties = third_parties
-        self._providers: list[Provider] | None = None
 
     def providers(self, kind: str | None = None) -> list[Provider]:
         """The installed plugins of one kind or of all, sorted by kind, name and distribution."""
-        if self._providers is None:
-            self._providers = self._found(entry_points(), KINDS)
-        return [p for p in self._providers if kind in (None, p.kind)]
+        return [p for p in self._in(KINDS) if kind in (None, p.kind)]
 
     def misnamed(self) -> list[Provider]:
         """What distributions provide in groups that look like segad's but are none: `segad.detector`."""
-        points = entry_points()
-        kinds = {name.removeprefix(_PREFIX) for name in points.groups if name.startswith(_PREFIX)}
-        return self._found(points, sorted(kinds - {*KINDS}))
+        return self._in(sorted({p.kind for p in self._installed} - {*KINDS}))
 
-    def _found(self, points: EntryPoints | SelectableGroups, kinds: Sequence[str]) -> list[Provider]:
-        # metadata are parsed anew each time that they are asked for
-        described, unmet = functools.cache(_described), functools.cache(unmet_by_segad)
-        found = {
-            Provider(kind, point.name, name, version, point.value, unmet(dist))
-            for kind in kinds
-            for point in points.select(group=f"{_PREFIX}{kind}")
-            if (dist := point.dist) is not None
-            for name, version in [described(dist)]
-            if name == OWN or self._is_wanted(name)
-        }
+    def _in(self, kinds: Sequence[str]) -> list[Provider]:
+        found = [p for p in self._installed if p.kind in kinds]
         return sorted(found, key=lambda p: (kinds.index(p.kind), p.name, p.distribution))
+
+    @functools.cached_property
+    def _installed(self) -> list[Provider]:
+        return [
+            p for p in dict.fromkeys(installed()) if p.distribution == OWN or self._is_wanted(p.distribution)
+        ]
 
     def _is_wanted(self, distribution: str) -> bool:
         """Whether plugins of a third party's distribution are to be found."""
@@ -200,12 +133,6 @@ class Registry:
         if soon := contract_version.ending(provider, loaded):
             _warn(f"{provider.described} {soon}; upgrade {provider.distribution}")
         return loaded
-
-
-def _described(distribution: Distribution) -> tuple[str, str]:
-    """The name and the version of a distribution; an interrupted uninstall leaves metadata without them."""
-    metadata = distribution.metadata
-    return metadata["Name"] or "unnamed", metadata["Version"] or "unknown"
 
 
 def called(name: str, providers: Iterable[Provider]) -> list[Provider]:
@@ -293,8 +220,3 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """The end of an error about an unknown name: the most similar known name, and all known names."""
     names: Sequence[str] = list(dict.fromkeys(known))
     return f"{did_you_mean(name, names) or '.'} known: {', '.join(names) or 'none'}"
-
-
-def singular(kind: str) -> str:
-    """A kind in a sentence: `final classifier`."""
-    return kind.removesuffix("s").replace("_", " ")

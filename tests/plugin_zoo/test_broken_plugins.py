@@ -188,6 +188,53 @@ def test_incomplete_metadata_harm_nobody_else(zoo, metadata):
     assert zoo.segad("check", "sound.yaml").code == 0
 
 
+DAMAGED = {
+    "no value": ("entry_points.txt", b"[segad.detectors]\nodd\n", "odd", "'odd' has no '='"),
+    "no text": ("entry_points.txt", b"[segad.detectors]\nodd\xff = a:B\n", "odd\\xff", "UnicodeDecodeError"),
+    "no name": (
+        "METADATA",
+        b"Metadata-Version: 2.1\nName: odd\xff\nVersion: 1\n",
+        "odd",
+        "UnicodeDecodeError",
+    ),
+}
+"""By what is wrong: the file, its content, the plugin that it has, and what is said."""
+
+
+@pytest.mark.parametrize("how", DAMAGED)
+def test_damaged_metadata_are_broken_and_harm_nobody_else(zoo, how):
+    file, content, name, what = DAMAGED[how]
+    info = zoo.plugin("odd-one", ENTRY_POINT)
+    (info / file).write_bytes(content)
+    for words in ((), ("--check",)):
+        listed = zoo.segad("list-plugins", "--json", "--kind", "detectors", *words)
+        assert listed.code == len(words), listed.err
+        distribution = "odd-one" if file == "entry_points.txt" else "odd_one"  # of its folder
+        line = listed.plugins()["detectors", f"{distribution}:{name}"]
+        assert (line["version"], line["status"]) == ("1.2", "broken")
+        assert str(info / file) in line["about"] and what in line["about"]
+        assert ("detectors", "tiny:tiny") in listed.plugins()
+    assert zoo.segad("check", "sound.yaml").code == 0
+    answer = zoo.segad("check", zoo.recipe({"odd": f"'{name}'"}))
+    assert answer.code == 2
+    assert f"the plugin '{name}' of {distribution} 1.2 cannot be used: {info / file}" in answer.err
+
+
+def test_damaged_metadata_of_what_has_no_plugins_are_not_listed(zoo):
+    for distribution, entry_points in (("odd-one", b"[console_scripts]\nodd\n"), ("odd-two", b"\xff")):
+        (zoo.plugin(distribution, "") / "entry_points.txt").write_bytes(entry_points)
+    info = zoo.plugin("odd-three", "")
+    (info / "METADATA").write_bytes(b"Name: \xff\n")
+    (info / "top_level.txt").write_text("odd_three\n")
+    zoo.plugin("new", "[segad.detectors]\nnew = new:New\n", "new", "from tiny_module import Tiny as New\n")
+    for words in ((), ("--no-plugins",)):
+        listed = zoo.segad("list-plugins", "--json", *words)
+        assert listed.code == 0, listed.err
+        assert not any("odd" in name for _, name in listed.plugins())
+    answer = zoo.segad("run", zoo.recipe({"new": "new"}))  # its key asks who owns tiny_module
+    assert answer.code == 0, answer.err
+
+
 @pytest.mark.parametrize("code", ["0", "'this needs a licence'"])
 def test_a_module_that_ends_the_process_is_broken_like_any_other(zoo, code):
     zoo.plugin("odd-one", ENTRY_POINT, "odd_module", f"import sys\nsys.exit({code})\n")

@@ -129,7 +129,7 @@ def test_commands_and_recipes_know_a_distribution_by_any_spelling(spelling):
     found = Provider("detectors", "patchcore", "My.Own-Rival", "3.0", "tiny_module:Tiny")
     own = Provider("detectors", "patchcore", "segad", "0.1", "segad_plugins.x:X")
     registry = Registry()
-    registry._providers = [found, own]
+    registry._installed = [found, own]
     assert find_any(registry, f"{spelling}:patchcore") is found
     assert registry.find("detectors", f"{spelling}:patchcore") is found
     assert find_any(registry, "segad:patchcore") is own
