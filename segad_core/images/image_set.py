@@ -32,6 +32,7 @@ from segad_core.contracts import (
 )
 from segad_core.contracts.images import Keep, watch_layers
 from segad_core.images.decode import PLAIN, decode, decode_resized
+from segad_core.images.encoding import encoded
 from segad_core.images.frames import framed, padding
 from segad_core.images.pages import sample_at_full_size, sample_digest
 
@@ -235,4 +236,4 @@ class FileImageSet:
 
     def _encode(self, pixels: NDArray[np.uint8]) -> Mapping[str, Array]:
         assert self.encoder is not None
-        return self.encoder.encode(pixels, self.layers)
+        return encoded(self.encoder, self.layers, pixels)

@@ -10,6 +10,7 @@ from typing import Any
 from segad_core.base.files import is_file, is_folder
 from segad_core.contracts import Component, Learner, LearningSegmenter, Parameters, optional
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
+from segad_core.contracts.learnt import described
 from segad_core.errors import PluginError, RecipeError, SegadError
 from segad_core.plugins.registry import HOOKS, Registry, suggest
 from segad_core.recipe.choice import Choice, paths_in
@@ -277,7 +278,8 @@ class _Resolver:
         for layer in learner.layers():
             if layer not in known:
                 reason = suggest(layer, known) if has_encoder else ": the recipe has no encoder"
-                self._problem(place, f"there is no encoder layer '{layer}'{reason}")
+                what = f"there is no encoder layer '{layer}', which {described(learner)} reads"
+                self._problem(place, what + reason)
         wanted = optional.optional_layers(learner)
         if wanted and not learner.layers() and not set(wanted) & set(known):
             if has_encoder:

@@ -10,9 +10,10 @@ from safetensors.numpy import load
 
 from segad_core.base.formats import arrays_to_bytes, from_npy, json_bytes, npy
 from segad_core.contracts import Arrays, FinalClassifier, Progress, Run
-from segad_core.errors import NonFiniteError, PluginError
+from segad_core.errors import NonFiniteError
 from segad_core.run.cells import FeatureTable, RowTask, distributions
 from segad_core.scoring.layout import FeatureLayout
+from segad_core.scoring.margins import checked_margins
 from segad_core.scoring.views import filled, side_by_side, usual, view_names, without_views
 from segad_core.scoring.weighted import weighted
 from segad_core.store.checkpoints import FolderCheckpoint
@@ -35,7 +36,7 @@ def score_row(task: RowTask, store: Store, device: str, progress: Progress) -> N
         final = untrained_final(task, without_views(names, task.views), device)
         run = Run(np.random.SeedSequence(task.seed), progress, checkpoint, _groups(task, len(labels)))
         final.fit(learnt, names, labels, run)
-        scores = np.asarray(final.margins(scored_table(task, store)), np.float64)
+        scores = checked_margins(final, scored_table(task, store))
         files = {_FINAL: arrays_to_bytes(final.state()), _NAMES: json_bytes(names)}
     _check(task, scores)
     store.put(key, "row", {_SCORES: npy(scores), **files}, distributions(task.row.final))
@@ -122,12 +123,10 @@ def read_final(task: RowTask, store: Store) -> tuple[Arrays, list[str]]:
 
 
 def _check(task: RowTask, scores: NDArray[np.float64]) -> None:
-    """Refuses scores of the wrong shape, and those that are not finite."""
-    if scores.shape != (len(task.scored_ids),):
-        raise PluginError(f"{task.name}: scores of shape {scores.shape} for {len(task.scored_ids)} images")
+    """Refuses scores that are not finite."""
     if not np.isfinite(scores).all():
         image = task.scored_ids[int(np.flatnonzero(~np.isfinite(scores))[0])]
-        source = task.row.final.provider.name if task.row.final else task.row.learners()[0]
+        source = task.row.final.provider.described if task.row.final else task.row.learners()[0]
         raise NonFiniteError(
             f"{task.name}: the score that '{source}' gave image '{image}' is not finite",
             "Check the image. If it looks fine, report this to the plugin's authors.",

@@ -14,6 +14,7 @@ import pluggy
 from segad_core.base.resources import is_resource, resource_error
 from segad_core.base.text import reason
 from segad_core.contracts import Executor
+from segad_core.contracts.faults import at_fault
 from segad_core.errors import PluginError, PluginFailure, SegadError
 from segad_core.run.cells import RowTask, Task
 from segad_core.run.tasks import execute
@@ -57,15 +58,15 @@ def run_tasks(
             executor.submit(ticket, partial(execute, task, store, device), partial(report, hook, task.name))
         if not running:
             raise PluginError(
-                f"{type(executor).__name__}: its outcomes are missing keys that tasks returned, "
+                f"{at_fault(executor, 'executor', '')}: its outcomes are missing keys that tasks returned, "
                 "so no remaining task can start",
                 "This is a defect in the executor: report it to its authors.",
             )
         outcome = executor.wait()
         if outcome.ticket not in running:
             raise PluginError(
-                f"{type(executor).__name__}: wait() returned an outcome with ticket {outcome.ticket}, "
-                f"but the running tasks have {', '.join(map(str, sorted(running)))}",
+                f"{at_fault(executor, 'executor', '')}: wait() returned an outcome with ticket "
+                f"{outcome.ticket}, but the running tasks have {', '.join(map(str, sorted(running)))}",
                 "This is a defect in the executor: report it to its authors.",
             )
         task = tasks[outcome.ticket]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.contracts import DefectGenerator, ImageBatch
+from segad_core.contracts.faults import REPORT, at_fault, shown
 from segad_core.contracts.images import of_image
 from segad_core.errors import DataError, PluginError
 from segad_core.images.pages import sample_digest
@@ -35,13 +36,7 @@ def with_defects(
         rng = np.random.default_rng([seed, int(sample_digest(sample)[:32], 16)])
         first = generators[int(rng.integers(len(generators)))]
         order = [first, *(other for other in generators if other is not first)]
-        made = _damaged(batch.pixels[i], of_image(maps, i), order, rng, sample.id)
-        if made.shape != pixels[i].shape or made.dtype != np.uint8:
-            raise PluginError(
-                f"generated defects, image '{sample.id}': returned {made.shape} of {made.dtype} instead of "
-                f"{pixels[i].shape} of uint8"
-            )
-        pixels[i] = made
+        pixels[i] = _damaged(batch.pixels[i], of_image(maps, i), order, rng, sample.id)
     return batch.with_pixels(pixels)
 
 
@@ -56,7 +51,14 @@ def _damaged(
     failures = []
     for generator in generators:
         try:
-            return np.asarray(generator.apply(image, segments, rng))
+            made = generator.apply(image, segments, rng)
         except DataError as error:
             failures.append(error)
+            continue
+        whose = f"{at_fault(generator, 'defect generator', '')}, image '{name}'"
+        if not isinstance(made, np.ndarray) or made.shape != image.shape or made.dtype != np.uint8:
+            raise PluginError(f"{whose}: returned {shown(made)} instead of uint8 {image.shape}", REPORT)
+        if not np.array_equal(made, image):
+            return made
+        failures.append(DataError(f"{whose}: changed nothing", "Leave it out, or take another generator."))
     raise DataError(f"image '{name}': {failures[0].what}", failures[0].remedy) from failures[0]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from segad_core.base.parallel import spread
 from segad_core.contracts import IGNORED, ImageBatch, LearningSegmenter, MapQuality, Segmenter
+from segad_core.contracts.faults import REPORT, at_fault
 from segad_core.contracts.images import SEGMENTED, of_image
 from segad_core.contracts.segmenter import IGNORE, check_segment_names, inspected
 from segad_core.errors import PluginError
@@ -70,7 +71,7 @@ class NamedSegmenter:
         self, segmenter: Segmenter, name: str, off: Collection[str] = (), ignoring: bool = True
     ) -> None:
         self.segmenter = segmenter
-        self.name = name
+        self.called = at_fault(segmenter, "segmenter", name)
         learns = isinstance(segmenter, LearningSegmenter)
         self._says = segmenter if learns else (type(segmenter), segmenter.params.model_dump_json())
         self.segments = tuple(segmenter.segments())
@@ -80,16 +81,17 @@ class NamedSegmenter:
             try:
                 check_segment_names(list(self.segments))
             except ValueError as error:
-                raise PluginError(f"segmenter '{name}': {error}") from error
+                raise PluginError(f"{self.called}: {error}") from error
         if IMAGE in self.segments or len(set(self.segments)) < len(self.segments):
             raise PluginError(
-                f"segmenter '{name}': its segments are {', '.join(self.segments)}; names must be unique, and "
-                f"'{IMAGE}' is reserved for features of the whole map"
+                f"{self.called}: its segments are {', '.join(self.segments)}; names must be unique, and "
+                f"'{IMAGE}' is reserved for features of the whole map",
+                "Name another segmenter, or give it other names.",
             )
         self.segments = kept
         if not self.segments:
             what = f"has no segment but '{IGNORE}' and those that are switched off"
-            raise PluginError(f"segmenter '{name}': {what}", "Name another one, or switch one on.")
+            raise PluginError(f"{self.called}: {what}", "Name another one, or switch one on.")
         # a static map is the same for every batch: replaced as a whole, never changed in place
         self._latest: tuple[NDArray[np.uint8], SegmentOrder] | None = None
 
@@ -137,7 +139,7 @@ class NamedSegmenter:
         try:
             return SegmentOrder.of(segmentation_map, len(self.segments))
         except ValueError as error:
-            raise PluginError(f"segmenter '{self.name}', image '{batch.samples[i].id}': {error}") from error
+            raise PluginError(f"{self.called}, image '{batch.samples[i].id}': {error}") from error
 
     def _seen(self, batch: ImageBatch) -> _Seen:
         """What the segmenter says of a batch."""
@@ -154,8 +156,9 @@ class NamedSegmenter:
         size = batch.pixels.shape[1:3]
         if maps.dtype != np.uint8 or maps.shape not in ((len(batch), *size), (1, *size)):
             raise PluginError(
-                f"segmenter '{self.name}': returned maps of shape {maps.shape} and type {maps.dtype} instead "
-                f"of {(len(batch), *size)} uint8"
+                f"{self.called}: returned maps of shape {maps.shape} and type {maps.dtype} instead "
+                f"of {(len(batch), *size)} uint8",
+                REPORT,
             )
         return maps
 
@@ -177,12 +180,13 @@ class NamedSegmenter:
             return ()
         if len(quality) != len(batch):
             raise PluginError(
-                f"segmenter '{self.name}': quality() returned {len(quality)} entries for {len(batch)} images"
+                f"{self.called}: quality() returned {len(quality)} entries for {len(batch)} images",
+                REPORT,
             )
         for sample, one in zip(batch.samples, quality, strict=True):
             if one.fit is not None and not 0 <= one.fit <= 1:
-                what = f"segmenter '{self.name}': the fit of image '{sample.id}' is {one.fit}"
-                raise PluginError(f"{what}, not between 0 and 1")
+                what = f"{self.called}: the fit of image '{sample.id}' is {one.fit}"
+                raise PluginError(f"{what}, not between 0 and 1", REPORT)
         # plain numbers, whatever NumPy's or torch's a plugin returns: they are written as JSON
         return [MapQuality(None if q.fit is None else float(q.fit), str(q.doubt)) for q in quality]
 

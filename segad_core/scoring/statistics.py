@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from segad_core.base.parallel import spread
 from segad_core.contracts import Detector, Feature, ImageBatch, SegmentValues, Vectors, optional
+from segad_core.contracts.faults import REPORT, at_fault, shown
 from segad_core.errors import PluginError
 from segad_core.scoring.finite import check_finite
 from segad_core.scoring.ignored import whole_order
@@ -29,13 +30,14 @@ def checked_maps(detector: Detector, batch: ImageBatch, name: str) -> NDArray[np
         PluginError: they have another shape or type.
         NonFiniteError: a value is not finite; names the image.
     """
-    maps = np.asarray(detector.anomaly_maps(batch))
+    found = detector.anomaly_maps(batch)
+    maps = np.asarray(found)
     expected = (len(batch), *batch.pixels.shape[1:3])
     if maps.shape != expected or maps.dtype != np.float32:
-        raise PluginError(
-            f"detector '{name}': returned maps {maps.shape} of {maps.dtype} instead of {expected} of float32"
-        )
-    check_finite(maps.reshape(len(batch), -1), batch.samples, f"the anomaly map of detector '{name}'")
+        what = f"anomaly_maps() returned {shown(found)} instead of float32 {expected}"
+        raise PluginError(f"{at_fault(detector, 'detector', name)}: {what}", REPORT)
+    pixels = maps.reshape(len(batch), -1)
+    check_finite(pixels, batch.samples, "the anomaly map", at_fault(detector, "detector", name))
     return maps
 
 
@@ -62,13 +64,24 @@ def _of_tiles(name: str, detector: Detector, tiles: ImageBatch) -> tuple[Maps, N
     maps = checked_maps(detector, tiles, name)
     if type(detector).image_scores is Detector.image_scores:  # the maximum of the whole map will do
         return maps, None
-    return maps, np.asarray(detector.image_scores(tiles, maps), np.float64)
+    return maps, _checked_scores(detector, tiles, maps, name)
 
 
-def image_scores(detector: Detector, batch: ImageBatch, maps: Maps) -> NDArray[np.float64]:
-    """A detector's score of each image; of one in tiles, the highest of its tiles."""
+def image_scores(detector: Detector, batch: ImageBatch, maps: Maps, name: str) -> NDArray[np.float64]:
+    """A detector's score of each image (N,); of one in tiles, the highest of its tiles.
+
+    Raises:
+        PluginError: they have another shape.
+    """
     kept: Mapping[Detector, NDArray[np.float64]] = batch.kept.get("scores of tiles", {})
-    found = kept[detector] if detector in kept else detector.image_scores(batch, maps)
+    return kept[detector] if detector in kept else _checked_scores(detector, batch, maps, name)
+
+
+def _checked_scores(detector: Detector, batch: ImageBatch, maps: Maps, name: str) -> NDArray[np.float64]:
+    found = detector.image_scores(batch, maps)
+    if np.shape(found) != (len(batch),) or np.asarray(found).dtype.kind not in "biuf":
+        what = f"image_scores() returned {shown(found)} for {len(batch)} images"
+        raise PluginError(f"{at_fault(detector, 'detector', name)}: {what}", REPORT)
     return np.asarray(found, np.float64)
 
 
@@ -121,13 +134,16 @@ class MapStatistics:
         if self.features:
             rows = np.stack(spread(partial(self._row, maps, batch, segments), range(len(maps))))
         else:
-            rows = image_scores(detector, batch, maps).reshape(len(batch), 1)
+            rows = image_scores(detector, batch, maps, self.name).reshape(len(batch), 1)
         if np.isfinite(rows).all():
             return rows
+        makers = [feature for feature in self.features for _ in feature.statistics()]
         for column, (segment, name) in enumerate(self.columns()):
-            feature = f"the feature '{segment}.{self.name}.{name}'"
-            what = feature if self.features else f"the image score of detector '{self.name}'"
-            check_finite(rows[:, column : column + 1], batch.samples, what)
+            what, whose = "the image score", at_fault(detector, "detector", self.name)
+            if makers:
+                what = f"'{segment}.{self.name}.{name}'"
+                whose = at_fault(makers[column % len(makers)], "feature", "")
+            check_finite(rows[:, column : column + 1], batch.samples, what, whose)
         return rows
 
     def _row(
@@ -145,8 +161,8 @@ class MapStatistics:
         found, names = np.asarray(feature.compute(values), np.float64), feature.statistics()
         if found.shape != (len(values), len(names)):
             raise PluginError(
-                f"feature '{', '.join(names)}': compute() returned shape {found.shape} for the maps of "
-                f"detector '{self.name}' instead of {(len(values), len(names))}",
-                "Report this to the plugin's authors.",
+                f"{at_fault(feature, 'feature', '')}: compute() returned shape {found.shape} for "
+                f"the maps of detector '{self.name}' instead of {(len(values), len(names))}",
+                REPORT,
             )
         return found

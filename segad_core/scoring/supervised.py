@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.contracts import Classifier, ImageBatch, Sample, VectorClassifier, Vectors
+from segad_core.contracts.faults import REPORT, at_fault
 from segad_core.errors import PluginError
 from segad_core.images.tiled_set import overview
 from segad_core.scoring.finite import check_finite
@@ -19,7 +20,6 @@ JUDGED = 1024
 """Images that are scored from vectors at a time, as a classifier may copy these."""
 
 _OUTPUT = re.compile(r"[A-Za-z0-9_-]{1,100}")
-_REPORT = "Report this to the plugin's authors."
 
 
 def checked_outputs(classifier: Classifier, name: str) -> list[str]:
@@ -28,10 +28,10 @@ def checked_outputs(classifier: Classifier, name: str) -> list[str]:
     Raises:
         PluginError: there are none, one is listed twice, or is no valid name.
     """
-    outputs = list(classifier.outputs())
+    outputs, whose = list(classifier.outputs()), at_fault(classifier, "classifier", name)
     valid = all(isinstance(one, str) and _OUTPUT.fullmatch(one) for one in outputs)
     if not outputs or not valid or len(set(outputs)) < len(outputs):
-        raise PluginError(f"classifier '{name}': outputs() returned {outputs!r:.200}", _REPORT)
+        raise PluginError(f"{whose}: outputs() returned {outputs!r:.200}", REPORT)
     return outputs
 
 
@@ -77,21 +77,21 @@ def checked_vectors(classifier: VectorClassifier, batch: ImageBatch, name: str) 
     """
     if batch.tiling:
         return pooled(batch, partial(checked_vectors, classifier, name=name))
-    vectors = classifier.vectors(batch)
+    vectors, whose = classifier.vectors(batch), at_fault(classifier, "classifier", name)
     for block in vectors.values():
         if not isinstance(block, np.ndarray) or block.dtype != np.float32 or block.shape[:1] != (len(batch),):
             break
         if block.ndim != 2:
             break
-        check_finite(block, batch.samples, f"a vector of classifier '{name}'")
+        check_finite(block, batch.samples, "a vector", whose)
     else:
         if vectors:
             return vectors
     found = {key: (getattr(b, "dtype", type(b).__name__), np.shape(b)) for key, b in vectors.items()}
     raise PluginError(
-        f"classifier '{name}': returned {found or 'no vectors'} for {len(batch)} images, instead of float32 "
+        f"{whose}: vectors() returned {found or 'no vectors'} for {len(batch)} images, instead of float32 "
         "arrays (N, D)",
-        _REPORT,
+        REPORT,
     )
 
 
@@ -99,14 +99,14 @@ def _columns(
     classifier: Classifier, returned: NDArray[np.float64], samples: Sequence[Sample], name: str
 ) -> NDArray[np.float64]:
     scores, outputs = np.asarray(returned, np.float64), checked_outputs(classifier, name)
+    whose = at_fault(classifier, "classifier", name)
     if scores.ndim == 1 and len(outputs) == 1:
         scores = scores[:, None]
     if scores.shape != (len(samples), len(outputs)):
         several = "" if len(outputs) == 1 else f", each with {len(outputs)} scores"
         raise PluginError(
-            f"classifier '{name}': returned scores of shape {np.shape(returned)} for {len(samples)} images"
-            f"{several}",
-            _REPORT,
+            f"{whose}: returned scores of shape {np.shape(returned)} for {len(samples)} images{several}",
+            REPORT,
         )
-    check_finite(scores, samples, f"the score of classifier '{name}'")
+    check_finite(scores, samples, "the score", whose)
     return scores

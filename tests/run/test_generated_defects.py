@@ -180,8 +180,22 @@ def test_labels_that_no_segment_has_are_told_before_anything_is_trained(home: Pa
 
 def test_a_generator_that_gives_no_image(home: Path) -> None:
     bad = {"from": "generated", "use": [{"use": "dot", "params": {"wrong": "shape"}}]}
-    with pytest.raises(PluginError, match=r"generated defects, image 'good/0.*png': returned \(47, 48, 3\)"):
+    told = r"'dot' \(faulty 1.0\), image 'good/0.*png': returned uint8 \(47, 48, 3\)"
+    with pytest.raises(PluginError, match=told):
         done(recipe(home, rows=[{**ROWS[1], "bad": bad}]))
+
+
+def test_an_image_that_a_generator_leaves_as_it_is_does_not_count_as_bad(home: Path) -> None:
+    """The next generator damages it; where there is none, it is named."""
+    idle: Any = {"use": "dot", "params": {"wrong": "idle"}}
+    bad = {"from": "generated", "use": [idle]}
+    with pytest.raises(DataError, match=r"'dot' \(faulty 1.0\), image 'good/0.*png': changed nothing"):
+        done(recipe(home, rows=[{**ROWS[1], "bad": bad}]))
+    bad["use"] = [idle, "dot"]
+    plan, store = done(recipe(home, rows=[{**ROWS[1], "bad": bad}]))
+    state, _ = read_final(row(plan, ROWS[1]["name"]), store)
+    good, damaged = np.split(np.asarray(state["features"], np.float64), 2)
+    assert (good != damaged).any(axis=1).all()
 
 
 def test_an_image_that_can_take_no_defect_is_named(home: Path) -> None:
@@ -293,5 +307,5 @@ def test_a_row_whose_scores_are_all_equal_is_named(home: Path) -> None:
 
 
 def test_a_fit_that_is_no_share(home: Path) -> None:
-    with pytest.raises(PluginError, match=r"segmenter 'halves': the fit of image '.*' is 1\.5"):
+    with pytest.raises(PluginError, match=r"'halves' \(faulty 1.0\): the fit of image '.*' is 1\.5"):
         done(recipe(home, rows=ROWS[:1], segmenter={"use": "halves", "params": {"fit": 1.5}}))

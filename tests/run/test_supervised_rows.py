@@ -262,10 +262,18 @@ def test_alone_it_needs_no_folds(home: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "kind", "message"),
     [
-        ("nan", NonFiniteError, "a vector of classifier 'recall' is not finite for image 'bad/000.png'"),
-        ("type", PluginError, "classifier 'recall': returned .*float64.* instead of float32"),
-        ("names", PluginError, r"classifier 'recall': outputs\(\) returned .*'a.b'"),
-        ("shape", PluginError, r"classifier 'recall': returned scores of shape \(\d+,\) .* 2 scores"),
+        ("nan", NonFiniteError, r"'recall' \(faulty 1.0\): a vector is not finite for image 'bad/000.png'"),
+        (
+            "type",
+            PluginError,
+            r"'recall' \(faulty 1.0\): vectors\(\) .*float64.* instead of float32",
+        ),
+        ("names", PluginError, r"classifier 'recall' \(faulty 1.0\): outputs\(\) returned .*'a.b'"),
+        (
+            "shape",
+            PluginError,
+            r"'recall' \(faulty 1.0\): returned scores of shape \(\d+,\) .* 2 scores",
+        ),
     ],
 )
 def test_vectors_and_scores_that_are_none(
@@ -315,8 +323,8 @@ def test_the_resolved_recipe_gives_the_same_keys(home: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "kind", "message"),
     [
-        ("nan", NonFiniteError, "the score of classifier 'memory' is not finite for image 'bad/000.png'"),
-        ("shape", PluginError, r"classifier 'memory': .*\(3,\) for 4 images"),
+        ("nan", NonFiniteError, r"'memory' \(faulty 1.0\): the score is not finite for image 'bad/000.png'"),
+        ("shape", PluginError, r"classifier 'memory' \(faulty 1.0\): .*\(3,\) for 4 images"),
     ],
 )
 def test_scores_that_are_none(home: Path, wrong: str, kind: type[SegadError], message: str) -> None:

@@ -66,7 +66,7 @@ def computed(*features: Feature) -> Any:
 def test_a_feature_that_returns_another_shape_than_it_names_is_an_error(
     features: tuple[Feature, ...],
 ) -> None:
-    with pytest.raises(PluginError, match=r"feature 'a.*detector 'bright'"):
+    with pytest.raises(PluginError, match=r"feature 'Odd': compute.*detector 'bright'"):
         computed(*features)
 
 

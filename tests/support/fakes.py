@@ -460,7 +460,7 @@ class Dot(DefectGenerator):
     class Params(Parameters):
         """Where it goes wrong."""
 
-        wrong: Literal["shape", "unable", "nowhere"] = "nowhere"
+        wrong: Literal["shape", "unable", "idle", "nowhere"] = "nowhere"
         grey: int = 255
 
     params: Params
@@ -470,6 +470,8 @@ class Dot(DefectGenerator):
     ) -> NDArray[np.uint8]:
         if self.params.wrong == "unable":
             raise DataError("dot: no segment will do", "Take another.")
+        if self.params.wrong == "idle":
+            return pixels
         made, places = pixels.copy(), np.argwhere(segments == segments.max())
         y, x = places[int(rng.integers(len(places)))]
         made[y, x] = self.params.grey

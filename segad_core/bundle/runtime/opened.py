@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from segad_core.bundle.format.manifest import Pipeline
 from segad_core.bundle.runtime.opening import Picture, whole
 from segad_core.bundle.runtime.prediction import Inspection, Prediction
-from segad_core.contracts import Array, Encoder, Frame, ImageBatch, Sample
+from segad_core.contracts import Encoder, Frame, ImageBatch, Sample
 from segad_core.errors import SegadError
+from segad_core.images.encoding import encoded
 from segad_core.images.frames import padding
 from segad_core.images.pages import file_and_page
 
@@ -71,16 +72,12 @@ def batch_of(
     return ImageBatch(
         [one.sample for one in opened],
         pixels,
-        None if encoder is None else partial(_encode, encoder, layers),
+        None if encoder is None else partial(encoded, encoder, layers),
         load,
         ignored=padding(frames) if frames else None,
         frames=frames or None,
         tiling=given.preprocessing().tiling,
     )
-
-
-def _encode(encoder: Encoder, layers: tuple[str, ...], pixels: NDArray[np.uint8]) -> Mapping[str, Array]:
-    return encoder.encode(pixels, layers)
 
 
 def problem_of(sample: Sample, error: Exception) -> str:

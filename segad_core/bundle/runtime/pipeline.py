@@ -29,6 +29,7 @@ from segad_core.contracts import (
     VectorClassifier,
     optional,
 )
+from segad_core.contracts.faults import REPORT, at_fault
 from segad_core.contracts.segmenter import IGNORE
 from segad_core.errors import BundleError, PluginError, ResourceError, SegadError, StoreError, UsageError
 from segad_core.images import at_full_size
@@ -37,6 +38,7 @@ from segad_core.plugins.registry import Registry
 from segad_core.scoring.batch import NamedDetector, ScoredBatch, ScoringPass
 from segad_core.scoring.ignored import Ignored
 from segad_core.scoring.layout import FeatureLayout
+from segad_core.scoring.margins import checked_margins
 from segad_core.scoring.segmentation import NamedSegmenter
 from segad_core.scoring.shapes import layer_shapes
 from segad_core.scoring.statistics import MapStatistics
@@ -70,10 +72,10 @@ class SegAD:
         Raises:
             PluginError: the final classifier returns something else.
         """
-        scores = np.asarray(self.final.margins(features), np.float64)
-        if scores.shape != (len(features),) or not np.isfinite(scores).all():
-            what = f"the final classifier returned {scores.shape} scores for {len(features)} images"
-            raise PluginError(f"{what}, or some that are not finite")
+        scores = checked_margins(self.final, features)
+        if not np.isfinite(scores).all():
+            whose, one = at_fault(self.final, "final classifier", ""), scores[~np.isfinite(scores)][0]
+            raise PluginError(f"{whose}: a score is not finite ({one})", REPORT)
         return scores
 
     def features(self, scored: ScoredBatch, given: list[NDArray[np.float64]]) -> NDArray[np.float64]:

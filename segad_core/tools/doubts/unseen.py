@@ -12,6 +12,7 @@ from segad_core.errors import DataError
 from segad_core.run.cells import FitTask, RowTask, ScoresTask, StatisticsTask, Task
 from segad_core.run.prepare import Prepared
 from segad_core.run.rows import feature_table, untrained_final
+from segad_core.scoring.margins import checked_margins
 from segad_core.split.folds import stratified_folds
 from segad_core.store.store import Store
 from segad_core.store.values import read_values
@@ -106,7 +107,7 @@ def _margins(
     final = untrained_final(task, names, device)
     known = prepared.groups[task.category] is not None
     final.fit(learnt, names, labels, Run(np.random.SeedSequence(task.seed), groups=groups if known else None))
-    return np.asarray(final.margins(features), np.float64)
+    return checked_margins(final, features)
 
 
 def _groups(category: str, images: Sequence[str], prepared: Prepared) -> dict[str, int]:
