@@ -102,7 +102,7 @@ class SegmentValues:
         values: float32, contiguous, finite; segment l is `values[offsets[l]:offsets[l + 1]]`. Not to be
             written to.
         offsets: int64 (L + 1,); segments can be empty.
-        memo: where features of the same map share intermediate results.
+        memo: where features of the same map share intermediate results; those of each distribution have one.
         anomaly_map: float32 (H, W), from which the values come.
         pixels: the position of each value in the flattened map.
         runs: (R, 2) the first position and the length of each run of neighbours: values are these pieces of

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from segad_core.base.sealed import Sealed
 from segad_core.base.witness import Witness, locked
 from segad_core.contracts.dataset import Sample
 from segad_core.contracts.encoder import Array
@@ -44,8 +45,8 @@ def of_image(values: Any, i: int) -> Any:
     return values[i if len(values) > 1 else 0]
 
 
-class ImageBatch:
-    """Images that are decoded, resized and encoded once for all plugins.
+class ImageBatch(Sealed):
+    """Images that are decoded, resized and encoded once for all plugins. Attributes cannot be assigned to.
 
     Attributes:
         samples: what is known about each image.
@@ -79,14 +80,17 @@ class ImageBatch:
         self.witness = Witness()
         self.witness.add("the pixels", self.pixels)
         self.ignored = None if ignored is None else locked(ignored)
-        self.frames = frames
-        self.tiles = tiles
+        if self.ignored is not None:
+            self.witness.add("what is ignored", self.ignored)
+        self.frames = None if frames is None else tuple(frames)
+        self.tiles = None if tiles is None else tuple(tiles)
         self.tiling = tiling
         self._encode = encode
         self._load = load
         self._keep = keep
         self._known: Callable[[], Mapping[str, Array]] | None = None
         self._features: dict[str, Array] | None = None
+        self._seal()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -107,21 +111,15 @@ class ImageBatch:
             watch_layers(self._features, self.witness)
         return MappingProxyType(self._features)
 
-    def knows(self, features: Callable[[], Mapping[str, Array]]) -> ImageBatch:
-        """The batch, with features that an earlier pass of the encoder has; other pixels have their own."""
-        self._known = features
-        return self
-
     def with_pixels(self, pixels: NDArray[np.uint8]) -> ImageBatch:
         """The same images with other pixels (N, H, W, 3), and with their own features.
 
         They do not exist on disk: they have no full size, and results derived from them are not kept.
         """
-        other = ImageBatch(self.samples, pixels, self._encode)
-        if pixels.shape == self.pixels.shape:
-            other.frames, other.tiles, other.tiling = self.frames, self.tiles, self.tiling
-            return other.ignoring(self.ignored)
-        return other
+        if pixels.shape != self.pixels.shape:
+            return ImageBatch(self.samples, pixels, self._encode)
+        where = (self.frames, self.tiles, self.tiling)
+        return ImageBatch(self.samples, pixels, self._encode, None, None, None, *where).ignoring(self.ignored)
 
     def ignoring(self, ignored: NDArray[np.bool_] | None) -> ImageBatch:
         """The same images with grey where they are never inspected, so that no learner sees what is there.
@@ -194,6 +192,12 @@ class ImageBatch:
         if self._keep is None:
             return make(self.full_size(index))
         return self._keep(self.samples[index], inputs, make)
+
+
+def knowing(batch: ImageBatch, features: Callable[[], Mapping[str, Array]]) -> ImageBatch:
+    """The batch, with features that an earlier pass of the encoder has; other pixels have their own."""
+    batch._known = features
+    return batch
 
 
 def watch_layers(layers: Mapping[str, Array], witness: Witness) -> None:

@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.digest import digest_of
+from segad_core.base.sealed import Sealed
 from segad_core.contracts.images import Arrays, ImageSet
 
 
@@ -61,8 +62,10 @@ class Checkpoint:
         """Replaces the saved arrays, atomically."""
 
 
-class Run:
+class Run(Sealed):
     """The services that a plugin can use while it trains; this base class stores nothing.
+
+    Attributes cannot be assigned to.
 
     Attributes:
         seed: the only source of randomness.
@@ -84,6 +87,7 @@ class Run:
         self.progress = progress
         self.checkpoint = Checkpoint() if checkpoint is None else checkpoint
         self.groups = groups
+        self._seal()
 
     @property
     def random_state(self) -> int:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import islice
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from segad_core.base.decoding import Decoding
 from segad_core.base.digest import digest_of
 from segad_core.base.parallel import in_order
 from segad_core.base.scratch import scratch_array
+from segad_core.base.sealed import Sealed
 from segad_core.base.witness import Witness, locked
 from segad_core.contracts import (
     Array,
@@ -97,8 +99,8 @@ class _Masks:
 
 
 @dataclass
-class FileImageSet:
-    """Implements the contract `ImageSet` over files.
+class FileImageSet(Sealed):
+    """Implements the contract `ImageSet` over files. Attributes cannot be assigned to.
 
     Attributes:
         samples: the images, in order.
@@ -124,6 +126,10 @@ class FileImageSet:
     _pixels: NDArray[np.uint8] | None = field(default=None, repr=False)
     _ignored: _Masks | None = field(default=None, repr=False)
     witness: Witness = field(default_factory=partial(Witness, always=True), init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.samples = tuple(self.samples)
+        self._seal()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -166,7 +172,8 @@ class FileImageSet:
                     features[layer][done : done + len(batch)] = block
                 done += len(batch)
                 self.progress("images encoded", done, len(self))
-            self._features, self._ignored = {name: locked(one) for name, one in features.items()}, masks
+            locked_layers = {name: locked(one) for name, one in features.items()}
+            self._features, self._ignored = MappingProxyType(locked_layers), masks
             watch_layers(self._features, self.witness)
         return self._features
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from segad_core.base.digest import digest_of
 from segad_core.base.scratch import scratch_array
 from segad_core.base.witness import locked
 from segad_core.contracts import ImageBatch
-from segad_core.contracts.images import watch_layers
+from segad_core.contracts.images import knowing, watch_layers
 from segad_core.images.image_set import FileImageSet
 
 
@@ -46,7 +47,8 @@ class PartOfSet(FileImageSet):
         assert self.whole is not None
         if self._features is None:
             layers = self.whole.features()
-            self._features = {name: locked(_lines(layer, self.places)) for name, layer in layers.items()}
+            own = {name: locked(_lines(layer, self.places)) for name, layer in layers.items()}
+            self._features = MappingProxyType(own)
             watch_layers(self._features, self.witness)
         return self._features
 
@@ -69,7 +71,7 @@ class PartOfSet(FileImageSet):
     def _described(self, batch: ImageBatch, indices: Sequence[int]) -> ImageBatch:
         assert self.whole is not None
         whole, places = self.whole, [self.places[i] for i in indices]
-        return batch.knows(lambda: {name: layer[places] for name, layer in whole.features().items()})
+        return knowing(batch, lambda: {name: layer[places] for name, layer in whole.features().items()})
 
 
 def _lines(layer: NDArray[np.float32], lines: Sequence[int]) -> NDArray[np.float32]:

@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, cast
 
+from segad_core.base.distribution_code import OWN
 from segad_core.base.resources import is_resource
 from segad_core.base.text import reason
 from segad_core.contracts import Component, Stateful, optional, part_pattern
 from segad_core.contracts.component import SUPER_INIT
 from segad_core.errors import PluginFailure, SegadError
-from segad_core.plugins.shared import read_only, witnesses
+from segad_core.plugins.shared import shown, witnesses
 from segad_core.plugins.states import wrong_with_state
 
 if TYPE_CHECKING:
@@ -54,8 +55,10 @@ def named(component: type[Component], provider: Provider) -> type[Component]:
         "_made_from": (component, provider),
         "_described_as": provider.described,
     }
+    engines = ["state", "restore"] if issubclass(component, Stateful) else []
+    engines += ["compute"] if provider.kind == "features" else []
     for name in _called(component):
-        if _is_own(component, name) or (name in ("state", "restore") and issubclass(component, Stateful)):
+        if _is_own(component, name) or name in engines:
             body[name] = _naming(component, name, provider, name)
     return cast(type[Component], _Named(component.__name__, (component,), body))
 
@@ -102,15 +105,18 @@ def _is_own(component: type[Component], name: str) -> bool:
 
 def _naming(component: type[Component], name: str, provider: Provider, doing: str) -> Callable[..., Any]:
     own = doing == "restore"  # what a plugin has learnt is its own
-    arrays = not own and provider.kind != "features"  # these are called for each map: locked is enough
+    features = provider.kind == "features"  # called for each map, so those of segad are not watched
+    watching = not (features and provider.distribution == OWN)
 
     @functools.wraps(getattr(component, name))
     def naming(*args: Any, **kwargs: Any) -> Any:
         if own:
             _check_state([*args[1:], *kwargs.values()][0], provider, doing)
         else:
-            args, kwargs = tuple(map(read_only, args)), {key: read_only(one) for key, one in kwargs.items()}
-        watched = list(witnesses([*args[1:], *kwargs.values()], arrays))
+            args = (args[0], *(shown(one, provider.distribution) for one in args[1:]))
+            kwargs = {key: shown(one, provider.distribution) for key, one in kwargs.items()}
+        given = [*args[1:], *kwargs.values()] if watching else []
+        watched = list(witnesses(given, arrays=not own and not features))
         with blaming(provider, doing):
             result = getattr(component, name)(*args, **kwargs)
             if doing == "constructor" and not hasattr(args[0], "params"):

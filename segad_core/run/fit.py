@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import load
 
 from segad_core.base.digest import digest_of
@@ -84,8 +85,8 @@ def _fit_cell(
     }
     made_by, artifacts = distributions(cell.learner, encoder), store.recording()
     seed = np.random.SeedSequence(cell.seed)
-    run = _StoredRun(seed, progress, checkpoint, artifacts, maker, made_by, images)
-    run.groups = seen.groups(images, task.groups)
+    groups = seen.groups(images, task.groups)
+    run = _StoredRun(seed, progress, checkpoint, artifacts, maker, made_by, images, groups)
     if isinstance(learner, VectorClassifier) and task.vectors:
         vectors = read_vectors(store, task.vectors.key, task.vectors.lines)
         learner.learn(vectors, np.array(task.labels, np.int64), run)
@@ -107,6 +108,7 @@ class _StoredRun(Run):
         maker: plain data that identifies the plugin, its code and the encoder.
         made_by: the versions of their distributions.
         images: the training images; images of other folders are preprocessed as they are.
+        groups: as in `Run`.
     """
 
     def __init__(
@@ -118,8 +120,9 @@ class _StoredRun(Run):
         maker: Mapping[str, Any],
         made_by: Mapping[str, str],
         images: FileImageSet,
+        groups: NDArray[np.int64] | None = None,
     ) -> None:
-        super().__init__(seed, progress, checkpoint)
+        super().__init__(seed, progress, checkpoint, groups)
         self._store = store
         self._maker = maker
         self._made_by = made_by

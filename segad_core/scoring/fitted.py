@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.scratch import scratch_array
+from segad_core.base.witness import Witness
 from segad_core.contracts import IGNORED, Feature, FittedFeature, ImageBatch, Progress, Run, SegmentValues
 from segad_core.scoring.batch import NamedDetector, ScoringPass
 from segad_core.scoring.ignored import as_labels
@@ -34,6 +37,13 @@ class KeptMaps:
         self._maps = maps
         self._labels = labels
         self._segments = segments
+
+    @cached_property
+    def witness(self) -> Witness:
+        """Notices that a feature writes to the maps."""
+        witness = Witness(always=True)
+        witness.add("the maps of good images", self._maps)
+        return witness
 
     def __len__(self) -> int:
         return len(self._maps)
@@ -91,10 +101,10 @@ def labels_for(
 
 
 def fit_features(features: Sequence[Feature], good: KeptMaps, run: Run) -> None:
-    """Fits those of the features that learn."""
+    """Fits those of the features that learn, each with the seed as it is now."""
     for feature in features:
         if isinstance(feature, FittedFeature):
-            feature.fit(good, run)
+            feature.fit(good, Run(deepcopy(run.seed), run.progress))
 
 
 def states_of(features: Sequence[Feature]) -> dict[str, NDArray[np.generic]]:

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.base.witness import locked
+from segad_core.base.witness import Witness, locked
 from segad_core.contracts import IGNORED, SegmentValues
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -94,27 +94,41 @@ class SegmentOrder:
 class _ValuesOfMap(SegmentValues):
     """Values that are taken from their map once somebody asks for them."""
 
-    order: SegmentOrder
+    _order: SegmentOrder
     anomaly_map: NDArray[np.float32]
 
     @classmethod
     def of(cls, order: SegmentOrder, anomaly_map: NDArray[np.float32]) -> _ValuesOfMap:
         made = cls.__new__(cls)
         shown = locked(anomaly_map)
-        vars(made).update(offsets=order.offsets, memo={}, anomaly_map=shown, runs=order.runs, order=order)
+        vars(made).update(offsets=order.offsets, memo={}, anomaly_map=shown, runs=order.runs, _order=order)
         return made
 
     @cached_property
     def values(self) -> NDArray[np.float32]:
-        flat, runs = self.anomaly_map.reshape(-1), self.order.runs
+        flat, runs = self.anomaly_map.reshape(-1), self._order.runs
         if runs is not None and len(runs) == 1:
             return _locked(flat[runs[0, 0] : runs[0, 0] + runs[0, 1]])
         # positions are in range by construction; "clip" spares numpy a buffered check
-        return _locked(np.take(flat, self.order.pixels, mode="clip"))
+        return _locked(np.take(flat, self._order.pixels, mode="clip"))
 
     @cached_property
     def pixels(self) -> NDArray[np.intp]:
-        return self.order.pixels
+        positions = self._order.pixels
+        if "witness" in vars(self):
+            self.witness.add("the positions of values", positions)
+        return positions
+
+    @cached_property
+    def witness(self) -> Witness:
+        """Notices that a feature writes to any of it; only for those of third parties, for what it costs."""
+        witness = Witness(always=True)
+        witness.add("the anomaly map", self.anomaly_map)
+        witness.add("the values of segments", self.values)
+        witness.add("the offsets of segments", self.offsets)
+        if self.runs is not None:
+            witness.add("the runs of segments", self.runs)
+        return witness
 
 
 def _offsets(counts: NDArray[np.int64], segments: int) -> NDArray[np.int64]:

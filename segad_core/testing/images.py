@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.digest import array_digest
+from segad_core.base.sealed import Sealed
 from segad_core.base.witness import locked
 from segad_core.contracts import Encoder, ImageBatch, Sample, to_numpy
 
@@ -86,7 +88,7 @@ def image_batch(
 
 
 @dataclass
-class ArrayImageSet:
+class ArrayImageSet(Sealed):
     """Implements the contract `ImageSet` over an array of images (N, H, W, 3).
 
     Attributes:
@@ -100,7 +102,11 @@ class ArrayImageSet:
     encoder: Encoder | None = None
     layers: tuple[str, ...] = ()
     batch_size: int = 4
-    _features: dict[str, NDArray[np.float32]] | None = field(default=None, repr=False)
+    _features: Mapping[str, NDArray[np.float32]] | None = field(default=None, repr=False)
+    _open = ("array", "encoder", "layers", "batch_size")  # which plugins do not know
+
+    def __post_init__(self) -> None:
+        self._seal()
 
     @property
     def samples(self) -> Sequence[Sample]:
@@ -144,10 +150,12 @@ class ArrayImageSet:
         """The layers of all images, each (N, C, H, W), from one encoder pass."""
         if self._features is None:
             batches = [batch.features() for batch in self.batches()]
-            self._features = {
-                layer: locked(np.concatenate([to_numpy(batch[layer]) for batch in batches]))
-                for layer in self.layers
-            }
+            self._features = MappingProxyType(
+                {
+                    layer: locked(np.concatenate([to_numpy(batch[layer]) for batch in batches]))
+                    for layer in self.layers
+                }
+            )
         return self._features
 
 

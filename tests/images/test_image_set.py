@@ -182,7 +182,7 @@ def test_names_and_places_are_not_in_a_digest(images: FileImageSet, tmp_path: Pa
 
 def test_features_are_one_pass_told_and_kept(images: FileImageSet) -> None:
     told: list[tuple[str, int, int]] = []
-    images.progress = lambda what, done, total, note="": told.append((what, done, total))
+    images = replace(images, progress=lambda what, done, total, note="": told.append((what, done, total)))
     features = images.features()
     assert images.features() is features
     assert images.encoder.passes == [2, 2, 1]  # type: ignore[union-attr]
@@ -207,7 +207,7 @@ def test_large_features_lie_in_a_file(images: FileImageSet, monkeypatch: pytest.
 @pytest.mark.parametrize("fail_at", [1, 2, 3])
 def test_an_error_leaves_no_features_half_done(images: FileImageSet, fail_at: int) -> None:
     whole = images.resized((32, 48)).features()
-    images.encoder = Counting(fail_at)
+    images = replace(images, encoder=Counting(fail_at))
     with pytest.raises(MemoryError):
         images.features()
     assert len(images.encoder.passes) == fail_at

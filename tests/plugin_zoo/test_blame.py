@@ -1,18 +1,34 @@
 """A plugin's failures name it, and it cannot spoil what others are given."""
 
 import copy
+import ctypes
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from segad_core.api import DataError, Detector, Feature, ScalarFeature, Segmenter, VectorClassifier
+from segad_core.api import (
+    DataError,
+    Detector,
+    Feature,
+    FittedFeature,
+    ImageBatch,
+    Sample,
+    ScalarFeature,
+    Segmenter,
+    VectorClassifier,
+)
 from segad_core.base.witness import thorough
-from segad_core.contracts import Run
+from segad_core.contracts import Box, Frame, Run, Tile
 from segad_core.errors import PluginFailure
+from segad_core.images import FileImageSet
+from segad_core.images.image_set import Preprocessing
 from segad_core.plugins.blame import named
 from segad_core.plugins.registry import Provider
+from segad_core.scoring.fitted import KeptMaps, fit_features
+from segad_core.scoring.segments import SegmentOrder
 from segad_core.testing import ArrayImageSet, TinyEncoder, good_images, image_batch
 
 
@@ -159,6 +175,14 @@ def test_a_named_plugin_is_the_same_in_all_else():
     assert made.check is Detector.check  # what the engine provides is the engine's
 
 
+SEED = np.random.SeedSequence(4)
+
+
+def overwritten(array):
+    """Written to as by a library that does not ask NumPy."""
+    ctypes.memset(array.ctypes.data, 1, array.nbytes)
+
+
 def zero(array):
     array[:] = 0
 
@@ -235,7 +259,207 @@ def test_what_it_has_learnt_is_its_own():
     assert odd().fit(ArrayImageSet(good_images(2)), None) is None
 
 
-def test_a_feature_is_named_without_being_watched():
+def test_maps_given_with_a_batch_are_watched():
+    maps = np.ones((3, 40, 40), np.float32)
+    with pytest.raises(PluginFailure, match="image_scores: writes to an array that it was given"):
+        odd(overwritten).image_scores(batch(), maps)
+
+
+def test_what_is_ignored_is_watched():
+    pixels = good_images(2)
+    given = ImageBatch(image_batch(pixels).samples, pixels, ignored=np.zeros((1, *pixels.shape[1:3]), bool))
+    with pytest.raises(PluginFailure, match="anomaly_maps: writes to what is ignored"):
+        odd(lambda batch: overwritten(batch.ignored)).anomaly_maps(given)
+
+
+def files():
+    return FileImageSet([Sample("a.png", Path("a.png"), 0)] * 3, Preprocessing((8, 8)))
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        (lambda: batch(), name)
+        for name in (
+            "samples",
+            "pixels",
+            "memo",
+            "witness",
+            "ignored",
+            "frames",
+            "tiles",
+            "tiling",
+            "features",
+        )
+    ]
+    + [(files, name) for name in ("samples", "preprocessing", "layers", "witness", "batches", "pixels")]
+    + [(lambda: ArrayImageSet(good_images(2)), name) for name in ("samples", "batches", "pixels")]
+    + [
+        (lambda: Run(np.random.SeedSequence(0)), name)
+        for name in ("seed", "progress", "checkpoint", "artifact")
+    ],
+)
+def test_what_is_given_cannot_be_replaced(given, name):
+    one = given()
+    before = getattr(one, name)
+    for change in (lambda given: setattr(given, name, None), lambda given: delattr(given, name)):
+        with pytest.raises(PluginFailure, match=f"segad-odd.*fit: AttributeError: '{name}' of .* read-only"):
+            odd(change).fit(one, None)
+    assert getattr(one, name) is before or getattr(one, name) == before
+    for value in (1, 2):  # nobody else's
+        odd(lambda given, v=value: setattr(given, "my_own", v)).fit(one, None)
+
+
+def test_sequences_and_features_of_images_cannot_be_changed_in_place():
+    images = ArrayImageSet(good_images(2), TinyEncoder(), ("layer2",))
+    for wrong in (
+        lambda given: files().samples.pop(),
+        lambda given: batch().features().clear(),
+        lambda given: given.features().clear(),
+    ):
+        with pytest.raises(PluginFailure, match=r"fit: AttributeError: .* no attribute"):
+            odd(wrong).fit(images, None)
+    frame = Frame((2, 2), (2, 2), Box(0, 0, 2, 2), Box(0, 0, 2, 2))
+    pixels = np.zeros((1, 2, 2, 3), np.uint8)
+    given = ImageBatch(
+        [Sample("a", Path("a"), 0)], pixels, frames=[frame], tiles=[Tile(0, 0, 0, 2, 2, (2, 2))]
+    )
+    assert isinstance(given.frames, tuple) and isinstance(given.tiles, tuple)
+    assert given.with_pixels(pixels).frames == (frame,)
+
+
+def test_lists_are_copies():
+    names = ["a", "b"]
+    odd(lambda given: given.reverse()).fit(names, None)
+    assert names == ["a", "b"]
+
+
+def segments_of(labels, seed=5):
+    labels = np.asarray(labels, np.uint8)
+    anomaly_map = np.random.default_rng(seed).random(labels.shape, np.float32) + 1
+    return SegmentOrder.of(labels, 2).group(anomaly_map)
+
+
+TWO_ROWS = np.repeat([0, 1], 8)[:, None].repeat(9, axis=1)
+MIXED = np.arange(16 * 9).reshape(16, 9) % 2
+
+
+def feature(compute, distribution="segad-odd", base=Feature):
+    """One that does something with the values, as a distribution provides it."""
+
+    class Doing(base):
+        """Does what it is told."""
+
+        def statistics(self):
+            return ["doing"]
+
+        def compute(self, values):
+            compute(values)
+            return np.zeros((len(values), 1))
+
+        def value(self, values):
+            compute(values)
+            return 0.0
+
+        def fit(self, good, run):
+            for values in good:
+                compute(values)
+
+        def state(self):
+            return {}
+
+        def restore(self, state):
+            pass
+
+    if base is ScalarFeature:
+        del Doing.compute
+    return named(Doing, Provider("features", "doing", distribution, "0.3", "odd:Doing"))()
+
+
+@pytest.mark.parametrize(
+    ("labels", "name"),
+    [
+        (labels, name)
+        for labels in (TWO_ROWS, MIXED, TWO_ROWS * 0)
+        for name in ("anomaly_map", "values", "offsets", "pixels", "runs")
+        if labels is not MIXED or name != "runs"  # those pixels lie apart
+    ],
+)
+def test_a_feature_of_a_third_party_that_writes_is_named(labels, name):
+    given = segments_of(labels)
+    with pytest.raises(PluginFailure, match=r"^feature 'doing' \(segad-odd 0\.3\): compute: writes to the "):
+        feature(lambda values: overwritten(getattr(values, name))).compute(given)
+
+
+@pytest.mark.parametrize("labels", [TWO_ROWS, MIXED, TWO_ROWS * 0])
+def test_a_feature_of_one_segment_that_writes_is_named(labels):
+    with pytest.raises(PluginFailure, match=r"^feature 'doing' \(segad-odd 0\.3\): compute: writes to the "):
+        feature(overwritten, base=ScalarFeature).compute(segments_of(labels))
+
+
+def test_the_one_that_writes_is_named_among_others():
+    given, looks = segments_of(TWO_ROWS), feature(lambda values: values.region(1).values.sum(), "segad-fine")
+    assert looks.compute(given).tolist() == [[0], [0]]
+    with pytest.raises(PluginFailure, match="segad-odd"):
+        feature(lambda values: overwritten(values.region(1).inside) or overwritten(values.pixels)).compute(
+            given
+        )
+
+
+def test_a_feature_that_writes_to_good_maps_is_named():
+    maps = np.random.default_rng(3).random((3, 16, 9), np.float32)
+    good = KeptMaps(maps, None, 1)
+    learns = feature(lambda values: overwritten(values.values), base=FittedFeature)
+    with pytest.raises(PluginFailure, match=r"segad-odd.*fit: writes to the maps of good images"):
+        learns.fit(good, None)
+
+
+def test_features_of_a_distribution_share_a_memo_of_their_own():
+    given = segments_of(TWO_ROWS)
+    given.memo["taken"] = "what segad keeps"
+    found = []
+    for distribution, value in (("segad-odd", 1), ("segad-odd", 2), ("segad-fine", 3)):
+        feature(
+            lambda values, v=value: found.append(values.memo.setdefault("taken", v)), distribution
+        ).compute(given)
+    assert found == [1, 1, 3]
+    assert given.memo["taken"] == "what segad keeps"
+    feature(lambda values: found.append(values), "segad").compute(given)
+    assert found[-1] is given and "witness" in vars(given)
+
+
+def test_features_that_learn_have_a_seed_of_their_own_each():
+    drawn = []
+
+    class Draws(FittedFeature):
+        """Draws a number."""
+
+        def statistics(self):
+            return ["drawn"]
+
+        def fit(self, good, run):
+            drawn.append(run.seed.spawn(1)[0].generate_state(1)[0])
+
+        def compute(self, values):
+            return np.zeros((len(values), 1))
+
+        def state(self):
+            return {}
+
+        def restore(self, state):
+            pass
+
+    fit_features([Draws(), Draws()], KeptMaps(np.zeros((1, 4, 4), np.float32), None, 1), Run(SEED))
+    assert drawn[0] == drawn[1]
+
+
+def test_a_feature_of_segad_is_named_without_being_watched():
+    given = segments_of(TWO_ROWS)
+    feature(lambda values: None, "segad").compute(given)
+    assert "witness" not in vars(given)
+
+
+def test_a_feature_is_named():
     class Half(ScalarFeature):
         """Fails for long segments."""
 

@@ -59,6 +59,8 @@ WAYS = {
     "pixels, otherwise": "overwrite(images.pixels() if callable(images.pixels) else images.pixels)",
     "features": "overwrite(images.features()['layer2'])",
     "features, as a tensor": "torch.from_dlpack(images.features()['layer2']).zero_()",
+    "pixels, replaced": "images.pixels = 255 - np.asarray(images.pixels)",
+    "samples, replaced": "images.samples = list(images.samples)[:2]",
 }
 
 
@@ -78,10 +80,12 @@ def undisturbed(houses):
     return (house.home / "runs" / "recipe" / "latest" / "scores.csv").read_text()
 
 
+CASES = [(way, when) for way in WAYS for when in ("fit", "maps")]
 # the features of a set are NumPy's: torch takes no read-only array by DLPack
-CASES = [
-    (way, when) for way in WAYS for when in ("fit", "maps") if (way, when) != ("features, as a tensor", "fit")
-]
+CASES.remove(("features, as a tensor", "fit"))
+# the other two are refused in the same way
+CASES.remove(("pixels, replaced", "fit"))
+CASES.remove(("samples, replaced", "maps"))
 
 
 @pytest.mark.parametrize(("way", "when"), CASES)
@@ -96,3 +100,36 @@ def test_the_culprit_is_named_and_the_neighbour_is_as_it_was(house, undisturbed,
     alone = house.recipe({"neighbour": "neighbour"}, more="encoder: efficientnet_lite0\n")
     assert house.segad("run", alone).code == 0
     assert (house.home / "runs" / "recipe" / "latest" / "scores.csv").read_text() == undisturbed
+
+
+FEATURES = """
+import ctypes
+
+import numpy as np
+from segad_core.api import ScalarFeature
+
+
+class Spoiler(ScalarFeature):
+    '''Sets the values that it is given to zero.'''
+
+    def statistics(self):
+        return ("zero",)
+
+    def value(self, values):
+        ctypes.memset(values.ctypes.data, 0, values.nbytes)
+        return 0.0
+"""
+
+
+def test_a_feature_that_writes_to_values_is_named_and_its_statistics_are_not_kept(house):
+    house.plugin(*house.TINY)
+    house.plugin("zero", "[segad.features]\nzero = zero_module:Spoiler\n", "zero_module", FEATURES)
+    house.pictures()
+    row = "{name: zero, detectors: [tiny]}"
+    more = "segmenter: whole_image\nfeatures: [zero, mean]\nfinal: logistic\n"
+    recipe = house.recipe({"tiny": "tiny"}, rows=[row], more=more)
+    before = house.left(recipe)
+    answer = house.segad("run", recipe)
+    assert answer.code == 1
+    assert "feature 'zero' (zero 1.2): compute: writes to the " in answer.err
+    assert house.left(recipe) == before - 1  # the training alone

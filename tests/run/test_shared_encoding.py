@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +221,7 @@ def test_what_is_ignored_is_that_of_its_images(whole: FileImageSet) -> None:
     masks = np.zeros((10, 48, 48), np.bool_)
     masks[range(10), range(10)] = True
     number = {sample.id: i for i, sample in enumerate(whole.samples)}
-    whole.ignoring = lambda batch: masks[[number[sample.id] for sample in batch.samples]]
+    whole = replace(whole, ignoring=lambda batch: masks[[number[sample.id] for sample in batch.samples]])
     part = part_of(whole, PLACES)
     part.features()
     np.testing.assert_array_equal(part.ignored(), masks[list(PLACES)])

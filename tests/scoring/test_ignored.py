@@ -150,7 +150,8 @@ def test_a_batch_is_segmented_once_whoever_asks(framed: bool) -> None:
     Counting.calls.clear()
     batch = batch_of(2)
     if framed:
-        batch.frames = [frame_of((2, 3), (2, 3), "pad")] * 2
+        frames = [frame_of((2, 3), (2, 3), "pad")] * 2
+        batch = ImageBatch(batch.samples, batch.pixels, frames=frames)
     rest = batch.ignoring(Ignored(None, [NamedSegmenter(Counting(), "counting")])(batch))
     for off, expected in (((), [0, 255, 1]), (("third",), [0, 255, 255])):
         found = NamedSegmenter(Counting(), "counting", off).segment(rest)

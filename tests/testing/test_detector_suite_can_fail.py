@@ -298,6 +298,16 @@ def scores_by_rank(self, batch, maps):
     return np.argsort(np.argsort(maps.max(axis=(1, 2)))).astype(np.float64)
 
 
+def replaces_pixels(self, batch):
+    batch.pixels = 255 - batch.pixels
+    return Detector.anomaly_maps(self, batch)
+
+
+def replaces_samples(self, images, run):
+    images.samples = images.samples[:2]
+    Detector.fit(self, images, run)
+
+
 MAPS = "test_maps_are_finite_float32_of_the_images_size"
 SCORES = "test_image_scores_are_finite_float64"
 FIT = "test_fit_is_deterministic"
@@ -334,6 +344,8 @@ FILES = "test_leaves_no_files"
         (detector(trains=False), UNTRAINED),
         (detector(layers=lambda self: ("layer9",)), "test_layers_exist_in_the_encoder"),
         (detector(estimate=lambda self, images, size, shapes: 3.5), "test_layers_exist_in_the_encoder"),
+        (detector(anomaly_maps=replaces_pixels), LEAVES),
+        (detector(fit=replaces_samples), LEAVES),
         (detector(changed=lambda self, maps: maps.astype(np.float64)), MAPS),
         (detector(changed=lambda self, maps: maps[:, ::2]), MAPS),
         (detector(changed=lambda self, maps: maps.transpose(0, 2, 1)), MAPS),
