@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from segad_core.base.text import listed, many
 from segad_core.cli.common import DEBUG, JSON, reports_errors
 from segad_core.cli.out import say, say_json
 from segad_core.plugins.kinds import KINDS
@@ -73,15 +74,23 @@ def test(
     provider = find_any(Registry(), name, kind)
     check = partial(_params, words=tuple(words), source=provider.described)
     done: list[Step] = []
+    known: dict[str, list[str]] = {}  # clauses by reason, but for the first, which is said at once
     for step in steps(provider, check, time_limit, clause):
         if not done and not as_json:
             say(provider.described)
-        if not as_json:
+        if step.wrong and _cause(step) in known:
+            known[_cause(step)].append(step.name)
+        elif not as_json:
             _say_step(step)
+            known[_cause(step)] = []
         done.append(step)
     if as_json:
         say_json(_plain(provider, done))
-    elif clauses := _clauses(done):
+        return int(any(step.wrong for step in done))
+    for cause, names in known.items():
+        if names:
+            say(f"failed in {many(len(names), 'more clause')}: {cause}: {listed(names, 3)}")
+    if clauses := _clauses(done):
         say(f"{sum(not step.wrong for step in clauses)} of {len(clauses)} clauses passed")
     else:
         say("no clause was run")
@@ -146,6 +155,11 @@ def _params(model: type[Parameters], words: Sequence[str], source: str) -> Param
     from segad_core.cli.params import checked_params
 
     return checked_params(model, None, words, source, "--set")
+
+
+def _cause(step: Step) -> str:
+    """What clauses have in common that a plugin fails for one reason: its own error, and where."""
+    return step.wrong.rpartition("; it raises ")[2]
 
 
 def _say_step(step: Step) -> None:

@@ -27,6 +27,7 @@ from typing import ClassVar, Protocol, cast
 
 from segad_core.contracts.classifier import Classifier
 from segad_core.contracts.component import Component
+from segad_core.contracts.declared import names_of
 from segad_core.contracts.encoder import Encoder
 from segad_core.contracts.estimate import Estimate, Shapes
 from segad_core.contracts.final_classifier import FinalClassifier
@@ -191,7 +192,7 @@ def layers_read(learner: Learner, encoder: Encoder | None) -> tuple[str, ...]:
     """The layers of an encoder that a learner reads."""
     wanted = optional_layers(learner)
     known = encoder.layers() if encoder and wanted else {}
-    return tuple(dict.fromkeys([*learner.layers(), *(name for name in wanted if name in known)]))
+    return tuple(dict.fromkeys([*names_of(learner, "layers"), *(name for name in wanted if name in known)]))
 
 
 def planned_outputs(classifier: Classifier, encoder: Encoder | None) -> Sequence[str] | None:

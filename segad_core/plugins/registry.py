@@ -162,7 +162,7 @@ def status_by_name(providers: Sequence[Provider]) -> dict[Provider, str]:
 def contract_problems(provider: Provider, loaded: object) -> list[str]:
     """How an imported plugin breaks its contract, as far as that is visible without calling its methods."""
     from segad_core.contracts import KINDS as CONTRACTS  # listing plugins must not import NumPy
-    from segad_core.contracts import Parameters
+    from segad_core.contracts.declared import wrong_with_params
     from segad_core.plugins import contract_version
 
     contract, problems = CONTRACTS[provider.kind], list[str]()
@@ -178,8 +178,7 @@ def contract_problems(provider: Provider, loaded: object) -> list[str]:
         problems.append(f"the name '{provider.name}' does not match [a-z][a-z0-9_]*")
     if missing := sorted(getattr(loaded, "__abstractmethods__", ())):
         problems.append(f"{loaded.__name__} does not define {', '.join(missing)}")
-    if not (isinstance(loaded.Params, type) and issubclass(loaded.Params, Parameters)):
-        problems.append(f"{loaded.__name__}.Params is not a subclass of segad_core.api.Parameters")
+    problems += wrong_with_params(loaded)
     if not (loaded.__doc__ or "").strip():
         problems.append(f"{loaded.__name__} has no docstring")
     if invalid := contract_version.invalid_version(provider, loaded):

@@ -10,6 +10,7 @@ from typing import Any
 from segad_core.base.files import is_file, is_folder
 from segad_core.contracts import Component, Learner, LearningSegmenter, Parameters, optional
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
+from segad_core.contracts.declared import names_of
 from segad_core.contracts.learnt import described
 from segad_core.errors import PluginError, RecipeError, SegadError
 from segad_core.plugins.registry import HOOKS, Registry, suggest
@@ -275,13 +276,18 @@ class _Resolver:
                     self._check_layers_of(learner, where, known, encoder is not None)
 
     def _check_layers_of(self, learner: Learner, place: Place, known: list[str], has_encoder: bool) -> None:
-        for layer in learner.layers():
+        try:
+            layers = names_of(learner, "layers")
+        except SegadError as error:
+            self._problem(place, error.sentence())
+            return
+        for layer in layers:
             if layer not in known:
                 reason = suggest(layer, known) if has_encoder else ": the recipe has no encoder"
                 what = f"there is no encoder layer '{layer}', which {described(learner)} reads"
                 self._problem(place, what + reason)
         wanted = optional.optional_layers(learner)
-        if wanted and not learner.layers() and not set(wanted) & set(known):
+        if wanted and not layers and not set(wanted) & set(known):
             if has_encoder:
                 has = f"the encoder has none of the layers {', '.join(wanted)}, only {', '.join(known)}"
                 self._problem(place, f"{has}: name some of them, such as params: {{layers: [{known[-1]}]}}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from segad_core.contracts import Feature, Parameters
+from segad_core.contracts.declared import names_of
 from segad_core.errors import SegadError
 from segad_core.recipe.choice import Choice
 
@@ -17,9 +18,17 @@ def problems_of_statistics(features: Sequence[Choice]) -> Iterator[tuple[int, st
         for params in _different([choice.params, *choice.per_category.values()]):
             try:
                 feature: Feature = choice.component(params)  # type: ignore[assignment]
-                own.update(feature.statistics())
+                names = names_of(feature, "statistics")
             except SegadError as error:
                 yield place, error.sentence()
+                continue
+            own.update(names)
+        for name in sorted(one for one in own if "." in one):
+            yield (
+                place,
+                f"the statistic '{name}' of {choice.provider.described} contains a dot, which separates the "
+                "parts of feature names: report this to its authors",
+            )
         for name in sorted(own & set(known)):
             yield (
                 place,

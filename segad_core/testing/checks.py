@@ -38,6 +38,7 @@ def same(found: NDArray[Any], expected: NDArray[Any], what: str, room: float = 0
     assert found.shape == expected.shape, f"{what} has the shape {found.shape}, not {expected.shape}"
     if np.array_equal(found, expected):
         return
+    assert np.isfinite(expected).all() and np.isfinite(found).all(), f"{what} has NaN or infinity"
     off = float(np.abs(found.astype(np.float64) - expected.astype(np.float64)).max())
     most = room * float(np.abs(expected).max())
     assert room and off <= most, f"{what} differs by up to {off:.3g}; {most:.3g} is allowed"

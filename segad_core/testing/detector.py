@@ -71,8 +71,9 @@ class DetectorSuite(ScoringLearnerSuite[Detector]):
         tiling = Tiling((height, 2 * width), Tiles(self.size, 0.25, 1, self.size), 4)
         images = image_batch(good_images(2, height, 2 * width), self._encoder, self._layers())
         tiles = images.cut([(i, tile) for i in range(2) for tile in tiling.tiles()])
+        learner = self._trained()
         with works("anomaly_maps() and image_scores() work on tiles, of which there are no files"):
-            results = self._use(self._trained(), tiles)
+            results = self._use(learner, tiles)
         self._well_formed(results, len(tiles), self.size, f"{len(tiles)} tiles")
 
     def test_image_scores_are_finite_float64(self) -> None:

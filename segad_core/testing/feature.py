@@ -15,6 +15,7 @@ from safetensors.numpy import load
 
 from segad_core.base.formats import arrays_to_bytes
 from segad_core.contracts import Feature, FittedFeature, Run, SegmentValues
+from segad_core.contracts.declared import names_of
 from segad_core.errors import SegadError
 from segad_core.testing.checks import is_array, not_fitted, refused, same, unwritten, works
 from segad_core.testing.drawn_maps import drawn, empty, in_a_map, only_one, reordered
@@ -39,7 +40,7 @@ class FeatureSuite(HarmlessSuite):
 
     def test_statistics_have_unique_names(self) -> None:
         """Names of statistics are unique, non-empty, without dots, and the same at every call."""
-        names = list(self.make().statistics())
+        names = list(names_of(self.make(), "statistics"))
         assert names, "statistics() is empty: a feature has at least one statistic"
         assert len(set(names)) == len(names), f"statistics() contains a name twice: {names}"
         for name in names:

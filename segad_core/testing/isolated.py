@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 import time
@@ -141,7 +142,7 @@ def _construct(provider: Provider, check: Check) -> Tried:
     try:
         made = cls(params)
     except BaseException as error:
-        return _said(error), time.perf_counter() - start, []
+        return _said(error, provider), time.perf_counter() - start, []
     seconds = time.perf_counter() - start
     if not hasattr(made, "params"):
         return f"the constructor leaves params unset: {SUPER_INIT}", seconds, []
@@ -162,7 +163,7 @@ def _clause(provider: Provider, check: Check, name: str) -> Tried:
     left = ", ".join(sorted(_files_here() - files))
     wrong = f"it leaves {_line(left)} in the working folder: results are what methods return" if left else ""
     modules = [module for module in sys.modules if module not in known]
-    return wrong if error is None else _said(error), seconds, modules
+    return wrong if error is None else _said(error, provider), seconds, modules
 
 
 def _files_here() -> set[str]:
@@ -182,13 +183,23 @@ def _loaded(provider: Provider) -> Any:
     return provider.load()
 
 
-def _said(error: BaseException) -> str:
-    """What an error says in one line; where it was raised, if the plugin raised it and not a clause."""
-    if isinstance(error, AssertionError) and str(error):
-        return _line(str(error))
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    where = "".join(f" ({frame.filename}:{frame.lineno})" for frame in last)
-    return reason(error) + in_one_line(where)
+def _said(error: BaseException, provider: Provider) -> str:
+    """What an error says in one line, and where: the last line of the plugin, or, of no clause, the last."""
+    claim = isinstance(error, AssertionError) and bool(str(error))
+    frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
+    home = _home(provider)
+    own = [frame for frame in frames if home and frame.filename.startswith(home)]
+    last = (own or ([] if claim else frames))[-1:]
+    where = "".join(f" ({frame.name}, {frame.filename}:{frame.lineno})" for frame in last)
+    return (_line(str(error)) if claim else reason(error)) + in_one_line(where)
+
+
+def _home(provider: Provider) -> str:
+    """The folder of a plugin's package, or its file if it is in none; empty if it is not imported."""
+    name = provider.target.partition(":")[0].strip()
+    top = sys.modules.get(name.partition(".")[0])
+    file = getattr(top, "__file__", None) or getattr(sys.modules.get(name), "__file__", None) or ""
+    return f"{Path(file).parent}{os.sep}" if file and hasattr(top, "__path__") else file
 
 
 def _line(text: str) -> str:

@@ -19,6 +19,18 @@ UNDESCRIBED = "from tiny_module import Tiny\nclass Odd(Tiny): pass\n"
 PLAIN_PARAMS = (
     "from tiny_module import Tiny\nclass Odd(Tiny):\n    'Takes anything.'\n    class Params: pass\n"
 )
+WRONG_DEFAULTS = """
+from typing import Literal
+from pydantic import Field
+from segad_core.api import Parameters
+from tiny_module import Tiny
+class Odd(Tiny):
+    'Its own default is out of its limits; None and 1 have the wrong type, which has always worked.'
+    class Params(Parameters):
+        sigma: float = Field(-1.0, gt=0)
+        names: list[str] = None
+        blur: str = Field(1, min_length=1)
+"""
 
 BROKEN = {
     "no-library": (NO_LIBRARY, "ModuleNotFoundError: No module named 'a_library_that_is_not_there'"),
@@ -31,6 +43,10 @@ BROKEN = {
     "function": (A_FUNCTION, "function:Odd is not a subclass of segad_core.api.Detector"),
     "unfinished": (UNFINISHED, "Odd does not define anomaly_maps, restore, state"),
     "undescribed": (UNDESCRIBED, "Odd has no docstring"),
+    "wrong-default": (
+        WRONG_DEFAULTS,
+        "Odd.Params: the default of 'sigma' is -1.0, but its input should be greater than 0",
+    ),
     "plain-params": (PLAIN_PARAMS, "Odd.Params is not a subclass of segad_core.api.Parameters"),
 }
 """By distribution: the source of its only module, and what is wrong with it."""

@@ -103,6 +103,7 @@ odd("Hangs", fit=does(lambda: time.sleep(100)))
 odd("Saves", fit=saving_fit)
 odd("Raises", fit=does(lambda: 1 / 0))
 odd("Refuses", __init__=refuses)
+odd("Deep", fit=does(lambda: np.linalg.inv(np.ones((2, 3)))))
 odd("Bare", __init__=lambda self, params=None, device="cpu": None)
 '''
 FIT, MAPS = "test_fit_is_deterministic", "test_maps_are_finite_float32_of_the_images_size"
@@ -120,7 +121,7 @@ ODD = {
 }
 """By name: a clause that it violates, and what is wrong with it."""
 
-NAMES = ["sound", *ODD, "slow", "refuses", "bare"]
+NAMES = ["sound", *ODD, "slow", "refuses", "bare", "deep"]
 ENTRY_POINTS = "".join(f"{name} = zoo_module:{name.title()}\n" for name in NAMES)
 
 
@@ -192,6 +193,23 @@ def test_nothing_follows_a_constructor_that_raises(zoo):
     *_, line, last = answer.out.splitlines()
     assert line.startswith("failed: construction: ValueError: boom (")
     assert last == "no clause was run"
+
+
+def test_one_reason_is_told_once_with_the_line_of_the_plugin(zoo):
+    answer = zoo.segad("plugin", "test", "deep", "--clause", "size")
+    assert answer.code == 1
+    *_, first, more, last = answer.out.splitlines()
+    (line,) = [n for n, text in enumerate(SOURCE.splitlines(), 1) if "linalg.inv" in text]
+    where = f"(<lambda>, {zoo.home / 'path' / 'zoo_module.py'}:{line})"
+    reason = f"LinAlgError: Last 2 dimensions of the array must be square {where}"
+    assert first.endswith(reason) and first.startswith("failed: test_")
+    assert more.startswith(f"failed in 1 more clause: {reason}: test_maps_are_finite_float32")
+    assert last == "0 of 2 clauses passed"
+
+
+def test_clauses_about_tiles_are_not_blamed_for_the_fit(zoo):
+    answer = zoo.segad("plugin", "test", "deep", "--clause", "tiles")
+    assert "failed: test_tiles_are_mapped_like_images: LinAlgError: Last 2" in answer.out
 
 
 def test_a_constructor_that_leaves_params_unset_is_said_once(zoo):
