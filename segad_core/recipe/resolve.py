@@ -10,7 +10,6 @@ from typing import Any
 from segad_core.base.files import is_file, is_folder
 from segad_core.contracts import Component, Learner, LearningSegmenter, Parameters, optional
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
-from segad_core.contracts.declared import names_of
 from segad_core.contracts.learnt import described
 from segad_core.errors import PluginError, RecipeError, SegadError
 from segad_core.plugins.registry import HOOKS, Registry, suggest
@@ -276,11 +275,10 @@ class _Resolver:
                     self._check_layers_of(learner, where, known, encoder is not None)
 
     def _check_layers_of(self, learner: Learner, place: Place, known: list[str], has_encoder: bool) -> None:
-        try:
-            layers = names_of(learner, "layers")
-        except SegadError as error:
-            self._problem(place, error.sentence())
-            return
+        layers = learner.layers()
+        if isinstance(layers, str):
+            self._problem(place, f"{described(learner)}: layers() returns a text, not a tuple")
+            layers = ()
         for layer in layers:
             if layer not in known:
                 reason = suggest(layer, known) if has_encoder else ": the recipe has no encoder"

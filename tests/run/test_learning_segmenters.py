@@ -223,6 +223,15 @@ def test_an_encoder_without_the_layer_is_a_problem_of_the_recipe(home: Path) -> 
         load_recipe(str(recipe(home, encoder=None)), Registry())
 
 
+def test_a_text_for_the_layers_is_told_as_such(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from segad_plugins.detectors.patchcore import PatchCore
+
+    monkeypatch.setattr(PatchCore, "layers", lambda self: "layer2")
+    path = recipe(home, detectors={"d": {"use": "patchcore", "params": {"coreset_ratio": 0.1}}})
+    with pytest.raises(RecipeError, match=r"patchcore.*layers\(\) returns a text, not a tuple"):
+        load_recipe(str(path), Registry())
+
+
 def test_names_that_suit_no_feature_are_refused(home: Path) -> None:
     with pytest.raises(PluginError, match=r"'too\.high_.*' cannot name a segment"):
         done(recipe(home, segmenter={"use": "levels", "params": {"above": "too.high"}}))
