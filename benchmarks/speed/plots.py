@@ -68,6 +68,7 @@ def draw(results: Sequence[Result]) -> None:
         below.set_xticks([at for at, *_ in points], [f"{at:,}" for at, *_ in points])
         below.minorticks_off()
         below.set_xlabel(title)
+        above.minorticks_off()
         above.legend(frameon=False)
     axes[0, 0].set_ylabel("processor time of all, s")
     axes[1, 0].set_ylabel("memory while at it, MiB")

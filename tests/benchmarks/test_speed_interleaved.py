@@ -60,7 +60,7 @@ def test_a_ratio_is_of_seconds_of_the_same_round() -> None:
 
 def test_results_are_compared_with_those_of_the_first_contestant() -> None:
     first = Contestant("loop", says(maps=[[0.0, 2.0]], scores=[2.0]))
-    second = Contestant("quick", says(maps=[[0.0, 2.002]], scores=[2.01]))
+    second = Contestant("quick", says(maps=[[0.0, 2.01]], scores=[2.002]))
     third = Contestant("exact", says(maps=[[0.0, 2.0]], scores=[2.0]))
     found = compare([first, second, third], 0.01)
     assert found == {"quick": pytest.approx(0.005), "exact": 0}
