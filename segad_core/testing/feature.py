@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load
 
-from segad_core.base.formats import arrays_to_bytes
 from segad_core.contracts import Feature, FittedFeature, Run, SegmentValues
 from segad_core.contracts.declared import names_of
 from segad_core.errors import SegadError
@@ -21,6 +20,7 @@ from segad_core.testing.checks import is_array, not_fitted, refused, same, unwri
 from segad_core.testing.drawn_maps import drawn, empty, in_a_map, only_one, reordered
 from segad_core.testing.global_random import global_randomness
 from segad_core.testing.harmless import HarmlessSuite
+from segad_core.testing.states import stored_state
 
 _ROUNDING = 1e-6  # of the largest value: what another order of the pixels may change
 _GOOD = 5  # good maps that a feature is fitted to
@@ -175,8 +175,8 @@ class FeatureSuite(HarmlessSuite):
         """`state` is named arrays; a new instance that restores them gives bit-identical statistics."""
         values = in_a_map(drawn())
         if isinstance(feature := self._ready(len(values)), FittedFeature):
-            with works("state() returns named arrays that safetensors can store"):
-                stored = arrays_to_bytes(feature.state())
+            with works("state() returns named arrays of numbers, and no pickle"):
+                stored = stored_state(feature.state())
             expected, fresh = feature.compute(values), self.make()
             assert isinstance(fresh, FittedFeature)
             with works("restore() accepts what state() returned"):

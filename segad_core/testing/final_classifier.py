@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load as load_arrays
 
-from segad_core.base.formats import arrays_to_bytes
 from segad_core.base.witness import locked
 from segad_core.contracts import FinalClassifier, Run
 from segad_core.errors import SegadError
@@ -14,6 +13,7 @@ from segad_core.evaluate import auroc
 from segad_core.testing.checks import ROUNDING, is_array, not_fitted, refused, same, unwritten, works
 from segad_core.testing.global_random import global_randomness
 from segad_core.testing.harmless import HarmlessSuite
+from segad_core.testing.states import stored_state
 
 _WIDTH = 6
 
@@ -72,8 +72,8 @@ class FinalClassifierSuite(HarmlessSuite):
         for name, array in state.items():
             assert isinstance(name, str) and name, f"state() has an array called {name!r}"
             assert isinstance(array, np.ndarray), f"state()['{name}'] is a {type(array).__name__}"
-        with works("state() returns named arrays that safetensors can store"):
-            stored = arrays_to_bytes(state)
+        with works("state() returns named arrays of numbers, and no pickle"):
+            stored = stored_state(state)
         with works("restore() accepts what state() returned"):
             fresh.restore(load_arrays(stored))
         same(fresh.margins(features), classifier.margins(features), "a margin of a restored instance")

@@ -160,7 +160,7 @@ class LearnerSuite(ComponentSuite, Generic[L]):
     def test_state_restores_to_the_last_bit(self) -> None:
         """`state` is named arrays; a new instance that restores them has bit-identical results."""
         training, fresh = self._shared(), self.make()
-        with works("state() returns named arrays that safetensors can store"):
+        with works("state() returns named arrays of numbers, and no pickle"):
             stored = training.state
         with works("restore() accepts what state() returned"):
             fresh.restore(load_arrays(stored))

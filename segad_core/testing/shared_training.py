@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load
 
-from segad_core.base.formats import arrays_to_bytes
 from segad_core.contracts import Learner
+from segad_core.testing.states import stored_state
 from segad_core.testing.trial_run import Told
 
 L = TypeVar("L", bound=Learner)
@@ -45,7 +45,7 @@ class SharedTraining(Generic[L]):
     @cached_property
     def state(self) -> bytes:
         """The learner's state as safetensors; raises an exception if it cannot be stored."""
-        return arrays_to_bytes(self.learner.state())
+        return stored_state(self.learner.state())
 
     @cached_property
     def results(self) -> Results:

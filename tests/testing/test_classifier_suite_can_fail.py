@@ -7,6 +7,7 @@ import random
 
 import numpy as np
 import pytest
+from pickles import keeping_a_pickle
 
 from segad_core import contracts
 from segad_core.contracts import to_numpy
@@ -283,6 +284,7 @@ LEARNS = "test_learning_from_vectors_is_fitting"
         (classifier(scores=unfitted_scores), UNFITTED),
         (classifier(scores=not_at_other_sizes), SIZE),
         (classifier(state=lambda self: {"means": Classifier.state(self)["means"].astype(np.float16)}), STATE),
+        (keeping_a_pickle(Classifier), STATE),
         (classifier(state=lambda self: {}), f"{STATE} {UNFITTED}"),
         (classifier(restore=restores_anything), LACKS),
         (classifier(layers=lambda self: ("layer9",)), f"{LAYERS} {FEW}"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pickles import keeping_a_pickle
 from PIL import Image
 
 from segad_core import contracts
@@ -362,6 +363,7 @@ FILES = "test_leaves_no_files"
         (detector(state=lambda self: {"mean": self.mean.tolist()}), f"{STATE} {UNFITTED}"),
         (detector(state=lambda self: {"mean": np.array(self.mean, object)}), f"{STATE} {UNFITTED}"),
         (detector(state=lambda self: {"mean": Detector.state(self)["mean"].astype(np.float16)}), STATE),
+        (keeping_a_pickle(Detector), STATE),
         (detector(state=lambda self: {}), f"{STATE} {UNFITTED}"),
         (detector(anomaly_maps=unfitted_maps), UNFITTED),
         (detector(fit=epochs_of_encoding), ONCE),

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from pickles import keeping_a_pickle
 
 from segad_core import contracts
 from segad_core.errors import PluginError
@@ -223,6 +224,7 @@ UNFITTED = "test_use_before_fit_is_refused"
         (fitted(fit=growing_fit), SECOND),
         (fitted(fit=needs_two_maps), FEW),
         (fitted(highest=needs_pixels), f"{FEW} {EMPTY} {TABLE}"),
+        (keeping_a_pickle(Excess), STATE),
         (fitted(state=lambda self: {"limits": np.array(Excess.state(self)["limits"], object)}), STATE),
         (fitted(state=lambda self: {"limits": Excess.state(self)["limits"].astype(np.float16)}), STATE),
         (fitted(state=two_arrays), LACKS),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pickles import keeping_a_pickle
 
 from segad_core import contracts
 from segad_core.errors import PluginError
@@ -142,6 +143,7 @@ LACKS = "test_restore_refuses_what_is_incomplete"
     [
         (Final, ""),
         (final(contributions=silent, margins=without_reasons), ""),
+        (keeping_a_pickle(Final), EXACT),
         (final(restore=silent_once_restored), EXACT),
         (final(fit=seeding_fit), GLOBAL),
         (final(fit=growing_fit), SECOND),

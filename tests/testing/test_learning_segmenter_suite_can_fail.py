@@ -4,6 +4,7 @@ from itertools import count
 
 import numpy as np
 import pytest
+from pickles import keeping_a_pickle
 
 from segad_core.contracts import IGNORED, LearningSegmenter, to_numpy
 from segad_core.errors import PluginError
@@ -115,6 +116,7 @@ SAME = "test_fit_is_deterministic"
     [
         (Learnt, ""),
         (ForAll, ""),
+        (keeping_a_pickle(Learnt), "test_state_restores_to_the_last_bit"),
         (named(lambda self: ["below", "below"]), NAMES),
         (named(lambda self: ["below", "upper left"]), NAMES),
         (named(lambda self: ["below", "image"]), NAMES),
