@@ -47,36 +47,37 @@ def prepared(convolution: nn.Conv2d, relu: bool = False) -> PreparedConvolution 
 
 
 class PreparedConvolution:
-    """A convolution whose weights lie as oneDNN wants them, with its ReLU: no other pass over the output."""
+    """A convolution whose weights lie as oneDNN wants them, with its ReLU: no other pass over the output.
+
+    How it wants them depends on the input's shape: they are laid out anew for another one, and kept once.
+    """
 
     def __init__(self, convolution: nn.Conv2d, relu: bool = False) -> None:
-        self._padding = _padding(convolution)
-        self._stride, self._dilation = list(convolution.stride), list(convolution.dilation)
-        self._groups, self._then = convolution.groups, "relu" if relu else "none"
-        self._bias = convolution.bias
-        self._weight = torch.ops.mkldnn._reorder_convolution_weight(
-            convolution.weight.contiguous(memory_format=torch.channels_last),
-            self._padding,
-            self._stride,
-            self._dilation,
-            self._groups,
-            [1, convolution.in_channels, 64, 64],
-        )
+        if convolution.groups != 1:
+            raise ValueError("needs a convolution without groups")
+        self._how = [_padding(convolution), list(convolution.stride), list(convolution.dilation), 1]
+        self._bias, self._then = convolution.bias, "relu" if relu else "none"
+        self._laid_out: tuple[object, Tensor] = (None, convolution.weight)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to (N, K, h, w), channels last in memory."""
-        return torch.ops.mkldnn._convolution_pointwise(
-            x.contiguous(memory_format=torch.channels_last),
-            self._weight,
-            self._bias,
-            self._padding,
-            self._stride,
-            self._dilation,
-            self._groups,
-            self._then,
-            [],
-            "",
-        )
+    def __call__(self, x: Tensor, shape: Sequence[int] | None = None) -> Tensor:
+        """Maps (N, C, H, W) to (N, K, h, w), channels last in memory.
+
+        Args:
+            x: the input.
+            shape: the shape that weights are laid out for; the input's own by default.
+        """
+        x = x.contiguous(memory_format=torch.channels_last)
+        weight = self._weight(tuple(shape or x.shape))
+        return torch.ops.mkldnn._convolution_pointwise(x, weight, self._bias, *self._how, self._then, [], "")
+
+    def _weight(self, shape: tuple[int, ...]) -> Tensor:
+        laid_out_for, weight = self._laid_out
+        if laid_out_for != (shape, torch.get_num_threads()):
+            dense = weight.to_dense() if weight.is_mkldnn else weight
+            dense = dense.contiguous(memory_format=torch.channels_last)
+            weight = torch.ops.mkldnn._reorder_convolution_weight(dense, *self._how, list(shape))
+            self._laid_out = ((shape, torch.get_num_threads()), weight)
+        return weight
 
 
 class RowConvolution:
@@ -117,20 +118,21 @@ class RowConvolution:
         most = min(_VALUES // (width * self._outputs), -(-count * tiles // torch.get_num_threads()))
         images = max(1, most // tiles)
         some = step * -(-tiles // -(-tiles // max(1, most)))  # rows at a time
+        shape = (min(images, count), self._channels, some // step, rows.shape[2])
         each_on_one_thread(
             lambda image, top: self._fill(
-                out[image : image + images, top : top + some], rows[image : image + images], top
+                out[image : image + images, top : top + some], rows[image : image + images], top, shape
             ),
             [(image, top) for image in range(0, count, images) for top in range(0, height, some)],
         )
         return out.permute(0, 3, 1, 2)
 
-    def _fill(self, out: Tensor, x: Tensor, top: int) -> None:
+    def _fill(self, out: Tensor, x: Tensor, top: int, shape: Sequence[int]) -> None:
         """Computes rows of the output (n, h, w, K) from `top` on, for images (n, H, W, C)."""
         step = _ROWS - self._kernel[0] + 1
         sums = self._sums(x, top, -(-out.shape[1] // step), step)
         first, *finite, last = [
-            row(sums[i].permute(0, 3, 1, 2)).permute(0, 2, 3, 1) for i, row in enumerate(self._rows)
+            row(sums[i].permute(0, 3, 1, 2), shape).permute(0, 2, 3, 1) for i, row in enumerate(self._rows)
         ]
         # of points a and -a, even powers take the sum and odd powers the difference
         even = [finite[i].add_(finite[i + 1]) for i in range(0, len(finite), 2)]

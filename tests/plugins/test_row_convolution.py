@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch_calls import Calls
 
 from segad_plugins import row_convolution
 from segad_plugins.row_convolution import PreparedConvolution, RowConvolution, prepared
@@ -123,7 +124,6 @@ def test_a_failure_in_a_thread_is_told() -> None:
         (nn.Conv2d(128, 64, 4), False),
         (nn.Conv2d(128, 128, 3, stride=2), False),
         (nn.Conv2d(128, 128, 3, dilation=2), False),
-        (nn.Conv2d(128, 128, 3, groups=2), False),
     ],
 )
 def test_rows_where_they_save_products(convolution: nn.Conv2d, by_rows: bool) -> None:
@@ -134,8 +134,19 @@ def test_rows_where_they_save_products(convolution: nn.Conv2d, by_rows: bool) ->
     torch.testing.assert_close(made(x), convolution(x), rtol=0, atol=2e-5)
 
 
-def test_other_paddings_are_refused() -> None:
+def test_weights_are_laid_out_for_the_shape_that_comes() -> None:
+    convolution, large = _case(1, 0, (1, 64, 40, 40), 256)
+    step = PreparedConvolution(convolution)
+    for x in (large, large[:, :, :2, :2], large, large.repeat(8, 1, 1, 1)):
+        torch.testing.assert_close(step(x).double(), _exact(convolution, x), rtol=0, atol=1e-5)
+        with Calls() as second:
+            step(x)
+        assert second.counts["_reorder_convolution_weight"] == 0
+
+
+def test_what_is_not_built_is_refused() -> None:
     for convolution in (
+        nn.Conv2d(8, 8, 3, groups=2),
         nn.Conv2d(8, 8, 3, padding="same"),
         nn.Conv2d(8, 8, 3, padding=1, padding_mode="reflect"),
     ):

@@ -23,8 +23,10 @@ from segad_core.api import (
     estimated_by,
     to_numpy,
 )
+from segad_plugins.detectors.fast_student import FastStudent
 from segad_plugins.detectors.maps import Border, check_blur, gaussian_blur, upsample
 from segad_plugins.detectors.reversed_bottleneck import Student
+from segad_plugins.row_convolution import runs_here
 from segad_plugins.torch_tools import (
     check_version,
     entry,
@@ -77,12 +79,16 @@ class RD4AD(Detector):
         precision: Precision = Field(
             "float32", description="precision of the training; maps are always float32"
         )
+        exact_maps: bool = Field(
+            False, description="on a CPU, run the student as trained: more time, same maps up to rounding"
+        )
 
     params: Params
 
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         super().__init__(params, device)
         self._student: Student | None = None
+        self._fast: FastStudent | None = None
 
     def layers(self) -> tuple[str, ...]:
         return self.params.layers
@@ -127,7 +133,7 @@ class RD4AD(Detector):
         )
         steps = self.params.epochs * len(batches)
         train("rd4ad", student, optimiser, loss_at, steps, run, precision=self.params.precision)
-        self._student = student.eval().requires_grad_(False)
+        self._student, self._fast = student.eval().requires_grad_(False), None
 
     def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
         student, size = self._fitted(), batch.pixels.shape[1:3]
@@ -136,7 +142,7 @@ class RD4AD(Detector):
             teacher = [tensor(features[name], device) for name in self.params.layers]
             maps = [
                 upsample(1 - F.cosine_similarity(t, s, dim=1, eps=1e-8), size, align_corners=True)
-                for t, s in zip(teacher, student(teacher), strict=True)
+                for t, s in zip(teacher, self._for_maps(student)(teacher), strict=True)
             ]
             stack = torch.stack(maps)
             combined = stack.sum(dim=0) if self.params.combine == "add" else stack.prod(dim=0)
@@ -161,7 +167,15 @@ class RD4AD(Detector):
         student = student.to_empty(device=torch_device(self.device))
         weights = {name: array for name, array in state.items() if name not in ("version", "channels")}
         from_arrays("rd4ad", student, weights, "student.")
-        self._student = student.eval().requires_grad_(False)
+        self._student, self._fast = student.eval().requires_grad_(False), None
+
+    def _for_maps(self, student: Student) -> Student | FastStudent:
+        """What imitates the teacher; on a CPU, it is prepared once."""
+        if self.params.exact_maps or not runs_here(torch_device(self.device)):
+            return student
+        if self._fast is None:
+            self._fast = FastStudent(student)
+        return self._fast
 
     def build(self, channels: Sequence[int]) -> Student:
         return Student(channels, self.params.bottleneck_width)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 _DECODER_BLOCKS = (3, 4, 6)  # of the first three decoder stages, coarse to fine; any further stage has 3
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
     """Convolutions 1 x 1, 3 x 3 (or resizing) and 1 x 1, each with batch norm, plus a matching skip.
 
     Args:
@@ -64,16 +64,16 @@ class Student(nn.Module):
         code = 2 * channels[-1]
         inner = max(1, code * bottleneck_width // 256)
         self.bottleneck = nn.Sequential(
-            _Residual(len(channels) * channels[-1], inner, code, -2),
-            *(_Residual(code, inner, code, 1) for _ in range(2)),
+            Residual(len(channels) * channels[-1], inner, code, -2),
+            *(Residual(code, inner, code, 1) for _ in range(2)),
         )
         self.stages = nn.ModuleList()
         width = code
         for i, outputs in enumerate(reversed(channels)):
             blocks = _DECODER_BLOCKS[i] if i < len(_DECODER_BLOCKS) else 3
             half = max(1, outputs // 2)
-            stage = [_Residual(width, half, outputs, 2)]
-            stage += [_Residual(outputs, half, outputs, 1) for _ in range(blocks - 1)]
+            stage = [Residual(width, half, outputs, 2)]
+            stage += [Residual(outputs, half, outputs, 1) for _ in range(blocks - 1)]
             self.stages.append(nn.Sequential(*stage))
             width = outputs
         for module in self.modules():

@@ -1,14 +1,12 @@
 """EfficientAD's maps from prepared networks against those of the networks as trained, and their work."""
 
-from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from plain import random_efficientad
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch_calls import Calls
 
 from segad_core.testing import bad_images, good_images, image_batch
 from segad_plugins.detectors import efficientad
@@ -19,18 +17,6 @@ pytestmark = pytest.mark.skipif(not runs_here(torch.device("cpu")), reason="torc
 
 TOLERANCE = 2e-5
 """Of the maps' span."""
-
-
-class Calls(TorchDispatchMode):
-    """Counts what is called of torch on this thread."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counts: Counter[str] = Counter()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.counts[func.overloadpacket.__name__] += 1
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.fixture(autouse=True)

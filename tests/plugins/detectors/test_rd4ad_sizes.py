@@ -29,6 +29,7 @@ def test_defaults_are_the_papers() -> None:
         "blur_sigma": 4.0,
         "blur_border": "reflect",
         "precision": "float32",
+        "exact_maps": False,
     }
 
 
