@@ -247,7 +247,8 @@ def _select(keys: Int32, scratch: Int32, rank: int) -> int:
             shift += 1
         counts[:] = 0
         for index in range(rest.size):
-            counts[(np.int64(rest[index]) - low) >> shift] += 1
+            # without a sign, as in `pieces`
+            counts[np.uint64(np.int64(rest[index]) - low) >> np.uint64(shift)] += 1
         chosen = 0
         while rank >= counts[chosen]:
             rank -= counts[chosen]
