@@ -135,7 +135,8 @@ def conditions(results: Sequence[Result]) -> str:
         f"{_span([one['rates'][kind]['processor'] for one in results])} Gflop/s in a {kind}"
         for kind in results[0]["rates"]
     )
-    libraries = ", ".join(f"{name} {last[name]}" for name in _LIBRARIES if name in last)
+    versions = {name: one[name] for one in machines for name in _LIBRARIES if name in one}
+    libraries = ", ".join(f"{name} {versions[name]}" for name in _LIBRARIES if name in versions)
     return (
         f"Measured in processor time; quartiles of the ratios in brackets. {last['processor']}, "
         f"{last['cores']} cores, {load}. Its own rate in the same runs, by processor time: {rates}. "
