@@ -21,8 +21,11 @@ LINES = 64
 """About so many lines of an array are compared, at other places for each array."""
 
 _LINE = 64  # bytes that a processor reads at once: comparing more of them costs nothing
-_FIRST, _EVERY = 64, 8
-"""How many witnesses of batches look in any case, and which of the others do: looking at all costs 2 %."""
+_FIRST, _SHARE = 64, 1 / 8
+"""How many witnesses look in any case, and how many of the others: looking at all batches costs 2 %."""
+
+_GOLDEN = (5**0.5 - 1) / 2
+"""Its multiples, without the whole part, lie evenly: those of every second or third witness do, too."""
 
 _CPU = 1  # of DLPack
 _thorough = False
@@ -51,13 +54,18 @@ class Witness:
     """Remembers some of what arrays hold, of NumPy or of a library that supports DLPack.
 
     Args:
-        always: whether it looks in any case; if not, it is the first ones of a process that do, and every
-            eighth after them.
+        looks: whether it does so in fact; if None, it is the first ones of a process that do, and about one
+            in eight after them.
+
+    Attributes:
+        looks: as above.
     """
 
-    def __init__(self, always: bool = False) -> None:
-        number = next(_witnesses)
-        self._looks = always or _thorough or number < _FIRST or number % _EVERY == 0
+    def __init__(self, looks: bool | None = None) -> None:
+        if looks is None:
+            number = next(_witnesses)
+            looks = number < _FIRST or number * _GOLDEN % 1 < _SHARE
+        self.looks = looks or _thorough
         self._seen: dict[str, tuple[Any, int, int, bytes]] = {}
 
     def add(self, name: str, array: Any) -> None:
@@ -67,7 +75,7 @@ class Witness:
             name: in `written`, such as `the pixels`.
             array: shared by several plugins from now on.
         """
-        if not self._looks:
+        if not self.looks:
             return
         if not isinstance(array, np.ndarray) and array.__dlpack_device__()[0] == _CPU:
             array = np.from_dlpack(array)  # shares its memory

@@ -59,6 +59,9 @@ class ImageBatch(Sealed):
         tiles: the part of an image that each entry shows, for detectors that know positions; None where the
             entries are whole images.
         tiling: how detectors are shown these images: in tiles; None where they see them whole.
+
+    Args:
+        looks: as in `Witness`; batches that are made of this one do as it does.
     """
 
     def __init__(
@@ -72,12 +75,13 @@ class ImageBatch(Sealed):
         frames: Sequence[Frame] | None = None,
         tiles: Sequence[Tile] | None = None,
         tiling: Tiling | None = None,
+        looks: bool | None = None,
     ) -> None:
         self.samples = tuple(samples)
         self.pixels = locked(pixels)
         self.memo: dict[Any, Any] = {}
         self.kept: dict[Any, Any] = {}  # what the engine keeps of this batch
-        self.witness = Witness()
+        self.witness = Witness(looks)
         self.witness.add("the pixels", self.pixels)
         self.ignored = None if ignored is None else locked(ignored)
         if self.ignored is not None:
@@ -117,9 +121,17 @@ class ImageBatch(Sealed):
         They do not exist on disk: they have no full size, and results derived from them are not kept.
         """
         if pixels.shape != self.pixels.shape:
-            return ImageBatch(self.samples, pixels, self._encode)
-        where = (self.frames, self.tiles, self.tiling)
-        return ImageBatch(self.samples, pixels, self._encode, None, None, None, *where).ignoring(self.ignored)
+            return ImageBatch(self.samples, pixels, self._encode, looks=self.witness.looks)
+        other = ImageBatch(
+            self.samples,
+            pixels,
+            self._encode,
+            frames=self.frames,
+            tiles=self.tiles,
+            tiling=self.tiling,
+            looks=self.witness.looks,
+        )
+        return other.ignoring(self.ignored)
 
     def ignoring(self, ignored: NDArray[np.bool_] | None) -> ImageBatch:
         """The same images with grey where they are never inspected, so that no learner sees what is there.
@@ -133,7 +145,8 @@ class ImageBatch(Sealed):
             return self
         pixels = np.where(ignored[..., None], np.uint8(GREY), self.pixels)
         same = (self._encode, self._load, self._keep)
-        other = ImageBatch(self.samples, pixels, *same, ignored, self.frames, self.tiles, self.tiling)
+        where = (self.frames, self.tiles, self.tiling)
+        other = ImageBatch(self.samples, pixels, *same, ignored, *where, looks=self.witness.looks)
         if SEGMENTED in self.kept:
             other.kept[SEGMENTED] = self.kept[SEGMENTED]
         return other
@@ -152,7 +165,8 @@ class ImageBatch(Sealed):
             places: which of the images these are; all by default.
         """
         samples = self.samples if places is None else [self.samples[i] for i in places]
-        return ImageBatch(samples, pixels, self._encode, self._load, self._keep, ignored)
+        same = (self._encode, self._load, self._keep)
+        return ImageBatch(samples, pixels, *same, ignored, looks=self.witness.looks)
 
     def cut(self, parts: Sequence[tuple[int, Tile]]) -> ImageBatch:
         """Tiles as a batch, each with its position and its own features; there is no file of a tile.
@@ -169,6 +183,7 @@ class ImageBatch(Sealed):
             self._encode,
             ignored=ignored,
             tiles=[tile for _, tile in parts],
+            looks=self.witness.looks,
         )
 
     def full_size(self, index: int) -> NDArray[np.uint8]:

@@ -125,7 +125,7 @@ class FileImageSet(Sealed):
     _features: Mapping[str, NDArray[np.float32]] | None = field(default=None, repr=False)
     _pixels: NDArray[np.uint8] | None = field(default=None, repr=False)
     _ignored: _Masks | None = field(default=None, repr=False)
-    witness: Witness = field(default_factory=partial(Witness, always=True), init=False, repr=False)
+    witness: Witness = field(default_factory=partial(Witness, looks=True), init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.samples = tuple(self.samples)
@@ -140,7 +140,7 @@ class FileImageSet(Sealed):
         decoded = in_order(self._decode, self.samples, ahead=size)
         for start in range(0, len(self.samples), size):
             group = self.samples[start : start + size]
-            yield self._batch(group, list(islice(decoded, len(group))))
+            yield self._batch(group, list(islice(decoded, len(group))), looks=None if start else True)
 
     def pixels(self) -> NDArray[np.uint8]:
         """Every image, decoded once: in memory, or memory-mapped if large."""
@@ -217,7 +217,9 @@ class FileImageSet(Sealed):
             self._ignored = masks
         return masks.together()
 
-    def _batch(self, group: Sequence[Sample], decoded: Sequence[_Decoded]) -> ImageBatch:
+    def _batch(
+        self, group: Sequence[Sample], decoded: Sequence[_Decoded], looks: bool | None = None
+    ) -> ImageBatch:
         pixels, frames = np.stack([one for one, _ in decoded]), [f for _, f in decoded if f is not None]
         batch = ImageBatch(
             group,
@@ -228,6 +230,7 @@ class FileImageSet(Sealed):
             padding(frames) if frames else None,
             frames or None,
             tiling=self.preprocessing.tiling,
+            looks=looks,
         )
         return batch.ignoring(self.ignoring(batch)) if self.ignoring else batch
 

@@ -162,6 +162,7 @@ class TiledImageSet(FileImageSet):
             self._encode if self.layers else None,
             ignored=np.stack(masks) if any(mask is not None for _, mask in cut) else None,
             tiles=[self.parts[i][1] for i in places],
+            looks=True if 0 in places else None,
         )
 
 

@@ -39,18 +39,20 @@ def _with_own_memo(values: SegmentValues, distribution: str) -> SegmentValues:
 
 
 def witnesses(given: Iterable[Any], arrays: bool) -> Iterator[Witness]:
-    """Those of what has one, and those of arrays, if they count."""
-    for one in given:
-        if isinstance(found := getattr(one, "witness", None), Witness):
-            yield found
-        elif arrays and isinstance(one, np.ndarray):
+    """Those of what has one, and those of arrays, if they count; with images, they look when those do."""
+    given = list(given)
+    found = [one.witness for one in given if isinstance(getattr(one, "witness", None), Witness)]
+    yield from found
+    looks = all(witness.looks for witness in found)
+    for one in given if arrays and looks else ():
+        if isinstance(one, np.ndarray):
             yield _witness_of({"an array": one})
-        elif arrays and isinstance(one, Mapping):
+        elif isinstance(one, Mapping):
             yield _witness_of({f"'{k}'": v for k, v in one.items() if isinstance(v, np.ndarray)})
 
 
 def _witness_of(arrays: Mapping[str, NDArray[Any]]) -> Witness:
-    witness = Witness()
+    witness = Witness(looks=True)
     for name, array in arrays.items():
         witness.add(f"{name} that it was given", array)
     return witness

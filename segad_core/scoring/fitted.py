@@ -41,7 +41,7 @@ class KeptMaps:
     @cached_property
     def witness(self) -> Witness:
         """Notices that a feature writes to the maps."""
-        witness = Witness(always=True)
+        witness = Witness(looks=True)
         witness.add("the maps of good images", self._maps)
         return witness
 

@@ -122,7 +122,7 @@ class _ValuesOfMap(SegmentValues):
     @cached_property
     def witness(self) -> Witness:
         """Notices that a feature writes to any of it; only for those of third parties, for what it costs."""
-        witness = Witness(always=True)
+        witness = Witness(looks=True)
         witness.add("the anomaly map", self.anomaly_map)
         witness.add("the values of segments", self.values)
         witness.add("the offsets of segments", self.offsets)

@@ -17,7 +17,8 @@ from PIL import Image
 
 from segad_core.base import parallel, scratch
 from segad_core.base.decoding import Decoding
-from segad_core.contracts import ImageBatch, Sample
+from segad_core.base.witness import Witness
+from segad_core.contracts import ImageBatch, Sample, Tile
 from segad_core.errors import ImageError
 from segad_core.images import Decoded, FileImageSet, image_set
 from segad_core.images.image_set import Preprocessing
@@ -247,3 +248,21 @@ def test_other_pixels_of_a_batch_without_encoder_have_none() -> None:
     samples = [Sample("a.png", Path("a.png"), 0)]
     with pytest.raises(LookupError, match="declare the layers"):
         ImageBatch(samples, PIXELS[:1]).with_pixels(PIXELS[1:2]).features()
+
+
+def test_witnesses_of_the_first_batch_of_a_pass_look_and_of_what_is_made_of_it(images: FileImageSet) -> None:
+    for _ in range(500):  # the first ones of a process do in any case
+        Witness()
+    none = np.zeros((1, 32, 48), np.bool_)
+    hidden = replace(images, ignoring=lambda batch: none)
+    for given in (images, hidden, images, hidden):
+        looks = [batch.witness.looks for batch in given.batches()]
+        assert looks[0] and len(looks) == 3
+    seen = set()
+    for batch in [*images.batches()] * 5:
+        made = [batch.ignoring(none), batch.with_pixels(batch.pixels), batch.seen_as(batch.pixels, None)]
+        tile = Tile(0, 0, 0, 8, 8, (32, 48))
+        made += [batch.cut([(0, tile)]), batch.with_pixels(batch.pixels[:, :8])]
+        assert [one.witness.looks for one in made] == [batch.witness.looks] * 5
+        seen.add(batch.witness.looks)
+    assert seen == {True, False}
