@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 from segad_core.base.digest import bytes_digest, digest_of
-from segad_core.base.distribution_code import OWN, is_unowned, spec_of, submodules, top_modules
+from segad_core.base.distribution_code import (
+    OWN,
+    is_namespace,
+    is_unowned,
+    listed_modules,
+    modules_beside,
+    spec_of,
+    submodules,
+    top_modules,
+)
 from segad_core.base.syntax import canonical
 
 _ENGINE = ("segad_core", "builtins", "abc", "typing")
@@ -27,10 +36,20 @@ def code_digest(component: type, distribution: str = OWN) -> str:
         distribution: that provides it.
     """
     own = [base.__module__ for base in component.__mro__]
-    tops: Iterable[str] = ()
     if distribution != OWN:
-        tops = {component.__module__.partition(".")[0], *top_modules(distribution)}
-    return modules_digest([*own, *(name for top in tops for name in submodules(top))])
+        own += _all_modules(component.__module__, distribution)
+    return modules_digest(own)
+
+
+def _all_modules(module: str, distribution: str) -> Iterator[str]:
+    """The names of all modules of a distribution that provides a module."""
+    top = module.partition(".")[0]
+    listed = listed_modules(distribution)
+    for package in {top, *top_modules(distribution)}:
+        yield from submodules(package)
+    yield from listed
+    if module not in listed and is_namespace(top):  # no record, or one of an editable installation
+        yield from modules_beside(module)
 
 
 def unreadable(component: type) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, all_suffixes
@@ -40,6 +40,55 @@ def _top_of_files(found: Distribution) -> Iterator[str]:
             yield parts[0]
 
 
+@cache
+def listed_modules(name: str) -> frozenset[str]:
+    """The modules in namespace packages that the record of a distribution's installed files has."""
+    try:
+        found = distribution(name)
+        files = found.files if found.read_text("RECORD") else None  # other lists are of its sources
+    except (PackageNotFoundError, ValueError):
+        return frozenset()
+    modules = {_dotted(PurePosixPath(path).parts) for path in files or ()} - {""}
+    return frozenset(module for module in modules if is_namespace(module.partition(".")[0]))
+
+
+def modules_beside(module: str) -> list[str]:
+    """All modules in the folder of a module's top-level package, as far as it has the package's name.
+
+    Of a namespace package, these are the ones that came together with the module.
+    """
+    spec = spec_of(module)
+    if spec is None or not spec.origin or "." not in module:
+        return []
+    folder, package = Path(spec.origin).parent, module.split(".")
+    if spec.submodule_search_locations is None:
+        package.pop()
+    while len(package) > 1 and folder.name == package[-1]:
+        folder = folder.parent
+        package.pop()
+    return sorted(_modules_in(folder, package))
+
+
+def _modules_in(folder: Path, package: Sequence[str]) -> set[str]:
+    found = (_dotted([*package, *file.relative_to(folder).parts]) for file in folder.rglob("*"))
+    return {module for module in found if module}
+
+
+def _dotted(parts: Sequence[str]) -> str:
+    """The name of the module in a file, by the parts of its path; empty if it has none."""
+    *folders, file = parts
+    if not file.endswith((".py", *EXTENSION_SUFFIXES)):
+        return ""
+    names = [*folders, _module_name(file)]
+    return ".".join(names).removesuffix(".__init__") if all(map(str.isidentifier, names)) else ""
+
+
+def is_namespace(top: str) -> bool:
+    """Whether a top-level package has no code of its own, so that several distributions can share it."""
+    spec = spec_of(top)
+    return spec is not None and spec.origin is None and spec.submodule_search_locations is not None
+
+
 def _module_name(file: str) -> str:
     """The name of the module in a file; empty if it is no module."""
     endings = sorted(all_suffixes(), key=len, reverse=True)  # `.cpython-311-x86_64-linux-gnu.so` before `.so`
@@ -53,18 +102,8 @@ def submodules(top: str) -> list[str]:
         return []
     if spec.origin is None or not spec.submodule_search_locations:  # a namespace may be shared with others
         return [top]
-    suffixes = (".py", *EXTENSION_SUFFIXES)
-    found = {top}
-    for folder in map(Path, spec.submodule_search_locations):
-        for file in folder.rglob("*"):
-            parts = file.relative_to(folder).parts
-            if (
-                file.name.endswith(suffixes)
-                and _module_name(file.name).isidentifier()
-                and all(part.isidentifier() for part in parts[:-1])
-            ):
-                found.add(".".join([top, *parts[:-1], _module_name(file.name)]).removesuffix(".__init__"))
-    return sorted(found)
+    folders = map(Path, spec.submodule_search_locations)
+    return sorted({top}.union(*(_modules_in(folder, [top]) for folder in folders)))
 
 
 @cache
