@@ -93,24 +93,25 @@ class Learnt(Generic[Scalar]):
 
     def __set__(self, component: Any, value: ArrayLike) -> None:
         given = np.asarray(value)
-        array = self._converted(given)
-        if array is None or _disagreement({self: array}):
-            found = _text(given.dtype, given.shape)
-            raise PluginError(f"{described(component)}: '{self.name}' is declared as {self}, not as {found}")
+        declared = f"{described(component)}: '{self.name}' is declared as {self}"
+        if given.dtype.kind not in "biuf" or _disagreement({self: given}):
+            raise PluginError(f"{declared}, not as {_text(given.dtype, given.shape)}")
+        array = given if given.dtype == self.dtype else self._converted(given, declared)
         vars(component)[self.name] = array
 
-    def _converted(self, given: NDArray[Any]) -> NDArray[Scalar] | None:
-        """An array of the declared type; None if that type cannot hold its values."""
-        if given.dtype == self.dtype:
-            return given
-        if given.dtype.kind not in "biuf":
-            return None
-        try:
-            with np.errstate(over="raise", invalid="raise"):
-                array = given.astype(self.dtype)
-        except FloatingPointError:
-            return None
-        return array if self.dtype.kind == "f" or np.array_equal(array, given) else None
+    def _converted(self, given: NDArray[Any], declared: str) -> NDArray[Scalar]:
+        """An array of the declared type; `declared` begins the error if that cannot hold a value."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            array = given.astype(self.dtype)
+        floats = self.dtype.kind == "f"
+        lost = np.isinf(array) & ~np.isinf(given) if floats else np.not_equal(array, given)
+        if lost.any():
+            otherwise = "bring it into range" if floats else "round it, and replace what is not finite"
+            raise PluginError(
+                f"{declared}, which cannot hold {given[lost][0]}",
+                f"Declare {self.name} with a type that can, such as np.{given.dtype}, or {otherwise} before.",
+            )
+        return array
 
 
 def described(component: Any) -> str:

@@ -15,7 +15,7 @@ from segad_core.contracts.component import SUPER_INIT
 from segad_core.contracts.versions import declared_version, is_version
 from segad_core.errors import SegadError
 from segad_core.testing.checks import is_sentences, refused, works
-from segad_core.testing.expected import expect
+from segad_core.testing.expected import expect, makes_or_fails
 from segad_core.testing.files_opened import files_opened
 
 _CHEAP = 0.05  # seconds of processor time; storing two values takes a millionth of that
@@ -34,6 +34,7 @@ class ComponentSuite:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         expect(cls, cls.expected_failures)
+        makes_or_fails(cls)
 
     def make(self) -> Component:
         """The plugin under test: a new instance at each call, always with the same parameters."""

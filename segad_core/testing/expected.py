@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any
 
 from segad_core.plugins.registry import did_you_mean
 
-_MARK = "_segad_clause"
+_MARK, _MAKES = "_segad_clause", "_segad_makes"
 
 
 def clauses(suite: type) -> list[str]:
@@ -49,6 +51,37 @@ def expect(suite: type, failures: Mapping[str, str]) -> None:
             setattr(suite, name, pytest.mark.xfail(reason=failures[name], strict=True)(marked))
         elif original is not None:
             setattr(suite, name, original)
+
+
+def makes_or_fails(suite: Any) -> None:
+    """Has clauses fail where `make` skips them: a suite whose clauses are all skipped passes, says pytest."""
+    make = inspect.getattr_static(suite, "make")
+    if isinstance(make, FunctionType) and not hasattr(make, _MAKES):
+        suite.make = _unskipped(make)
+
+
+def _unskipped(make: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(make)
+    def made(self: Any) -> Any:
+        try:
+            return make(self)
+        except BaseException as error:
+            if not isinstance(error, _skipping()):
+                raise
+            raise AssertionError(
+                f"{type(self).__name__}.make() skips its clauses, so that none shows anything: {error}. Mark "
+                "the class with pytest.mark.skipif if it cannot be tested here"
+            ) from error
+
+    setattr(made, _MAKES, True)
+    return made
+
+
+def _skipping() -> tuple[type[BaseException], ...]:
+    """What ends a test of pytest without a failure."""
+    pytest, unittest = sys.modules.get("pytest"), sys.modules.get("unittest")
+    found = () if pytest is None else (pytest.skip.Exception, pytest.xfail.Exception)
+    return found if unittest is None else (*found, unittest.SkipTest)
 
 
 def _copy(clause: Callable[..., Any]) -> Callable[..., Any]:

@@ -85,6 +85,41 @@ def test_a_suite_that_would_show_nothing_cannot_be_defined(failures, more, fact)
     assert fact in str(caught.value)
 
 
+def test_pytest_fails_where_make_skips_and_not_where_a_clause_does(tmp_path):
+    (tmp_path / "test_it.py").write_text(
+        "import unittest\n"
+        "import pytest\n"
+        "from segad_core.contracts import Component\n"
+        "from segad_core.testing import ComponentSuite\n"
+        "class Sound(Component):\n"
+        "    'Does nothing.'\n"
+        "class Skips:\n"
+        "    def make(self):\n"
+        "        pytest.skip('no weights here')\n"
+        "class TestSkips(Skips, ComponentSuite):\n"
+        "    pass\n"
+        "class TestFails(ComponentSuite):\n"
+        "    def make(self):\n"
+        "        pytest.xfail('no weights here')\n"
+        "class TestUnit(TestFails):\n"
+        "    def make(self):\n"
+        "        raise unittest.SkipTest('no weights here')\n"
+        "class TestSome(ComponentSuite):\n"
+        "    def make(self):\n"
+        "        return Sound()\n"
+        f"    def {DOCSTRING}(self):\n"
+        "        pytest.skip('is in another language')\n"
+        "@pytest.mark.skip\n"
+        "class TestMarked(TestSome):\n"
+        "    pass\n"
+    )
+    ended = nursery().run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py", cwd=tmp_path)
+    assert ended.code == 1, ended.out
+    count = len(clauses(ComponentSuite))
+    assert f"{3 * count} failed, {count - 1} passed, {count + 1} skipped" in ended.out
+    assert "TestSkips.make() skips its clauses" in ended.out and "no weights here" in ended.out
+
+
 def test_a_skipped_clause_is_a_violation():
     def skips(self):
         pytest.skip("no weights here")
