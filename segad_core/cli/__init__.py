@@ -5,7 +5,10 @@ Each command imports what it needs only when it runs, and holds no logic of its 
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import sys
+from contextlib import suppress
 
 import click
 
@@ -48,6 +51,9 @@ def main() -> None:
     Exit codes: 0 success, 1 failure, 2 invalid recipe or command line, 3 success, but some images could not
     be read, 4 `learn` succeeded, but the new bundle is worse.
     """
+    if not faulthandler.is_enabled():
+        with suppress(AttributeError, OSError, RuntimeError, ValueError):  # without a descriptor of stderr
+            faulthandler.enable(sys.stderr)  # a crash in compiled code shows the line that called it
 
 
 for _command in (

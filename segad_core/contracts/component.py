@@ -44,9 +44,14 @@ SHIPPED = "segad:"
 """Begins the name of a file that comes with segad, such as `segad:masks/elpv_mono.png`."""
 
 
+def shipped_file(name: str) -> Path:
+    """The path of a file that comes with segad."""
+    return Path(str(resources.files("segad_recipes"))) / name
+
+
 def _relative_to_recipe(path: Path, info: ValidationInfo) -> Path:
     if (name := path.as_posix()).startswith(SHIPPED):
-        return Path(str(resources.files("segad_recipes"))) / name.removeprefix(SHIPPED)
+        return shipped_file(name.removeprefix(SHIPPED))
     base: Path | None = (info.context or {}).get("base")
     return path if base is None or path.is_absolute() else base / path
 

@@ -3,6 +3,7 @@
 A complete executor, which runs tasks in threads:
 
     from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+    from functools import cached_property
 
     from pydantic import Field
 
@@ -18,8 +19,11 @@ A complete executor, which runs tasks in threads:
 
         def __init__(self, params: Params | None = None, device: str = "cpu") -> None:
             super().__init__(params, device)
-            self._pool = ThreadPoolExecutor(self.params.workers)
             self._tickets: dict[Future[tuple[str, ...]], int] = {}
+
+        @cached_property
+        def _pool(self) -> ThreadPoolExecutor:
+            return ThreadPoolExecutor(self.params.workers)
 
         def capacity(self) -> int:
             return self.params.workers

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from segad_core.base.decoding import VIEWS
 from segad_core.base.files import is_file
+from segad_core.contracts.component import SHIPPED, shipped_file
 from segad_core.errors import PluginError
 from segad_core.plugins.registry import Registry, suggest
 from segad_core.recipe.document import Place
@@ -48,9 +49,15 @@ def name_problems(skeleton: Skeleton, registry: Registry, base: Path) -> Iterato
         yield from _row(skeleton, row, ("rows", i))
 
 
-def missing(place: Place, kind: str, path: Path) -> Problem:
-    """The problem of a file or folder that does not exist."""
-    return place, f"there is no {kind} '{path}'"
+def missing(place: Place, kind: str, path: Path, or_shipped: bool = False) -> Problem:
+    """The problem of a file or folder that does not exist.
+
+    Args:
+        or_shipped: whether one that comes with segad can be named in its place.
+    """
+    shipped = f"masks/{path.name}"
+    comes = or_shipped and kind == "file" and is_file(shipped_file(shipped))
+    return place, f"there is no {kind} '{path}'{f': {SHIPPED}{shipped} comes with segad' if comes else ''}"
 
 
 def _plugins(skeleton: Skeleton, registry: Registry) -> Iterator[Problem]:

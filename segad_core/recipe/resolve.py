@@ -255,7 +255,7 @@ class _Resolver:
             for kind, mark, exists in (("file", IsInputFile, is_file), ("folder", IsInputFolder, is_folder)):
                 for path in paths_in(getattr(result, name)) if has_mark(info, mark) else []:
                     if not exists(path):
-                        self._problem(*missing((*place, name), kind, path))
+                        self._problem(*missing((*place, name), kind, path, True))
         return result
 
     def _check_layers(self, learners: dict[Place, Choice], encoder: Choice | None) -> None:

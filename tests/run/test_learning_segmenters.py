@@ -223,6 +223,14 @@ def test_an_encoder_without_the_layer_is_a_problem_of_the_recipe(home: Path) -> 
         load_recipe(str(recipe(home, encoder=None)), Registry())
 
 
+def test_a_mask_that_comes_with_segad_is_named(home: Path) -> None:
+    for name, told in (("elpv_mono.png", r": segad:masks/elpv_mono\.png comes with segad"), ("no.png", "$")):
+        params = {"mask": f"masks/{name}", "segments": ["a", "b"]}
+        path = recipe(home, segmenter={"use": "static_mask", "params": params})
+        with pytest.raises(RecipeError, match=rf"there is no file '.*{name}'{told}"):
+            load_recipe(str(path), Registry())
+
+
 def test_a_text_for_the_layers_is_told_as_such(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from segad_plugins.detectors.patchcore import PatchCore
 
