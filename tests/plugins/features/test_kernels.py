@@ -197,6 +197,18 @@ def test_pieces_of_a_vector_stand_one_after_the_other(size, data):
     np.testing.assert_array_equal(pieces(flat, runs, expected.size), expected)
 
 
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 16, 17, 30])
+def test_pieces_read_and_write_nothing_outside_the_vectors(size, monkeypatch):
+    """Compiled code would not notice; Python does."""
+    monkeypatch.setattr(kernels, "_copy", kernels._copy.py_func)
+    flat = np.arange(size, dtype=np.float32)
+    for cut in range(size + 1):
+        for runs in ([(cut, size - cut), (0, cut)], [(0, size), (cut, size - cut)], [(0, cut), (0, cut)]):
+            expected = np.concatenate([flat[start : start + length] for start, length in runs])
+            found = pieces.py_func(flat, np.array(runs), expected.size)
+            np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize(
     "run", [(-1, 2), (0, 10), (9, 1), (8, 2), (2**63 - 1, 1), (0, 2**63 - 1), (2, 4), (3, -1)]
 )
