@@ -46,6 +46,21 @@ def prepared(convolution: nn.Conv2d, relu: bool = False) -> PreparedConvolution 
     return RowConvolution(convolution, relu) if by_rows else PreparedConvolution(convolution, relu)
 
 
+def like(convolution: nn.Conv2d, weight: Tensor, bias: Tensor) -> nn.Conv2d:
+    """A convolution with other weights and another bias, for inference."""
+    made = nn.Conv2d(
+        weight.shape[1],
+        len(weight),
+        convolution.kernel_size,
+        convolution.stride,
+        convolution.padding,
+        device="meta",
+    )
+    made.weight = nn.Parameter(weight.float(), requires_grad=False)
+    made.bias = nn.Parameter(bias.float(), requires_grad=False)
+    return made
+
+
 class PreparedConvolution:
     """A convolution whose weights lie as oneDNN wants them, with its ReLU: no other pass over the output.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from segad_plugins.detectors.reversed_bottleneck import Residual, Student
-from segad_plugins.row_convolution import prepared
+from segad_plugins.row_convolution import like, prepared
 
 Step = Callable[[Tensor], Tensor]
 
@@ -64,16 +64,7 @@ def _folded(convolution: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d, r
     weight = (weight * scale[:, None, None, None]).float()
     if upwards:
         return _doubling(weight, bias, relu)
-    made = nn.Conv2d(
-        convolution.in_channels,
-        convolution.out_channels,
-        convolution.kernel_size,
-        convolution.stride,
-        convolution.padding,
-        device="meta",
-    )
-    made.weight, made.bias = nn.Parameter(weight, False), nn.Parameter(bias, False)
-    return prepared(made, relu)
+    return prepared(like(convolution, weight, bias), relu)
 
 
 def _doubling(weight: Tensor, bias: Tensor, relu: bool) -> Step:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from segad_plugins.detectors.pdn import CHANNELS
 from segad_plugins.detectors.student_teacher import StudentTeacher
-from segad_plugins.row_convolution import PreparedConvolution, prepared
+from segad_plugins.row_convolution import PreparedConvolution, like, prepared
 
 Step = Callable[[Tensor], Tensor]
 
@@ -28,7 +28,7 @@ class FastStudentTeacher:
         self._pool = teacher[2]
         self._split = teacher[0].out_channels
         mean, spread = networks.mean.double().flatten(), networks.spread.double().flatten()
-        last = _like(
+        last = like(
             teacher[-1],
             teacher[-1].weight.double() / spread[:, None, None, None],
             (teacher[-1].bias.double() - mean) / spread,
@@ -73,14 +73,4 @@ def _run(steps: Sequence[Step], x: Tensor) -> Tensor:
 
 def _side_by_side(a: nn.Conv2d, b: nn.Conv2d) -> nn.Conv2d:
     """One convolution with the outputs of both."""
-    return _like(a, torch.cat([a.weight, b.weight]), torch.cat([a.bias, b.bias]))
-
-
-def _like(convolution: nn.Conv2d, weight: Tensor, bias: Tensor) -> nn.Conv2d:
-    """A convolution with other weights."""
-    made = nn.Conv2d(
-        weight.shape[1], len(weight), convolution.kernel_size, padding=convolution.padding, device="meta"
-    )
-    made.weight = nn.Parameter(weight.float(), requires_grad=False)
-    made.bias = nn.Parameter(bias.float(), requires_grad=False)
-    return made
+    return like(a, torch.cat([a.weight, b.weight]), torch.cat([a.bias, b.bias]))

@@ -21,8 +21,10 @@ from segad_core.api import (
     estimated_by,
     to_numpy,
 )
+from segad_plugins.detectors import fast_flow
 from segad_plugins.detectors.flow_steps import Flow
 from segad_plugins.detectors.maps import upsample
+from segad_plugins.row_convolution import runs_here
 from segad_plugins.torch_tools import (
     check_version,
     entry,
@@ -70,12 +72,16 @@ class FastFlow(Detector):
         precision: Precision = Field(
             "float32", description="precision of the training; maps are always float32"
         )
+        exact_maps: bool = Field(
+            False, description="on a CPU, run the flows as trained: more time, same maps up to rounding"
+        )
 
     params: Params
 
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         super().__init__(params, device)
         self._flows: nn.ModuleDict | None = None
+        self._fast: dict[str, fast_flow.FastFlow] | None = None
 
     def layers(self) -> tuple[str, ...]:
         return self.params.layers
@@ -109,7 +115,7 @@ class FastFlow(Detector):
         )
         steps = self.params.epochs * len(batches)
         train("fastflow", flows, optimiser, loss_at, steps, run, precision=self.params.precision)
-        self._flows = flows.requires_grad_(False)
+        self._flows, self._fast = flows.requires_grad_(False), None
 
     def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
         flows, size = self._fitted(), batch.pixels.shape[1:3]
@@ -124,8 +130,7 @@ class FastFlow(Detector):
                         f"{tuple(flow.norm.normalized_shape)}, but these have {tuple(given.shape[1:])}",
                         "Use the encoder and the image size that it was trained with.",
                     )
-                z, _ = flow(given)
-                probability = torch.exp(-0.5 * (z**2).mean(dim=1))
+                probability = torch.exp(-0.5 * self._mean_square(name, flow, given))
                 maps.append(upsample(-probability, size))
             return torch.stack(maps).mean(dim=0).cpu().numpy()
 
@@ -146,7 +151,16 @@ class FastFlow(Detector):
         flows = flows.to_empty(device=torch_device(self.device))
         weights = {n: array for n, array in state.items() if n != "version" and n not in entries}
         from_arrays("fastflow", flows, weights, "flows.")
-        self._flows = flows.requires_grad_(False)
+        self._flows, self._fast = flows.requires_grad_(False), None
+
+    def _mean_square(self, name: str, flow: Flow, features: Tensor) -> Tensor:
+        """The mean of z squared over channels (N, h, w); on a CPU, flows are prepared for it once."""
+        if self.params.exact_maps or not runs_here(torch_device(self.device)):
+            z, _ = flow(features)
+            return (z**2).mean(dim=1)
+        if self._fast is None:
+            self._fast = {name: fast_flow.FastFlow(flow) for name, flow in self._fitted().items()}
+        return self._fast[name].mean_square(features)
 
     def build(self, shapes: Shapes) -> nn.ModuleDict:
         p = self.params

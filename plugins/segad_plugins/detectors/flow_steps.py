@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_CLAMP = 2.0  # bound of the log-scale
-_DAMPING = 0.1  # factor of the subnet's output and of the channel-wise scale
+CLAMP = 2.0  # bound of the log-scale
+DAMPING = 0.1  # factor of the subnet's output and of the channel-wise scale
 
 
 class FlowStep(nn.Module):
@@ -41,13 +41,13 @@ class FlowStep(nn.Module):
 
     def scale(self) -> Tensor:
         """g (C,): the factor of each channel."""
-        return _DAMPING * F.softplus(self.gamma, beta=0.5)
+        return DAMPING * F.softplus(self.gamma, beta=0.5)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Maps (N, C, H, W) to the same shape; also returns the log-determinant (N,)."""
         x1, x2 = x[:, : self.first], x[:, self.first :]
-        log_scale, shift = (_DAMPING * self.subnet(x1)).float().chunk(2, dim=1)
-        log_scale = _CLAMP * torch.tanh(log_scale)
+        log_scale, shift = (DAMPING * self.subnet(x1)).float().chunk(2, dim=1)
+        log_scale = CLAMP * torch.tanh(log_scale)
         y = torch.cat([x1, x2 * torch.exp(log_scale) + shift], dim=1)
         g = self.scale()
         y = y * g[:, None, None] + self.beta[:, None, None]

@@ -79,6 +79,7 @@ def test_defaults_are_the_papers() -> None:
         "learning_rate": 1e-3,
         "weight_decay": 1e-5,
         "precision": "float32",
+        "exact_maps": False,
     }
 
 
