@@ -65,6 +65,12 @@ class Learnt(Generic[Scalar]):
         self.name = ""
         if self.dtype.kind not in "biuf":
             raise TypeError(f"what is learnt is floats, integers or booleans, not {self.dtype}")
+        for size in shape:
+            if isinstance(size, str) and "." in size and not size.endswith((".C", ".H", ".W", ".D")):
+                raise TypeError(
+                    f"'{size}' is no size: a name with a dot is LAYER.C, LAYER.H or LAYER.W of an encoder's "
+                    "layer, or NAME.D of vectors"
+                )
 
     def __set_name__(self, owner: type, name: str) -> None:
         if self.name:

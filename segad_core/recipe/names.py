@@ -55,6 +55,8 @@ def missing(place: Place, kind: str, path: Path, or_shipped: bool = False) -> Pr
     Args:
         or_shipped: whether one that comes with segad can be named in its place.
     """
+    if kind == "folder" and is_file(path.parent / "draw_images.py"):  # of `segad plugin new`
+        return place, f"there is no folder '{path}': run `python draw_images.py`, which draws it"
     shipped = f"masks/{path.name}"
     comes = or_shipped and kind == "file" and is_file(shipped_file(shipped))
     return place, f"there is no {kind} '{path}'{f': {SHIPPED}{shipped} comes with segad' if comes else ''}"

@@ -88,6 +88,8 @@ def test_its_recipe_runs(made, kind):
     assert len(made.results(kind)) == len(yaml.safe_load((folder / "recipe.yaml").read_text())["rows"])
     recipe = (made.home / "runs" / kind / "latest" / "recipe.resolved.yaml").read_text()
     assert f"segad-{name.replace('_', '-')}:{name}" in recipe or kind == "hooks"
+    if kind == "features":  # the drawn images are not so easy that everything is right
+        assert 0.6 < min(float(line["auroc"]) for line in made.results(kind).values()) < 1
     if kind == "hooks":
         assert (made.home / name / "rows.jsonl").is_file()
 
@@ -99,6 +101,13 @@ def test_names_that_recipes_could_not_use_are_refused(made):
         assert why in answer.err
     answer = made.segad("plugin", "new", "detectors", PLUGINS["detectors"])
     assert (answer.code, "is there already" in answer.err) == (2, True)
+
+
+def test_images_that_were_not_drawn_yet_are_a_step_of_their_own(made):
+    folder = folder_of(made, "detectors")
+    answer = made.segad("check", folder / "recipe.yaml")
+    assert answer.code == 2
+    assert "there is no folder '" in answer.err and "`python draw_images.py`" in answer.err
 
 
 def test_all_draw_the_same_images(made):
