@@ -11,11 +11,17 @@ import logging
 import warnings
 from pathlib import Path
 
-from . import coreset, detectors, growth, machine, statistics
+from . import coreset, detectors, growth, machine, statistics, training
 from .cases import Options, measured
 from .tables import RESULTS, line, merged, read, write
 
-SUBJECTS = {**detectors.SUBJECTS, **statistics.SUBJECTS, **coreset.SUBJECTS, **growth.SUBJECTS}
+SUBJECTS = {
+    **detectors.SUBJECTS,
+    **training.SUBJECTS,
+    **statistics.SUBJECTS,
+    **coreset.SUBJECTS,
+    **growth.SUBJECTS,
+}
 
 
 def main(words: list[str] | None = None) -> None:

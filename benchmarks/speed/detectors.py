@@ -36,7 +36,7 @@ def by_anomalib(models: Mapping[str, nn.Module], pixels: peers.Pixels) -> Result
 
 def by_segad(detectors: Mapping[str, Detector], encoder: Encoder, pixels: peers.Pixels) -> Results:
     """Maps and scores of segad's detectors, which share one pass of the encoder."""
-    layers = dict.fromkeys(layer for detector in detectors.values() for layer in _read(detector))
+    layers = dict.fromkeys(layer for detector in detectors.values() for layer in read(detector))
     batch = image_batch(pixels, encoder, tuple(layers))
     found: dict[str, NDArray[np.generic]] = {}
     for name, detector in detectors.items():
@@ -45,7 +45,7 @@ def by_segad(detectors: Mapping[str, Detector], encoder: Encoder, pixels: peers.
     return found
 
 
-def _read(detector: Detector) -> Sequence[str]:
+def read(detector: Detector) -> Sequence[str]:
     """The layers that it reads for maps; EfficientAD's are for the training of its teacher."""
     return () if isinstance(detector, EfficientAD) else detector.layers()
 
@@ -60,8 +60,14 @@ def _backbone(name: str, size: int) -> nn.Module:
     return peers.backbone(name, known(size))
 
 
+def encoder(name: str, size: int) -> Encoder:
+    """segad's, with the weights that anomalib's models have."""
+    return peers.encoder(name, _backbone(name, size))
+
+
 @cache
-def _pair(name: str, network: str, size: int, bank: int) -> peers.Pair:
+def pair(name: str, network: str, size: int, bank: int) -> peers.Pair:
+    """anomalib's model and segad's detector: of a name, an encoder, a size of images and of the bank."""
     images, weights = known(size), partial(_backbone, network, size)
     make: dict[str, Callable[[], peers.Pair]] = {
         "patchcore": lambda: peers.patchcore(network, weights(), images, bank),
@@ -76,13 +82,13 @@ def contestants(
     names: Sequence[str], network: str, size: int, bank: int, pixels: peers.Pixels
 ) -> list[Contestant]:
     """anomalib and segad, with the same weights, on the same images."""
-    pairs = {name: _pair(name, network, size, bank) for name in names}
+    pairs = {name: pair(name, network, size, bank) for name in names}
     models = {name: model for name, (model, _) in pairs.items()}
     detectors = {name: detector for name, (_, detector) in pairs.items()}
-    encoder = peers.encoder(network, _backbone(network, size))
+    given = encoder(network, size)
     return [
         Contestant("anomalib", partial(by_anomalib, models, pixels)),
-        Contestant("segad", partial(by_segad, detectors, encoder, pixels)),
+        Contestant("segad", partial(by_segad, detectors, given, pixels)),
     ]
 
 

@@ -46,6 +46,10 @@ TABLES = {
         },
         {"threads": "threads", "batch": "batch"},
     ),
+    "training": Table(
+        {"training_fastflow": "FastFlow", "training_rd4ad": "RD4AD"},
+        {"threads": "threads", "batch": "batch"},
+    ),
     "statistics": Table({"statistics": ""}, {"map": "segmentation map", "threads": "threads"}),
     "coreset": Table({"coreset": ""}, {"points": "points", "width": "width", "threads": "threads"}),
     "growth_points": Table({"growth_points": ""}, {"points": "points", "threads": "threads"}),
