@@ -26,6 +26,7 @@ import pluggy
 
 from segad_core.base.text import reason
 from segad_core.contracts import Hook
+from segad_core.plugins.exits import staying
 from segad_core.plugins.registry import did_you_mean
 
 log = logging.getLogger("segad.hooks")
@@ -146,7 +147,8 @@ def add(plugins: pluggy.PluginManager, observer: object, whose: str) -> None:
     """
     doing = "constructor: "
     try:
-        made = observer() if isinstance(observer, type | functools.partial) else observer
+        with staying():
+            made = observer() if isinstance(observer, type | functools.partial) else observer
         doing = ""
         if found := problems(made):
             report_failure(whose, "; ".join(found))
@@ -263,7 +265,8 @@ class _Guarded:
             if self._failed:
                 return
             try:
-                method(*args, **kwargs)
+                with staying():
+                    method(*args, **kwargs)
             except KeyboardInterrupt:  # the user's
                 raise
             except BaseException as error:  # SystemExit too: a hook ends no run

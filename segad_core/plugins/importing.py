@@ -10,15 +10,17 @@ from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from types import FrameType
 
+from segad_core.plugins.exits import staying
+
 
 def imported(point: EntryPoint) -> object:
     """Imports what an entry point names; what the module prints goes to standard error.
 
     Raises:
         KeyboardInterrupt: the user interrupted it. One that the module raises by itself is an `ImportError`.
-        Exception, SystemExit: whatever else the module raises.
+        BaseException: whatever else the module raises; where it calls `os._exit`, `SystemExit`.
     """
-    with _interrupts() as interrupts, contextlib.redirect_stdout(sys.stderr):
+    with _interrupts() as interrupts, contextlib.redirect_stdout(sys.stderr), staying():
         try:
             return point.load()
         except KeyboardInterrupt as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from segad_core.base.distribution_code import OWN
 from segad_core.base.requirement import canonical
+from segad_core.base.text import reason
 from segad_core.errors import PluginError, UsageError
 from segad_core.plugins.installed import installed
 from segad_core.plugins.kinds import KINDS
@@ -161,9 +162,18 @@ def status_by_name(providers: Sequence[Provider]) -> dict[Provider, str]:
 
 def contract_problems(provider: Provider, loaded: object) -> list[str]:
     """How an imported plugin breaks its contract, as far as that is visible without calling its methods."""
+    try:
+        return _contract_problems(provider, loaded)
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # of a metaclass, or of attributes that are computed
+        return [f"{provider.target} cannot be looked at: {reason(error)}"]
+
+
+def _contract_problems(provider: Provider, loaded: object) -> list[str]:
     from segad_core.contracts import KINDS as CONTRACTS  # listing plugins must not import NumPy
     from segad_core.contracts.declared import wrong_with_params
-    from segad_core.plugins import contract_version
+    from segad_core.plugins import blame, contract_version
 
     contract, problems = CONTRACTS[provider.kind], list[str]()
     if provider.kind == HOOKS:
@@ -183,7 +193,7 @@ def contract_problems(provider: Provider, loaded: object) -> list[str]:
         problems.append(f"{loaded.__name__} has no docstring")
     if invalid := contract_version.invalid_version(provider, loaded):
         problems.append(invalid)
-    return problems
+    return problems + blame.problems(loaded, provider)
 
 
 @functools.cache  # once per process, however many recipes and rows name it

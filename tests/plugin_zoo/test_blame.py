@@ -1,8 +1,12 @@
 """A plugin's failures name it, and it cannot spoil what others are given."""
 
+import contextlib
 import copy
 import ctypes
+import functools
+import os
 import pickle
+import threading
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -12,22 +16,31 @@ import torch
 
 from segad_core.api import (
     DataError,
+    Dataset,
+    DefectGenerator,
     Detector,
+    Encoder,
+    Executor,
     Feature,
+    FinalClassifier,
     FittedFeature,
     ImageBatch,
+    Layer,
+    Outcome,
     Sample,
     ScalarFeature,
     Segmenter,
     VectorClassifier,
+    estimated_by,
 )
 from segad_core.base.witness import thorough
 from segad_core.contracts import Box, Frame, Run, Tile
 from segad_core.errors import PluginFailure
 from segad_core.images import FileImageSet
 from segad_core.images.image_set import Preprocessing
+from segad_core.plugins import exits
 from segad_core.plugins.blame import named
-from segad_core.plugins.registry import Provider
+from segad_core.plugins.registry import Provider, contract_problems
 from segad_core.scoring.fitted import KeptMaps, fit_features
 from segad_core.scoring.segments import SegmentOrder
 from segad_core.testing import ArrayImageSet, TinyEncoder, good_images, image_batch
@@ -70,6 +83,10 @@ class Odd(Detector):
         state["x"][:] = 1  # what a plugin has learnt is its own
 
 
+class Panic(BaseException):
+    """What compiled code raises that panics."""
+
+
 def odd(do=None, of=Odd):
     plugin = named(of, PROVIDER)()
     if do:
@@ -89,6 +106,14 @@ def quit_(given):
     raise SystemExit("this needs a licence")
 
 
+def panic(given):
+    raise Panic("index out of range")
+
+
+def exit_(given):
+    os._exit(0)
+
+
 @pytest.mark.parametrize(
     ("call", "method"),
     [
@@ -99,14 +124,20 @@ def quit_(given):
     ],
 )
 @pytest.mark.parametrize(
-    ("do", "what"), [(fail, "KeyError: 'x'"), (quit_, "SystemExit: this needs a licence")]
+    ("do", "what"),
+    [
+        (fail, "KeyError: 'x'"),
+        (quit_, "SystemExit: this needs a licence"),
+        (panic, "Panic: index out of range"),
+        (exit_, "SystemExit: os._exit(0) would end the process"),
+    ],
 )
 def test_what_a_method_raises_names_the_plugin(call, method, do, what):
     with pytest.raises(PluginFailure) as caught:
         call(odd(do))
     assert caught.value.what == f"detector 'odd' (segad-odd 0.3): {method}: {what}"
     assert "segad-odd" in caught.value.remedy
-    assert isinstance(caught.value.__cause__, KeyError | SystemExit)
+    assert isinstance(caught.value.__cause__, KeyError | SystemExit | Panic)
 
 
 def test_a_constructor_is_named():
@@ -514,3 +545,192 @@ def test_a_state_is_named_arrays_of_numbers_and_no_pickle(state, what, method):
     with pytest.raises(PluginFailure, match=rf"segad-odd 0\.3\): {method}: ") as caught:
         plugin.state() if method == "state" else plugin.restore(state)
     assert what in caught.value.what
+
+
+def boom(self):
+    raise ValueError("boom")
+
+
+METHODS = {
+    "cached": functools.cache(boom),
+    "static": staticmethod(lambda: boom(None)),
+    "of the class": classmethod(boom),
+    "partial": functools.partialmethod(lambda self, x: boom(self), 1),
+    "an object": functools.partial(boom, None),
+    "of the engine": estimated_by(f"{__name__}:boom"),
+}
+"""By how a class defines it: a method that raises."""
+
+
+@pytest.mark.parametrize("how", METHODS)
+def test_however_a_method_is_defined_what_it_raises_is_named(how):
+    made = named(type("Other", (Odd,), {"__doc__": "Odd.", "estimate": METHODS[how]}), PROVIDER)
+    with pytest.raises(
+        PluginFailure, match=r"^detector 'odd' \(segad-odd 0\.3\): estimate: ValueError: boom"
+    ):
+        made().estimate()
+    if how in ("static", "of the class"):  # called without an instance, as before
+        with pytest.raises(PluginFailure, match="estimate: ValueError: boom"):
+            made.estimate()
+
+
+NO_METHODS = {"property": property, "tuple": lambda method: (), "cached_property": functools.cached_property}
+
+
+@pytest.mark.parametrize("name", ["layers", "notes", "anomaly_maps"])
+@pytest.mark.parametrize("kind", NO_METHODS)
+def test_what_is_no_method_breaks_the_contract(name, kind):
+    wrong = type("Other", (Odd,), {"__doc__": "Odd.", name: NO_METHODS[kind](boom)})
+    assert contract_problems(PROVIDER, wrong) == [f"Other.{name} is a {kind}, not a method"]
+
+
+def test_an_attribute_of_another_kinds_optional_method_is_its_own():
+    assert contract_problems(PROVIDER, type("Other", (Odd,), {"__doc__": "Odd.", "unread": ()})) == []
+
+
+class Meta(type(Odd)):
+    """A metaclass of its own."""
+
+
+class Special(Odd, metaclass=Meta):
+    """Odd."""
+
+
+def test_a_component_may_have_a_metaclass_of_its_own():
+    made = named(Special, PROVIDER)
+    assert isinstance(made, Meta)
+    assert pickle.loads(pickle.dumps(made)) is made
+    with pytest.raises(PluginFailure, match=r"segad-odd 0\.3\): fit: KeyError"):
+        odd(fail, Special).fit(None, None)
+    assert contract_problems(PROVIDER, Special) == []
+
+
+def test_a_class_that_no_other_can_be_derived_from_breaks_the_contract():
+    def final(cls, **kwargs):
+        raise TypeError("this class is final")
+
+    wrong = type("Other", (Odd,), {"__doc__": "Odd.", "__init_subclass__": final})
+    (problem,) = contract_problems(PROVIDER, wrong)
+    assert "Other" in problem and "TypeError: this class is final" in problem
+
+
+def test_a_class_that_cannot_be_looked_at_is_a_problem():
+    class Raising(Meta):
+        @property
+        def Params(cls):
+            raise Panic("what is that")
+
+    wrong = Raising("Other", (Odd,), {"__doc__": "Odd."})
+    (problem,) = contract_problems(PROVIDER, wrong)
+    assert problem == "odd:Odd cannot be looked at: Panic: what is that"
+
+
+RETURNS = [
+    (Dataset, "categories", ("a", "b"), None),
+    (Dataset, "categories", ["a"], "a"),
+    (Dataset, "samples", [], None),
+    (Dataset, "samples", [Sample("a", Path("a"), 0)], [("a.png", 0)]),
+    (Dataset, "part_pattern", "", None),
+    (Dataset, "unread", [], "one sentence"),
+    (Encoder, "layers", {"layer1": Layer(3, 4)}, None),
+    (Encoder, "layers", {}, {"layer1": 4}),
+    (Encoder, "digest", "1", None),
+    (Encoder, "to_download", None, 1),
+    (Detector, "layers", ("layer1",), "layer1"),
+    (Detector, "layers", ["layer1"], (1,)),
+    (Detector, "optional_layers", [], None),
+    (Detector, "notes", [], "one note"),
+    (Detector, "estimate", None, 5),
+    (VectorClassifier, "outputs", ["a"], None),
+    (VectorClassifier, "vectors", {}, np.zeros(3)),
+    (VectorClassifier, "judge", np.zeros((2, 1)), None),
+    (Segmenter, "segments", ["a"], None),
+    (Segmenter, "segment", np.zeros((1, 2, 2), np.uint8), None),
+    (Segmenter, "quality", None, 3),
+    (Feature, "statistics", ["a"], None),
+    (Feature, "compute", [[0.5]], None),
+    (Feature, "compute", np.zeros((1, 1)), np.array([[None]])),
+    (ScalarFeature, "value", np.float32(0.5), None),
+    (ScalarFeature, "value", np.array(0.5), "x"),
+    (ScalarFeature, "value", 1, np.zeros(2)),
+    (FinalClassifier, "margins", np.zeros(2), None),
+    (FinalClassifier, "contributions", None, "none"),
+    (DefectGenerator, "apply", np.zeros((2, 2, 3), np.uint8), None),
+    (Executor, "capacity", np.int64(2), None),
+    (Executor, "capacity", 2, 2.5),
+    (Executor, "wait", Outcome(0), 0),
+]
+"""A contract, one of its methods, an answer, and one that is none."""
+
+
+@pytest.mark.parametrize(("contract", "name", "right", "wrong"), RETURNS)
+def test_an_answer_of_another_kind_names_the_plugin(contract, name, right, wrong):
+    def answers(answer):
+        body = dict.fromkeys(contract.__abstractmethods__, lambda self, *given: None)
+        return named(type("Other", (contract,), {**body, name: lambda self, *given: answer}), PROVIDER)()
+
+    answer = getattr(answers(right), name)()
+    assert answer is right
+    with pytest.raises(PluginFailure) as caught:
+        getattr(answers(wrong), name)()
+    returned = repr(wrong) if not isinstance(wrong, np.ndarray) else "a ndarray"
+    start = f"detector 'odd' (segad-odd 0.3): {name}: returns {returned}, not "
+    assert caught.value.what.startswith(start)
+    assert "segad-odd" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [(None, "None"), ({}, "{}"), ({"layer2": 1}, "{'layer2': 1}"), (torch.zeros(1), "a Tensor")],
+)
+def test_an_encoder_is_to_blame_for_the_layers_that_it_does_not_give(answer, shown):
+    class Mute(TinyEncoder):
+        """Says little."""
+
+        def encode(self, pixels, layers):
+            return answer
+
+    provider = Provider("encoders", "mute", "segad-mute", "2", "mute:Mute")
+    with pytest.raises(PluginFailure) as caught:
+        odd(lambda given: given.features()).anomaly_maps(batch(named(Mute, provider)()))
+    start = f"encoder 'mute' (segad-mute 2): encode: returns {shown}, not an array for each layer"
+    assert caught.value.what.startswith(start) and "layer2" in caught.value.what
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform cannot fork")
+def test_os_exit_is_refused_in_this_thread_and_process_alone():
+    real = os._exit
+    with exits.staying():
+        with exits.staying(), pytest.raises(SystemExit, match=r"os\._exit\(3\)"):
+            os._exit(3)
+        with pytest.raises(SystemExit):
+            os._exit(4)
+        child = os.fork()
+        if not child:
+            os._exit(5)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+    assert os._exit is real
+
+
+def test_blocks_of_threads_that_overlap_leave_os_exit_as_it_was(monkeypatch):
+    ended = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    monkeypatch.setattr(exits, "_REAL", os._exit)
+    first, second = exits.staying(), exits.staying()
+    inside, outside = threading.Event(), threading.Event()
+
+    def other():
+        with second:
+            inside.set()
+            outside.wait()
+
+    thread = threading.Thread(target=other)
+    with first:
+        thread.start()
+        inside.wait()
+    with contextlib.suppress(SystemExit):  # outside of a block in this thread: it is the real one
+        os._exit(6)
+    outside.set()
+    thread.join()
+    assert ended == [6]
+    assert os._exit == ended.append

@@ -36,6 +36,17 @@ BROKEN = {
     "no-library": (NO_LIBRARY, "ModuleNotFoundError: No module named 'a_library_that_is_not_there'"),
     "interrupts": (LEAVE_A_TRACE + "raise KeyboardInterrupt", "the module raises KeyboardInterrupt"),
     "quits": (LEAVE_A_TRACE + "import sys\nsys.exit('no licence')", "SystemExit: no licence"),
+    "exits": (LEAVE_A_TRACE + "os._exit(0)", "SystemExit: os._exit(0) would end the process"),
+    "panics": (LEAVE_A_TRACE + "raise type('Panic', (BaseException,), {})('no GPU')", "Panic: no GPU"),
+    "property": (
+        "from tiny_module import Tiny\nclass Odd(Tiny):\n    'Odd.'\n    layers = property(repr)\n",
+        "Odd.layers is a property, not a method",
+    ),
+    "final": (
+        "from tiny_module import Tiny\nclass Odd(Tiny):\n    'Odd.'\n"
+        "    def __init_subclass__(cls, **words): raise TypeError('final')\n",
+        "no class can be derived from Odd, as segad does: TypeError: final",
+    ),
     "no-class": (LEAVE_A_TRACE, "AttributeError: module 'no_class' has no attribute 'Odd'"),
     "no-python": (LEAVE_A_TRACE + "def", "SyntaxError: "),
     "raises": (LEAVE_A_TRACE + "1 / 0", "ZeroDivisionError: division by zero"),
@@ -263,7 +274,7 @@ def test_a_module_that_ends_the_process_is_broken_like_any_other(zoo, code):
 
 
 ENDS = {
-    "exits": ("import os\nos._exit(0)\n", "ends the process with exit code 0"),
+    "exits": ("import ctypes\nctypes.CDLL(None)._exit(0)\n", "ends the process with exit code 0"),
     "crashes": (
         "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n",
         "ends the process by signal 11 (SIGSEGV)",
@@ -356,6 +367,15 @@ USED = {
         "constructor: OSError: no licence server",
     ),
     "another constructor": (odd("def __init__(self): pass"), "constructor: TypeError: "),
+    "exiting constructor": (
+        odd("def __init__(self, *given): __import__('os')._exit(0)"),
+        "constructor: SystemExit: os._exit(0) would end the process",
+    ),
+    "panics": (
+        odd("def check(self, size, shapes): raise type('Panic', (BaseException,), {})('no GPU')"),
+        "check: Panic: no GPU",
+    ),
+    "layers in a text": (odd("def layers(self): return 'layer1'"), "layers: returns 'layer1', not a list of"),
     "raises": (odd("def fit(self, images, run): {}['x']"), "fit: KeyError: 'x'"),
     "quits": (odd("def fit(self, images, run): raise SystemExit('bye')"), "fit: SystemExit: bye"),
     "wrong signature": (odd("def fit(self, images): pass"), "fit: TypeError: "),

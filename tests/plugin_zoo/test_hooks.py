@@ -61,6 +61,8 @@ CLUMSY_PLUGIN = ("clumsy-one", "[segad.hooks]\nclumsy = clumsy_module:Clumsy\n",
 FAILURES = {
     "raises when told": CLUMSY,
     "ends the process when told": CLUMSY.replace("raise RuntimeError", "raise SystemExit"),
+    "exits when told": CLUMSY.replace("raise RuntimeError", "__import__('os')._exit"),
+    "panics when imported": "raise type('Panic', (BaseException,), {})('no tracker answers')\n",
     "cannot be imported": "import a_library_that_is_not_there\n",
     "cannot be made": "class Clumsy:\n    def __init__(self): raise OSError('no tracker answers')\n",
     "wants what there is not": CLUMSY.replace("def row_finished(self)", "def row_finished(self, rows)"),
@@ -74,7 +76,7 @@ SAID = {
     "did you mean 'row'?",
     "implements what there is not": "there is no event 'row_finish' - did you mean 'row_finished'?",
 }
-WRONG = list(FAILURES)[4:]
+WRONG = list(FAILURES)[6:]
 """Those that can be seen without telling it anything."""
 COUNTS = '''
 from pathlib import Path
