@@ -39,7 +39,7 @@ SIZE = (40, 56)
 SHARING: dict[str, Any] = {"use": "steps", "params": {"shared": "x"}}
 
 
-class Killed(BaseException):
+class Killed(KeyboardInterrupt):
     """The end of a process."""
 
 
