@@ -156,7 +156,7 @@ def _naming(component: type[Component], name: str, provider: Provider) -> Any:
     often = features and name != "__init__"
     member = inspect.getattr_static(component, name)
     method = _function(member)
-    first = 0 if isinstance(member, staticmethod) else 1
+    first, plain = 0 if isinstance(member, staticmethod) else 1, isinstance(member, FunctionType)
 
     @functools.wraps(method)
     def naming(*args: Any, **kwargs: Any) -> Any:
@@ -168,7 +168,7 @@ def _naming(component: type[Component], name: str, provider: Provider) -> Any:
         given = [*args[first:], *kwargs.values()]
         watched = list(witnesses(given if watching else [], arrays=not own and not features))
         with blaming(provider, doing), nullcontext() if often else staying():
-            result = method(*args, **kwargs)
+            result = (getattr(component, name) if plain else method)(*args, **kwargs)
             if name == "__init__" and not hasattr(args[0], "params"):
                 raise AttributeError(f"leaves params unset: {SUPER_INIT}")
             wrong = expected and expected(result, given)
