@@ -24,7 +24,8 @@ def find_any(registry: Registry, name: str, kind: str | None = None) -> Provider
         names = sorted({one.name for one in known})
         raise UsageError(
             f"no {singular(kind or 'plugins')} is called '{name}'{suggest(name, names)}",
-            "`segad list-plugins` lists all; NAME is as in its first columns, or distribution:name.",
+            f"{registry.excluded()} `segad list-plugins` lists all; NAME is as in its first columns, "
+            "or distribution:name.",
         )
     if len(kinds) > 1:
         raise UsageError(

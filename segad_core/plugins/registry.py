@@ -92,10 +92,10 @@ class Registry:
             )
         raise PluginError(
             f"no {singular(kind)} is called '{name}'{suggest(name, [p.name for p in known])}",
-            self._excluded(),
+            self.excluded(),
         )
 
-    def _excluded(self) -> str:
+    def excluded(self) -> str:
         """Why a plugin may not be found although it is installed; empty if nothing is excluded."""
         if not self.third_parties:
             return "--no-plugins excludes all plugins that are not part of segad."

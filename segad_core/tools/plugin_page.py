@@ -17,7 +17,7 @@ from pydantic_core import to_jsonable_python
 from segad_core.contracts import Component, Learner, Parameters, optional, part_pattern
 from segad_core.contracts.component import IsInputFile, IsInputFolder
 from segad_core.errors import PluginError
-from segad_core.plugins.blame import blaming
+from segad_core.plugins.blame import blaming, named
 from segad_core.plugins.contract_version import written_for
 from segad_core.plugins.listing import LIMIT
 from segad_core.plugins.processes import ProcessEnded, in_process
@@ -72,7 +72,9 @@ def page_of(provider: Provider, name: str) -> dict[str, Any]:
 
 def _described(provider: Provider, name: str) -> dict[str, Any] | PluginError:
     try:
-        component = Registry().component(provider)
+        component: Any = Registry().loaded(provider)
+        if isinstance(component, type):  # an observer may be an object
+            component = named(component, provider)
         with blaming(provider, "show"):
             return plugin_page(provider, name, component)
     except PluginError as error:
@@ -182,10 +184,12 @@ def _plain_words(annotation: Any, origin: Any, inner: tuple[Any, ...]) -> str:
 def _layers(component: type[Component]) -> list[str] | None:
     """The encoder's layers that a learner reads by default; None if its parameters tell, or it is none."""
     needed = [field for field in _fields(component).values() if field.is_required()]
-    if not issubclass(component, Learner) or needed:
+    if needed or not isinstance(component, type) or not issubclass(component, Learner):
         return None
     learner = component()
-    return list(dict.fromkeys([*learner.layers(), *optional.optional_layers(learner)]))
+    return list(
+        dict.fromkeys(str.__str__(name) for name in [*learner.layers(), *optional.optional_layers(learner)])
+    )
 
 
 def _answers(component: type[Component]) -> dict[str, Any]:

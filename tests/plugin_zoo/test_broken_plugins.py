@@ -352,6 +352,9 @@ def test_only_named_distributions_take_part(zoo, monkeypatch):
     answer = zoo.segad("check", zoo.recipe({"odd": "odd"}), SEGAD_PLUGINS="tiny")
     assert answer.code == 2
     assert "SEGAD_PLUGINS restricts plugins to tiny" in answer.err
+    answer = zoo.segad("plugin", "show", "odd", SEGAD_PLUGINS="tiny")
+    assert answer.code == 2
+    assert "SEGAD_PLUGINS restricts plugins to tiny" in answer.err
 
 
 TINY = "from segad_core.api import Parameters\nfrom tiny_module import Tiny\nimport numpy as np\n"

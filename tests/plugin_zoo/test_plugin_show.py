@@ -31,6 +31,9 @@ class Old:
     @hookimpl
     def run_finished(self, folder):
         pass
+
+
+MADE = Old()
 '''
 ENTRY_POINTS = """
 [segad.detectors]
@@ -38,6 +41,7 @@ shown = shown_module:Shown
 patchcore = shown_module:Shown
 [segad.hooks]
 old = shown_module:Old
+made = shown_module:MADE
 """
 
 
@@ -68,8 +72,9 @@ def test_a_recipe_means_the_plugin_that_is_shown(zoo):
     assert yaml.safe_load(own["recipe"])["detectors"]["patchcore"]["use"] == "patchcore"
 
 
-def test_a_hook_that_is_older_than_parameters_has_none(zoo):
-    answer = zoo.segad("plugin", "show", "old")
+@pytest.mark.parametrize("name", ["old", "made"])
+def test_a_hook_that_is_older_than_parameters_has_none(zoo, name):
+    answer = zoo.segad("plugin", "show", name)
     assert answer.code == 0, answer.err
     assert "no parameters" in answer.out.splitlines()
 

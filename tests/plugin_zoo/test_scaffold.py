@@ -110,6 +110,13 @@ def test_images_that_were_not_drawn_yet_are_a_step_of_their_own(made):
     assert "there is no folder '" in answer.err and "`python draw_images.py`" in answer.err
 
 
+@pytest.mark.parametrize("name", ["class", "async", "x_", "a__b", "path", "image", "detector", "sample"])
+def test_names_that_no_module_or_class_can_have_are_refused(house, name):
+    answer = house.segad("plugin", "new", "datasets", name)
+    assert (answer.code, f"'{name}'" in answer.err) == (2, True)
+    assert not list(house.home.glob("segad-*"))
+
+
 def test_all_draw_the_same_images(made):
     assert len({(folder_of(made, kind) / "draw_images.py").read_text() for kind in PLUGINS}) == 1
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.resources
+import keyword
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
+from segad_core import contracts
 from segad_core.contracts import KINDS
 from segad_core.errors import UsageError
 from segad_core.tools.scaffold.example import camel, module_of
 from segad_core.tools.scaffold.recipes import recipe_of
 
+_TAKEN = ("Path", "Image", "Field")  # that the files import
 _LIBRARIES = ("numpy", "pydantic", "scipy")
 
 
@@ -23,7 +26,20 @@ def files_of(kind: str, name: str) -> dict[str, str]:
     Args:
         kind: as in the entry-point group.
         name: of the plugin.
+
+    Raises:
+        UsageError: no module, class or distribution can have the name.
     """
+    if keyword.iskeyword(name) or name.endswith("_") or "__" in name:
+        raise UsageError(
+            f"'{name}' cannot name a module and a distribution",
+            "Use a name that is no keyword of Python, without '_' at its end and without '__'.",
+        )
+    if camel(name) in _TAKEN or hasattr(contracts, camel(name)):
+        raise UsageError(
+            f"'{name}' would call the class {camel(name)}, as something else that it uses is called",
+            f"Use another name, such as my_{name}.",
+        )
     module, package = module_of(kind, name), f"segad_{name}"
     words = {
         "kind": kind,
