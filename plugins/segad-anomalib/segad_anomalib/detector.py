@@ -21,7 +21,6 @@ from segad_core.api import (
     PluginError,
     Run,
     Shapes,
-    array_digest,
 )
 
 if TYPE_CHECKING:  # anomalib takes seconds to import
@@ -60,7 +59,6 @@ class Anomalib(Detector):
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         super().__init__(params, device)
         self._learnt: Learnt | None = None
-        self._scores: tuple[str, NDArray[np.float64]] = ("", np.empty(0))
 
     def check(self, size: tuple[int, int], shapes: Shapes) -> None:
         _learnt().check(self.params, size, self.device)
@@ -69,15 +67,18 @@ class Anomalib(Detector):
         self._learnt = _learnt().learn(self.params, images, run, self.device)
 
     def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
-        maps, scores = self._fitted().infer(batch.pixels)
-        self._scores = array_digest(batch.pixels), scores
+        learnt = self._fitted()
+        maps, scores = learnt.infer(batch.pixels)
+        batch.memo[Anomalib, id(learnt)] = learnt, scores  # kept alive, so that no other model gets its id
         return maps
 
     def image_scores(self, batch: ImageBatch, maps: NDArray[np.float32]) -> NDArray[np.float64]:
         """The model's own scores, which are not always the maximum of its map."""
-        if self._scores[0] != array_digest(batch.pixels):
+        key = Anomalib, id(self._fitted())
+        if key not in batch.memo:
             self.anomaly_maps(batch)
-        return self._scores[1]
+        scores: NDArray[np.float64] = batch.memo[key][1]
+        return scores
 
     def state(self) -> Mapping[str, NDArray[np.generic]]:
         return self._fitted().state()

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segad_anomalib.checkpoint import plain_checkpoint, read_checkpoint
-from segad_anomalib.models import ALONE, Recipe, build, explained, without_geometry
+from segad_anomalib.models import ALONE, Recipe, build, check_no_files, explained, without_geometry
 from segad_anomalib.training import check_epochs, to_images, train
 from segad_anomalib.undisturbed import undisturbed
 from segad_core.api import ImageSet, PluginError, Run, UsageError
@@ -103,6 +103,7 @@ def check(params: Anomalib.Params, size: tuple[int, int], device: str) -> None:
         SegadError: the model, an option, the number of epochs, the checkpoint or the size will not do.
     """
     _device(device)
+    check_no_files(params.options)
     if params.checkpoint is None:
         with undisturbed(_ANY_SEED):
             check_epochs(build(Recipe(params.model, params.options, size), weights=False), params.epochs)
@@ -116,6 +117,7 @@ def learn(params: Anomalib.Params, images: ImageSet, run: Run, device: str) -> L
     Raises:
         SegadError: as in `check`; or the model keeps something that a state does not have.
     """
+    check_no_files(params.options)
     first = images.pick(range(min(2, len(images)))).pixels
     size = (first.shape[1], first.shape[2])
     if params.checkpoint is not None:
@@ -154,7 +156,10 @@ def restored(params: Anomalib.Params, state: Mapping[str, NDArray[np.generic]], 
         raise PluginError(f"anomalib: the state has settings that cannot be read: {error}", _AGAIN) from error
     if missing:
         raise PluginError(f"anomalib: the state has no '{missing[0]}'", _AGAIN)
-    others = {name: value for name, value in plain(params.options).items() if options.get(name) != value}
+    given = plain(params.options)
+    others = given != options  # a checkpoint tells the options that the recipe leaves out
+    if params.checkpoint is not None:
+        others = any(name not in options or options[name] != value for name, value in given.items())
     if model != params.model or others:
         raise PluginError(
             f"anomalib: the state is of {model} with options {options}, not of {params.model} with "

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -110,6 +112,32 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
                 f"anomalib: {name} has no option '{option}'{did_you_mean(option, known)}",
                 f"Its options are {', '.join(known)}.",
             )
+
+
+def check_no_files(options: Mapping[str, Any]) -> None:
+    """Checks that a recipe's options name no files.
+
+    Raises:
+        PluginError: one does; what is in the file would not be part of the keys in the store.
+    """
+    for option, value in options.items():
+        if _names_a_file(option, value):
+            raise PluginError(
+                f"anomalib: options.{option} names a file or folder, {value!r}: results would not be "
+                "computed anew when what is in it changes",
+                "Leave it out, or train with anomalib and give the recipe the `checkpoint`.",
+            )
+
+
+def _names_a_file(option: str, value: Any) -> bool:
+    """Whether a value is a path, by the option's name, or as something lies there."""
+    if isinstance(value, list | tuple):
+        return any(_names_a_file(option, one) for one in value)
+    if isinstance(value, Mapping):
+        return any(_names_a_file(str(name), one) for name, one in value.items())
+    return isinstance(value, str) and (
+        option.endswith(("_path", "_dir", "_root", "_file")) or (os.sep in value and Path(value).exists())
+    )
 
 
 def build(recipe: Recipe, weights: bool) -> AnomalibModule:

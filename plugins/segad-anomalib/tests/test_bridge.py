@@ -15,7 +15,7 @@ from segad_anomalib import models
 from segad_anomalib.detector import Anomalib
 
 from segad_core.api import PluginError, Run
-from segad_core.testing import ArrayImageSet, good_images, image_batch
+from segad_core.testing import ArrayImageSet, bad_images, good_images, image_batch
 
 SIZE = (32, 48)
 PADIM = {"backbone": "resnet18", "layers": ["layer1"], "n_features": 4, "pre_trained": False}
@@ -105,6 +105,55 @@ def test_states_of_other_parameters_are_refused():
         detector(options={**PADIM, "n_features": 5}).restore(state)
     with pytest.raises(PluginError, match="settings"):
         detector().restore({**state, "settings": np.frombuffer(b"{}", np.uint8)})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [({}, "n_features"), ({**PADIM, "n_features": None}, "n_features"), ({"backbone": "resnet18"}, "layer1")],
+)
+def test_options_that_the_recipe_leaves_out_are_compared(given, told):
+    """The state of other options would be the result of this recipe."""
+    with pytest.raises(PluginError, match=told):
+        detector(options=given).restore(fitted().state())
+
+
+def test_scores_are_those_of_the_model_that_is_asked():
+    """After another fit or `restore`, and where two models score one batch in turn."""
+    batch, one, two = image_batch(good_images(2, *SIZE, seed=4)), fitted(), detector()
+    two.fit(ArrayImageSet(bad_images(6, *SIZE)), Run(np.random.SeedSequence(2)))
+    states = one.state(), two.state()
+    expected = []
+    for state in states:
+        fresh = detector()
+        fresh.restore(state)
+        alone = image_batch(batch.pixels)
+        expected.append(fresh.image_scores(alone, fresh.anomaly_maps(alone)))
+    assert not np.allclose(*expected)
+    maps = [one.anomaly_maps(batch), two.anomaly_maps(batch)]
+    for model, of, scores in zip((one, two), maps, expected, strict=True):
+        np.testing.assert_array_equal(model.image_scores(batch, of), scores)
+    one.restore(states[1])
+    np.testing.assert_array_equal(one.image_scores(batch, maps[0]), expected[1])
+
+
+def test_maps_and_scores_take_one_pass(monkeypatch):
+    found, batch, passes = fitted(), image_batch(good_images(2, *SIZE, seed=4)), []
+    infer = type(found._learnt).infer
+    monkeypatch.setattr(type(found._learnt), "infer", lambda *args: passes.append(1) or infer(*args))
+    found.image_scores(batch, found.anomaly_maps(batch))
+    assert passes == [1]
+
+
+def test_options_that_name_files_are_refused(tmp_path, monkeypatch):
+    """What is in them would be in no key. The name of a network is none, whatever lies in the folder."""
+    (tmp_path / "resnet18").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert "anomaly_source_path" in refusal(detector("Glass", {"anomaly_source_path": "textures"}, epochs=1))
+    assert "options.backbone" in refusal(detector(options={**PADIM, "backbone": str(tmp_path)}))
+    assert "options.layers" in refusal(
+        detector(options={**PADIM, "layers": ["layer1", f"{tmp_path}/resnet18"]})
+    )
+    detector().check(SIZE, {})
 
 
 def test_progress_counts_steps():
