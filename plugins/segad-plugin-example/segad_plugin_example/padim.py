@@ -18,6 +18,7 @@ from segad_core.api import (
     ImageSet,
     Learnt,
     Parameters,
+    PluginError,
     Run,
     Shapes,
     to_numpy,
@@ -46,17 +47,25 @@ class PaDiM(Detector):
         blur_sigma: float = Field(4.0, ge=0, description="of the Gaussian smoothing, in pixels; 0 for none")
 
     params: Params
-    channels = Learnt(np.int64, "D")
+    kept1 = Learnt(np.bool_, "layer1.C")
+    kept2 = Learnt(np.bool_, "layer2.C")
+    kept3 = Learnt(np.bool_, "layer3.C")
     mean = Learnt(np.float32, "layer1.H", "layer1.W", "D")
     whitening = Learnt(np.float32, "layer1.H", "layer1.W", "D", "D")
+
+    @property
+    def channels(self) -> NDArray[np.int64]:
+        """(D,) ascending numbers of the channels that are kept, counted through all layers."""
+        return np.flatnonzero(np.concatenate([self.kept1, self.kept2, self.kept3]))
 
     def layers(self) -> tuple[str, ...]:
         return LAYERS
 
     def estimate(self, images: int, size: tuple[int, int], shapes: Shapes) -> Estimate:
         _, height, width = shapes["layer1"]
-        kept = min(self.params.dimensions, sum(channels for channels, _, _ in shapes.values()))
-        state = 4 * height * width * kept * (kept + 1) + 8 * kept
+        total = sum(channels for channels, _, _ in shapes.values())
+        kept = min(self.params.dimensions, total)
+        state = 4 * height * width * kept * (kept + 1) + total
         row = 8 * width * kept * (3 * images + 4 * kept)
         vectors = 4 * height * width * kept
         work = f"{height * width:,} covariances of {kept} x {kept}"
@@ -69,7 +78,8 @@ class PaDiM(Detector):
                 "Raise split.detectors in the recipe, or add good images; a hundred or more work well.",
             )
         features = images.features()
-        total = sum(features[name].shape[1] for name in LAYERS)
+        widths = [features[name].shape[1] for name in LAYERS]
+        total = sum(widths)
         kept = min(self.params.dimensions, total)
         channels = np.sort(np.random.default_rng(run.seed).choice(total, kept, replace=False))
         height, width = features["layer1"].shape[2:]
@@ -80,7 +90,21 @@ class PaDiM(Detector):
             mean[row] = centre = vectors.mean(axis=-1)
             whitening[row] = whitening_matrices(vectors - centre[..., None], self.params.epsilon)
             run.progress("rows of positions", row + 1, height)
-        self.channels, self.mean, self.whitening = channels, mean, whitening
+        drawn = np.isin(np.arange(total), channels)
+        self.kept1, self.kept2, self.kept3 = np.split(drawn, np.cumsum(widths)[:-1])
+        self.mean, self.whitening = mean, whitening
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        super().restore(state)
+        total = sum(map(len, (self.kept1, self.kept2, self.kept3)))
+        expected = min(self.params.dimensions, total)
+        for what, found in (("channels", len(self.channels)), ("dimensions", self.mean.shape[-1])):
+            if found != expected:
+                raise PluginError(
+                    f"padim: the state has {found} {what}, but {expected} belong to dimensions: "
+                    f"{self.params.dimensions} and the {total} channels of the encoder",
+                    "Fit it again with these parameters.",
+                )
 
     def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
         differences = embedding(batch.features(), self.channels) - self.mean[..., None]

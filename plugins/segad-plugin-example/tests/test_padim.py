@@ -135,8 +135,42 @@ def test_too_few_images_are_refused_with_a_remedy(count):
 
 
 def test_images_of_another_size_are_rejected():
-    with pytest.raises(PluginError, match=r"layer1\.H = 10, layer1\.W = 13, but here layer1\.H = 20"):
+    with pytest.raises(PluginError, match=r"layer1\.H = 10, .* but here .*layer1\.H = 20"):
         maps_of(fitted(good_images(4, *SIZE)), good_images(1, 80, 52))
+
+
+class WithWideLayer(TinyEncoder):
+    """The same grids, with a channel more in one layer, so that later ones would shift."""
+
+    def __init__(self, wide):
+        super().__init__()
+        self.wide = wide
+
+    def encode(self, pixels, layers):
+        found = super().encode(pixels, layers)
+        first = found[self.wide][:, :1]
+        return {**found, self.wide: np.concatenate([first, found[self.wide]], axis=1)}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("dimensions", [5, 100])
+def test_an_encoder_of_other_channels_is_rejected(layer, dimensions):
+    detector = fitted(good_images(4, *SIZE), dimensions=dimensions)
+    with pytest.raises(PluginError, match=rf"{layer}\.C = 6.*{layer}\.C = 7"):
+        maps_of(detector, good_images(1, *SIZE), WithWideLayer(layer))
+
+
+def test_states_of_other_dimensions_are_rejected():
+    state = fitted(good_images(4, *SIZE), dimensions=5).state()
+    for dimensions in (4, 9, 100):
+        with pytest.raises(PluginError, match="5 channels"):
+            PaDiM(PaDiM.Params(dimensions=dimensions)).restore(state)
+    for wrong in (~state["kept1"], np.ones(6, bool)):
+        with pytest.raises(PluginError, match="channels, but 5"):
+            PaDiM(PaDiM.Params(dimensions=5)).restore({**state, "kept1": wrong})
+    with pytest.raises(PluginError, match="4 dimensions"):
+        few = {"mean": state["mean"][..., :4], "whitening": state["whitening"][..., :4, :4]}
+        PaDiM(PaDiM.Params(dimensions=5)).restore({**state, **few})
 
 
 @pytest.mark.parametrize("dimensions", [6, 18])
