@@ -36,6 +36,9 @@ PROTOCOLS = [
 _OPTIONAL = {name for asked in PROTOCOLS for name in vars(asked)}
 
 
+_WRITES = "read-only"  # as NumPy says
+
+
 class _Named(ABCMeta):
     """The class of the classes below."""
 
@@ -101,9 +104,11 @@ def blaming(provider: Provider, doing: str) -> Iterator[None]:
     except BaseException as error:  # SystemExit, and what compiled code raises, such as a panic of Rust
         if is_resource(error):
             raise
+        copies = " What it is given is shared: it has to work on a copy." if _WRITES in str(error) else ""
         raise PluginFailure(
             f"{provider.described}: {doing}: {reason(error)}",
-            f"This is a defect of {provider.distribution}: --debug shows where; report it to its authors.",
+            f"This is a defect of {provider.distribution}: --debug shows where; report it to its authors."
+            f"{copies}",
         ) from error
 
 

@@ -91,7 +91,7 @@ Outcome = tuple[str, str, float]
 
 def _import(provider: Provider) -> Outcome:
     """What importing a plugin shows."""
-    from segad_core.plugins.contract_version import ending, unsupported
+    from segad_core.plugins.contract_version import ending, remedy, unsupported
 
     start = time.perf_counter()
     try:
@@ -100,7 +100,7 @@ def _import(provider: Provider) -> Outcome:
         return "broken", error.what, time.perf_counter() - start
     seconds = time.perf_counter() - start
     if wrong := unsupported(provider, found):
-        return "incompatible", wrong, seconds
+        return "incompatible", f"{wrong}. {remedy(provider, found)}", seconds
     if problems := contract_problems(provider, found):
         return "broken", "; ".join(problems), seconds
     about = (found.__doc__ or "").strip().partition("\n")[0]

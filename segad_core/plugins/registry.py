@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from segad_core.base.distribution_code import OWN
 from segad_core.base.requirement import canonical
-from segad_core.base.text import reason
+from segad_core.base.text import listed, reason
 from segad_core.errors import PluginError, UsageError
 from segad_core.plugins.installed import installed
 from segad_core.plugins.kinds import KINDS
@@ -89,6 +89,14 @@ class Registry:
             raise PluginError(
                 f"'{name}' is provided by {', '.join(f'{p.qualified} {p.version}' for p in matches)}",
                 f"Use a full name, such as '{matches[0].qualified}'.",
+            )
+        distribution, full, _ = name.rpartition(":")
+        owners = [p.distribution for p in self.providers()]
+        if full and canonical(distribution) not in map(canonical, owners):
+            raise PluginError(
+                f"no installed distribution is called '{distribution}' and has plugins"
+                f"{did_you_mean(distribution, owners)}",
+                self._excluded() or f"Install it, or correct '{name}'.",
             )
         raise PluginError(
             f"no {singular(kind)} is called '{name}'{suggest(name, [p.name for p in known])}",
@@ -187,7 +195,8 @@ def _contract_problems(provider: Provider, loaded: object) -> list[str]:
     if not _NAME.fullmatch(provider.name):
         problems.append(f"the name '{provider.name}' does not match [a-z][a-z0-9_]*")
     if missing := sorted(getattr(loaded, "__abstractmethods__", ())):
-        problems.append(f"{loaded.__name__} does not define {', '.join(missing)}")
+        learns = ": `Learnt` fields define state and restore" if {"state", "restore"} <= {*missing} else ""
+        problems.append(f"{loaded.__name__} does not define {', '.join(missing)}{learns}")
     problems += wrong_with_params(loaded)
     if not (loaded.__doc__ or "").strip():
         problems.append(f"{loaded.__name__} has no docstring")
@@ -228,4 +237,4 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def suggest(name: str, known: Iterable[str]) -> str:
     """The end of an error about an unknown name: the most similar known name, and all known names."""
     names: Sequence[str] = list(dict.fromkeys(known))
-    return f"{did_you_mean(name, names) or '.'} known: {', '.join(names) or 'none'}"
+    return f"{did_you_mean(name, names) or '.'} known: {listed(names, 30) or 'none'}"

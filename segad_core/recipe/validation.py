@@ -35,7 +35,8 @@ def _sentence(model: type[BaseModel], error: Any, document: Document, place: Pla
     if kind == "missing" and isinstance(location[-1], int):
         return document.problem(where[:-1], f"has too few values: number {location[-1] + 1} is missing")
     if kind == "missing":
-        return document.problem(where[:-1], f"'{location[-1]}' is missing")
+        how = f": params: {{{location[-1]}: ...}}" if where[-2:-1] == ("params",) else ""
+        return document.problem(where[:-1], f"'{location[-1]}' is missing{how}")
     if kind in ("share", "row", "use", "value_error"):
         return document.problem(where, str(error["msg"]).removeprefix("Value error, "))
     shown = "" if isinstance(given, dict | list) else f" (got {given!r})"

@@ -19,7 +19,7 @@ from segad_core.base.text import in_one_line, reason
 from segad_core.contracts import KINDS, Component, Parameters
 from segad_core.contracts.component import SUPER_INIT
 from segad_core.errors import PluginError, SegadError, UsageError
-from segad_core.plugins.contract_version import unsupported
+from segad_core.plugins.contract_version import remedy, unsupported
 from segad_core.plugins.processes import ProcessEnded, Say, in_process, messages
 from segad_core.plugins.registry import Provider, contract_problems
 from segad_core.testing.component import ComponentSuite
@@ -90,7 +90,7 @@ def _host(provider: Provider, check: Check, limit: float, only: str, say: Say) -
     try:
         found = provider.load()
         wrong = unsupported(provider, found)
-        problems = [wrong] if wrong else contract_problems(provider, found)
+        problems = [f"{wrong}. {remedy(provider, found)}"] if wrong else contract_problems(provider, found)
         if not problems and not (isinstance(found, type) and issubclass(found, Component)):
             problems = [f"{provider.target} is not a subclass of segad_core.api.Hook, so no suite tests it"]
     except PluginError as error:

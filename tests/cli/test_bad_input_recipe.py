@@ -188,7 +188,7 @@ MISTAKES: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
     "missing use": ([("{use: folder, ", "{")], ["3: dataset: | 'use' is missing"]),
     "missing parameter": (
         [("params: {root: data}", "params: {}")],
-        ["3: dataset.params: | 'root' is missing"],
+        ["3: dataset.params: | 'root' is missing: params: {root: ...}"],
     ),
     "shares": (
         [("good: 4, bad: 3", "good: 1.5, bad: -3")],

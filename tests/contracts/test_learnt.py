@@ -240,7 +240,9 @@ PROVIDER = Provider("detectors", "a_map", "segad-foo", "0.1", "foo:Map")
 
 def test_without_fields_a_class_still_has_to_define_its_state() -> None:
     bare = type("Bare", (Detector,), {"__doc__": "A.", "fit": Map.fit, "anomaly_maps": Map.anomaly_maps})
-    assert any("does not define restore, state" in one for one in contract_problems(PROVIDER, bare))
+    assert any(
+        "does not define restore, state: `Learnt` fields" in one for one in contract_problems(PROVIDER, bare)
+    )
     with pytest.raises(TypeError, match="abstract"):
         bare()
     half = type("Half", (bare,), {"__doc__": "A.", "state": lambda self: {}})

@@ -145,6 +145,18 @@ def test_a_constructor_is_named():
         named(Odd, PROVIDER)(None, "raise")
 
 
+def test_who_writes_to_an_array_that_is_shared_is_told_to_copy_it():
+    def write(given):
+        given[:] = 0
+
+    with pytest.raises(PluginFailure) as caught:
+        odd(write).image_scores(batch(), np.zeros((3, 4, 4), np.float32))
+    assert "read-only" in caught.value.what and "work on a copy" in caught.value.remedy
+    with pytest.raises(PluginFailure) as caught:
+        odd(fail).state()
+    assert "copy" not in caught.value.remedy
+
+
 def test_a_constructor_that_leaves_params_unset_is_named():
     class Bare(Odd):
         """Forgets its base."""

@@ -154,7 +154,7 @@ def test_a_list_says_the_same(provided, second):
     assert [one.status for one in (silent, current, newer)] == ["loads", "loads", "incompatible"]
     assert silent.about.startswith("Says nothing. (is written for version 1 ") and "0.3" in silent.about
     assert current.about == "Says 2."
-    assert "version 9" in newer.about and "versions 1, 2" in newer.about
+    assert "version 9" in newer.about and "versions 1, 2. Upgrade segad" in newer.about
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 import pytest
 
+from segad_core.errors import PluginError
 from segad_core.plugins.finding import find_any
-from segad_core.plugins.registry import Provider, Registry
+from segad_core.plugins.registry import Provider, Registry, suggest
 
 RIVAL = "[segad.detectors]\npatchcore = tiny_module:Tiny\n"
 
@@ -133,3 +134,17 @@ def test_commands_and_recipes_know_a_distribution_by_any_spelling(spelling):
     assert find_any(registry, f"{spelling}:patchcore") is found
     assert registry.find("detectors", f"{spelling}:patchcore") is found
     assert find_any(registry, "segad:patchcore") is own
+
+
+def test_a_distribution_that_is_not_installed_is_named_with_a_near_one() -> None:
+    with pytest.raises(PluginError) as caught:
+        Registry().find("detectors", "sega:patchcore")
+    assert "'sega'" in caught.value.what and "did you mean 'segad'?" in caught.value.what
+    assert "patchcore_" not in caught.value.what
+    with pytest.raises(PluginError, match="no detector is called 'segad:patchcor'"):
+        Registry().find("detectors", "segad:patchcor")
+
+
+def test_lists_of_known_names_are_cut() -> None:
+    told = suggest("zzz", [f"name_{i}" for i in range(99)])
+    assert "name_29 and 69 more" in told and "name_30" not in told
