@@ -47,10 +47,7 @@ def list_plugins(kind: str | None, as_json: bool, check: bool, no_plugins: bool)
 def _plain(plugin: Listed) -> dict[str, object]:
     provider = plugin.provider
     return {
-        "kind": provider.kind,
-        "name": provider.name,
-        "distribution": provider.distribution,
-        "version": provider.version,
+        **provider.plain(),
         "target": provider.target,
         "status": plugin.status,
         "about": plugin.about,

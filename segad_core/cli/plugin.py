@@ -176,10 +176,7 @@ def _clauses(done: Sequence[Step]) -> list[Step]:
 
 def _plain(provider: Provider, done: Sequence[Step]) -> dict[str, object]:
     return {
-        "kind": provider.kind,
-        "name": provider.name,
-        "distribution": provider.distribution,
-        "version": provider.version,
+        **provider.plain(),
         "passed": sum(not step.wrong for step in _clauses(done)),
         "failed": sum(bool(step.wrong) for step in done),
         "steps": [

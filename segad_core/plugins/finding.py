@@ -5,6 +5,8 @@ from __future__ import annotations
 from segad_core.errors import UsageError
 from segad_core.plugins.registry import Provider, Registry, called, singular, status_by_name, suggest
 
+_LISTED = "`segad list-plugins` lists all; NAME is as in its first columns, or distribution:name."
+
 
 def name_in_recipes(registry: Registry, provider: Provider) -> str:
     """The name by which a recipe means a plugin: its own if that is enough, or `distribution:name`."""
@@ -24,8 +26,7 @@ def find_any(registry: Registry, name: str, kind: str | None = None) -> Provider
         names = sorted({one.name for one in known})
         raise UsageError(
             f"no {singular(kind or 'plugins')} is called '{name}'{suggest(name, names)}",
-            f"{registry.excluded()} `segad list-plugins` lists all; NAME is as in its first columns, "
-            "or distribution:name.",
+            " ".join(filter(None, [registry.excluded(), _LISTED])),
         )
     if len(kinds) > 1:
         raise UsageError(

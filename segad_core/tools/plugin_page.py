@@ -90,10 +90,7 @@ def plugin_page(provider: Provider, name: str, component: type[Component]) -> di
         component: what it provides.
     """
     return {
-        "kind": provider.kind,
-        "name": provider.name,
-        "distribution": provider.distribution,
-        "version": provider.version,
+        **provider.plain(),
         "contract": written_for(provider, component),
         "about": inspect.getdoc(component) or "",
         "parameters": list(_parameters(getattr(component, "Params", Parameters))),
