@@ -33,7 +33,8 @@ OPTIMISERS: Mapping[str, dict[str, Any]] = {  # those of anomalib
 
 def contestants(name: str, pair: peers.Pair, encoder: Encoder, pixels: peers.Pixels) -> list[Contestant]:
     """A step each on the same images; segad has encoded them before, as in a training it does once."""
-    model, detector = deepcopy(pair[0]).train(), deepcopy(pair[1])
+    model, detector = deepcopy(pair[0]).train(), type(pair[1])(pair[1].params)
+    detector.restore(pair[1].state())  # what it prepared for maps cannot be copied
     network: nn.Module = detector._fitted().train().requires_grad_(True)  # type: ignore[attr-defined]
     known = encoder.encode(pixels, detectors.read(detector))
     features = {layer: torch.from_numpy(np.array(one)) for layer, one in known.items()}

@@ -96,7 +96,7 @@ class Registry:
             raise PluginError(
                 f"no installed distribution is called '{distribution}' and has plugins"
                 f"{did_you_mean(distribution, owners)}",
-                self._excluded() or f"Install it, or correct '{name}'.",
+                self.excluded() or f"Install it, or correct '{name}'.",
             )
         raise PluginError(
             f"no {singular(kind)} is called '{name}'{suggest(name, [p.name for p in known])}",
