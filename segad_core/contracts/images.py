@@ -59,9 +59,6 @@ class ImageBatch(Sealed):
         tiles: the part of an image that each entry shows, for detectors that know positions; None where the
             entries are whole images.
         tiling: how detectors are shown these images: in tiles; None where they see them whole.
-
-    Args:
-        looks: as in `Witness`; batches that are made of this one do as it does.
     """
 
     def __init__(
@@ -81,7 +78,7 @@ class ImageBatch(Sealed):
         self.pixels = locked(pixels)
         self.memo: dict[Any, Any] = {}
         self.kept: dict[Any, Any] = {}  # what the engine keeps of this batch
-        self.witness = Witness(looks)
+        self.witness = Witness(looks)  # batches that are made of this one do as it does
         self.witness.add("the pixels", self.pixels)
         self.ignored = None if ignored is None else locked(ignored)
         if self.ignored is not None:
