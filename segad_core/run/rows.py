@@ -126,8 +126,8 @@ def _check(task: RowTask, scores: NDArray[np.float64]) -> None:
     """Refuses scores that are not finite."""
     if not np.isfinite(scores).all():
         image = task.scored_ids[int(np.flatnonzero(~np.isfinite(scores))[0])]
-        source = task.row.final.provider.described if task.row.final else task.row.learners()[0]
+        source = task.row.final.provider.described if task.row.final else f"'{task.row.learners()[0]}'"
         raise NonFiniteError(
-            f"{task.name}: the score that '{source}' gave image '{image}' is not finite",
+            f"{task.name}: the score that {source} gave image '{image}' is not finite",
             "Check the image. If it looks fine, report this to the plugin's authors.",
         )

@@ -311,19 +311,19 @@ def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
 
 
 LOOK = "  Check the image. If it looks fine, report this to the plugin's authors."
-SHAPES = "(4, 47, 48) of float32 instead of (4, 48, 48) of float32"
+MAPS = "detector 'spotty' (faulty 1.0): anomaly_maps() returned"
 
 # what a plugin does wrong: the change to the tiny recipe, the sentence, the line after it
 BREACHES = {
-    "nan map": "the anomaly map of detector 'spotty' is not finite for image 'bad/000.png'",
-    "infinite map": "the anomaly map of detector 'spotty' is not finite for image 'bad/000.png'",
-    "nan score": "the image score of detector 'spotty' is not finite for image 'bad/000.png'",
-    "shape": f"detector 'spotty': returned maps {SHAPES}",
-    "type": "detector 'spotty': returned maps (4, 48, 48) of float64 instead of (4, 48, 48) of float32",
+    "nan map": "detector 'spotty' (faulty 1.0): the anomaly map is not finite for image 'bad/000.png'",
+    "infinite map": "detector 'spotty' (faulty 1.0): the anomaly map is not finite for image 'bad/000.png'",
+    "nan score": "detector 'spotty' (faulty 1.0): the image score is not finite for image 'bad/000.png'",
+    "shape": f"{MAPS} float32 (4, 47, 48) instead of float32 (4, 48, 48)",
+    "type": f"{MAPS} float64 (4, 48, 48) instead of float32 (4, 48, 48)",
     "fit": "a, seed 0: fit: detector 'spotty' (faulty 1.0): fit: ZeroDivisionError: division by zero",
-    "feature": "the feature 'whole.spotty.endless' is not finite for image 'bad/000.png'",
-    "classifier": "a, seed 0: SegAD: the score that 'unsure' gave image 'bad/...",
-    "segmenter": "segmenter 'stray', image 'bad/000.png': label 4 where only 0 to 0 have names",
+    "feature": "feature 'endless' (faulty 1.0): 'whole.spotty.endless' is not finite for image 'bad/000.png'",
+    "classifier": "a, seed 0: SegAD: the score that final classifier 'unsure' (faulty 1.0) gave image 'bad/...",
+    "segmenter": "segmenter 'stray' (faulty 1.0), image 'bad/000.png': label 4 where only 0 to 0 have names",
 }
 
 

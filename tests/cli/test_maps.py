@@ -375,9 +375,9 @@ def test_a_map_that_breaks_the_contract(home: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(fakes.Spotty, "anomaly_maps", lambda _, batch: SPOTTY_MAPS(broken, batch))
     text = maps(recipe, "--images", "all", code=1)
     if wrong.endswith("map"):
-        assert "the anomaly map of detector 'spotty' is not finite for image 'bad/000.png'" in text
+        assert "detector 'spotty' (faulty 1.0): the anomaly map is not finite for image 'bad/000.png'" in text
     else:
-        assert "detector 'spotty': returned maps" in text
+        assert "detector 'spotty' (faulty 1.0): anomaly_maps() returned" in text
     assert folders() == []
 
 

@@ -345,7 +345,7 @@ def test_notes_of_the_segmenter(home: Path) -> None:
 def test_a_segmenter_that_breaks_its_contract(home: Path) -> None:
     recipe = recipe_in(home, segmenter="stray")
     preview(recipe)
-    assert "segmenter 'stray', image 'bad/000.png': label 4 where only 0 to 0 have names" in refused(
+    assert "segmenter 'stray' (faulty 1.0), image 'bad/000.png': label 4 where only 0 to 0 have" in refused(
         "preview", recipe, "--image", "bad/000.png", code=1
     )
 
