@@ -395,7 +395,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "several": (
         ["folder", "--root", "DATA", "--param", "good=[1]", "--param", "bad=1"],
         "error: --param good=[1]: input should be a valid string\n"
-        "--param bad=1: input should be a valid string (got 1)\n",
+        "--param bad=1: input should be a valid string (got 1): put it in quotes\n",
     ),
     "no value": (
         ["folder", "--root", "DATA", "--param", "good"],
