@@ -322,7 +322,7 @@ BREACHES = {
     "type": f"{MAPS} float64 (4, 48, 48) instead of float32 (4, 48, 48)",
     "fit": "a, seed 0: fit: detector 'spotty' (faulty 1.0): fit: ZeroDivisionError: division by zero",
     "feature": "feature 'endless' (faulty 1.0): 'whole.spotty.endless' is not finite for image 'bad/000.png'",
-    "classifier": "a, seed 0: SegAD: the score that final classifier 'unsure' (faulty 1.0) gave image 'bad/...",
+    "classifier": "a, seed 0: SegAD: the score that final classifier 'unsure' (faulty 1.0) gave image ...",
     "segmenter": "segmenter 'stray' (faulty 1.0), image 'bad/000.png': label 4 where only 0 to 0 have names",
 }
 

@@ -148,7 +148,7 @@ class OtherTickets(Serial):
 
 @pytest.mark.parametrize(("executor", "fact"), [(LosesKeys, "keys"), (OtherTickets, "ticket 7")])
 def test_an_executor_that_breaks_its_contract_is_named(ran: Ran, executor: type[Executor], fact: str) -> None:
-    with pytest.raises(PluginError, match=rf"{executor.__name__}: .*{fact}"):
+    with pytest.raises(PluginError, match=rf"executor '{executor.__name__}': .*{fact}"):
         ran([Step("a"), Step("b", "a")], executor())
 
 
