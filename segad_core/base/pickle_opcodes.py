@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickletools  # nosec B403
 import re
+import warnings
 from typing import Any
 
 MOST = 10_000
@@ -39,7 +40,9 @@ class Trace:
         self._stack: list[Any] = []
         self._memo: dict[Any, Any] = {}
         try:
-            self.whole = self._follow(file, most)
+            with warnings.catch_warnings():  # of escapes in what are no texts
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self.whole = self._follow(file, most)
         except Exception:  # whatever damaged opcodes make of it: no pickle can be read from them
             self.whole = False
 

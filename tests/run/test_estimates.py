@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from plain_supervised import small_backbone
 
 from segad_core.base.text import size_words
 from segad_core.cli.check import short_of_room
+from segad_core.plugins.blame import named
 from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
 from segad_core.run.cells import FitTask, StatisticsTask
@@ -157,10 +159,20 @@ def test_large_features_go_to_the_temporary_folder(recipe: Path, monkeypatch: py
     assert filed.memory < in_memory.memory
 
 
-def test_learners_without_an_estimate_are_named(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def unknown(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """RD4AD does not say what it needs."""
     from segad_plugins.detectors.rd4ad import RD4AD
 
-    monkeypatch.setattr(RD4AD, "estimate", lambda *_: None)
+    named.cache_clear()  # classes keep what their methods were made from
+    with monkeypatch.context() as patch:
+        patch.setattr(RD4AD, "estimate", lambda *_: None)
+        yield
+    named.cache_clear()
+
+
+@pytest.mark.usefixtures("unknown")
+def test_learners_without_an_estimate_are_named(recipe: Path) -> None:
     assert "; not counting rd4ad, for which there is no estimate" in said(
         segad("check", recipe, "--store", recipe.parent / "store")
     )

@@ -17,7 +17,7 @@ from small_runs import done, prepared, row, workplace, write
 
 from segad_core.bundle.format.container import MANIFEST, SEAL
 from segad_core.bundle.runtime.bundle import Bundle
-from segad_core.errors import BundleError, DataError, PluginError, RecipeError
+from segad_core.errors import BundleError, DataError, PluginError, RecipeError, SegadError
 from segad_core.plugins.registry import Registry
 from segad_core.recipe import load_recipe
 from segad_core.run.cells import FitTask, StatisticsTask
@@ -236,7 +236,9 @@ def test_a_text_for_the_layers_is_told_as_such(home: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(PatchCore, "layers", lambda self: "layer2")
     path = recipe(home, detectors={"d": {"use": "patchcore", "params": {"coreset_ratio": 0.1}}})
-    with pytest.raises(RecipeError, match=r"patchcore.*layers\(\) returns a text, not a tuple"):
+    with pytest.raises(
+        SegadError, match=r"'patchcore' \(segad .*layers: returns 'layer2', not a list of names"
+    ):
         load_recipe(str(path), Registry())
 
 

@@ -99,13 +99,17 @@ def test_the_splits_of_a_run_give_the_same_tasks_again(home: Path, run: str) -> 
     assert all(keys(after))
 
 
+def _never(*_: Any) -> Any:
+    pytest.fail("the store has what this would make")
+
+
 def test_nothing_is_computed_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores come from the store, to the last bit; who would train or look at a map fails."""
     first = {**CLASSIFIERS, "split": {"seeds": [0, 1], "hold_out": "defects"}}
     written(home, **first)
     plan, store = done(write(home, categories=["a"], **first))
     for plugin, method in ((fakes.Spotty, "fit"), (fakes.Spotty, "anomaly_maps"), (fakes.Memory, "fit")):
-        monkeypatch.setattr(plugin, method, None)
+        monkeypatch.setattr(plugin, method, _never)
     again_plan, _ = done(again(home, **{**CLASSIFIERS}))
     for one, other in zip(plan.rows(), again_plan.rows(), strict=True):
         assert read_scores(one, store).tobytes() == read_scores(other, store).tobytes()

@@ -127,6 +127,8 @@ class Kept(Checkpoint):
 class FolderRun(TrialRun):
     """A run whose folders hold images of ours, and which notes the artifacts and the folders asked for."""
 
+    _open = (*TrialRun._open, "checkpoint")
+
     def __init__(
         self,
         seed: int = 1,
