@@ -1,6 +1,7 @@
 """Shows values where a conformance suite fails, and keeps what tests print fit to be passed on."""
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -17,3 +18,14 @@ def pytest_runtest_makereport() -> Iterator[None]:
     report = yield
     report.sections = [(t, text.encode("utf-8", "backslashreplace").decode()) for t, text in report.sections]
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """A test that changed a plugin's class leaves no class behind that the registry made from it."""
+    done = yield
+    if "monkeypatch" in getattr(item, "fixturenames", ()) and (
+        blame := sys.modules.get("segad_core.plugins.blame")
+    ):
+        blame.named.cache_clear()
+    return done

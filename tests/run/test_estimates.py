@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -159,20 +158,11 @@ def test_large_features_go_to_the_temporary_folder(recipe: Path, monkeypatch: py
     assert filed.memory < in_memory.memory
 
 
-@pytest.fixture
-def unknown(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """RD4AD does not say what it needs."""
+def test_learners_without_an_estimate_are_named(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from segad_plugins.detectors.rd4ad import RD4AD
 
     named.cache_clear()  # classes keep what their methods were made from
-    with monkeypatch.context() as patch:
-        patch.setattr(RD4AD, "estimate", lambda *_: None)
-        yield
-    named.cache_clear()
-
-
-@pytest.mark.usefixtures("unknown")
-def test_learners_without_an_estimate_are_named(recipe: Path) -> None:
+    monkeypatch.setattr(RD4AD, "estimate", lambda *_: None)
     assert "; not counting rd4ad, for which there is no estimate" in said(
         segad("check", recipe, "--store", recipe.parent / "store")
     )
