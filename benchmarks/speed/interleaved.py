@@ -59,7 +59,7 @@ def compare(
     """The largest difference of each contestant's results from those of the first, which warms them up.
 
     Raises:
-        Differs: it exceeds the tolerance, or is no number, or other results are named.
+        Differs: it exceeds the tolerance, or is not a number, or the results have different names.
     """
     first, *others = contestants
     expected = first.work()

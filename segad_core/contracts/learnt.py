@@ -68,8 +68,8 @@ class Learnt(Generic[Scalar]):
         for size in shape:
             if isinstance(size, str) and "." in size and not size.endswith((".C", ".H", ".W", ".D")):
                 raise TypeError(
-                    f"'{size}' is no size: a name with a dot is LAYER.C, LAYER.H or LAYER.W of an encoder's "
-                    "layer, or NAME.D of vectors"
+                    f"'{size}' is not a size: a name with a dot is LAYER.C, LAYER.H or LAYER.W of an "
+                    "encoder's layer, or NAME.D of vectors"
                 )
 
     def __set_name__(self, owner: type, name: str) -> None:

@@ -276,9 +276,6 @@ class _Resolver:
 
     def _check_layers_of(self, learner: Learner, place: Place, known: list[str], has_encoder: bool) -> None:
         layers = learner.layers()
-        if isinstance(layers, str):
-            self._problem(place, f"{described(learner)}: layers() returns a text, not a tuple")
-            layers = ()
         for layer in layers:
             if layer not in known:
                 reason = suggest(layer, known) if has_encoder else ": the recipe has no encoder"

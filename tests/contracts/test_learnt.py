@@ -228,7 +228,7 @@ def test_a_field_may_not_have_two_names() -> None:
 
 def test_only_numbers_are_learnt() -> None:
     for size in ("layer2.h", "layer2.Height", "colours.d"):
-        with pytest.raises(TypeError, match=rf"'{size}' is no size: .*LAYER\.H"):
+        with pytest.raises(TypeError, match=rf"'{size}' is not a size: .*LAYER\.H"):
             Learnt(np.float32, size)
     assert Learnt(np.float32, "features.3.H", "colours.D", "free").shape[0] == "features.3.H"
     with pytest.raises(TypeError, match="object"):

@@ -1,6 +1,6 @@
 """What the detectors' tests share: a teacher's file, small trainings, and a look inside EfficientAD's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,3 +44,12 @@ def trials(make: Callable[..., EfficientAD]) -> dict[str, Trial]:
 def trial(request: pytest.FixtureRequest, trials: dict[str, Trial]) -> Trial:
     """Each of the detectors that train, in turn; what it has trained for one test serves the others."""
     return trials[request.param]
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """torch computes on one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

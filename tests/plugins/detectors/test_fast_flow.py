@@ -1,6 +1,5 @@
 """FastFlow's maps from prepared flows against those of the flows as trained, and their work."""
 
-from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -16,17 +15,12 @@ from segad_plugins.detectors.flow_steps import Flow
 from segad_plugins.row_convolution import runs_here
 from segad_plugins.training import seeded
 
-pytestmark = pytest.mark.skipif(not runs_here(torch.device("cpu")), reason="torch has no oneDNN here")
+pytestmark = [
+    pytest.mark.skipif(not runs_here(torch.device("cpu")), reason="torch has no oneDNN here"),
+    pytest.mark.usefixtures("one_thread"),
+]
 
 with_random_weights = partial(trainings.with_random_weights, FastFlow)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _exact(detector: FastFlow) -> FastFlow:

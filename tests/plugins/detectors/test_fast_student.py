@@ -1,6 +1,5 @@
 """RD4AD's maps from a prepared student against those of the student as trained, and its work."""
 
-from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -17,17 +16,12 @@ from segad_plugins.detectors.rd4ad import RD4AD
 from segad_plugins.row_convolution import runs_here
 from segad_plugins.training import seeded
 
-pytestmark = pytest.mark.skipif(not runs_here(torch.device("cpu")), reason="torch has no oneDNN here")
+pytestmark = [
+    pytest.mark.skipif(not runs_here(torch.device("cpu")), reason="torch has no oneDNN here"),
+    pytest.mark.usefixtures("one_thread"),
+]
 
 with_random_weights = partial(trainings.with_random_weights, RD4AD)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("width", [64, 128])

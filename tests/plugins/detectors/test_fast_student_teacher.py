@@ -1,7 +1,5 @@
 """EfficientAD's maps from prepared networks against those of the networks as trained, and their work."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -13,18 +11,13 @@ from segad_plugins.detectors import efficientad
 from segad_plugins.detectors.efficientad import EfficientAD
 from segad_plugins.row_convolution import runs_here
 
-pytestmark = pytest.mark.skipif(not runs_here(torch.device("cpu")), reason="torch has no oneDNN here")
+pytestmark = [
+    pytest.mark.skipif(not runs_here(torch.device("cpu")), reason="torch has no oneDNN here"),
+    pytest.mark.usefixtures("one_thread"),
+]
 
 TOLERANCE = 2e-5
 """Of the maps' span."""
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _detector(size: str, padding: bool, exact: bool = False) -> EfficientAD:
