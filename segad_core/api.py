@@ -7,12 +7,12 @@
   learns.
 - Parameters: `Parameters`, `InputFile`, `InputFolder`, `SegmentNames`, `DecidesNothing`.
 - Optional knowledge of plugins: `HasNotes`, `HasPlainFiles`, `KnowsImagesByName`, `Trains`, `HasDownload`,
-  `ReadsOptionalLayers`, `HasEstimate`, `HasFinalEstimate`, `HasPublishedCategories`, `HasPublishedCounts`,
+  `ReadsOptionalLayers`, `HasEstimate`, `HasFinalEstimate`, `HasGraph`, `HasPublishedCategories`, `HasPublishedCounts`,
   `HasBadSubsets`, `HasContradictions`, `HasUnread`, `HasSizeCheck`, `KnowsOutputs`,
   `NeedsUnseenScores`, `FindsPartsInPaths`.
 - What plugins are given and return: `Sample`, `ImageBatch`, `ImageSet`, `Run`, `Checkpoint`, `Progress`,
   `no_progress`, `Array`, `Arrays`, `Vectors`, `Layer`, `Frame`, `Box`, `Tile`, `Tiling`, `Shapes`,
-  `Estimate`, `SegmentValues`, `Region`, `GoodMaps`, `MapQuality`, `IGNORED`, `Work`, `Outcome`,
+  `Estimate`, `Graph`, `Wanted`, `SegmentValues`, `Region`, `GoodMaps`, `MapQuality`, `IGNORED`, `Work`, `Outcome`,
   `PartPattern`, `PartName`.
 - Errors: `SegadError` and its kinds `RecipeError`, `DataError`, `ImageError`, `NonFiniteError`,
   `PluginError`, `NotFittedError`, `StoreError`, `UsageError`; `ResourceError` for faults of the machine,
@@ -20,7 +20,7 @@
 - Helpers for files: `is_file`, `is_folder`, `subfolders`, `image_files`, `read_array`, `read_labels`,
   `read_json`, `parse_json`, `parse_delimited`, `file_digest`, `array_digest`.
 - Other helpers: `to_numpy`, `resize`, `scratch_array`, `scratch_in_memory`, `did_you_mean`, `listed`,
-  `quoted`, `estimated_by`.
+  `quoted`, `estimated_by`, `graph_by`.
 
 What is promised: each of these names, with the signature and the behaviour that its docstring states. What
 breaks plugins comes with a minor version (before 1.0) or a major one (from 1.0), after a release that warns:
@@ -57,11 +57,13 @@ from segad_core.contracts import (
     FittedFeature,
     Frame,
     GoodMaps,
+    Graph,
     HasBadSubsets,
     HasContradictions,
     HasDownload,
     HasEstimate,
     HasFinalEstimate,
+    HasGraph,
     HasNotes,
     HasPlainFiles,
     HasPublishedCategories,
@@ -101,8 +103,10 @@ from segad_core.contracts import (
     Trains,
     VectorClassifier,
     Vectors,
+    Wanted,
     Work,
     estimated_by,
+    graph_by,
     no_progress,
     to_numpy,
 )
@@ -145,11 +149,13 @@ __all__ = [
     "FittedFeature",
     "Frame",
     "GoodMaps",
+    "Graph",
     "HasBadSubsets",
     "HasContradictions",
     "HasDownload",
     "HasEstimate",
     "HasFinalEstimate",
+    "HasGraph",
     "HasNotes",
     "HasPlainFiles",
     "HasPublishedCategories",
@@ -199,11 +205,13 @@ __all__ = [
     "UsageError",
     "VectorClassifier",
     "Vectors",
+    "Wanted",
     "Work",
     "array_digest",
     "did_you_mean",
     "estimated_by",
     "file_digest",
+    "graph_by",
     "guarded",
     "hookimpl",
     "image_files",

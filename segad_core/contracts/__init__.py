@@ -29,6 +29,7 @@ from segad_core.contracts.feature import (
 )
 from segad_core.contracts.final_classifier import FinalClassifier
 from segad_core.contracts.frame import Box, Fit, Frame
+from segad_core.contracts.graph import Graph, Wanted, graph_by
 from segad_core.contracts.hook import Hook
 from segad_core.contracts.images import Arrays, ImageBatch, ImageSet
 from segad_core.contracts.learner import Learner
@@ -37,6 +38,7 @@ from segad_core.contracts.optional import (
     HasDownload,
     HasEstimate,
     HasFinalEstimate,
+    HasGraph,
     HasNotes,
     HasPlainFiles,
     HasSizeCheck,
@@ -81,11 +83,13 @@ __all__ = [
     "FittedFeature",
     "Frame",
     "GoodMaps",
+    "Graph",
     "HasBadSubsets",
     "HasContradictions",
     "HasDownload",
     "HasEstimate",
     "HasFinalEstimate",
+    "HasGraph",
     "HasNotes",
     "HasPlainFiles",
     "HasPublishedCategories",
@@ -126,8 +130,10 @@ __all__ = [
     "Trains",
     "VectorClassifier",
     "Vectors",
+    "Wanted",
     "Work",
     "estimated_by",
+    "graph_by",
     "no_progress",
     "to_numpy",
 ]

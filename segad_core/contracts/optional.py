@@ -31,6 +31,7 @@ from segad_core.contracts.declared import names_of
 from segad_core.contracts.encoder import Encoder
 from segad_core.contracts.estimate import Estimate, Shapes
 from segad_core.contracts.final_classifier import FinalClassifier
+from segad_core.contracts.graph import Graph, Wanted
 from segad_core.contracts.learner import Learner
 from segad_core.contracts.optional_datasets import HasBadSubsets as HasBadSubsets
 from segad_core.contracts.optional_datasets import HasContradictions as HasContradictions
@@ -132,6 +133,17 @@ class HasEstimate(Protocol):
         """
 
 
+class HasGraph(Protocol):
+    """An encoder, detector or classifier that can be exported, to run without its plugin."""
+
+    def graph(self, wanted: Wanted) -> Graph:
+        """What it computes as a network, and the arrays that this needs.
+
+        Raises:
+            PluginError: it cannot be exported with its parameters.
+        """
+
+
 class HasFinalEstimate(Protocol):
     """A final classifier that can estimate the size of its state."""
 
@@ -227,3 +239,8 @@ def check_size(encoder: Encoder, size: tuple[int, int]) -> None:
     """Checks that an encoder can encode images of a size (height, width); it can by default."""
     if hasattr(encoder, "check_size"):
         cast(HasSizeCheck, encoder).check_size(size)
+
+
+def graph(component: Component, wanted: Wanted) -> Graph | None:
+    """What a component computes, for export; None if it cannot be exported, which is the default."""
+    return cast(HasGraph, component).graph(wanted) if hasattr(component, "graph") else None
