@@ -7,13 +7,13 @@
   learns.
 - Parameters: `Parameters`, `InputFile`, `InputFolder`, `SegmentNames`, `DecidesNothing`.
 - Optional knowledge of plugins: `HasNotes`, `HasPlainFiles`, `KnowsImagesByName`, `Trains`, `HasDownload`,
-  `ReadsOptionalLayers`, `HasEstimate`, `HasFinalEstimate`, `HasGraph`, `HasPublishedCategories`, `HasPublishedCounts`,
-  `HasBadSubsets`, `HasContradictions`, `HasUnread`, `HasSizeCheck`, `KnowsOutputs`,
+  `ReadsOptionalLayers`, `HasEstimate`, `HasFinalEstimate`, `HasGraph`, `HasPublishedCategories`,
+  `HasPublishedCounts`, `HasBadSubsets`, `HasContradictions`, `HasUnread`, `HasSizeCheck`, `KnowsOutputs`,
   `NeedsUnseenScores`, `FindsPartsInPaths`.
 - What plugins are given and return: `Sample`, `ImageBatch`, `ImageSet`, `Run`, `Checkpoint`, `Progress`,
   `no_progress`, `Array`, `Arrays`, `Vectors`, `Layer`, `Frame`, `Box`, `Tile`, `Tiling`, `Shapes`,
-  `Estimate`, `Graph`, `Wanted`, `SegmentValues`, `Region`, `GoodMaps`, `MapQuality`, `IGNORED`, `Work`, `Outcome`,
-  `PartPattern`, `PartName`.
+  `Estimate`, `Graph`, `Wanted`, `SegmentValues`, `Region`, `GoodMaps`, `MapQuality`, `IGNORED`, `Work`,
+  `Outcome`, `PartPattern`, `PartName`.
 - Errors: `SegadError` and its kinds `RecipeError`, `DataError`, `ImageError`, `NonFiniteError`,
   `PluginError`, `NotFittedError`, `StoreError`, `UsageError`; `ResourceError` for faults of the machine,
   into which `guarded` turns what the system raises.

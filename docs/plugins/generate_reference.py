@@ -40,6 +40,7 @@ ANSWERED_BY: dict[str, Sequence[str]] = {
     "NeedsUnseenScores": ["final_classifiers"],
     "HasEstimate": ["detectors", "classifiers"],
     "HasFinalEstimate": ["final_classifiers"],
+    "HasGraph": ["encoders", "detectors", "classifiers"],
     "HasDownload": ["encoders"],
     "HasSizeCheck": ["encoders"],
     "HasPublishedCategories": ["datasets"],

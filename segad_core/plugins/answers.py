@@ -25,6 +25,7 @@ from segad_core.contracts import (
     VectorClassifier,
 )
 from segad_core.contracts.estimate import Estimate
+from segad_core.contracts.graph import Graph
 
 Expected = Callable[[Any, Sequence[Any]], str]
 """Of an answer, and of what the method was given: what it should be; empty if it is that."""
@@ -90,6 +91,7 @@ _SENTENCES = _each(str, "a list of sentences")
 _MAPPING = _is(Mapping, "a mapping")
 _TEXT = _is(str, "a text")
 _ESTIMATE = _or_none(_is(Estimate, "an Estimate"))
+_GRAPH = _is(Graph, "a Graph")
 
 _ANSWERS: Mapping[type[Component], Mapping[str, Expected]] = {
     Component: {"notes": _SENTENCES, "plain_file": _is(tuple, "a suffix and a content")},
@@ -103,8 +105,14 @@ _ANSWERS: Mapping[type[Component], Mapping[str, Expected]] = {
         "unread": _SENTENCES,
         "part_pattern": _TEXT,
     },
-    Encoder: {"layers": _layers, "encode": _encoded, "digest": _TEXT, "to_download": _or_none(_TEXT)},
-    Learner: {"layers": _NAMES, "optional_layers": _NAMES, "estimate": _ESTIMATE},
+    Encoder: {
+        "layers": _layers,
+        "encode": _encoded,
+        "digest": _TEXT,
+        "to_download": _or_none(_TEXT),
+        "graph": _GRAPH,
+    },
+    Learner: {"layers": _NAMES, "optional_layers": _NAMES, "estimate": _ESTIMATE, "graph": _GRAPH},
     Classifier: {"outputs": _NAMES, "planned_outputs": _NAMES, "scores": _numbers},
     VectorClassifier: {"vectors": _MAPPING, "judge": _numbers},
     Segmenter: {
