@@ -1,0 +1,1 @@
+"""Formats to which graphs are exported."""
