@@ -35,7 +35,7 @@ def contestants(name: str, pair: peers.Pair, encoder: Encoder, pixels: peers.Pix
     """A step each on the same images; segad has encoded them before, as in a training it does once."""
     model, detector = deepcopy(pair[0]).train(), type(pair[1])(pair[1].params)
     detector.restore(pair[1].state())  # what it prepared for maps cannot be copied
-    network: nn.Module = detector._fitted().train().requires_grad_(True)  # type: ignore[attr-defined]
+    network: nn.Module = detector.fitted().train().requires_grad_(True)  # type: ignore[attr-defined]
     known = encoder.encode(pixels, detectors.read(detector))
     features = {layer: torch.from_numpy(np.array(one)) for layer, one in known.items()}
     theirs = [weights for weights in model.parameters() if weights.requires_grad]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from segad_core.api import ImageBatch, ImageSet, Run
+from segad_core.api import ImageBatch, ImageSet, Run, graph_by
 from segad_plugins.backbones import Trunk
 from segad_plugins.classifiers.deviation import deviation_loss, normal_draws
 from segad_plugins.classifiers.deviation_classifier import DeviationClassifier, DeviationParams
@@ -39,6 +39,8 @@ class DevNet(DeviationClassifier):
 
     name, version = "devnet", 1
     params: Params
+
+    graph = graph_by("segad_plugins.graphs.classifiers:devnet")
 
     def per_step(self) -> int:
         return self.params.batch_good + self.params.batch_bad

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from segad_core.api import ImageBatch, ImageSet, Parameters, PluginError, Run, estimated_by
+from segad_core.api import ImageBatch, ImageSet, Parameters, PluginError, Run, estimated_by, graph_by
 from segad_plugins.backbones import Trunk
 from segad_plugins.classifiers.cutmix import CutMix
 from segad_plugins.classifiers.deviation import deviation_loss, normal_draws
@@ -22,7 +22,7 @@ from segad_plugins.classifiers.labels import good_and_bad
 from segad_plugins.torch_tools import entry, normalised, torch_device
 from segad_plugins.training import Endless
 
-_SIGNS = (-1.0, 1.0, 1.0, 1.0)  # the holistic head responds to good images, the others to bad ones
+SIGNS = (-1.0, 1.0, 1.0, 1.0)  # the holistic head responds to good images, the others to bad ones
 
 
 def _rising(area: tuple[float, float]) -> tuple[float, float]:
@@ -83,6 +83,7 @@ class DRA(DeviationClassifier):
         return self.params.reference_count + self.params.batch_good + self.params.batch_bad
 
     estimate = estimated_by("segad_plugins.classifiers.estimates:dra")
+    graph = graph_by("segad_plugins.graphs.classifiers:dra")
 
     def add_heads(self, body: Trunk) -> DRANetwork:
         p = self.params
@@ -126,7 +127,7 @@ class DRA(DeviationClassifier):
                 each = [self._mean_features(references) for references in drawn]
                 means = [torch.cat(scale) for scale in zip(*each, strict=True)]
             responses = network.responses(network.features(self._inputs(batch.pixels)), means).double()
-            return (responses.new_tensor(_SIGNS) @ responses).cpu().numpy()
+            return (responses.new_tensor(SIGNS) @ responses).cpu().numpy()
 
     def state(self) -> Mapping[str, NDArray[np.generic]]:
         return {**super().state(), "references": self._references}
@@ -142,6 +143,12 @@ class DRA(DeviationClassifier):
         if self.params.references == "fixed":  # now, not at the first batch: scoring changes no state
             with torch.inference_mode():
                 self._means = self._mean_features(references)
+
+    def means(self) -> list[Tensor]:
+        """The mean features (1, C, h, w) of the fixed references at each scale."""
+        self.fitted()
+        assert self._means is not None, "references are fixed"
+        return self._means
 
     def _mean_features(self, references: Pixels) -> list[Tensor]:
         """Mean features of references, one tensor per scale, from the trained network."""

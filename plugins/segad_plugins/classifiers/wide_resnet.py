@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segad_core.api import ImageBatch, ImageSet, Run, Shapes, estimated_by
+from segad_core.api import ImageBatch, ImageSet, Run, Shapes, estimated_by, graph_by
 from segad_plugins.backbones import Backbone, Trunk, check_trunk, check_weights, trunk
 from segad_plugins.classifiers.labels import good_and_bad
 from segad_plugins.classifiers.network import NetworkClassifier
@@ -81,6 +81,7 @@ class WideResNet(NetworkClassifier):
         check_weights(self.params, self.name)
 
     estimate = estimated_by("segad_plugins.classifiers.estimates:wide_resnet")
+    graph = graph_by("segad_plugins.graphs.classifiers:wide_resnet")
 
     def fit(self, images: ImageSet, labels: NDArray[np.int64], run: Run) -> None:
         p, device = self.params, torch_device(self.device)

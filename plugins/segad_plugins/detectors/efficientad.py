@@ -26,6 +26,7 @@ from segad_core.api import (
     Run,
     Shapes,
     estimated_by,
+    graph_by,
     image_files,
 )
 from segad_plugins.detectors.fast_student_teacher import FastStudentTeacher
@@ -50,7 +51,7 @@ from segad_plugins.training import Batches, Precision, seeded, train
 _VERSION = 1
 _DROP_AT, _DROP = 0.95, 0.1  # when the learning rate drops, and by which factor
 _PENALTY_GREY = 0.3  # share of auxiliary images converted to grey
-_BORDER = 4  # pixels added to each side of a map without padding
+BORDER = 4  # pixels added to each side of a map without padding
 
 
 class EfficientAD(Detector):
@@ -140,6 +141,7 @@ class EfficientAD(Detector):
                 )
 
     estimate = estimated_by("segad_plugins.detectors.estimates:efficientad")
+    graph = graph_by("segad_plugins.graphs.efficientad:graph")
 
     def fit(self, images: ImageSet, run: Run) -> None:
         p, device = self.params, torch_device(self.device)
@@ -191,15 +193,15 @@ class EfficientAD(Detector):
         self._networks, self._fast = networks, None
 
     def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
-        networks = self._fitted()
+        networks = self.fitted()
         with torch.inference_mode():
             maps = self._for_maps(networks).maps(networks.inputs(batch.pixels))
             if not self.params.padding:
-                maps = F.pad(maps, (_BORDER,) * 4)
+                maps = F.pad(maps, (BORDER,) * 4)
             return upsample(maps, batch.pixels.shape[1:3]).cpu().numpy()
 
     def state(self) -> Mapping[str, NDArray[np.generic]]:
-        networks = self._fitted()
+        networks = self.fitted()
         size = np.array(networks.image_size, np.int64)
         return {"version": np.array(_VERSION), "image_size": size, **to_arrays(networks, "networks.")}
 
@@ -269,7 +271,8 @@ class EfficientAD(Detector):
 
         return at
 
-    def _fitted(self) -> StudentTeacher:
+    def fitted(self) -> StudentTeacher:
+        """The trained networks."""
         if self._networks is None:
             raise PluginError("efficientad: is not fitted yet")
         return self._networks

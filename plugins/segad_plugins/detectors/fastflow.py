@@ -19,6 +19,7 @@ from segad_core.api import (
     Run,
     Shapes,
     estimated_by,
+    graph_by,
     to_numpy,
 )
 from segad_plugins.detectors import fast_flow
@@ -96,6 +97,7 @@ class FastFlow(Detector):
                 )
 
     estimate = estimated_by("segad_plugins.detectors.estimates:fastflow")
+    graph = graph_by("segad_plugins.graphs.fastflow:graph")
 
     def fit(self, images: ImageSet, run: Run) -> None:
         device = torch_device(self.device)
@@ -118,7 +120,7 @@ class FastFlow(Detector):
         self._flows, self._fast = flows.requires_grad_(False), None
 
     def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
-        flows, size = self._fitted(), batch.pixels.shape[1:3]
+        flows, size = self.fitted(), batch.pixels.shape[1:3]
         features, device = batch.features(), torch_device(self.device)
         with torch.inference_mode():
             maps = []
@@ -135,7 +137,7 @@ class FastFlow(Detector):
             return torch.stack(maps).mean(dim=0).cpu().numpy()
 
     def state(self) -> Mapping[str, NDArray[np.generic]]:
-        flows = self._fitted()
+        flows = self.fitted()
         shapes = {f"shape.{n}": np.array(f.norm.normalized_shape, np.int64) for n, f in flows.items()}
         return {"version": np.array(_VERSION), **shapes, **to_arrays(flows, "flows.")}
 
@@ -159,7 +161,7 @@ class FastFlow(Detector):
             z, _ = flow(features)
             return (z**2).mean(dim=1)
         if self._fast is None:
-            self._fast = {name: fast_flow.FastFlow(flow) for name, flow in self._fitted().items()}
+            self._fast = {name: fast_flow.FastFlow(flow) for name, flow in self.fitted().items()}
         return self._fast[name].mean_square(features)
 
     def build(self, shapes: Shapes) -> nn.ModuleDict:
@@ -168,7 +170,8 @@ class FastFlow(Detector):
             {name: Flow(shapes[name], p.steps, p.hidden_ratio, p.only_3x3) for name in p.layers}
         )
 
-    def _fitted(self) -> nn.ModuleDict:
+    def fitted(self) -> nn.ModuleDict:
+        """The trained flows, by layer."""
         if self._flows is None:
             raise PluginError("fastflow: is not fitted yet")
         return self._flows

@@ -10,7 +10,7 @@ from torch import Tensor
 from segad_core.api import DataError
 from segad_plugins.detectors.maps import Border, gaussian_blur, upsample
 
-_LEAST = 1e-6
+LEAST_WEIGHT = 1e-6
 """Of the weight of a pixel; below, there is nothing to average."""
 
 
@@ -59,4 +59,4 @@ def smoothed(
     maps = upsample(distances * cells, size, mode)
     if sigma:
         weights, maps = (gaussian_blur(one, sigma, border) for one in (weights, maps))
-    return torch.where(weights > _LEAST, maps / weights.clamp_min(_LEAST), torch.zeros_like(maps))
+    return torch.where(weights > LEAST_WEIGHT, maps / weights.clamp_min(LEAST_WEIGHT), torch.zeros_like(maps))

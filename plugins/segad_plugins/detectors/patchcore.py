@@ -23,6 +23,7 @@ from segad_core.api import (
     Run,
     Shapes,
     estimated_by,
+    graph_by,
     to_numpy,
 )
 from segad_plugins.detectors import coreset, outliers
@@ -94,6 +95,7 @@ class PatchCore(Detector):
             check_blur("patchcore", self.params.blur_sigma, size)
 
     estimate = estimated_by("segad_plugins.detectors.estimates:patchcore")
+    graph = graph_by("segad_plugins.graphs.patchcore:graph")
 
     def fit(self, images: ImageSet, run: Run) -> None:
         device = torch_device(self.device)
@@ -142,7 +144,7 @@ class PatchCore(Detector):
         return torch.from_numpy(cells).to(like).expand_as(like)
 
     def state(self) -> Mapping[str, NDArray[np.generic]]:
-        return {"version": np.array(_VERSION), "bank": self._fitted().vectors.cpu().numpy()}
+        return {"version": np.array(_VERSION), "bank": self.fitted().vectors.cpu().numpy()}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         check_version("patchcore", state, _VERSION)
@@ -196,7 +198,8 @@ class PatchCore(Detector):
     def picks(self, patches: int) -> int:
         return max(1, int(self.params.coreset_ratio * patches))
 
-    def _fitted(self) -> Bank:
+    def fitted(self) -> Bank:
+        """The memory bank."""
         if self._bank is None:
             raise PluginError("patchcore: is not fitted yet")
         return self._bank
@@ -219,10 +222,10 @@ class PatchCore(Detector):
 
     def _patch_distances(self, batch: ImageBatch) -> tuple[Tensor, Tensor]:
         """Squared distance of each patch to the bank (N, h, w), and the index of the nearest vector."""
-        key = ("patchcore distances", self._fitted())  # another fit has another bank
+        key = ("patchcore distances", self.fitted())  # another fit has another bank
         if key not in batch.memo:
             patches = self._patches(batch)
-            squared, index = nearest(patches.flatten(0, 2), self._fitted())
+            squared, index = nearest(patches.flatten(0, 2), self.fitted())
             batch.memo[key] = (squared.view(patches.shape[:3]), index.view(patches.shape[:3]))
         distances: tuple[Tensor, Tensor] = batch.memo[key]
         return distances
@@ -234,7 +237,7 @@ class PatchCore(Detector):
         m* that neighbour, and the softmax runs over the distances from the patch to m*'s neighbours in the
         bank, starting with m* itself.
         """
-        bank = self._fitted()
+        bank = self.fitted()
         worst = int(squared.flatten().argmax())
         score = squared.flatten()[worst]
         score = score if self.params.distance == "squared" else score.sqrt()

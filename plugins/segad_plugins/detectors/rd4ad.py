@@ -21,6 +21,7 @@ from segad_core.api import (
     Run,
     Shapes,
     estimated_by,
+    graph_by,
     to_numpy,
 )
 from segad_plugins.detectors.fast_student import FastStudent
@@ -113,6 +114,7 @@ class RD4AD(Detector):
             )
 
     estimate = estimated_by("segad_plugins.detectors.estimates:rd4ad")
+    graph = graph_by("segad_plugins.graphs.rd4ad:graph")
 
     def fit(self, images: ImageSet, run: Run) -> None:
         device = torch_device(self.device)
@@ -136,7 +138,7 @@ class RD4AD(Detector):
         self._student, self._fast = student.eval().requires_grad_(False), None
 
     def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
-        student, size = self._fitted(), batch.pixels.shape[1:3]
+        student, size = self.fitted(), batch.pixels.shape[1:3]
         features, device = batch.features(), torch_device(self.device)
         with torch.inference_mode():
             teacher = [tensor(features[name], device) for name in self.params.layers]
@@ -151,7 +153,7 @@ class RD4AD(Detector):
             return combined.cpu().numpy()
 
     def state(self) -> Mapping[str, NDArray[np.generic]]:
-        student = self._fitted()
+        student = self.fitted()
         channels = [stage[0].leave[0].out_channels for stage in student.stages][::-1]
         return {
             "version": np.array(_VERSION),
@@ -180,7 +182,8 @@ class RD4AD(Detector):
     def build(self, channels: Sequence[int]) -> Student:
         return Student(channels, self.params.bottleneck_width)
 
-    def _fitted(self) -> Student:
+    def fitted(self) -> Student:
+        """The trained student."""
         if self._student is None:
             raise PluginError("rd4ad: is not fitted yet")
         return self._student

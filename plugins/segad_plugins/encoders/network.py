@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from segad_core.api import Encoder, Parameters
+from segad_core.api import Encoder, Parameters, graph_by
 from segad_plugins.torch_tools import IMAGENET, normalised, torch_device
 from segad_plugins.training import seeded
 
@@ -20,6 +20,7 @@ class NetworkEncoder(Encoder):
     """A frozen torch network: eval mode, no gradients, channels last."""
 
     mean, std = IMAGENET
+    graph = graph_by("segad_plugins.graphs.encoder:graph")
 
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         super().__init__(params, device)
@@ -35,14 +36,14 @@ class NetworkEncoder(Encoder):
         """The requested layers, computed no further than the last of them."""
 
     def encode(self, pixels: NDArray[np.uint8], layers: Sequence[str]) -> Mapping[str, Tensor]:
-        device, network = torch_device(self.device), self._loaded()
+        device, network = torch_device(self.device), self.loaded()
         network.eval()  # a caller may have changed the mode: a teacher's batch norms must never learn
         with torch.inference_mode():
             values = normalised(pixels, self.mean, self.std, device)
             features = self.forward(network, values, layers)
             return {name: features[name].float() for name in layers}
 
-    def _loaded(self) -> nn.Module:
+    def loaded(self) -> nn.Module:
         """The network with its weights, loaded at the first call, by one thread while others wait."""
         with self._loading:
             if self._network is None:

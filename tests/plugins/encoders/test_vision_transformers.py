@@ -114,7 +114,7 @@ def test_at_the_size_of_training_nothing_is_interpolated(weights: dict[str, Path
 def test_no_block_after_the_last_requested_one_is_computed(weights: dict[str, Path]) -> None:
     given = encoder(weights, REGISTERS)
     computed: list[int] = []
-    for i, block in enumerate(given._loaded().blocks):
+    for i, block in enumerate(given.loaded().blocks):
         block.register_forward_hook(lambda module, given, output, i=i: computed.append(i))
     given.encode(photographs(REGISTERS), ["block4", "block2"])
     assert computed == [0, 1, 2, 3, 4]

@@ -1,0 +1,26 @@
+"""The graph of an encoder: pixels to the wanted layers."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from segad_core.api import Graph, Wanted
+from segad_plugins.encoders.network import NetworkEncoder
+from segad_plugins.graphs.pixels import Normalised, on_cpu
+
+
+def graph(encoder: NetworkEncoder, wanted: Wanted) -> Graph:
+    """The graph of a frozen network."""
+    return Graph(_Layers(encoder, wanted.layers), inputs=("pixels",), outputs=wanted.layers)
+
+
+class _Layers(nn.Module):
+    def __init__(self, encoder: NetworkEncoder, layers: tuple[str, ...]) -> None:
+        super().__init__()
+        self.normalised = Normalised(encoder.mean, encoder.std)
+        self.network = on_cpu(encoder.loaded())
+        self._forward, self._layers = encoder.forward, layers
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        found = self._forward(self.network, self.normalised(pixels), self._layers)
+        return tuple(found[name].float() for name in self._layers)

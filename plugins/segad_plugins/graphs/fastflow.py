@@ -1,0 +1,78 @@
+"""The graph of FastFlow: layers to maps, without what maps do not need."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from segad_core.api import Graph, Wanted
+from segad_plugins.detectors.fastflow import FastFlow
+from segad_plugins.detectors.flow_steps import CLAMP, DAMPING, Flow, FlowStep
+from segad_plugins.graphs.lines import resized
+from segad_plugins.graphs.pixels import on_cpu
+
+
+def graph(detector: FastFlow, wanted: Wanted) -> Graph:
+    """The graph of trained flows."""
+    network = _Flows([on_cpu(flow) for flow in detector.fitted().values()], wanted.size)
+    return Graph(network, inputs=tuple(detector.fitted()), outputs=("maps",))
+
+
+class _Flows(nn.Module):
+    def __init__(self, flows: list[Flow], size: tuple[int, int]) -> None:
+        super().__init__()
+        self.flows = nn.ModuleList(_MeanSquare(flow) for flow in flows)
+        self.size = size
+
+    def forward(self, *layers: Tensor) -> Tensor:
+        pairs = zip(self.flows, layers, strict=True)
+        maps = [resized(-torch.exp(-0.5 * flow(layer)), self.size) for flow, layer in pairs]
+        return torch.stack(maps).mean(dim=0)
+
+
+class _MeanSquare(nn.Module):
+    """The mean square of z over channels (N, h, w), for which the order after the last step is no matter."""
+
+    def __init__(self, flow: Flow) -> None:
+        super().__init__()
+        self.norm = flow.norm
+        self.steps = nn.ModuleList(_Step(step) for step in flow.steps)
+        for i, step in enumerate(flow.steps[:-1]):
+            self.register_buffer(f"order{i}", step.permutation)
+
+    def forward(self, features: Tensor) -> Tensor:
+        z = self.norm(features)
+        for i, step in enumerate(self.steps):
+            z = step(z if i == 0 else z.index_select(1, getattr(self, f"order{i - 1}")))
+        return z.square().mean(dim=1)
+
+
+class _Step(nn.Module):
+    """A flow step before its permutation. Its constants are numbers, not what they are computed from:
+
+    OpenVINO computes softplus without its beta.
+    """
+
+    def __init__(self, step: FlowStep) -> None:
+        super().__init__()
+        g, beta = step.scale().double(), step.beta.double()
+        self.first, second = step.first, len(g) - step.first
+        self.enter, _, self.leave = step.subnet
+        factor = torch.full((2 * second,), DAMPING, dtype=torch.float64)
+        factor[second:] *= g[step.first :]
+        bias = self.leave.bias.double() * factor
+        bias[second:] += beta[step.first :]
+        self.leave.weight.data = (self.leave.weight.double() * factor[:, None, None, None]).float()
+        self.leave.bias.data = bias.float()
+        for name, values in {
+            "log_scale": g[step.first :].log(),
+            "scale": g[: step.first],
+            "shift": beta[: step.first],
+        }.items():
+            self.register_buffer(name, values.float()[:, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        x1, x2 = x[:, : self.first], x[:, self.first :]
+        gate, shift = self.leave(self.enter(x1).relu()).chunk(2, dim=1)
+        scale = torch.exp(CLAMP * torch.tanh(gate) + self.log_scale)
+        return torch.cat([x1 * self.scale + self.shift, x2 * scale + shift], dim=1)
