@@ -105,6 +105,10 @@ def reports_errors(command: Callable[..., int]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def wrapped(*args: Any, debug: bool, **kwargs: Any) -> None:
+        if "device" in kwargs:  # it runs networks
+            from segad_core.base.allocator import keep_freed_memory
+
+            keep_freed_memory()
         try:
             code = command(*args, **kwargs)
         except KeyboardInterrupt:
