@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from segad_core.api import DataError, Parameters, Progress
-from segad_plugins.torch_tools import entry, state_mismatch
+from segad_plugins.states import entry, state_mismatch
 
 Values = NDArray[np.float64]
 Labels = NDArray[np.int64]

@@ -291,23 +291,30 @@ def _read_forest(data: bytes, folder: Path) -> bytes:
 SCORES = """
 import sys
 import numpy as np, xgboost
+from segad_plugins.final_classifiers.brf import BoostedRandomForest
 for number, line in enumerate(open(sys.argv[1], "rb")):
     print(number, flush=True)
     booster = xgboost.Booster()
     booster.load_model(bytearray(line))
     rows = np.linspace(-9, 9, 4 * booster.num_features()).reshape(4, -1)[:, : booster.num_features()]
-    rows = xgboost.DMatrix(np.asarray(rows, np.float64))
+    forest = BoostedRandomForest()
+    forest.restore({"model.json": np.frombuffer(line.strip(), np.uint8)})
+    given, rows = np.asarray(rows, np.float64), xgboost.DMatrix(np.asarray(rows, np.float64))
     for how in ({"output_margin": True}, {"pred_contribs": True}):
         if not np.isfinite(booster.predict(rows, **how)).all():
             sys.exit("a score is not finite")
+    if not np.array_equal(forest.margins(given), booster.predict(rows, output_margin=True)):
+        sys.exit("a margin differs from XGBoost's")
+    if not np.isfinite(forest.contributions(given)).all():
+        sys.exit("a contribution is not finite")
 """
 
 
 def _score_forests(accepted: list[bytes]) -> None:
-    """Loads every forest that passed the check into XGBoost, in a process that may crash.
+    """Loads every forest that passed the check, also into XGBoost, in a process that may crash.
 
     Raises:
-        FoundError: it crashed, or a score is not finite.
+        FoundError: it crashed, a score is not finite, or a margin is not XGBoost's.
     """
     import tempfile
 

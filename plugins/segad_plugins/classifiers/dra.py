@@ -19,7 +19,8 @@ from segad_plugins.classifiers.deviation_classifier import DeviationClassifier, 
 from segad_plugins.classifiers.dra_batches import BAD, GOOD, PSEUDO, Mixing, Pixels, Steps, drawn_references
 from segad_plugins.classifiers.heads import DRANetwork
 from segad_plugins.classifiers.labels import good_and_bad
-from segad_plugins.torch_tools import entry, normalised, torch_device
+from segad_plugins.states import entry
+from segad_plugins.torch_tools import normalised, torch_device
 from segad_plugins.training import Endless
 
 SIGNS = (-1.0, 1.0, 1.0, 1.0)  # the holistic head responds to good images, the others to bad ones

@@ -31,7 +31,8 @@ from segad_plugins.logistic_regression import (
     fit_logistic,
     restored,
 )
-from segad_plugins.torch_tools import check_version, entry, state_mismatch, torch_device
+from segad_plugins.states import check_version, entry, state_mismatch
+from segad_plugins.torch_tools import torch_device
 
 _WHO, _VERSION = "linear_probe", 2
 _USUAL = ("layer0", "layer1", "layer2", "layer3")

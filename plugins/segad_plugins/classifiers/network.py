@@ -14,13 +14,8 @@ from torch import nn
 
 from segad_core.api import Classifier, Parameters, PluginError
 from segad_plugins.backbones import Backbone, Trunk, empty_trunk
-from segad_plugins.torch_tools import (
-    check_version,
-    from_arrays,
-    plain_weights,
-    to_arrays,
-    torch_device,
-)
+from segad_plugins.states import check_version
+from segad_plugins.torch_tools import from_arrays, plain_weights, to_arrays, torch_device
 from segad_plugins.training import seeded
 
 

@@ -35,10 +35,9 @@ from segad_plugins.detectors.pdn import Size, smallest_side
 from segad_plugins.detectors.student_teacher import StudentTeacher, training_loss
 from segad_plugins.detectors.teacher import Distillation, distil, in_grey, read_teacher
 from segad_plugins.row_convolution import runs_here
+from segad_plugins.states import check_version, entry
 from segad_plugins.torch_tools import (
     IMAGENET,
-    check_version,
-    entry,
     from_arrays,
     normalised,
     plain_weights,

@@ -26,14 +26,8 @@ from segad_plugins.detectors import fast_flow
 from segad_plugins.detectors.flow_steps import Flow
 from segad_plugins.detectors.maps import upsample
 from segad_plugins.row_convolution import runs_here
-from segad_plugins.torch_tools import (
-    check_version,
-    entry,
-    from_arrays,
-    tensor,
-    to_arrays,
-    torch_device,
-)
+from segad_plugins.states import check_version, entry
+from segad_plugins.torch_tools import from_arrays, tensor, to_arrays, torch_device
 from segad_plugins.training import Batches, Precision, seeded, train
 
 _VERSION = 1

@@ -30,7 +30,8 @@ from segad_plugins.detectors import coreset, outliers
 from segad_plugins.detectors.inspected_patches import inspected_cells, smoothed, without_ignored
 from segad_plugins.detectors.maps import Border, check_blur, gaussian_blur, upsample
 from segad_plugins.detectors.nearest import Bank, nearest, neighbourhood, squared_distances
-from segad_plugins.torch_tools import check_version, entry, tensor, torch_device
+from segad_plugins.states import check_version, entry
+from segad_plugins.torch_tools import tensor, torch_device
 
 log = logging.getLogger("segad.plugins")
 

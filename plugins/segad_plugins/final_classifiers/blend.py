@@ -14,7 +14,7 @@ from segad_plugins.final_classifiers.blend_parts import Linear, columns_of, mome
 from segad_plugins.final_classifiers.blend_weights import counts_of, fit_weights, prior_weights
 from segad_plugins.final_classifiers.brf import BoostedRandomForest
 from segad_plugins.logistic_regression import check_labels, folds_of
-from segad_plugins.torch_tools import check_version, entry, state_mismatch
+from segad_plugins.states import check_version, entry, state_mismatch
 
 _WHO, _VERSION = "blend", 1
 

@@ -1,14 +1,15 @@
-"""Checks a forest in XGBoost's JSON before XGBoost, which crashes on wrong indices, loads it.
+"""Checks a forest in XGBoost's JSON before anything reads it: XGBoost crashes on wrong indices.
 
-What was checked is written again, so XGBoost reads nothing else. Unknown keys, such as those that a newer
-release adds, are left out: every release loads forests of older ones, which lack them.
+For XGBoost, what was checked is written again, so that it reads nothing else. Unknown keys, such as those
+that a newer release adds, are left out: every release loads forests of older ones, which lack them.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,22 +33,59 @@ _MOST = 1e15  # of a leaf or a sum of weights, whose sums and products have to s
 _NO_PARENT, _NO_CHILD = 2**31 - 1, -1
 _ROUNDING = 1e-3  # relative, of sums in float32
 
+_EVALUATED = {
+    "left_children": np.int32,
+    "split_indices": np.int32,
+    "default_left": np.bool_,
+    "split_conditions": np.float32,
+    "sum_hessian": np.float32,
+}
+
 Array = NDArray[Any]
+T = TypeVar("T")
+
+
+class Trees(NamedTuple):
+    """What margins and contributions are computed from: for each tree, arrays by XGBoost's names.
+
+    They are `left_children` (-1 at leaves; right ones follow left ones), `split_indices`, `default_left`,
+    `split_conditions` (values of leaves) and `sum_hessian`.
+    """
+
+    width: int
+    """The number of features."""
+    arrays: list[dict[str, Array]]
+
+
+def checked_trees(data: bytes) -> Trees:
+    """The trees of a forest.
+
+    Args:
+        data: from `Booster.save_raw("json")`, or from somebody who means harm.
+
+    Raises:
+        PluginError: it is not a forest of segad's, or would give meaningless scores.
+    """
+    return _from_json(data, _evaluated)
 
 
 def checked_forest(data: bytes) -> bytearray:
     """The same forest, in JSON that XGBoost can load safely.
 
     Args:
-        data: from `Booster.save_raw("json")`, or from somebody who means harm.
+        data: as for `checked_trees`.
 
     Raises:
         PluginError: it is not a forest of segad's, or XGBoost would crash on it or give meaningless scores.
     """
+    return _from_json(data, _rewritten)
+
+
+def _from_json(data: bytes, read: Callable[[Any], T]) -> T:
     try:
         if len(data) > MOST_BYTES:
             raise ValueError(f"it has more than {MOST_BYTES >> 20} MiB")
-        return _checked(parse_json(data))
+        return read(parse_json(data))
     except (ValueError, OverflowError) as error:
         reason = "".join(c if c.isprintable() else "?" for c in str(error)[:300])
         raise PluginError(
@@ -55,7 +93,29 @@ def checked_forest(data: bytes) -> bytearray:
         ) from error
 
 
-def _checked(model: Any) -> bytearray:
+def _evaluated(model: Any) -> Trees:
+    features = _checked_head(model)["learner"]["learner_model_param"]["num_feature"]
+    trees = [
+        {name: arrays[name].astype(kind) for name, kind in _EVALUATED.items()}
+        for _, arrays in _checked_trees(model, features)
+    ]
+    return Trees(int(features), trees)
+
+
+def _rewritten(model: Any) -> bytearray:
+    whole = _checked_head(model)
+    whole["learner"]["gradient_booster"]["model"]["trees"] = _TREES
+    features = whole["learner"]["learner_model_param"]["num_feature"]
+    head, tail = json.dumps(whole).split(f'"{_TREES}"')
+    written = bytearray(f"{head}[".encode())
+    for number, (known, arrays) in enumerate(_checked_trees(model, features)):
+        tree = known | {name: array.tolist() for name, array in arrays.items()}
+        written += f"{',' * bool(number)}{json.dumps(tree)}".encode()
+    return written + f"]{tail}".encode()
+
+
+def _checked_head(model: Any) -> dict[str, Any]:
+    """All but the trees."""
     param, forest = "learner.learner_model_param", "learner.gradient_booster.model"
     trees, version = _get(model, f"{forest}.trees", list), _get(model, "version", list)
     count, per_round = len(trees), _text(model, f"{forest}.gbtree_model_param.num_parallel_tree", _COUNT)
@@ -89,16 +149,18 @@ def _checked(model: Any) -> bytearray:
         },
     }
     _compare(model, {"learner": learner})
-    gbtree["trees"] = _TREES
-    head, tail = json.dumps({"learner": learner, "version": min(version, _NEWEST)}).split(f'"{_TREES}"')
-    written = bytearray(f"{head}[".encode())
-    for number in range(count):
-        tree, trees[number] = trees[number], None  # the memory of one tree after the other is free again
-        written += f"{',' * bool(number)}{json.dumps(_checked_tree(tree, number, features))}".encode()
-    return written + f"]{tail}".encode()
+    return {"learner": learner, "version": min(version, _NEWEST)}
 
 
-def _checked_tree(tree: Any, number: int, features: str) -> dict[str, Any]:
+def _checked_trees(model: Any, features: str) -> Iterator[tuple[dict[str, Any], dict[str, Array]]]:
+    """Of each tree what has one value only, and its arrays; frees the memory of each that was checked."""
+    trees = model["learner"]["gradient_booster"]["model"]["trees"]
+    for number in range(len(trees)):
+        tree, trees[number] = trees[number], None
+        yield _checked_tree(tree, number, features)
+
+
+def _checked_tree(tree: Any, number: int, features: str) -> tuple[dict[str, Any], dict[str, Array]]:
     try:
         arrays = {name: _array(tree, name, np.int64, {int}) for name in _INTEGERS}
         arrays |= {name: _array(tree, name, np.float64, {int, float}) for name in _NUMBERS}
@@ -113,7 +175,7 @@ def _checked_tree(tree: Any, number: int, features: str) -> dict[str, Any]:
         _check_numbers(arrays, int(features))
     except (ValueError, OverflowError) as error:
         raise ValueError(f"tree {number}: {error}") from error
-    return known | {name: array.tolist() for name, array in arrays.items()}
+    return known, arrays
 
 
 def _check_structure(left: Array, right: Array, parents: Array) -> None:

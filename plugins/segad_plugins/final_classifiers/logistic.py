@@ -17,7 +17,7 @@ from segad_plugins.logistic_regression import (
     fit_logistic,
     restored,
 )
-from segad_plugins.torch_tools import check_version
+from segad_plugins.states import check_version
 
 _WHO, _VERSION = "logistic", 1
 

@@ -25,7 +25,8 @@ from segad_core.api import (
     estimated_by,
 )
 from segad_plugins.segmenters.clustering import kmeans, place_name, stable_count, thirds
-from segad_plugins.torch_tools import check_version, entry, state_mismatch, tensor, torch_device
+from segad_plugins.states import check_version, entry, state_mismatch
+from segad_plugins.torch_tools import tensor, torch_device
 
 _WHO, _VERSION = "clusters", 1
 POINTS = 20_000  # feature vectors that are clustered

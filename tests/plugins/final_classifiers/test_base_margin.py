@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xgboost
-from forests import run_of, state_of
+from forests import booster_of, run_of, state_of
 from numpy.typing import NDArray
 
 from segad_core.errors import PluginError, RecipeError
@@ -64,7 +64,7 @@ def test_it_is_xgboosts_base_margin_in_training_and_prediction(kind: type[Forest
 def test_contributions_contain_the_value_and_sum_to_the_margin(kind: type[Forest]) -> None:
     """Against XGBoost's own contributions, which have the value in the constant."""
     forest, (tried, _) = fitted(kind), data(1)
-    parts, booster = forest.contributions(tried), forest._fitted()
+    parts, booster = forest.contributions(tried), booster_of(forest)
     np.testing.assert_allclose(parts.sum(axis=1), forest.margins(tried), atol=1e-5)
     theirs = booster.predict(xgboost.DMatrix(tried, base_margin=tried[:, PROBE]), pred_contribs=True)
     np.testing.assert_allclose(parts[:, :PROBE], theirs[:, :PROBE], atol=1e-6)
@@ -77,7 +77,7 @@ def test_a_large_value_costs_no_digits_of_what_the_trees_add() -> None:
     """Where XGBoost adds them in float32, margins that differ by 0.001 are equal at 1e6."""
     forest, (tried, _) = fitted(BoostedRandomForest), data(1)
     tried[:, PROBE] = 1e6
-    alone = forest._fitted().predict(xgboost.DMatrix(tried), output_margin=True).astype(np.float64)
+    alone = booster_of(forest).predict(xgboost.DMatrix(tried), output_margin=True).astype(np.float64)
     assert len(np.unique(alone)) > 20
     np.testing.assert_allclose(forest.margins(tried) - 1e6, alone, atol=1e-9)
 

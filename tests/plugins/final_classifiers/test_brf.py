@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from forests import model_of, run_of
+from forests import model_of, run_of, trained
 from numpy.typing import NDArray
 
 from segad_core.errors import DataError
@@ -24,16 +24,12 @@ def _forest(**params: object) -> BoostedRandomForest:
     return forest
 
 
-def _config(forest: BoostedRandomForest) -> dict[str, object]:
-    return json.loads(forest._fitted().save_config())["learner"]  # type: ignore[no-any-return]
-
-
-def test_the_papers_parameters_reach_the_booster() -> None:
-    forest = _forest()
+def test_the_papers_parameters_reach_the_booster(monkeypatch: pytest.MonkeyPatch) -> None:
+    boosters, forest = trained(monkeypatch), _forest()
     learner = json.loads(model_of(forest))["learner"]
     assert learner["objective"]["name"] == "binary:logitraw"
     assert len(learner["gradient_booster"]["model"]["trees"]) == 10 * 200
-    config = json.dumps(_config(forest))
+    config = json.dumps(json.loads(boosters[0].save_config())["learner"])
     for name, value in {
         "learning_rate": 0.3,
         "max_depth": 5,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forests import model_of, run_of
+from forests import model_of, run_of, trained
 from numpy.typing import NDArray
 
 from segad_core.errors import DataError, PluginError
@@ -82,9 +82,11 @@ def test_defaults_are_the_papers(kind: type[Forest]) -> None:
 
 
 @each
-def test_the_booster_has_the_papers_rounds_trees_and_depth(kind: type[Forest]) -> None:
+def test_the_booster_has_the_papers_rounds_trees_and_depth(
+    kind: type[Forest], monkeypatch: pytest.MonkeyPatch
+) -> None:
     rounds, trees, rate, by_tree = PAPER[kind]
-    forest = _fitted(kind)
+    boosters, forest = trained(monkeypatch), _fitted(kind)
     learner = _learner(forest)
     assert learner["objective"]["name"] == "binary:logitraw"
     assert learner["gradient_booster"]["model"]["iteration_indptr"] == list(
@@ -94,7 +96,7 @@ def test_the_booster_has_the_papers_rounds_trees_and_depth(kind: type[Forest]) -
     features = np.concatenate([_data(0)[0], _data(1)[0]])
     depths = {_leaf(tree, row)[1] for tree in _trees(forest)[:200] for row in features[::3]}
     assert 2 <= max(depths) <= 5
-    config = json.dumps(json.loads(forest._fitted().save_config()))
+    config = json.dumps(json.loads(boosters[0].save_config()))
     wanted = {"learning_rate": rate, "colsample_bytree": by_tree, "max_depth": 5, "subsample": 0.6}
     for name, value in (wanted | {"colsample_bynode": 0.6, "alpha": 1, "lambda": 1}).items():
         found = config.split(f'"{name}": "', 1)[1].split('"', 1)[0]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forests import model_of, run_of, state_of
+from forests import booster_of, model_of, run_of, state_of
 from pickles import MakesFolder
 
 from segad_core.errors import PluginError
@@ -393,7 +393,7 @@ def test_a_tree_as_deep_as_may_be_passes_and_explains() -> None:
 def test_bytes_that_are_no_forest_are_refused(tmp_path: Path) -> None:
     import pickle
 
-    ubj = bytes(small()._fitted().save_raw("ubj"))
+    ubj = bytes(booster_of(small()).save_raw("ubj"))
     for text in (
         b"",
         b"{",
@@ -432,10 +432,10 @@ def test_forests_that_are_bombs_are_refused_before_they_are_parsed(
         refused(bomb[: forest_check.MOST_BYTES], "of memory, more than the limit")
 
 
-def test_and_is_not_given_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_and_is_not_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segad_plugins.final_classifiers.forest.MOST_BYTES", len(sound()) - 1)
     with pytest.raises(PluginError, match=r"^brf: the forest has"):
-        small().state()
+        fitted(BoostedRandomForest, n_estimators=2, num_parallel_tree=3)
 
 
 def test_trees_deeper_than_can_be_loaded_are_not_grown() -> None:
