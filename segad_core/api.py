@@ -9,18 +9,18 @@
 - Optional knowledge of plugins: `HasNotes`, `HasPlainFiles`, `KnowsImagesByName`, `Trains`, `HasDownload`,
   `ReadsOptionalLayers`, `HasEstimate`, `HasFinalEstimate`, `HasGraph`, `HasPublishedCategories`,
   `HasPublishedCounts`, `HasBadSubsets`, `HasContradictions`, `HasUnread`, `HasSizeCheck`, `KnowsOutputs`,
-  `NeedsUnseenScores`, `FindsPartsInPaths`.
+  `NeedsUnseenScores`, `RunsGraphs`, `FindsPartsInPaths`.
 - What plugins are given and return: `Sample`, `ImageBatch`, `ImageSet`, `Run`, `Checkpoint`, `Progress`,
   `no_progress`, `Array`, `Arrays`, `Vectors`, `Layer`, `Frame`, `Box`, `Tile`, `Tiling`, `Shapes`,
-  `Estimate`, `Graph`, `Wanted`, `SegmentValues`, `Region`, `GoodMaps`, `MapQuality`, `IGNORED`, `Work`,
-  `Outcome`, `PartPattern`, `PartName`.
+  `Estimate`, `Graph`, `Wanted`, `Example`, `SegmentValues`, `Region`, `GoodMaps`, `MapQuality`, `IGNORED`,
+  `Work`, `Outcome`, `PartPattern`, `PartName`.
 - Errors: `SegadError` and its kinds `RecipeError`, `DataError`, `ImageError`, `NonFiniteError`,
   `PluginError`, `NotFittedError`, `StoreError`, `UsageError`; `ResourceError` for faults of the machine,
   into which `guarded` turns what the system raises.
 - Helpers for files: `is_file`, `is_folder`, `subfolders`, `image_files`, `read_array`, `read_labels`,
   `read_json`, `parse_json`, `parse_delimited`, `file_digest`, `array_digest`.
 - Other helpers: `to_numpy`, `resize`, `scratch_array`, `scratch_in_memory`, `did_you_mean`, `listed`,
-  `quoted`, `estimated_by`, `graph_by`.
+  `quoted`, `estimated_by`, `graph_by`, `compute_threads`.
 
 What is promised: each of these names, with the signature and the behaviour that its docstring states. What
 breaks plugins comes with a minor version (before 1.0) or a major one (from 1.0), after a release that warns:
@@ -33,6 +33,7 @@ from segad_core.base.delimited import parse_delimited
 from segad_core.base.digest import array_digest, file_digest
 from segad_core.base.files import is_file, is_folder
 from segad_core.base.json_file import parse_json, read_json
+from segad_core.base.parallel import compute_threads
 from segad_core.base.resources import guarded
 from segad_core.base.scratch import scratch_array, scratch_in_memory
 from segad_core.base.text import listed, quoted
@@ -50,6 +51,7 @@ from segad_core.contracts import (
     Detector,
     Encoder,
     Estimate,
+    Example,
     Executor,
     Feature,
     FinalClassifier,
@@ -91,6 +93,7 @@ from segad_core.contracts import (
     ReadsOptionalLayers,
     Region,
     Run,
+    RunsGraphs,
     Sample,
     ScalarFeature,
     Segmenter,
@@ -142,6 +145,7 @@ __all__ = [
     "Detector",
     "Encoder",
     "Estimate",
+    "Example",
     "Executor",
     "Feature",
     "FinalClassifier",
@@ -190,6 +194,7 @@ __all__ = [
     "Region",
     "ResourceError",
     "Run",
+    "RunsGraphs",
     "Sample",
     "ScalarFeature",
     "SegadError",
@@ -208,6 +213,7 @@ __all__ = [
     "Wanted",
     "Work",
     "array_digest",
+    "compute_threads",
     "did_you_mean",
     "estimated_by",
     "file_digest",

@@ -41,6 +41,7 @@ ANSWERED_BY: dict[str, Sequence[str]] = {
     "HasEstimate": ["detectors", "classifiers"],
     "HasFinalEstimate": ["final_classifiers"],
     "HasGraph": ["encoders", "detectors", "classifiers"],
+    "RunsGraphs": ["encoders", "detectors", "classifiers"],
     "HasDownload": ["encoders"],
     "HasSizeCheck": ["encoders"],
     "HasPublishedCategories": ["datasets"],

@@ -29,7 +29,7 @@ from segad_core.contracts.feature import (
 )
 from segad_core.contracts.final_classifier import FinalClassifier
 from segad_core.contracts.frame import Box, Fit, Frame
-from segad_core.contracts.graph import Graph, Wanted, graph_by
+from segad_core.contracts.graph import Example, Graph, Wanted, graph_by
 from segad_core.contracts.hook import Hook
 from segad_core.contracts.images import Arrays, ImageBatch, ImageSet
 from segad_core.contracts.learner import Learner
@@ -46,6 +46,7 @@ from segad_core.contracts.optional import (
     KnowsOutputs,
     NeedsUnseenScores,
     ReadsOptionalLayers,
+    RunsGraphs,
     Trains,
 )
 from segad_core.contracts.optional_datasets import (
@@ -75,6 +76,7 @@ __all__ = [
     "Detector",
     "Encoder",
     "Estimate",
+    "Example",
     "Executor",
     "Feature",
     "FinalClassifier",
@@ -117,6 +119,7 @@ __all__ = [
     "ReadsOptionalLayers",
     "Region",
     "Run",
+    "RunsGraphs",
     "Sample",
     "ScalarFeature",
     "SegmentNames",

@@ -1,7 +1,8 @@
 """Graphs: what a component computes, as a network that is exported to run without its plugin.
 
-They are optional. An encoder, detector or classifier that is a torch module in the end defines the method
-`graph` (see `HasGraph`), and `segad export` then turns its module into ONNX or OpenVINO:
+They are optional on both sides. An encoder, detector or classifier that is a torch module in the end defines the method
+`graph` (see `HasGraph`), and `segad export` can then put another plugin into its place in a bundle, one that
+runs graphs in some engine (see `RunsGraphs`), such as segad's own `onnx` and `openvino`:
 
     from segad_core.api import Graph
 
@@ -72,6 +73,21 @@ class Graph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     constants: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A graph with what it was made for, and an example of what it is given.
+
+    Attributes:
+        graph: the graph.
+        wanted: what it was made for.
+        inputs: an array (N, ...) for each input but the constants, of at least one image.
+    """
+
+    graph: Graph
+    wanted: Wanted
+    inputs: Mapping[str, NDArray[Any]]
 
 
 def graph_by(function: str) -> Callable[..., Graph]:

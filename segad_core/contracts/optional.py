@@ -31,7 +31,7 @@ from segad_core.contracts.declared import names_of
 from segad_core.contracts.encoder import Encoder
 from segad_core.contracts.estimate import Estimate, Shapes
 from segad_core.contracts.final_classifier import FinalClassifier
-from segad_core.contracts.graph import Graph, Wanted
+from segad_core.contracts.graph import Example, Graph, Wanted
 from segad_core.contracts.learner import Learner
 from segad_core.contracts.optional_datasets import HasBadSubsets as HasBadSubsets
 from segad_core.contracts.optional_datasets import HasContradictions as HasContradictions
@@ -144,6 +144,27 @@ class HasGraph(Protocol):
         """
 
 
+class RunsGraphs(Protocol):
+    """An encoder, detector or classifier that runs graphs of others: `segad export --to` names it."""
+
+    @classmethod
+    def replacing(
+        cls, component: Component, graphs: Sequence[Example], folder: Path, batch: int | None
+    ) -> Component:
+        """A component that gives the results of another.
+
+        Args:
+            component: the other; of an encoder, `layers` tells what the layers are.
+            graphs: its graph; of an encoder, one for each size of images.
+            folder: an empty folder for files, which parameters of the new component name. Bundles accept
+                images, safetensors, npy, ONNX, and OpenVINO's `.xml` with weights in `.weights`.
+            batch: how many images graphs take at a time; any number if None.
+
+        Raises:
+            SegadError: a package is missing, or the network cannot be written in the engine's format.
+        """
+
+
 class HasFinalEstimate(Protocol):
     """A final classifier that can estimate the size of its state."""
 
@@ -244,3 +265,15 @@ def check_size(encoder: Encoder, size: tuple[int, int]) -> None:
 def graph(component: Component, wanted: Wanted) -> Graph | None:
     """What a component computes, for export; None if it cannot be exported, which is the default."""
     return cast(HasGraph, component).graph(wanted) if hasattr(component, "graph") else None
+
+
+def runs_graphs(component: type[Component]) -> bool:
+    """Whether it runs graphs of others; False by default."""
+    return hasattr(component, "replacing")
+
+
+def replacing(
+    runner: type[Component], component: Component, graphs: Sequence[Example], folder: Path, batch: int | None
+) -> Component:
+    """A component of a class that runs graphs, in the place of another."""
+    return cast(type[RunsGraphs], runner).replacing(component, graphs, folder, batch)
