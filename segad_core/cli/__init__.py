@@ -16,6 +16,7 @@ from segad_core.cli.bundle import bundle
 from segad_core.cli.check import check
 from segad_core.cli.clean import clean
 from segad_core.cli.datasets import datasets
+from segad_core.cli.export import export
 from segad_core.cli.fit import fit
 from segad_core.cli.learn import learn
 from segad_core.cli.list_plugins import list_plugins
@@ -69,6 +70,7 @@ for _command in (
     predict,
     learn,
     bundle,
+    export,
     clean,
 ):
     main.add_command(_command)

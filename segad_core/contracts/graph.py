@@ -1,8 +1,8 @@
 """Graphs: what a component computes, as a network that is exported to run without its plugin.
 
-They are optional on both sides. An encoder, detector or classifier that is a torch module in the end defines the method
-`graph` (see `HasGraph`), and `segad export` can then put another plugin into its place in a bundle, one that
-runs graphs in some engine (see `RunsGraphs`), such as segad's own `onnx` and `openvino`:
+They are optional on both sides. An encoder, detector or classifier that is a torch module in the end defines
+the method `graph` (see `HasGraph`). `segad export` can then put another plugin into its place in a bundle:
+one that runs graphs in some engine (see `RunsGraphs`), such as segad's own `onnx` and `openvino`.
 
     from segad_core.api import Graph
 

@@ -11,9 +11,10 @@ from segad_core.base.checked import first_of
 from segad_core.bundle.format.manifest import Ignore, Pipeline, PluginUse, TileFacts
 from segad_core.bundle.format.plain_files import PLAIN_ENDINGS, wrong_with_file
 from segad_core.bundle.format.writing import Content
-from segad_core.contracts import optional
+from segad_core.contracts import Component, optional
 from segad_core.contracts.component import DecidesNothing, IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import RecipeError
+from segad_core.plugins.provider import Provider
 from segad_core.recipe import Choice, Recipe
 from segad_core.recipe.choice import paths_in
 from segad_core.run.cells import RowTask
@@ -105,8 +106,20 @@ def cannot_be_bundled(task: RowTask, error: ValidationError) -> RecipeError:
 
 
 def _use(choice: Choice, category: str, place: str) -> tuple[PluginUse, dict[str, Content]]:
-    """A plugin with its parameters. Files go into the bundle; folders are only needed for training."""
-    params, component = choice.params_for(category), choice.build(category)
+    return use_of(choice.provider, choice.build(category), place)
+
+
+def use_of(provider: Provider, component: Component, place: str) -> tuple[PluginUse, dict[str, Content]]:
+    """A plugin with its parameters. Files go into the bundle; folders are only needed for training.
+
+    Args:
+        provider, component: the plugin.
+        place: begins the names of its files.
+
+    Raises:
+        RecipeError: a file has a format that bundles do not accept.
+    """
+    params = component.params
     plain, files = params.model_dump(mode="json"), dict[str, list[str]]()
     taken: dict[str, Content] = {}
     for name, info in type(params).model_fields.items():
@@ -118,12 +131,12 @@ def _use(choice: Choice, category: str, place: str) -> tuple[PluginUse, dict[str
             for file, (ending, content) in zip(stored, plain_files, strict=True):
                 if ending not in PLAIN_ENDINGS:
                     raise RecipeError(
-                        f"{choice.provider.qualified}: bundles accept no '{ending}' file, as in '{name}'",
+                        f"{provider.qualified}: bundles accept no '{ending}' file, as in '{name}'",
                         f"Use one of {', '.join(PLAIN_ENDINGS)}.",
                     )
                 if wrong := wrong_with_file(ending, content):
                     raise RecipeError(
-                        f"{choice.provider.qualified}: the '{ending}' file for '{name}' {wrong}",
+                        f"{provider.qualified}: the '{ending}' file for '{name}' {wrong}",
                         "Bundles accept files of plain formats alone, as they hold no code.",
                     )
                 taken[file] = content
@@ -133,5 +146,4 @@ def _use(choice: Choice, category: str, place: str) -> tuple[PluginUse, dict[str
     if any(isinstance(content, bytes) for content in taken.values()):  # converted: digests name the original
         marked = [name for name, info in type(params).model_fields.items() if has_mark(info, DecidesNothing)]
         plain = {name: value for name, value in plain.items() if name not in marked}
-    provider = choice.provider
     return PluginUse(use=provider.qualified, version=provider.version, params=plain, files=files), taken

@@ -24,7 +24,7 @@ from segad_plugins.engines.openvino_session import OpenVinoSession
 
 
 class GraphDetector(LoadsGraphs, Detector):
-    """Runs one graph for maps, and for image scores if it has them; it is given arrays such as a memory bank."""
+    """Runs one graph for maps, and for image scores if it has them, given arrays such as a memory bank."""
 
     Params = GraphParameters
     params: GraphParameters

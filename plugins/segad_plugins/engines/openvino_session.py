@@ -11,7 +11,7 @@ from segad_plugins.engines.session import Session, Values, not_a_graph, not_inst
 
 
 class OpenVinoSession(Session):
-    """A graph that OpenVINO has loaded, from its `.xml` and the file of its weights, or from one `.onnx` file."""
+    """A graph that OpenVINO has loaded, from its `.xml` and the file of its weights, or from an `.onnx`."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         try:

@@ -16,7 +16,7 @@ Values = Mapping[str, NDArray[Any]]
 
 
 class Session(ABC):
-    """A graph that an engine has loaded.
+    """A graph that an engine has loaded: called with the paths of its files.
 
     Attributes:
         inputs: the shape of each, by name; None for a side of any length.
@@ -26,12 +26,8 @@ class Session(ABC):
     inputs: Mapping[str, tuple[int | None, ...]]
     outputs: tuple[str, ...]
 
-    def __init__(self, files: Sequence[Path]) -> None:
-        """Loads the files of a graph.
-
-        Raises:
-            PluginError: the engine is not installed, or refuses them.
-        """
+    @abstractmethod
+    def __init__(self, files: Sequence[Path]) -> None: ...
 
     @classmethod
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Files of plain formats: numbers and pictures, which no reader can take for code."""
+"""Files of plain formats: numbers, pictures and graphs, which no reader can take for code."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from typing import IO
 
 import numpy as np
 
+from segad_core.bundle.format.onnx_file import wrong_with_onnx
 from segad_core.images.formats import SUFFIXES
 
-PLAIN_ENDINGS = (*SUFFIXES, ".safetensors", ".npy")
-"""Suffixes of files that a parameter may name: formats that hold numbers and no code."""
+PLAIN_ENDINGS = (*SUFFIXES, ".safetensors", ".npy", ".onnx", ".xml", ".weights")
+"""Suffixes of files that a parameter may name: formats that hold numbers and no code.
+
+`.xml` is a graph of OpenVINO, and `.weights` its numbers.
+"""
 
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"RIFF", b"GIF8")
 _PPM = tuple(f"P{number}".encode() for number in range(1, 8))
@@ -33,6 +37,12 @@ def wrong_with_file(ending: str, content: bytes | Path) -> str:
             return _wrong_with_npy(file)
         if ending == ".safetensors":
             return _wrong_with_safetensors(file)
+        if ending == ".onnx":
+            return wrong_with_onnx(file.read())
+        if ending == ".xml":
+            return _wrong_with_xml(file)
+        if ending == ".weights":
+            return ""  # nothing but numbers, whatever they are
         return "" if file.read(4).startswith((*_PICTURES, *_PPM)) else "does not begin like a picture"
 
 
@@ -54,3 +64,10 @@ def _wrong_with_safetensors(file: IO[bytes]) -> str:
         return "" if isinstance(json.loads(file.read(length)), dict) else "is not a safetensors file"
     except (ValueError, RecursionError):
         return "is not a safetensors file"
+
+
+def _wrong_with_xml(file: IO[bytes]) -> str:
+    text = file.read()
+    if not text.lstrip().startswith((b"<?xml", b"<net")):
+        return "is not a graph of OpenVINO"
+    return "defines entities, as no graph does" if b"<!" in text.replace(b"<!--", b"") else ""

@@ -25,6 +25,8 @@ from segad_core.operate.operating_point import operating_point
 
 TOLERANCE = 0.01
 """Share of the range of the golden scores: processors and library versions round differently."""
+TOLERANCE_OF_EXPORTS = 0.001
+"""Share of the range of the scores by which those of an exported bundle may differ from the original's."""
 
 
 @dataclass(frozen=True)
