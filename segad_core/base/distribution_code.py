@@ -8,15 +8,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, all_suffixes
-from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions, version
 from pathlib import Path, PurePosixPath
 
 from segad_core.base.resources import is_resource, resource_error
 
 OWN = "segad"
 """The distribution that has the engine and the built-in plugins."""
+LIGHT = "segad-runtime"
+"""The distribution that is installed in its stead where exported bundles run; its plugins are segad's."""
 
 _INSTALLED = {"site-packages", "dist-packages"}
+
+
+def own_version() -> str:
+    """The version of segad, whichever of its distributions is installed."""
+    try:
+        return version(OWN)
+    except PackageNotFoundError:
+        return version(LIGHT)
 
 
 @cache

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from importlib.metadata import Distribution
 
-from segad_core.base.distribution_code import OWN
+from segad_core.base.distribution_code import OWN, own_version
 
 
 def canonical(distribution: str) -> str:
@@ -28,6 +27,6 @@ def unmet_by_segad(dist: Distribution) -> str:
             continue  # what pip makes of it is not for segad to say
         if canonical(needed.name) != OWN or (needed.marker and not needed.marker.evaluate({"extra": ""})):
             continue
-        if not needed.specifier.contains(importlib.metadata.version(OWN), prereleases=True):
+        if not needed.specifier.contains(own_version(), prereleases=True):
             return f"{needed.name}{needed.specifier}"
     return ""

@@ -9,7 +9,7 @@ from functools import cache
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from segad_core.base.distribution_code import OWN
+from segad_core.base.distribution_code import OWN, own_version
 from segad_core.base.parallel import compute_threads
 
 LIBRARIES = ("numpy", "scipy", "numba", "torch", "torchvision", "timm", "xgboost")
@@ -54,7 +54,7 @@ def current_versions() -> dict[str, str]:
 
     A library that is not loaded has computed nothing.
     """
-    names = ["segad", *(name for name in LIBRARIES if name in sys.modules)]
-    found = {name: version for name in names if (version := version_of(name))}
+    loaded = [name for name in LIBRARIES if name in sys.modules]
+    found = {OWN: own_version(), **{name: version for name in loaded if (version := version_of(name))}}
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     return {"python": python, **found, THREADS: str(compute_threads())}

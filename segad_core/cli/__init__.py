@@ -12,6 +12,7 @@ from contextlib import suppress
 
 import click
 
+from segad_core.base.distribution_code import own_version
 from segad_core.cli.bundle import bundle
 from segad_core.cli.check import check
 from segad_core.cli.clean import clean
@@ -23,7 +24,7 @@ from segad_core.cli.list_plugins import list_plugins
 from segad_core.cli.maps import maps
 from segad_core.cli.mask import mask
 from segad_core.cli.operate import operate
-from segad_core.cli.out import OneWayOut
+from segad_core.cli.out import OneWayOut, say
 from segad_core.cli.plugin import plugin
 from segad_core.cli.predict import predict
 from segad_core.cli.run import run
@@ -35,10 +36,23 @@ __all__ = ["main"]
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def _say_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        say(f"segad, version {own_version()}")
+        context.exit()
+
+
 @click.group(
     cls=OneWayOut, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(package_name="segad", prog_name="segad")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_say_version,
+    help="Say the version.",
+)
 def main() -> None:
     """Supervised anomaly detection for industrial images.
 

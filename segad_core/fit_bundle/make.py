@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ import pluggy
 from pydantic import ValidationError
 
 from segad_core.base.digest import digest_of
+from segad_core.base.distribution_code import own_version
 from segad_core.base.locks import held
 from segad_core.base.text import as_text
 from segad_core.bundle.format.manifest import FORMAT, Manifest, Provenance, SizeFacts
@@ -156,7 +156,7 @@ def _gathered(
         files |= appearance_of(calibration, labelled, rule, pipeline.preprocessing(), ignored)
     try:
         provenance = Provenance(
-            segad=importlib.metadata.version("segad"),
+            segad=own_version(),
             dataset=recipe.dataset.provider.qualified,
             licence=" ".join(prepared.licence.split()),
             data=digest_of(sorted(fact.file for fact in facts.values())),

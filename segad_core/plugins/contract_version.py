@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import TYPE_CHECKING
 
-from segad_core.base.distribution_code import OWN
+from segad_core.base.distribution_code import OWN, own_version
 from segad_core.base.text import listed
 from segad_core.contracts import KINDS
 from segad_core.contracts.versions import ENDING, declared_version, is_version
@@ -46,7 +45,7 @@ def unsupported(provider: Provider, loaded: object) -> str:
         return ""
     return (
         f"is written for version {version} of the contract of {kind}, and segad "
-        f"{importlib.metadata.version(OWN)} supports {_versions(known)}"
+        f"{own_version()} supports {_versions(known)}"
     )
 
 

@@ -7,7 +7,8 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any, cast
 
-from segad_core.base.requirement import unmet_by_segad
+from segad_core.base.distribution_code import LIGHT, OWN
+from segad_core.base.requirement import canonical, unmet_by_segad
 from segad_core.base.text import reason
 from segad_core.plugins.provider import Provider
 
@@ -58,6 +59,7 @@ def _plugins_of(distribution: Distribution, name: str, version: str) -> Iterator
         metadata = distribution.metadata  # parsed anew each time
         # an interrupted uninstall leaves metadata without a name
         name, version = metadata["Name"] or "unnamed", metadata["Version"] or "unknown"
+        name = OWN if canonical(name) == LIGHT else name
         unmet = unmet_by_segad(distribution)
     except Exception as error:
         name, version = name or "unnamed", version or "unknown"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 
-from segad_core.base.distribution_code import OWN
+from segad_core.base.distribution_code import own_version
 from segad_core.base.text import reason
 from segad_core.errors import PluginError
 from segad_core.plugins.importing import imported
@@ -68,7 +67,7 @@ class Provider:
             )
         if self.unmet:
             raise PluginError(
-                f"{self.blamed} needs {self.unmet}, and this is segad {importlib.metadata.version(OWN)}",
+                f"{self.blamed} needs {self.unmet}, and this is segad {own_version()}",
                 f"Install versions of segad and {self.distribution} that fit each other.",
             )
         try:
@@ -77,8 +76,7 @@ class Provider:
             raise
         except BaseException as error:  # SystemExit, and what compiled code raises, such as a panic of Rust
             raise PluginError(
-                f"{self.blamed} cannot be imported with segad {importlib.metadata.version(OWN)}: "
-                f"{reason(error)}",
+                f"{self.blamed} cannot be imported with segad {own_version()}: {reason(error)}",
                 f"Repair or uninstall {self.distribution}, or remove the plugin from the recipe.",
             ) from error
 

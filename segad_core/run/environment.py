@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 import sys
 from pathlib import Path
 from typing import Any
 
+from segad_core.base.distribution_code import own_version
 from segad_core.base.parallel import compute_threads, cores
 from segad_core.base.versions import LIBRARIES, version_of
 from segad_core.recipe import Recipe
@@ -23,7 +23,7 @@ def environment(recipe: Recipe, device: str) -> dict[str, Any]:
         choices += [row.segmenter, *row.features, *row.image_features, *row.defects, row.final]
     plugins = {f"{c.provider.kind}/{c.provider.qualified}": c.provider.version for c in choices if c}
     return {
-        "segad": importlib.metadata.version("segad"),
+        "segad": own_version(),
         "plugins": dict(sorted(plugins.items())),
         "libraries": {name: version_of(name) for name in _LIBRARIES},
         "python": sys.version.split()[0],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from segad_core.base.distribution_code import own_version
 from segad_core.base.locks import held
 from segad_core.contracts import Progress
 from segad_core.errors import StoreError
@@ -93,7 +93,7 @@ def _fill(
 
 def _record(folder: MapFolder, part: MapPass) -> dict[str, Any]:
     return {
-        "segad": importlib.metadata.version("segad"),
+        "segad": own_version(),
         "category": part.task.category,
         "detector": folder.detector,
         "plugin": folder.fit.learner.provider.qualified,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.resources
 import keyword
 import re
@@ -11,6 +10,7 @@ from pathlib import Path
 from string import Template
 
 from segad_core import contracts
+from segad_core.base.distribution_code import own_version
 from segad_core.contracts import KINDS
 from segad_core.errors import UsageError
 from segad_core.tools.scaffold.example import camel, module_of
@@ -94,7 +94,7 @@ def _own_version() -> str:
 
     Before 1.0, a minor release may change contracts.
     """
-    major, minor = importlib.metadata.version("segad").split(".")[:2]
+    major, minor = own_version().split(".")[:2]
     following = f"{int(major) + 1}" if int(major) else f"0.{int(minor) + 1}"
     return f"segad>={major}.{minor},<{following}"
 
