@@ -157,7 +157,7 @@ class RunsGraphs(Protocol):
             component: the other; of an encoder, `layers` tells what the layers are.
             graphs: its graph; of an encoder, one for each size of images.
             folder: an empty folder for files, which parameters of the new component name. Bundles accept
-                images, safetensors, npy, ONNX, and OpenVINO's `.xml` with weights in `.weights`.
+                images, safetensors, npy, ONNX, and the `.xml` of OpenVINO.
             batch: how many images graphs take at a time; any number if None.
 
         Raises:

@@ -28,6 +28,8 @@ def picture(format_: str) -> bytes:
 SOUND = {
     ".npy": npy(np.arange(6.0).reshape(2, 3)),
     ".safetensors": save({"a": np.zeros(3, np.float32)}),
+    ".onnx": b"\x3a\x00",  # an empty graph
+    ".xml": b'<?xml version="1.0"?><net/>',
     **{endings[0]: picture(name) for name, endings in ENDINGS.items()},
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -36,7 +37,7 @@ class GraphEncoder(LoadsGraphs, Encoder):
             min_length=1, description="height and width that each graph is for"
         )
         graphs: tuple[InputFile, ...] = Field(min_length=1)
-        """the files of each graph, one after the other: .onnx, or .xml and its weights"""
+        """the files of each graph, one after the other: .onnx, or .xml and its weights as .npy"""
         layers: dict[str, tuple[int, int]] = Field(
             min_length=1, description="channels and stride of each layer, in the order of the outputs"
         )
@@ -68,7 +69,8 @@ class GraphEncoder(LoadsGraphs, Encoder):
         return {name: found[name] for name in layers}
 
     def digest(self) -> str:
-        return " ".join(file_digest(path) for path in self.params.graphs)
+        digests = " ".join(file_digest(path) for path in self.params.graphs)
+        return hashlib.sha256(digests.encode()).hexdigest()
 
     def _files(self, size: tuple[int, int]) -> Sequence[Path]:
         """The files of the graph for images of a size (height, width)."""

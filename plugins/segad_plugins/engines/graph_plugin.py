@@ -16,7 +16,7 @@ from segad_plugins.engines.session import Session
 
 Files = Annotated[
     tuple[InputFile, ...],
-    Field(min_length=1, max_length=2, description="the file of the graph; or .xml, then its weights"),
+    Field(min_length=1, max_length=2, description="the file of the graph; or .xml, then its weights as .npy"),
 ]
 
 

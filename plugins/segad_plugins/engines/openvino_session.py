@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
 
 from segad_core.api import Graph, compute_threads
 from segad_plugins.engines.session import Session, Values, not_a_graph, not_installed
 
 
 class OpenVinoSession(Session):
-    """A graph that OpenVINO has loaded, from its `.xml` and the file of its weights, or from an `.onnx`."""
+    """A graph that OpenVINO has loaded, from its `.xml` and its weights as `.npy`, or from an `.onnx`."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         try:
@@ -25,7 +28,7 @@ class OpenVinoSession(Session):
         }
         core = openvino.Core()
         try:
-            model = core.read_model(*files)
+            model = _read(core, *files)
             self._model = core.compile_model(model, "CPU", options)
         except Exception as error:  # its errors have no common base
             raise not_a_graph(files[0], error) from error
@@ -48,11 +51,20 @@ class OpenVinoSession(Session):
         with TemporaryDirectory() as scratch:
             write_onnx(graph, inputs, onnx := Path(scratch, f"{name}.onnx"), batch)
             model = openvino.convert_model(onnx)
-            place, weights = folder / f"{name}.xml", folder / f"{name}.weights"
+            place = Path(scratch, f"{name}.xml")
             openvino.save_model(model, place, compress_to_fp16=False)
-        place.with_suffix(".bin").rename(weights)  # `.bin` is a name of torch's format with code
-        return place, weights
+            # a file of nothing but numbers could be anything
+            np.save(folder / f"{name}.npy", np.fromfile(place.with_suffix(".bin"), np.uint8))
+            (folder / place.name).write_bytes(place.read_bytes())
+            return folder / place.name, folder / f"{name}.npy"
 
     def run(self, given: Values) -> Values:
         found = self._model(dict(given), share_inputs=True)
         return {name: found[name] for name in self.outputs}
+
+
+def _read(core: Any, graph: Path, weights: Path | None = None) -> Any:
+    """A model from its files."""
+    if weights is None:
+        return core.read_model(graph)
+    return core.read_model(graph.read_bytes(), np.load(weights, allow_pickle=False).tobytes())

@@ -83,9 +83,9 @@ class Session(ABC):
 
 def not_a_graph(path: Path, error: Exception) -> PluginError:
     """The error for a file that an engine refuses."""
-    reason = str(error).strip().splitlines()
+    lines = [line for line in str(error).splitlines() if line and not line.startswith("Exception from ")]
     return PluginError(
-        f"{path}: cannot be loaded as a graph ({reason[0] if reason else type(error).__name__})",
+        f"{path}: cannot be loaded as a graph ({lines[0] if lines else type(error).__name__})",
         "Export it again, or install a newer version of the engine.",
     )
 

@@ -12,10 +12,10 @@ import numpy as np
 from segad_core.bundle.format.onnx_file import wrong_with_onnx
 from segad_core.images.formats import SUFFIXES
 
-PLAIN_ENDINGS = (*SUFFIXES, ".safetensors", ".npy", ".onnx", ".xml", ".weights")
+PLAIN_ENDINGS = (*SUFFIXES, ".safetensors", ".npy", ".onnx", ".xml")
 """Suffixes of files that a parameter may name: formats that hold numbers and no code.
 
-`.xml` is a graph of OpenVINO, and `.weights` its numbers.
+`.xml` is a graph of OpenVINO, whose numbers are in another file.
 """
 
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"RIFF", b"GIF8")
@@ -41,8 +41,6 @@ def wrong_with_file(ending: str, content: bytes | Path) -> str:
             return wrong_with_onnx(file.read())
         if ending == ".xml":
             return _wrong_with_xml(file)
-        if ending == ".weights":
-            return ""  # nothing but numbers, whatever they are
         return "" if file.read(4).startswith((*_PICTURES, *_PPM)) else "does not begin like a picture"
 
 
