@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]
+LIGHT = "segad-runtime"
 PAGE = Path(__file__).with_name("directory.md")
 
 
@@ -30,8 +31,11 @@ class Plugin(NamedTuple):
 
 
 def distributions(root: Path = ROOT) -> dict[Path, dict[str, Any]]:
-    """What the pyproject files of the distributions beside segad say, by their folders."""
-    files = sorted((root / "plugins").glob("*/pyproject.toml"))
+    """What the pyproject files of the distributions beside segad say, by their folders.
+
+    Without `segad-runtime`, whose plugins are segad's.
+    """
+    files = sorted(file for file in (root / "plugins").glob("*/pyproject.toml") if file.parent.name != LIGHT)
     return {file.parent: tomllib.loads(file.read_text(encoding="utf-8"))["project"] for file in files}
 
 

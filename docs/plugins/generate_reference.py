@@ -182,7 +182,7 @@ def _class(name: str, cls: type, missing: Undocumented) -> Iterator[str]:
     yield "\n".join(line for line in said.splitlines() if _told(line).isdisjoint(BY_ENGINE.get(name, ())))
     documented, clauses = attribute_docs(cls), []
     for member, value in _members(name, cls):
-        method = value.fget if isinstance(value, property) else value
+        method = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
         if member.startswith("test_"):
             clauses.append(f"- `{member}`: {_cell(_said(f'{name}.{member}', method, missing))}")
         elif inspect.isfunction(method):
@@ -231,7 +231,9 @@ def _said(name: str, value: Any, missing: Undocumented) -> str:
     text = markdown(said)
     given = re.search(r"\*\*Args\*\*\n\n((?:- .*(?:\n|$))+)", text)
     if given or _is_record(value):
-        takes = {one for one in inspect.signature(value).parameters if one != "self" and one[0] != "_"}
+        takes = {
+            one for one in inspect.signature(value).parameters if one not in ("self", "cls") and one[0] != "_"
+        }
         told = _told(given[1]) if given else takes & _told(text)
         missing += [f"{name}: argument {one}" for one in sorted(takes ^ told)]
     return text
@@ -248,7 +250,7 @@ def _signature(name: str, function: Callable[..., Any], is_property: bool = Fals
         return f"{name}: {_type(signature.return_annotation)}"
     words, keyword_only = [], False
     for one in signature.parameters.values():
-        if one.name == "self" or one.name.startswith("_"):
+        if one.name in ("self", "cls") or one.name.startswith("_"):
             continue
         if one.kind is one.KEYWORD_ONLY and not keyword_only:
             words, keyword_only = [*words, "*"], True

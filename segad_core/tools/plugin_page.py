@@ -230,6 +230,8 @@ def _of_type(annotation: Any) -> Any:
         return inner[0]
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return {_of_type(inner[0]): _of_type(inner[1])}
+    if origin is tuple and ... not in inner:
+        return [_of_type(one) for one in inner]
     if origin is not None:
         return [_of_type(inner[0])]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

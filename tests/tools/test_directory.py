@@ -14,7 +14,9 @@ from segad_core.plugins.registry import Registry
 ROOT = Path(__file__).parents[2]
 GENERATOR = runpy.run_path(str(ROOT / "docs" / "plugins" / "generate_directory.py"))
 PAGE = (ROOT / "docs" / "plugins" / "directory.md").read_text(encoding="utf-8")
-FOLDERS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
+FOLDERS = sorted(
+    path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml") if path.parent.name != "segad-runtime"
+)
 
 
 def test_the_page_is_what_the_sources_say() -> None:

@@ -27,7 +27,8 @@ class Session(ABC):
     outputs: tuple[str, ...]
 
     @abstractmethod
-    def __init__(self, files: Sequence[Path]) -> None: ...
+    def __init__(self, files: Sequence[Path]) -> None:
+        raise NotImplementedError
 
     @classmethod
     @abstractmethod
