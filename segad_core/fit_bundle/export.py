@@ -79,6 +79,11 @@ def export(
             folder.mkdir()
             _replace(bundle, runners[place[0]], place, component, graphs, folder, batch, changes)
         manifest = _manifest(bundle, engine, changes)
+        if not changes.uses:
+            raise BundleError(
+                f"{bundle.container.path}: none of its plugins can be exported",
+                "They run where they are installed, as they are here.",
+            )
         gone = {name for place in changes.uses for name in _files(given, place)}
         kept = {name: bundle.container.member(name) for name in bundle.manifest.files if name not in gone}
         write_bundle(fresh / out.name, manifest, {**kept, **changes.contents})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -128,8 +128,9 @@ def _calibration(bundle: Bundle, images: Sequence[Path]) -> list[str]:
 
 def _predicted(bundle: Bundle, images: Sequence[str]) -> list[Prediction]:
     """What a bundle says of its golden images or parts, and of images."""
-    found = predictions(bundle, units_of(read_golden(bundle.container)))
-    return [*found, *(one.prediction for one in bundle.inspect(images, explain=False))]
+    units = units_of(read_golden(bundle.container))
+    golden = [replace(one, image=u.name) for u, one in zip(units, predictions(bundle, units), strict=True)]
+    return [*golden, *(one.prediction for one in bundle.inspect(images, explain=False))]
 
 
 def _problems_alone(exported: Path) -> list[str]:

@@ -1,0 +1,131 @@
+"""Exported bundles give the results of the original, and none is written that does not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import light_bundle
+import numpy as np
+import pytest
+import trained_bundles
+from builders import said, segad
+from numpy.typing import NDArray
+
+from segad_core.api import ImageBatch
+from segad_core.bundle.format.container import Container
+from segad_core.bundle.runtime.bundle import Bundle
+from segad_plugins.detectors import graph
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
+    """The bundle of all learners, exported, and what the command said."""
+    out = tmp_path_factory.mktemp("exported") / "all.segad"
+    images = trained_bundles.home() / "data"
+    words = ("--to", "onnx", "--images", images, "--needs-segad", "--json")
+    result = segad("export", trained_bundles.bundle_of("All"), "-o", out, *words)
+    assert result.exit_code == 0, said(result)
+    return out, json.loads(result.stdout)
+
+
+def test_the_same_scores_verdicts_and_reasons(exported: tuple[Path, dict[str, object]]) -> None:
+    paths = list(
+        trained_bundles.run_scores("All")
+    )  # of test images: training images lie on the trees' splits
+    with Bundle.load(trained_bundles.bundle_of("All"), "cpu") as bundle:
+        before, span = bundle.predict(paths), np.ptp(bundle.calibration().scores)
+    with Bundle.load(exported[0], "cpu") as bundle:
+        after = bundle.predict(paths)
+    scores = [[one.score for one in some] for some in (before, after)]
+    assert np.ptp(scores[0]) > 0
+    np.testing.assert_allclose(scores[1], scores[0], atol=1e-3 * span)
+    assert [one.verdict for one in after] == [one.verdict for one in before]
+    assert {one.verdict for one in after} == {"OK", "NG"}
+    for one, other in zip(before, after, strict=True):
+        assert one.reason.partition(" ")[0] == other.reason.partition(" ")[0]
+        found = [
+            [c.amount for c in sorted(some, key=lambda c: (c.segment, c.source, c.statistic))]
+            for some in (one.contributions, other.contributions)
+        ]
+        np.testing.assert_allclose(found[1], found[0], atol=1e-2 * span)
+
+
+def test_graphs_take_the_place_of_networks_alone(exported: tuple[Path, dict[str, object]]) -> None:
+    out, told = exported
+    assert told["replaced"] == ["segad:devnet", "segad:efficientnet_lite0", "segad:patchcore"]
+    assert told["kept"] == ["segad:brf", "segad:max", "segad:mean", "segad:q995", "segad:static_mask"]
+    before, after = (Container(path) for path in (trained_bundles.bundle_of("All"), out))
+    try:
+        pipeline = after.manifest.pipeline
+        assert pipeline.encoder is not None and pipeline.encoder.use == "segad:onnx"
+        assert {use.use for use in pipeline.detectors.values()} == {"segad:onnx"}
+        same = before.manifest.files.items() & after.manifest.files.items()
+        gone = {name for name, _ in before.manifest.files.items() - same}
+        learners = ("detectors/patchcore", "detectors/smooth", "classifiers/devnet")
+        assert gone == {f"{name}.safetensors" for name in learners}
+        assert after.manifest.provenance.environment["export"] == {
+            "engine": "onnx",
+            "of": Bundle.load(trained_bundles.bundle_of("All"), "cpu").digest,
+        }
+    finally:
+        before.close()
+        after.close()
+
+
+def test_calibration_images_are_compared_too(exported: tuple[Path, dict[str, object]]) -> None:
+    parity = exported[1]["parity"]
+    assert isinstance(parity, dict)
+    with Bundle.load(trained_bundles.bundle_of("All"), "cpu") as bundle:
+        calibration = bundle.calibration()
+        golden = sum(name.startswith("golden/") for name in bundle.manifest.files)
+    assert parity["images"] == golden + len(calibration.images)
+    assert parity["largest"] <= parity["tolerated"] == pytest.approx(1e-3 * np.ptp(calibration.scores))
+
+
+def test_it_verifies_itself_later(exported: tuple[Path, dict[str, object]]) -> None:
+    result = segad("bundle", "verify", exported[0])
+    assert result.exit_code == 0, said(result)
+    shown = said(segad("bundle", "show", exported[0]))
+    assert "segad:onnx" in shown and "onnx" in shown
+
+
+def test_other_results_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = graph.Onnx.image_scores
+
+    def noisy(self: graph.Onnx, batch: ImageBatch, maps: NDArray[np.float32]) -> NDArray[np.float64]:
+        return whole(self, batch, maps) * 1.01
+
+    monkeypatch.setattr(graph.Onnx, "image_scores", noisy)
+    words = ("-o", tmp_path / "out.segad", "--to", "onnx", "--batch", "2", "--needs-segad")
+    result = segad("export", trained_bundles.bundle_of("PatchCore"), *words)
+    assert result.exit_code == 1
+    assert "golden/" in said(result) and "more than" in said(result)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("engine", "words"),
+    [("tensorrt", "no encoder is called 'tensorrt'"), ("efficientnet_lite0", "does not run graphs")],
+)
+def test_what_runs_no_graphs(engine: str, words: str, tmp_path: Path) -> None:
+    bundle = trained_bundles.bundle_of("PatchCore")
+    result = segad("export", bundle, "-o", tmp_path / "out.segad", "--to", engine)
+    assert result.exit_code == 2
+    assert words in said(result)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    result = segad("export", trained_bundles.bundle_of("PatchCore"), "-o", tmp_path / "out", "--to", "onnx")
+    assert result.exit_code == 1
+    assert "already exists" in said(result)
+
+
+def test_a_bundle_without_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    light_bundle.install(monkeypatch)
+    result = segad("export", light_bundle.made() / "b", "-o", tmp_path / "out", "--to", "onnx")
+    assert result.exit_code == 1
+    assert "none of its plugins can be exported" in said(result)
+    assert not list(tmp_path.iterdir())
