@@ -58,14 +58,15 @@ class _Step(nn.Module):
         g, beta = step.scale().double(), step.beta.double()
         self.first, second = step.first, len(g) - step.first
         self.enter, _, self.leave = step.subnet
-        factor = torch.full((2 * second,), DAMPING, dtype=torch.float64)
-        factor[second:] *= g[step.first :]
+        # 2 tanh(a) is 4 sigmoid(2 a) - 2, which is faster
+        factor = torch.full((2 * second,), 2 * DAMPING, dtype=torch.float64)
+        factor[second:] = DAMPING * g[step.first :]
         bias = self.leave.bias.double() * factor
         bias[second:] += beta[step.first :]
         self.leave.weight.data = (self.leave.weight.double() * factor[:, None, None, None]).float()
         self.leave.bias.data = bias.float()
         for name, values in {
-            "log_scale": g[step.first :].log(),
+            "log_scale": g[step.first :].log() - CLAMP,
             "scale": g[: step.first],
             "shift": beta[: step.first],
         }.items():
@@ -74,5 +75,5 @@ class _Step(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x1, x2 = x[:, : self.first], x[:, self.first :]
         gate, shift = self.leave(self.enter(x1).relu()).chunk(2, dim=1)
-        scale = torch.exp(CLAMP * torch.tanh(gate) + self.log_scale)
+        scale = torch.exp(2 * CLAMP * torch.sigmoid(gate) + self.log_scale)
         return torch.cat([x1 * self.scale + self.shift, x2 * scale + shift], dim=1)

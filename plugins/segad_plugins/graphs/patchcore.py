@@ -14,6 +14,9 @@ from segad_plugins.graphs.lines import between, blurring, resized, resized_and_b
 
 _PRODUCTS = 2**21
 """Of the patches of an image with the bank, at a time: 8 MiB, so 64 MiB for 8 images."""
+_PART = 64
+"""Of a row of products, within which the position of a minimum is looked for."""
+_HUGE = 3e38
 _MORE = 64
 """Vectors beyond the neighbourhood that might belong to it, given the rounding of expanded distances."""
 
@@ -94,9 +97,7 @@ def _nearest(points: Tensor, bank: Tensor, norms: Tensor) -> tuple[Tensor, Tenso
     best, index = None, None
     for first in range(0, len(bank), tile):
         vectors, own = bank[first : first + tile], norms[first : first + tile]
-        products = torch.addmm(own, flat, vectors.T, alpha=-2)
-        where = products.argmin(dim=1, keepdim=True)
-        low = products.gather(1, where)
+        low, where = _lowest(torch.addmm(own, flat, vectors.T, alpha=-2))
         if best is None:
             best, index = low, where
         else:
@@ -105,6 +106,21 @@ def _nearest(points: Tensor, bank: Tensor, norms: Tensor) -> tuple[Tensor, Tenso
     index = index[:, 0]
     squared = (flat - bank[index]).square().sum(dim=1)
     return squared.view(-1, count), index.view(-1, count)
+
+
+def _lowest(values: Tensor) -> tuple[Tensor, Tensor]:
+    """The lowest of each row (n, m), and its position, each (n, 1).
+
+    Runtimes find a minimum much faster than its position: that is looked for in the part of the row which
+    has the minimum.
+    """
+    lacking = -values.shape[1] % _PART
+    whole = F.pad(values, (0, lacking), value=_HUGE) if lacking else values
+    parts = whole.unflatten(1, (whole.shape[1] // _PART, _PART))
+    part = parts.amin(dim=2).argmin(dim=1, keepdim=True)
+    chosen = parts.gather(1, part[:, :, None].expand(-1, -1, _PART))[:, 0]
+    where = chosen.argmin(dim=1, keepdim=True)
+    return chosen.gather(1, where), part * _PART + where
 
 
 def _inspected(ignored: Tensor, grid: tuple[int, int]) -> Tensor:
