@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 _MOST = 16
 """Threads at most: each may hold an image at full size while it decodes it."""
@@ -86,3 +89,58 @@ def in_order(
             yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def one_ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
+    """The results of a function for each item, in their order; a thread computes the next one meanwhile.
+
+    For a chain of two steps that both release the GIL: while the caller works with a result, the thread takes
+    the next item and computes its result, and no more. A result never waits for a later item. Once the
+    iterator is closed, the function is not running any more; a thread that waits for an item is left alone,
+    and does not keep the program alive.
+
+    Args:
+        function: called in one thread, for one item at a time; what it raises is raised in its item's place.
+        items: taken in that thread, one by one.
+    """
+    done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+    wanted: SimpleQueue[bool] = SimpleQueue()
+    working, end = threading.Lock(), object()
+    closed = threading.Event()
+
+    def work() -> None:
+        try:
+            source = iter(items)
+            while wanted.get() and (item := next(source, end)) is not end:
+                with working:
+                    if closed.is_set():
+                        return
+                    done.put((function(item), None))  # type: ignore[arg-type]
+                del item  # while it waits, nothing is held here
+            done.put((end, None))
+        except BaseException as error:  # the caller handles it
+            done.put((end, error))
+
+    def close() -> None:
+        closed.set()
+        wanted.put(False)
+        with working:  # a library that still computes when the interpreter ends could crash it
+            pass
+
+    thread = threading.Thread(target=work, daemon=True)
+    atexit.register(close)
+    try:
+        thread.start()
+        wanted.put(True)
+        while True:
+            result, error = done.get()
+            if error is not None:
+                raise error
+            if result is end:
+                return
+            wanted.put(True)
+            yield result
+            del result
+    finally:
+        close()
+        atexit.unregister(close)

@@ -11,6 +11,7 @@ from segad_core.scoring.shapes import layer_shapes
 from segad_core.scoring.tiled import size_seen, works_on_tiles
 
 _PIXEL = 72  # of a map in a pass: the map in its steps, labels, and the order of pixels by segment
+_MEANWHILE = 3 + 4 + 1  # of the images whose statistics are computed: colours, a map, labels
 
 
 def images_seen(learner: type[Component], task: ImageTask) -> int:
@@ -35,7 +36,7 @@ def layers_of(task: ImageTask, learners: Sequence[Learner]) -> list[int]:
 
 
 def batch_memory(task: ImageTask, learners: Sequence[Learner]) -> int:
-    """A batch of images, the next one that is decoded meanwhile, its maps, and the encoder's layers.
+    """A batch of images, the one before, the next one that is decoded, its maps, and the encoder's layers.
 
     An encoder is assumed to hold six times its largest layer. Of images in tiles, few are held at once.
     """
@@ -44,6 +45,6 @@ def batch_memory(task: ImageTask, learners: Sequence[Learner]) -> int:
     if layers and task.encoder:
         known: Mapping[str, Layer] = task.encoder.build().layers()
         inside = 6 * max(int(one.channels * prod(seen) / one.stride**2) for one in known.values())
-    images = how.at_once * (3 * 3 + _PIXEL) * prod(how.size)
+    images = how.at_once * (3 * 3 + _PIXEL + _MEANWHILE) * prod(how.size)
     tiles = how.batch_size * (3 + 4) * prod(seen) if how.tiles else 0
     return images + tiles + how.batch_size * 4 * (sum(layers) + inside)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.formats import arrays_to_bytes, json_bytes
+from segad_core.base.parallel import one_ahead
 from segad_core.contracts import (
     Classifier,
     Feature,
@@ -92,8 +94,9 @@ def _scored(
     _fit_features(task, cells, statistics, detectors, store, device, progress)
     scoring = ScoringPass(detectors, statistics, _defects(task, segmenters, device))
     learners = [d.detector for d in detectors.values()] + _learning(segmenters.values())
-    for batch in open_images(task, learners, store, device, progress).batches():
-        yield scoring.score(batch)
+    batches = open_images(task, learners, store, device, progress).batches()
+    with closing(one_ahead(scoring.read, batches)) as read:
+        yield from map(scoring.computed, read)
 
 
 def score_with_classifier(task: ScoresTask, store: Store, device: str, progress: Progress) -> None:

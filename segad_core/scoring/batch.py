@@ -58,6 +58,23 @@ class ScoredBatch:
 
 
 @dataclass(frozen=True)
+class ReadBatch:
+    """What networks make of a batch; it does not hold what the encoder gave.
+
+    Attributes:
+        shown: what the detectors saw, without features.
+        maps, segments, vectors: as in `ScoredBatch`.
+        scores: detectors' own (N, 1), by their statistics.
+    """
+
+    shown: ImageBatch
+    maps: Mapping[str, NDArray[np.float32]]
+    segments: Mapping[NamedSegmenter, SegmentedBatch]
+    vectors: Mapping[str, Vectors]
+    scores: Mapping[int, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
 class ScoringPass:
     """Each detector's maps once, each segmentation once, whatever is computed from them.
 
@@ -85,6 +102,10 @@ class ScoringPass:
         Raises:
             SegadError: a plugin breaks its contract; names the image and the plugin.
         """
+        return self.computed(self.read(batch, describers))
+
+    def read(self, batch: ImageBatch, describers: Mapping[str, Describe] = MappingProxyType({})) -> ReadBatch:
+        """The first half of `score`: all that networks do."""
         segmenters = [s.segmenter for s in self.statistics if s.segmenter]
         if self.defects:
             segmenters.append(self.defects.segmenter)
@@ -95,16 +116,32 @@ class ScoringPass:
             shown = with_defects(batch, labels, self.defects.generators, self.defects.seed)
         found, vectors = self._read(shown, describers)
         maps = {key: levelled(one, batch.ignored) for key, one in found.items()}
+        scores = {
+            place: self._values(s, maps, shown, segments)
+            for place, s in enumerate(self.statistics)
+            if not s.features
+        }
+        bare = ImageBatch(shown.samples, shown.pixels, ignored=shown.ignored, looks=False)
+        return ReadBatch(bare, maps, segments, vectors, scores)
+
+    def computed(self, read: ReadBatch) -> ScoredBatch:
+        """The second half of `score`: statistics of the maps. It may run while the next batch is read."""
         values = [
-            s.compute(
-                self.detectors[s.detector].detector,
-                maps[s.detector],
-                shown,
-                segments[s.segmenter] if s.segmenter else None,
-            )
-            for s in self.statistics
+            self._values(s, read.maps, read.shown, read.segments) if s.features else read.scores[place]
+            for place, s in enumerate(self.statistics)
         ]
-        return ScoredBatch(maps, values, segments, vectors)
+        return ScoredBatch(read.maps, values, read.segments, read.vectors)
+
+    def _values(
+        self,
+        asked: MapStatistics,
+        maps: Mapping[str, NDArray[np.float32]],
+        shown: ImageBatch,
+        segments: Mapping[NamedSegmenter, SegmentedBatch],
+    ) -> NDArray[np.float64]:
+        detector = self.detectors[asked.detector].detector
+        own = segments[asked.segmenter] if asked.segmenter else None
+        return asked.compute(detector, maps[asked.detector], shown, own)
 
     def _read(
         self, batch: ImageBatch, describers: Mapping[str, Describe]

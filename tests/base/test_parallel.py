@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import operator
 import threading
 import time
+import weakref
+from collections.abc import Iterator
+from queue import SimpleQueue
 
 import pytest
 
 from segad_core.base import parallel
-from segad_core.base.parallel import compute_threads, in_order, spread
+from segad_core.base.parallel import compute_threads, in_order, one_ahead, spread
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +73,99 @@ def test_threads_end_with_a_consumer_that_stops() -> None:
     assert threading.active_count() > before
     results.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
+
+
+class Thing:
+    """Can be referred to weakly."""
+
+
+def test_one_result_is_computed_ahead_and_no_item_more_is_taken() -> None:
+    computed, items = SimpleQueue[int](), iter(range(1, 100))
+
+    def function(item: int) -> int:
+        computed.put(item)
+        return item**2
+
+    results = one_ahead(function, items)
+    assert operator.length_hint(items) == 99  # nothing begins before it is asked for
+    for place in range(1, 7):
+        assert next(results) == place**2
+        assert computed.get(timeout=20) == place
+    assert computed.get(timeout=20) == 7
+    results.close()
+    assert computed.empty() and operator.length_hint(items) == 99 - 7
+    assert list(one_ahead(function, range(5))) == [0, 1, 4, 9, 16]
+    assert list(one_ahead(function, [])) == []
+
+
+def test_a_result_does_not_wait_for_later_items() -> None:
+    arrived: SimpleQueue[int] = SimpleQueue()
+    results = one_ahead(abs, iter(arrived.get, 0))
+    arrived.put(-3)
+    assert next(results) == 3
+    arrived.put(-4)
+    assert next(results) == 4
+    arrived.put(0)
+    assert next(results, None) is None
+
+
+@pytest.mark.parametrize("place", ["item", "function"])
+def test_what_is_raised_ahead_comes_after_what_was_there(place: str) -> None:
+    def items() -> Iterator[int]:
+        yield from (1, 2)
+        if place == "item":
+            raise KeyError("three")
+        yield 3
+
+    def function(item: int) -> int:
+        if item == 3:
+            raise KeyError("three")
+        return item
+
+    results = one_ahead(function, items())
+    assert [next(results), next(results)] == [1, 2]
+    with pytest.raises(KeyError, match="three"):
+        next(results)
+    assert not list(results)
+
+
+def test_nothing_is_computed_any_more_once_it_is_closed() -> None:
+    begun, ended, done = threading.Event(), threading.Event(), list[int]()
+
+    def function(item: int) -> int:
+        if item == 1:
+            begun.set()
+            ended.wait(20)
+        done.append(item)
+        return item
+
+    results = one_ahead(function, range(100))
+    assert next(results) == 0
+    assert begun.wait(20)
+    threading.Timer(0.01, ended.set).start()
+    results.close()
+    assert done == [0, 1]
+
+
+def test_a_source_that_never_goes_on_holds_nothing_up() -> None:
+    silence: SimpleQueue[int] = SimpleQueue()
+    results = one_ahead(abs, iter(silence.get, 0))
+    silence.put(-1)
+    assert next(results) == 1
+    results.close()  # while the thread waits for an item
+    silence.put(0)
+
+
+def test_what_is_given_out_is_not_held() -> None:
+    arrived: SimpleQueue[Thing | None] = SimpleQueue()
+    results = one_ahead(lambda item: item, iter(arrived.get, None))
+    arrived.put(Thing())
+    thing = weakref.ref(next(results))
+    arrived.put(Thing())
+    assert next(results) is not thing()
+    gc.collect()
+    assert thing() is None
+    arrived.put(None)
 
 
 def given(monkeypatch: pytest.MonkeyPatch, threads: int, worth: float) -> None:

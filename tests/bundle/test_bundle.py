@@ -425,7 +425,7 @@ def test_what_cannot_be_explained_is_never_ok(
         assert "no explanation: " in after.reason
 
 
-def test_a_stream_holds_two_batches(bundle: Bundle) -> None:
+def test_a_stream_holds_three_batches(bundle: Bundle) -> None:
     """Of pictures taken in and of inspections given out, however many there are."""
     taken = given = most_taken = most_alive = 0
     kept: list[weakref.ref[Inspection]] = []
@@ -442,30 +442,89 @@ def test_a_stream_holds_two_batches(bundle: Bundle) -> None:
         most_taken = max(most_taken, taken - given)
         most_alive = max(most_alive, sum(one() is not None for one in kept))
     assert given == 10 * BATCH
-    assert most_taken < 2 * BATCH
+    assert most_taken < 3 * BATCH
     assert most_alive <= BATCH + 1
 
 
 def test_the_next_batch_is_decoded_while_one_is_scored(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sound, decoded, expected = bundle.pipeline.run, threading.Semaphore(0), iter((8, 2, 0))
+    sound, decoded, expected = bundle.pipeline.read, threading.Semaphore(0), iter((8, 2, 0))
     opening = bundle._open
 
     def opened(number, image):
         decoded.release()
         return opening(number, image)
 
-    def run(_pipeline, batch):
+    def read(_pipeline, batch):
         assert all(decoded.acquire(timeout=60) for _ in range(next(expected)))
         return sound(batch)
 
     monkeypatch.setattr(bundle, "_open", opened)
-    monkeypatch.setattr(type(bundle.pipeline), "run", run)
+    monkeypatch.setattr(type(bundle.pipeline), "read", read)
     stream = bundle.inspect([good(0)] * 10)
     assert next(stream).prediction.score is not None  # else a batch that failed is scored image by image
     assert len(list(stream)) == 9
     assert next(expected, None) is None and not decoded.acquire(blocking=False)
+
+
+def test_networks_look_at_the_next_batch_while_one_is_judged(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, seen, expected = threading.Semaphore(0), list[str](), iter((2, 1, 0))
+    reading, finishing = bundle.pipeline.read, bundle.pipeline.finished
+
+    def read(_pipeline, batch):
+        seen.append(threading.current_thread().name)
+        reads.release()
+        return reading(batch)
+
+    def finished(_pipeline, done):
+        assert threading.current_thread() is threading.main_thread()
+        assert all(reads.acquire(timeout=60) for _ in range(next(expected)))
+        return finishing(done)
+
+    alone = bundle.predict([good(0)] * BATCH)
+    monkeypatch.setattr(type(bundle.pipeline), "read", read)
+    monkeypatch.setattr(type(bundle.pipeline), "finished", finished)
+    assert bundle.predict([good(0)] * (2 * BATCH + 1))[:BATCH] == alone
+    assert len(set(seen)) == 1 and threading.main_thread().name not in seen  # one thread, from batch to batch
+    assert next(expected, None) is None and not reads.acquire(blocking=False)
+
+
+def test_verdicts_do_not_wait_for_the_networks_on_later_images(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound, given, places = bundle.pipeline.read, threading.Event(), iter(range(2))
+
+    def read(_pipeline, batch):
+        assert next(places) == 0 or given.wait(timeout=60)
+        return sound(batch)
+
+    monkeypatch.setattr(type(bundle.pipeline), "read", read)
+    stream = bundle.inspect([good(0)] * (BATCH + 1))
+    assert all(next(stream).prediction.score is not None for _ in range(BATCH))
+    given.set()
+    assert next(stream).prediction.score is not None
+
+
+def test_a_stream_that_is_closed_has_no_networks_at_work(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound, begun, ended = bundle.pipeline.read, threading.Semaphore(0), list[int]()
+
+    def read(_pipeline, batch):
+        begun.release()
+        done = sound(batch)
+        ended.append(len(batch))
+        return done
+
+    monkeypatch.setattr(type(bundle.pipeline), "read", read)
+    stream = bundle.batches([good(0)] * (4 * BATCH))
+    next(stream)
+    assert begun.acquire(timeout=60) and begun.acquire(timeout=60)  # the second batch is being read
+    stream.close()  # type: ignore[attr-defined]
+    assert ended == [BATCH] * 2 and not begun.acquire(blocking=False)
 
 
 def test_verdicts_do_not_wait_for_images_that_come_later(bundle: Bundle) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,14 +22,13 @@ from segad_core.bundle.format.manifest import Manifest
 from segad_core.bundle.format.operating_point import read_operating_point
 from segad_core.bundle.format.regions import read_limits
 from segad_core.bundle.format.tables import read_table
-from segad_core.bundle.runtime.ahead import in_background
 from segad_core.bundle.runtime.levels import Levels
 from segad_core.bundle.runtime.made_with import compare_threads
-from segad_core.bundle.runtime.opened import Opened, batch_of, problem_of, sample_of, unknown
+from segad_core.bundle.runtime.opened import Opened, problem_of, sample_of, unknown
 from segad_core.bundle.runtime.opening import Picture, check_several, full_size
 from segad_core.bundle.runtime.part_list import part_names
 from segad_core.bundle.runtime.part_names import PartNames
-from segad_core.bundle.runtime.pipeline import TrainedPipeline, open_pipeline
+from segad_core.bundle.runtime.pipeline import Read, TrainedPipeline, open_pipeline
 from segad_core.bundle.runtime.prediction import (
     Contribution,
     Inspection,
@@ -43,6 +43,7 @@ from segad_core.bundle.runtime.regions import Located, located
 from segad_core.bundle.runtime.scored import Scored
 from segad_core.bundle.runtime.settling import once_written
 from segad_core.bundle.runtime.sizes import checked_size
+from segad_core.bundle.runtime.stream import Reader, decoded, finished, one_by_one, read_ahead, reader, sound
 from segad_core.bundle.runtime.taking import MAX_WAIT, taking
 from segad_core.contracts import Frame, Sample
 from segad_core.errors import ResourceError, UsageError
@@ -156,8 +157,9 @@ class Bundle:
 
         A bundle that judges parts is accepted, too: the verdicts are then on images, not on their parts.
 
-        The next batch is taken from `images` and decoded in the background while one is scored; no verdict
-        waits for images that come after its batch. Images are scored in batches of the size that the bundle
+        Batches are taken from `images`, decoded, read by the networks and judged, each step while the others
+        work on other batches; at most three are in memory, and no verdict waits for images that come after
+        its batch. Images are scored in batches of the size that the bundle
         was trained with, the last one as it comes.
 
         Args:
@@ -171,7 +173,7 @@ class Bundle:
             UsageError: a single image was passed.
             ResourceError: as for `predict`.
         """
-        return _one_by_one(self.batches(images, explain, max_wait))
+        return one_by_one(self.batches(images, explain, max_wait))
 
     def batches(
         self, images: Iterable[Picture], explain: bool = True, max_wait: float | None = MAX_WAIT
@@ -195,19 +197,18 @@ class Bundle:
     ) -> Iterator[list[Inspection]]:
         # a camera may reuse the memory of an array
         own = (np.array(image) if isinstance(image, np.ndarray) else image for image in images)
-        size = self.manifest.pipeline.preprocessing().at_once
-        with taking(enumerate(own), size, max_wait) as take, ThreadPoolExecutor(threads()) as pool:
-
-            def begin() -> list[Future[Opened]]:
-                return [pool.submit(self._open, number, image) for number, image in take()]
-
-            pending = begin()
-            while pending:
-                opened = [one.result() for one in pending]
-                following = in_background(begin)
-                found = iter(self._inspect([one for one in opened if not one.problem], explain))
+        given, size = self.manifest.pipeline, self.manifest.pipeline.preprocessing().at_once
+        several, read = not isinstance(images, Collection) or len(images) > size, reader(given, self.pipeline)
+        with (
+            taking(enumerate(own), size, max_wait) as take,
+            ThreadPoolExecutor(threads()) as pool,
+            closing(
+                read_ahead(decoded(take, lambda *one: pool.submit(self._open, *one)), read, several)
+            ) as batches,
+        ):
+            for opened, done in batches:
+                found = iter(self._inspect(sound(opened), explain, read, done))
                 yield [unknown(one) if one.problem else next(found) for one in opened]
-                pending = following()
 
     def _open(self, number: int, image: Picture) -> Opened:
         """An image, decoded and resized, or why that failed."""
@@ -231,17 +232,17 @@ class Bundle:
         """What went wrong with an image; a file of the bundle has its name there, not that of its copy."""
         return self.container.named(problem_of(sample, error))
 
-    def _inspect(self, opened: Sequence[Opened], explain: bool) -> list[Inspection]:
-        """Scores images together; if that fails, each alone, so that one cannot spoil the others."""
+    def _inspect(
+        self, opened: Sequence[Opened], explain: bool, read: Reader, done: Read | Exception | None = None
+    ) -> list[Inspection]:
+        """Judges images together, which have been read or not; if that fails, each alone."""
         if not opened:
             return []
         try:
-            with guarded(f"scoring {opened[0].sample.id}"):
-                given, learnt = self.manifest.pipeline, self.pipeline
-                scored = learnt.run(batch_of(opened, given, learnt.encoder, learnt.layers))
-        except Exception as error:  # a plugin may raise anything, and a failure is never OK
+            scored = finished(self.pipeline, opened, read(opened) if done is None else done)
+        except Exception as error:  # one of them cannot spoil the others, and a failure is never OK
             if len(opened) > 1:
-                return [one for single in opened for one in self._inspect([single], explain)]
+                return [one for single in opened for one in self._inspect([single], explain, read)]
             if isinstance(error, ResourceError):  # not the image is at fault
                 raise
             return [unknown(replace(opened[0], problem=self._problem(opened[0].sample, error)))]
@@ -292,9 +293,3 @@ class Bundle:
         peaks = scored.peaks(i, self.pipeline.segad.segmenter.segments)
         words = partial(self._problem, opened.sample)
         return explained(amounts, scored.features[i], self.features, peaks, words)
-
-
-def _one_by_one(batches: Iterable[list[Inspection]]) -> Iterator[Inspection]:
-    for batch in batches:
-        while batch:  # what has been given out is not held here
-            yield batch.pop(0)

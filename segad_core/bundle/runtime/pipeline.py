@@ -35,7 +35,7 @@ from segad_core.errors import BundleError, PluginError, ResourceError, SegadErro
 from segad_core.images import at_full_size
 from segad_core.images.frames import framed
 from segad_core.plugins.registry import Registry
-from segad_core.scoring.batch import NamedDetector, ScoredBatch, ScoringPass
+from segad_core.scoring.batch import NamedDetector, ReadBatch, ScoredBatch, ScoringPass
 from segad_core.scoring.ignored import Ignored
 from segad_core.scoring.layout import FeatureLayout
 from segad_core.scoring.margins import checked_margins
@@ -86,6 +86,22 @@ class SegAD:
 
 
 @dataclass(frozen=True)
+class Read:
+    """What networks make of a batch.
+
+    Attributes:
+        batch: of the detectors and segmenters.
+        scores: (n, k) of each classifier.
+        pixels, ignored: as in `Scored`.
+    """
+
+    batch: ReadBatch
+    scores: list[NDArray[np.float64]]
+    pixels: NDArray[np.uint8]
+    ignored: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True)
 class TrainedPipeline:
     """Everything that a bundle's pipeline names, built and restored; keeps nothing of a batch.
 
@@ -121,7 +137,10 @@ class TrainedPipeline:
         Raises:
             SegadError: naming the image and the plugin; nothing of the batch is scored.
         """
-        count = len(batch)
+        return self.finished(self.read(batch))
+
+    def read(self, batch: ImageBatch) -> Read:
+        """The first half of `run`: all that networks do."""
         if self.ignored is not None:
             batch = batch.ignoring(self.ignored(batch))
         describers = {
@@ -129,14 +148,19 @@ class TrainedPipeline:
             for name, one in self.classifiers.items()
             if isinstance(one, VectorClassifier)
         }
-        scored = self.scoring.score(batch, describers)
-        seen = (dict(scored.vectors), batch.pixels, batch.ignored)
-        given = [
-            judged(one, scored.vectors[name], batch.samples, name)
+        read = self.scoring.read(batch, describers)
+        scores = [
+            judged(one, read.vectors[name], batch.samples, name)
             if isinstance(one, VectorClassifier)
             else checked_scores(one, batch, name)
             for name, one in self.classifiers.items()
         ]
+        return Read(read, scores, batch.pixels, batch.ignored)
+
+    def finished(self, read: Read) -> Scored:
+        """The second half of `run`: statistics and the final score. It may run while others are read."""
+        scored, given, count = self.scoring.computed(read.batch), read.scores, len(read.pixels)
+        seen = (dict(scored.vectors), read.pixels, read.ignored)
         if self.segad is None:
             alone = given or scored.values
             return Scored(alone[0][:, 0], np.empty((count, 0)), scored.maps, None, [""] * count, *seen)
