@@ -3,9 +3,9 @@
     python benchmarks/pipeline.py FOLDER                 # good and bad images of one part
     python benchmarks/pipeline.py FOLDER --images 10000 --rounds 1 -o pipeline.json
 
-Makes a bundle of `benchmarks/pipeline.yaml` from some of the images, in a temporary folder. In each round, the parts work one after the
-other on the same batches, each timed, and then all of them as `Bundle.batches` runs them. Files are read once
-before. Set OMP_NUM_THREADS for another number of threads.
+Makes a bundle of `benchmarks/pipeline.yaml` from some of the images, in a temporary folder. In each round,
+the parts work one after the other on the same batches, each timed, then all of them as `Bundle.batches` runs
+them. Files are read once before. Set OMP_NUM_THREADS for another number of threads.
 """
 
 from __future__ import annotations
