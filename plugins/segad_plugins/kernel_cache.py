@@ -29,7 +29,7 @@ from segad_plugins import private_folder
 log = logging.getLogger("segad.plugins")
 
 MODULES = (
-    "segad_plugins.classifiers.pooling",
+    "segad_plugins.classifiers.pooling_kernel",
     "segad_plugins.detectors.coreset",
     "segad_plugins.detectors.outliers",
     "segad_plugins.features.kernels",

@@ -52,7 +52,7 @@ class Compiled(event.Listener):
     def on_end(self, found): pass
 
 event.register("numba:compile", Compiled())
-from segad_plugins.classifiers import pooling
+from segad_plugins.classifiers import pooling_kernel
 from segad_plugins.detectors import outliers
 from segad_plugins.features import kernels
 
@@ -62,7 +62,7 @@ values, offsets = points.ravel(), np.array([0, 700, 700, 2560])
 picks = np.array([0, 63, 20, 5])
 results = [
     outliers.to_other_images(points, picks, 4),
-    pooling._pooled(draw((1, 3, 8)).astype(np.float32), 4),
+    pooling_kernel.pooled(draw((1, 3, 8)).astype(np.float32), 4),
     kernels.skewness(kernels.central_moments(values, offsets)),
     kernels.maxima(values, offsets),
     kernels.quantiles(values, offsets, 0.995),
@@ -105,7 +105,7 @@ def test_a_second_start_compiles_no_kernel(folder: Path) -> None:
         for _ in range(2)
     ]
     (first, fresh), (second, kept) = outputs
-    assert {"_nearest_elsewhere", "_pooled", "central_moments"} <= set(first)
+    assert {"_nearest_elsewhere", "pooled", "central_moments"} <= set(first)
     assert second == []
     assert kept == fresh  # to the last bit
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,9 @@ from segad_plugins.logistic_regression import (
     restored,
 )
 from segad_plugins.states import check_version, entry, state_mismatch
-from segad_plugins.torch_tools import torch_device
+
+if TYPE_CHECKING:
+    import torch
 
 _WHO, _VERSION = "linear_probe", 2
 _USUAL = ("layer0", "layer1", "layer2", "layer3")
@@ -93,12 +95,12 @@ class LinearProbe(VectorClassifier):
         return ("score", *(layers if self.params.per_layer else ()))
 
     def check(self, size: tuple[int, int], shapes: Shapes) -> None:
-        torch_device(self.device)
+        self._accelerator()
 
     estimate = estimated_by("segad_plugins.classifiers.estimates:linear_probe")
 
     def vectors(self, batch: ImageBatch) -> dict[str, NDArray[np.float32]]:
-        features, device = batch.features(), torch_device(self.device)
+        features, device = batch.features(), self._accelerator()
         names = self.params.layers or [name for name in _USUAL if name in features]
         return {name: pool(features[name], self.params.pooling, device) for name in names}
 
@@ -156,6 +158,16 @@ class LinearProbe(VectorClassifier):
                 raise state_mismatch(_WHO, f"{wanted} pooled values", len(model.mean))
             models.append(model)
         self._channels, self._models = found, tuple(models)
+
+    def _accelerator(self) -> torch.device | None:
+        """Where torch pools; none if NumPy does, which needs no torch."""
+        if self.device == "cpu":
+            return None
+        try:
+            from segad_plugins.torch_tools import torch_device
+        except ModuleNotFoundError:
+            return None
+        return torch_device(self.device)
 
     def _prefixes(self, layers: Mapping[str, int]) -> list[str]:
         """Of the names of each model's arrays in a state."""

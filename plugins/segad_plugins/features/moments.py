@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.api import Feature, SegmentValues
-from segad_plugins.features import kernels
+from segad_plugins.features import by_segment
 from segad_plugins.features.taken import taken
 
 
 def _moments(values: SegmentValues) -> NDArray[np.float64]:
     """The central moments of each segment, computed once for all features that use them."""
     if "central moments" not in values.memo:
-        values.memo["central moments"] = kernels.central_moments(taken(values), values.offsets)
+        values.memo["central moments"] = by_segment.central_moments(taken(values), values.offsets)
     moments: NDArray[np.float64] = values.memo["central moments"]
     return moments
 
@@ -35,7 +35,7 @@ class Skew(Feature):
         return ("skew",)
 
     def compute(self, values: SegmentValues) -> NDArray[np.float64]:
-        return kernels.skewness(_moments(values))[:, None]
+        return by_segment.skewness(_moments(values))[:, None]
 
 
 class Kurtosis(Feature):
@@ -45,4 +45,4 @@ class Kurtosis(Feature):
         return ("kurtosis",)
 
     def compute(self, values: SegmentValues) -> NDArray[np.float64]:
-        return kernels.excess_kurtosis(_moments(values))[:, None]
+        return by_segment.excess_kurtosis(_moments(values))[:, None]

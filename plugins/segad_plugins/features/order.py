@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.api import Feature, SegmentValues
-from segad_plugins.features import kernels
+from segad_plugins.features import by_segment
 from segad_plugins.features.taken import taken
 
 
@@ -17,7 +17,7 @@ class Quantile995(Feature):
         return ("q995",)
 
     def compute(self, values: SegmentValues) -> NDArray[np.float64]:
-        return kernels.quantiles(taken(values), values.offsets, 0.995)[:, None]
+        return by_segment.quantiles(taken(values), values.offsets, 0.995)[:, None]
 
 
 class Maximum(Feature):
@@ -27,4 +27,4 @@ class Maximum(Feature):
         return ("max",)
 
     def compute(self, values: SegmentValues) -> NDArray[np.float64]:
-        return kernels.maxima(taken(values), values.offsets)[:, None]
+        return by_segment.maxima(taken(values), values.offsets)[:, None]

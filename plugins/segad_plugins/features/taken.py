@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.api import SegmentValues
-from segad_plugins.features import kernels
+from segad_plugins.features import by_segment
 
 
 def taken(values: SegmentValues) -> NDArray[np.float32]:
@@ -18,7 +18,7 @@ def taken(values: SegmentValues) -> NDArray[np.float32]:
         if len(runs) == 1:
             found = flat[runs[0, 0] : runs[0, 0] + runs[0, 1]]
         else:
-            found = kernels.pieces(flat, runs, values.offsets[-1])
+            found = by_segment.pieces(flat, runs, values.offsets[-1])
         found.flags.writeable = False
         values.memo["taken"] = found
     result: NDArray[np.float32] = values.memo["taken"]

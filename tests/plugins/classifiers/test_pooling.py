@@ -1,4 +1,4 @@
-"""Pooling a layer: what NumPy makes of it, from the compiled pass and from torch."""
+"""Pooling a layer: in float64, from the compiled pass, from NumPy and from torch."""
 
 from __future__ import annotations
 
@@ -6,10 +6,21 @@ import numpy as np
 import pytest
 import torch
 
+from segad_plugins.classifiers import pooling, pooling_kernel, pooling_numpy
 from segad_plugins.classifiers.pooling import Statistic, pool, pooled_by_torch
 
 CPU = torch.device("cpu")
 ALL: tuple[Statistic, ...] = ("mean", "max", "std")
+
+
+@pytest.fixture(params=[pooling_kernel, pooling_numpy], ids=["compiled", "numpy"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pooling, "pooled", request.param.pooled)
+
+
+def test_the_compiled_pass_is_used_where_numba_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert pooling.pooled is pooling_kernel.pooled
 
 
 def plainly(layer: np.ndarray) -> np.ndarray:
@@ -30,8 +41,10 @@ def test_pooled_values_are_those_of_numpy(shape: tuple[int, ...], channels_last:
     expected = plainly(array)
     np.testing.assert_allclose(pool(given, ALL, CPU), expected.reshape(shape[0], -1), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(pool(array, ALL, CPU), expected.reshape(shape[0], -1), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(pooled_by_torch(given.permute(0, 2, 3, 1)), expected, rtol=1e-5, atol=1e-6)
-    assert pool(given, ALL, CPU).dtype == np.float32
+    np.testing.assert_allclose(pooled_by_torch(given, CPU), expected, rtol=1e-5, atol=1e-6)
+    assert pool(given, ALL).dtype == np.float32
+    array.flags.writeable = False
+    np.testing.assert_array_equal(pool(array, ALL), pool(layer, ALL))
 
 
 def test_statistics_come_in_the_order_in_which_they_are_wanted() -> None:
