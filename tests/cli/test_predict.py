@@ -57,6 +57,15 @@ def test_a_start_imports_only_what_is_used() -> None:
     assert not modules & {*unused, "scipy.stats", "scipy.optimize", "scipy.ndimage"}
 
 
+def test_a_forest_is_evaluated_without_what_trains_it() -> None:
+    """XGBoost alone would import scikit-learn, and take longer than all else but torch."""
+    code, modules = imported_after("predict", bundle_of("SegAD"), good(), "--device", "cpu", "--explain")
+    assert code == 0
+    assert {"segad_plugins.final_classifiers.forest", "segad_plugins.features.kernels"} <= modules
+    found = modules & {"xgboost", "sklearn", "pandas", "torchvision", "timm"}
+    assert not found
+
+
 def test_scoring_plugins_do_not_import_what_only_fits() -> None:
     plugins = ("classifiers.linear_probe", "final_classifiers.logistic", "final_classifiers.blend_weights")
     program = (
