@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 from segad_core.contracts import SegmentValues
-from segad_plugins.features import kernels
+from segad_plugins.features import by_segment
 from segad_plugins.features.moments import Kurtosis
 from segad_plugins.features.std import Std
 
@@ -51,8 +51,8 @@ def test_the_least_difference_of_float32_counts() -> None:
 
 def test_moments_of_a_map_are_computed_once_for_all_features(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    original = kernels.central_moments
-    monkeypatch.setattr(kernels, "central_moments", lambda *a: calls.append(1) or original(*a))
+    original = by_segment.central_moments
+    monkeypatch.setattr(by_segment, "central_moments", lambda *a: calls.append(1) or original(*a))
     values = grouped(np.arange(10), [])
     Kurtosis().compute(values)
     Std().compute(values)
