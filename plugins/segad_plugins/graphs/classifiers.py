@@ -11,8 +11,8 @@ from segad_plugins.classifiers.dra import DRA, SIGNS
 from segad_plugins.classifiers.heads import DRANetwork
 from segad_plugins.classifiers.network import NetworkClassifier
 from segad_plugins.classifiers.wide_resnet import WideResNet
-from segad_plugins.graphs.lines import chosen
 from segad_plugins.graphs.pixels import Normalised, on_cpu
+from segad_plugins.resizing import chosen
 
 
 def wide_resnet(classifier: WideResNet, wanted: Wanted) -> Graph:

@@ -9,8 +9,9 @@ from torch.nn import functional as F
 from segad_core.api import Graph, Wanted
 from segad_plugins.detectors.efficientad import BORDER, EfficientAD
 from segad_plugins.detectors.student_teacher import StudentTeacher
-from segad_plugins.graphs.lines import Matrix, between, resizing
+from segad_plugins.graphs.lines import between
 from segad_plugins.graphs.pixels import Normalised, on_cpu
+from segad_plugins.resizing import Matrix, resizing
 from segad_plugins.torch_tools import IMAGENET
 
 

@@ -6,41 +6,12 @@ when they resize; a product with a matrix leaves them no choice.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from segad_plugins.detectors.maps import Border, blur_matrix
-
-Mode = Literal["nearest", "bilinear"]
-Matrix = NDArray[np.float64]
-
-
-def chosen(old: int, new: int) -> NDArray[np.int64]:
-    """The position (new,) from which torch takes each one when it resizes a line by nearest values."""
-    # torch's positions are float32
-    places = np.floor(np.arange(new, dtype=np.float32) * np.float32(np.float32(old) / np.float32(new)))
-    return np.minimum(places.astype(np.int64), old - 1)
-
-
-def resizing(old: int, new: int, mode: str = "bilinear", corners: bool = False) -> Matrix:
-    """A matrix (new, old) that resizes a line as torch's `interpolate` does."""
-    matrix, rows = np.zeros((new, old)), np.arange(new)
-    if mode == "nearest":
-        matrix[rows, chosen(old, new)] = 1
-        return matrix
-    if corners:
-        places = rows * ((old - 1) / (new - 1) if new > 1 else 0.0)
-    else:
-        places = np.maximum((rows + 0.5) * (old / new) - 0.5, 0)
-    low = np.minimum(places.astype(np.int64), old - 1)
-    share = places - low
-    np.add.at(matrix, (rows, low), 1 - share)
-    np.add.at(matrix, (rows, np.minimum(low + 1, old - 1)), share)
-    return matrix
+from segad_plugins.resizing import Matrix, resizing
 
 
 def blurring(size: tuple[int, int], sigma: float, border: Border) -> tuple[Matrix, Matrix]:

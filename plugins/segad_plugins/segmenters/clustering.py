@@ -6,9 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from sklearn.cluster import KMeans
-from threadpoolctl import threadpool_limits
 
 Points = NDArray[np.float32]
 Labels = NDArray[np.intp]
@@ -26,6 +23,9 @@ _CORNERS = 0.8  # of them in the corners; a frame has two thirds there
 
 def kmeans(points: Points, k: int, seed: int) -> Points:
     """The centres (k, D) of points (n, D)."""
+    from sklearn.cluster import KMeans  # a fitted segmenter needs no clustering
+    from threadpoolctl import threadpool_limits
+
     # on one thread: several add up in an order that differs each time
     with threadpool_limits(1):
         found = KMeans(k, n_init=_RESTARTS, max_iter=100, random_state=seed).fit(points)
@@ -83,6 +83,8 @@ def _halves(owners: NDArray[np.intp], rng: np.random.Generator) -> tuple[Labels,
 
 def _worst_similarity(points: Points, one: Labels, other: Labels, both: Labels, k: int, seed: int) -> float:
     """The Jaccard similarity of the cluster that is worst found again in the other half."""
+    from scipy.optimize import linear_sum_assignment
+
     first, second = (nearest(points[both], kmeans(points[half], k, seed)) for half in (one, other))
     counts = np.zeros((k, k))
     np.add.at(counts, (first, second), 1)

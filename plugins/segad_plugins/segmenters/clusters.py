@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
-from torch import Tensor
-from torch.nn import functional as F
 
 from segad_core.api import (
     Array,
@@ -23,12 +20,14 @@ from segad_core.api import (
     Run,
     Shapes,
     estimated_by,
+    to_numpy,
 )
+from segad_plugins.resizing import Matrix, applied, averaging, resizing
 from segad_plugins.segmenters.clustering import kmeans, place_name, stable_count, thirds
 from segad_plugins.states import check_version, entry, state_mismatch
-from segad_plugins.torch_tools import tensor, torch_device
 
 _WHO, _VERSION = "clusters", 1
+Floats = NDArray[np.float64]
 POINTS = 20_000  # feature vectors that are clustered
 BLOCK = 16  # images at a time
 
@@ -96,7 +95,7 @@ class Clusters(LearningSegmenter):
         return self.params.most if self.params.k == "stable" else self.params.k
 
     def check(self, size: tuple[int, int], shapes: Shapes) -> None:
-        torch_device(self.device)
+        """Any layers can be clustered."""
 
     estimate = estimated_by("segad_plugins.segmenters.estimates:clusters")
 
@@ -186,12 +185,15 @@ class Clusters(LearningSegmenter):
 
         return stable_count(points, owners, min(self.params.most, different), rng, report)
 
-    def _blocks(self, features: Mapping[str, Array], count: int) -> Iterator[tuple[int, list[Tensor]]]:
+    def _blocks(self, features: Mapping[str, Array], count: int) -> Iterator[tuple[int, list[Floats]]]:
         """Where blocks of images begin, and their layers (n, C, h, w), averaged over neighbours."""
-        device = torch_device(self.device)
         for start in range(0, count, BLOCK):
-            layers = [tensor(features[name][start : start + BLOCK], device) for name in self.params.layers]
-            yield start, [_pooled(layer, self.params.pooling) for layer in layers]
+            layers = [to_numpy(features[name][start : start + BLOCK]) for name in self.params.layers]
+            yield start, [applied(self._averaging(layer), layer.astype(np.float64)) for layer in layers]
+
+    def _averaging(self, layer: NDArray[Any]) -> list[Matrix]:
+        """What averages a layer (..., h, w) over neighbours, from each side."""
+        return [averaging(length, self.params.pooling) for length in layer.shape[-2:]]
 
     def _standardisation(
         self, features: Mapping[str, Array], count: int
@@ -200,10 +202,9 @@ class Clusters(LearningSegmenter):
         sums = [np.zeros((3, int(features[name].shape[1]))) for name in self.params.layers]
         for _, layers in self._blocks(features, count):
             for total, layer in zip(sums, layers, strict=True):
-                values = layer.double().flatten(2)
-                total[0] += values.shape[0] * values.shape[2]
-                total[1] += values.sum(dim=(0, 2)).cpu().numpy()
-                total[2] += (values**2).sum(dim=(0, 2)).cpu().numpy()
+                total[0] += layer.size // layer.shape[1]
+                total[1] += layer.sum(axis=(0, 2, 3))
+                total[2] += (layer**2).sum(axis=(0, 2, 3))
         means, scales = [], []
         for number, first, second in sums:
             mean = first / number
@@ -228,20 +229,20 @@ class Clusters(LearningSegmenter):
         owners, found = chosen // places, []
         for start, layers in self._blocks(features, count):
             size = layers[0].shape[-2:]
-            vectors = torch.cat([_resized(layer, size) for layer in layers], dim=1).permute(0, 2, 3, 1)
+            vectors = np.concatenate([applied(_to(size, layer), layer) for layer in layers], axis=1)
             here = chosen[(owners >= start) & (owners < start + BLOCK)] - start * places
-            found.append(vectors.flatten(0, 2)[torch.from_numpy(here).to(vectors.device)].cpu().numpy())
+            found.append(np.moveaxis(vectors, 1, -1).reshape(-1, vectors.shape[1])[here])
         points = (np.concatenate(found) - mean) * scale
         return points.astype(np.float32), owners
 
     def _order(self, images: ImageSet, run: Run) -> None:
         """Numbers the segments by size, and names them by where they lie in the good images."""
-        features, k, cpu = images.features(), len(self._bias), torch.device("cpu")
+        features, k = images.features(), len(self._bias)
         size = images.pick([0]).pixels.shape[1:3]
         counts = np.zeros((k, *size))
         for start in range(0, len(images), BLOCK):
             end = min(start + BLOCK, len(images))
-            part = {name: tensor(features[name][start:end], cpu) for name in self.params.layers}
+            part = {name: features[name][start:end] for name in self.params.layers}
             labels = self._labels(part, size)
             for label in range(k):
                 counts[label] += (labels == label).sum(axis=0)
@@ -262,38 +263,35 @@ class Clusters(LearningSegmenter):
 
     def _labels(self, features: Mapping[str, Array], size: tuple[int, int]) -> NDArray[np.uint8]:
         """The nearest centre of each pixel, (N, H, W)."""
-        device = torch_device(self.device)
-        layers = [tensor(features[name], device) for name in self.params.layers]
+        layers = [to_numpy(features[name]) for name in self.params.layers]
         channels = tuple(int(layer.shape[1]) for layer in layers)
         if channels != self._channels:
             raise PluginError(
                 f"{_WHO}: was fitted to layers of {self._channels} channels, but these have {channels}",
                 "Use the encoder with which it was fitted.",
             )
-        with torch.inference_mode():
-            weights = torch.from_numpy(self._weights).to(device).split(channels, dim=1)
-            grid = layers[0].shape[-2:]
-            scores = torch.from_numpy(self._bias).to(device)[:, None, None]
-            for layer, own in zip(layers, weights, strict=True):
-                # in float64: the rounding of other batch sizes changes no pixel
-                product = torch.einsum("nchw,kc->nkhw", layer.double(), own)
-                scores = scores + _resized(_pooled(product, self.params.pooling), grid)
-            return _resized(scores.float(), size).argmax(dim=1).to(torch.uint8).cpu().numpy()
+        grid, own = layers[0].shape[-2:], np.split(self._weights, np.cumsum(channels)[:-1], axis=1)
+        scores = np.broadcast_to(self._bias[:, None, None], (len(layers[0]), len(self._bias), *grid))
+        for layer, weights in zip(layers, own, strict=True):
+            count, depth, *sides = layer.shape
+            # in float64: the rounding of other batch sizes changes no pixel
+            product = weights @ layer.reshape(count, depth, -1).astype(np.float64)
+            matrices = zip(_to(grid, layer), self._averaging(layer), strict=True)
+            averaged = [resize @ average for resize, average in matrices]
+            scores = scores + applied(averaged, product.reshape(count, -1, *sides))
+        full = applied(_to(size, scores), scores.astype(np.float32))
+        labels, best = np.zeros(full[:, 0].shape, np.uint8), full[:, 0].copy()
+        for label in range(1, full.shape[1]):  # much faster than argmax across channels
+            better = full[:, label] > best
+            labels[better] = label
+            np.maximum(best, full[:, label], out=best)
+        return labels
 
 
 def _names(shares: NDArray[np.float64]) -> list[str]:
     return [f"cluster_{number}_{place_name(one)}" for number, one in enumerate(shares, 1)]
 
 
-def _pooled(layer: Tensor, side: int) -> Tensor:
-    """A layer (N, C, H, W), averaged over squares."""
-    if side == 1:
-        return layer
-    return F.avg_pool2d(layer, side, stride=1, padding=side // 2, count_include_pad=False)
-
-
-def _resized(layer: Tensor, size: Sequence[int]) -> Tensor:
-    """A layer (N, C, h, w), brought to another size."""
-    if layer.shape[-2:] == tuple(size):
-        return layer
-    return F.interpolate(layer, size=tuple(size), mode="bilinear", align_corners=False)
+def _to(size: Sequence[int], layer: NDArray[Any]) -> list[Matrix]:
+    """What brings a layer (..., h, w) to another size, from each side."""
+    return [resizing(old, new) for old, new in zip(layer.shape[-2:], size, strict=True)]

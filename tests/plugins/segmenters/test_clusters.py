@@ -73,7 +73,7 @@ def test_pixels_get_the_nearest_centre_of_the_interpolated_features() -> None:
     rng = np.random.default_rng(0)
     images = list(rng.integers(0, 255, (5, 64, 96, 3), dtype=np.uint8))
     segmenter = fitted(images, k=5)
-    features = {n: torch.from_numpy(v).double() for n, v in image_set(images).features().items()}
+    features = {n: torch.from_numpy(np.array(v)).double() for n, v in image_set(images).features().items()}
     vectors, scales = [], []
     for name in LAYERS:
         pooled = F.avg_pool2d(features[name], 3, stride=1, padding=1, count_include_pad=False)
