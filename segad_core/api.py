@@ -7,9 +7,9 @@
   learns.
 - Parameters: `Parameters`, `InputFile`, `InputFolder`, `SegmentNames`, `DecidesNothing`.
 - Optional knowledge of plugins: `HasNotes`, `HasPlainFiles`, `KnowsImagesByName`, `Trains`, `HasDownload`,
-  `ReadsOptionalLayers`, `HasEstimate`, `HasFinalEstimate`, `HasGraph`, `HasPublishedCategories`,
-  `HasPublishedCounts`, `HasBadSubsets`, `HasContradictions`, `HasUnread`, `HasSizeCheck`, `KnowsOutputs`,
-  `NeedsUnseenScores`, `RunsGraphs`, `FindsPartsInPaths`.
+  `ReadsOptionalLayers`, `HasEstimate`, `HasFinalEstimate`, `HasGraph`, `RunsGraphs`, `SupportsPrecision`,
+  `HasPublishedCategories`, `HasPublishedCounts`, `HasBadSubsets`, `HasContradictions`, `HasUnread`,
+  `HasSizeCheck`, `KnowsOutputs`, `NeedsUnseenScores`, `FindsPartsInPaths`.
 - What plugins are given and return: `Sample`, `ImageBatch`, `ImageSet`, `Run`, `Checkpoint`, `Progress`,
   `no_progress`, `Array`, `Arrays`, `Vectors`, `Layer`, `Frame`, `Box`, `Tile`, `Tiling`, `Shapes`,
   `Estimate`, `Graph`, `Wanted`, `Example`, `SegmentValues`, `Region`, `GoodMaps`, `MapQuality`, `IGNORED`,
@@ -101,6 +101,7 @@ from segad_core.contracts import (
     SegmentValues,
     Shapes,
     Stateful,
+    SupportsPrecision,
     Tile,
     Tiling,
     Trains,
@@ -204,6 +205,7 @@ __all__ = [
     "Shapes",
     "Stateful",
     "StoreError",
+    "SupportsPrecision",
     "Tile",
     "Tiling",
     "Trains",

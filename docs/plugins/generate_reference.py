@@ -42,6 +42,7 @@ ANSWERED_BY: dict[str, Sequence[str]] = {
     "HasFinalEstimate": ["final_classifiers"],
     "HasGraph": ["encoders", "detectors", "classifiers"],
     "RunsGraphs": ["encoders", "detectors", "classifiers"],
+    "SupportsPrecision": ["encoders", "detectors", "classifiers"],
     "HasDownload": ["encoders"],
     "HasSizeCheck": ["encoders"],
     "HasPublishedCategories": ["datasets"],

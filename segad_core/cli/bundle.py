@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segad_core.cli.common import DEBUG, DEVICE, JSON, NO_PLUGINS, reports_errors
+from segad_core.cli.common import BUNDLE_PRECISION, DEBUG, DEVICE, JSON, NO_PLUGINS, reports_errors
 from segad_core.cli.out import say, say_json
 
 if TYPE_CHECKING:
@@ -62,10 +62,11 @@ def show(bundle: Path, as_json: bool) -> int:
 @BUNDLE
 @JSON
 @DEVICE
+@BUNDLE_PRECISION
 @NO_PLUGINS
 @DEBUG
 @reports_errors
-def verify(bundle: Path, as_json: bool, device: str, no_plugins: bool) -> int:
+def verify(bundle: Path, as_json: bool, device: str, precision: str, no_plugins: bool) -> int:
     """Check every file of BUNDLE and score its golden images again.
 
     The exit code is 1 if a file has changed, or if a verdict or a score differs on this machine.
@@ -73,7 +74,7 @@ def verify(bundle: Path, as_json: bool, device: str, no_plugins: bool) -> int:
     from segad_core.bundle.runtime.bundle import Bundle
     from segad_core.bundle.runtime.selftest import verify as self_test
 
-    with Bundle.load(bundle, device, not no_plugins) as opened:
+    with Bundle.load(bundle, device, not no_plugins, precision=precision) as opened:
         result = self_test(opened)
     if as_json:
         from dataclasses import asdict
@@ -140,6 +141,7 @@ def _print_manifest(
     lines = [
         ("setup", f"row '{pipeline.row}' of category '{pipeline.category}', seed {pipeline.seed}"),
         ("images", _images(pipeline)),
+        ("computed in", pipeline.precision or ""),
         ("read with", pipeline.decoding.in_words()),
         ("tiles", _tiles(pipeline)),
         ("made from", _sizes(pipeline.sizes)),

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 import click
 
 from segad_core.base.text import in_one_line, many
-from segad_core.cli.common import DEBUG, HOOK, NO_PLUGINS, RECIPE, SET, STORE, not_read, reports_errors
+from segad_core.cli.common import (
+    DEBUG,
+    HOOK,
+    NO_PLUGINS,
+    PRECISION,
+    RECIPE,
+    SET,
+    STORE,
+    not_read,
+    reports_errors,
+    with_precision,
+)
 from segad_core.cli.out import say, say_lines
 
 if TYPE_CHECKING:
@@ -26,11 +37,17 @@ if TYPE_CHECKING:
 @SET
 @HOOK
 @STORE
+@PRECISION
 @NO_PLUGINS
 @DEBUG
 @reports_errors
 def check(
-    recipe: str, overrides: tuple[str, ...], hooks: tuple[str, ...], store: Path, no_plugins: bool
+    recipe: str,
+    overrides: tuple[str, ...],
+    hooks: tuple[str, ...],
+    store: Path,
+    precision: str | None,
+    no_plugins: bool,
 ) -> int:
     """Check a recipe without running it.
 
@@ -40,16 +57,19 @@ def check(
     from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
 
+    overrides = with_precision(overrides, precision)
     checked = load_recipe(recipe, Registry(third_parties=not no_plugins), overrides, hooks=hooks)
 
     from segad_core.cli.progress import Progress, joined
     from segad_core.run.estimates import in_words, needs
     from segad_core.run.few_images import learnt_from, what_tests_tell, with_few_noted
+    from segad_core.run.precision import able, settled
     from segad_core.run.prepare import prepare
     from segad_core.store.store import Store
 
     opened = Store(store)
     with Progress() as progress:
+        checked = settled(checked, opened, "auto", measures=False)
         told = joined(checked.hooks).get_plugins()  # with warnings of those that cannot be used
         prepared = with_few_noted(checked, prepare(checked, opened, progress.preparing))
     stored = total = 0
@@ -88,6 +108,8 @@ def check(
             cells_are = f"{cells} cell{'s' * (cells != 1)}"
             say_lines(f"  {kind}: {cells_are}, {found} in the store, {cells - found} to compute{cost}")
             stored, total = stored + found, total + cells
+    if checked.skeleton.precision and (names := able(checked)):
+        say(f"precision: {checked.skeleton.precision} in {', '.join(names)}")
     say(f"{many(total, 'cell')}: {stored} in the store, {total - stored} to compute")
     if total > stored:
         wanted = needs(prepared.plans, opened)

@@ -56,6 +56,19 @@ DEVICE = click.option(
     show_default=True,
     help="Device for neural networks; auto uses a GPU if available.",
 )
+PRECISION = click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    help="What networks compute in; auto measures once whether bfloat16 is faster here.  "
+    "[default: the recipe's, or float32]",
+)
+BUNDLE_PRECISION = click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
+    show_default=True,
+    help="What networks compute in; auto is what the bundle was made in.",
+)
 CATEGORIES = click.option(
     "--category", "categories", multiple=True, metavar="NAME", help="Only this category. Repeatable."
 )
@@ -76,6 +89,11 @@ PARTS = click.option(
     help="A CSV file with path, serial and view of each image, where paths do not name parts.",
 )
 DEBUG = click.option("--debug", is_flag=True, help="Show the traceback if an error occurs.")
+
+
+def with_precision(overrides: Sequence[str], precision: str | None) -> tuple[str, ...]:
+    """The `--set` words of a command, with what `--precision` sets."""
+    return (*overrides, *([f"precision={precision}"] if precision else []))
 
 
 def outside(bundle: Path, option: str, place: Path) -> None:

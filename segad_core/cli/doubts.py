@@ -15,11 +15,13 @@ from segad_core.cli.common import (
     DEBUG,
     DEVICE,
     NO_PLUGINS,
+    PRECISION,
     RECIPE,
     SET,
     STORE,
     not_read,
     reports_errors,
+    with_precision,
 )
 from segad_core.cli.out import say
 
@@ -57,6 +59,7 @@ _AGAIN = "Then run the same command again."
 @SET
 @STORE
 @DEVICE
+@PRECISION
 @NO_PLUGINS
 @DEBUG
 @reports_errors
@@ -71,6 +74,7 @@ def doubts(
     overrides: tuple[str, ...],
     store: Path,
     device: str,
+    precision: str | None,
     no_plugins: bool,
 ) -> int:
     """Find labels of RECIPE's images that are probably wrong.
@@ -85,14 +89,20 @@ def doubts(
     from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
 
+    overrides = with_precision(overrides, precision)
     checked = load_recipe(recipe, Registry(third_parties=not no_plugins), overrides, categories)
 
+    from segad_core.cli.progress import Progress
+    from segad_core.run.precision import settled
     from segad_core.store.store import Store
     from segad_core.tools.doubts import doubts_csv, doubts_page, only_row
     from segad_core.tools.doubts.page import About, in_words
 
+    opened = Store(store)
+    with Progress():
+        checked = settled(checked, opened, device)
     judging = only_row(checked, row)
-    prepared, found = _judged(checked, judging, Store(store), device)
+    prepared, found = _judged(checked, judging, opened, device)
     about = About(checked.name, judging.rows[0].name, most)
     _write(output, doubts_page(found, checked.skeleton.image.decoding(), about))
     _write(table, MARK * bom + doubts_csv(found))

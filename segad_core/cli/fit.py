@@ -12,11 +12,13 @@ from segad_core.cli.common import (
     HOOK,
     NEW_BUNDLE,
     NO_PLUGINS,
+    PRECISION,
     RECIPE,
     SET,
     STORE,
     not_read,
     reports_errors,
+    with_precision,
 )
 from segad_core.cli.out import say
 
@@ -34,6 +36,7 @@ from segad_core.cli.out import say
 @HOOK
 @STORE
 @DEVICE
+@PRECISION
 @NO_PLUGINS
 @DEBUG
 @reports_errors
@@ -48,6 +51,7 @@ def fit(
     hooks: tuple[str, ...],
     store: Path,
     device: str,
+    precision: str | None,
     no_plugins: bool,
 ) -> int:
     """Train one row of RECIPE for one category and write it as a bundle of plain files.
@@ -58,6 +62,7 @@ def fit(
     from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
 
+    overrides = with_precision(overrides, precision)
     checked = load_recipe(recipe, Registry(third_parties=not no_plugins), overrides, [category], hooks)
 
     from segad_core.bundle.format.container import Container

@@ -14,11 +14,13 @@ from segad_core.cli.common import (
     DEBUG,
     DEVICE,
     NO_PLUGINS,
+    PRECISION,
     RECIPE,
     SET,
     STORE,
     not_read,
     reports_errors,
+    with_precision,
 )
 from segad_core.cli.out import say
 
@@ -55,6 +57,7 @@ _One = TypeVar("_One", str, int)
 @SET
 @STORE
 @DEVICE
+@PRECISION
 @NO_PLUGINS
 @DEBUG
 @reports_errors
@@ -69,6 +72,7 @@ def maps(
     overrides: tuple[str, ...],
     store: Path,
     device: str,
+    precision: str | None,
     no_plugins: bool,
 ) -> int:
     """Write a run's anomaly maps as npy files.
@@ -80,10 +84,12 @@ def maps(
     from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
 
+    overrides = with_precision(overrides, precision)
     checked = load_recipe(recipe, Registry(third_parties=not no_plugins), overrides)
 
     from segad_core.cli.progress import Progress
     from segad_core.errors import StoreError
+    from segad_core.run.precision import settled
     from segad_core.run.prepare import prepare
     from segad_core.store.store import Store
     from segad_core.tools.maps import check_space, left_to_write, plan_maps, untrained, write_maps
@@ -93,6 +99,7 @@ def maps(
     aliases = _chosen("--detector", detectors, names, checked.name, " that a row reads")
     opened = Store(store)
     with Progress() as progress:
+        checked = settled(checked, opened, device)
         prepared = prepare(checked, opened, progress.preparing, device)
     folds = [fold.seed for splits in prepared.splits.values() for fold in splits]
     chosen_seeds = _chosen("--seed", seeds, folds, checked.name)

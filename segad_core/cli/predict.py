@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segad_core.cli.common import BOM, DEBUG, DEVICE, NO_PLUGINS, PARTS, outside, reports_errors
+from segad_core.cli.common import (
+    BOM,
+    BUNDLE_PRECISION,
+    DEBUG,
+    DEVICE,
+    NO_PLUGINS,
+    PARTS,
+    outside,
+    reports_errors,
+)
 from segad_core.cli.out import say
 
 if TYPE_CHECKING:
@@ -49,6 +58,7 @@ if TYPE_CHECKING:
 )
 @click.option("--null", is_flag=True, help="Paths from - are separated by NUL, as from find -print0.")
 @DEVICE
+@BUNDLE_PRECISION
 @NO_PLUGINS
 @DEBUG
 @reports_errors
@@ -65,6 +75,7 @@ def predict(
     max_wait: float | None,
     null: bool,
     device: str,
+    precision: str,
     no_plugins: bool,
 ) -> int:
     """Inspect images: is each part OK or NG, and why?
@@ -90,13 +101,13 @@ def predict(
         with (
             _alone(overlays),
             Progress() as progress,
-            Bundle.load(bundle, device, not no_plugins, part_list) as opened,
+            Bundle.load(bundle, device, not no_plugins, part_list, precision) as opened,
         ):
             if lines:
                 progress.bars.stop()
             results: Results | Printed = Printed(printed, explain)
             if output is not None:
-                results = _opened(opened, output, mode, bom, explain)
+                results = _opened(opened, output, mode, bom, explain, precision)
             work = Inspecting(opened, results, overlays, explain)
             with results:
                 work.all(found, max_wait, None if lines else progress)
@@ -146,12 +157,17 @@ def _found(images: Sequence[str], null: bool) -> ImagePaths:
     return found
 
 
-def _opened(bundle: Bundle, output: Path, mode: Mode, bom: bool, explain: bool) -> Results:
-    """The file that predictions are written to."""
+def _opened(bundle: Bundle, output: Path, mode: Mode, bom: bool, explain: bool, precision: str) -> Results:
+    """The file that predictions are written to; what is scored in another precision is not added to it."""
+    from segad_core.base.digest import digest_of
+    from segad_core.bundle.runtime.made_with import AUTO, made_in
     from segad_core.tools.results import open_results
 
     regions, parts = bundle.limits is not None, bundle.part_names is not None
-    results = open_results(output, bundle.digest, explain, mode, regions, bom, parts)
+    digest = bundle.digest
+    if precision not in (AUTO, made_in(bundle.container)):
+        digest = digest_of([digest, precision])
+    results = open_results(output, digest, explain, mode, regions, bom, parts)
     if bom and not results.marked:
         say(f"note: {output} has no byte order mark and keeps its form: --bom is ignored", err=True)
     return results

@@ -12,12 +12,14 @@ from segad_core.cli.common import (
     DEVICE,
     HOOK,
     NO_PLUGINS,
+    PRECISION,
     RECIPE,
     RUNS,
     SET,
     STORE,
     not_read,
     reports_errors,
+    with_precision,
 )
 from segad_core.cli.out import say, say_lines
 
@@ -30,6 +32,7 @@ from segad_core.cli.out import say, say_lines
 @RUNS
 @BOM
 @DEVICE
+@PRECISION
 @NO_PLUGINS
 @DEBUG
 @reports_errors
@@ -41,6 +44,7 @@ def run(
     runs: Path,
     bom: bool,
     device: str,
+    precision: str | None,
     no_plugins: bool,
 ) -> int:
     """Run RECIPE, a path or the name of a shipped recipe, and print its table.
@@ -50,6 +54,7 @@ def run(
     from segad_core.plugins.registry import Registry
     from segad_core.recipe import load_recipe
 
+    overrides = with_precision(overrides, precision)
     checked = load_recipe(recipe, Registry(third_parties=not no_plugins), overrides, hooks=hooks)
 
     from segad_core.cli.progress import observing

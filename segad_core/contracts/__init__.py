@@ -47,6 +47,7 @@ from segad_core.contracts.optional import (
     NeedsUnseenScores,
     ReadsOptionalLayers,
     RunsGraphs,
+    SupportsPrecision,
     Trains,
 )
 from segad_core.contracts.optional_datasets import (
@@ -127,6 +128,7 @@ __all__ = [
     "Segmenter",
     "Shapes",
     "Stateful",
+    "SupportsPrecision",
     "Tile",
     "Tiles",
     "Tiling",

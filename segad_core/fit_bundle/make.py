@@ -45,6 +45,7 @@ from segad_core.run.fit import STATE
 from segad_core.run.folder import run_digest
 from segad_core.run.ignored import ignoring_of
 from segad_core.run.plan import CategoryPlan
+from segad_core.run.precision import settled
 from segad_core.run.prepare import Prepared, prepare
 from segad_core.run.rows import read_final, segments_of
 from segad_core.run.schedule import report, run_tasks
@@ -87,7 +88,7 @@ def make_bundle(
     """
     if os.path.lexists(out):
         raise UsageError(f"{out}: already exists", "Choose another place with -o, or move it away.")
-    recipe = _one_row(recipe, row)
+    recipe = _one_row(settled(recipe, store, device), row)
     prepared = with_few_noted(recipe, prepare(recipe, store, partial(report, hook, ""), device))
     (plan,) = prepared.plans
     fold = _fold(prepared.splits[category], seed, amount)

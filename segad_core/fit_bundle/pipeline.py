@@ -13,9 +13,10 @@ from segad_core.bundle.format.plain_files import PLAIN_ENDINGS, wrong_with_file
 from segad_core.bundle.format.writing import Content
 from segad_core.contracts import Component, optional
 from segad_core.contracts.component import DecidesNothing, IsInputFile, IsInputFolder, has_mark
+from segad_core.contracts.optional import BFLOAT16
 from segad_core.errors import RecipeError
 from segad_core.plugins.provider import Provider
-from segad_core.recipe import Choice, Recipe
+from segad_core.recipe import Choice, Recipe, Row
 from segad_core.recipe.choice import paths_in
 from segad_core.run.cells import RowTask
 from segad_core.run.ignored import ignoring_of
@@ -69,10 +70,17 @@ def pipeline_of(
             window=skeleton.image.window,
             bayer=skeleton.image.bayer,
             page=skeleton.image.page,
+            precision=BFLOAT16 if _in_bfloat16(recipe, row) else None,
         )
     except ValidationError as error:
         raise cannot_be_bundled(task, error) from None
     return pipeline, files
+
+
+def _in_bfloat16(recipe: Recipe, row: Row) -> bool:
+    """Whether one of its networks computes in bfloat16."""
+    learners = [{**recipe.detectors, **recipe.classifiers}[alias] for alias in row.learners()]
+    return any(choice.precision == BFLOAT16 for choice in [recipe.encoder, *learners] if choice)
 
 
 def _ignore(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from secrets import token_hex
@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from segad_core.base.code_digest import code_digest, unreadable
 from segad_core.base.digest import digest_of, file_digest, folder_digest
 from segad_core.base.files import is_file
-from segad_core.contracts import Component, Parameters
+from segad_core.contracts import Component, Parameters, optional
 from segad_core.contracts.component import DecidesNothing, IsInputFile, IsInputFolder, has_mark
 from segad_core.errors import RecipeError
 from segad_core.plugins.registry import Provider
@@ -29,6 +29,7 @@ class Choice:
 
     Attributes:
         off: of a segmenter, the segments that a row switches off.
+        precision: of its networks; float32 for plugins that support no other.
     """
 
     provider: Provider
@@ -36,6 +37,7 @@ class Choice:
     params: Parameters | None
     per_category: dict[str, Parameters] = field(default_factory=dict)
     off: tuple[str, ...] = ()
+    precision: str = optional.FLOAT32
 
     def params_for(self, category: str) -> Parameters:
         """The parameters for a category.
@@ -54,7 +56,14 @@ class Choice:
 
     def build(self, category: str = "", device: str = "cpu") -> Any:
         """A fresh component for a category."""
-        return self.component(self.params_for(category), device)
+        component = self.component(self.params_for(category), device)
+        optional.set_precision(component, self.precision)
+        return component
+
+    def at(self, precision: str) -> Choice:
+        """The choice with networks in this precision, if it supports it; otherwise as it is."""
+        able = optional.supports_precision(self.component)
+        return replace(self, precision=precision) if able else self
 
     def identity(self, category: str = "") -> dict[str, Any]:
         """What determines the component's results: name, code, parameters, and the contents of input files.
@@ -67,6 +76,7 @@ class Choice:
                 "code": self.code,
                 "params": _identity_of(self.params_for(category)),
                 **({"off": list(self.off)} if self.off else {}),
+                **({"precision": self.precision} if self.precision != optional.FLOAT32 else {}),
             }
         return self._identities[category]
 

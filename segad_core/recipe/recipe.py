@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -103,6 +103,17 @@ class Recipe:
     published: Published | None = None
     named_segmenters: tuple[Choice, ...] = ()
     hooks: tuple[ChosenHook, ...] = ()
+
+    def at(self, precision: str) -> Recipe:
+        """The recipe with networks in this precision, as far as its plugins support it."""
+        written = None if precision == optional.FLOAT32 else precision
+        return replace(
+            self,
+            skeleton=self.skeleton.model_copy(update={"precision": written}),
+            encoder=self.encoder.at(precision) if self.encoder else None,
+            detectors={alias: choice.at(precision) for alias, choice in self.detectors.items()},
+            classifiers={alias: choice.at(precision) for alias, choice in self.classifiers.items()},
+        )
 
     def open_dataset(self) -> tuple[Dataset, list[str]]:
         """The data set and the categories to work on; by default, all that were published.

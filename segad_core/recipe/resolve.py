@@ -21,7 +21,7 @@ from segad_core.recipe.find import locate
 from segad_core.recipe.names import missing, name_problems
 from segad_core.recipe.published import Published, published
 from segad_core.recipe.recipe import Recipe, Row
-from segad_core.recipe.schema import Skeleton, uses_in
+from segad_core.recipe.schema import AUTO, Skeleton, uses_in
 from segad_core.recipe.split_spec import BadSpec
 from segad_core.recipe.statistics import problems_of_statistics
 from segad_core.recipe.use import Use
@@ -63,7 +63,8 @@ def load_recipe(
     if problems:
         raise RecipeError(problems)
     name = path.stem if path.stem.strip(".") else path.name  # `...yaml` is no way out of the folder of runs
-    return _Resolver(document, registry, base, skeleton).recipe(name)
+    found = _Resolver(document, registry, base, skeleton).recipe(name)
+    return found.at(skeleton.precision) if skeleton.precision not in (None, AUTO) else found
 
 
 class _Resolver:

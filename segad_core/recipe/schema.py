@@ -30,6 +30,9 @@ _MOST_PIXELS = 1 << 26
 _OPTIONAL = ("fit", "tiles")
 """Entries of `image` that are only written where they are not the default."""
 
+AUTO = "auto"
+"""The precision that a measurement chooses."""
+
 _Side = Annotated[int, Field(ge=16, le=LONGEST_SIDE)]
 
 
@@ -181,6 +184,7 @@ class Skeleton(Strict):
     """A whole recipe.
 
     Attributes:
+        precision: of frozen and trained networks; None for float32, `auto` for what a measurement decides.
         parts: how several images of a part make one verdict; None to judge each image.
         ignore: a mask of what is never inspected, white on black: for all categories, or by category.
         regions: what bundles learn about regions of defects; None for nothing.
@@ -196,6 +200,7 @@ class Skeleton(Strict):
     image: ImageSpec = ImageSpec()
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
     encoder: Use | None = None
+    precision: Literal["auto", "float32", "bfloat16"] | None = None
     parts: PartsSpec | None = None
     split: SplitSpec = SplitSpec()
     detectors: dict[str, Use] = {}

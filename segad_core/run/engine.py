@@ -20,6 +20,7 @@ from segad_core.run.few_images import with_few_noted
 from segad_core.run.folder import RunFolder, make_home, run_digest
 from segad_core.run.ledger import Ledger, segmented_images
 from segad_core.run.log import RunLog
+from segad_core.run.precision import settled
 from segad_core.run.prepare import Prepared, prepare
 from segad_core.run.schedule import report, run_tasks
 from segad_core.run.told import tell_start, telling_stop
@@ -53,6 +54,7 @@ def run(
     home = runs / recipe.name
     with RunLog() as run_log:
         make_home(home)
+        recipe = settled(recipe, store, device)
         prepared = prepare(recipe, store, partial(report, hook, ""), device)
         with RunFolder(home / run_digest(recipe, prepared), bom) as folder:
             prepared = with_few_noted(recipe, prepared)

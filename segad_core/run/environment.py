@@ -28,14 +28,15 @@ def environment(recipe: Recipe, device: str) -> dict[str, Any]:
         "libraries": {name: version_of(name) for name in _LIBRARIES},
         "python": sys.version.split()[0],
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": cores(),
         "threads": compute_threads(),
         "device": device,
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(errors="replace").splitlines():

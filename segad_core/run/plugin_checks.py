@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from segad_core.contracts import Learner, optional
+from segad_core.contracts import Encoder, Learner, optional
 from segad_core.contracts.segmenter import inspected
 from segad_core.recipe import Recipe
 from segad_core.run.final_checks import check_finals
@@ -48,6 +48,11 @@ def announce_download(recipe: Recipe, category: str) -> None:
     learners = [choice.build(category) for choice in choices]
     if not any(optional.layers_read(learner, encoder) for learner in learners):
         return
+    announce(encoder)
+
+
+def announce(encoder: Encoder) -> None:
+    """Warns that an encoder will download weights, if it will."""
     if missing := optional.to_download(encoder):
         log.warning("the encoder's weights are not on this machine: %s will be downloaded for them", missing)
 

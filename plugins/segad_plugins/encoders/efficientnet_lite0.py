@@ -26,6 +26,7 @@ class EfficientNetLite0(NetworkEncoder):
     """
 
     mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+    exact = ("_conv_stem", "_blocks.0")
     published: ClassVar[Published] = LITE0
     channels: ClassVar[tuple[int, ...]] = (16, 24, 40, 112, 320)
 

@@ -51,6 +51,7 @@ class TorchVision(NetworkEncoder):
         )
 
     params: Params
+    exact = ("conv1",)
 
     def layers(self) -> Mapping[str, Layer]:
         widths = (

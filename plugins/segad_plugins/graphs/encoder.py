@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from segad_core.api import Graph, Wanted
+from segad_core.api import Graph, PluginError, Wanted
 from segad_plugins.encoders.network import NetworkEncoder
 from segad_plugins.graphs.pixels import Normalised, on_cpu
 
 
 def graph(encoder: NetworkEncoder, wanted: Wanted) -> Graph:
-    """The graph of a frozen network."""
+    """The graph of a frozen network.
+
+    Raises:
+        PluginError: it computes in bfloat16, and a graph would give other scores.
+    """
+    if encoder.network_precision != "float32":
+        raise PluginError(
+            f"the encoder computes in {encoder.network_precision}, and graphs in float32",
+            "Make the bundle again with `segad fit --precision float32`.",
+        )
     return Graph(_Layers(encoder, wanted.layers), inputs=("pixels",), outputs=wanted.layers)
 
 

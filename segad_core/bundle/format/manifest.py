@@ -34,7 +34,19 @@ from segad_core.operate.parts import PartRule
 FORMAT: Final = 1
 """The format of bundles that this segad writes and reads."""
 
-_OPTIONAL = ("sizes", "ignore", "off", "weights", "fit", "tiles", "window", "bayer", "page", "parts")
+_OPTIONAL = {
+    "sizes",
+    "ignore",
+    "off",
+    "weights",
+    "fit",
+    "tiles",
+    "window",
+    "bayer",
+    "page",
+    "parts",
+    "precision",
+}
 """Entries of a pipeline that are only written where they say something."""
 _MOST_PIXELS = 1 << 27
 _DEEPEST = 10
@@ -152,6 +164,7 @@ class Pipeline(Strict):
         fit: how images are brought to their size; None if they are stretched.
         parts: how the images of a part make one verdict; None where each image is judged.
         tiles: that detectors see; None if they see whole images.
+        precision: of networks; None for float32.
     """
 
     category: Text
@@ -181,6 +194,7 @@ class Pipeline(Strict):
     bayer: Bayer | None = None
     page: PageChoice | None = None
     parts: PartRule | None = None
+    precision: Literal["bfloat16"] | None = None
 
     def together(self) -> tuple[str, ...]:
         """The views of a part whose features are one vector; empty where images, or views, are judged."""

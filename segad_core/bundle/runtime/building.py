@@ -20,6 +20,7 @@ from segad_core.bundle.format.manifest import Ignore, PluginUse
 from segad_core.bundle.format.plain_files import PLAIN_ENDINGS, wrong_with_file
 from segad_core.bundle.format.states import FINAL, SEGMENTER, read_feature_states, read_final_state
 from segad_core.bundle.format.tables import read_arrays
+from segad_core.bundle.runtime.made_with import made_in
 from segad_core.contracts import (
     Component,
     Encoder,
@@ -46,11 +47,16 @@ _AGAIN = "Make the bundle again with what is installed here."
 
 @dataclass
 class Builder:
-    """Builds components from installed plugins; a bundle names plugins but never brings one."""
+    """Builds components from installed plugins; a bundle names plugins but never brings one.
+
+    Attributes:
+        precision: of networks; empty for what the bundle was made in.
+    """
 
     container: Container
     registry: Registry
     device: str
+    precision: str = ""
 
     def component(self, kind: str, use: PluginUse) -> Any:
         """A new component, with its files from the bundle."""
@@ -77,7 +83,10 @@ class Builder:
             raise BundleError(
                 f"{path}: '{use.use}' knows images only by name and cannot score new ones", _AGAIN
             )
-        return component(self._params(component, use), self.device)
+        built = component(self._params(component, use), self.device)
+        if optional.supports_precision(component):
+            optional.set_precision(built, self.precision or made_in(self.container))
+        return built
 
     def _params(self, component: type[Component], use: PluginUse) -> Any:
         fields = component.Params.model_fields

@@ -23,7 +23,6 @@ from segad_core.bundle.format.operating_point import read_operating_point
 from segad_core.bundle.format.regions import read_limits
 from segad_core.bundle.format.tables import read_table
 from segad_core.bundle.runtime.levels import Levels
-from segad_core.bundle.runtime.made_with import compare_threads
 from segad_core.bundle.runtime.opened import Opened, problem_of, sample_of, unknown
 from segad_core.bundle.runtime.opening import Picture, check_several, full_size
 from segad_core.bundle.runtime.part_list import part_names
@@ -84,7 +83,6 @@ class Bundle:
         self.operating_point: OperatingPoint = read_operating_point(container)
         self.limits = read_limits(container)
         segments = self.manifest.pipeline.segments
-        compare_threads(container)
         self._levels = Levels(self.manifest.pipeline.decoding)
         self.part_names = names
         views = pipeline.segad.views if pipeline.segad else ()
@@ -97,6 +95,7 @@ class Bundle:
         device: str = "auto",
         third_parties: bool = True,
         parts: str | Path | None = None,
+        precision: str = "auto",
     ) -> Bundle:
         """Loads a bundle: every file is verified before it is parsed, and none of its content can run.
 
@@ -105,6 +104,7 @@ class Bundle:
             device: `auto`, `cpu` or `cuda`.
             third_parties: whether plugins that do not come with segad may be used.
             parts: a CSV file with path, serial and view of each image, where paths do not name parts.
+            precision: of networks, `float32` or `bfloat16`; `auto` for what the bundle was made in.
 
         Raises:
             BundleError: it is damaged, tampered with, in another format, or needs something not installed.
@@ -113,9 +113,9 @@ class Bundle:
         container = Container(Path(path))
         try:
             container.verify()
-            given, registry = container.manifest.pipeline, Registry(third_parties)
+            given, known = container.manifest.pipeline, Registry(third_parties)
             names = part_names(given.parts, parts, given.by_page)
-            return cls(container, open_pipeline(container, registry, device), registry, device, names)
+            return cls(container, open_pipeline(container, known, device, precision), known, device, names)
         except BaseException:
             container.close()
             raise

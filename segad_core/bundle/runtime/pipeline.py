@@ -15,6 +15,7 @@ from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import Pipeline
 from segad_core.bundle.format.tables import read_golden, read_table
 from segad_core.bundle.runtime.building import Builder
+from segad_core.bundle.runtime.made_with import AUTO, compare_threads, given_precision
 from segad_core.bundle.runtime.opened import Opened, batch_of
 from segad_core.bundle.runtime.scored import Scored
 from segad_core.contracts import (
@@ -170,15 +171,18 @@ class TrainedPipeline:
         return Scored(scores, features, scored.maps, segments.maps, segments.doubts(count), *seen)
 
 
-def open_pipeline(container: Container, registry: Registry, device: str) -> TrainedPipeline:
+def open_pipeline(
+    container: Container, registry: Registry, device: str, precision: str = AUTO
+) -> TrainedPipeline:
     """Builds and restores what a bundle names, and tries it on an image; files are verified before parsing.
 
     Raises:
         BundleError: it names what is not installed, or cannot be loaded.
     """
+    given = given_precision(container, precision)
     try:
         with container.naming("loading"), guarded(f"loading {container.path}"):
-            pipeline = _built(container, Builder(container, registry, device))
+            pipeline = _built(container, Builder(container, registry, device, given))
             _try_out(container, pipeline)
     except (BundleError, StoreError, UsageError, ResourceError):  # UsageError: there is no such device
         raise
@@ -189,6 +193,7 @@ def open_pipeline(container: Container, registry: Registry, device: str) -> Trai
         reason = shown(container.named(f"{type(error).__name__}: {error}"))
         what = f"{container.path}: cannot be loaded: {reason}"
         raise BundleError(what, "Make the bundle again with what is installed here.") from error
+    compare_threads(container)
     return pipeline
 
 
