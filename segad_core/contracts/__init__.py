@@ -47,7 +47,6 @@ from segad_core.contracts.optional import (
     NeedsUnseenScores,
     ReadsOptionalLayers,
     RunsGraphs,
-    SupportsPrecision,
     Trains,
 )
 from segad_core.contracts.optional_datasets import (
@@ -58,6 +57,7 @@ from segad_core.contracts.optional_datasets import (
     HasUnread,
 )
 from segad_core.contracts.part_pattern import FindsPartsInPaths, PartName, PartPattern
+from segad_core.contracts.precision import SupportsPrecision
 from segad_core.contracts.run import Checkpoint, Progress, Run, no_progress
 from segad_core.contracts.segmenter import IGNORED, LearningSegmenter, MapQuality, Segmenter, SegmentNames
 from segad_core.contracts.tiles import Tile, Tiles, Tiling

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Final, Protocol, cast
+from typing import ClassVar, Protocol, cast
 
 from segad_core.contracts.classifier import Classifier
 from segad_core.contracts.component import Component
@@ -45,9 +45,6 @@ from segad_core.contracts.optional_datasets import knows_published_counts as kno
 from segad_core.contracts.optional_datasets import published_categories as published_categories
 from segad_core.contracts.optional_datasets import published_counts as published_counts
 from segad_core.contracts.optional_datasets import unread as unread
-
-FLOAT32: Final = "float32"
-BFLOAT16: Final = "bfloat16"
 
 
 class HasNotes(Protocol):
@@ -168,17 +165,6 @@ class RunsGraphs(Protocol):
         """
 
 
-class SupportsPrecision(Protocol):
-    """An encoder, detector or classifier whose networks can also compute in bfloat16.
-
-    It defines the attribute in its class, as `network_precision = "float32"`. The engine sets it to what was
-    asked for, once, right after the constructor. What the component is given and returns stays float32.
-    """
-
-    network_precision: str
-    """`float32` or `bfloat16`."""
-
-
 class HasFinalEstimate(Protocol):
     """A final classifier that can estimate the size of its state."""
 
@@ -222,17 +208,6 @@ def plain_file(component: Component, path: Path) -> tuple[str, bytes | Path]:
     if hasattr(component, "plain_file"):
         return cast(HasPlainFiles, component).plain_file(path)
     return path.suffix.lower(), path
-
-
-def supports_precision(component: type[Component]) -> bool:
-    """Whether its networks can compute in bfloat16; False by default."""
-    return hasattr(component, "network_precision")
-
-
-def set_precision(component: Component, precision: str) -> None:
-    """Sets what its networks compute in, if they can; otherwise it computes in float32."""
-    if supports_precision(type(component)):
-        cast(SupportsPrecision, component).network_precision = precision
 
 
 def trains(detector: type[Component]) -> bool:

@@ -13,7 +13,7 @@ from segad_core.bundle.format.plain_files import PLAIN_ENDINGS, wrong_with_file
 from segad_core.bundle.format.writing import Content
 from segad_core.contracts import Component, optional
 from segad_core.contracts.component import DecidesNothing, IsInputFile, IsInputFolder, has_mark
-from segad_core.contracts.optional import BFLOAT16
+from segad_core.contracts.precision import BFLOAT16
 from segad_core.errors import RecipeError
 from segad_core.plugins.provider import Provider
 from segad_core.recipe import Choice, Recipe, Row

@@ -15,8 +15,9 @@ from pydantic import BaseModel
 from segad_core.base.code_digest import code_digest, unreadable
 from segad_core.base.digest import digest_of, file_digest, folder_digest
 from segad_core.base.files import is_file
-from segad_core.contracts import Component, Parameters, optional
+from segad_core.contracts import Component, Parameters
 from segad_core.contracts.component import DecidesNothing, IsInputFile, IsInputFolder, has_mark
+from segad_core.contracts.precision import FLOAT32, set_precision, supports_precision
 from segad_core.errors import RecipeError
 from segad_core.plugins.registry import Provider
 
@@ -37,7 +38,7 @@ class Choice:
     params: Parameters | None
     per_category: dict[str, Parameters] = field(default_factory=dict)
     off: tuple[str, ...] = ()
-    precision: str = optional.FLOAT32
+    precision: str = FLOAT32
 
     def params_for(self, category: str) -> Parameters:
         """The parameters for a category.
@@ -57,12 +58,12 @@ class Choice:
     def build(self, category: str = "", device: str = "cpu") -> Any:
         """A fresh component for a category."""
         component = self.component(self.params_for(category), device)
-        optional.set_precision(component, self.precision)
+        set_precision(component, self.precision)
         return component
 
     def at(self, precision: str) -> Choice:
         """The choice with networks in this precision, if it supports it; otherwise as it is."""
-        able = optional.supports_precision(self.component)
+        able = supports_precision(self.component)
         return replace(self, precision=precision) if able else self
 
     def identity(self, category: str = "") -> dict[str, Any]:
@@ -76,7 +77,7 @@ class Choice:
                 "code": self.code,
                 "params": _identity_of(self.params_for(category)),
                 **({"off": list(self.off)} if self.off else {}),
-                **({"precision": self.precision} if self.precision != optional.FLOAT32 else {}),
+                **({"precision": self.precision} if self.precision != FLOAT32 else {}),
             }
         return self._identities[category]
 

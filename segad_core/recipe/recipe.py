@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from segad_core.contracts import Dataset, LearningSegmenter, optional
+from segad_core.contracts.precision import FLOAT32
 from segad_core.errors import RecipeError
 from segad_core.plugins.registry import suggest
 from segad_core.recipe.choice import Choice
@@ -106,7 +107,7 @@ class Recipe:
 
     def at(self, precision: str) -> Recipe:
         """The recipe with networks in this precision, as far as its plugins support it."""
-        written = None if precision == optional.FLOAT32 else precision
+        written = None if precision == FLOAT32 else precision
         return replace(
             self,
             skeleton=self.skeleton.model_copy(update={"precision": written}),

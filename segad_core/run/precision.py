@@ -16,7 +16,7 @@ from segad_core.base.digest import digest_of
 from segad_core.base.parallel import compute_threads, cores
 from segad_core.base.versions import LIBRARIES, version_of
 from segad_core.contracts import Array, Arrays, Encoder, Learner, optional, to_numpy
-from segad_core.contracts.optional import BFLOAT16, FLOAT32
+from segad_core.contracts.precision import BFLOAT16, FLOAT32, supports_precision
 from segad_core.recipe import Choice, Recipe, encoder_identity
 from segad_core.recipe.schema import AUTO
 from segad_core.run.environment import processor
@@ -88,7 +88,7 @@ def settled(
 def able(recipe: Recipe) -> list[str]:
     """The encoder, detectors and classifiers in use that support bfloat16."""
     choices = [recipe.encoder, *recipe.learners().values()]
-    names = [c.provider.name for c in choices if c and optional.supports_precision(c.component)]
+    names = [c.provider.name for c in choices if c and supports_precision(c.component)]
     return list(dict.fromkeys(names))
 
 
@@ -101,7 +101,7 @@ def _by_measurement(
 ) -> tuple[str, str]:
     """A precision, and why."""
     choice = recipe.encoder
-    if choice is None or not optional.supports_precision(choice.component):
+    if choice is None or not supports_precision(choice.component):
         return FLOAT32, "the recipe has no encoder that supports bfloat16"
     encoder: Encoder = choice.build()
     learners = _learners(recipe)

@@ -31,6 +31,7 @@ from segad_core.contracts import (
     optional,
 )
 from segad_core.contracts.component import IsInputFile, IsInputFolder, has_mark
+from segad_core.contracts.precision import set_precision, supports_precision
 from segad_core.errors import BundleError, PluginError, ResourceError, StoreError, UsageError
 from segad_core.images.ignored import read_ignored
 from segad_core.plugins.registry import Registry
@@ -84,8 +85,8 @@ class Builder:
                 f"{path}: '{use.use}' knows images only by name and cannot score new ones", _AGAIN
             )
         built = component(self._params(component, use), self.device)
-        if optional.supports_precision(component):
-            optional.set_precision(built, self.precision or made_in(self.container))
+        if supports_precision(component):
+            set_precision(built, self.precision or made_in(self.container))
         return built
 
     def _params(self, component: type[Component], use: PluginUse) -> Any:

@@ -6,7 +6,7 @@ import logging
 
 from segad_core.base.parallel import compute_threads
 from segad_core.bundle.format.container import Container
-from segad_core.contracts.optional import FLOAT32
+from segad_core.contracts.precision import FLOAT32
 
 log = logging.getLogger("segad.bundle")
 
