@@ -38,7 +38,7 @@ from segad_core.images.encoding import encoded
 from segad_core.images.frames import framed, padding
 from segad_core.images.pages import sample_at_full_size, sample_digest
 
-_Decoded = tuple[NDArray[np.uint8], Frame | None]
+Seen = tuple[NDArray[np.uint8], Frame | None]
 """An image at its size, and where it lies there; None if it is stretched."""
 
 
@@ -218,7 +218,7 @@ class FileImageSet(Sealed):
         return masks.together()
 
     def _batch(
-        self, group: Sequence[Sample], decoded: Sequence[_Decoded], looks: bool | None = None
+        self, group: Sequence[Sample], decoded: Sequence[Seen], looks: bool | None = None
     ) -> ImageBatch:
         pixels, frames = np.stack([one for one, _ in decoded]), [f for _, f in decoded if f is not None]
         batch = ImageBatch(
@@ -234,7 +234,7 @@ class FileImageSet(Sealed):
         )
         return batch.ignoring(self.ignoring(batch)) if self.ignoring else batch
 
-    def _decode(self, sample: Sample) -> _Decoded:
+    def _decode(self, sample: Sample) -> Seen:
         given = self.preprocessing
         if given.fit == "stretch":
             return decode_resized(sample.path, given.size, given.decoding.of_page(sample.page)).pixels, None

@@ -18,6 +18,7 @@ from segad_core.run.cells import (
     VectorsCell,
     VectorsTask,
 )
+from segad_core.run.kept_images import kept_size
 from segad_core.run.pass_memory import batch_memory, images_seen, layers_of
 from segad_core.run.plan import CategoryPlan
 from segad_core.scoring.shapes import layer_shapes
@@ -39,6 +40,7 @@ class Needs:
     Attributes:
         stored: what stays in the store, by kind.
         checkpoints: what a training keeps in the store until it is done.
+        kept: images and layers in the store's folder that tasks share while the run lasts.
         temporary: files in the temporary folder while a task runs.
         memory: of the most demanding task, without libraries, the encoder's weights, and segmenters.
         unknown: learners and final classifiers without an estimate.
@@ -46,6 +48,7 @@ class Needs:
 
     stored: dict[str, int] = field(default_factory=dict)
     checkpoints: int = 0
+    kept: int = 0
     temporary: int = 0
     memory: int = 0
     unknown: list[str] = field(default_factory=list)
@@ -118,6 +121,8 @@ def needs(plans: Sequence[CategoryPlan], store: Store) -> Needs:
     estimates = Estimates(plans)
     seen: set[str] = set()
     for plan in plans:
+        left = [task for task in plan.tasks if not all(store.has(cell.key) for cell in task.cells)]
+        found.kept = max(found.kept, kept_size(left))  # categories come one after the other
         for task in plan.tasks:
             lacking = [c for c in task.cells if c.key not in seen and not store.has(c.key)]
             seen.update(cell.key for cell in lacking)
@@ -278,6 +283,8 @@ def in_words(found: Needs) -> str:
     text += f" ({kinds}; anomaly maps are not kept)" if kinds else ""
     if found.checkpoints:
         text += f", {size_words(found.checkpoints)} for checkpoints while training"
+    if found.kept:
+        text += f", {size_words(found.kept)} for images and features that its steps share"
     text += f", {size_words(found.temporary)} in the temporary folder for a while"
     text += f", {size_words(found.memory)} of memory beside libraries, the encoder's weights and segmenters"
     if found.unknown:

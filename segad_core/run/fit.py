@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,17 +30,16 @@ from segad_core.contracts.run import artifact_seed
 from segad_core.errors import PluginError
 from segad_core.images import FileImageSet, folder_samples
 from segad_core.images.artifacts import keeper
-from segad_core.recipe import Choice, encoder_identity
+from segad_core.images.kept_images import KeptImageSet
+from segad_core.recipe import encoder_identity
 from segad_core.run.cells import (
     FitCell,
     FitTask,
     ImageTask,
-    ScoresTask,
-    StatisticsTask,
-    VectorsTask,
     distributions,
 )
 from segad_core.run.estimates import estimate_fit
+from segad_core.run.kept_images import kept_images, readers
 from segad_core.run.training_images import TrainingImages
 from segad_core.scoring.tiled import size_seen
 from segad_core.store.arrays import kept
@@ -176,10 +175,13 @@ def open_images(
     encoder: Encoder | None = task.encoder.build(device=device) if task.encoder else None
     layers = tuple(dict.fromkeys(n for one in learners for n in optional.layers_read(one, encoder)))
     encoder = encoder if layers else None
-    packages = {choice.component.__module__.partition(".")[0]: choice for choice in _image_plugins(task)}
+    packages = {choice.component.__module__.partition(".")[0]: choice for choice in readers(task)}
     plugins = {package: distributions(choice) for package, choice in packages.items()}
     keep = keeper(store, task.preprocessing.decoding, plugins)
-    images = FileImageSet(task.samples, task.preprocessing, encoder, layers, progress, keep)
+    given = (task.samples, task.preprocessing, encoder, layers, progress, keep)
+    if shared := kept_images(task, store):
+        return KeptImageSet(*given, kept=shared)
+    images = FileImageSet(*given)
     if task.ignore is None:
         return images
     return replace(images, ignoring=task.ignore.build(device), origin=digest_of(task.ignore.identity()))
@@ -188,15 +190,3 @@ def open_images(
 def reads_encoder(learner: Learner, task: ImageTask) -> bool:
     """Whether a learner reads a layer of the task's encoder."""
     return bool(optional.layers_read(learner, task.encoder.build() if task.encoder else None))
-
-
-def _image_plugins(task: ImageTask) -> Iterator[Choice]:
-    """The plugins that see a task's images."""
-    if isinstance(task, ScoresTask):
-        yield from (cell.learner for cell, _ in task.parts)
-    elif isinstance(task, FitTask | VectorsTask):
-        yield from (cell.learner for cell in task.cells)
-    elif isinstance(task, StatisticsTask):
-        for cell in task.cells:
-            yield from (cell.fit.learner, *([cell.segmenter] if cell.segmenter else []))
-        yield from [task.defects.segmenter] if task.defects else []

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor
+from contextlib import closing
 from functools import partial
 
 import pluggy
@@ -17,6 +18,7 @@ from segad_core.contracts import Executor
 from segad_core.contracts.faults import at_fault
 from segad_core.errors import PluginError, PluginFailure, SegadError
 from segad_core.run.cells import RowTask, Task
+from segad_core.run.kept_images import Keeping
 from segad_core.run.tasks import execute
 from segad_core.store.store import Store
 
@@ -46,12 +48,27 @@ def run_tasks(
     Raises:
         SegadError: a task failed; those that have not started are cancelled.
     """
+    with closing(Keeping(tasks, work, store)) as keeping:
+        _run(tasks, work, executor, store, device, hook, row_finished, keeping)
+
+
+def _run(
+    tasks: Sequence[Task],
+    work: Sequence[int],
+    executor: Executor,
+    store: Store,
+    device: str,
+    hook: pluggy.HookRelay,
+    row_finished: Callable[[RowTask], None],
+    keeping: Keeping,
+) -> None:
     queue = _Queue(tasks)
     running: dict[int, float] = {}
     while queue.unfinished():
         while queue.ready and len(running) < executor.capacity():
             ticket = heapq.heappop(queue.ready)
             task = tasks[ticket]
+            keeping.started(task)
             hook.task_started(name=task.name)
             running[ticket] = time.monotonic()
             log.info("%s: started", task.name)
@@ -74,6 +91,7 @@ def run_tasks(
             executor.cancel()
             raise _with_task(outcome.error, task)
         queue.finish(outcome.keys)
+        keeping.finished(task)
         seconds = time.monotonic() - running.pop(outcome.ticket)
         log.info("%s: finished in %.1f s", task.name, seconds)
         hook.task_finished(name=task.name, seconds=seconds, work=work[outcome.ticket])

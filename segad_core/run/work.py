@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from segad_core.run.cells import FitTask, RowTask, ScoresTask, Task
+from segad_core.run.cells import FitTask, ImageTask, RowTask, ScoresTask, Task
 from segad_core.store.store import Store
 
 
-def images_read(task: Task) -> int:
+def images_read(task: Task | ImageTask) -> int:
     """How many images a task decodes."""
     if isinstance(task, RowTask) or (isinstance(task, FitTask | ScoresTask) and task.vectors):
         return 0
