@@ -1,15 +1,17 @@
 """Greedy k-centre selection, PatchCore's coreset: exact, although most distances are never computed.
 
-The textbook loop computes all n distances to every new pick. Three exact shortcuts avoid that:
+The textbook loop computes all n distances to every new pick. Four exact shortcuts avoid that:
 
-1. Triangle inequality: with p the nearest pick of x, ||c - p|| >= 2 ||x - p|| implies
+1. Laziness: a point's distance to its nearest pick only decreases, so an old one is a bound. A point whose
+   bound is below the farthest point's distance is left as it is; heaps of points by bound say which is next.
+2. Triangle inequality: with p the nearest pick of x, ||c - p|| >= 2 ||x - p|| implies
    ||x - c|| >= ||x - p||, so the new pick c cannot affect x. This costs one distance per earlier pick.
-2. Sketch: a rotation preserves distances, so omitting rotated coordinates gives a lower bound. The first
+3. Sketch: a rotation preserves distances, so omitting rotated coordinates gives a lower bound. The first
    principal axes carry most of the distance and fit in two cache lines; they settle most remaining points.
-3. Partial sums: squares are not negative, so a sum that has reached the current minimum can be abandoned.
+4. Partial sums: squares are not negative, so a sum that has reached the current minimum can be abandoned.
 
-Shortcuts 1 and 2 keep a margin above the worst rounding error, and float addition is monotone, which
-covers 3: the picks equal those of the same float32 arithmetic without any shortcut.
+Shortcuts 2 and 3 keep a margin above the worst rounding error, and float addition is monotone, which
+covers 4: the picks equal those of the same float32 arithmetic without any shortcut.
 """
 
 import threading
@@ -30,6 +32,7 @@ BLOCK = (
     2048  # points per unit of parallel work; fixed, so that the number of threads cannot change the result
 )
 BLOCKS_PER_THREAD = 8  # fewer are finished before another thread wakes up
+KEPT = 4096  # picks between which distances are kept: 32 MiB
 SKETCH = 32  # principal axes in the sketch: two cache lines
 STEP = 64  # coordinates summed between two checks of the limit
 ROUND = 2.0**-24  # relative rounding error of one float32 operation
@@ -41,7 +44,7 @@ _SELECTING = threading.Lock()  # numba's parallel loops and thread counts are no
 
 
 class Selection(NamedTuple):
-    """Picks in order, and how many of the n * count distances remained after each shortcut."""
+    """Picks in order, and how many of the n * count distances remained after each further shortcut."""
 
     indices: Ints
     sketched: int  # passed the triangle test
@@ -63,25 +66,28 @@ def greedy_coreset(points: Floats, count: int, start: int, progress: Progress | 
 def select(
     points: Floats, count: int, start: int, progress: Progress | None = None, prune: bool = True
 ) -> Selection:
-    """`greedy_coreset` with its counters; `prune=False` disables shortcuts 1 and 2, for comparison."""
+    """`greedy_coreset` with its counters; `prune=False` disables shortcuts 2 and 3, for comparison."""
     _check(points, count, start)
     n, d = points.shape
     sketch, radius = _sketch(points)
     picks = np.empty(count, np.int64)
-    picks[0] = start
-    nearest = np.full(n, np.inf, np.float32)
-    owner = np.zeros(n, np.int32)
-    gate = np.zeros(count, np.float32)
-    tally = np.zeros((-(-n // BLOCK), 2), np.int64)
+    chosen, chosen_sketch = np.empty((count, d), np.float32), np.empty((count, sketch.shape[1]), np.float32)
+    picks[0], chosen[0], chosen_sketch[0] = start, points[start], sketch[start]
+    kept = min(count, KEPT)
+    gates = np.empty(kept * (kept - 1) // 2, np.float32)
+    nearest, owner, behind = np.empty(n, np.float32), np.zeros(n, np.int32), np.ones(n, np.int32)
+    heap, tally = np.empty(n, np.int32), np.zeros((-(-n // BLOCK), 2), np.int64)
     bounds = _bounds(d, radius) if prune else np.array([1, np.inf, 1, np.inf], np.float32)
     batch = -(-count // 100)
     with numba_threads(1 + len(tally) // BLOCKS_PER_THREAD):
+        _begin(points, start, nearest, heap)
         for first in range(0, count, batch):
             last = min(first + batch, count)
-            _extend(points, sketch, picks, nearest, owner, gate, tally, bounds, first, last)
+            state = (picks, gates, nearest, owner, behind, heap, tally, bounds)
+            _extend(points, sketch, chosen, chosen_sketch, *state, max(first, 1), last)
             if progress is not None:
                 progress(last, count)
-    return Selection(picks, int(tally[:, 0].sum()), int(tally[:, 1].sum()), count * (count - 1) // 2)
+    return Selection(picks, n + int(tally[:, 0].sum()), n + int(tally[:, 1].sum()), kept * (kept - 1) // 2)
 
 
 @contextmanager
@@ -154,13 +160,13 @@ def _sketch(points: Floats) -> tuple[Floats, float]:
     rounding to float32 at the end is the only error that the bound has to allow for.
     """
     n = len(points)
-    sample = points[:: -(-n // 20_000)].astype(np.float64)
+    sample = points[:: -(-n // 4_000)].astype(np.float64)
     centre = sample.mean(axis=0)
     sample -= centre
     axes = np.linalg.eigh(sample.T @ sample)[1][:, ::-1][:, :SKETCH]
     sketch = np.empty((n, axes.shape[1]), np.float32)
     farthest = 0.0
-    for rows in _row_blocks(n):
+    for rows in _row_blocks(n, 512):
         block = points[rows] - centre
         sketch[rows] = block @ axes
         farthest = max(farthest, float(np.einsum("ij,ij->i", block, block).max()))
@@ -206,50 +212,136 @@ def _distance(a: Floats, b: Floats, limit: np.float32) -> np.float32:
     return total
 
 
+@njit(nogil=True)
+def _after(a: int, b: int, nearest: Floats) -> bool:
+    """Whether a point comes after another in a heap: it is nearer to its pick, or later where they are alike."""
+    return nearest[a] < nearest[b] or (nearest[a] == nearest[b] and a > b)
+
+
+@njit(nogil=True)
+def _sift(heap: NDArray[np.int32], place: int, nearest: Floats) -> None:
+    """Moves an entry down to where it belongs."""
+    moved, size = heap[place], heap.shape[0]
+    while True:
+        child = 2 * place + 1
+        if child >= size:
+            break
+        if child + 1 < size and _after(heap[child], heap[child + 1], nearest):
+            child += 1
+        if not _after(moved, heap[child], nearest):
+            break
+        heap[place] = heap[child]
+        place = child
+    heap[place] = moved
+
+
+@njit(nogil=True)
+def _farthest(
+    block: int,
+    done: int,
+    limit: np.float32,
+    points: Floats,
+    sketch: Floats,
+    chosen: Floats,
+    chosen_sketch: Floats,
+    gates: Floats,
+    nearest: Floats,
+    owner: NDArray[np.int32],
+    behind: NDArray[np.int32],
+    heap: NDArray[np.int32],
+    tally: Ints,
+    bounds: Floats,
+) -> int:
+    """The point of a block that is farthest from the first `done` picks, or -1 if it is nearer than `limit`.
+
+    What is known of a point is a bound: the distance to the nearest of those picks that were there when it
+    was last on top. A point below the others needs no other distances.
+    """
+    near_factor, near_offset, sketch_factor, sketch_offset = bounds
+    while True:
+        i = heap[0]
+        current = nearest[i]
+        if current < limit or current < 0:
+            return -1
+        if behind[i] == done:
+            return i
+        mine = owner[i]
+        for k in range(behind[i], done):
+            if k < KEPT and gates[k * (k - 1) // 2 + mine] > near_factor * current + near_offset:
+                continue
+            tally[block, 0] += 1
+            if _squares(sketch[i], chosen_sketch[k]) <= sketch_factor * current + sketch_offset:
+                tally[block, 1] += 1
+                distance = _distance(points[i], chosen[k], current)
+                if distance < current:
+                    current, mine = distance, k
+        nearest[i], owner[i], behind[i] = current, mine, done
+        _sift(heap, 0, nearest)
+
+
+@njit(nogil=True, parallel=True)
+def _begin(points: Floats, start: int, nearest: Floats, heap: NDArray[np.int32]) -> None:
+    """The distances to the first pick, and the points of each block as a heap, the farthest on top."""
+    n = points.shape[0]
+    for b in prange(-(-n // BLOCK)):
+        low, high = b * BLOCK, min(b * BLOCK + BLOCK, n)
+        for i in range(low, high):
+            nearest[i] = _distance(points[i], points[start], np.float32(np.inf)) if i != start else -1
+            heap[i] = i
+        own = heap[low:high]
+        for place in range((high - low) // 2 - 1, -1, -1):
+            _sift(own, place, nearest)
+
+
 @njit(nogil=True, parallel=True)
 def _extend(
     points: Floats,
     sketch: Floats,
+    chosen: Floats,
+    chosen_sketch: Floats,
     picks: Ints,
+    gates: Floats,
     nearest: Floats,
     owner: NDArray[np.int32],
-    gate: Floats,
+    behind: NDArray[np.int32],
+    heap: NDArray[np.int32],
     tally: Ints,
     bounds: Floats,
     first: int,
     last: int,
 ) -> None:
-    """Updates distances for picks first..last-1, and chooses the pick that follows each."""
-    n = points.shape[0]
-    blocks = tally.shape[0]
-    near_factor, near_offset, sketch_factor, sketch_offset = bounds
-    block_best = np.empty(blocks, np.float32)
-    block_index = np.empty(blocks, np.int64)
+    """Chooses picks first..last-1."""
+    n, blocks = points.shape[0], tally.shape[0]
+    near_factor, near_offset = bounds[0], bounds[1]
+    found = np.empty(blocks, np.int64)
     for k in range(first, last):
-        new = picks[k]
-        centre, centre_sketch = points[new], sketch[new]
-        # The new pick was the farthest point: no point can need a gate above its own.
-        limit = near_factor * nearest[new] + near_offset
-        nearest[new] = -1  # below every distance: never picked or examined again
-        for j in prange(k):
-            gate[j] = _distance(points[picks[j]], centre, limit)
+        lead = 0
+        for b in range(1, blocks):
+            if nearest[heap[b * BLOCK]] > nearest[heap[lead * BLOCK]]:
+                lead = b
+        low = lead * BLOCK
+        best = _farthest(
+            lead, k, np.float32(-1), points, sketch, chosen, chosen_sketch, gates,
+            nearest, owner, behind, heap[low : min(low + BLOCK, n)], tally, bounds,
+        )  # fmt: skip
+        least = nearest[best]
         for b in prange(blocks):
-            best, index = np.float32(-1), -1
-            sketched = evaluated = 0
-            for i in range(b * BLOCK, min(b * BLOCK + BLOCK, n)):
-                current = nearest[i]
-                if gate[owner[i]] <= near_factor * current + near_offset:
-                    sketched += 1
-                    if _squares(sketch[i], centre_sketch) <= sketch_factor * current + sketch_offset:
-                        evaluated += 1
-                        distance = _distance(points[i], centre, current)
-                        if distance < current:
-                            current = nearest[i] = distance
-                            owner[i] = k
-                if current > best:
-                    best, index = current, i
-            block_best[b], block_index[b] = best, index
-            tally[b, 0] += sketched
-            tally[b, 1] += evaluated
-        if k + 1 < picks.shape[0]:
-            picks[k + 1] = block_index[np.argmax(block_best)]
+            if b != lead and nearest[heap[b * BLOCK]] >= least:
+                found[b] = _farthest(
+                    b, k, least, points, sketch, chosen, chosen_sketch, gates,
+                    nearest, owner, behind, heap[b * BLOCK : min(b * BLOCK + BLOCK, n)], tally, bounds,
+                )  # fmt: skip
+            else:
+                found[b] = -1
+        for b in range(blocks):
+            if found[b] >= 0 and _after(best, found[b], nearest):
+                best = found[b]
+        # The new pick was the farthest point: no point can need a gate above its own.
+        limit = near_factor * nearest[best] + near_offset
+        nearest[best] = -1  # below every distance: never picked or examined again
+        low = best // BLOCK * BLOCK
+        _sift(heap[low : min(low + BLOCK, n)], 0, nearest)
+        picks[k], chosen[k], chosen_sketch[k] = best, points[best], sketch[best]
+        if k < KEPT:
+            for j in prange(k):
+                gates[k * (k - 1) // 2 + j] = _distance(chosen[j], chosen[k], limit)

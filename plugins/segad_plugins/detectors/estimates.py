@@ -29,7 +29,7 @@ from segad_plugins.estimate_tools import (
 )
 
 _BLOCK = 64  # training images that PatchCore embeds at a time
-_SAMPLE = 33_000  # points that the coreset's sketch has in float64 at a time
+_SAMPLE = 9_000  # points that the coreset's sketch has in float64 at a time
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class CoresetCost:
 
     points_bytes: int
     distances_bytes: int
-    assignment_bytes: int
-    sketch_bytes: int
+    assignment_bytes: int  # nearest picks, how many a point was compared with, heaps
+    sketch_bytes: int  # with the picks and the distances between them
     distance_evaluations: int  # without pruning, distances between picks included
     multiply_adds: int
 
@@ -52,8 +52,10 @@ def coreset_cost(n: int, d: int, count: int) -> CoresetCost:
     """What selecting `count` of n points (n, d) needs at most."""
     coreset.check_range(n, count)
     evaluations = n * count + count * (count - 1) // 2
-    sketch = 4 * n * min(coreset.SKETCH, d)
-    return CoresetCost(4 * n * d, 4 * n, 4 * n, sketch, evaluations, evaluations * d)
+    sketch = 4 * (n + count) * min(coreset.SKETCH, d)
+    kept = min(count, coreset.KEPT)
+    chosen = 4 * count * d + 2 * kept * kept  # the picks, and the distances between them
+    return CoresetCost(4 * n * d, 4 * n, 12 * n, sketch + chosen, evaluations, evaluations * d)
 
 
 def patchcore(detector: PatchCore, images: int, size: tuple[int, int], shapes: Shapes) -> Estimate:

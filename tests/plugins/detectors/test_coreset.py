@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from segad_plugins.detectors.coreset import (
     BLOCK,
+    KEPT,
     greedy_coreset,
     project,
     projected_dimension,
@@ -101,7 +102,7 @@ def test_pruning_changes_nothing(data):
     points = data()
     pruned, full = select(points, 200, 0), select(points, 200, 0, prune=False)
     np.testing.assert_array_equal(pruned.indices, full.indices)
-    assert pruned.evaluated <= pruned.sketched <= full.sketched == full.evaluated == 200 * len(points)
+    assert pruned.evaluated <= pruned.sketched <= full.sketched == full.evaluated <= 200 * len(points)
     assert pruned.between_picks == 200 * 199 // 2
 
 
@@ -130,6 +131,22 @@ def test_pruning_saves_most_distances_on_clusters():
     selection = select(points, 200, 0)
     assert selection.sketched < 0.15 * len(points) * 200
     assert selection.evaluated < 0.5 * selection.sketched
+
+
+def test_points_below_the_farthest_are_left_as_they_are():
+    """Half of the points lie within a ball around the first pick that no later pick has to look into."""
+    near, far = np.random.default_rng(9).normal(size=(2, 1000, 20)).astype(np.float32)
+    points = np.concatenate([near * np.float32(1e-3), far])
+    selection = select(points, 500, 0, prune=False)
+    assert selection.indices.tolist() == plain_greedy(points, 500, 0, np.float32)
+    assert selection.sketched <= 1000 + 500 * 1000
+
+
+def test_distances_between_more_picks_than_are_kept():
+    points = np.random.default_rng(10).normal(size=(KEPT + 200, 2)).astype(np.float32)
+    selection = select(points, KEPT + 100, 0)
+    assert selection.indices.tolist() == plain_greedy(points, KEPT + 100, 0, np.float32)
+    assert selection.between_picks == KEPT * (KEPT - 1) // 2
 
 
 def test_lattice_ties_go_to_the_lowest_index():
@@ -234,12 +251,13 @@ def test_selection_properties(n, d, scale, offset, levels, seed):
 def test_cost_is_known_beforehand():
     cost = coreset_cost(1_024_000, 341, 10_240)
     assert cost.points_bytes == 1_396_736_000
-    assert cost.distances_bytes == cost.assignment_bytes == 4_096_000
-    assert cost.sketch_bytes == 131_072_000
-    assert cost.total_bytes == 1_536_000_000
+    assert cost.distances_bytes == 4_096_000
+    assert cost.assignment_bytes == 3 * 4_096_000
+    assert cost.sketch_bytes == 131_072_000 + 1_310_720 + 13_967_360 + 33_554_432
+    assert cost.total_bytes == 1_593_024_512
     assert cost.distance_evaluations == 10_485_760_000 + 52_423_680
     assert cost.multiply_adds == 341 * cost.distance_evaluations
-    assert coreset_cost(10, 3, 2).sketch_bytes == 4 * 10 * 3
+    assert coreset_cost(10, 3, 2).sketch_bytes == 4 * (10 + 2 + 2) * 3 + 2 * 2 * 2
     with pytest.raises(ValueError, match="count"):
         coreset_cost(10, 3, 11)
 
