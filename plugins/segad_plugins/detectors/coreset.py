@@ -214,7 +214,7 @@ def _distance(a: Floats, b: Floats, limit: np.float32) -> np.float32:
 
 @njit(nogil=True)
 def _after(a: int, b: int, nearest: Floats) -> bool:
-    """Whether a point comes after another in a heap: it is nearer to its pick, or later where they are alike."""
+    """Whether a point comes after another in a heap: it is nearer to its pick, or later if alike."""
     return nearest[a] < nearest[b] or (nearest[a] == nearest[b] and a > b)
 
 
