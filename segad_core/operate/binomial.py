@@ -6,14 +6,14 @@ from fractions import Fraction
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
-from scipy.special import betainc, betaincinv
 
 from segad_core.base.checked import Strict
 from segad_core.base.clopper_pearson import clopper_pearson
+from segad_core.base.incomplete_beta import betainc, betaincinv
 
 CONFIDENCE = 0.95
 _DIGITS = 6
-"""Bounds are rounded to this, so that every release of scipy gives the same bytes."""
+"""Bounds are rounded to this, so that all machines write the same bytes."""
 
 _Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -55,7 +55,7 @@ def proportion(count: int, of: int) -> Proportion:
 
 def upper_bound(count: int, of: int) -> float:
     """The upper bound on the share with 95% confidence (one-sided)."""
-    return 1.0 if count == of else float(betaincinv(count + 1, of - count, CONFIDENCE))
+    return 1.0 if count == of else betaincinv(count + 1, of - count, CONFIDENCE)
 
 
 def parts_needed(rate: Fraction, failures: int) -> int:
@@ -74,5 +74,5 @@ def parts_needed(rate: Fraction, failures: int) -> int:
 
 
 def _shows(parts: int, rate: Fraction, failures: int) -> bool:
-    more = float(betainc(failures + 1, parts - failures, float(rate)))  # P(X > failures)
+    more = betainc(failures + 1, parts - failures, float(rate))  # P(X > failures)
     return more >= CONFIDENCE - 1e-12

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from segad_core.bundle.format.manifest import Pipeline
 from segad_core.bundle.format.regions import WHOLE, Limits
 from segad_core.contracts.frame import Box, Frame
+from segad_core.images.components import components
 from segad_core.images.frames import frame_of
 
 MOST = 100
 """Regions of an image that are kept, the largest first."""
 NOWHERE = "no region above what good parts show"
 """Said of an NG without any."""
-_NEIGHBOURS = np.ones((3, 3), np.int64)
-"""Pixels that touch at a corner are of one region."""
 
 
 @dataclass(frozen=True)
@@ -102,15 +101,12 @@ def regions_of(
         frame: where the image lies in the maps.
         view: which of a part's views it is, if that is known.
     """
-    from scipy import ndimage  # a bundle without regions should not wait for its import
-
     names = segments or [WHOLE]
     labels = np.zeros(frame.size, np.uint8) if labels is None else labels
     most = limits.of(view)
     above = {name: own > _limits(most[name], names)[labels] for name, own in maps.items()}
-    found, count = ndimage.label(np.any(list(above.values()), axis=0), _NEIGHBOURS)
-    areas = np.bincount(found.reshape(-1), minlength=count + 1)[1:]
-    boxes = ndimage.find_objects(found)
+    found, boxes = components(np.any(list(above.values()), axis=0))
+    areas = np.bincount(found.reshape(-1), minlength=len(boxes) + 1)[1:]
     order = np.argsort(-areas, kind="stable")[:MOST]
     return [_region(found, int(i) + 1, boxes[i], above, labels, names, limits.scale, frame) for i in order]
 
