@@ -1,0 +1,81 @@
+"""Makes what the tests need: exported bundles, images, and what all of segad says of them.
+
+python prepare.py FOLDER    with segad itself installed
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+RECIPE = """\
+segad: 1
+title: runtime
+dataset: {use: folder, params: {root: data}}
+image: {size: [64, 64], fit: pad}
+batch_size: 4
+encoder: efficientnet_lite0
+split:
+  seeds: [0]
+  test: {good: 12, bad: 6}
+  detectors: {good: 8}
+  classifiers: {good: rest, bad: rest}
+detectors:
+  patchcore: {use: patchcore, params: {coreset_ratio: 0.1, blur_sigma: 1}}
+classifiers:
+  probe: {use: linear_probe, out_of_fold: 3}
+segmenter: {use: static_mask, params: {mask: mask.png, segments: [left, right]}}
+features: [q995, skew, kurtosis, mean]
+image_features: [max]
+final: blend
+rows:
+  - {name: SegAD, detectors: [patchcore], classifier: probe}
+"""
+
+
+def draw(folder: Path, count: int, bad: bool, rng: np.random.Generator) -> None:
+    """Draws grey plates, bad ones with a scratch."""
+    folder.mkdir(parents=True)
+    for number in range(count):
+        plate = rng.normal(120, 12, (80, 96, 3))
+        if bad:
+            row, column = rng.integers(8, 60, 2)
+            plate[row : row + 5, column : column + 24] += 90
+        Image.fromarray(plate.clip(0, 255).astype(np.uint8)).save(folder / f"{number:02}.png")
+
+
+def main(place: Path) -> None:
+    """Fills a new folder."""
+    place.mkdir()
+    rng = np.random.default_rng(0)
+    draw(place / "data" / "plate" / "good", 40, False, rng)
+    draw(place / "data" / "plate" / "bad", 20, True, rng)
+    draw(place / "parts", 5, False, rng)
+    draw(place / "parts" / "scratched", 5, True, rng)
+    (place / "parts" / "torn.png").write_bytes(b"torn")
+    mask = np.zeros((80, 96), np.uint8)
+    mask[:, 48:] = 1
+    Image.fromarray(mask).save(place / "mask.png")
+    (place / "recipe.yaml").write_text(RECIPE)
+
+    def segad(*words: str | Path, codes: tuple[int, ...] = (0,)) -> None:
+        code = subprocess.run(
+            [sys.executable, "-m", "segad_core.cli", *map(str, words)], cwd=place
+        ).returncode
+        if code not in codes:
+            raise SystemExit(f"segad {' '.join(map(str, words))}: exit code {code}")
+
+    segad(
+        "fit", "recipe.yaml", "--category", "plate", "--row", "SegAD", "--device", "cpu", "-o", "whole.segad"
+    )
+    for engine in ("onnx", "openvino"):
+        segad("export", "whole.segad", "-o", f"{engine}.segad", "--to", engine)
+    segad("predict", "whole.segad", "parts", "-o", "whole.jsonl", codes=(3,))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
