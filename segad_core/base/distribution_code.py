@@ -21,12 +21,19 @@ LIGHT = "segad-runtime"
 _INSTALLED = {"site-packages", "dist-packages"}
 
 
+@cache
+def own_distribution() -> str:
+    """The name of segad's distribution that is installed."""
+    try:
+        version(OWN)
+    except PackageNotFoundError:
+        return LIGHT
+    return OWN
+
+
 def own_version() -> str:
     """The version of segad, whichever of its distributions is installed."""
-    try:
-        return version(OWN)
-    except PackageNotFoundError:
-        return version(LIGHT)
+    return version(own_distribution())
 
 
 @cache

@@ -20,6 +20,7 @@ from segad_core.fit_bundle.parity import Parity, compared
 from segad_core.fit_bundle.pipeline import use_of
 from segad_core.images.encoding import encoded
 from segad_core.images.geometry import Size
+from segad_core.plugins.blame import blaming
 from segad_core.plugins.provider import Provider, singular
 from segad_core.scoring.tiled import size_seen
 
@@ -162,7 +163,9 @@ def _replace(
     changes: _Changes,
 ) -> None:
     """Puts a plugin that runs graphs into the place of a component."""
-    found = optional.replacing(bundle.registry.component(provider), component, graphs, folder, batch)
+    runner = bundle.registry.component(provider)
+    with blaming(provider, "replacing"):
+        found = optional.replacing(runner, component, graphs, folder, batch)
     kind, alias = place
     use, files = use_of(provider, found, "-".join(filter(None, (singular(kind), alias))))
     changes.uses[place] = use

@@ -135,7 +135,7 @@ def _predicted(bundle: Bundle, images: Sequence[str]) -> list[Prediction]:
 
 def _problems_alone(exported: Path) -> list[str]:
     """Why a bundle cannot be verified by a process that has none of the libraries for training."""
-    command = [sys.executable, "-c", _VERIFY, ",".join(TRAINING_ALONE), str(exported)]
+    command = [sys.executable, "-P", "-c", _VERIFY, ",".join(TRAINING_ALONE), str(exported)]
     done = subprocess.run(command, capture_output=True, text=True)
     if not done.returncode:
         return []

@@ -11,12 +11,12 @@ from contextlib import contextmanager, nullcontext
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, cast
 
-from segad_core.base.distribution_code import OWN
+from segad_core.base.distribution_code import LIGHT, OWN, own_distribution
 from segad_core.base.resources import is_resource
 from segad_core.base.text import reason
 from segad_core.contracts import Component, Feature, Stateful, optional, part_pattern
 from segad_core.contracts.component import SUPER_INIT
-from segad_core.errors import PluginFailure, SegadError
+from segad_core.errors import PluginError, PluginFailure, SegadError
 from segad_core.plugins.answers import expected_of, in_words
 from segad_core.plugins.exits import staying
 from segad_core.plugins.shared import shown, witnesses
@@ -104,6 +104,11 @@ def blaming(provider: Provider, doing: str) -> Iterator[None]:
     except BaseException as error:  # SystemExit, and what compiled code raises, such as a panic of Rust
         if is_resource(error):
             raise
+        if isinstance(error, ModuleNotFoundError) and provider.distribution == OWN != own_distribution():
+            raise PluginError(
+                f"{provider.described}: {doing}: needs {error.name}, and {LIGHT} comes without it",
+                f"pip uninstall {LIGHT} && pip install {OWN}",
+            ) from error
         copies = " What it is given is shared: it has to work on a copy." if _WRITES in str(error) else ""
         raise PluginFailure(
             f"{provider.described}: {doing}: {reason(error)}",

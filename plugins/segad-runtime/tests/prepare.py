@@ -63,15 +63,12 @@ def main(place: Path) -> None:
     (place / "recipe.yaml").write_text(RECIPE)
 
     def segad(*words: str | Path, codes: tuple[int, ...] = (0,)) -> None:
-        code = subprocess.run(
-            [sys.executable, "-m", "segad_core.cli", *map(str, words)], cwd=place
-        ).returncode
+        command = ["-P", "-m", "segad_core.cli", *map(str, words)]
+        code = subprocess.run([sys.executable, *command], cwd=place).returncode
         if code not in codes:
-            raise SystemExit(f"segad {' '.join(map(str, words))}: exit code {code}")
+            raise SystemExit(f"{' '.join(command)}: exit code {code}")
 
-    segad(
-        "fit", "recipe.yaml", "--category", "plate", "--row", "SegAD", "--device", "cpu", "-o", "whole.segad"
-    )
+    segad("fit", "recipe.yaml", "--category", "plate", "--row", "SegAD", "-o", "whole.segad")
     for engine in ("onnx", "openvino"):
         segad("export", "whole.segad", "-o", f"{engine}.segad", "--to", engine)
     segad("predict", "whole.segad", "parts", "-o", "whole.jsonl", codes=(3,))

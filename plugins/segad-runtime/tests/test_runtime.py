@@ -45,7 +45,7 @@ def test_the_same_predictions(engine: str, tmp_path: Path) -> None:
     assert {one["verdict"] for one in after} == {"OK", "NG", "UNKNOWN"}
     for one, other in zip(before, after, strict=True):
         if one["score"] is None:
-            assert other == one
+            assert {**other, "bundle": ""} == {**one, "bundle": ""}
             continue
         assert other["score"] == pytest.approx(one["score"], abs=1e-3)
         assert _words(other["reason"]) == _words(one["reason"])
@@ -79,7 +79,7 @@ def test_the_original_says_what_it_lacks() -> None:
 def test_teaching_says_what_it_lacks(tmp_path: Path) -> None:
     done = segad("learn", "onnx.segad", "--bad", "parts/scratched", "-o", tmp_path / "out.segad")
     assert done.returncode == 1
-    assert "pip install segad" in done.stderr
+    assert "segad-runtime comes without it" in done.stderr and "pip install segad" in done.stderr
     assert "Traceback" not in done.stderr
 
 
