@@ -7,9 +7,9 @@
   learns.
 - Parameters: `Parameters`, `InputFile`, `InputFolder`, `SegmentNames`, `DecidesNothing`.
 - Optional knowledge of plugins: `HasNotes`, `HasPlainFiles`, `KnowsImagesByName`, `Trains`, `HasDownload`,
-  `ReadsOptionalLayers`, `HasEstimate`, `HasFinalEstimate`, `HasGraph`, `RunsGraphs`, `SupportsPrecision`,
-  `HasPublishedCategories`, `HasPublishedCounts`, `HasBadSubsets`, `HasContradictions`, `HasUnread`,
-  `HasSizeCheck`, `KnowsOutputs`, `NeedsUnseenScores`, `FindsPartsInPaths`.
+  `ReadsOptionalLayers`, `HasEstimate`, `HasFinalEstimate`, `HasGraph`, `RunsGraphs`, `HasExportedFiles`,
+  `SupportsPrecision`, `HasPublishedCategories`, `HasPublishedCounts`, `HasBadSubsets`, `HasContradictions`,
+  `HasUnread`, `HasSizeCheck`, `KnowsOutputs`, `NeedsUnseenScores`, `FindsPartsInPaths`.
 - What plugins are given and return: `Sample`, `ImageBatch`, `ImageSet`, `Run`, `Checkpoint`, `Progress`,
   `no_progress`, `Array`, `Arrays`, `Vectors`, `Layer`, `Frame`, `Box`, `Tile`, `Tiling`, `Shapes`,
   `Estimate`, `Graph`, `Wanted`, `Example`, `SegmentValues`, `Region`, `GoodMaps`, `MapQuality`, `IGNORED`,
@@ -64,6 +64,7 @@ from segad_core.contracts import (
     HasContradictions,
     HasDownload,
     HasEstimate,
+    HasExportedFiles,
     HasFinalEstimate,
     HasGraph,
     HasNotes,
@@ -159,6 +160,7 @@ __all__ = [
     "HasContradictions",
     "HasDownload",
     "HasEstimate",
+    "HasExportedFiles",
     "HasFinalEstimate",
     "HasGraph",
     "HasNotes",

@@ -41,6 +41,7 @@ ANSWERED_BY: dict[str, Sequence[str]] = {
     "HasEstimate": ["detectors", "classifiers"],
     "HasFinalEstimate": ["final_classifiers"],
     "HasGraph": ["encoders", "detectors", "classifiers"],
+    "HasExportedFiles": ["final_classifiers"],
     "RunsGraphs": ["encoders", "detectors", "classifiers"],
     "SupportsPrecision": ["encoders", "detectors", "classifiers"],
     "HasDownload": ["encoders"],

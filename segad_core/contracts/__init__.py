@@ -37,6 +37,7 @@ from segad_core.contracts.learnt import Learnt
 from segad_core.contracts.optional import (
     HasDownload,
     HasEstimate,
+    HasExportedFiles,
     HasFinalEstimate,
     HasGraph,
     HasNotes,
@@ -91,6 +92,7 @@ __all__ = [
     "HasContradictions",
     "HasDownload",
     "HasEstimate",
+    "HasExportedFiles",
     "HasFinalEstimate",
     "HasGraph",
     "HasNotes",

@@ -21,7 +21,7 @@ segmenter with a note:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol, cast
 
@@ -165,6 +165,19 @@ class RunsGraphs(Protocol):
         """
 
 
+class HasExportedFiles(Protocol):
+    """A final classifier that other programs can run, too."""
+
+    def exported_files(self) -> Mapping[str, bytes]:
+        """What it has learnt, in formats of other programs, by file name, such as `forest.onnx`.
+
+        `segad export` puts them into the folder `graphs` of the bundle. Nothing of segad reads them.
+
+        Raises:
+            SegadError: a package is missing.
+        """
+
+
 class HasFinalEstimate(Protocol):
     """A final classifier that can estimate the size of its state."""
 
@@ -249,6 +262,12 @@ def estimate(learner: Learner, images: int, size: tuple[int, int], shapes: Shape
 def final_estimate(final: FinalClassifier) -> Estimate | None:
     """What the state of a final classifier takes at most; None if unknown, which is the default."""
     return cast(HasFinalEstimate, final).estimate() if hasattr(final, "estimate") else None
+
+
+def exported_files(final: FinalClassifier) -> Mapping[str, bytes]:
+    """Files for other programs, by name; none by default."""
+    known = hasattr(final, "exported_files")
+    return cast(HasExportedFiles, final).exported_files() if known else {}
 
 
 def to_download(encoder: Encoder) -> str | None:

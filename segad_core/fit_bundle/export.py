@@ -85,6 +85,9 @@ def export(
                 f"{bundle.container.path}: none of its plugins can be exported",
                 "They run where they are installed, as they are here.",
             )
+        if bundle.pipeline.segad:
+            files = optional.exported_files(bundle.pipeline.segad.final)
+            changes.contents |= {f"graphs/{name}": content for name, content in files.items()}
         gone = {name for place in changes.uses for name in _files(given, place)}
         kept = {name: bundle.container.member(name) for name in bundle.manifest.files if name not in gone}
         write_bundle(fresh / out.name, manifest, {**kept, **changes.contents})

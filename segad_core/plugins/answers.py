@@ -122,7 +122,12 @@ _ANSWERS: Mapping[type[Component], Mapping[str, Expected]] = {
     },
     Feature: {"statistics": _NAMES, "compute": _numbers},
     ScalarFeature: {"value": _number},
-    FinalClassifier: {"margins": _numbers, "contributions": _or_none(_numbers), "estimate": _ESTIMATE},
+    FinalClassifier: {
+        "margins": _numbers,
+        "contributions": _or_none(_numbers),
+        "estimate": _ESTIMATE,
+        "exported_files": _MAPPING,
+    },
     DefectGenerator: {"apply": _numbers},
     Executor: {"capacity": _is((int, np.integer), "a whole number"), "wait": _is(Outcome, "an Outcome")},
 }

@@ -111,6 +111,9 @@ class Blend(FinalClassifier):
             raise state_mismatch(_WHO, f"finite weights for {width} features", "others")
         self._linear, self._forest = linear, forest
 
+    def exported_files(self) -> Mapping[str, bytes]:
+        return self._forest.exported_files()
+
     def _left_out(self, features: Values, names: Sequence[str], labels: Labels, run: Run) -> list[Values]:
         """The forest's margin for each image by a training without it; none if a class has too few images.
 

@@ -170,6 +170,12 @@ class Forest(FinalClassifier, ABC):
         self._base = None if _BASE not in state else self._checked_base(state[_BASE], shap.forest.width)
         self._model, self._shap = model, shap
 
+    def exported_files(self) -> Mapping[str, bytes]:
+        from segad_plugins.exporters.forest_onnx import forest_onnx  # nothing else should wait for it
+
+        assert self._model is not None  # exported bundles are restored
+        return {"forest.onnx": forest_onnx(self._model, self._base)}
+
     def width(self) -> int:
         """The number of features that it was trained on."""
         return self._fitted().forest.width
