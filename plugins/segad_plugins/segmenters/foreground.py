@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy import ndimage
 
 from segad_core.api import ImageBatch, resize
+from segad_plugins.segmenters.morphology import blurred, components, eroded, filled, greatest_nearby, opened
 from segad_plugins.segmenters.object_maps import ObjectMap, ObjectSegmenter
 
 Floats = NDArray[np.float64]
@@ -101,7 +101,7 @@ def _shrunk(image: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
 def _distances(image: NDArray[np.uint8], smoothing: float, shading: int) -> Floats:
     """Distance (H, W) of each pixel's colour from the background's, in standard deviations."""
     height, width = image.shape[:2]
-    colours = ndimage.gaussian_filter(image.astype(np.float64), (smoothing, smoothing, 0))
+    colours = blurred(image.astype(np.float64), smoothing)
     y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None, :]
     powers = [(i, j) for i in range(shading + 1) for j in range(shading + 1 - i)]  # the first is constant
     design = np.stack([x**i * y**j for i, j in powers], axis=-1)
@@ -145,18 +145,18 @@ def _threshold(distances: Floats) -> float:
 def _sharpened(mask: Mask, distances: Floats, smoothing: float) -> Mask:
     """The mask without the rim added by the blur: near its edge, pixels need half of the distance nearby."""
     reach = 1 + int(np.ceil(1.5 * smoothing))
-    inner = ndimage.binary_erosion(mask, np.ones((3, 3), bool), reach, border_value=1)
-    far = distances > 0.5 * ndimage.maximum_filter(distances, 2 * reach + 1)
+    inner = eroded(mask, reach, outside=True)
+    far = distances > 0.5 * greatest_nearby(distances, 2 * reach + 1)
     sharpened: Mask = inner | (mask & far)
     return sharpened
 
 
 def _tidy(mask: Mask, holes: bool, smallest_part: float, smallest: float) -> Mask:
     """The mask without specks, thin lines and small parts."""
-    mask = ndimage.binary_opening(mask, np.ones((3, 3), bool))
+    mask = opened(mask)
     if holes:
-        mask = ndimage.binary_fill_holes(mask)
-    parts, count = ndimage.label(mask)
+        mask = filled(mask)
+    parts, count = components(mask)
     areas = np.bincount(parts.reshape(-1), minlength=count + 1)
     areas[0] = 0
     large = (areas >= smallest_part * areas.max()) & (areas > 0)

@@ -7,7 +7,7 @@ points of the reference to points of the image.
    moments (`affine`). Only a rotation remains.
 2. Both are sampled on circles in that frame; a circular correlation gives their overlap at every whole
    degree. The candidates are its highest peaks and the smallest possible rotation.
-3. From each candidate, L-BFGS-B with the exact gradient maximises the overlap of soft masks at a lower
+3. From each candidate, BFGS with the exact gradient maximises the overlap of soft masks at a lower
    resolution, over rotation, shift, and scale or symmetric stretch. The parameters of the stretch
    (`_stretch`) make it positive definite, so no candidate is a mirror image.
 
@@ -23,8 +23,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
-from scipy.optimize import minimize
+
+from segad_plugins.segmenters.descent import minimum
+from segad_plugins.segmenters.morphology import blurred
 
 Motion = Literal["similarity", "affine"]
 Floats = NDArray[np.float64]
@@ -45,7 +46,6 @@ _CANDIDATES = 4
 _PROMISING = 0.8  # share of the best peak that a candidate must reach
 _SCALES = (-np.log(10), np.log(10))  # bounds of s in `_stretch`: a tenth to ten times as large
 _LONGER = (-5.0, 5.0)  # bounds of its d and o: one axis about a hundred times as long as the other
-_STOP = {"maxiter": 60, "ftol": 1e-7}
 
 
 def register(
@@ -135,7 +135,7 @@ class _Object:
         padded = np.pad(box, [(_PAD * factor, _PAD * factor + -n % factor) for n in box.shape])
         blocks = padded.reshape(padded.shape[0] // factor, factor, -1, factor).mean(axis=(1, 3))
         return cls(
-            soft=gaussian_filter(blocks, _BLUR),
+            soft=blurred(blocks, _BLUR),
             corner=start - _PAD * factor + (factor - 1) / 2,
             factor=factor,
             centre=start - [x[0], y[0]],
@@ -185,8 +185,8 @@ def _rings(shape: _Object, whitened: Floats, reach: float) -> Floats:
     radii = (np.arange(_RADII) + 0.5) / _RADII * reach
     angles = np.deg2rad(np.arange(_DEGREES) * 360 / _DEGREES)
     circles = np.stack([np.cos(angles), np.sin(angles)], axis=-1) * radii[:, None, None]
-    x, y = np.moveaxis(shape.soft_places(circles @ whitened.T), -1, 0)
-    rings: Floats = map_coordinates(shape.soft, [y, x], order=1) * np.sqrt(radii)[:, None]
+    values, _ = _sample(shape.soft, shape.soft_places(circles @ whitened.T).reshape(-1, 2))
+    rings: Floats = values.reshape(_RADII, _DEGREES) * np.sqrt(radii)[:, None]
     return rings
 
 
@@ -196,8 +196,8 @@ def _refine(
     """The best motion between the frames in the neighbourhood of a candidate, and its overlap."""
     overlap, turned = _overlap(drawn, seen), _rotation(start)
     first = [np.clip(turned, -most, most), 0, 0, *_sizes(np.linalg.inv(start) @ _turn(turned))]
-    turns = (None, None) if most >= np.pi else (-most, most)
-    bounds = [turns, (None, None), (None, None), _SCALES, _LONGER, _LONGER]
+    turns = (-np.inf, np.inf) if most >= np.pi else (-most, most)
+    low, high = np.transpose([turns, (-np.inf, np.inf), (-np.inf, np.inf), _SCALES, _LONGER, _LONGER])
     free = 6 if motion == "affine" else 4
 
     def loss(p: Floats) -> tuple[float, Floats]:
@@ -206,10 +206,9 @@ def _refine(
         by_sizes = (slopes * by_stretch).sum((1, 2))[: free - 3]
         return -value, -np.concatenate([[by_angle], by_shift, by_sizes])
 
-    x0 = np.array(first[:free])
-    best = minimize(loss, x0, jac=True, method="L-BFGS-B", bounds=bounds[:free], options=_STOP)
-    linear: Floats = _turn(best.x[0]) @ _stretch(-best.x[3:])[0]
-    return linear, best.x[1:3], float(-best.fun)
+    best, least = minimum(loss, np.array(first[:free]), low[:free], high[:free])
+    linear: Floats = _turn(best[0]) @ _stretch(-best[3:])[0]
+    return linear, best[1:3], -least
 
 
 def _stretch(sizes: Floats) -> tuple[Floats, Floats]:
