@@ -8,15 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from segad_core.base.digest import array_digest
 from segad_core.bundle.format.tables import read_golden
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.golden import predictions, units_of
 from segad_core.bundle.runtime.opening import whole
 from segad_core.bundle.runtime.prediction import Prediction, side
-from segad_core.bundle.runtime.selftest import TOLERANCE_OF_EXPORTS
+from segad_core.bundle.runtime.selftest import tolerated_difference
 from segad_core.errors import ImageError
 
 TRAINING_ALONE = (
@@ -82,7 +80,7 @@ def compared(original: Bundle, exported: Path, images: Sequence[Path], alone: bo
     """
     with Bundle.load(exported, "cpu") as other:
         before, after = (_predicted(bundle, _calibration(original, images)) for bundle in (original, other))
-    tolerated = TOLERANCE_OF_EXPORTS * float(np.ptp(original.calibration().scores))
+        tolerated = tolerated_difference(other, [])
     threshold = original.operating_point.threshold
     problems, largest = [], 0.0
     for was, now in zip(before, after, strict=True):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import light_bundle
 import numpy as np
+import onnxruntime
 import pytest
 import trained_bundles
 from builders import said, segad
@@ -14,7 +17,11 @@ from numpy.typing import NDArray
 
 from segad_core.api import ImageBatch
 from segad_core.bundle.format.container import Container
+from segad_core.bundle.format.tables import read_golden
+from segad_core.bundle.runtime import selftest
 from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.golden import GoldenUnit
+from segad_core.bundle.runtime.prediction import Prediction
 from segad_plugins.detectors import graph
 
 
@@ -83,6 +90,14 @@ def test_calibration_images_are_compared_too(exported: tuple[Path, dict[str, obj
     assert parity["largest"] <= parity["tolerated"] == pytest.approx(1e-3 * np.ptp(calibration.scores))
 
 
+def test_the_forest_is_there_for_other_programs(exported: tuple[Path, dict[str, object]]) -> None:
+    forest = onnxruntime.InferenceSession(exported[0] / "graphs" / "forest.onnx")
+    with Bundle.load(exported[0], "cpu") as bundle:
+        calibration = bundle.calibration()
+    (margins,) = forest.run(None, {"features": calibration.features.astype(np.float32)})
+    np.testing.assert_allclose(margins, calibration.scores, atol=1e-5)
+
+
 def test_it_verifies_itself_later(exported: tuple[Path, dict[str, object]]) -> None:
     result = segad("bundle", "verify", exported[0])
     assert result.exit_code == 0, said(result)
@@ -129,3 +144,32 @@ def test_a_bundle_without_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert result.exit_code == 1
     assert "none of its plugins can be exported" in said(result)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("shift", "threshold", "problems"),
+    [(0.9, 50.0, 0), (1.1, 50.0, 1), (-0.5, 0.2, 0), (-0.5, 0.0, 0), (-0.5, -0.45, 0)],
+)
+def test_verdicts_near_the_threshold_may_turn_as_far_as_scores_may_differ(
+    exported: tuple[Path, dict[str, object]],
+    shift: float,
+    threshold: float,
+    problems: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Shifts and distances to the threshold in thousandths of the range, from the first golden image."""
+    with Bundle.load(exported[0], "cpu") as bundle:
+        thousandth = 1e-3 * float(np.ptp(bundle.calibration().scores))
+        first = read_golden(bundle.container)[0].score
+        point = bundle.operating_point.model_copy(update={"threshold": first + threshold * thousandth})
+        monkeypatch.setattr(bundle, "operating_point", point)
+        real = selftest.predictions
+
+        def shifted(bundle: Bundle, units: Sequence[GoldenUnit]) -> list[Prediction]:
+            one, *rest = real(bundle, units)
+            assert one.score is not None
+            return [replace(one, score=first + shift * thousandth), *rest]
+
+        monkeypatch.setattr(selftest, "predictions", shifted)
+        monkeypatch.setattr(selftest, "_point_problems", lambda _: [])
+        assert len(selftest.verify(bundle).problems) == problems
