@@ -74,7 +74,7 @@ def verify(bundle: Path, as_json: bool, device: str, precision: str, no_plugins:
     from segad_core.bundle.runtime.bundle import Bundle
     from segad_core.bundle.runtime.selftest import verify as self_test
 
-    with Bundle.load(bundle, device, not no_plugins, precision=precision) as opened:
+    with Bundle.load(bundle, device, not no_plugins, precision=precision, try_out=False) as opened:
         result = self_test(opened)
     if as_json:
         from dataclasses import asdict
@@ -101,7 +101,7 @@ def segments(bundle: Path, as_json: bool, device: str, no_plugins: bool) -> int:
     from segad_core.bundle.runtime.bundle import Bundle
     from segad_core.bundle.runtime.resting import resting_on
 
-    with Bundle.load(bundle, device, not no_plugins) as opened:
+    with Bundle.load(bundle, device, not no_plugins, try_out=False) as opened:
         table, threshold = resting_on(opened), opened.operating_point.threshold
     if as_json:
         from dataclasses import asdict

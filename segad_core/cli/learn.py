@@ -81,7 +81,7 @@ def learn(
     from segad_core.bundle.runtime.bundle import Bundle
     from segad_core.bundle.runtime.learning import learn as teach
 
-    with Bundle.load(bundle, device, not no_plugins, part_list) as opened:
+    with Bundle.load(bundle, device, not no_plugins, part_list, try_out=False) as opened:
         result = teach(opened, out, bad_paths, good_paths, times)
     if as_json:
         _print_json(result, out)

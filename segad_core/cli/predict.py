@@ -101,7 +101,7 @@ def predict(
         with (
             _alone(overlays),
             Progress() as progress,
-            Bundle.load(bundle, device, not no_plugins, part_list, precision) as opened,
+            Bundle.load(bundle, device, not no_plugins, part_list, precision, try_out=False) as opened,
         ):
             if lines:
                 progress.bars.stop()

@@ -27,8 +27,9 @@ from segad_core.bundle.runtime.opened import Opened, problem_of, sample_of, unkn
 from segad_core.bundle.runtime.opening import Picture, check_several, full_size
 from segad_core.bundle.runtime.part_list import part_names
 from segad_core.bundle.runtime.part_names import PartNames
-from segad_core.bundle.runtime.pipeline import Read, TrainedPipeline, open_pipeline
+from segad_core.bundle.runtime.pipeline import TrainedPipeline, open_pipeline, score_golden
 from segad_core.bundle.runtime.prediction import (
+    ONE_VIEW,
     Contribution,
     Inspection,
     Prediction,
@@ -39,7 +40,7 @@ from segad_core.bundle.runtime.prediction import (
 )
 from segad_core.bundle.runtime.reasons import Amounts, Explained, amounts_of, explained
 from segad_core.bundle.runtime.regions import Located, located
-from segad_core.bundle.runtime.scored import Scored
+from segad_core.bundle.runtime.scored import Read, Scored
 from segad_core.bundle.runtime.settling import once_written
 from segad_core.bundle.runtime.sizes import checked_size
 from segad_core.bundle.runtime.stream import Reader, decoded, finished, one_by_one, read_ahead, reader, sound
@@ -50,8 +51,6 @@ from segad_core.images.frames import framed
 from segad_core.operate.image_table import ImageTable
 from segad_core.operate.operating_point import OperatingPoint
 from segad_core.plugins.registry import Registry
-
-ONE_VIEW = "one view alone has no verdict: the bundle judges all views of a part together (predict_parts)"
 
 log = logging.getLogger("segad.bundle")
 
@@ -75,11 +74,11 @@ class Bundle:
         registry: Registry,
         device: str,
         names: PartNames | None,
+        tried: bool = True,
     ) -> None:
-        self.container = container
+        self.container, self._tried = container, tried
         self.pipeline = pipeline
-        self.registry = registry
-        self.device = device
+        self.registry, self.device = registry, device
         self.operating_point: OperatingPoint = read_operating_point(container)
         self.limits = read_limits(container)
         segments = self.manifest.pipeline.segments
@@ -96,6 +95,7 @@ class Bundle:
         third_parties: bool = True,
         parts: str | Path | None = None,
         precision: str = "auto",
+        try_out: bool = True,
     ) -> Bundle:
         """Loads a bundle: every file is verified before it is parsed, and none of its content can run.
 
@@ -105,6 +105,7 @@ class Bundle:
             third_parties: whether plugins that do not come with segad may be used.
             parts: a CSV file with path, serial and view of each image, where paths do not name parts.
             precision: of networks, `float32` or `bfloat16`; `auto` for what the bundle was made in.
+            try_out: whether a golden image is scored now, and not once another image cannot be scored.
 
         Raises:
             BundleError: it is damaged, tampered with, in another format, or needs something not installed.
@@ -115,7 +116,8 @@ class Bundle:
             container.verify()
             given, known = container.manifest.pipeline, Registry(third_parties)
             names = part_names(given.parts, parts, given.by_page)
-            return cls(container, open_pipeline(container, known, device, precision), known, device, names)
+            opened = open_pipeline(container, known, device, precision, try_out)
+            return cls(container, opened, known, device, names, try_out)
         except BaseException:
             container.close()
             raise
@@ -245,6 +247,9 @@ class Bundle:
                 return [one for single in opened for one in self._inspect([single], explain, read)]
             if isinstance(error, ResourceError):  # not the image is at fault
                 raise
+            if not self._tried:  # is it the bundle?
+                self._tried = True
+                score_golden(self.container, self.pipeline)
             return [unknown(replace(opened[0], problem=self._problem(opened[0].sample, error)))]
         amounts = self._amounts(scored, explain)
         return [self._inspection(one, scored, i, explain, amounts) for i, one in enumerate(opened)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,7 +18,7 @@ from segad_core.bundle.format.tables import read_golden, read_table
 from segad_core.bundle.runtime.building import Builder
 from segad_core.bundle.runtime.made_with import AUTO, compare_threads, given_precision
 from segad_core.bundle.runtime.opened import Opened, batch_of
-from segad_core.bundle.runtime.scored import Scored
+from segad_core.bundle.runtime.scored import Read, Scored
 from segad_core.contracts import (
     Classifier,
     Encoder,
@@ -36,7 +37,7 @@ from segad_core.errors import BundleError, PluginError, ResourceError, SegadErro
 from segad_core.images import at_full_size
 from segad_core.images.frames import framed
 from segad_core.plugins.registry import Registry
-from segad_core.scoring.batch import NamedDetector, ReadBatch, ScoredBatch, ScoringPass
+from segad_core.scoring.batch import NamedDetector, ScoredBatch, ScoringPass
 from segad_core.scoring.ignored import Ignored
 from segad_core.scoring.layout import FeatureLayout
 from segad_core.scoring.margins import checked_margins
@@ -84,22 +85,6 @@ class SegAD:
         detectors = len(self.layout.detectors)
         scores = given[0] if given else None
         return self.layout.vectors(scored.values[:detectors], scored.values[detectors:], scores)
-
-
-@dataclass(frozen=True)
-class Read:
-    """What networks make of a batch.
-
-    Attributes:
-        batch: of the detectors and segmenters.
-        scores: (n, k) of each classifier.
-        pixels, ignored: as in `Scored`.
-    """
-
-    batch: ReadBatch
-    scores: list[NDArray[np.float64]]
-    pixels: NDArray[np.uint8]
-    ignored: NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True)
@@ -172,18 +157,53 @@ class TrainedPipeline:
 
 
 def open_pipeline(
-    container: Container, registry: Registry, device: str, precision: str = AUTO
+    container: Container, registry: Registry, device: str, precision: str = AUTO, tried: bool = True
 ) -> TrainedPipeline:
-    """Builds and restores what a bundle names, and tries it on an image; files are verified before parsing.
+    """Builds and restores what a bundle names; files are verified before parsing.
+
+    Args:
+        container: of the bundle.
+        registry, device: where plugins come from, and where networks run.
+        precision: of networks.
+        tried: whether it is tried on an image.
 
     Raises:
         BundleError: it names what is not installed, or cannot be loaded.
     """
     given = given_precision(container, precision)
+    with _loading(container):
+        pipeline = _built(container, Builder(container, registry, device, given))
+        if not read_golden(container):
+            raise BundleError(f"{container.path}: holds no golden image", "Make the bundle again.")
+        if pipeline.segad and pipeline.segad.views:
+            pipeline.segad.scores(np.zeros((1, len(container.manifest.pipeline.names))))
+    if tried:
+        score_golden(container, pipeline)
+    compare_threads(container)
+    return pipeline
+
+
+def score_golden(container: Container, pipeline: TrainedPipeline) -> None:
+    """Scores a golden image: a state that does not fit is found here, not part by part on the line.
+
+    Raises:
+        BundleError: it cannot be scored.
+    """
+    given, golden = container.manifest.pipeline, read_golden(container)[0]
+    with _loading(container):
+        path = container.file(golden.file)
+        with at_full_size(path, given.decoding.of_page(golden.page)) as decoded:
+            pixels, frame = framed(decoded.pixels, given.size, given.fit or "stretch")
+        opened = Opened(Sample(golden.file, path, None, page=golden.page), path, pixels, frame)
+        pipeline.run(batch_of([opened], given, pipeline.encoder, pipeline.layers))
+
+
+@contextmanager
+def _loading(container: Container) -> Iterator[None]:
+    """What goes wrong in the block is wrong with the bundle."""
     try:
         with container.naming("loading"), guarded(f"loading {container.path}"):
-            pipeline = _built(container, Builder(container, registry, device, given))
-            _try_out(container, pipeline)
+            yield
     except (BundleError, StoreError, UsageError, ResourceError):  # UsageError: there is no such device
         raise
     except SegadError as error:
@@ -193,8 +213,6 @@ def open_pipeline(
         reason = shown(container.named(f"{type(error).__name__}: {error}"))
         what = f"{container.path}: cannot be loaded: {reason}"
         raise BundleError(what, "Make the bundle again with what is installed here.") from error
-    compare_threads(container)
-    return pipeline
 
 
 def _built(container: Container, build: Builder) -> TrainedPipeline:
@@ -275,17 +293,3 @@ def _check_parts(container: Container, given: Pipeline) -> None:
         raise BundleError(
             f"{container.path}: its manifest does not name the parts of one setup", "Make the bundle again."
         )
-
-
-def _try_out(container: Container, pipeline: TrainedPipeline) -> None:
-    """Scores a golden image: a state that does not fit is found here, not part by part on the line."""
-    given, golden = container.manifest.pipeline, read_golden(container)
-    if not golden:
-        raise BundleError(f"{container.path}: holds no golden image", "Make the bundle again.")
-    path = container.file(golden[0].file)
-    with at_full_size(path, given.decoding.of_page(golden[0].page)) as decoded:
-        pixels, frame = framed(decoded.pixels, given.size, given.fit or "stretch")
-    opened = Opened(Sample(golden[0].file, path, None, page=golden[0].page), path, pixels, frame)
-    pipeline.run(batch_of([opened], given, pipeline.encoder, pipeline.layers))
-    if pipeline.segad and pipeline.segad.views:
-        pipeline.segad.scores(np.zeros((1, len(given.names))))

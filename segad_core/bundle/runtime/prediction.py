@@ -19,6 +19,9 @@ Verdict = Literal["OK", "NG", "UNKNOWN"]
 REASONS = 3
 """How many features a reason names."""
 
+ONE_VIEW = "one view alone has no verdict: the bundle judges all views of a part together (predict_parts)"
+"""Why an image of a part has none."""
+
 
 @dataclass(frozen=True)
 class Contribution:

@@ -1,4 +1,4 @@
-"""What a batch of images comes to."""
+"""What networks make of a batch of images, and what it comes to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,24 @@ from segad_core.bundle.runtime.reasons import peaks_of
 from segad_core.contracts import Vectors
 from segad_core.contracts.frame import Box
 from segad_core.contracts.images import of_image
+from segad_core.scoring.batch import ReadBatch
 from segad_core.scoring.supervised import lines_of
+
+
+@dataclass(frozen=True)
+class Read:
+    """What networks make of a batch.
+
+    Attributes:
+        batch: of the detectors and segmenters.
+        scores: (n, k) of each classifier.
+        pixels, ignored: as in `Scored`.
+    """
+
+    batch: ReadBatch
+    scores: list[NDArray[np.float64]]
+    pixels: NDArray[np.uint8]
+    ignored: NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True)

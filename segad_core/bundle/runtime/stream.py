@@ -12,9 +12,9 @@ from segad_core.bundle.format.manifest import Pipeline
 from segad_core.bundle.runtime.ahead import in_background
 from segad_core.bundle.runtime.opened import Opened, batch_of
 from segad_core.bundle.runtime.opening import Picture
-from segad_core.bundle.runtime.pipeline import Read, TrainedPipeline
+from segad_core.bundle.runtime.pipeline import TrainedPipeline
 from segad_core.bundle.runtime.prediction import Inspection
-from segad_core.bundle.runtime.scored import Scored
+from segad_core.bundle.runtime.scored import Read, Scored
 
 Reader = Callable[[Sequence[Opened]], Read | Exception]
 """What networks make of images that could be opened, or why that failed."""
