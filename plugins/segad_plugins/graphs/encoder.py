@@ -20,14 +20,18 @@ def graph(encoder: NetworkEncoder, wanted: Wanted) -> Graph:
             f"the encoder computes in {encoder.network_precision}, and graphs in float32",
             "Make the bundle again with `segad fit --precision float32`.",
         )
-    return Graph(_Layers(encoder, wanted.layers), inputs=("pixels",), outputs=wanted.layers)
+    network = on_cpu(encoder.loaded())
+    if getattr(network, "dynamic_img_size", False):  # a vision transformer of timm
+        # now, for one size: OpenVINO would interpolate the position embedding in another way
+        network.set_input_size(img_size=wanted.size)
+    return Graph(_Layers(encoder, network, wanted.layers), inputs=("pixels",), outputs=wanted.layers)
 
 
 class _Layers(nn.Module):
-    def __init__(self, encoder: NetworkEncoder, layers: tuple[str, ...]) -> None:
+    def __init__(self, encoder: NetworkEncoder, network: nn.Module, layers: tuple[str, ...]) -> None:
         super().__init__()
         self.normalised = Normalised(encoder.mean, encoder.std)
-        self.network = on_cpu(encoder.loaded())
+        self.network = network
         self._forward, self._layers = encoder.forward, layers
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:

@@ -69,6 +69,19 @@ def test_timm(tmp_path: Path) -> None:
         close(values.numpy(), expected.numpy())
 
 
+def test_a_vision_transformer_is_made_for_its_size(tmp_path: Path) -> None:
+    """Its position embedding is interpolated before the export; runtimes do that in different ways."""
+    torch.manual_seed(0)
+    torch.save(timm.create_model("vit_tiny_patch16_224").state_dict(), tmp_path / "w.pth")
+    encoder = Timm(Timm.Params(model="vit_tiny_patch16_224", file=tmp_path / "w.pth"))
+    pixels = good_images(1, 48, 32)
+    layers = encoder.graph(Wanted((48, 32), ("block0",))).network
+    expected = encoder.encode(pixels, ("block0",))["block0"]
+    close(layers(torch.from_numpy(pixels))[0].numpy(), expected.numpy())
+    assert layers.network.pos_embed.shape[1] == 1 + 3 * 2
+    assert encoder.loaded().pos_embed.shape[1] == 1 + 14 * 14
+
+
 # ---- classifiers ----
 
 
