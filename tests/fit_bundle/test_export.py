@@ -22,6 +22,7 @@ from segad_core.bundle.runtime import selftest
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.golden import GoldenUnit
 from segad_core.bundle.runtime.prediction import Prediction
+from segad_core.fit_bundle.parity import _problems_alone
 from segad_plugins.detectors import graph
 
 
@@ -103,6 +104,12 @@ def test_it_verifies_itself_later(exported: tuple[Path, dict[str, object]]) -> N
     assert result.exit_code == 0, said(result)
     shown = said(segad("bundle", "show", exported[0]))
     assert "segad:onnx" in shown and "onnx" in shown
+
+
+def test_what_needs_torch_is_found_by_a_process_without_it(exported: tuple[Path, dict[str, object]]) -> None:
+    assert _problems_alone(exported[0]) == []
+    (problem,) = _problems_alone(trained_bundles.bundle_of("DevNet"))
+    assert "devnet" in problem and "torch" in problem
 
 
 def test_other_results_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
