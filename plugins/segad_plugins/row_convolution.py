@@ -34,16 +34,25 @@ def runs_here(device: torch.device) -> bool:
     )
 
 
-def prepared(convolution: nn.Conv2d, relu: bool = False) -> PreparedConvolution | RowConvolution:
-    """A convolution, and a ReLU if wanted, for inference: by rows where that saves products."""
+def prepared(
+    convolution: nn.Conv2d, relu: bool = False, most: float | None = None
+) -> PreparedConvolution | RowConvolution:
+    """A convolution, and a ReLU if wanted, for inference: by rows where that saves products.
+
+    Args:
+        convolution: it; its padding is zeros, given by number.
+        relu: whether a ReLU follows.
+        most: the highest value after the ReLU, as 6 of ReLU6; any if None.
+    """
     by_rows = (
         convolution.kernel_size[0] in (3, 4)
         and convolution.stride == (1, 1)
         and convolution.dilation == (1, 1)
         and convolution.groups == 1
+        and most is None
         and min(convolution.in_channels, convolution.out_channels) >= _LEAST_CHANNELS
     )
-    return RowConvolution(convolution, relu) if by_rows else PreparedConvolution(convolution, relu)
+    return RowConvolution(convolution, relu) if by_rows else PreparedConvolution(convolution, relu, most)
 
 
 def like(convolution: nn.Conv2d, weight: Tensor, bias: Tensor) -> nn.Conv2d:
@@ -67,11 +76,13 @@ class PreparedConvolution:
     How it wants them depends on the input's shape: they are laid out anew for another one, and kept once.
     """
 
-    def __init__(self, convolution: nn.Conv2d, relu: bool = False) -> None:
-        if convolution.groups != 1:
-            raise ValueError("needs a convolution without groups")
-        self._how = [_padding(convolution), list(convolution.stride), list(convolution.dilation), 1]
-        self._bias, self._then = convolution.bias, "relu" if relu else "none"
+    def __init__(self, convolution: nn.Conv2d, relu: bool = False, most: float | None = None) -> None:
+        strides = [list(convolution.stride), list(convolution.dilation)]
+        self._how = [_padding(convolution), *strides, convolution.groups]
+        self._bias, self._shape = convolution.bias, convolution.weight.shape
+        self._then: list[Any] = ["relu" if relu else "none", [], ""]
+        if relu and most is not None:
+            self._then = ["hardtanh", [0.0, most], ""]
         self._laid_out: tuple[object, Tensor] = (None, convolution.weight)
 
     def __call__(self, x: Tensor, shape: Sequence[int] | None = None) -> Tensor:
@@ -83,12 +94,12 @@ class PreparedConvolution:
         """
         x = x.contiguous(memory_format=torch.channels_last)
         weight = self._weight(tuple(shape or x.shape))
-        return torch.ops.mkldnn._convolution_pointwise(x, weight, self._bias, *self._how, self._then, [], "")
+        return torch.ops.mkldnn._convolution_pointwise(x, weight, self._bias, *self._how, *self._then)
 
     def _weight(self, shape: tuple[int, ...]) -> Tensor:
         laid_out_for, weight = self._laid_out
         if laid_out_for != (shape, torch.get_num_threads()):
-            dense = weight.to_dense() if weight.is_mkldnn else weight
+            dense = weight.to_dense().view(self._shape) if weight.is_mkldnn else weight
             dense = dense.contiguous(memory_format=torch.channels_last)
             weight = torch.ops.mkldnn._reorder_convolution_weight(dense, *self._how, list(shape))
             self._laid_out = ((shape, torch.get_num_threads()), weight)

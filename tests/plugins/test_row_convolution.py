@@ -146,7 +146,6 @@ def test_weights_are_laid_out_for_the_shape_that_comes() -> None:
 
 def test_what_is_not_built_is_refused() -> None:
     for convolution in (
-        nn.Conv2d(8, 8, 3, groups=2),
         nn.Conv2d(8, 8, 3, padding="same"),
         nn.Conv2d(8, 8, 3, padding=1, padding_mode="reflect"),
     ):

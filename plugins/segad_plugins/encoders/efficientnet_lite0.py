@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from pydantic import Field
 from torch import Tensor, nn
 
-from segad_core.api import Layer
+from segad_core.api import Layer, Parameters
 from segad_plugins.encoders.lite_network import LiteNetwork
 from segad_plugins.encoders.lite_weights import LITE0, Published, weights_path
 from segad_plugins.encoders.network import NetworkEncoder
+from segad_plugins.encoders.prepared_network import prepare_chains
 from segad_plugins.torch_tools import fold_batch_norm, load_into, read_weights
 
 _LAST = {"layer0": 0, "layer1": 1, "layer2": 2, "layer3": 4, "layer4": 6}
@@ -25,6 +27,14 @@ class EfficientNetLite0(NetworkEncoder):
     Channels: layer0 16, layer1 24, layer2 40, layer3 112, layer4 320.
     """
 
+    class Params(Parameters):
+        """How features are computed."""
+
+        exact_features: bool = Field(
+            False, description="on a CPU, run the network as it is built: more time, same up to rounding"
+        )
+
+    params: Params
     mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
     exact = ("_conv_stem", "_blocks.0")
     published: ClassVar[Published] = LITE0
@@ -45,6 +55,11 @@ class EfficientNetLite0(NetworkEncoder):
         load_into(network, read_weights(path, self.published.sha256), str(path), ignore=("_fc.",))
         fold_batch_norm(network)
         return network
+
+    def prepare(self, network: nn.Module) -> bool:
+        if not self.params.exact_features:
+            prepare_chains(network)
+        return not self.params.exact_features
 
     def forward(self, network: nn.Module, pixels: Tensor, layers: Sequence[str]) -> Mapping[str, Tensor]:
         outputs = network(pixels, max(_LAST[name] for name in layers))

@@ -71,13 +71,17 @@ class _Convolution(nn.Conv2d):
         super().__init__(entering, leaving, kernel, stride, padding, groups=groups, bias=False)
 
     def forward(self, input: Tensor) -> Tensor:
+        return super().forward(self.padded(input))
+
+    def padded(self, input: Tensor) -> Tensor:
+        """The input with what its `padding` lacks."""
         stride, kernel = self.stride[0], self.kernel_size[0]
         if stride > 1:
             height, width = (
                 max((math.ceil(side / stride) - 1) * stride + kernel - side, 0) for side in input.shape[-2:]
             )
-            input = F.pad(input, (width // 2, width - width // 2, height // 2, height - height // 2))
-        return super().forward(input)
+            return F.pad(input, (width // 2, width - width // 2, height // 2, height - height // 2))
+        return input
 
 
 class _Norm(nn.BatchNorm2d):

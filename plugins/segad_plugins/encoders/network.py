@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from segad_core.api import Encoder, Parameters, graph_by
 from segad_plugins.precision import for_precision, in_precision
+from segad_plugins.row_convolution import runs_here
 from segad_plugins.torch_tools import IMAGENET, normalised, torch_device
 from segad_plugins.training import seeded
 
@@ -33,18 +34,23 @@ class NetworkEncoder(Encoder):
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         super().__init__(params, device)
         self._network: nn.Module | None = None
+        self._fast: nn.Module | None = None
         self._loading = threading.Lock()
 
     @abstractmethod
     def build(self) -> nn.Module:
         """The network with its weights, in eval mode."""
 
+    def prepare(self, network: nn.Module) -> bool:
+        """Prepares the network for a CPU, in place; False if it stays as it is built."""
+        return False
+
     @abstractmethod
     def forward(self, network: nn.Module, pixels: Tensor, layers: Sequence[str]) -> Mapping[str, Tensor]:
         """The requested layers, computed no further than the last of them."""
 
     def encode(self, pixels: NDArray[np.uint8], layers: Sequence[str]) -> Mapping[str, Tensor]:
-        device, network = torch_device(self.device), self.loaded()
+        device, network = torch_device(self.device), self._for_features()
         network.eval()  # a caller may have changed the mode: a teacher's batch norms must never learn
         with torch.inference_mode(), in_precision(self.network_precision, device):
             values = normalised(pixels, self.mean, self.std, device)
@@ -55,8 +61,22 @@ class NetworkEncoder(Encoder):
         """The network with its weights, loaded at the first call, by one thread while others wait."""
         with self._loading:
             if self._network is None:
-                with seeded(0):  # building draws random weights: leave torch's generator as it is
-                    network = self.build().eval().requires_grad_(False)
-                for_precision(self.network_precision, network, self.exact)
-                self._network = network.to(torch_device(self.device), memory_format=torch.channels_last)
+                self._network = self._built()
             return self._network
+
+    def _for_features(self) -> nn.Module:
+        """What computes the features; on a CPU, it is prepared once."""
+        if self.network_precision != "float32" or not runs_here(torch_device(self.device)):
+            return self.loaded()
+        with self._loading:
+            if self._fast is None:
+                self._fast = self._network or self._built()
+                # weights are not held twice: whoever asks for the network that was built has it built again
+                self._network = None if self.prepare(self._fast) else self._fast
+            return self._fast
+
+    def _built(self) -> nn.Module:
+        with seeded(0):  # building draws random weights: leave torch's generator as it is
+            network = self.build().eval().requires_grad_(False)
+        for_precision(self.network_precision, network, self.exact)
+        return network.to(torch_device(self.device), memory_format=torch.channels_last)

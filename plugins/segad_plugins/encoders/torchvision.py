@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import segad_plugins.backbones.torchvision as backbone
 from segad_core.api import DecidesNothing, InputFile, Layer, Parameters
 from segad_plugins.encoders.network import NetworkEncoder
+from segad_plugins.encoders.prepared_network import prepare_resnet
 from segad_plugins.torch_tools import fold_batch_norm, plain_weights, verified_digest
 
 _WHO = "encoder torchvision"
@@ -49,6 +50,9 @@ class TorchVision(NetworkEncoder):
         sha256: Annotated[str | None, DecidesNothing()] = Field(
             None, pattern="^[0-9a-fA-F]{64}$", description="digest of the file"
         )
+        exact_features: bool = Field(
+            False, description="on a CPU, run the network as it is built: more time, same up to rounding"
+        )
 
     params: Params
     exact = ("conv1",)
@@ -79,6 +83,11 @@ class TorchVision(NetworkEncoder):
         backbone.fill(network, _WHO, self.params, recipe, heads=("fc.",))
         fold_batch_norm(network)
         return network
+
+    def prepare(self, network: nn.Module) -> bool:
+        if not self.params.exact_features:
+            prepare_resnet(network)
+        return not self.params.exact_features
 
     def forward(self, network: nn.Module, pixels: Tensor, layers: Sequence[str]) -> Mapping[str, Tensor]:
         features = {_STEM: network.relu(network.bn1(network.conv1(pixels)))}
