@@ -40,8 +40,7 @@ def forest_onnx(model: bytes, base_column: int | None = None) -> bytes:
             "a forest cannot be written as ONNX: the package onnx is not installed",
             "Install it: pip install 'segad[export]'.",
         ) from error
-    trees = checked_trees(model)
-    forest = FlatForest.of(trees.arrays, trees.width)
+    forest = FlatForest.of(checked_trees(model))
     steps = [
         helper.make_node(
             "TreeEnsembleRegressor",

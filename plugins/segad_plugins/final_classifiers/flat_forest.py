@@ -6,7 +6,6 @@ children of a node lie side by side, and pairs are in the order of their parents
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -14,6 +13,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from segad_plugins.final_classifiers.tree_check import Trees
 
 Values = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -49,18 +50,11 @@ class FlatForest:
     cover: Float32
 
     @classmethod
-    def of(cls, trees: Sequence[Mapping[str, NDArray[Any]]], width: int) -> FlatForest:
-        """From the trees' arrays, named and numbered as in XGBoost's JSON.
-
-        Args:
-            trees: checked, at least one: `forest_check.checked_trees`.
-            width: the number of features.
-        """
-        sizes = np.array([len(tree["left_children"]) for tree in trees])
-        begins = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        joined = {name: np.concatenate([tree[name] for tree in trees]) for name in trees[0]}
+    def of(cls, trees: Trees) -> FlatForest:
+        """From checked trees, at least one."""
+        joined, begins = trees.arrays, trees.begins()
         left = joined["left_children"]
-        children, levels = left + np.repeat(begins, sizes), [begins]
+        children, levels = left + np.repeat(begins, trees.sizes), [begins]
         while len(parents := levels[-1][left[levels[-1]] >= 0]):
             levels.append(np.stack([children[parents], children[parents] + 1], axis=1).reshape(-1))
         order = np.concatenate(levels)
@@ -69,7 +63,7 @@ class FlatForest:
         leaf = values.copy()
         leaf[inner] = 0
         return cls(
-            width=width,
+            width=trees.width,
             starts=np.concatenate([[0], np.cumsum([len(level) for level in levels])]),
             inner=inner,
             feature=joined["split_indices"][at].astype(np.intp),

@@ -26,10 +26,10 @@ from segad_core.api import (
 from segad_plugins.final_classifiers.flat_forest import FlatForest
 from segad_plugins.final_classifiers.forest_check import (
     MOST_BYTES,
-    MOST_DEPTH,
     MOST_TREES,
     checked_trees,
 )
+from segad_plugins.final_classifiers.tree_check import MOST_DEPTH
 from segad_plugins.final_classifiers.tree_shap import TreeShap
 
 _MODEL, _BASE = "model.json", "base_column"
@@ -213,5 +213,4 @@ class Forest(FinalClassifier, ABC):
 
 
 def _shap_of(model: bytes) -> TreeShap:
-    trees = checked_trees(model)
-    return TreeShap.of(FlatForest.of(trees.arrays, trees.width))
+    return TreeShap.of(FlatForest.of(checked_trees(model)))

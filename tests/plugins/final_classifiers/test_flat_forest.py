@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from segad_plugins.final_classifiers.flat_forest import FlatForest
 from segad_plugins.final_classifiers.forest_check import checked_forest, checked_trees
+from segad_plugins.final_classifiers.tree_check import Trees
 from segad_plugins.final_classifiers.tree_shap import TreeShap
 
 Values = NDArray[np.float64]
@@ -50,8 +51,13 @@ def trained(kind: str) -> xgboost.Booster:
 
 
 def flat(booster: xgboost.Booster) -> FlatForest:
-    trees = checked_trees(bytes(booster.save_raw("json")))
-    return FlatForest.of(trees.arrays, trees.width)
+    return FlatForest.of(checked_trees(bytes(booster.save_raw("json"))))
+
+
+def of_trees(*trees: dict[str, NDArray[Any]]) -> FlatForest:
+    """Trees of three features."""
+    arrays = {name: np.concatenate([tree[name] for tree in trees]) for name in trees[0]}
+    return FlatForest.of(Trees(3, np.array([len(tree["left_children"]) for tree in trees]), arrays))
 
 
 def theirs(booster: xgboost.Booster, features: Values, **how: bool) -> Any:
@@ -136,7 +142,7 @@ def test_contributions_by_definition() -> None:
         "split_conditions": np.array([1.0, 0.0, 8.0, 1.0, -1.0, 4.0, -2.0], np.float32),
         "sum_hessian": np.array([20.0, 15.0, 5.0, 6.0, 9.0, 3.0, 6.0], np.float32),
     }
-    shap = TreeShap.of(FlatForest.of([tree, tree], 3))
+    shap = TreeShap.of(of_trees(tree, tree))
     for row in ([0.0, 1.0, 9.0], [0.0, -1.0, 9.0], [-2.0, 2.0, 9.0], [3.0, 2.0, 9.0], [np.nan, 1.0, 9.0]):
         expected = [2 * by_definition(tree, row, feature) for feature in range(3)]
         expected.append(2 * known(tree, row, set()))
@@ -185,7 +191,7 @@ def test_shares_that_are_next_to_nothing_give_finite_contributions() -> None:
         "split_conditions": np.where(left >= 0, -np.arange(2 * depth + 1.0), 1e15).astype(np.float32),
         "sum_hessian": cover,
     }
-    shap = TreeShap.of(FlatForest.of([tree], 3))
+    shap = TreeShap.of(of_trees(tree))
     for row in ([0.0, 0.0, 0.0], [-9.0, 0.0, 0.0], [-99.0, -99.0, -99.0]):
         found = shap.contributions(np.array([row]))
         assert np.isfinite(found).all()
@@ -203,6 +209,6 @@ def test_the_format_before_xgboost_3_1_is_read() -> None:
     booster.load_model(checked_forest(text))
     features = rows(8, 50)
     np.testing.assert_array_equal(
-        FlatForest.of(trees.arrays, trees.width).margins(features),
+        FlatForest.of(trees).margins(features),
         theirs(booster, features, output_margin=True),
     )

@@ -20,8 +20,9 @@ from segad_plugins.final_classifiers import forest_check
 from segad_plugins.final_classifiers.brf import BoostedRandomForest
 from segad_plugins.final_classifiers.bt import BoostedTrees
 from segad_plugins.final_classifiers.forest import Forest
-from segad_plugins.final_classifiers.forest_check import MOST_DEPTH, checked_forest
+from segad_plugins.final_classifiers.forest_check import checked_forest
 from segad_plugins.final_classifiers.rf import RandomForest
+from segad_plugins.final_classifiers.tree_check import MOST_DEPTH
 
 Model = dict[str, Any]
 Spoil = Callable[[Model], object]
@@ -346,6 +347,60 @@ def test_hostile_forests_are_refused(spoil: Spoil) -> None:
     spoil(hostile)
     assert json.dumps(hostile) != json.dumps(json.loads(sound()))
     refused(json.dumps(hostile).encode(), "the forest cannot be loaded")
+
+
+def chained(splits: int) -> Model:
+    """A tree whose right nodes are split again: 0 -> 1, 2; 2 -> 3, 4; and so on."""
+    nodes = 2 * splits + 1
+    inner = range(0, nodes - 1, 2)
+    left = [node + 1 if node in inner else -1 for node in range(nodes)]
+    return {
+        "left_children": left,
+        "right_children": [child + 1 if child > 0 else -1 for child in left],
+        "parents": [2**31 - 1, *((node - 1) // 2 * 2 for node in range(1, nodes))],
+        "split_conditions": [0.5] * nodes,
+        "base_weights": [0.0] * nodes,
+        "loss_changes": [0.0] * nodes,
+        "sum_hessian": [float(splits + 1 - node // 2) if node % 2 == 0 else 1.0 for node in range(nodes)],
+        **{name: [0] * nodes for name in ("split_indices", "split_type", "default_left")},
+    }
+
+
+FAULTS: dict[str, tuple[str, int, float]] = {
+    "a node does not exist": ("left_children", 4, 6),
+    "children are not side by side, or not after their parent": ("right_children", 2, 5),
+    "a node is not the child of exactly one node": ("left_children", 0, 3),
+    "'parents' does not match the children": ("parents", 3, 4),
+    "it splits on a feature that is not one of 6": ("split_indices", 0, 6),
+    "it has splits by category, or splits without a default": ("default_left", 1, 2),
+    "a number is too large for float32": ("loss_changes", 1, 1e39),
+    "a leaf or a weight is larger than 1e+15": ("split_conditions", 1, -2e15),
+    "no image reaches one of its nodes": ("sum_hessian", 1, 0.0),
+    "the weights of children do not add up to that of their parent": ("sum_hessian", 1, 1.1),
+}
+
+
+@pytest.mark.parametrize("words", FAULTS)
+def test_each_fault_is_told_with_its_tree(words: str) -> None:
+    """Of one tree among sound ones, which differ in size."""
+    forest = json.loads(sound())
+    name, node, value = FAULTS[words]
+    for number in range(1, 5):
+        one = model(forest)["trees"][number]
+        one.update(chained(number))
+        one["tree_param"]["num_nodes"] = str(2 * number + 1)
+    checked_forest(json.dumps(forest).encode())
+    spoilt = model(forest)["trees"][3]
+    spoilt[name][node] = value
+    if words.startswith("a node is not"):
+        spoilt["right_children"][node] = value + 1
+    if words.startswith("a node does not"):
+        spoilt["right_children"][node] = 7
+    if words.startswith("no image"):
+        spoilt["sum_hessian"][2] = spoilt["sum_hessian"][0]
+        spoilt["sum_hessian"][4] += 1
+        spoilt["sum_hessian"][6] += 1
+    assert f"tree 3: {words}" in refused(json.dumps(forest).encode())
 
 
 def test_too_many_trees_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
