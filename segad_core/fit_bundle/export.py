@@ -12,6 +12,7 @@ import numpy as np
 from segad_core.base.formats import arrays_to_bytes
 from segad_core.base.leftovers import scratch_folder, temporary_folder
 from segad_core.bundle.format.manifest import Manifest, Pipeline, PluginUse
+from segad_core.bundle.format.states import EXPORTED
 from segad_core.bundle.format.writing import Content, check_free, write_bundle
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.contracts import Component, Encoder, Example, Learner, Stateful, Wanted, optional, to_numpy
@@ -87,7 +88,7 @@ def export(
             )
         if bundle.pipeline.segad:
             files = optional.exported_files(bundle.pipeline.segad.final)
-            changes.contents |= {f"graphs/{name}": content for name, content in files.items()}
+            changes.contents |= {f"{EXPORTED}{name}": content for name, content in files.items()}
         gone = {name for place in changes.uses for name in _files(given, place)}
         kept = {name: bundle.container.member(name) for name in bundle.manifest.files if name not in gone}
         write_bundle(fresh / out.name, manifest, {**kept, **changes.contents})

@@ -106,6 +106,17 @@ def test_it_verifies_itself_later(exported: tuple[Path, dict[str, object]]) -> N
     assert "segad:onnx" in shown and "onnx" in shown
 
 
+def test_teaching_leaves_out_the_forest_of_before(
+    exported: tuple[Path, dict[str, object]], tmp_path: Path
+) -> None:
+    bad = next(path for path in trained_bundles.run_scores("All") if path.parent.name == "bad")
+    result = segad("learn", exported[0], "--bad", bad, "-o", tmp_path / "taught")
+    assert result.exit_code in (0, 4), said(result)
+    assert (exported[0] / "graphs" / "forest.onnx").is_file()
+    assert not (tmp_path / "taught" / "graphs").exists()
+    assert segad("bundle", "verify", tmp_path / "taught").exit_code == 0
+
+
 def test_what_needs_torch_is_found_by_a_process_without_it(exported: tuple[Path, dict[str, object]]) -> None:
     assert _problems_alone(exported[0]) == []
     (problem,) = _problems_alone(trained_bundles.bundle_of("DevNet"))

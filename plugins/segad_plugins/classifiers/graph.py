@@ -19,7 +19,7 @@ from segad_core.api import (
     Run,
     Shapes,
 )
-from segad_plugins.engines.graph_plugin import GraphParameters, LoadsGraphs, check_shapes, given_to
+from segad_plugins.engines.graph_plugin import GraphParameters, LoadsGraphs, check_shapes, given_to, output
 from segad_plugins.engines.onnx_session import OnnxSession
 from segad_plugins.engines.openvino_session import OpenVinoSession
 
@@ -63,8 +63,8 @@ class GraphClassifier(LoadsGraphs, Classifier):
 
     def scores(self, batch: ImageBatch) -> NDArray[np.float64]:
         session = self.session(self.params.graph)
-        found = session(given_to(session, batch, self.layers()), self._constants)["scores"]
-        return found.astype(np.float64).reshape(len(batch), -1)
+        found = session(given_to(session, batch, self.layers()), self._constants)
+        return output(found, "scores").astype(np.float64).reshape(len(batch), -1)
 
     def state(self) -> Mapping[str, NDArray[np.generic]]:
         return self._constants

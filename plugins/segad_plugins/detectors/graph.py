@@ -18,7 +18,7 @@ from segad_core.api import (
     Run,
     Shapes,
 )
-from segad_plugins.engines.graph_plugin import GraphParameters, LoadsGraphs, check_shapes, given_to
+from segad_plugins.engines.graph_plugin import GraphParameters, LoadsGraphs, check_shapes, given_to, output
 from segad_plugins.engines.onnx_session import OnnxSession
 from segad_plugins.engines.openvino_session import OpenVinoSession
 
@@ -55,7 +55,7 @@ class GraphDetector(LoadsGraphs, Detector):
         """Trains nothing."""
 
     def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
-        return self._found(batch)["maps"]
+        return output(self._found(batch), "maps")
 
     def image_scores(self, batch: ImageBatch, maps: NDArray[np.float32]) -> NDArray[np.float64]:
         if "scores" in self.session(self.params.graph).outputs:

@@ -22,7 +22,7 @@ from segad_core.api import (
     PluginError,
     file_digest,
 )
-from segad_plugins.engines.graph_plugin import LoadsGraphs
+from segad_plugins.engines.graph_plugin import LoadsGraphs, output
 from segad_plugins.engines.onnx_session import OnnxSession
 from segad_plugins.engines.openvino_session import OpenVinoSession
 
@@ -66,7 +66,7 @@ class GraphEncoder(LoadsGraphs, Encoder):
     def encode(self, pixels: NDArray[np.uint8], layers: Sequence[str]) -> Mapping[str, Array]:
         height, width = pixels.shape[1:3]
         found = self.session(self._files((height, width)))({"pixels": pixels})
-        return {name: found[name] for name in layers}
+        return {name: output(found, name) for name in layers}
 
     def digest(self) -> str:
         digests = " ".join(file_digest(path) for path in self.params.graphs)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from segad_core.api import ImageBatch, InputFile, Parameters, PluginError, Shapes, to_numpy
-from segad_plugins.engines.session import Session
+from segad_plugins.engines.session import Session, Values
 
 Files = Annotated[
     tuple[InputFile, ...],
@@ -55,6 +55,19 @@ def given_to(session: Session, batch: ImageBatch, layers: Sequence[str]) -> dict
         ignored = np.zeros((1, 1, 1), bool) if batch.ignored is None else batch.ignored
         given["ignored"] = np.broadcast_to(ignored, batch.pixels.shape[:3])
     return given
+
+
+def output(found: Values, name: str) -> NDArray[Any]:
+    """One of the outputs of a graph.
+
+    Raises:
+        PluginError: it has none of that name.
+    """
+    if name not in found:
+        raise PluginError(
+            f"the graph has no output '{name}', but {', '.join(found)}", f"Name its output '{name}'."
+        )
+    return found[name]
 
 
 def check_shapes(session: Session, size: tuple[int, int], shapes: Shapes) -> None:

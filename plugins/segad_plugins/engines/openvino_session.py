@@ -17,10 +17,7 @@ class OpenVinoSession(Session):
     """A graph that OpenVINO has loaded, from its `.xml` and its weights as `.npy`, or from an `.onnx`."""
 
     def __init__(self, files: Sequence[Path]) -> None:
-        try:
-            import openvino  # what runs no graph should not wait for it
-        except ImportError as error:
-            raise not_installed("OpenVINO", "openvino", error) from error
+        openvino = _openvino()
         options = {
             "INFERENCE_PRECISION_HINT": "f32",  # bfloat16 otherwise, where the processor has it
             "INFERENCE_NUM_THREADS": compute_threads(),
@@ -44,8 +41,7 @@ class OpenVinoSession(Session):
     def write(
         cls, graph: Graph, inputs: Values, folder: Path, name: str, batch: int | None
     ) -> tuple[Path, ...]:
-        import openvino
-
+        openvino = _openvino()
         from segad_plugins.exporters.onnx_file import write_onnx  # needs torch
 
         with TemporaryDirectory() as scratch:
@@ -68,3 +64,16 @@ def _read(core: Any, graph: Path, weights: Path | None = None) -> Any:
     if weights is None:
         return core.read_model(graph)
     return core.read_model(graph.read_bytes(), np.load(weights, allow_pickle=False).tobytes())
+
+
+def _openvino() -> Any:
+    """The library, imported when something is run or written.
+
+    Raises:
+        PluginError: it is not installed.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise not_installed("OpenVINO", "openvino", error) from error
+    return openvino

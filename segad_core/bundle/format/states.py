@@ -15,6 +15,8 @@ from segad_core.contracts import Arrays
 SEGMENTER = "segmenter/state.safetensors"
 """What a segmenter has learnt; only there if it learns."""
 FINAL = "final/"
+EXPORTED = "graphs/"
+"""What a final classifier has learnt in formats of other programs; nothing here reads it."""
 _ARRAYS = "arrays.safetensors"
 
 

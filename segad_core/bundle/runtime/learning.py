@@ -17,7 +17,7 @@ from segad_core.base.resources import guarded
 from segad_core.base.text import in_one_line
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.operating_point import FILE, judged_units, operating_json, untaught
-from segad_core.bundle.format.states import FINAL, final_files
+from segad_core.bundle.format.states import EXPORTED, FINAL, final_files
 from segad_core.bundle.format.tables import GOLDEN, golden_json, read_golden, read_table, table_files
 from segad_core.bundle.format.vectors import MOST_TIMES, images_learnt_from, vector_files
 from segad_core.bundle.format.writing import Content, write_bundle
@@ -220,7 +220,7 @@ def _write(bundle: Bundle, out: Path, training: ImageTable, changed: Mapping[str
     """Writes a bundle that differs in what learnt, in its tables and in its operating point."""
     container, manifest = bundle.container, bundle.manifest
     contents: dict[str, Content] = {
-        name: container.member(name) for name in manifest.files if not name.startswith(FINAL)
+        name: container.member(name) for name in manifest.files if not name.startswith((FINAL, EXPORTED))
     }
     count = len({one.digest for one in training.images if one.taught})
     provenance = manifest.provenance.model_copy(update={"learnt": count})

@@ -136,6 +136,14 @@ def test_layers_of_another_encoder_are_refused(tmp_path: Path) -> None:
         detectors.Onnx(params).check((4, 6), {"layer0": (8, 4, 6)})
 
 
+def test_outputs_have_their_names(tmp_path: Path) -> None:
+    file = small_graphs.brightness(tmp_path / "a.onnx")
+    classifier = classifiers.Onnx(classifiers.Onnx.Params(graph=(file,)))
+    classifier.restore({"dark": np.zeros(1, np.float32)})
+    with pytest.raises(PluginError, match="no output 'scores', but maps"):
+        classifier.scores(batch_of(pixels(1)))
+
+
 def test_a_classifier(tmp_path: Path) -> None:
     encoder = encoder_of(tmp_path, SIZE)
     file = small_graphs.of_layer(tmp_path / "c.onnx")
