@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -38,13 +40,22 @@ class _MeanSquare(nn.Module):
         self.norm = flow.norm
         self.steps = nn.ModuleList(_Step(step) for step in flow.steps)
         for i, step in enumerate(flow.steps[:-1]):
-            self.register_buffer(f"order{i}", step.permutation)
+            self.register_buffer(f"first{i}", step.permutation[: step.first])
+            self.register_buffer(f"second{i}", step.permutation[step.first :])
 
     def forward(self, features: Tensor) -> Tensor:
         z = self.norm(features)
+        first = self.steps[0].first
+        halves = z[:, :first], z[:, first:]
         for i, step in enumerate(self.steps):
-            z = step(z if i == 0 else z.index_select(1, getattr(self, f"order{i - 1}")))
-        return z.square().mean(dim=1)
+            y1, y2 = step(*halves)
+            if i + 1 < len(self.steps):
+                z = torch.cat([y1, y2], dim=1)
+                halves = (
+                    z.index_select(1, getattr(self, f"first{i}")),
+                    z.index_select(1, getattr(self, f"second{i}")),
+                )
+        return (y1.square().sum(dim=1) + y2.square().sum(dim=1)) / (y1.shape[1] + y2.shape[1])
 
 
 class _Step(nn.Module):
@@ -57,14 +68,11 @@ class _Step(nn.Module):
         super().__init__()
         g, beta = step.scale().double(), step.beta.double()
         self.first, second = step.first, len(g) - step.first
-        self.enter, _, self.leave = step.subnet
+        self.enter, _, leave = step.subnet
         # 2 tanh(a) is 4 sigmoid(2 a) - 2, which is faster
-        factor = torch.full((2 * second,), 2 * DAMPING, dtype=torch.float64)
-        factor[second:] = DAMPING * g[step.first :]
-        bias = self.leave.bias.double() * factor
-        bias[second:] += beta[step.first :]
-        self.leave.weight.data = (self.leave.weight.double() * factor[:, None, None, None]).float()
-        self.leave.bias.data = bias.float()
+        rates = torch.full((second,), 2 * DAMPING, dtype=torch.float64)
+        self.gate = _part(leave, slice(None, second), rates, torch.zeros(second))
+        self.move = _part(leave, slice(second, None), DAMPING * g[step.first :], beta[step.first :])
         for name, values in {
             "log_scale": g[step.first :].log() - CLAMP,
             "scale": g[: step.first],
@@ -72,8 +80,15 @@ class _Step(nn.Module):
         }.items():
             self.register_buffer(name, values.float()[:, None, None])
 
-    def forward(self, x: Tensor) -> Tensor:
-        x1, x2 = x[:, : self.first], x[:, self.first :]
-        gate, shift = self.leave(self.enter(x1).relu()).chunk(2, dim=1)
-        scale = torch.exp(2 * CLAMP * torch.sigmoid(gate) + self.log_scale)
-        return torch.cat([x1 * self.scale + self.shift, x2 * scale + shift], dim=1)
+    def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
+        inner = self.enter(x1).relu()
+        scale = torch.exp(2 * CLAMP * torch.sigmoid(self.gate(inner)) + self.log_scale)
+        return x1 * self.scale + self.shift, x2 * scale + self.move(inner)
+
+
+def _part(convolution: nn.Conv2d, outputs: slice, factor: Tensor, shift: Tensor) -> nn.Conv2d:
+    """Some outputs of a convolution, each with a factor and then a shift."""
+    found = copy.deepcopy(convolution)
+    found.weight.data = (found.weight[outputs].double() * factor[:, None, None, None]).float()
+    found.bias.data = (found.bias[outputs].double() * factor + shift).float()
+    return found
