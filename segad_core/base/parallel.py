@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -34,6 +35,21 @@ def compute_threads() -> int:
     """
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return int(first) if first.isascii() and first.isdigit() and int(first) else cores()
+
+
+def free_core(device: str) -> bool:
+    """Whether a core is free while networks run: on a GPU, or in fewer threads than there are cores.
+
+    Threads that share the work of a network wait for each other: if one of them has to share its core, all of
+    them are late, and nothing is won.
+
+    Args:
+        device: where networks run, `auto`, `cpu` or `cuda`.
+    """
+    if compute_threads() < cores():
+        return True
+    torch = sys.modules.get("torch")  # if it is not there, no network uses its GPU
+    return device != "cpu" and torch is not None and bool(torch.cuda.is_available())
 
 
 def threads() -> int:

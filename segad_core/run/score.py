@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.formats import arrays_to_bytes, json_bytes
-from segad_core.base.parallel import one_ahead
+from segad_core.base.parallel import free_core, one_ahead
 from segad_core.contracts import (
     Classifier,
     Feature,
@@ -95,6 +95,9 @@ def _scored(
     scoring = ScoringPass(detectors, statistics, _defects(task, segmenters, device))
     learners = [d.detector for d in detectors.values()] + _learning(segmenters.values())
     batches = open_images(task, learners, store, device, progress).batches()
+    if not free_core(device):
+        yield from map(scoring.score, batches)
+        return
     with closing(one_ahead(scoring.read, batches)) as read:
         yield from map(scoring.computed, read)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import operator
+import sys
 import threading
 import time
 import weakref
@@ -13,7 +14,7 @@ from queue import SimpleQueue
 import pytest
 
 from segad_core.base import parallel
-from segad_core.base.parallel import compute_threads, in_order, one_ahead, spread
+from segad_core.base.parallel import compute_threads, free_core, in_order, one_ahead, spread
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +74,36 @@ def test_threads_end_with_a_consumer_that_stops() -> None:
     assert threading.active_count() > before
     results.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
+
+
+class Torch:
+    """With a GPU, or without."""
+
+    def __init__(self, available: bool) -> None:
+        self.cuda, self.available = self, available
+
+    def is_available(self) -> bool:
+        return self.available
+
+
+@pytest.mark.parametrize(
+    ("threads", "device", "gpu", "free"),
+    [
+        (4, "cpu", True, False),
+        (3, "cpu", False, True),
+        (4, "auto", True, True),
+        (4, "auto", False, False),
+        (4, "auto", None, False),
+        (4, "cuda", True, True),
+        (9, "cpu", False, False),
+    ],
+)
+def test_a_core_is_free_beside_a_gpu_or_few_threads(
+    monkeypatch: pytest.MonkeyPatch, threads: int, device: str, gpu: bool | None, free: bool
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
+    monkeypatch.setitem(sys.modules, "torch", None if gpu is None else Torch(gpu))
+    assert free_core(device) is free
 
 
 class Thing:

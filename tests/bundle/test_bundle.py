@@ -43,6 +43,11 @@ def bundle() -> Iterator[Bundle]:
         yield opened
 
 
+@pytest.fixture
+def a_free_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segad_core.bundle.runtime.bundle.free_core", lambda device: True)
+
+
 def bits(numbers: list[float | None]) -> list[str]:
     return [repr(number) for number in numbers]
 
@@ -425,6 +430,7 @@ def test_what_cannot_be_explained_is_never_ok(
         assert "no explanation: " in after.reason
 
 
+@pytest.mark.usefixtures("a_free_core")
 def test_a_stream_holds_three_batches(bundle: Bundle) -> None:
     """Of pictures taken in and of inspections given out, however many there are."""
     taken = given = most_taken = most_alive = 0
@@ -468,6 +474,21 @@ def test_the_next_batch_is_decoded_while_one_is_scored(
     assert next(expected, None) is None and not decoded.acquire(blocking=False)
 
 
+def test_without_a_free_core_all_is_done_in_turn(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound, seen, images = bundle.pipeline.read, set[str](), [good(0)] * (2 * BATCH)
+
+    def read(_pipeline, batch):
+        seen.add(threading.current_thread().name)
+        return sound(batch)
+
+    expected = bundle.predict(images)
+    monkeypatch.setattr("segad_core.bundle.runtime.bundle.free_core", lambda device: False)
+    monkeypatch.setattr(type(bundle.pipeline), "read", read)
+    assert bundle.predict(images) == expected
+    assert seen == {threading.main_thread().name}
+
+
+@pytest.mark.usefixtures("a_free_core")
 def test_networks_look_at_the_next_batch_while_one_is_judged(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -492,6 +513,7 @@ def test_networks_look_at_the_next_batch_while_one_is_judged(
     assert next(expected, None) is None and not reads.acquire(blocking=False)
 
 
+@pytest.mark.usefixtures("a_free_core")
 def test_verdicts_do_not_wait_for_the_networks_on_later_images(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -508,6 +530,7 @@ def test_verdicts_do_not_wait_for_the_networks_on_later_images(
     assert next(stream).prediction.score is not None
 
 
+@pytest.mark.usefixtures("a_free_core")
 def test_a_stream_that_is_closed_has_no_networks_at_work(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:

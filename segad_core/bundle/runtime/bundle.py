@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.base.digest import digest_of
-from segad_core.base.parallel import threads
+from segad_core.base.parallel import free_core, threads
 from segad_core.base.resources import guarded
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import Manifest
@@ -159,9 +159,9 @@ class Bundle:
 
         A bundle that judges parts is accepted, too: the verdicts are then on images, not on their parts.
 
-        Batches are taken from `images`, decoded, read by the networks and judged, each step while the others
-        work on other batches; at most three are in memory, and no verdict waits for images that come after
-        its batch. Images are scored in batches of the size that the bundle
+        Batches are taken from `images`, decoded, read by the networks and judged, each step while others work
+        on other batches, as far as cores are free; at most three are in memory, and no verdict waits for
+        images that come after its batch. Images are scored in batches of the size that the bundle
         was trained with, the last one as it comes.
 
         Args:
@@ -200,13 +200,12 @@ class Bundle:
         # a camera may reuse the memory of an array
         own = (np.array(image) if isinstance(image, np.ndarray) else image for image in images)
         given, size = self.manifest.pipeline, self.manifest.pipeline.preprocessing().at_once
-        several, read = not isinstance(images, Collection) or len(images) > size, reader(given, self.pipeline)
+        one, read = isinstance(images, Collection) and len(images) <= size, reader(given, self.pipeline)
+        ahead, open_one = not one and free_core(self.device), self._open
         with (
             taking(enumerate(own), size, max_wait) as take,
             ThreadPoolExecutor(threads()) as pool,
-            closing(
-                read_ahead(decoded(take, lambda *one: pool.submit(self._open, *one)), read, several)
-            ) as batches,
+            closing(read_ahead(decoded(take, lambda *a: pool.submit(open_one, *a)), read, ahead)) as batches,
         ):
             for opened, done in batches:
                 found = iter(self._inspect(sound(opened), explain, read, done))
