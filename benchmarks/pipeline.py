@@ -5,7 +5,8 @@
 
 Makes a bundle of `benchmarks/pipeline.yaml` from some of the images, in a temporary folder. In each round,
 the parts work one after the other on the same batches, each timed, then all of them as `Bundle.batches` runs
-them: with the next batch decoded ahead, and with the networks ahead, too, as where a core is free. Files are read once before. Set OMP_NUM_THREADS for another number of threads.
+them: with the next batch decoded ahead, and with the networks ahead, too, as where a core is free. Files are
+read once before. Set OMP_NUM_THREADS for another number of threads.
 """
 
 from __future__ import annotations
