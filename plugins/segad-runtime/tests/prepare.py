@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+SIZE = (80, 96)
 RECIPE = """\
 segad: 1
 title: runtime
@@ -36,14 +37,36 @@ rows:
   - {name: SegAD, detectors: [patchcore], classifier: probe}
 """
 
+SMALL = """\
+segad: 1
+title: examples
+dataset: {use: folder, params: {root: small}}
+image: {size: [64, 64]}
+batch_size: 4
+encoder: efficientnet_lite0
+split:
+  seeds: [0]
+  test: {good: 6, bad: 6}
+  detectors: {good: 8}
+  final: {good: rest, bad: {from: train, amount: rest}}
+detectors:
+  patchcore: {use: patchcore, params: {coreset_ratio: 0.1, blur_sigma: 1}}
+segmenter: {use: static_mask, params: {mask: fine.png, segments: [left, right, dot, none]}}
+features: [q995, skew, kurtosis, mean, std]
+image_features: [max]
+final: {use: brf, params: {num_parallel_tree: 20}}
+rows:
+  - {name: SegAD, detectors: [patchcore]}
+"""
 
-def draw(folder: Path, count: int, bad: bool, rng: np.random.Generator) -> None:
+
+def draw(folder: Path, count: int, bad: bool, rng: np.random.Generator, size: tuple[int, int] = SIZE) -> None:
     """Draws grey plates, bad ones with a scratch."""
     folder.mkdir(parents=True)
     for number in range(count):
-        plate = rng.normal(120, 12, (80, 96, 3))
+        plate = rng.normal(120, 12, (*size, 3))
         if bad:
-            row, column = rng.integers(8, 60, 2)
+            row, column = rng.integers(8, min(size) - 20, 2)
             plate[row : row + 5, column : column + 24] += 90
         Image.fromarray(plate.clip(0, 255).astype(np.uint8)).save(folder / f"{number:02}.png")
 
@@ -61,6 +84,13 @@ def main(place: Path) -> None:
     mask[:, 48:] = 1
     Image.fromarray(mask).save(place / "mask.png")
     (place / "recipe.yaml").write_text(RECIPE)
+    draw(place / "small" / "plate" / "good", 34, False, rng, (64, 64))
+    draw(place / "small" / "plate" / "bad", 20, True, rng, (64, 64))
+    fine = np.zeros((128, 128), np.uint8)  # every other pixel is left out at the size of the images
+    fine[:, 64:] = 1
+    fine[33, 33], fine[0, 0] = 2, 3
+    Image.fromarray(fine).save(place / "fine.png")
+    (place / "small.yaml").write_text(SMALL)
 
     def segad(*words: str | Path, codes: tuple[int, ...] = (0,)) -> None:
         command = ["-P", "-m", "segad_core.cli", *map(str, words)]
@@ -71,6 +101,8 @@ def main(place: Path) -> None:
     segad("fit", "recipe.yaml", "--category", "plate", "--row", "SegAD", "-o", "whole.segad")
     for engine in ("onnx", "openvino"):
         segad("export", "whole.segad", "-o", f"{engine}.segad", "--to", engine)
+    segad("fit", "small.yaml", "--category", "plate", "--row", "SegAD", "-o", "small.segad")
+    segad("export", "small.segad", "-o", "examples.segad", "--to", "onnx")
     segad("predict", "whole.segad", "parts", "-o", "whole.jsonl", codes=(3,))
 
 
