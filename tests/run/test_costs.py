@@ -83,3 +83,27 @@ def test_each_task_encodes_and_decodes_an_image_once(
         batches = [n for count in counts for n in ([4] * (count // 4) + [count % 4] * bool(count % 4))]
         reads = isinstance(task, FitTask | StatisticsTask)  # the classifier's scores rest on no feature
         assert own.encoded == (batches if reads else []), task.name
+
+
+def values_of(path: Path, store: Store) -> dict[str, dict[str, bytes]]:
+    """The files of each cell of statistics."""
+    tasks = [task for task in prepared(path).plans[0].tasks if isinstance(task, StatisticsTask)]
+    return {cell.key: dict(store.require(cell.key)) for task in tasks for cell in task.cells}
+
+
+def test_networks_that_are_ahead_change_no_bit(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(
+        home,
+        encoder="tinyencoder",
+        detectors={"bright": "bright"},
+        segmenter="levels",
+        rows=[{"name": "all", "detectors": "all"}, {"name": "score", "score": "bright"}],
+    )
+    found = []
+    for free in (True, False):
+        monkeypatch.setattr("segad_core.run.score.free_core", lambda device, free=free: free)
+        store = Store(home / str(free))
+        for task in prepared(path).plans[0].tasks:
+            execute(task, store, "cpu", lambda *_: None)
+        found.append(values_of(path, store))
+    assert found[0] == found[1] and len(found[0]) > 1
