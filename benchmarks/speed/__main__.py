@@ -11,13 +11,14 @@ import logging
 import warnings
 from pathlib import Path
 
-from . import coreset, detectors, growth, machine, statistics, training
+from . import coreset, detectors, growth, machine, runtimes, statistics, training
 from .cases import Options, measured
 from .tables import RESULTS, line, merged, read, write
 
 SUBJECTS = {
     **detectors.SUBJECTS,
     **training.SUBJECTS,
+    **runtimes.SUBJECTS,
     **statistics.SUBJECTS,
     **coreset.SUBJECTS,
     **growth.SUBJECTS,

@@ -46,6 +46,17 @@ TABLES = {
         },
         {"threads": "threads", "batch": "batch"},
     ),
+    "runtimes": Table(
+        {
+            "runtime_lite0": "Lite0",
+            "runtime_encoder": "Wide ResNet-50-2",
+            "runtime_patchcore": "PatchCore",
+            "runtime_fastflow": "FastFlow",
+            "runtime_rd4ad": "RD4AD",
+            "runtime_efficientad": "EfficientAD-M",
+        },
+        {"threads": "threads", "batch": "batch"},
+    ),
     "training": Table(
         {"training_fastflow": "FastFlow", "training_rd4ad": "RD4AD"},
         {"threads": "threads", "batch": "batch"},

@@ -37,6 +37,7 @@ class EfficientNetLite0(NetworkEncoder):
     params: Params
     mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
     exact = ("_conv_stem", "_blocks.0")
+    at_once = 1  # more would leave the cache between its depthwise convolutions
     published: ClassVar[Published] = LITE0
     channels: ClassVar[tuple[int, ...]] = (16, 24, 40, 112, 320)
 

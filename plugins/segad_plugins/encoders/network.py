@@ -30,6 +30,8 @@ class NetworkEncoder(Encoder):
     network_precision = "float32"
     exact: ClassVar[Collection[str]] = ()
     """Names of the first modules of the network, which compute in float32 in either case."""
+    at_once: ClassVar[int | None] = None
+    """How many images a prepared network is given at a time, if fewer than a batch are faster."""
 
     def __init__(self, params: Parameters | None = None, device: str = "cpu") -> None:
         super().__init__(params, device)
@@ -54,8 +56,12 @@ class NetworkEncoder(Encoder):
         network.eval()  # a caller may have changed the mode: a teacher's batch norms must never learn
         with torch.inference_mode(), in_precision(self.network_precision, device):
             values = normalised(pixels, self.mean, self.std, device)
-            features = self.forward(network, values, layers)
-            return {name: features[name].float() for name in layers}
+            prepared = network is not self._network
+            if not prepared or self.at_once is None or len(values) <= self.at_once:
+                features = self.forward(network, values, layers)
+                return {name: features[name].float() for name in layers}
+            parts = [self.forward(network, part, layers) for part in values.split(self.at_once)]
+            return {name: torch.cat([part[name] for part in parts]).float() for name in layers}
 
     def loaded(self) -> nn.Module:
         """The network with its weights, loaded at the first call, by one thread while others wait."""

@@ -70,6 +70,21 @@ def test_features_are_the_same_up_to_rounding(name: str) -> None:
     np.testing.assert_array_equal(features(fast)["layer3"], found["layer3"])
 
 
+def test_few_images_at_a_time_are_faster_and_independent_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    forward = EfficientNetLite0.forward
+
+    def counted(self: Any, network: nn.Module, pixels: torch.Tensor, layers: Any) -> Any:
+        seen.append(len(pixels))
+        return forward(self, network, pixels, layers)
+
+    monkeypatch.setattr(EfficientNetLite0, "forward", counted)
+    one, three = features(lite(), 1), features(lite(), 3)
+    features(lite(exact_features=True), 3)
+    assert seen == [1, 1, 1, 1, 3]
+    np.testing.assert_array_equal(one["layer3"], three["layer3"][:1])
+
+
 def test_wide_convolutions_are_computed_by_rows() -> None:
     network = resnet("resnet18")._for_features()
     steps = [module._run for module in network.layer2.modules() if isinstance(module, Prepared)]  # type: ignore
