@@ -106,5 +106,5 @@ def cases(name: str, options: Options) -> Iterator[Case]:
             yield Case(settings, contestants, batch, "image", TOLERANCE)
 
 
-NAMES = ("lite0", "encoder", "patchcore", "fastflow", "rd4ad", "efficientad")
+NAMES = ("lite0", "encoder", "fastflow", "rd4ad")
 SUBJECTS: dict[str, Subject] = {f"runtime_{name}": partial(cases, name) for name in NAMES}

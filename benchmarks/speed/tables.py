@@ -50,10 +50,8 @@ TABLES = {
         {
             "runtime_lite0": "Lite0",
             "runtime_encoder": "Wide ResNet-50-2",
-            "runtime_patchcore": "PatchCore",
             "runtime_fastflow": "FastFlow",
             "runtime_rd4ad": "RD4AD",
-            "runtime_efficientad": "EfficientAD-M",
         },
         {"threads": "threads", "batch": "batch"},
     ),
