@@ -68,7 +68,7 @@ def export(
 
     outside(bundle, "-o", out)
     paths = [Path(path) for path in find_images(images).images] if images else []
-    with Bundle.load(bundle, "cpu", not no_plugins) as opened:
+    with Bundle.load(bundle, "cpu", not no_plugins, try_out=False) as opened:
         found = exported(opened, engine, out, batch, paths, alone=not needs_segad)
     if as_json:
         from dataclasses import asdict

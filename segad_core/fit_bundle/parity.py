@@ -78,7 +78,7 @@ def compared(original: Bundle, exported: Path, images: Sequence[Path], alone: bo
         images: those among them that are calibration images are compared, beside the golden images.
         alone: whether it has to run without the libraries that only training needs.
     """
-    with Bundle.load(exported, "cpu") as other:
+    with Bundle.load(exported, "cpu", try_out=False) as other:
         before, after = (_predicted(bundle, _calibration(original, images)) for bundle in (original, other))
         tolerated = tolerated_difference(other, [])
     threshold = original.operating_point.threshold
