@@ -161,6 +161,7 @@ def _print_manifest(
             "made with",
             ", ".join(f"{name} {value}" for name, value in _versions(provenance.segad, environment)),
         ),
+        ("exported", _exported(environment.get("export"))),
         ("drift", _drift(manifest, good)),
         ("files", f"{len(manifest.files)}, {size / 2**20:.1f} MiB, all unchanged"),
         (
@@ -255,6 +256,13 @@ def _parts(manifest: Manifest) -> list[tuple[str, str]]:
         ("whole image", names(pipeline.image_features)),
         ("final", plugin(pipeline.final)),
     ]
+
+
+def _exported(noted: Any) -> str:
+    """What `segad export` notes, in words; bundles may hold anything there."""
+    if not isinstance(noted, dict):
+        return ""
+    return f"to {noted.get('engine')!s:.50}, from the bundle {noted.get('of')!s:.16}"
 
 
 def _versions(segad: str, environment: dict[str, Any]) -> list[tuple[str, str]]:

@@ -103,7 +103,8 @@ def test_it_verifies_itself_later(exported: tuple[Path, dict[str, object]]) -> N
     result = segad("bundle", "verify", exported[0])
     assert result.exit_code == 0, said(result)
     shown = said(segad("bundle", "show", exported[0]))
-    assert "segad:onnx" in shown and "onnx" in shown
+    with Bundle.load(trained_bundles.bundle_of("All"), "cpu") as bundle:
+        assert f"to onnx, from the bundle {bundle.digest[:16]}" in shown
 
 
 def test_teaching_leaves_out_the_forest_of_before(
