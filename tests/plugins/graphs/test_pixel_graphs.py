@@ -46,7 +46,7 @@ def test_lite0(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = tuple((kernel, stride, 8, 1) for kernel, stride, _, _ in lite_network._STAGES)
     monkeypatch.setattr(lite_network, "_STAGES", stages)
     monkeypatch.setattr(EfficientNetLite0, "build", lambda _: _random(LiteNetwork(1, 1)))
-    check_layers(EfficientNetLite0(), ("layer1", "layer3"), tmp_path)
+    check_layers(EfficientNetLite0(), ("layer0", "layer1"), tmp_path)
 
 
 def _random(network: nn.Module) -> nn.Module:

@@ -28,7 +28,7 @@ def masks(draw: st.DrawFn) -> NDArray[np.bool_]:
     return fine.repeat(grain, axis=0).repeat(grain, axis=1)[:height, :width]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(masks())
 def test_masks(mask: NDArray[np.bool_]) -> None:
     square = np.ones((3, 3), bool)
@@ -40,7 +40,7 @@ def test_masks(mask: NDArray[np.bool_]) -> None:
     np.testing.assert_array_equal(filled(mask), ndimage.binary_fill_holes(mask))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(masks())
 def test_components(mask: NDArray[np.bool_]) -> None:
     labels, count = components(mask)
