@@ -11,6 +11,8 @@ import logging
 import warnings
 from pathlib import Path
 
+from segad_core.base.allocator import keep_freed_memory
+
 from . import coreset, detectors, growth, machine, runtimes, statistics, training
 from .cases import Options, measured
 from .tables import RESULTS, line, merged, read, write
@@ -44,6 +46,7 @@ def main(words: list[str] | None = None) -> None:
     )
     warnings.filterwarnings("ignore")  # of the peers
     logging.disable(logging.INFO)
+    keep_freed_memory()  # for all contestants
     for name in told.only:
         for threads in told.threads:
             with machine.threads(threads):

@@ -17,6 +17,7 @@ from segad_core.api import Encoder, Run
 from segad_core.testing import good_images
 from segad_plugins.detectors.fastflow import flow_loss
 from segad_plugins.detectors.rd4ad import imitation_loss
+from segad_plugins.pointwise import pointwise_by_onednn
 from segad_plugins.training import train
 
 from . import detectors, peers
@@ -39,9 +40,13 @@ def contestants(name: str, pair: peers.Pair, encoder: Encoder, pixels: peers.Pix
     known = encoder.encode(pixels, detectors.read(detector))
     features = {layer: torch.from_numpy(np.array(one)) for layer, one in known.items()}
     theirs = [weights for weights in model.parameters() if weights.requires_grad]
+    fused = _adam(name, network.parameters(), fused=True)
     return [
         Contestant("anomalib", partial(_by_anomalib, name, model, pixels, _adam(name, theirs))),
-        Contestant("segad", partial(_by_segad, name, network, features, _adam(name, network.parameters()))),
+        Contestant(
+            "segad",
+            partial(_by_segad, name, network, features, fused),
+        ),
     ]
 
 
@@ -68,12 +73,13 @@ def _by_segad(
         losses.append(loss_of[name]())
         return losses[-1]
 
-    train(name, network, optimiser, loss_at, 1, Run(np.random.SeedSequence(0)))
+    with pointwise_by_onednn(network):  # as its fit does
+        train(name, network, optimiser, loss_at, 1, Run(np.random.SeedSequence(0)))
     return {"loss": losses[0].detach().reshape(1).numpy()}
 
 
-def _adam(name: str, weights: Any) -> torch.optim.Adam:
-    return torch.optim.Adam(weights, **OPTIMISERS[name])
+def _adam(name: str, weights: Any, fused: bool | None = None) -> torch.optim.Adam:
+    return torch.optim.Adam(weights, **OPTIMISERS[name], fused=fused)
 
 
 def cases(name: str, options: Options) -> Iterator[Case]:

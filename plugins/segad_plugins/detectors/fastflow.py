@@ -25,6 +25,7 @@ from segad_core.api import (
 from segad_plugins.detectors import fast_flow
 from segad_plugins.detectors.flow_steps import Flow
 from segad_plugins.detectors.maps import upsample
+from segad_plugins.pointwise import pointwise_by_onednn
 from segad_plugins.row_convolution import runs_here
 from segad_plugins.states import check_version, entry
 from segad_plugins.torch_tools import from_arrays, tensor, to_arrays, torch_device
@@ -107,10 +108,14 @@ class FastFlow(Detector):
             return flow_loss(flows, {name: tensor(features[name][chosen], device) for name in flows})
 
         optimiser = torch.optim.Adam(
-            flows.parameters(), lr=self.params.learning_rate, weight_decay=self.params.weight_decay
+            flows.parameters(),
+            lr=self.params.learning_rate,
+            weight_decay=self.params.weight_decay,
+            fused=True,
         )
         steps = self.params.epochs * len(batches)
-        train("fastflow", flows, optimiser, loss_at, steps, run, precision=self.params.precision)
+        with pointwise_by_onednn(flows):
+            train("fastflow", flows, optimiser, loss_at, steps, run, precision=self.params.precision)
         self._flows, self._fast = flows.requires_grad_(False), None
 
     def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:

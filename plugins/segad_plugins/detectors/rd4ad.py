@@ -27,6 +27,7 @@ from segad_core.api import (
 from segad_plugins.detectors.fast_student import FastStudent
 from segad_plugins.detectors.maps import Border, check_blur, gaussian_blur, upsample
 from segad_plugins.detectors.reversed_bottleneck import Student
+from segad_plugins.pointwise import pointwise_by_onednn
 from segad_plugins.row_convolution import runs_here
 from segad_plugins.states import check_version, entry
 from segad_plugins.torch_tools import from_arrays, tensor, to_arrays, torch_device
@@ -125,10 +126,11 @@ class RD4AD(Detector):
             return imitation_loss(teacher, student(teacher), self.params.loss)
 
         optimiser = torch.optim.Adam(
-            student.parameters(), lr=self.params.learning_rate, betas=self.params.betas
+            student.parameters(), lr=self.params.learning_rate, betas=self.params.betas, fused=True
         )
         steps = self.params.epochs * len(batches)
-        train("rd4ad", student, optimiser, loss_at, steps, run, precision=self.params.precision)
+        with pointwise_by_onednn(student):
+            train("rd4ad", student, optimiser, loss_at, steps, run, precision=self.params.precision)
         self._student, self._fast = student.eval().requires_grad_(False), None
 
     def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
