@@ -28,7 +28,7 @@ from segad_plugins.segmenters.precomputed import Precomputed
 from segad_plugins.training import seeded
 
 LEARNERS = ("patchcore", "fastflow", "rd4ad", "efficientad", "precomputed")
-LEARNERS += ("wide_resnet", "devnet", "dra", "dra-upstream", "linear_probe")
+LEARNERS += ("wide_resnet", "devnet", "dra", "dra-upstream", "linear_probe", "onnx", "openvino")
 SEGMENTERS = ("clusters", "clusters-still", "foreground", "precomputed", "sam", "sam-prompts")
 SEGMENTERS += ("static_mask", "whole_image")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import plain_supervised as plain
+import small_graphs
 import tiny_sam
 import torch
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from segad_plugins.classifiers.devnet import DevNet
 from segad_plugins.classifiers.dra import DRA
 from segad_plugins.classifiers.linear_probe import LinearProbe
 from segad_plugins.classifiers.wide_resnet import WideResNet
+from segad_plugins.detectors import graph
 from segad_plugins.detectors.efficientad import EfficientAD
 from segad_plugins.detectors.fastflow import FastFlow
 from segad_plugins.detectors.patchcore import PatchCore
@@ -64,6 +66,7 @@ def learners(folder: Path) -> dict[str, Learner]:
     deviation = {**backbone, **few, "batch_good": 4, "batch_bad": 3}
     for i in range(len(PIXELS)):
         _save(folder / "maps" / "good" / f"{i}.npy", PIXELS[i, ..., 0].astype(np.float32))
+    shown = small_graphs.brightness(folder / "brightness.onnx", size=SIZE)
     made: dict[str, tuple[type[Learner], dict[str, Any]]] = {
         "patchcore": (PatchCore, {"layers": LAYERS, "coreset_ratio": 0.1, "blur_sigma": 2}),
         "fastflow": (FastFlow, {"layers": LAYERS, "steps": 2, "epochs": 2, "batch": 4}),
@@ -75,11 +78,15 @@ def learners(folder: Path) -> dict[str, Learner]:
         "dra": (DRA, deviation),
         "dra-upstream": (DRA, {**deviation, "references": "upstream"}),
         "linear_probe": (LinearProbe, {"layers": LAYERS}),
+        "onnx": (graph.Onnx, {"graph": (shown,)}),
+        "openvino": (graph.OpenVino, {"graph": (shown,)}),
     }
     learners = {name: kind(kind.Params.model_validate(params)) for name, (kind, params) in made.items()}
     good, both = good_images(6, *SIZE), np.concatenate([good_images(6, *SIZE), bad_images(4, *SIZE)])
     for learner in learners.values():
-        if isinstance(learner, Detector):
+        if isinstance(learner, graph.GraphDetector):
+            learner.restore({"dark": np.array([7], np.float32)})
+        elif isinstance(learner, Detector):
             learner.fit(ArrayImageSet(good, TinyEncoder(), LAYERS), seed_run())
         elif isinstance(learner, Classifier):
             learner.fit(

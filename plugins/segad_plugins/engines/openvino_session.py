@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +30,7 @@ class OpenVinoSession(Session):
             self._model = core.compile_model(model, "CPU", options)
         except Exception as error:  # its errors have no common base
             raise not_a_graph(files[0], error) from error
+        self._of_thread = threading.local()
         self.inputs = {
             one.get_any_name(): tuple(
                 None if side.is_dynamic else side.get_length() for side in one.partial_shape
@@ -55,7 +57,9 @@ class OpenVinoSession(Session):
             return folder / place.name, folder / f"{name}.npy"
 
     def run(self, given: Values) -> Values:
-        found = self._model(dict(given), share_inputs=True)
+        if not hasattr(self._of_thread, "request"):  # a request holds the arrays of one call
+            self._of_thread.request = self._model.create_infer_request()
+        found = self._of_thread.request.infer(dict(given), share_inputs=True)
         return {name: found[name] for name in self.outputs}
 
 
