@@ -61,14 +61,18 @@ rows:
 
 
 def draw(folder: Path, count: int, bad: bool, rng: np.random.Generator, size: tuple[int, int] = SIZE) -> None:
-    """Draws grey plates, bad ones with a scratch."""
-    folder.mkdir(parents=True)
+    """Draws grey plates, bad ones with a scratch; as PPM, too, in a folder `ppm` beside that of the plates."""
+    plain = folder.parents[1] / "ppm" / folder.name
+    for new in (folder, plain):
+        new.mkdir(parents=True)
     for number in range(count):
         plate = rng.normal(120, 12, (*size, 3))
         if bad:
             row, column = rng.integers(8, min(size) - 20, 2)
             plate[row : row + 5, column : column + 24] += 90
-        Image.fromarray(plate.clip(0, 255).astype(np.uint8)).save(folder / f"{number:02}.png")
+        image = Image.fromarray(plate.clip(0, 255).astype(np.uint8))
+        image.save(folder / f"{number:02}.png")
+        image.save(plain / f"{number:02}.ppm")
 
 
 def main(place: Path) -> None:
@@ -77,9 +81,9 @@ def main(place: Path) -> None:
     rng = np.random.default_rng(0)
     draw(place / "data" / "plate" / "good", 40, False, rng)
     draw(place / "data" / "plate" / "bad", 20, True, rng)
-    draw(place / "parts", 5, False, rng)
-    draw(place / "parts" / "scratched", 5, True, rng)
-    (place / "parts" / "torn.png").write_bytes(b"torn")
+    draw(place / "lot" / "parts" / "even", 5, False, rng)
+    draw(place / "lot" / "parts" / "scratched", 5, True, rng)
+    (place / "lot" / "parts" / "torn.png").write_bytes(b"torn")
     mask = np.zeros((80, 96), np.uint8)
     mask[:, 48:] = 1
     Image.fromarray(mask).save(place / "mask.png")
@@ -103,7 +107,7 @@ def main(place: Path) -> None:
         segad("export", "whole.segad", "-o", f"{engine}.segad", "--to", engine)
     segad("fit", "small.yaml", "--category", "plate", "--row", "SegAD", "-o", "small.segad")
     segad("export", "small.segad", "-o", "examples.segad", "--to", "onnx")
-    segad("predict", "whole.segad", "parts", "-o", "whole.jsonl", codes=(3,))
+    segad("predict", "whole.segad", "lot/parts", "-o", "whole.jsonl", codes=(3,))
 
 
 if __name__ == "__main__":

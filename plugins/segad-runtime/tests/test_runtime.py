@@ -37,7 +37,7 @@ def test_there_is_nothing_of_training(module: str) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_same_predictions(engine: str, tmp_path: Path) -> None:
-    done = segad("predict", f"{engine}.segad", "parts", "-o", tmp_path / "out.jsonl")
+    done = segad("predict", f"{engine}.segad", "lot/parts", "-o", tmp_path / "out.jsonl")
     assert done.returncode == 3, done.stderr
     before, after = lines(GIVEN / "whole.jsonl"), lines(tmp_path / "out.jsonl")
     assert [one["image"] for one in after] == [one["image"] for one in before]
@@ -77,7 +77,7 @@ def test_the_original_says_what_it_lacks() -> None:
 
 
 def test_teaching_says_what_it_lacks(tmp_path: Path) -> None:
-    done = segad("learn", "onnx.segad", "--bad", "parts/scratched", "-o", tmp_path / "out.segad")
+    done = segad("learn", "onnx.segad", "--bad", "lot/parts/scratched", "-o", tmp_path / "out.segad")
     assert done.returncode == 1
     assert "segad-runtime comes without it" in done.stderr and "pip install segad" in done.stderr
     assert "Traceback" not in done.stderr
