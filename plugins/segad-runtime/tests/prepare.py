@@ -61,7 +61,7 @@ rows:
 
 
 def draw(folder: Path, count: int, bad: bool, rng: np.random.Generator, size: tuple[int, int] = SIZE) -> None:
-    """Draws grey plates, bad ones with a scratch; as PPM, too, in a folder `ppm` beside that of the plates."""
+    """Draws grey plates, bad ones with a scratch, also as PPM in a folder `ppm` beside that of all."""
     plain = folder.parents[1] / "ppm" / folder.name
     for new in (folder, plain):
         new.mkdir(parents=True)
