@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +17,13 @@ from segad_core.api import (
     ImageBatch,
     ImageSet,
     Run,
-    Shapes,
 )
-from segad_plugins.engines.graph_plugin import GraphParameters, LoadsGraphs, check_shapes, given_to, output
+from segad_plugins.engines.graph_plugin import GraphParameters, RunsOneGraph, output
 from segad_plugins.engines.onnx_session import OnnxSession
 from segad_plugins.engines.openvino_session import OpenVinoSession
 
 
-class GraphClassifier(LoadsGraphs, Classifier):
+class GraphClassifier(RunsOneGraph, Classifier):
     """Runs one graph for scores; it is given arrays that it needs."""
 
     class Params(GraphParameters):
@@ -34,10 +33,6 @@ class GraphClassifier(LoadsGraphs, Classifier):
 
     params: Params
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._constants: Mapping[str, NDArray[np.generic]] = {}
-
     @classmethod
     def replacing(
         cls, component: Component, graphs: Sequence[Example], folder: Path, batch: int | None
@@ -46,31 +41,17 @@ class GraphClassifier(LoadsGraphs, Classifier):
         (one,) = graphs
         files = cls.engine.write(one.graph, one.inputs, folder, "classifier", batch)
         found = cls(cls.Params(graph=files, layers=component.layers(), scores=tuple(component.outputs())))
-        found._constants = dict(one.graph.constants)
+        found.restore(one.graph.constants)
         return found
-
-    def layers(self) -> tuple[str, ...]:
-        return self.params.layers
 
     def outputs(self) -> Sequence[str]:
         return self.params.scores
-
-    def check(self, size: tuple[int, int], shapes: Shapes) -> None:
-        check_shapes(self.session(self.params.graph), size, shapes)
 
     def fit(self, images: ImageSet, labels: NDArray[np.int64], run: Run) -> None:
         """Trains nothing."""
 
     def scores(self, batch: ImageBatch) -> NDArray[np.float64]:
-        session = self.session(self.params.graph)
-        found = session(given_to(session, batch, self.layers()), self._constants)
-        return output(found, "scores").astype(np.float64).reshape(len(batch), -1)
-
-    def state(self) -> Mapping[str, NDArray[np.generic]]:
-        return self._constants
-
-    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        self._constants = {name: np.array(array) for name, array in state.items()}
+        return output(self.run(batch), "scores").astype(np.float64).reshape(len(batch), -1)
 
 
 class Onnx(GraphClassifier):

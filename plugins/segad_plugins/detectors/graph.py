@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segad_core.api import (
-    Component,
-    Detector,
-    Example,
-    ImageBatch,
-    ImageSet,
-    Run,
-    Shapes,
-)
-from segad_plugins.engines.graph_plugin import GraphParameters, LoadsGraphs, check_shapes, given_to, output
+from segad_core.api import Component, Detector, Example, ImageBatch, ImageSet, Run
+from segad_plugins.engines.graph_plugin import GraphParameters, RunsOneGraph, output
 from segad_plugins.engines.onnx_session import OnnxSession
 from segad_plugins.engines.openvino_session import OpenVinoSession
+from segad_plugins.engines.session import Values
 
 
-class GraphDetector(LoadsGraphs, Detector):
+class GraphDetector(RunsOneGraph, Detector):
     """Runs one graph for maps, and for image scores if it has them, given arrays such as a memory bank."""
 
     Params = GraphParameters
     params: GraphParameters
     trains: ClassVar[bool] = False
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._constants: Mapping[str, NDArray[np.generic]] = {}
 
     @classmethod
     def replacing(
@@ -42,14 +31,8 @@ class GraphDetector(LoadsGraphs, Detector):
         (one,) = graphs
         files = cls.engine.write(one.graph, one.inputs, folder, "detector", batch)
         found = cls(cls.Params(graph=files, layers=component.layers()))
-        found._constants = dict(one.graph.constants)
+        found.restore(one.graph.constants)
         return found
-
-    def layers(self) -> tuple[str, ...]:
-        return self.params.layers
-
-    def check(self, size: tuple[int, int], shapes: Shapes) -> None:
-        check_shapes(self.session(self.params.graph), size, shapes)
 
     def fit(self, images: ImageSet, run: Run) -> None:
         """Trains nothing."""
@@ -62,18 +45,11 @@ class GraphDetector(LoadsGraphs, Detector):
             return self._found(batch)["scores"].astype(np.float64)
         return super().image_scores(batch, maps)
 
-    def state(self) -> Mapping[str, NDArray[np.generic]]:
-        return self._constants
-
-    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        self._constants = {name: np.array(array) for name, array in state.items()}
-
-    def _found(self, batch: ImageBatch) -> Mapping[str, NDArray[Any]]:
+    def _found(self, batch: ImageBatch) -> Values:
         """All outputs, computed once for a batch."""
         if (key := (self, "outputs")) not in batch.memo:
-            session = self.session(self.params.graph)
-            batch.memo[key] = session(given_to(session, batch, self.layers()), self._constants)
-        found: Mapping[str, NDArray[Any]] = batch.memo[key]
+            batch.memo[key] = self.run(batch)
+        found: Values = batch.memo[key]
         return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from segad_core.api import ImageBatch, InputFile, Parameters, PluginError, Shapes, to_numpy
+from segad_core.api import Arrays, ImageBatch, InputFile, Parameters, PluginError, Shapes, to_numpy
 from segad_plugins.engines.session import Session, Values
 
 Files = Annotated[
@@ -43,6 +43,33 @@ class LoadsGraphs:
             if (found := self._sessions.get(key := tuple(files))) is None:
                 found = self._sessions[key] = self.engine(key)
             return found
+
+
+class RunsOneGraph(LoadsGraphs):
+    """What detectors and classifiers share that run one graph, and give it arrays that it needs."""
+
+    params: GraphParameters
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.constants: Arrays = {}
+
+    def layers(self) -> tuple[str, ...]:
+        return self.params.layers
+
+    def check(self, size: tuple[int, int], shapes: Shapes) -> None:
+        check_shapes(self.session(self.params.graph), size, shapes)
+
+    def state(self) -> Arrays:
+        return self.constants
+
+    def restore(self, state: Arrays) -> None:
+        self.constants = {name: np.array(array) for name, array in state.items()}
+
+    def run(self, batch: ImageBatch) -> Values:
+        """All outputs for a batch, by name."""
+        session = self.session(self.params.graph)
+        return session(given_to(session, batch, self.layers()), self.constants)
 
 
 def given_to(session: Session, batch: ImageBatch, layers: Sequence[str]) -> dict[str, NDArray[Any]]:
