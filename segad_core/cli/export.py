@@ -67,7 +67,12 @@ def export(
     from segad_core.images.find import find_images
 
     outside(bundle, "-o", out)
-    paths = [Path(path) for path in find_images(images).images] if images else []
+    paths = list[Path]()
+    if images:
+        listing = find_images(images)
+        for note in listing.notes:
+            say(f"note: {note}", err=True)
+        paths = [Path(path) for path in listing.images]
     with Bundle.load(bundle, "cpu", not no_plugins, try_out=False) as opened:
         found = exported(opened, engine, out, batch, paths, alone=not needs_segad)
     if as_json:

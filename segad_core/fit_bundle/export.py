@@ -17,7 +17,7 @@ from segad_core.bundle.format.writing import Content, check_free, write_bundle
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.contracts import Component, Encoder, Example, Learner, Stateful, Wanted, optional, to_numpy
 from segad_core.errors import BundleError, PluginError, UsageError
-from segad_core.fit_bundle.parity import Parity, compared
+from segad_core.fit_bundle.parity import Parity, calibration_images, compared
 from segad_core.fit_bundle.pipeline import use_of
 from segad_core.images.encoding import encoded
 from segad_core.images.geometry import Size
@@ -68,12 +68,14 @@ def export(
         alone: whether it has to run without the libraries that only training needs.
 
     Raises:
-        UsageError: no plugin of that name runs graphs.
+        UsageError: no plugin of that name runs graphs, or none of the images is a calibration image.
         BundleError: the results differ, and nothing is written; or `out` exists.
         SegadError: a network cannot be exported.
     """
     check_free(out)
     runners, given = _runners(bundle, engine), bundle.manifest.pipeline
+    calibration = calibration_images(bundle, images)
+    out.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder() as scratch, temporary_folder(out) as fresh:
         changes = _Changes()
         for place, component, graphs in _graphs(bundle):
@@ -92,7 +94,7 @@ def export(
         gone = {name for place in changes.uses for name in _files(given, place)}
         kept = {name: bundle.container.member(name) for name in bundle.manifest.files if name not in gone}
         write_bundle(fresh / out.name, manifest, {**kept, **changes.contents})
-        parity = compared(bundle, fresh / out.name, images, alone)
+        parity = compared(bundle, fresh / out.name, calibration, alone)
         if parity.problems:
             raise BundleError(
                 f"{bundle.container.path}: is not exported: {'; '.join(parity.problems)}", parity.remedy
@@ -117,7 +119,8 @@ def _runners(bundle: Bundle, engine: str) -> Mapping[str, Provider]:
             if not optional.runs_graphs(registry.component(provider)):
                 raise PluginError(f"{provider.described} does not run graphs")
         except PluginError as error:
-            raise UsageError(f"--to {engine}: {error.what}", error.remedy) from error
+            remedy = error.remedy or "Name onnx, openvino, or another plugin that runs graphs."
+            raise UsageError(f"--to {engine}: {error.what}", remedy) from error
         found[kind] = provider
     return found
 

@@ -15,7 +15,7 @@ from segad_core.bundle.runtime.golden import predictions, units_of
 from segad_core.bundle.runtime.opening import whole
 from segad_core.bundle.runtime.prediction import Prediction, side
 from segad_core.bundle.runtime.selftest import tolerated_difference
-from segad_core.errors import ImageError
+from segad_core.errors import ImageError, UsageError
 
 TRAINING_ALONE = (
     "huggingface_hub",
@@ -69,17 +69,17 @@ class Parity:
     remedy: str = ""
 
 
-def compared(original: Bundle, exported: Path, images: Sequence[Path], alone: bool) -> Parity:
+def compared(original: Bundle, exported: Path, images: Sequence[str], alone: bool) -> Parity:
     """Compares an exported bundle with the original.
 
     Args:
         original: open.
         exported: where the other is.
-        images: those among them that are calibration images are compared, beside the golden images.
+        images: are compared, beside the golden images.
         alone: whether it has to run without the libraries that only training needs.
     """
     with Bundle.load(exported, "cpu", try_out=False) as other:
-        before, after = (_predicted(bundle, _calibration(original, images)) for bundle in (original, other))
+        before, after = (_predicted(bundle, images) for bundle in (original, other))
         tolerated = tolerated_difference(other, [])
     threshold = original.operating_point.threshold
     problems, largest = [], 0.0
@@ -106,8 +106,12 @@ def compared(original: Bundle, exported: Path, images: Sequence[Path], alone: bo
     return Parity(len(before), largest, tolerated, problems, remedy if problems else "")
 
 
-def _calibration(bundle: Bundle, images: Sequence[Path]) -> list[str]:
-    """Those of the images that are calibration images of a bundle, by the digest of their pixels."""
+def calibration_images(bundle: Bundle, images: Sequence[Path]) -> list[str]:
+    """Those of the images that are calibration images of a bundle, by the digest of their pixels.
+
+    Raises:
+        UsageError: images are given, and none of them is.
+    """
     if not images:
         return []
     known, decoding = (
@@ -121,6 +125,11 @@ def _calibration(bundle: Bundle, images: Sequence[Path]) -> list[str]:
                 found.append(str(path))
         except ImageError:
             continue  # is none of them
+    if not found:
+        raise UsageError(
+            f"--images: of {len(images):,} images, none is a calibration image of {bundle.container.path}",
+            "Name images that the bundle was calibrated with, or leave --images out.",
+        )
     return found
 
 

@@ -14,6 +14,7 @@ import pytest
 import trained_bundles
 from builders import said, segad
 from numpy.typing import NDArray
+from PIL import Image
 
 from segad_core.api import ImageBatch
 from segad_core.bundle.format.container import Container
@@ -29,7 +30,7 @@ from segad_plugins.detectors import graph
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
     """The bundle of all learners, exported, and what the command said."""
-    out = tmp_path_factory.mktemp("exported") / "all.segad"
+    out = tmp_path_factory.mktemp("exported") / "new" / "folder" / "all.segad"
     images = trained_bundles.home() / "data"
     words = ("--to", "onnx", "--images", images, "--needs-segad", "--json")
     result = segad("export", trained_bundles.bundle_of("All"), "-o", out, *words)
@@ -146,8 +147,18 @@ def test_what_runs_no_graphs(engine: str, words: str, tmp_path: Path) -> None:
     bundle = trained_bundles.bundle_of("PatchCore")
     result = segad("export", bundle, "-o", tmp_path / "out.segad", "--to", engine)
     assert result.exit_code == 2
-    assert words in said(result)
+    assert words in said(result) and "Name onnx, openvino" in said(result)
     assert not list(tmp_path.iterdir())
+
+
+def test_images_that_cannot_be_compared_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    light_bundle.install(monkeypatch)
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
+    words = ("-o", tmp_path / "out", "--to", "onnx", "--images", tmp_path / "a.png", "--images", "gone.png")
+    result = segad("export", light_bundle.made() / "b", *words)
+    assert result.exit_code == 2
+    assert "of 2 images, none is a calibration image" in said(result)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from segad_core.api import (
     ImageSet,
     Run,
 )
-from segad_plugins.engines.graph_plugin import GraphParameters, RunsOneGraph, output
+from segad_plugins.engines.graph_plugin import GraphParameters, RunsOneGraph
 from segad_plugins.engines.onnx_session import OnnxSession
 from segad_plugins.engines.openvino_session import OpenVinoSession
 
@@ -32,6 +32,7 @@ class GraphClassifier(RunsOneGraph, Classifier):
         scores: tuple[str, ...] = Field(("score",), min_length=1, description="names of the scores")
 
     params: Params
+    wanted = "scores"
 
     @classmethod
     def replacing(
@@ -51,7 +52,7 @@ class GraphClassifier(RunsOneGraph, Classifier):
         """Trains nothing."""
 
     def scores(self, batch: ImageBatch) -> NDArray[np.float64]:
-        return output(self.run(batch), "scores").astype(np.float64).reshape(len(batch), -1)
+        return self.run(batch)["scores"].astype(np.float64).reshape(len(batch), -1)
 
 
 class Onnx(GraphClassifier):

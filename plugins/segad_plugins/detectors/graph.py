@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segad_core.api import Component, Detector, Example, ImageBatch, ImageSet, Run
-from segad_plugins.engines.graph_plugin import GraphParameters, RunsOneGraph, output
+from segad_plugins.engines.graph_plugin import GraphParameters, RunsOneGraph
 from segad_plugins.engines.onnx_session import OnnxSession
 from segad_plugins.engines.openvino_session import OpenVinoSession
 from segad_plugins.engines.session import Values
@@ -22,6 +22,7 @@ class GraphDetector(RunsOneGraph, Detector):
     Params = GraphParameters
     params: GraphParameters
     trains: ClassVar[bool] = False
+    wanted = "maps"
 
     @classmethod
     def replacing(
@@ -38,7 +39,7 @@ class GraphDetector(RunsOneGraph, Detector):
         """Trains nothing."""
 
     def anomaly_maps(self, batch: ImageBatch) -> NDArray[np.float32]:
-        return output(self._found(batch), "maps")
+        return self._found(batch)["maps"]
 
     def image_scores(self, batch: ImageBatch, maps: NDArray[np.float32]) -> NDArray[np.float64]:
         if "scores" in self.session(self.params.graph).outputs:

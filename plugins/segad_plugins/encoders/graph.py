@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from segad_core.api import (
     Array,
@@ -22,7 +22,7 @@ from segad_core.api import (
     PluginError,
     file_digest,
 )
-from segad_plugins.engines.graph_plugin import LoadsGraphs, output
+from segad_plugins.engines.graph_plugin import LoadsGraphs, check_output
 from segad_plugins.engines.onnx_session import OnnxSession
 from segad_plugins.engines.openvino_session import OpenVinoSession
 
@@ -38,7 +38,7 @@ class GraphEncoder(LoadsGraphs, Encoder):
         )
         graphs: tuple[InputFile, ...] = Field(min_length=1)
         """the files of each graph, one after the other: .onnx, or .xml and its weights as .npy"""
-        layers: dict[str, tuple[int, int]] = Field(
+        layers: dict[str, tuple[PositiveInt, PositiveInt]] = Field(
             min_length=1, description="channels and stride of each layer, in the order of the outputs"
         )
 
@@ -65,8 +65,11 @@ class GraphEncoder(LoadsGraphs, Encoder):
 
     def encode(self, pixels: NDArray[np.uint8], layers: Sequence[str]) -> Mapping[str, Array]:
         height, width = pixels.shape[1:3]
-        found = self.session(self._files((height, width)))({"pixels": pixels})
-        return {name: output(found, name) for name in layers}
+        session = self.session(self._files((height, width)))
+        for name in layers:
+            check_output(session, name)
+        found = session({"pixels": pixels})
+        return {name: found[name] for name in layers}
 
     def digest(self) -> str:
         digests = " ".join(file_digest(path) for path in self.params.graphs)

@@ -49,6 +49,8 @@ class RunsOneGraph(LoadsGraphs):
     """What detectors and classifiers share that run one graph, and give it arrays that it needs."""
 
     params: GraphParameters
+    wanted: ClassVar[str]
+    """The output that a graph must have."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -58,7 +60,7 @@ class RunsOneGraph(LoadsGraphs):
         return self.params.layers
 
     def check(self, size: tuple[int, int], shapes: Shapes) -> None:
-        check_shapes(self.session(self.params.graph), size, shapes)
+        check_graph(self.session(self.params.graph), self.wanted, size, shapes)
 
     def state(self) -> Arrays:
         return self.constants
@@ -84,38 +86,42 @@ def given_to(session: Session, batch: ImageBatch, layers: Sequence[str]) -> dict
     return given
 
 
-def output(found: Values, name: str) -> NDArray[Any]:
-    """One of the outputs of a graph.
+def check_output(session: Session, name: str) -> None:
+    """Checks that a graph has an output of a name.
 
     Raises:
-        PluginError: it has none of that name.
+        PluginError: it has none.
     """
-    if name not in found:
+    if name not in session.outputs:
         raise PluginError(
-            f"the graph has no output '{name}', but {', '.join(found)}", f"Name its output '{name}'."
+            f"{session.path}: the graph has no output '{name}', but {', '.join(session.outputs)}",
+            f"Name its output '{name}'.",
         )
-    return found[name]
 
 
-def check_shapes(session: Session, size: tuple[int, int], shapes: Shapes) -> None:
-    """Checks that a graph takes images of a size, and the layers of the encoder.
+def check_graph(session: Session, name: str, size: tuple[int, int], shapes: Shapes) -> None:
+    """Checks that a graph takes images of a size, and the layers of the encoder, and has an output.
 
     Args:
         session: the graph.
+        name: of the output.
         size: (height, width) of the images.
         shapes: (C, H, W) of each layer.
 
     Raises:
-        PluginError: it takes others.
+        PluginError: it takes others, or has no such output.
     """
+    check_output(session, name)
     given = {"pixels": (*size, 3), "ignored": size, **shapes}
     for name, wanted in session.inputs.items():
         sides = given.get(name, wanted[1:])
-        if len(sides) != len(wanted) - 1 or any(
-            w not in (None, g) for w, g in zip(wanted[1:], sides, strict=True)
+        if wanted and (
+            len(sides) != len(wanted) - 1
+            or any(w not in (None, g) for w, g in zip(wanted[1:], sides, strict=True))
         ):
             raise PluginError(
-                f"the graph takes '{name}' of {_in_words(wanted[1:])}, and is given {_in_words(sides)}",
+                f"{session.path}: the graph takes '{name}' of {_in_words(wanted[1:])}, and is "
+                f"given {_in_words(sides)}",
                 "Use the encoder and the image.size that it was exported for.",
             )
 

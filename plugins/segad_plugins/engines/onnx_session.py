@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from segad_core.api import Graph, compute_threads
+from segad_core.api import Graph, PluginError, compute_threads
 from segad_plugins.engines.session import Session, Values, not_a_graph, not_installed
 
 
@@ -19,15 +19,19 @@ class OnnxSession(Session):
             raise not_installed("ONNX Runtime", "onnxruntime", error) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = compute_threads(), 1
-        options.log_severity_level = 3  # errors
+        options.log_severity_level = 4  # what it raises is reported by segad
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting costs nothing
-        (path,) = files
+        self.path, *others = files
+        if others:
+            raise PluginError(
+                f"{others[0]}: ONNX Runtime loads a graph from one file", f"Name {self.path} alone."
+            )
         try:  # from bytes: a graph cannot name other files then
             self._session = onnxruntime.InferenceSession(
-                path.read_bytes(), options, providers=["CPUExecutionProvider"]
+                self.path.read_bytes(), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its errors have no common base
-            raise not_a_graph(path, error) from error
+            raise not_a_graph(self.path, error) from error
         self.inputs = {
             one.name: tuple(side if isinstance(side, int) else None for side in one.shape)
             for one in self._session.get_inputs()

@@ -19,6 +19,7 @@ class OpenVinoSession(Session):
 
     def __init__(self, files: Sequence[Path]) -> None:
         openvino = _openvino()
+        self.path = files[0]
         options = {
             "INFERENCE_PRECISION_HINT": "f32",  # bfloat16 otherwise, where the processor has it
             "INFERENCE_NUM_THREADS": compute_threads(),
@@ -29,7 +30,7 @@ class OpenVinoSession(Session):
             model = _read(core, *files)
             self._model = core.compile_model(model, "CPU", options)
         except Exception as error:  # its errors have no common base
-            raise not_a_graph(files[0], error) from error
+            raise not_a_graph(self.path, error) from error
         self._of_thread = threading.local()
         self.inputs = {
             one.get_any_name(): tuple(

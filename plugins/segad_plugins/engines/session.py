@@ -19,10 +19,13 @@ class Session(ABC):
     """A graph that an engine has loaded: called with the paths of its files.
 
     Attributes:
-        inputs: the shape of each, by name; None for a side of any length.
+        path: of its first file, for messages.
+        inputs: the shape of each, by name; None for a side of any length. A shape that the file leaves open
+            is empty.
         outputs: names.
     """
 
+    path: Path
     inputs: Mapping[str, tuple[int | None, ...]]
     outputs: tuple[str, ...]
 
@@ -49,7 +52,11 @@ class Session(ABC):
 
     @abstractmethod
     def run(self, given: Values) -> Values:
-        """The outputs for inputs of exactly the shapes that it takes."""
+        """The outputs for inputs of exactly the shapes that it takes.
+
+        Raises:
+            Exception: of the engine: they have no common base.
+        """
 
     def __call__(self, images: Values, constants: Values | None = None) -> Values:
         """The outputs for any number of images, by name.
@@ -59,17 +66,19 @@ class Session(ABC):
             constants: the other inputs.
 
         Raises:
-            PluginError: the graph reads something else.
+            PluginError: the graph reads something else, or cannot be run.
         """
         constants = constants or {}
         if unknown := self.inputs.keys() - images.keys() - constants.keys():
             raise PluginError(
-                f"the graph reads '{min(unknown)}', but is given {', '.join(sorted({*images, *constants}))}"
+                f"{self.path}: the graph reads '{min(unknown)}', but is given "
+                f"{', '.join(sorted({*images, *constants}))}",
+                "Name the layers of the encoder that it reads in the parameter 'layers'.",
             )
         own = {name: array for name, array in images.items() if name in self.inputs}
-        fixed = next((self.inputs[name][0] for name in own), None)
-        if fixed is None:
-            return self.run({**own, **constants})
+        fixed = next((side for name in own for side in self.inputs[name][:1]), None)
+        if not fixed:
+            return self._run({**own, **constants})
         count = len(next(iter(own.values())))
         parts = [self._part(own, constants, slice(i, i + fixed), fixed) for i in range(0, count, fixed)]
         return {name: np.concatenate([part[name] for part in parts]) for name in self.outputs}
@@ -79,14 +88,22 @@ class Session(ABC):
         batch = {name: array[part] for name, array in own.items()}
         count = len(next(iter(batch.values())))
         filled = {n: np.concatenate([a, a[-1:].repeat(fixed - count, axis=0)]) for n, a in batch.items()}
-        return {name: array[:count] for name, array in self.run({**filled, **constants}).items()}
+        return {name: array[:count] for name, array in self._run({**filled, **constants}).items()}
+
+    def _run(self, given: Values) -> Values:
+        """The outputs; what the engine raises names the graph."""
+        try:
+            return self.run(given)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise PluginError(f"{self.path}: the graph cannot be run ({_first_line(error)})") from error
 
 
 def not_a_graph(path: Path, error: Exception) -> PluginError:
     """The error for a file that an engine refuses."""
-    lines = [line for line in str(error).splitlines() if line and not line.startswith("Exception from ")]
     return PluginError(
-        f"{path}: cannot be loaded as a graph ({lines[0] if lines else type(error).__name__})",
+        f"{path}: cannot be loaded as a graph ({_first_line(error)})",
         "Export it again, or install a newer version of the engine.",
     )
 
@@ -94,3 +111,9 @@ def not_a_graph(path: Path, error: Exception) -> PluginError:
 def not_installed(engine: str, distribution: str, error: ImportError) -> PluginError:
     """The error for an engine that cannot be imported."""
     return PluginError(f"{engine} is needed, and cannot be imported ({error})", f"pip install {distribution}")
+
+
+def _first_line(error: Exception) -> str:
+    """What an engine says; where in its own source is left out."""
+    lines = [line for line in str(error).splitlines() if line and not line.startswith("Exception from ")]
+    return lines[0] if lines else type(error).__name__

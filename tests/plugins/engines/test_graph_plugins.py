@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import small_graphs
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from segad_core.api import ImageBatch, PluginError, Sample
 from segad_core.testing import EncoderSuite
@@ -139,9 +140,20 @@ def test_layers_of_another_encoder_are_refused(tmp_path: Path) -> None:
 def test_outputs_have_their_names(tmp_path: Path) -> None:
     file = small_graphs.brightness(tmp_path / "a.onnx")
     classifier = classifiers.Onnx(classifiers.Onnx.Params(graph=(file,)))
-    classifier.restore({"dark": np.zeros(1, np.float32)})
-    with pytest.raises(PluginError, match="no output 'scores', but maps"):
-        classifier.scores(batch_of(pixels(1)))
+    with pytest.raises(PluginError, match=r"a\.onnx: .*no output 'scores', but maps"):
+        classifier.check(SIZE, {})
+    other = detectors.Onnx(detectors.Onnx.Params(graph=(small_graphs.halves(tmp_path / "b.onnx"),)))
+    with pytest.raises(PluginError, match=r"b\.onnx: .*no output 'maps', but layer0"):
+        other.check(SIZE, {})
+    encoder = encoders.Onnx(encoders.Onnx.Params(sizes=(SIZE,), graphs=(file,), layers={"layer1": (3, 2)}))
+    with pytest.raises(PluginError, match=r"a\.onnx: .*no output 'layer1', but maps"):
+        encoder.encode(pixels(1), ["layer1"])
+
+
+@pytest.mark.parametrize("layer", [(3, 0), (0, 2), (3, -2)])
+def test_layers_have_channels_and_a_stride(layer: tuple[int, int], tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="greater than 0"):
+        encoders.Onnx.Params(sizes=(SIZE,), graphs=(tmp_path / "a.onnx",), layers={"layer0": layer})
 
 
 def test_a_classifier(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import small_graphs
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 
 from segad_core.api import PluginError
 from segad_plugins.engines.onnx_session import OnnxSession
@@ -70,3 +72,46 @@ def test_an_engine_that_is_not_installed(
     with pytest.raises(PluginError) as error:
         engine([small_graphs.brightness(tmp_path / "a.onnx")])
     assert error.value.remedy == f"pip install {module}"
+
+
+def cast(path: Path, side: Sequence[small_graphs.Side] | None) -> Path:
+    """`maps` are the numbers of `pixels`, whose shape is given or left open."""
+    node = helper.make_node("Cast", ["pixels"], ["maps"], to=TensorProto.FLOAT)
+    values = [
+        helper.make_tensor_value_info(name, type_, side)
+        for name, type_ in (("pixels", TensorProto.UINT8), ("maps", TensorProto.FLOAT))
+    ]
+    graph = helper.make_graph([node], "cast", values[:1], values[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_a_graph_that_leaves_the_shape_of_its_input_open(tmp_path: Path) -> None:
+    session = OnnxSession([cast(tmp_path / "a.onnx", None)])
+    assert session.inputs == {"pixels": ()}
+    assert np.array_equal(session({"pixels": pixels(3)})["maps"], pixels(3))
+
+
+def test_a_graph_for_no_image_is_refused_by_its_engine(tmp_path: Path) -> None:
+    session = OnnxSession([cast(tmp_path / "a.onnx", (0, 8, 12, 3))])
+    with pytest.raises(PluginError, match=r"a\.onnx: the graph cannot be run"):
+        session({"pixels": pixels(2)})
+
+
+def test_a_graph_that_fails_is_named_and_nothing_else_is_said(
+    engine: type[Session], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    session = engine([small_graphs.brightness(tmp_path / "a.onnx")])
+    with pytest.raises(PluginError, match=r"a\.onnx: the graph cannot be run \(") as error:
+        session({"pixels": pixels(1)}, {"dark": np.zeros(2, np.float32)})
+    assert "\n" not in error.value.what
+    with pytest.raises(PluginError, match=r"a\.onnx: the graph cannot be run \("):
+        session({"pixels": pixels(1)[:, :5, :7]}, DARK)
+    assert capfd.readouterr().err == ""
+
+
+def test_onnx_runtime_has_one_file_for_a_graph(tmp_path: Path) -> None:
+    file = small_graphs.brightness(tmp_path / "a.onnx")
+    with pytest.raises(PluginError, match=r"b\.npy: .*one file"):
+        OnnxSession([file, tmp_path / "b.npy"])
