@@ -6,13 +6,17 @@ import re
 import tomllib
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from segad_core.base import distribution_code
+from segad_core.bundle.format.manifest import PluginUse
+from segad_core.bundle.runtime import building
+from segad_core.errors import BundleError, PluginError
 from segad_core.fit_bundle.parity import TRAINING_ALONE
-from segad_core.plugins import installed
+from segad_core.plugins import installed, registry
 
 ROOT = Path(__file__).parents[1]
 
@@ -84,3 +88,17 @@ def test_its_version_is_segads(monkeypatch: pytest.MonkeyPatch) -> None:
         assert distribution_code.own_version() == "9.9"
     finally:
         distribution_code.own_distribution.cache_clear()
+
+
+def test_what_it_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (registry, building):
+        monkeypatch.setattr(module, "own_distribution", lambda: "segad-runtime")
+    whole = "pip uninstall segad-runtime && pip install segad"
+    found = registry.Registry()
+    with pytest.raises(PluginError, match=r"'gone'.*segad-runtime has only") as error:
+        found.find("datasets", "gone")
+    assert error.value.remedy == whole
+    builder: Any = SimpleNamespace(container=SimpleNamespace(path="b"), registry=found)
+    with pytest.raises(BundleError, match="b: needs plugin 'segad:gone'") as refused:
+        building.Builder.component(builder, "detectors", PluginUse(use="segad:gone", version="1"))
+    assert "segad export" in refused.value.remedy and whole in refused.value.remedy

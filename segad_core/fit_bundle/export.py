@@ -171,9 +171,17 @@ def _replace(
 ) -> None:
     """Puts a plugin that runs graphs into the place of a component."""
     runner = bundle.registry.component(provider)
-    with blaming(provider, "replacing"):
-        found = optional.replacing(runner, component, graphs, folder, batch)
     kind, alias = place
+    try:
+        for one in graphs:
+            if unknown := set(one.graph.inputs) - {*one.inputs, *one.graph.constants}:
+                raise PluginError(f"the graph reads '{min(unknown)}', which is neither given nor a constant")
+        with blaming(provider, "replacing"):
+            found = optional.replacing(runner, component, graphs, folder, batch)
+    except PluginError as error:  # of the network, whose plugin it does not know
+        given = dict(_uses(bundle.manifest.pipeline))[place]
+        named = f"{singular(kind)} '{given.use}'{f' as {alias!r}' * bool(alias)}"
+        raise type(error)(f"{named}: {error.what}", error.remedy) from error
     use, files = use_of(provider, found, "-".join(filter(None, (singular(kind), alias))))
     changes.uses[place] = use
     changes.contents |= files

@@ -15,7 +15,7 @@ from segad_core.bundle.runtime.golden import predictions, units_of
 from segad_core.bundle.runtime.opening import whole
 from segad_core.bundle.runtime.prediction import Prediction, side
 from segad_core.bundle.runtime.selftest import tolerated_difference
-from segad_core.errors import ImageError, UsageError
+from segad_core.errors import BundleError, ImageError, PluginError, UsageError
 
 TRAINING_ALONE = (
     "huggingface_hub",
@@ -77,10 +77,17 @@ def compared(original: Bundle, exported: Path, images: Sequence[str], alone: boo
         exported: where the other is.
         images: are compared, beside the golden images.
         alone: whether it has to run without the libraries that only training needs.
+
+    Raises:
+        BundleError: the other cannot be run.
     """
-    with Bundle.load(exported, "cpu", try_out=False) as other:
-        before, after = (_predicted(bundle, images) for bundle in (original, other))
-        tolerated = tolerated_difference(other, [])
+    before = _predicted(original, images)
+    try:
+        with Bundle.load(exported, "cpu", try_out=False) as other:
+            after, tolerated = _predicted(other, images), tolerated_difference(other, [])
+    except (BundleError, PluginError) as error:
+        what = error.what.replace(f"{exported}: ", "")  # it is gone when this is read
+        raise BundleError(f"{original.container.path}: is not exported: {what}", _DIFFERENT) from error
     threshold = original.operating_point.threshold
     problems, largest = [], 0.0
     for was, now in zip(before, after, strict=True):

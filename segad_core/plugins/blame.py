@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, cast
 
-from segad_core.base.distribution_code import LIGHT, OWN, own_distribution
+from segad_core.base.distribution_code import LIGHT, OWN, WHOLE, own_distribution
 from segad_core.base.resources import is_resource
 from segad_core.base.text import reason
 from segad_core.contracts import Component, Feature, Stateful, optional, part_pattern
@@ -107,7 +107,7 @@ def blaming(provider: Provider, doing: str) -> Iterator[None]:
         if isinstance(error, ModuleNotFoundError) and provider.distribution == OWN != own_distribution():
             raise PluginError(
                 f"{provider.described}: {doing}: needs {error.name}, and {LIGHT} comes without it",
-                f"pip uninstall {LIGHT} && pip install {OWN}",
+                WHOLE,
             ) from error
         copies = " What it is given is shared: it has to work on a copy." if _WRITES in str(error) else ""
         raise PluginFailure(

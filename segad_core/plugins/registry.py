@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from segad_core.base.distribution_code import OWN
+from segad_core.base.distribution_code import LIGHT, OWN, WHOLE, own_distribution
 from segad_core.base.requirement import canonical
 from segad_core.base.text import listed, reason
 from segad_core.errors import PluginError, UsageError
@@ -98,9 +98,11 @@ class Registry:
                 f"{did_you_mean(distribution, owners)}",
                 self.excluded() or f"Install it, or correct '{name}'.",
             )
+        light = own_distribution() == LIGHT
         raise PluginError(
-            f"no {singular(kind)} is called '{name}'{suggest(name, [p.name for p in known])}",
-            self.excluded(),
+            f"no {singular(kind)} is called '{name}'{suggest(name, [p.name for p in known])}"
+            + f" ({LIGHT} has only what runs exported bundles)" * light,
+            self.excluded() or WHOLE * light,
         )
 
     def excluded(self) -> str:

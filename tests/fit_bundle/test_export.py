@@ -16,15 +16,18 @@ from builders import said, segad
 from numpy.typing import NDArray
 from PIL import Image
 
-from segad_core.api import ImageBatch
+from segad_core.api import Graph, ImageBatch, Wanted
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.tables import read_golden
 from segad_core.bundle.runtime import selftest
 from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.golden import GoldenUnit
 from segad_core.bundle.runtime.prediction import Prediction
-from segad_core.fit_bundle.parity import _problems_alone
+from segad_core.errors import BundleError
+from segad_core.fit_bundle.parity import _problems_alone, compared
 from segad_plugins.detectors import graph
+from segad_plugins.detectors.patchcore import PatchCore
+from segad_plugins.graphs import patchcore
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +162,32 @@ def test_images_that_cannot_be_compared_are_refused(tmp_path: Path, monkeypatch:
     assert result.exit_code == 2
     assert "of 2 images, none is a calibration image" in said(result)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_graph_that_reads_what_nobody_gives_names_its_plugin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = patchcore.graph
+
+    def other(detector: PatchCore, wanted: Wanted) -> Graph:
+        return replace(real(detector, wanted), inputs=("another",))
+
+    monkeypatch.setattr(patchcore, "graph", other)
+    result = segad("export", trained_bundles.bundle_of("PatchCore"), "-o", tmp_path / "out", "--to", "onnx")
+    assert result.exit_code == 1
+    assert "'segad:patchcore' as 'patchcore'" in said(result) and "'another'" in said(result)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_run_is_not_exported_and_its_place_not_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    light_bundle.install(monkeypatch)
+    with Bundle.load(light_bundle.made() / "b", "cpu") as bundle:
+        with pytest.raises(BundleError) as error:
+            compared(bundle, tmp_path / "gone", [], alone=False)
+        assert error.value.what.startswith(f"{bundle.container.path}: is not exported: ")
+        assert "gone" not in error.value.what
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from segad_core.base.checked import first_of, shown
+from segad_core.base.distribution_code import OWN, WHOLE, own_distribution
 from segad_core.base.resources import guarded
 from segad_core.bundle.format.container import Container
 from segad_core.bundle.format.manifest import Ignore, PluginUse
@@ -67,9 +68,13 @@ class Builder:
             component = self.registry.component(provider)
         except PluginError as error:
             distribution = use.use.partition(":")[0]
+            remedy = (
+                f"Install {distribution} {use.version} if you trust it; segad installs nothing by itself."
+            )
+            if distribution == OWN != own_distribution():  # beside each other, one breaks the other
+                remedy = f"Use what 'segad export' made of it, or: {WHOLE}"
             raise BundleError(
-                f"{path}: needs plugin '{use.use}' {use.version} ({kind}): {error.what}",
-                f"Install {distribution} {use.version} if you trust it; segad installs nothing by itself.",
+                f"{path}: needs plugin '{use.use}' {use.version} ({kind}): {error.what}", remedy
             ) from error
         if provider.version != use.version:
             log.warning(
