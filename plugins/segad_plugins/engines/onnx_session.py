@@ -24,7 +24,7 @@ class OnnxSession(Session):
         self.path, *others = files
         if others:
             raise PluginError(
-                f"{others[0]}: ONNX Runtime loads a graph from one file", f"Name {self.path} alone."
+                f"{others[0]}: ONNX Runtime loads a graph from one file", "Name the .onnx file alone."
             )
         try:  # from bytes: a graph cannot name other files then
             self._session = onnxruntime.InferenceSession(
