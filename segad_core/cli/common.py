@@ -130,7 +130,9 @@ def reports_errors(command: Callable[..., int]) -> Callable[..., None]:
         try:
             code = command(*args, **kwargs)
         except KeyboardInterrupt:
-            say("interrupted: finished work is in the store; run the same command to continue", err=True)
+            stored = "store" in kwargs  # other commands keep nothing, but what they say that they do
+            words = ": finished work is in the store; run the same command to continue" if stored else ""
+            say(f"interrupted{words}", err=True)
             code = 1
         except (click.ClickException, click.Abort, BrokenPipeError):
             raise  # click handles these

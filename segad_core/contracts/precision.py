@@ -1,6 +1,15 @@
 """What networks compute in: float32, or bfloat16 where a component supports it.
 
-An optional answer, as in `segad_core.contracts.optional`.
+An optional answer, as in `segad_core.contracts.optional`. An encoder whose network can compute in bfloat16:
+
+    import torch
+
+    network_precision = "float32"
+
+    def encode(self, pixels, layers):
+        reduced = self.network_precision == "bfloat16"
+        with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
+            return {name: layer.float() for name, layer in self.network(pixels, layers).items()}
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from segad_core.bundle.format.manifest import Manifest, Pipeline, PluginUse
 from segad_core.bundle.format.states import EXPORTED
 from segad_core.bundle.format.writing import Content, check_free, write_bundle
 from segad_core.bundle.runtime.bundle import Bundle
+from segad_core.bundle.runtime.selftest import is_exported
 from segad_core.contracts import Component, Encoder, Example, Learner, Stateful, Wanted, optional, to_numpy
 from segad_core.errors import BundleError, PluginError, UsageError
 from segad_core.fit_bundle.parity import Parity, calibration_images, compared
@@ -73,37 +74,54 @@ def export(
         SegadError: a network cannot be exported.
     """
     check_free(out)
-    runners, given = _runners(bundle, engine), bundle.manifest.pipeline
-    calibration = calibration_images(bundle, images)
+    runners, calibration = _runners(bundle, engine), calibration_images(bundle, images)
     out.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder() as scratch, temporary_folder(out) as fresh:
-        changes = _Changes()
-        for place, component, graphs in _graphs(bundle):
-            folder = scratch / "-".join(filter(None, place))
-            folder.mkdir()
-            _replace(bundle, runners[place[0]], place, component, graphs, folder, batch, changes)
-        manifest = _manifest(bundle, engine, changes)
-        if not changes.uses:
-            raise BundleError(
-                f"{bundle.container.path}: none of its plugins can be exported",
-                "They run where they are installed, as they are here.",
-            )
-        if bundle.pipeline.segad:
-            files = optional.exported_files(bundle.pipeline.segad.final)
-            changes.contents |= {f"{EXPORTED}{name}": content for name, content in files.items()}
-        gone = {name for place in changes.uses for name in _files(given, place)}
-        kept = {name: bundle.container.member(name) for name in bundle.manifest.files if name not in gone}
-        write_bundle(fresh / out.name, manifest, {**kept, **changes.contents})
-        parity = compared(bundle, fresh / out.name, calibration, alone)
+        changes, place = _changes(bundle, runners, scratch, batch), fresh / out.name
+        write_bundle(place, _manifest(bundle, engine, changes), _contents(bundle, changes))
+        parity = compared(bundle, place, calibration, alone)
         if parity.problems:
             raise BundleError(
                 f"{bundle.container.path}: is not exported: {'; '.join(parity.problems)}", parity.remedy
             )
         check_free(out)
-        (fresh / out.name).rename(out)
-    uses = dict(_uses(given))
-    replaced = {uses[place].use for place in changes.uses}
+        place.rename(out)
+    uses = dict(_uses(bundle.manifest.pipeline))
+    replaced = {uses[one].use for one in changes.uses}
     return Exported(sorted(replaced), sorted({use.use for use in uses.values()} - replaced), parity)
+
+
+def _changes(bundle: Bundle, runners: Mapping[str, Provider], scratch: Path, batch: int | None) -> _Changes:
+    """What becomes of a bundle; new files are in a scratch folder.
+
+    Raises:
+        BundleError: nothing in it can be exported.
+        SegadError: a network cannot be exported.
+    """
+    changes = _Changes()
+    for place, component, graphs in _graphs(bundle):
+        folder = scratch / "-".join(filter(None, place))
+        folder.mkdir()
+        _replace(bundle, runners[place[0]], place, component, graphs, folder, batch, changes)
+    if not changes.uses:
+        path = bundle.container.path
+        if is_exported(bundle):
+            raise BundleError(f"{path}: is exported already", "Export the bundle that it was made from.")
+        raise BundleError(
+            f"{path}: none of its plugins can be exported",
+            "They run where they are installed, as they are here.",
+        )
+    if bundle.pipeline.segad:
+        files = optional.exported_files(bundle.pipeline.segad.final)
+        changes.contents |= {f"{EXPORTED}{name}": content for name, content in files.items()}
+    return changes
+
+
+def _contents(bundle: Bundle, changes: _Changes) -> Mapping[str, Content]:
+    """The files of the new bundle."""
+    gone = {name for place in changes.uses for name in _files(bundle.manifest.pipeline, place)}
+    kept = {name: bundle.container.member(name) for name in bundle.manifest.files if name not in gone}
+    return {**kept, **changes.contents}
 
 
 def _runners(bundle: Bundle, engine: str) -> Mapping[str, Provider]:

@@ -340,7 +340,7 @@ OVERRIDES = {
     "title=" + 30 * "[" + 30 * "]": [TOO_LARGE],
     "title=${SEGAD_TEST_UNSET}": ["SEGAD_TEST_UNSET is not set | export SEGAD_TEST_UNSET="],
     "detectors.patchcore.params.coreset_ration=1": ["'coreset_ration' | did you mean 'coreset_ratio'?"],
-    "encoder.params.x=1": ["'x' | known: none"],
+    "encoder.params.x=1": ["'x' | known: exact_features"],
     "features.0.params.x=1": ["'x' | known: none"],
     "categories=[aa]": ["category 'aa' | did you mean 'a'? known: a, b"],
     "segmenter={use: whole_image, per_category: {aa: {}}}": ["category 'aa' | did you mean 'a'? known: a, b"],

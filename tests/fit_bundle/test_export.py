@@ -24,6 +24,7 @@ from segad_core.bundle.runtime.bundle import Bundle
 from segad_core.bundle.runtime.golden import GoldenUnit
 from segad_core.bundle.runtime.prediction import Prediction
 from segad_core.errors import BundleError
+from segad_core.fit_bundle import export
 from segad_core.fit_bundle.parity import _problems_alone, compared
 from segad_plugins.detectors import graph
 from segad_plugins.detectors.patchcore import PatchCore
@@ -197,6 +198,14 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert "already exists" in said(result)
 
 
+def test_an_exported_bundle_is_exported_already(
+    exported: tuple[Path, dict[str, object]], tmp_path: Path
+) -> None:
+    result = segad("export", exported[0], "-o", tmp_path / "out", "--to", "openvino")
+    assert result.exit_code == 1
+    assert "is exported already" in said(result)
+
+
 def test_a_bundle_without_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     light_bundle.install(monkeypatch)
     result = segad("export", light_bundle.made() / "b", "-o", tmp_path / "out", "--to", "onnx")
@@ -232,3 +241,16 @@ def test_verdicts_near_the_threshold_may_turn_as_far_as_scores_may_differ(
         monkeypatch.setattr(selftest, "predictions", shifted)
         monkeypatch.setattr(selftest, "_point_problems", lambda _: [])
         assert len(selftest.verify(bundle).problems) == problems
+
+
+def test_interrupted_nothing_is_left_and_no_store_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export, "_graphs", stopped)
+    result = segad("export", trained_bundles.bundle_of("PatchCore"), "-o", tmp_path / "out", "--to", "onnx")
+    assert result.exit_code == 1
+    assert said(result).splitlines()[-1] == "interrupted"
+    assert not list(tmp_path.iterdir())

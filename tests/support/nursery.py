@@ -166,7 +166,7 @@ def _serve() -> None:
 def _compile() -> None:
     """Compiles what each process would compile for itself.
 
-    As each has one thread, the coreset's loop is compiled as a plain one: a parallel one cannot be forked.
+    As each has one thread, the coreset's loops are compiled as plain ones: parallel ones cannot be forked.
     """
     import numba
     import numpy as np
@@ -174,7 +174,9 @@ def _compile() -> None:
     from segad_plugins.detectors import coreset
     from segad_plugins.features import kernels
 
-    coreset._extend = numba.njit(nogil=True)(coreset._extend.py_func)
+    for name, kernel in list(vars(coreset).items()):
+        if getattr(kernel, "targetoptions", {}).get("parallel"):
+            setattr(coreset, name, numba.njit(nogil=True)(kernel.py_func))
     coreset.greedy_coreset(np.random.default_rng(0).random((64, 40), np.float32), 4, 0)
     values, offsets = np.linspace(0, 1, 64, dtype=np.float32), np.array([0, 64])
     kernels.central_moments(values, offsets)
