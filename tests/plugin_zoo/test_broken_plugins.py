@@ -435,9 +435,8 @@ def test_what_breaks_when_it_is_used_names_whose_fault_it_is(zoo, how):
 
 
 def test_a_crash_in_a_run_shows_the_line_of_the_plugin(zoo):
-    source = zoo.TINY[3].replace(
-        "return np.abs", "import signal; signal.raise_signal(11)\n        return np.abs"
-    )
+    crash = "import signal; signal.raise_signal(11)"
+    source = zoo.TINY[3].replace("return np.abs", f"{crash}\n        return np.abs")
     zoo.plugin("segv", "[segad.detectors]\nsegv = segv_module:Tiny\n", "segv_module", source)
     answer = zoo.segad("run", zoo.recipe({"a": "segv"}))
     assert answer.code == -11
