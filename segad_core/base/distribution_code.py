@@ -16,9 +16,9 @@ from segad_core.base.resources import is_resource, resource_error
 OWN = "segad"
 """The distribution that has the engine and the built-in plugins."""
 LIGHT = "segad-runtime"
+"""The distribution that is installed in its stead where exported bundles run; its plugins are segad's."""
 WHOLE = f"pip uninstall {LIGHT} && pip install {OWN}"
 """How to have all of segad where only the light distribution is."""
-"""The distribution that is installed in its stead where exported bundles run; its plugins are segad's."""
 
 _INSTALLED = {"site-packages", "dist-packages"}
 

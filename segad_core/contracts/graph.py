@@ -27,11 +27,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PIXELS = "pixels"
-"""The input with the images, (N, H, W, 3) uint8 RGB."""
-IGNORED = "ignored"
-"""The input that says what is never inspected, (N, H, W) bool."""
-
 
 @dataclass(frozen=True)
 class Wanted:
@@ -62,8 +57,8 @@ class Graph:
     Attributes:
         network: a torch module in eval mode on the CPU. It is called with one tensor for each input, in their
             order, and returns a tensor for each output, or a tuple of them.
-        inputs: names: `pixels`; `ignored`, where it is wanted; layers of the encoder that the component
-            reads; and names in `constants`.
+        inputs: names: `pixels`, (N, H, W, 3) uint8 RGB; `ignored`, (N, H, W) bool, where that is wanted;
+            layers of the encoder that the component reads; and names in `constants`.
         outputs: names.
         constants: arrays that the network is given as inputs instead of holding them, such as a memory bank.
             They are kept beside the graph.
